@@ -1,0 +1,248 @@
+use crate::buffer::{Buffer, Usage};
+use crate::caps::{AdapterProfile, Caps, OpenOptions};
+use crate::kernel::{Access, Kernel};
+use crate::recording::Recording;
+use crate::{GpuError, Readback};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Identifies submitted work, so that it can be waited for.
+pub type SubmissionId = wgpu::SubmissionIndex;
+
+/// An open adapter with its pipelines. Clones share it.
+#[derive(Clone)]
+pub struct Device(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub raw: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub caps: Caps,
+    info: wgpu::AdapterInfo,
+    allocated: Arc<AtomicU64>,
+    lost: Arc<Mutex<Option<String>>>,
+    uncaptured: Arc<Mutex<Option<String>>>,
+    pipelines: Mutex<HashMap<String, Pipeline>>,
+    layouts: Mutex<HashMap<Vec<BindKind>, Layout>>,
+}
+
+/// What stands at a binding slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum BindKind {
+    Uniform,
+    Storage(Access),
+}
+
+#[derive(Clone)]
+pub(crate) struct Layout {
+    pub group: wgpu::BindGroupLayout,
+    pub pipeline: wgpu::PipelineLayout,
+}
+
+#[derive(Clone)]
+pub(crate) struct Pipeline {
+    pub raw: wgpu::ComputePipeline,
+    pub layout: Layout,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Device {
+    /// Opens the most capable adapter (the order of preference is the system's).
+    #[allow(clippy::arc_with_non_send_sync, reason = "wgpu's handles are not Send in a browser, where everything is one thread")]
+    pub async fn open(options: &OpenOptions) -> Result<Device, GpuError> {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.flags = wgpu::InstanceFlags::empty();
+        let instance = wgpu::Instance::new(descriptor);
+        let adapter = instance
+            .request_adapter(&wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() })
+            .await
+            .map_err(|e| GpuError::NoAdapter { reason: e.to_string() })?;
+        let info = adapter.get_info();
+        let (features, limits) = match options.profile {
+            AdapterProfile::WebGpuDefaults => (wgpu::Features::empty(), wgpu::Limits::defaults()),
+            AdapterProfile::Native => (adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY), adapter.limits()),
+        };
+        let caps = Caps::new(&info, &limits, features, options);
+        let (raw, queue) = adapter
+            .request_device(&wgpu::DeviceDescriptor { label: Some("rullama"), required_features: features, required_limits: limits, ..Default::default() })
+            .await
+            .map_err(|e| GpuError::NoAdapter { reason: format!("{} ({}): {e}", info.name, info.backend) })?;
+        let lost = Arc::new(Mutex::new(None));
+        let uncaptured = Arc::new(Mutex::new(None));
+        let (on_lost, on_error) = (lost.clone(), uncaptured.clone());
+        raw.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                locked(&on_lost).get_or_insert(format!("{reason:?}: {message}"));
+            }
+        });
+        // wgpu's default handler panics; errors outside a scope are kept and returned by `check`.
+        raw.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            locked(&on_error).get_or_insert(error.to_string());
+        }));
+        let inner = Inner { raw, queue, caps, info, allocated: Default::default(), lost, uncaptured, pipelines: Default::default(), layouts: Default::default() };
+        Ok(Device(Arc::new(inner)))
+    }
+
+    pub fn caps(&self) -> &Caps {
+        &self.0.caps
+    }
+
+    /// The adapter's name as the driver gives it.
+    pub fn name(&self) -> &str {
+        &self.0.info.name
+    }
+
+    /// Driver and version, as reported.
+    pub fn driver(&self) -> String {
+        format!("{} {}", self.0.info.driver, self.0.info.driver_info).trim().to_string()
+    }
+
+    /// `wgpu-vulkan`, `wgpu-metal`, `wgpu-dx12` or, through a browser's WebGPU, `webgpu`.
+    pub fn backend(&self) -> &'static str {
+        match self.0.info.backend {
+            wgpu::Backend::Vulkan => "wgpu-vulkan",
+            wgpu::Backend::Metal => "wgpu-metal",
+            wgpu::Backend::Dx12 => "wgpu-dx12",
+            _ => "webgpu",
+        }
+    }
+
+    /// Own memory beside the host's: a hint for how much a model may take.
+    pub fn discrete(&self) -> bool {
+        self.0.info.device_type == wgpu::DeviceType::DiscreteGpu
+    }
+
+    /// Bytes in buffers that live now.
+    pub fn allocated(&self) -> u64 {
+        self.0.allocated.load(Ordering::Relaxed)
+    }
+
+    /// The first error that no caller has seen: a lost device, or a refused command.
+    pub fn check(&self) -> Result<(), GpuError> {
+        if let Some(reason) = locked(&self.0.lost).clone() {
+            return Err(GpuError::DeviceLost { reason });
+        }
+        match locked(&self.0.uncaptured).take() {
+            Some(message) => Err(GpuError::Validation { what: "a command".into(), message }),
+            None => Ok(()),
+        }
+    }
+
+    /// A zeroed buffer of at least `size` bytes (rounded up to 16).
+    pub async fn buffer(&self, label: &str, size: u64, usage: Usage) -> Result<Buffer, GpuError> {
+        self.check()?;
+        let size = size.next_multiple_of(16).max(16);
+        if size > self.0.caps.max_buffer {
+            return Err(GpuError::LimitTooSmall { limit: "maxBufferSize", have: self.0.caps.max_buffer, need: size, what: label.into() });
+        }
+        let memory = self.0.raw.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.0.raw.push_error_scope(wgpu::ErrorFilter::Validation);
+        let raw = self.0.raw.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage: usage.flags(), mapped_at_creation: false });
+        let (validation, memory) = (validation.pop(), memory.pop());
+        if let Some(error) = validation.await {
+            return Err(GpuError::Validation { what: format!("buffer `{label}` of {size} bytes"), message: error.to_string() });
+        }
+        if memory.await.is_some() {
+            return Err(GpuError::OutOfMemory { what: label.into(), bytes: size, allocated: self.allocated() });
+        }
+        Ok(Buffer::new(raw, size, label.to_string(), self.0.allocated.clone()))
+    }
+
+    /// Queues `bytes` (a multiple of 4) to be written at `offset` (likewise) before later work.
+    pub fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) {
+        self.0.queue.write_buffer(buffer.raw(), offset, bytes);
+    }
+
+    /// Starts everything written and recorded so far and waits until it is done.
+    pub async fn finish(&self) -> Result<(), GpuError> {
+        let readback = Readback::new(self, 16).await?;
+        readback.start(self, None);
+        readback.wait(self).await.map(|_| ())
+    }
+
+    /// Reads bytes back, after all work submitted so far.
+    pub async fn read(&self, buffer: &Buffer, offset: u64, len: u64) -> Result<Vec<u8>, GpuError> {
+        let padded = len.next_multiple_of(4);
+        let readback = Readback::new(self, padded).await?;
+        readback.start(self, Some((buffer, offset, padded)));
+        let mut bytes = readback.wait(self).await?;
+        bytes.truncate(len as usize);
+        Ok(bytes)
+    }
+
+    /// Runs a recording once.
+    pub fn submit(&self, recording: &Recording) -> SubmissionId {
+        let mut encoder = self.0.raw.create_command_encoder(&Default::default());
+        recording.encode(&mut encoder);
+        self.0.queue.submit([encoder.finish()])
+    }
+
+    /// The pipeline of a kernel: compiled on first use, then kept.
+    pub(crate) async fn pipeline(&self, kernel: &Kernel) -> Result<Pipeline, GpuError> {
+        if let Some(found) = locked(&self.0.pipelines).get(kernel.source()) {
+            return Ok(found.clone());
+        }
+        self.check()?;
+        let layout = self.layout(kernel);
+        let scope = self.0.raw.push_error_scope(wgpu::ErrorFilter::Validation);
+        let source = wgpu::ShaderSource::Wgsl(kernel.source().into());
+        let module = self.0.raw.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(kernel.label()), source });
+        let raw = self.0.raw.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(kernel.label()),
+            layout: Some(&layout.pipeline),
+            module: &module,
+            entry_point: Some("main"),
+            // Kernels write workgroup memory before they read it.
+            compilation_options: wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() },
+            cache: None,
+        });
+        if let Some(error) = scope.pop().await {
+            return Err(GpuError::Validation { what: format!("kernel `{}`", kernel.label()), message: error.to_string() });
+        }
+        let pipeline = Pipeline { raw, layout };
+        locked(&self.0.pipelines).insert(kernel.source().to_string(), pipeline.clone());
+        Ok(pipeline)
+    }
+
+    /// Pipelines compiled so far.
+    pub fn pipelines(&self) -> usize {
+        locked(&self.0.pipelines).len()
+    }
+
+    fn layout(&self, kernel: &Kernel) -> Layout {
+        let mut kinds: Vec<BindKind> = Vec::new();
+        kinds.extend(kernel.has_params().then_some(BindKind::Uniform));
+        kinds.extend(kernel.bindings().iter().map(|(_, access)| BindKind::Storage(*access)));
+        let first = u32::from(!kernel.has_params());
+        locked(&self.0.layouts).entry(kinds.clone()).or_insert_with(|| self.make_layout(&kinds, first)).clone()
+    }
+
+    fn make_layout(&self, kinds: &[BindKind], first: u32) -> Layout {
+        let entry = |(i, kind): (usize, &BindKind)| wgpu::BindGroupLayoutEntry {
+            binding: i as u32 + first,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: match kind {
+                    BindKind::Uniform => wgpu::BufferBindingType::Uniform,
+                    BindKind::Storage(access) => wgpu::BufferBindingType::Storage { read_only: *access == Access::Read },
+                },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+            count: None,
+        };
+        let entries: Vec<_> = kinds.iter().enumerate().map(entry).collect();
+        let group = self.0.raw.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
+        let pipeline = self.0.raw.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor { label: None, bind_group_layouts: &[Some(&group)], immediate_size: 0 });
+        Layout { group, pipeline }
+    }
+}
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Device").field("name", &self.name()).field("backend", &self.backend()).finish_non_exhaustive()
+    }
+}

@@ -1,1 +1,20 @@
-//! rullama-ops
+//! Operations of the network: each a folder with its kernels, CPU oracle and cases.
+//!
+//! An [`Op`] records dispatches for operands that live on the GPU and computes the same on the
+//! CPU from the definition. Weights of any format go through one kernel source; the format's
+//! decoder is linked in (see [`shader`]).
+
+#[cfg(feature = "cases")]
+pub mod case;
+pub mod host;
+pub mod op;
+#[cfg(feature = "cases")]
+pub mod registry;
+pub mod rms_norm;
+pub mod shader;
+pub mod weight;
+
+pub use host::{Array, Host, HostCache, HostWeight};
+pub use op::{Cache, Context, KvType, Op, Operand, StepState, Tensor, reducing_variants, spread, state};
+pub use rms_norm::RmsNorm;
+pub use weight::{Chunk, Weight};

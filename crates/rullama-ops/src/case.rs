@@ -1,0 +1,325 @@
+//! One list of cases drives every operation, variant and odd shape on any device.
+
+use crate::host::{Array, Host, HostCache, HostWeight};
+use crate::op::{Cache, Context, KvType, Op, Operand, Tensor};
+use crate::weight::{Chunk, Weight};
+use half::f16;
+use rullama_gpu::{Access, Buffer, Device, GpuError, Recorder, Slice, Usage};
+use rullama_quant::{DType, Layout};
+use std::sync::Arc;
+
+/// Half the distance between 1 and the next f32.
+pub const EPSILON: f32 = 1.0 / (1 << 24) as f32;
+
+/// An operation with operands; the oracle gives what they must become.
+#[derive(Debug)]
+pub struct Case {
+    pub name: String,
+    pub op: Box<dyn Op>,
+    pub operands: Vec<Host>,
+    /// Largest difference allowed, as a share of the output's root mean square.
+    pub tolerance: f32,
+    /// Largest rows of a weight chunk, to exercise splitting.
+    pub chunk_rows: Option<usize>,
+    /// Read tensors stand inside wider rows.
+    pub strided: bool,
+}
+
+impl From<Array> for Host {
+    fn from(array: Array) -> Self {
+        Host::Tensor(array)
+    }
+}
+
+impl Case {
+    /// `terms` is the length of the longest sum: its rounding grows as the square root.
+    pub fn new(name: impl Into<String>, op: impl Op + 'static, operands: Vec<Host>, terms: usize) -> Self {
+        let tolerance = 8.0 * EPSILON * (terms.max(16) as f32).sqrt();
+        Case { name: name.into(), op: Box::new(op), operands, tolerance, chunk_rows: None, strided: false }
+    }
+
+    /// Also run with padded rows.
+    pub fn strided(mut self) -> Self {
+        self.strided = true;
+        self
+    }
+
+    pub fn chunked(mut self, rows: usize) -> Self {
+        self.chunk_rows = Some(rows);
+        self
+    }
+
+    /// For operations that pass through functions with a known error of their own.
+    pub fn tolerance(mut self, tolerance: f32) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    /// Runs every variant that the device allows; returns how many, or what differed.
+    pub async fn run(&self, device: &Device) -> Result<usize, String> {
+        let mut expected = self.operands.clone();
+        self.op.oracle(&mut expected);
+        let bound = self.bind(device).await.map_err(|e| e.to_string())?;
+        let operands: Vec<Operand> = bound.iter().map(|b| b.operand.clone()).collect();
+        let variants = self.op.variants(device.caps(), &operands);
+        for variant in &variants {
+            let fail = |message: String| format!("{} / {} / {variant}: {message}", self.op.name(), self.name);
+            for b in &bound {
+                b.fill(device);
+            }
+            self.launch(device, &operands, variant).await.map_err(|e| fail(e.to_string()))?;
+            for (i, (bound, want)) in bound.iter().zip(&expected).enumerate() {
+                let got = bound.fetch(device).await.map_err(|e| fail(e.to_string()))?;
+                self.compare(want, &got).map_err(|m| fail(format!("operand {i}: {m}")))?;
+            }
+        }
+        Ok(variants.len())
+    }
+
+    async fn launch(&self, device: &Device, operands: &[Operand], variant: &'static str) -> Result<(), GpuError> {
+        let bytes = self.op.scratch(device.caps(), operands);
+        let scratch = match bytes {
+            0 => None,
+            bytes => Some(device.buffer("scratch", bytes, Usage::Storage).await?.whole()),
+        };
+        let mut recorder = Recorder::new();
+        let mut context = Context { recorder: &mut recorder, caps: device.caps(), variant: Some(variant), scratch };
+        self.op.record(&mut context, operands)?;
+        let recording = recorder.finish(device).await?;
+        device.submit(&recording);
+        device.check()
+    }
+
+    async fn bind(&self, device: &Device) -> Result<Vec<Bound>, GpuError> {
+        let mut all = Vec::new();
+        for (host, access) in self.operands.iter().zip(self.op.access()) {
+            let pad = self.strided && access == Access::Read;
+            all.push(Bound::new(device, host, pad, self.chunk_rows).await?);
+        }
+        Ok(all)
+    }
+
+    fn compare(&self, want: &Host, got: &Host) -> Result<(), String> {
+        match (want, got) {
+            (Host::Tensor(want), Host::Tensor(got)) => compare_values(&want.data, &got.data, self.tolerance, 0.0),
+            (Host::Cache(want), Host::Cache(got)) => {
+                // Rounding to a half may fall to either neighbour.
+                let half = if want.kv == KvType::F16 { 1.0 / 1024.0 } else { 0.0 };
+                compare_values(&want.data, &got.data, self.tolerance, half)
+            }
+            (want, got) if want == got => Ok(()),
+            (Host::Words(want), Host::Words(got)) => {
+                let at = want.iter().zip(got).position(|(a, b)| a != b).unwrap_or_default();
+                Err(format!("word {at}: want {}, got {}", want[at], got[at]))
+            }
+            _ => Err("a read-only operand changed".into()),
+        }
+    }
+}
+
+/// `|got - want| <= tolerance * rms(want) + relative * |want|`; infinities and NaN match exactly.
+fn compare_values(want: &[f32], got: &[f32], tolerance: f32, relative: f32) -> Result<(), String> {
+    let finite = want.iter().filter(|v| v.is_finite());
+    let (sum, count) = finite.fold((0f64, 0usize), |(s, n), &v| (s + f64::from(v) * f64::from(v), n + 1));
+    let scale = (sum / count.max(1) as f64).sqrt() as f32;
+    for (i, (&w, &g)) in want.iter().zip(got).enumerate() {
+        let bound = tolerance * scale + relative * w.abs();
+        let equal = w == g || (w.is_nan() && g.is_nan());
+        if !equal && !((w - g).abs() <= bound) {
+            return Err(format!("value {i}: want {w}, got {g}, bound {bound:e} (rms {scale:e})"));
+        }
+    }
+    Ok(())
+}
+
+/// Words kept before and after a tensor's data: a stray write shows.
+const GUARD: usize = 64;
+const GUARD_WORD: u32 = 0x7fc0_dead;
+
+/// An operand on the device with the bytes it starts from.
+struct Bound {
+    operand: Operand,
+    host: Host,
+    buffer: Option<Buffer>,
+    words: Vec<u32>,
+}
+
+impl Bound {
+    async fn new(device: &Device, host: &Host, pad: bool, chunk_rows: Option<usize>) -> Result<Bound, GpuError> {
+        let (operand, buffer, words) = match host {
+            Host::Weight(weight) => (Operand::Weight(Arc::new(upload(device, weight, chunk_rows).await?)), None, Vec::new()),
+            Host::Tensor(array) => {
+                let (offset, stride) = if pad { (4, array.cols + 8) } else { (0, array.cols) };
+                let mut words = vec![GUARD_WORD; offset + array.rows * stride];
+                for row in 0..array.rows {
+                    let bits: Vec<u32> = array.row(row).iter().map(|v| v.to_bits()).collect();
+                    words[offset + row * stride..][..array.cols].copy_from_slice(&bits);
+                }
+                let (buffer, slice) = guarded(device, words.len()).await?;
+                let tensor = Tensor { slice, rows: array.rows as u32, cols: array.cols as u32, stride: stride as u32, offset: offset as u32 };
+                (Operand::Tensor(tensor), Some(buffer), words)
+            }
+            Host::Cache(cache) => {
+                let words = match cache.kv {
+                    KvType::F32 => cache.data.iter().map(|v| v.to_bits()).collect(),
+                    KvType::F16 => pack_halves(&cache.data),
+                };
+                let (buffer, slice) = guarded(device, words.len()).await?;
+                (Operand::Cache(Cache { slice, kv: cache.kv, slots: cache.slots as u32, width: cache.width as u32 }), Some(buffer), words)
+            }
+            Host::Words(words) => {
+                let (buffer, slice) = guarded(device, words.len()).await?;
+                (Operand::Words(slice), Some(buffer), words.clone())
+            }
+        };
+        Ok(Bound { operand, host: host.clone(), buffer, words })
+    }
+
+    fn fill(&self, device: &Device) {
+        if let Some(buffer) = &self.buffer {
+            let mut words = vec![GUARD_WORD; GUARD];
+            words.extend(&self.words);
+            words.resize(buffer.size() as usize / 4, GUARD_WORD);
+            device.write(buffer, 0, bytemuck::cast_slice(&words));
+        }
+    }
+
+    async fn fetch(&self, device: &Device) -> Result<Host, GpuError> {
+        let Some(buffer) = &self.buffer else { return Ok(self.host.clone()) };
+        let words: Vec<u32> = bytemuck::pod_collect_to_vec(&device.read(buffer, 0, buffer.size()).await?);
+        let end = GUARD + self.words.len();
+        let stray = |message: &str| GpuError::Validation { what: "a kernel".into(), message: message.into() };
+        if words[..GUARD].iter().chain(&words[end..]).any(|w| *w != GUARD_WORD) {
+            return Err(stray("wrote outside its operand"));
+        }
+        let words = &words[GUARD..end];
+        Ok(match (&self.host, &self.operand) {
+            (Host::Tensor(array), Operand::Tensor(tensor)) => {
+                let mut out = Array::zeros(array.rows, array.cols);
+                for row in 0..array.rows {
+                    let from = &words[tensor.offset as usize + row * tensor.stride as usize..][..array.cols];
+                    out.row_mut(row).iter_mut().zip(from).for_each(|(o, w)| *o = f32::from_bits(*w));
+                }
+                Host::Tensor(out)
+            }
+            (Host::Cache(cache), _) => {
+                let data = match cache.kv {
+                    KvType::F32 => words.iter().map(|w| f32::from_bits(*w)).collect(),
+                    KvType::F16 => words.iter().flat_map(|w| [*w as u16, (*w >> 16) as u16]).map(|h| f16::from_bits(h).to_f32()).collect(),
+                };
+                Host::Cache(HostCache { data, ..cache.clone() })
+            }
+            _ => Host::Words(words.to_vec()),
+        })
+    }
+}
+
+fn pack_halves(data: &[f32]) -> Vec<u32> {
+    let bits = |v: f32| u32::from(f16::from_f32(v).to_bits());
+    data.chunks(2).map(|pair| bits(pair[0]) | bits(pair.get(1).copied().unwrap_or_default()) << 16).collect()
+}
+
+async fn guarded(device: &Device, words: usize) -> Result<(Buffer, Slice), GpuError> {
+    let size = ((2 * GUARD + words) * 4).next_multiple_of(256) as u64;
+    let buffer = device.buffer("case operand", size, Usage::Storage).await?;
+    let slice = buffer.slice((GUARD * 4) as u64, (words * 4) as u64);
+    Ok((buffer, slice))
+}
+
+/// A weight on the device, split into chunks of at most `chunk_rows` rows.
+pub async fn upload(device: &Device, host: &HostWeight, chunk_rows: Option<usize>) -> Result<Weight, GpuError> {
+    let fail = |message: String| GpuError::Validation { what: "a weight of a case".into(), message };
+    let step = chunk_rows.unwrap_or(host.rows).max(1);
+    let row_bytes = host.bytes.len() / host.rows;
+    let mut chunks = Vec::new();
+    for first in (0..host.rows).step_by(step) {
+        let rows = step.min(host.rows - first);
+        let layout = Layout::new(host.dtype, rows, host.cols).map_err(|e| fail(e.to_string()))?;
+        let buffer = device.buffer("case weight", layout.words() as u64 * 4, Usage::Storage).await?;
+        let pieces = layout.repack(0, &host.bytes[first * row_bytes..][..rows * row_bytes]).map_err(|e| fail(e.to_string()))?;
+        for (offset, words) in pieces {
+            device.write(&buffer, u64::from(offset) * 4, bytemuck::cast_slice(&words));
+        }
+        chunks.push(Chunk { slice: buffer.whole(), first_row: first as u32, rows: rows as u32, planes: layout.planes() });
+    }
+    Ok(Weight { name: "case".into(), dtype: host.dtype, rows: host.rows as u32, cols: host.cols as u32, chunks })
+}
+
+/// A small generator for cases: the same numbers on every platform (SplitMix64).
+#[derive(Debug, Clone)]
+pub struct Rng(u64);
+
+impl Rng {
+    pub fn new(seed: u64) -> Self {
+        Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    /// Uniform in [-1, 1).
+    pub fn unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+    }
+
+    pub fn tensor(&mut self, rows: usize, cols: usize) -> Array {
+        self.tensor_scaled(rows, cols, 1.0)
+    }
+
+    pub fn tensor_scaled(&mut self, rows: usize, cols: usize, scale: f32) -> Array {
+        Array { rows, cols, data: (0..rows * cols).map(|_| self.unit() * scale).collect() }
+    }
+
+    /// Random blocks of a format whose values are about `1 / sqrt(cols)`.
+    pub fn weight(&mut self, dtype: DType, rows: usize, cols: usize) -> HostWeight {
+        let bytes = random_blocks(self, dtype, rows * cols, (cols as f32).sqrt().recip());
+        HostWeight { dtype, rows, cols, bytes }
+    }
+
+    /// A cache filled with rounded random values.
+    pub fn cache(&mut self, kv: KvType, slots: usize, width: usize) -> HostCache {
+        let data = (0..slots * width).map(|_| HostCache::round(kv, self.unit())).collect();
+        HostCache { kv, slots, width, data }
+    }
+}
+
+/// Random bits with the scale fields set to sane halves.
+fn random_blocks(rng: &mut Rng, dtype: DType, elements: usize, scale: f32) -> Vec<u8> {
+    let blocks = elements / dtype.block_len();
+    let half = |v: f32| f16::from_f32(v).to_bits().to_le_bytes();
+    let mut bytes = Vec::with_capacity(blocks * dtype.block_bytes());
+    for _ in 0..blocks {
+        let start = bytes.len();
+        bytes.extend((0..dtype.block_bytes()).map(|_| rng.next() as u8));
+        let block = &mut bytes[start..];
+        let mut put = |at: usize, v: f32| block[at..at + 2].copy_from_slice(&half(v));
+        match dtype {
+            DType::F32 => block.copy_from_slice(&(rng.unit() * scale).to_le_bytes()),
+            DType::F16 => put(0, rng.unit() * scale),
+            DType::BF16 => block.copy_from_slice(&((rng.unit() * scale).to_bits() >> 16).to_le_bytes()[..2]),
+            DType::Q4_0 => put(0, scale / 4.6),
+            DType::Q5_0 => put(0, scale / 9.2),
+            DType::Q8_0 => put(0, scale / 73.0),
+            DType::Iq4Nl => put(0, scale / 70.0),
+            DType::Q4_1 => (put(0, scale / 4.6), put(2, -scale * 1.6)).0,
+            DType::Q5_1 => (put(0, scale / 9.2), put(2, -scale * 1.6)).0,
+            DType::Q4K => (put(0, scale / 147.0), put(2, 7.5 * scale / 147.0)).0,
+            DType::Q5K => (put(0, scale / 295.0), put(2, 15.5 * scale / 295.0)).0,
+            DType::Q2K => (put(80, scale / 8.0), put(82, 1.5 * scale / 8.0)).0,
+            DType::Q3K => put(108, scale / 40.0),
+            DType::Q6K => put(208, scale / 1500.0),
+            DType::Iq4Xs => put(0, scale / 1300.0),
+            DType::Mxfp4 => block[0] = (125.0 + scale.log2()) as u8,
+        }
+    }
+    bytes
+}

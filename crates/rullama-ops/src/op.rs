@@ -1,0 +1,162 @@
+//! What every operation is: a record of dispatches beside a CPU oracle.
+
+use crate::host::Host;
+use crate::weight::Weight;
+use rullama_gpu::{Access, Caps, GpuError, Recorder, Slice};
+use std::sync::Arc;
+
+/// An f32 matrix on the GPU: `rows` of `cols` values, `stride` apart, from `offset` values
+/// into `slice`. Offsets and strides are multiples of 4.
+#[derive(Debug, Clone)]
+pub struct Tensor {
+    pub slice: Slice,
+    pub rows: u32,
+    pub cols: u32,
+    pub stride: u32,
+    pub offset: u32,
+}
+
+/// How keys and values are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum KvType {
+    /// Packed halves, computed on as f32.
+    #[default]
+    F16,
+    F32,
+}
+
+impl KvType {
+    pub fn bytes(self) -> u64 {
+        match self {
+            KvType::F16 => 2,
+            KvType::F32 => 4,
+        }
+    }
+}
+
+/// Keys or values of one layer: `slots` rows of `width` = kv_heads * head_dim; position p
+/// stands in slot p % slots.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    pub slice: Slice,
+    pub kv: KvType,
+    pub slots: u32,
+    pub width: u32,
+}
+
+/// What an operation works on.
+#[derive(Debug, Clone)]
+pub enum Operand {
+    Tensor(Tensor),
+    Weight(Arc<Weight>),
+    Cache(Cache),
+    /// Plain words: token ids, step state, settings.
+    Words(Slice),
+}
+
+macro_rules! accessor {
+    ($name:ident, $variant:ident, $kind:ty) => {
+        /// The operand as this kind; an error names the mismatch.
+        pub fn $name(&self) -> Result<&$kind, GpuError> {
+            match self {
+                Operand::$variant(inner) => Ok(inner),
+                other => Err(GpuError::Validation { what: concat!("an operand, wanted ", stringify!($variant)).into(), message: format!("got {other:?}") }),
+            }
+        }
+    };
+}
+
+impl Operand {
+    accessor!(tensor, Tensor, Tensor);
+    accessor!(weight, Weight, Arc<Weight>);
+    accessor!(cache, Cache, Cache);
+    accessor!(words, Words, Slice);
+}
+
+/// Words of the step state that kernels read (see [`StepState`]).
+pub mod state {
+    /// Position of the step's first token.
+    pub const POSITION: u32 = 0;
+    /// Tokens of the step that are real; the rest pads the shape.
+    pub const TOKENS: u32 = 1;
+    /// Tokens sampled since the counter was set; the index of the next result record.
+    pub const SAMPLED: u32 = 2;
+    /// Words of the whole state.
+    pub const WORDS: u32 = 8;
+}
+
+/// The step state as the host writes it. Kernels see it as `array<u32>`, indexed by [`state`];
+/// after each sampled token the sampler advances it, so queued steps need no host.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct StepState {
+    pub position: u32,
+    pub tokens: u32,
+    pub sampled: u32,
+    pub unused: [u32; 5],
+}
+
+/// Where an operation records itself.
+pub struct Context<'a> {
+    pub recorder: &'a mut Recorder,
+    pub caps: &'a Caps,
+    /// One of [`Op::variants`]; `None` takes the first.
+    pub variant: Option<&'static str>,
+    /// [`Op::scratch`] bytes, shared with other operations.
+    pub scratch: Option<Slice>,
+}
+
+/// A forward operation: kernel variants, and the oracle that judges them.
+pub trait Op: std::fmt::Debug {
+    /// The field's name, as `rms_norm`.
+    fn name(&self) -> &'static str;
+
+    /// How each operand is used, in order. A written tensor is contiguous (stride = cols).
+    fn access(&self) -> Vec<Access>;
+
+    /// Kernel variants that these capabilities allow for these operands, best first.
+    fn variants(&self, caps: &Caps, operands: &[Operand]) -> Vec<&'static str>;
+
+    /// Bytes of scratch that recording needs.
+    fn scratch(&self, _caps: &Caps, _operands: &[Operand]) -> u64 {
+        0
+    }
+
+    /// Adds the dispatches.
+    fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError>;
+
+    /// The same on the CPU, from the definition: sums in f64, no code shared with kernels.
+    fn oracle(&self, operands: &mut [Host]);
+}
+
+impl Context<'_> {
+    /// The variant to record.
+    pub fn variant(&self, op: &dyn Op, operands: &[Operand]) -> Result<&'static str, GpuError> {
+        let all = op.variants(self.caps, operands);
+        let chosen = self.variant.map_or_else(|| all.first().copied(), |wanted| all.iter().copied().find(|v| *v == wanted));
+        chosen.ok_or_else(|| GpuError::Validation { what: format!("operation `{}`", op.name()), message: format!("no variant {:?} among {all:?}", self.variant) })
+    }
+
+    /// The scratch slice, `bytes` long.
+    pub fn scratch(&self, bytes: u64) -> Result<Slice, GpuError> {
+        match &self.scratch {
+            Some(slice) if slice.size >= bytes => Ok(Slice { size: bytes, ..slice.clone() }),
+            _ => Err(GpuError::Validation { what: "scratch memory".into(), message: format!("{bytes} bytes are needed") }),
+        }
+    }
+}
+
+/// The usual pair for kernels that reduce: with subgroups where they may be used.
+pub fn reducing_variants(caps: &Caps) -> Vec<&'static str> {
+    if caps.subgroups.is_some() { vec!["subgroups", "plain"] } else { vec!["plain"] }
+}
+
+/// Workgroups for `items`, spread over two dimensions when one would pass `limit`.
+/// Kernels recover the index as `id.y * num_workgroups.x + id.x` and check it.
+pub fn spread(items: u32, limit: u32) -> [u32; 3] {
+    if items <= limit {
+        return [items.max(1), 1, 1];
+    }
+    let y = items.div_ceil(limit);
+    [items.div_ceil(y), y, 1]
+}

@@ -1,0 +1,8 @@
+//! The one list of operations, from which tests and benchmarks are driven.
+
+use crate::case::Case;
+
+/// Every case of every operation.
+pub fn all_cases() -> Vec<Case> {
+    [crate::rms_norm::cases::cases()].into_iter().flatten().collect()
+}

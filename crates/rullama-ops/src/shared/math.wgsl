@@ -1,0 +1,20 @@
+// Guarded transcendental functions: some drivers return NaN from tanh and exp of large arguments.
+
+fn safe_tanh(x: f32) -> f32 {
+    return tanh(clamp(x, -10.0, 10.0));
+}
+
+// exp for softmax: arguments are <= 0; below -87 the result is 0 in f32.
+fn safe_exp(x: f32) -> f32 {
+    return select(exp(max(x, -87.0)), 0.0, x < -87.0);
+}
+
+// gelu(x) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+fn gelu(x: f32) -> f32 {
+    return 0.5 * x * (1.0 + safe_tanh(0.7978845608028654 * x * (1.0 + 0.044715 * x * x)));
+}
+
+fn gelu4(x: vec4<f32>) -> vec4<f32> {
+    let z = 0.7978845608028654 * x * (1.0 + 0.044715 * x * x);
+    return 0.5 * x * (1.0 + tanh(clamp(z, vec4<f32>(-10.0), vec4<f32>(10.0))));
+}

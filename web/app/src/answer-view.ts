@@ -1,0 +1,77 @@
+// One turn on the page: the question, the thinking, the answer as it is written, its statistics.
+
+import type { ChatEvent, Finish, Summary } from 'rullama';
+import { h, oncePerFrame } from './dom.ts';
+import { count, rate, seconds } from './format.ts';
+import { MarkdownView } from './markdown.ts';
+
+const ENDINGS: Partial<Record<Finish, string>> = {
+  length: 'ended at the length limit',
+  cancelled: 'stopped',
+};
+
+export function questionElement(text: string): HTMLElement {
+  return h('article', { className: 'message user', 'aria-label': 'You' }, h('p', {}, text));
+}
+
+export class AnswerView {
+  readonly element: HTMLElement;
+  text = '';
+  private thought = '';
+  private readonly body = h('div', { className: 'body' });
+  private readonly thoughtText = h('p', {});
+  private readonly thinking = h('details', { className: 'thinking', hidden: true }, h('summary', {}, 'Thinking…'), this.thoughtText);
+  private readonly footer = h('footer', {});
+  private readonly markdown = new MarkdownView(this.body);
+  private readonly frame = oncePerFrame(() => this.draw());
+
+  /** `drawn` runs after each change on the page. */
+  constructor(private readonly drawn: () => void) {
+    this.element = h('article', { className: 'message model writing', 'aria-label': 'Model', 'aria-busy': 'true' }, this.thinking, this.body, this.footer);
+  }
+
+  add(event: ChatEvent): void {
+    if (event.type === 'content') this.text += event.text;
+    else if (event.type === 'thinking') this.thought += event.text;
+    else if (event.type === 'toolCall') this.text += `\n\`\`\`json\n${JSON.stringify(event.call, null, 2)}\n\`\`\`\n`;
+    this.frame.request();
+  }
+
+  /** Ends the answer; `tools` are what can be done with it. */
+  finish(summary: Summary | undefined, ...tools: HTMLElement[]): void {
+    this.frame.flush();
+    this.element.classList.remove('writing');
+    this.element.setAttribute('aria-busy', 'false');
+    this.setThinkingTitle('Thoughts');
+    if (summary && this.text === '' && this.thought === '') {
+      this.body.append(h('p', { className: 'empty-answer' }, summary.finish === 'cancelled' ? 'Stopped before the first word.' : 'The model had nothing to say.'));
+    }
+    this.footer.replaceChildren(...(summary ? [h('span', { className: 'stats' }, statsText(summary))] : []), ...tools);
+    this.drawn();
+  }
+
+  private draw(): void {
+    this.thinking.hidden = this.thought === '';
+    if (this.thoughtText.textContent !== this.thought) this.thoughtText.textContent = this.thought;
+    if (this.text !== '') this.setThinkingTitle('Thoughts');
+    this.markdown.show(this.text);
+    this.drawn();
+  }
+
+  private setThinkingTitle(title: string): void {
+    const summary = this.thinking.querySelector('summary');
+    if (summary && summary.textContent !== title) summary.textContent = title;
+  }
+}
+
+function statsText(summary: Summary): string {
+  const parts = [
+    rate(summary.decodeTokS),
+    count(summary.ids.length, 'token', 'tokens'),
+    `first after ${seconds(summary.firstTokenS)}`,
+    `prompt ${count(summary.promptTokens, 'token', 'tokens')}`,
+  ];
+  const ending = ENDINGS[summary.finish];
+  if (ending) parts.push(ending);
+  return parts.join(' · ');
+}

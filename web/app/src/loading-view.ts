@@ -1,0 +1,50 @@
+// The second view: how far the load has come, and a way out.
+
+import type { Progress } from 'rullama';
+import { h } from './dom.ts';
+import { bytes } from './format.ts';
+
+const PHASES: Record<Progress['phase'], string> = {
+  download: 'Storing a copy in this browser',
+  header: 'Reading the description',
+  weights: 'Moving weights to the GPU',
+  pipelines: 'Compiling kernels',
+  'self-test': 'Checking that this GPU computes correctly',
+  ready: 'Ready',
+};
+
+export class LoadingView {
+  private readonly title = h('h2', { id: 'loading-title' });
+  private readonly bar = h('progress', { max: 1, 'aria-labelledby': 'loading-title' });
+  private readonly phase = h('p', { className: 'phase', role: 'status' });
+  private readonly detail = h('p', { className: 'detail' });
+
+  constructor(
+    private readonly root: HTMLElement,
+    cancel: () => void,
+  ) {
+    const button = h('button', { type: 'button', id: 'cancel-load', onclick: cancel }, 'Cancel');
+    root.append(h('div', { className: 'card' }, this.title, this.bar, this.phase, this.detail, h('p', { className: 'actions' }, button)));
+  }
+
+  show(name: string): void {
+    this.title.textContent = `Loading ${name}`;
+    this.phase.textContent = 'Starting the engine';
+    this.detail.textContent = '';
+    this.bar.removeAttribute('value');
+    this.root.hidden = false;
+  }
+
+  hide(): void {
+    this.root.hidden = true;
+  }
+
+  update({ phase, done, total }: Progress): void {
+    if (this.phase.textContent !== PHASES[phase]) this.phase.textContent = PHASES[phase];
+    if (total > 0) this.bar.value = Math.min(done / total, 1);
+    else this.bar.removeAttribute('value');
+    if (total === 0) this.detail.textContent = '';
+    else if (phase === 'download' || phase === 'weights') this.detail.textContent = `${bytes(done)} of ${bytes(total)}`;
+    else this.detail.textContent = phase === 'pipelines' ? `${done} of ${total}` : '';
+  }
+}

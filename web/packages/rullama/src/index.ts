@@ -1,0 +1,111 @@
+/**
+ * Gemma 4 in the browser.
+ *
+ * ```ts
+ * import { Rullama } from 'rullama';
+ * const ai = await Rullama.load('embedded', { onProgress: (p) => (bar.value = p.done / p.total) });
+ * const chat = ai.chat({ system: 'Answer briefly.' });
+ * for await (const event of chat.send('Why is the sky blue?', { signal }))
+ *   if (event.type === 'content') out.append(event.text);
+ * console.log(chat.last?.decodeTokS, await ai.memory());
+ * await ai.close();
+ * ```
+ */
+
+import { Client } from './client.ts';
+import { RullamaError } from './errors.ts';
+import type { Reply, Request, SourceRef } from './protocol.ts';
+import { Engine } from './rullama.ts';
+import type { EmbeddedModel, EngineOptions, LoadOptions, Source } from './types.ts';
+
+export { ERROR_CODES, RullamaError } from './errors.ts';
+export type { ErrorCode, ErrorData } from './errors.ts';
+export { clearStoredModels, storedModels } from './stored.ts';
+export type { StoredModel } from './stored.ts';
+export { Chat, Engine } from './rullama.ts';
+export type * from './types.ts';
+
+export const Rullama = {
+  /**
+   * Loads a model into a worker of its own.
+   *
+   * @throws RullamaError with `code` and `remedy`; aborting `signal` rejects with code `cancelled`.
+   */
+  async load(source: Source, options: LoadOptions = {}): Promise<Engine> {
+    const { onProgress, signal, embedded, worker: script, ...engineOptions } = options;
+    if (signal?.aborted) throw new RullamaError('cancelled', 'The load was stopped before it began.');
+    const ref = await resolve(source, embedded);
+    const worker = startWorker(script);
+    const client = new Client({
+      post: (request: Request) => worker.postMessage(request),
+      listen: (receive) => (worker.onmessage = (event: MessageEvent<Reply>) => receive(event.data)),
+    });
+    const broken = (text: string) => client.fail(new RullamaError('internal', text));
+    worker.onerror = (event) => broken(`The engine's worker failed: ${event.message || 'its script did not load'}.`);
+    worker.onmessageerror = () => broken('A message from the worker could not be read.');
+    // Loading has no safe point to stop at from outside: the worker is ended, and the GPU memory goes with it.
+    const stop = () => {
+      client.fail(new RullamaError('cancelled', 'The load was stopped.'));
+      worker.terminate();
+    };
+    signal?.addEventListener('abort', stop);
+    if (signal?.aborted) stop();
+    try {
+      const params = { source: ref, options: engineOptions as EngineOptions };
+      const info = await client.call('load', params, onProgress && { onEvent: onProgress });
+      return new Engine(client, info, () => worker.terminate());
+    } catch (thrown) {
+      worker.terminate();
+      throw RullamaError.from(thrown);
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
+  },
+
+  /**
+   * The description of the embedded model, without loading it.
+   *
+   * @throws RullamaError `network` when it is not served.
+   */
+  async embedded(address?: string | URL): Promise<EmbeddedModel> {
+    return (await describeEmbedded(address)).model;
+  },
+};
+
+function startWorker(script: string | URL | undefined): Worker {
+  return new Worker(script ?? new URL('./worker.js', import.meta.url), { type: 'module', name: 'rullama' });
+}
+
+async function resolve(source: Source, embedded: string | URL | undefined): Promise<SourceRef> {
+  if (source instanceof Blob) return { blob: source, name: source instanceof File ? source.name : 'model.gguf' };
+  if (source === 'embedded') {
+    const { model, address } = await describeEmbedded(embedded);
+    return { url: new URL(model.file, address).href };
+  }
+  try {
+    return { url: new URL(source, document.baseURI).href };
+  } catch (cause) {
+    throw new RullamaError('invalid-argument', `"${source}" is not an address.`, { cause });
+  }
+}
+
+async function describeEmbedded(
+  embedded: string | URL = 'model/model.json',
+): Promise<{ model: EmbeddedModel; address: URL }> {
+  const address = new URL(embedded, document.baseURI);
+  const failed = (why: string, cause?: unknown) =>
+    new RullamaError('network', `The embedded model's description ${address.pathname} cannot be read: ${why}.`, {
+      remedy: 'Serve it beside the page, or load a file or an address instead.',
+      cause,
+    });
+  let response: Response;
+  try {
+    response = await fetch(address);
+  } catch (cause) {
+    throw failed('the server does not answer', cause);
+  }
+  if (!response.ok) throw failed(`the server answers ${response.status}`);
+  const model = (await response.json().catch(() => null)) as EmbeddedModel | null;
+  if (!model || typeof model.file !== 'string') throw failed('it does not name a file');
+  return { model, address };
+}

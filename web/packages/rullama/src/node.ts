@@ -1,0 +1,77 @@
+/**
+ * The same engine in Node, on Dawn (npm `webgpu`), in the calling thread: for benchmarks and tests.
+ *
+ * ```ts
+ * import { openAsBlob } from 'node:fs';
+ * import { loadInNode } from 'rullama/node';
+ * const ai = await loadInNode(await openAsBlob('model.gguf'));
+ * ```
+ */
+
+import { readFile } from 'node:fs/promises';
+import { Client } from './client.ts';
+import type { EngineModule } from './engine.ts';
+import { RullamaError } from './errors.ts';
+import { localPair, type SourceRef } from './protocol.ts';
+import { Engine } from './rullama.ts';
+import { serve } from './serve.ts';
+import { shellOpener } from './shell.ts';
+import type { EngineOptions, Progress } from './types.ts';
+
+export { RullamaError } from './errors.ts';
+export type * from './types.ts';
+
+export interface NodeOptions extends EngineOptions {
+  onProgress?: (progress: Progress) => void;
+  /** Dawn's switches, such as `enable-dawn-features=allow_unsafe_apis`. */
+  dawn?: string[];
+  /** Folder with `rullama_web.js` and `rullama_web_bg.wasm`; the package's own by default. */
+  wasm?: URL;
+  /** The module to use in place of npm's `webgpu`. */
+  webgpu?: DawnModule;
+}
+
+interface DawnModule {
+  create(flags: string[]): GPU;
+  globals: Record<string, unknown>;
+}
+
+/** Loads a model from an address or a `Blob`. */
+export async function loadInNode(source: string | Blob, options: NodeOptions = {}): Promise<Engine> {
+  const { onProgress, dawn = [], wasm = new URL('./wasm/', import.meta.url), webgpu, ...engineOptions } = options;
+  installWebGpu(webgpu ?? (await importDawn()), dawn);
+  const { client: clientEnd, worker } = localPair();
+  serve(worker, shellOpener(() => instantiate(wasm)));
+  const client = new Client(clientEnd);
+  const ref: SourceRef = typeof source === 'string' ? { url: source } : { blob: source, name: 'model.gguf' };
+  const params = { source: ref, options: engineOptions };
+  const info = await client.call('load', params, onProgress && { onEvent: onProgress });
+  return new Engine(client, info, () => undefined);
+}
+
+async function importDawn(): Promise<DawnModule> {
+  const name = 'webgpu';
+  try {
+    return (await import(name)) as DawnModule;
+  } catch (cause) {
+    throw new RullamaError('no-webgpu', 'The npm package "webgpu" is not installed.', {
+      remedy: 'Run `npm install webgpu`.',
+      cause,
+    });
+  }
+}
+
+/** wgpu looks for `navigator.gpu` of a window or a worker: Node is made to look like a worker. */
+function installWebGpu(dawn: DawnModule, flags: string[]): void {
+  const scope = globalThis as unknown as Record<string, unknown>;
+  if ((scope['navigator'] as Navigator | undefined)?.gpu) return;
+  Object.assign(scope, dawn.globals);
+  scope['WorkerGlobalScope'] ??= class WorkerGlobalScope {};
+  Object.defineProperty(scope, 'navigator', { value: { gpu: dawn.create(flags) }, configurable: true });
+}
+
+async function instantiate(folder: URL): Promise<EngineModule> {
+  const glue = await import(new URL('rullama_web.js', folder).href);
+  await glue.default({ module_or_path: await readFile(new URL('rullama_web_bg.wasm', folder)) });
+  return glue.WebEngine as EngineModule;
+}

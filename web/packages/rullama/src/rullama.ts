@@ -1,0 +1,126 @@
+// The classes that users hold: a loaded model and a conversation with it.
+
+import type { Client } from './client.ts';
+import { RullamaError } from './errors.ts';
+import type { CallName, Calls, StreamEvent } from './protocol.ts';
+import { following, streamOf } from './stream.ts';
+import type {
+  ChatEvent,
+  ChatOptions,
+  GenerateOptions,
+  Memory,
+  Message,
+  ModelInfo,
+  SendOptions,
+  Summary,
+  Token,
+} from './types.ts';
+
+/** A loaded model. All of its work happens away from the calling thread; calls queue up in order. */
+export class Engine {
+  /**
+   * Resolves when the model has become unusable, most often because the GPU was lost. Load again to go on.
+   * Calls in progress and later ones reject with the same error.
+   */
+  readonly lost: Promise<RullamaError>;
+
+  constructor(
+    private readonly client: Client,
+    readonly info: ModelInfo,
+    private readonly dispose: () => void,
+  ) {
+    this.lost = client.lost;
+  }
+
+  /** A new conversation. */
+  chat(options: ChatOptions = {}): Chat {
+    return new Chat(this.client, options);
+  }
+
+  /** Bytes in use by the engine now. */
+  memory(): Promise<Memory> {
+    return this.client.call('memory', null);
+  }
+
+  /** Token ids of `text`. Special tokens written in it stay plain text. */
+  tokenize(text: string): Promise<number[]> {
+    return this.client.call('tokenize', text);
+  }
+
+  /** The prompt that a conversation becomes, as text and as token ids. */
+  render(conversation: ChatOptions): Promise<{ prompt: string; ids: number[] }> {
+    return this.client.call('render', conversation);
+  }
+
+  /** Generates from token ids, without the chat template. */
+  generateIds(
+    ids: number[],
+    options: GenerateOptions & { signal?: AbortSignal; onToken?: (token: Token) => void } = {},
+  ): Promise<Summary> {
+    const { signal, onToken, ...rest } = options;
+    return this.client.call('generateIds', { ids, options: rest }, { signal, ...(onToken && { onEvent: onToken }) });
+  }
+
+  /** Frees the GPU and the worker. The model cannot be used afterwards. */
+  async close(): Promise<void> {
+    await this.client.call('close', null).catch(() => undefined);
+    this.client.fail(new RullamaError('cancelled', 'The model was closed.'));
+    this.dispose();
+  }
+}
+
+/** A conversation. The engine remembers it: only new messages are sent and only new tokens computed. */
+export class Chat {
+  /** Statistics of the latest answer. */
+  last: Summary | undefined;
+  private handle: Promise<number> | undefined;
+
+  constructor(
+    private readonly client: Client,
+    private readonly options: ChatOptions,
+  ) {}
+
+  /**
+   * Sends a message and yields the answer as it is written. A string is the user's message; results of tool
+   * calls go in as messages with role `tool`.
+   */
+  send(message: string | Message | Message[], options: SendOptions = {}): AsyncGenerator<ChatEvent, void, void> {
+    const messages = toMessages(message);
+    return this.answer('chatSend', (chat, rest) => ({ chat, messages, options: rest }), options);
+  }
+
+  /** Drops the latest answer and answers the same message again. */
+  retry(options: SendOptions = {}): AsyncGenerator<ChatEvent, void, void> {
+    return this.answer('chatRetry', (chat, rest) => ({ chat, options: rest }), options);
+  }
+
+  /** Gives back the conversation's memory. */
+  async close(): Promise<void> {
+    if (this.handle) await this.client.call('chatClose', await this.handle);
+    this.handle = undefined;
+  }
+
+  private answer<K extends CallName & ('chatSend' | 'chatRetry')>(
+    call: K,
+    params: (chat: number, options: GenerateOptions) => Calls[K]['params'],
+    { signal, ...rest }: SendOptions,
+  ): AsyncGenerator<ChatEvent, void, void> {
+    const controller = following(signal);
+    const start = async (push: (event: ChatEvent) => void): Promise<Summary> => {
+      this.handle ??= this.client.call('chatOpen', this.options);
+      const onEvent = (event: StreamEvent) => push(event);
+      const chat = await this.handle;
+      return (await this.client.call(call, params(chat, rest), { onEvent, signal: controller.signal })) as Summary;
+    };
+    const done = (summary: Summary): ChatEvent => {
+      this.last = summary;
+      return { type: 'done', summary };
+    };
+    return streamOf(start, done, controller);
+  }
+}
+
+function toMessages(message: string | Message | Message[]): Message[] {
+  if (typeof message === 'string') return [{ role: 'user', content: message }];
+  return Array.isArray(message) ? message : [message];
+}

@@ -1,0 +1,116 @@
+// The worker's end of the protocol: turns requests into engine calls, one at a time on the GPU.
+
+import type { Engine } from './engine.ts';
+import { RullamaError } from './errors.ts';
+import type { CallName, Calls, Reply, Request, SourceRef, WorkerEnd } from './protocol.ts';
+import type { EngineOptions, Progress } from './types.ts';
+
+/** Opens an engine. `onLost` reports that it has become unusable, at any later time. */
+export type OpenEngine = (
+  source: SourceRef,
+  options: EngineOptions,
+  onProgress: (progress: Progress) => void,
+  onLost: (error: RullamaError) => void,
+) => Promise<Engine>;
+
+type Handlers = {
+  [K in CallName]: (
+    params: Calls[K]['params'],
+    emit: (event: Calls[K]['event']) => void,
+    signal: AbortSignal,
+  ) => Calls[K]['result'] | Promise<Calls[K]['result']>;
+};
+
+/** Answers requests at `end` until it closes. */
+export function serve(end: WorkerEnd, open: OpenEngine): void {
+  const running = new Map<number, AbortController>();
+  const handlers = makeHandlers(open, (error) => end.post({ lost: error.toData() }));
+  end.listen((request) => {
+    if ('cancel' in request) running.get(request.cancel)?.abort();
+    else void answer(request, handlers, running, (reply) => end.post(reply));
+  });
+}
+
+async function answer(
+  request: Exclude<Request, { cancel: number }>,
+  handlers: Handlers,
+  running: Map<number, AbortController>,
+  post: (reply: Reply) => void,
+): Promise<void> {
+  const { id } = request;
+  const controller = new AbortController();
+  running.set(id, controller);
+  // The request's call and parameters belong together; TypeScript cannot follow that through a lookup.
+  const handler = handlers[request.call] as (
+    params: unknown,
+    emit: (event: never) => void,
+    signal: AbortSignal,
+  ) => Calls[CallName]['result'] | Promise<Calls[CallName]['result']>;
+  try {
+    const result = await handler(request.params, (event) => post({ id, event }), controller.signal);
+    post({ id, result });
+  } catch (thrown) {
+    post({ id, error: RullamaError.from(thrown).toData() });
+  } finally {
+    running.delete(id);
+  }
+}
+
+function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): Handlers {
+  let engine: Engine | undefined;
+  const loaded = (): Engine => {
+    if (!engine) throw new RullamaError('invalid-argument', 'No model is loaded.', { remedy: 'Load a model first.' });
+    return engine;
+  };
+  const queue = new Queue();
+  /** Runs `work` when the GPU is free; a signal before that skips it, one during it cancels it. */
+  const answering = (signal: AbortSignal, work: (engine: Engine) => Promise<string>) =>
+    queue.run(async () => {
+      const target = loaded();
+      if (signal.aborted) throw new RullamaError('cancelled', 'Stopped before the answer began.');
+      const cancel = () => target.cancel();
+      signal.addEventListener('abort', cancel);
+      try {
+        return JSON.parse(await work(target));
+      } finally {
+        signal.removeEventListener('abort', cancel);
+      }
+    });
+  const json = (emit: (event: never) => void) => (text: string) => emit(JSON.parse(text) as never);
+
+  return {
+    load: async ({ source, options }, emit) => {
+      engine?.close();
+      engine = undefined;
+      engine = await open(source, options, emit, onLost);
+      return JSON.parse(engine.info());
+    },
+    chatOpen: (options) => loaded().chat_open(JSON.stringify(options)),
+    chatSend: ({ chat, messages, options }, emit, signal) =>
+      answering(signal, (e) => e.chat_send(chat, JSON.stringify(messages), JSON.stringify(options), json(emit))),
+    chatRetry: ({ chat, options }, emit, signal) =>
+      answering(signal, (e) => e.chat_retry(chat, JSON.stringify(options), json(emit))),
+    chatClose: (chat) => queue.run(async () => (loaded().chat_close(chat), null)),
+    generateIds: ({ ids, options }, emit, signal) =>
+      answering(signal, (e) => e.generate_ids(Uint32Array.from(ids), JSON.stringify(options), json(emit))),
+    tokenize: (text) => Array.from(loaded().tokenize(text)),
+    render: (conversation) => JSON.parse(loaded().render(JSON.stringify(conversation))),
+    memory: () => JSON.parse(loaded().memory()),
+    close: () => {
+      engine?.close();
+      engine = undefined;
+      return null;
+    },
+  };
+}
+
+/** Runs jobs one after the other; a failed job does not hold up the next. */
+class Queue {
+  private last: Promise<unknown> = Promise.resolve();
+
+  run<T>(job: () => Promise<T>): Promise<T> {
+    const next = this.last.then(job, job);
+    this.last = next.catch(() => undefined);
+    return next;
+  }
+}

@@ -1,0 +1,20 @@
+// Opens the wasm engine: the device is watched first, then the module is loaded.
+
+import { watchDevices } from './device.ts';
+import type { EngineModule, ShellOptions, ShellSource } from './engine.ts';
+import type { SourceRef } from './protocol.ts';
+import type { OpenEngine } from './serve.ts';
+
+/** An `OpenEngine` over the wasm module that `instantiate` gives. */
+export function shellOpener(instantiate: () => Promise<EngineModule>): OpenEngine {
+  return async (source, options, onProgress, onLost) => {
+    const grant = await watchDevices(navigator.gpu, { plain: options.adapter === 'webgpu-defaults', onLost });
+    const module = await instantiate();
+    const shellOptions: ShellOptions = { ...options, ...grant };
+    return module.load(shellSource(source), JSON.stringify(shellOptions), (json) => onProgress(JSON.parse(json)));
+  };
+}
+
+function shellSource(source: SourceRef): ShellSource {
+  return 'url' in source ? { url: source.url } : { blob: source.blob, name: source.name };
+}

@@ -1,0 +1,48 @@
+// Turns a call with events into an async iterable.
+
+/**
+ * Yields what `start` pushes until the promise that it returned settles, then yields `last` of its result.
+ * Leaving the loop early aborts `controller` and waits for the work to end, so that the next call starts clean.
+ */
+export async function* streamOf<Event, Result>(
+  start: (push: (event: Event) => void) => Promise<Result>,
+  last: (result: Result) => Event,
+  controller: AbortController,
+): AsyncGenerator<Event, void, void> {
+  const queue: Event[] = [];
+  let wake: () => void = () => undefined;
+  const progress = { finished: false };
+  const work = start((event) => {
+    queue.push(event);
+    wake();
+  }).finally(() => {
+    progress.finished = true;
+    wake();
+  });
+  work.catch(() => undefined); // reported below, when the queue is empty
+
+  try {
+    for (;;) {
+      while (queue.length > 0) yield queue.shift() as Event;
+      if (progress.finished) break;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+        if (queue.length > 0 || progress.finished) resolve();
+      });
+    }
+    yield last(await work);
+  } finally {
+    if (!progress.finished) {
+      controller.abort();
+      await work.catch(() => undefined);
+    }
+  }
+}
+
+/** A controller that follows `signal`, so that either can stop the work. */
+export function following(signal: AbortSignal | undefined): AbortController {
+  const controller = new AbortController();
+  if (signal?.aborted) controller.abort();
+  else signal?.addEventListener('abort', () => controller.abort(), { once: true, signal: controller.signal });
+  return controller;
+}

@@ -1,0 +1,173 @@
+// What users of the package hand in and get back.
+
+/**
+ * Where a model comes from: `'embedded'` (the model served beside the page), the address of a GGUF file, or a
+ * `File`/`Blob` (in Node: `await fs.openAsBlob(path)`).
+ */
+export type Source = 'embedded' | (string & {}) | URL | Blob;
+
+/**
+ * Where the per-layer embedding table lives: on the GPU (`resident`), in the file with its rows read as they are
+ * needed (`streamed`), or whichever fits (`auto`).
+ */
+export type PleMode = 'auto' | 'resident' | 'streamed';
+
+/** How the engine is configured; all of it optional. */
+export interface EngineOptions {
+  /** Per-layer embeddings; `auto` by default. */
+  ple?: PleMode;
+  /** Element type of the KV cache; `f16` by default. */
+  kv?: 'f16' | 'f32';
+  /** Longest context in tokens; the model's own by default. */
+  context?: number;
+  /** GPU memory the engine may use, in bytes. */
+  memoryBudget?: number;
+  /** `webgpu-defaults` pretends that the GPU offers no more than every WebGPU device must. */
+  adapter?: 'native' | 'webgpu-defaults';
+  /**
+   * For addresses: store a copy of the file in the browser's private storage and read that. `auto` (default)
+   * does so only where reading the address directly would cost a request per token or cannot work.
+   */
+  store?: 'auto' | 'always' | 'never';
+}
+
+/** How far a load has come. Only `download` and `weights` count bytes; the other phases count steps. */
+export interface Progress {
+  phase: 'download' | 'header' | 'weights' | 'pipelines' | 'self-test' | 'ready';
+  done: number;
+  /** 0 while unknown. */
+  total: number;
+}
+
+export interface LoadOptions extends EngineOptions {
+  onProgress?: (progress: Progress) => void;
+  /** Aborting rejects the load with code `cancelled`. */
+  signal?: AbortSignal;
+  /** Address of the embedded model's description; `model/model.json` beside the page by default. */
+  embedded?: string | URL;
+  /** Address of the worker script, for bundlers that move it. */
+  worker?: string | URL;
+}
+
+/** The description that is served beside an embedded model. */
+export interface EmbeddedModel {
+  name: string;
+  description: string;
+  /** Address of the GGUF file, relative to the description. */
+  file: string;
+  bytes: number;
+  /** Prompts that show what the model can do. */
+  examples?: string[];
+}
+
+/** What was loaded and where it runs. */
+export interface ModelInfo {
+  name: string;
+  architecture: string;
+  layers: number;
+  parameters: number;
+  /** Bytes of the model file. */
+  bytes: number;
+  /** Longest context of this engine, in tokens. */
+  context: number;
+  /** The mode in effect, `none` for models without per-layer embeddings. */
+  ple: 'resident' | 'streamed' | 'none';
+  kv: 'f16' | 'f32';
+  /** The GPU, in the driver's words. */
+  device: string;
+  backend: string;
+  subgroups: boolean;
+}
+
+/** Bytes in use. WebAssembly memory never shrinks: its present size is its peak. */
+export interface Memory {
+  wasmBytes: number;
+  wasmStartBytes: number;
+  gpuBytes: number;
+}
+
+/** A function that the model may call; `parameters` is a JSON schema of type object. */
+export interface Tool {
+  name: string;
+  description: string;
+  parameters?: Record<string, unknown>;
+}
+
+export interface ToolCall {
+  name: string;
+  arguments: Record<string, unknown>;
+}
+
+/** A message of a conversation. `thinking` and `toolCalls` belong to the model, `name` to a tool's answer. */
+export interface Message {
+  role: 'user' | 'model' | 'tool';
+  content: string;
+  thinking?: string;
+  toolCalls?: ToolCall[];
+  name?: string;
+}
+
+export interface ChatOptions {
+  system?: string;
+  tools?: Tool[];
+  thinking?: boolean;
+  /** An earlier conversation to go on with. */
+  messages?: Message[];
+}
+
+/** Missing values are the engine's defaults. Temperature 0 always takes the most likely token. */
+export interface Sampling {
+  temperature?: number;
+  /** 0 considers all tokens. */
+  topK?: number;
+  topP?: number;
+  minP?: number;
+  repeatPenalty?: number;
+  presencePenalty?: number;
+  frequencyPenalty?: number;
+  repeatLastN?: number;
+  /** The same seed draws the same tokens on every device. */
+  seed?: number;
+}
+
+export interface GenerateOptions extends Sampling {
+  maxTokens?: number;
+  stop?: string[];
+  ignoreEos?: boolean;
+}
+
+export interface SendOptions extends GenerateOptions {
+  /** Aborting ends the answer; the events end with `done` and finish `cancelled`. */
+  signal?: AbortSignal;
+}
+
+/** Why an answer ended. */
+export type Finish = 'stop' | 'length' | 'cancelled' | 'stop-string' | 'tool-call';
+
+/** An answer's statistics. Times are in seconds. */
+export interface Summary {
+  finish: Finish;
+  /** Ids of all generated tokens. */
+  ids: number[];
+  text: string;
+  /** Tokens of the whole prompt, those reused from the previous turn included. */
+  promptTokens: number;
+  firstTokenS: number;
+  prefillS: number;
+  decodeS: number;
+  prefillTokS: number;
+  decodeTokS: number;
+}
+
+/** What `chat.send` yields; `done` comes last, exactly once. */
+export type ChatEvent =
+  | { type: 'content'; text: string }
+  | { type: 'thinking'; text: string }
+  | { type: 'toolCall'; call: ToolCall }
+  | { type: 'done'; summary: Summary };
+
+/** One generated token of `generateIds`. */
+export interface Token {
+  id: number;
+  text: string;
+}

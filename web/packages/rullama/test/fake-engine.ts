@@ -1,0 +1,161 @@
+// An engine without a model: it answers from a script, for tests of everything around the real one.
+//
+// What it does is chosen by the message: "long" writes until it is stopped, "think" thinks first, "tool" calls a
+// tool, "lose" loses the device, "fail" fails. A source whose name contains "corrupt" does not load.
+
+import type { Engine } from '../src/engine.ts';
+import { RullamaError } from '../src/errors.ts';
+import type { SourceRef } from '../src/protocol.ts';
+import type { OpenEngine } from '../src/serve.ts';
+import type { ChatOptions, Finish, GenerateOptions, Message, Progress } from '../src/types.ts';
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+const MARKDOWN = `A short answer with **bold**, *emphasis* and \`code\`.
+
+## A list
+- one
+- two with <b>no markup</b>
+
+\`\`\`rust
+fn main() { println!("hello"); }
+\`\`\`
+`;
+
+export interface FakeTiming {
+  /** Milliseconds between two pieces of an answer or of a load. */
+  step: number;
+}
+
+/** Opens fake engines. */
+export function fakeOpener({ step }: FakeTiming): OpenEngine {
+  return async (source, options, onProgress, onLost) => {
+    const name = 'url' in source ? source.url : source.name;
+    const total = 8_038_464;
+    const phases: Progress[] = [
+      { phase: 'header', done: 0, total: 0 },
+      ...[0.1, 0.4, 0.8, 1].map((f): Progress => ({ phase: 'weights', done: Math.round(f * total), total })),
+      { phase: 'pipelines', done: 12, total: 24 },
+      { phase: 'self-test', done: 0, total: 0 },
+      { phase: 'ready', done: 1, total: 1 },
+    ];
+    for (const progress of phases) {
+      onProgress(progress);
+      await pause(name.includes('slow') ? 20 * step : step);
+      if (name.includes('corrupt')) {
+        throw new RullamaError('model-truncated', 'Tensor blk.3.ffn_up.weight ends at byte 9,437,184 of 8,038,464.');
+      }
+    }
+    return new FakeEngine(source, options.kv ?? 'f16', step, onLost);
+  };
+}
+
+class FakeEngine implements Engine {
+  private cancelled = false;
+  private chats: Message[][] = [];
+
+  constructor(
+    private readonly source: SourceRef,
+    private readonly kv: 'f16' | 'f32',
+    private readonly step: number,
+    private readonly onLost: (error: RullamaError) => void,
+  ) {}
+
+  info(): string {
+    const name = 'url' in this.source ? new URL(this.source.url).pathname.split('/').pop() : this.source.name;
+    return JSON.stringify({
+      name,
+      architecture: 'gemma4',
+      layers: 8,
+      parameters: 4_200_000,
+      bytes: 8_038_464,
+      context: 4096,
+      ple: 'resident',
+      kv: this.kv,
+      device: 'fake adapter',
+      backend: 'fake',
+      subgroups: false,
+    });
+  }
+
+  memory(): string {
+    return JSON.stringify({ wasmBytes: 9 << 20, wasmStartBytes: 2 << 20, gpuBytes: 31 << 20 });
+  }
+
+  tokenize(text: string): Uint32Array {
+    return Uint32Array.from(text, (c) => c.codePointAt(0) ?? 0);
+  }
+
+  render(conversation: string): string {
+    const { messages = [] } = JSON.parse(conversation) as ChatOptions;
+    const prompt = messages.map((m) => `<|turn>${m.role}\n${m.content}<turn|>\n`).join('');
+    return JSON.stringify({ prompt, ids: Array.from(this.tokenize(prompt)) });
+  }
+
+  chat_open(options: string): number {
+    const { messages = [] } = JSON.parse(options) as ChatOptions;
+    return this.chats.push(messages) - 1;
+  }
+
+  chat_send(chat: number, messages: string, options: string, onEvent: (json: string) => void): Promise<string> {
+    const history = this.chats[chat] ?? [];
+    history.push(...(JSON.parse(messages) as Message[]));
+    return this.answer(history.at(-1)?.content ?? '', JSON.parse(options) as GenerateOptions, onEvent);
+  }
+
+  chat_retry(chat: number, options: string, onEvent: (json: string) => void): Promise<string> {
+    const prompt = (this.chats[chat] ?? []).at(-1)?.content ?? '';
+    return this.answer(prompt, JSON.parse(options) as GenerateOptions, onEvent);
+  }
+
+  chat_close(chat: number): void {
+    delete this.chats[chat];
+  }
+
+  async generate_ids(ids: Uint32Array, options: string, onToken: (json: string) => void): Promise<string> {
+    const { maxTokens = 4 } = JSON.parse(options) as GenerateOptions;
+    const out = Array.from({ length: maxTokens }, (_, i) => (ids.at(-1) ?? 0) + i + 1);
+    for (const id of out) onToken(JSON.stringify({ id, text: `${id} ` }));
+    return this.summary('length', out.join(' '), out);
+  }
+
+  cancel(): void {
+    this.cancelled = true;
+  }
+
+  close(): void {
+    this.chats = [];
+  }
+
+  private async answer(prompt: string, options: GenerateOptions, onEvent: (json: string) => void): Promise<string> {
+    this.cancelled = false;
+    const emit = (event: object) => onEvent(JSON.stringify(event));
+    if (prompt.includes('fail')) throw new RullamaError('nan', 'Layer 3 produced a value that is not a number.');
+    if (prompt.includes('lose')) {
+      this.onLost(new RullamaError('device-lost', 'The GPU was lost: test.'));
+      return new Promise(() => undefined);
+    }
+    if (prompt.includes('think')) emit({ type: 'thinking', text: 'Let me see. The question is short.' });
+    if (prompt.includes('tool')) {
+      emit({ type: 'toolCall', call: { name: 'get_weather', arguments: { city: 'Oslo' } } });
+      return this.summary('tool-call', '', [1]);
+    }
+    const limit = options.maxTokens ?? 10_000;
+    const words = prompt.includes('long') ? Array.from({ length: limit }, (_, i) => `word${i} `) : MARKDOWN.match(/\s*\S+/g);
+    let text = '';
+    const ids: number[] = [];
+    for (const word of words ?? []) {
+      await pause(this.step);
+      if (this.cancelled) return this.summary('cancelled', text, ids);
+      emit({ type: 'content', text: word });
+      text += word;
+      ids.push(ids.length);
+    }
+    return this.summary(ids.length >= limit ? 'length' : 'stop', text, ids);
+  }
+
+  private summary(finish: Finish, text: string, ids: number[]): string {
+    const timings = { firstTokenS: 0.12, prefillS: 0.1, decodeS: 1.5, prefillTokS: 210, decodeTokS: 34.5 };
+    return JSON.stringify({ finish, text, ids, promptTokens: 21, ...timings });
+  }
+}

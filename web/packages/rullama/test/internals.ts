@@ -1,0 +1,9 @@
+// What the unit tests reach into.
+
+export { Client } from '../src/client.ts';
+export { watchDevices } from '../src/device.ts';
+export { ERROR_CODES, RullamaError } from '../src/errors.ts';
+export { localPair } from '../src/protocol.ts';
+export { Engine } from '../src/rullama.ts';
+export { serve } from '../src/serve.ts';
+export { fakeOpener } from './fake-engine.ts';

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Client, Engine, fakeOpener, localPair, serve } from '../../../dist-test/internals.js';
+
+async function open(source = { url: 'http://localhost/model.gguf' }, onEvent = () => {}) {
+  const { client: end, worker } = localPair();
+  serve(worker, fakeOpener({ step: 1 }));
+  const client = new Client(end);
+  const info = await client.call('load', { source, options: {} }, { onEvent });
+  return { client, ai: new Engine(client, info, () => {}) };
+}
+
+async function collect(events) {
+  const all = [];
+  for await (const event of events) all.push(event);
+  return all;
+}
+
+const textOf = (events) => events.map((e) => (e.type === 'content' ? e.text : '')).join('');
+
+test('load reports its phases in order and the model that it loaded', async () => {
+  const phases = [];
+  const { ai } = await open(undefined, (p) => phases.push(p.phase));
+  assert.deepEqual([...new Set(phases)], ['header', 'weights', 'pipelines', 'self-test', 'ready']);
+  assert.equal(ai.info.name, 'model.gguf');
+});
+
+test('a load that fails rejects with code and remedy', async () => {
+  await assert.rejects(open({ blob: new Blob(['x']), name: 'corrupt.gguf' }), (error) => {
+    assert.equal(error.code, 'model-truncated');
+    assert.ok(error.remedy.length > 10);
+    return true;
+  });
+});
+
+test('an answer streams as events and ends with its statistics', async () => {
+  const { ai } = await open();
+  const chat = ai.chat();
+  const events = await collect(chat.send('think'));
+  assert.equal(events[0].type, 'thinking');
+  assert.equal(events.filter((e) => e.type === 'done').length, 1);
+  assert.equal(events.at(-1).summary.finish, 'stop');
+  assert.equal(textOf(events), chat.last.text);
+});
+
+test('a tool call arrives parsed', async () => {
+  const { ai } = await open();
+  const events = await collect(ai.chat().send('tool'));
+  assert.deepEqual(events[0], { type: 'toolCall', call: { name: 'get_weather', arguments: { city: 'Oslo' } } });
+});
+
+test('a signal stops an answer, and the next one works', async () => {
+  const { ai } = await open();
+  const chat = ai.chat();
+  const controller = new AbortController();
+  let words = 0;
+  for await (const event of chat.send('long', { signal: controller.signal })) {
+    if (event.type === 'content' && ++words === 5) controller.abort();
+  }
+  assert.equal(chat.last.finish, 'cancelled');
+  assert.ok(words >= 5 && words < 100, `${words}`);
+  assert.equal((await collect(chat.send('hello'))).at(-1).summary.finish, 'stop');
+});
+
+test('leaving the loop stops the answer', async () => {
+  const { ai } = await open();
+  const chat = ai.chat();
+  for await (const event of chat.send('long')) if (event.type === 'content') break;
+  // Only a stopped answer lets the queue go on.
+  assert.equal((await collect(ai.chat().send('hello'))).at(-1).summary.finish, 'stop');
+});
+
+test('a signal that is already aborted never starts the answer', async () => {
+  const { ai } = await open();
+  await assert.rejects(collect(ai.chat().send('hello', { signal: AbortSignal.abort() })), { code: 'cancelled' });
+});
+
+test('answers queue up; small calls pass them', async () => {
+  const { ai } = await open();
+  const first = collect(ai.chat().send('hello'));
+  const second = collect(ai.chat().send('think'));
+  const order = [];
+  first.then(() => order.push('first'));
+  second.then(() => order.push('second'));
+  await ai.memory().then(() => order.push('memory'));
+  await Promise.all([first, second]);
+  assert.deepEqual(order, ['memory', 'first', 'second']);
+});
+
+test('retry answers again without a new message', async () => {
+  const { ai } = await open();
+  const chat = ai.chat();
+  const first = textOf(await collect(chat.send('hello')));
+  assert.equal(textOf(await collect(chat.retry())), first);
+});
+
+test('a lost device rejects what is pending and what follows', async () => {
+  const { ai } = await open();
+  const pending = collect(ai.chat().send('lose'));
+  await assert.rejects(pending, { code: 'device-lost' });
+  assert.equal((await ai.lost).code, 'device-lost');
+  await assert.rejects(ai.memory(), { code: 'device-lost' });
+});
+
+test('a failed answer leaves the model usable', async () => {
+  const { ai } = await open();
+  await assert.rejects(collect(ai.chat().send('fail')), { code: 'nan' });
+  assert.equal((await collect(ai.chat().send('hello'))).at(-1).type, 'done');
+});
+
+test('generateIds streams tokens and returns the summary', async () => {
+  const { ai } = await open();
+  const tokens = [];
+  const summary = await ai.generateIds([7], { maxTokens: 3, onToken: (t) => tokens.push(t.id) });
+  assert.deepEqual(tokens, [8, 9, 10]);
+  assert.deepEqual(summary.ids, tokens);
+});
+
+test('nothing works after close', async () => {
+  const { ai } = await open();
+  await ai.close();
+  await assert.rejects(ai.tokenize('x'), { code: 'cancelled' });
+});

@@ -1,0 +1,49 @@
+// Headless Chromium with WebGPU on its software adapter.
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { chromium } from 'playwright-core';
+
+const FLAGS = [
+  '--headless=new',
+  '--no-sandbox',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-quic',
+  '--disable-gpu-watchdog',
+];
+const GPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+
+/** Starts Chromium with a fresh profile. `webgpu: false` leaves it without an adapter. */
+export async function startBrowser({ webgpu = true } = {}) {
+  const profile = mkdtempSync(path.join(os.tmpdir(), 'rullama-chromium-'));
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    headless: true,
+    args: [...FLAGS, ...(webgpu ? GPU : [])],
+    ignoreDefaultArgs: ['--disable-gpu', '--headless=old'],
+    viewport: { width: 1100, height: 800 },
+    timeout: 60_000,
+  });
+  const close = async () => {
+    await context.close().catch(() => undefined);
+    rmSync(profile, { recursive: true, force: true, maxRetries: 3 });
+  };
+  return { context, close };
+}
+
+/** Opens an address; `problems` collects what the page logs as errors. */
+export async function openPage(context, address, options = {}) {
+  const page = await context.newPage();
+  const problems = [];
+  page.on('pageerror', (error) => problems.push(String(error)));
+  page.on('console', (message) => {
+    if (message.type() === 'error') problems.push(message.text());
+  });
+  if (options.viewport) await page.setViewportSize(options.viewport);
+  if (options.colorScheme) await page.emulateMedia({ colorScheme: options.colorScheme });
+  await page.goto(address);
+  return { page, problems };
+}

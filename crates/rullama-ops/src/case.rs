@@ -149,7 +149,8 @@ impl Bound {
         let (operand, buffer, words) = match host {
             Host::Weight(weight) => (Operand::Weight(Arc::new(upload(device, weight, chunk_rows).await?)), None, Vec::new()),
             Host::Tensor(array) => {
-                let (offset, stride) = if pad { (4, array.cols + 8) } else { (0, array.cols) };
+                // Vectors (norm weights) are never views.
+                let (offset, stride) = if pad && array.rows > 1 { (4, array.cols + 8) } else { (0, array.cols) };
                 let mut words = vec![GUARD_WORD; offset + array.rows * stride];
                 for row in 0..array.rows {
                     let bits: Vec<u32> = array.row(row).iter().map(|v| v.to_bits()).collect();

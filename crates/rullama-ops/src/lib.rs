@@ -10,11 +10,17 @@ pub mod host;
 pub mod op;
 #[cfg(feature = "cases")]
 pub mod registry;
+pub mod elementwise;
+pub mod per_layer;
+pub mod residual_norm;
 pub mod rms_norm;
 pub mod shader;
 pub mod weight;
 
 pub use host::{Array, Host, HostCache, HostWeight};
 pub use op::{Cache, Context, KvType, Op, Operand, StepState, Tensor, reducing_variants, spread, state};
+pub use elementwise::{AddScale, Geglu, LastRow};
+pub use per_layer::PerLayerCombine;
+pub use residual_norm::ResidualNorm;
 pub use rms_norm::RmsNorm;
 pub use weight::{Chunk, Weight};

@@ -4,5 +4,10 @@ use crate::case::Case;
 
 /// Every case of every operation.
 pub fn all_cases() -> Vec<Case> {
-    [crate::rms_norm::cases::cases()].into_iter().flatten().collect()
+    [
+        crate::rms_norm::cases::cases(),
+        crate::residual_norm::cases::cases(),
+        crate::per_layer::cases::cases(),
+        crate::elementwise::cases::cases(),
+    ].into_iter().flatten().collect()
 }

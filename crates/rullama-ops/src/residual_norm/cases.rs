@@ -1,0 +1,21 @@
+use super::ResidualNorm;
+use crate::case::{Case, Rng};
+use crate::host::Array;
+
+/// With and without the next norm, dims around the workgroup, strided `a`.
+pub fn cases() -> Vec<Case> {
+    let mut all = Vec::new();
+    for (rows, dim) in [(1, 32), (1, 1536), (5, 256), (3, 5376), (2, 96)] {
+        for next in [false, true] {
+            let mut rng = Rng::new((rows * 31 + dim) as u64);
+            let mut operands = vec![rng.tensor(rows, dim).into(), rng.tensor(1, dim).into(), rng.tensor_scaled(rows, dim, 3.0).into()];
+            if next {
+                operands.extend([rng.tensor(1, dim).into(), Array::zeros(rows, dim).into()]);
+            }
+            let op = ResidualNorm { eps: 1e-6, scale: 0.75, next };
+            let case = Case::new(format!("{rows}x{dim} next {next}"), op, operands, dim);
+            all.push(if rows > 2 { case.strided() } else { case });
+        }
+    }
+    all
+}

@@ -1,0 +1,125 @@
+//! A file on disk, read at positions (no shared cursor, so several readers may use one source).
+
+use std::{fs::File, io, ops::Range, path::Path};
+
+use crate::{
+    coalesce::read_coalesced,
+    source::{BoxFuture, ByteSource, Locality, SourceError},
+};
+
+/// Reading over a gap of this size costs less than a second system call.
+const GAP: u64 = 16 << 10;
+/// Largest joined read; bounds the memory that gaps can waste.
+const MAX_JOINED: u64 = 4 << 20;
+
+/// A file opened for reading; its length is fixed at opening.
+#[derive(Debug)]
+pub struct FileSource {
+    name: String,
+    file: File,
+    len: u64,
+}
+
+impl FileSource {
+    /// Opens `path`.
+    ///
+    /// # Errors
+    /// [`SourceError::Open`], also for a directory.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, SourceError> {
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        let open = || {
+            let file = File::open(path)?;
+            let about = file.metadata()?;
+            if about.is_dir() {
+                return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
+            }
+            Ok((file, about.len()))
+        };
+        match open() {
+            Ok((file, len)) => Ok(Self { name, file, len }),
+            Err(source) => Err(SourceError::Open { name, source }),
+        }
+    }
+
+    fn read_blocking(&self, offset: u64, len: usize) -> Result<Vec<u8>, SourceError> {
+        SourceError::check(&self.name, self.len, offset, len)?;
+        let mut bytes = SourceError::allocate(&self.name, len)?;
+        let mut done = 0;
+        while done < len {
+            let at = offset + done as u64;
+            match read_at(&self.file, &mut bytes[done..], at) {
+                Ok(0) => {
+                    return Err(SourceError::ShortRead { name: self.name.clone(), offset, expected: len as u64, got: done as u64 });
+                }
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => {
+                    return Err(SourceError::Io { name: self.name.clone(), offset: at, source });
+                }
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    // Moves the file's cursor, which nothing here uses.
+    std::os::windows::fs::FileExt::seek_read(file, bytes, offset)
+}
+
+impl ByteSource for FileSource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn locality(&self) -> Locality {
+        Locality::Local
+    }
+
+    fn read<'a>(&'a self, offset: u64, len: usize) -> BoxFuture<'a, Result<Vec<u8>, SourceError>> {
+        Box::pin(async move { self.read_blocking(offset, len) })
+    }
+
+    fn read_many<'a>(&'a self, ranges: &'a [Range<u64>]) -> BoxFuture<'a, Result<Vec<Vec<u8>>, SourceError>> {
+        Box::pin(read_coalesced(self, ranges, GAP, MAX_JOINED))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.bin");
+        let bytes: Vec<u8> = (0..200_000u32).map(|i| (i * 7 % 251) as u8).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        let source = FileSource::open(&path).unwrap();
+        let read = |o, n| pollster::block_on(source.read(o, n));
+        assert_eq!(read(5, 10).unwrap(), bytes[5..15]);
+        assert_eq!(read(200_000, 0).unwrap(), []);
+        assert!(matches!(read(199_999, 2), Err(SourceError::OutOfBounds { .. })));
+        assert!(matches!(read(u64::MAX, 2), Err(SourceError::OutOfBounds { .. })));
+        let ranges = [150_000..150_100, 0..10, 20..40, 60_000..90_000];
+        let parts = pollster::block_on(source.read_many(&ranges)).unwrap();
+        for (range, part) in ranges.iter().zip(parts) {
+            assert_eq!(part, bytes[range.start as usize..range.end as usize]);
+        }
+        std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(100).unwrap();
+        let error = read(90, 20).unwrap_err();
+        assert!(matches!(error, SourceError::ShortRead { got: 10, .. }), "{error}");
+        assert!(matches!(FileSource::open(folder.path()), Err(SourceError::Open { .. })));
+    }
+}

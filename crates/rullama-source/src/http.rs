@@ -1,0 +1,263 @@
+//! A file on a web server, read with `Range` requests.
+//!
+//! Every request asks the address that was given, so that redirects to links that expire are
+//! resolved anew. `If-Range` with the file's tag turns a changed file into a whole answer (200),
+//! which is reported instead of mixing two versions.
+
+use std::{io::Read, ops::Range, time::Duration};
+
+use ureq::{Agent, Body, http::Response};
+
+use crate::{
+    coalesce::read_coalesced,
+    source::{BoxFuture, ByteSource, Locality, SourceError},
+};
+
+/// Reading over a gap of this size costs less than a round trip.
+const GAP: u64 = 256 << 10;
+/// Largest joined read; bounds the memory that gaps can waste.
+const MAX_JOINED: u64 = 8 << 20;
+/// An attempt that brought this many bytes does not count as a failed one.
+const PROGRESS: usize = 256 << 10;
+
+/// How patient a source is.
+#[derive(Clone, Debug)]
+pub struct HttpOptions {
+    /// Attempts in a row without progress before a read fails.
+    pub attempts: u32,
+    /// Pause after the first failure; doubles with each further one, up to 8 s.
+    pub backoff: Duration,
+    /// Longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// Longest wait for the head of an answer.
+    pub response_timeout: Duration,
+    /// Longest time for the body of one answer; what came until then is kept.
+    pub body_timeout: Duration,
+    /// Proxy URL.
+    pub proxy: Option<String>,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            attempts: 6,
+            backoff: Duration::from_millis(250),
+            connect_timeout: Duration::from_secs(10),
+            response_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(120),
+            proxy: None,
+        }
+    }
+}
+
+/// A remote file of which every read is one request. Reads block the calling thread.
+#[derive(Debug)]
+pub struct HttpSource {
+    url: String,
+    len: u64,
+    /// A strong `ETag` or a `Last-Modified` date.
+    validator: Option<String>,
+    etag: Option<String>,
+    agent: Agent,
+    options: HttpOptions,
+}
+
+/// Why one attempt failed.
+enum Failure {
+    /// Worth another attempt.
+    Retry(String),
+    Final(SourceError),
+}
+
+impl HttpSource {
+    /// Asks the server for the first byte, which gives length, tag and whether it knows ranges.
+    ///
+    /// # Errors
+    /// [`SourceError::RangeIgnored`], [`SourceError::Status`], [`SourceError::Network`] and others.
+    pub fn open(url: &str, options: HttpOptions) -> Result<Self, SourceError> {
+        let bad = |reason: String| SourceError::Address { url: url.to_owned(), reason };
+        if !(url.starts_with("http://") || url.starts_with("https://")) {
+            return Err(bad("no http:// or https:// in front".to_owned()));
+        }
+        let proxy = match &options.proxy {
+            Some(proxy) => Some(ureq::Proxy::new(proxy).map_err(|e| bad(format!("proxy: {e}")))?),
+            None => None,
+        };
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(proxy)
+            .user_agent(concat!("rullama/", env!("CARGO_PKG_VERSION")))
+            .timeout_connect(Some(options.connect_timeout))
+            .timeout_recv_response(Some(options.response_timeout))
+            .timeout_recv_body(Some(options.body_timeout));
+        let agent = config.build().new_agent();
+        let url = url.to_owned();
+        let mut source = Self { url, len: 0, validator: None, etag: None, agent, options };
+        source.with_retries(|source| source.probe())?;
+        Ok(source)
+    }
+
+    fn probe(&mut self) -> Result<usize, Failure> {
+        let response = self.request(0, 1)?;
+        let status = response.status().as_u16();
+        let range = header(&response, "content-range").unwrap_or_default().to_owned();
+        let total = range.rsplit_once('/').and_then(|(_, total)| total.parse().ok());
+        match (status, total) {
+            (206, Some(total)) => self.len = total,
+            // An empty file has no first byte.
+            (416, Some(0)) => self.len = 0,
+            (206 | 416, _) => {
+                let (url, header) = (self.url.clone(), "Content-Range");
+                return Err(Failure::Final(SourceError::Header { url, header, value: range }));
+            }
+            (200, _) => {
+                let url = self.url.clone();
+                return Err(Failure::Final(SourceError::RangeIgnored { url }));
+            }
+            _ => return Err(self.status_failure(&response)),
+        }
+        self.etag = header(&response, "etag").map(str::to_owned);
+        let strong = self.etag.clone().filter(|tag| !tag.starts_with("W/"));
+        self.validator = strong.or_else(|| header(&response, "last-modified").map(str::to_owned));
+        Ok(0)
+    }
+
+    fn request(&self, offset: u64, len: u64) -> Result<Response<Body>, Failure> {
+        let last = offset + len - 1;
+        let mut request = self
+            .agent
+            .get(&self.url)
+            .header("range", format!("bytes={offset}-{last}"))
+            // A range of a compressed body is not a range of the file.
+            .header("accept-encoding", "identity");
+        if let Some(validator) = &self.validator {
+            request = request.header("if-range", validator);
+        }
+        request.call().map_err(|error| match error {
+            ureq::Error::BadUri(reason) => Failure::Final(SourceError::Address { url: self.url.clone(), reason }),
+            ureq::Error::Http(error) => {
+                let reason = error.to_string();
+                Failure::Final(SourceError::Address { url: self.url.clone(), reason })
+            }
+            other => Failure::Retry(other.to_string()),
+        })
+    }
+
+    fn status_failure(&self, response: &Response<Body>) -> Failure {
+        let status = response.status().as_u16();
+        match status {
+            408 | 429 | 500..=599 => Failure::Retry(format!("status {status}")),
+            _ => Failure::Final(SourceError::Status { url: self.url.clone(), status }),
+        }
+    }
+
+    fn changed(&self, what: impl Into<String>) -> Failure {
+        Failure::Final(SourceError::Changed { name: self.url.clone(), what: what.into() })
+    }
+
+    /// One request for what `bytes` still lacks of `offset..offset + len`; gives what came of it.
+    fn attempt(&self, offset: u64, len: usize, bytes: &mut Vec<u8>) -> Result<usize, Failure> {
+        let from = offset + bytes.len() as u64;
+        let missing = len - bytes.len();
+        let mut response = self.request(from, missing as u64)?;
+        match response.status().as_u16() {
+            206 => {}
+            200 if self.validator.is_some() => return Err(self.changed("it has a new tag")),
+            200 => {
+                let url = self.url.clone();
+                return Err(Failure::Final(SourceError::RangeIgnored { url }));
+            }
+            416 => return Err(self.changed("it became shorter")),
+            _ => return Err(self.status_failure(&response)),
+        }
+        let range = header(&response, "content-range").unwrap_or_default();
+        let expected = format!("bytes {from}-{}/{}", from + missing as u64 - 1, self.len);
+        if range != expected {
+            return Err(self.changed(format!("asked for {expected}, got {range}")));
+        }
+        if self.etag.is_some() && header(&response, "etag") != self.etag.as_deref() {
+            return Err(self.changed("it has a new tag"));
+        }
+        let before = bytes.len();
+        let reader = response.body_mut().as_reader();
+        let outcome = reader.take(missing as u64).read_to_end(bytes);
+        match outcome {
+            Ok(_) if bytes.len() == len => Ok(bytes.len() - before),
+            Ok(_) => Err(Failure::Retry("the connection closed early".to_owned())),
+            Err(error) => Err(Failure::Retry(error.to_string())),
+        }
+    }
+
+    fn read_blocking(&self, offset: u64, len: usize) -> Result<Vec<u8>, SourceError> {
+        SourceError::check(&self.url, self.len, offset, len)?;
+        let mut bytes = SourceError::allocate(&self.url, len)?;
+        bytes.clear();
+        let (mut failures, mut counted) = (0, 0);
+        while bytes.len() < len {
+            match self.attempt(offset, len, &mut bytes) {
+                Ok(_) => {}
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Retry(reason)) => {
+                    if bytes.len() - counted >= PROGRESS {
+                        failures = 0;
+                        counted = bytes.len();
+                    }
+                    failures += 1;
+                    self.pause(failures, reason)?;
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn with_retries(&mut self, mut attempt: impl FnMut(&mut Self) -> Result<usize, Failure>) -> Result<(), SourceError> {
+        let mut failures = 0;
+        loop {
+            match attempt(self) {
+                Ok(_) => return Ok(()),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Retry(reason)) => {
+                    failures += 1;
+                    self.pause(failures, reason)?;
+                }
+            }
+        }
+    }
+
+    /// Waits before attempt `failures + 1`, or gives up.
+    fn pause(&self, failures: u32, reason: String) -> Result<(), SourceError> {
+        if failures >= self.options.attempts {
+            let url = self.url.clone();
+            return Err(SourceError::Network { url, attempts: failures, reason });
+        }
+        let factor = 1u32 << (failures - 1).min(16);
+        std::thread::sleep((self.options.backoff * factor).min(Duration::from_secs(8)));
+        Ok(())
+    }
+}
+
+fn header<'r>(response: &'r Response<Body>, name: &str) -> Option<&'r str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+impl ByteSource for HttpSource {
+    fn name(&self) -> &str {
+        &self.url
+    }
+
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn locality(&self) -> Locality {
+        Locality::Remote
+    }
+
+    fn read<'a>(&'a self, offset: u64, len: usize) -> BoxFuture<'a, Result<Vec<u8>, SourceError>> {
+        Box::pin(async move { self.read_blocking(offset, len) })
+    }
+
+    fn read_many<'a>(&'a self, ranges: &'a [Range<u64>]) -> BoxFuture<'a, Result<Vec<Vec<u8>>, SourceError>> {
+        Box::pin(read_coalesced(self, ranges, GAP, MAX_JOINED))
+    }
+}

@@ -1,0 +1,149 @@
+//! What the tests share: goldens, and just enough GGUF to read a vocabulary.
+#![allow(dead_code)] // each test file uses its own part
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rullama_text::{Tokenizer, Vocabulary};
+use serde_json::Value;
+
+/// A golden of this crate.
+pub fn data(name: &str) -> Value {
+    read_json(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name))
+}
+
+pub fn read_json(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A file of the full goldens beside the workspace, or a printed line that the test is skipped.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/goldens");
+    let file = root.join(path);
+    if file.exists() {
+        return Some(file);
+    }
+    eprintln!("skipped: {} is not there", file.display());
+    None
+}
+
+pub fn ids(value: &Value) -> Vec<u32> {
+    value.as_array().expect("ids").iter().map(|v| v.as_u64().expect("id") as u32).collect()
+}
+
+fn strings(value: &Value) -> Vec<String> {
+    value.as_array().expect("list").iter().map(|v| v.as_str().expect("text").to_string()).collect()
+}
+
+/// The tables of a vocabulary, owned.
+#[derive(Default)]
+pub struct Tables {
+    pub model: String,
+    pub tokens: Vec<String>,
+    pub types: Vec<i32>,
+    pub merges: Vec<String>,
+    pub eos_ids: Vec<u32>,
+}
+
+impl Tables {
+    /// 2,048 pieces of the Gemma 4 vocabulary.
+    pub fn tiny() -> Tables {
+        let value = data("vocabulary_tiny.json");
+        let types = value["types"].as_array().expect("types");
+        Tables {
+            model: value["model"].as_str().expect("model").to_string(),
+            tokens: strings(&value["tokens"]),
+            types: types.iter().map(|v| v.as_i64().expect("type") as i32).collect(),
+            merges: strings(&value["merges"]),
+            eos_ids: Vec::new(),
+        }
+    }
+
+    pub fn vocabulary(&self) -> Vocabulary<'_> {
+        Vocabulary {
+            model: &self.model,
+            pieces: &self.tokens,
+            types: &self.types,
+            merges: &self.merges,
+            bos: Some(2),
+            eos: Some(1),
+            unknown: Some(3),
+            eos_ids: &self.eos_ids,
+            end_of_turn: None,
+        }
+    }
+
+    pub fn tokenizer(&self) -> Tokenizer {
+        Tokenizer::new(&self.vocabulary()).expect("a valid vocabulary")
+    }
+
+    /// The tokenizer arrays of a GGUF file.
+    pub fn from_gguf(path: &Path) -> Tables {
+        let bytes = fs::read(path).expect("readable GGUF");
+        let mut reader = Reader { bytes: &bytes, at: 16 };
+        let mut tables = Tables::default();
+        for _ in 0..reader.u64() {
+            let key = reader.string();
+            let kind = reader.u32();
+            match key.as_str() {
+                "tokenizer.ggml.model" => tables.model = reader.string(),
+                "tokenizer.ggml.tokens" => tables.tokens = reader.array(Reader::string),
+                "tokenizer.ggml.merges" => tables.merges = reader.array(Reader::string),
+                "tokenizer.ggml.token_type" => {
+                    tables.types = reader.array(|r| r.u32() as i32);
+                }
+                "tokenizer.ggml.eos_token_ids" => tables.eos_ids = reader.array(Reader::u32),
+                _ => reader.skip(kind),
+            }
+        }
+        tables
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        self.at += N;
+        self.bytes[self.at - N..self.at].try_into().expect("N bytes")
+    }
+
+    fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.take())
+    }
+
+    fn u64(&mut self) -> u64 {
+        u64::from_le_bytes(self.take())
+    }
+
+    fn string(&mut self) -> String {
+        let len = self.u64() as usize;
+        self.at += len;
+        String::from_utf8(self.bytes[self.at - len..self.at].to_vec()).expect("UTF-8")
+    }
+
+    fn array<T>(&mut self, mut item: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        let _kind = self.u32();
+        (0..self.u64()).map(|_| item(self)).collect()
+    }
+
+    fn skip(&mut self, kind: u32) {
+        match kind {
+            8 => drop(self.string()),
+            9 => {
+                let kind = self.u32();
+                for _ in 0..self.u64() {
+                    self.skip(kind);
+                }
+            }
+            0 | 1 | 7 => self.at += 1,
+            2 | 3 => self.at += 2,
+            4..=6 => self.at += 4,
+            _ => self.at += 8,
+        }
+    }
+}

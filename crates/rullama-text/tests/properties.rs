@@ -1,0 +1,121 @@
+//! Properties of the tokenizer and of stop strings on any text.
+
+mod common;
+
+use std::sync::LazyLock;
+
+use common::Tables;
+use proptest::prelude::*;
+use rullama_text::{Detokenizer, Segment, Specials, StopStrings, Tokenizer};
+
+static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| Tables::tiny().tokenizer());
+static MERGES: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
+    let split = |merge: &String| {
+        let space = 1 + merge[1..].find(' ').expect("two parts");
+        (merge[..space].to_string(), merge[space + 1..].to_string())
+    };
+    Tables::tiny().merges.iter().map(split).collect()
+});
+
+/// Text of common words, odd characters and spelt-out special tokens.
+fn text() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        any::<String>(),
+        "[a-z \n]{0,12}",
+        prop::sample::select(vec!["<|turn>", "<bos>", "<0x41>", "the ", "\n\n\n", "   ", "\u{2581}"]).prop_map(String::from),
+    ];
+    prop::collection::vec(part, 0..8).prop_map(|parts| parts.concat())
+}
+
+/// Merging on strings, one pass over the text per merge: the definition.
+fn naive(text: &str) -> Vec<u32> {
+    let mut symbols: Vec<String> = text.chars().map(|c| if c == ' ' { '\u{2581}' } else { c }.to_string()).collect();
+    loop {
+        let ranks = symbols.windows(2).enumerate().filter_map(|(i, pair)| {
+            let rank = MERGES.iter().position(|(l, r)| *l == pair[0] && *r == pair[1])?;
+            Some((rank, i))
+        });
+        let Some((_, i)) = ranks.min() else { break };
+        let right = symbols.remove(i + 1);
+        symbols[i].push_str(&right);
+    }
+    let byte = |b| TOKENIZER.find(&format!("<0x{b:02X}>")).expect("every byte");
+    let ids = |symbol: String| match TOKENIZER.find(&symbol) {
+        Some(id) => vec![id],
+        None => symbol.bytes().map(byte).collect(),
+    };
+    symbols.into_iter().flat_map(ids).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn plain_text_comes_back(text in text()) {
+        let ids = TOKENIZER.encode_plain(&text);
+        // The vocabulary's mark for a space reads back as a space.
+        let back = text.replace('\u{2581}', " ");
+        prop_assert_eq!(TOKENIZER.decode(&ids, Specials::Hide), &*back);
+        prop_assert_eq!(TOKENIZER.decode(&ids, Specials::Show), back);
+    }
+
+    #[test]
+    fn merging_follows_its_definition(text in "[a-e th\n\u{2581}é😀]{0,24}") {
+        prop_assert_eq!(TOKENIZER.encode_plain(&text), naive(&text));
+    }
+
+    #[test]
+    fn any_cut_of_text_segments_is_the_same(parts in prop::collection::vec(text(), 0..4)) {
+        let segments: Vec<_> = parts.iter().cloned().map(Segment::Text).collect();
+        let ids = TOKENIZER.encode_segments(&segments).expect("no special tokens");
+        prop_assert_eq!(ids, TOKENIZER.encode_plain(&parts.concat()));
+    }
+
+    #[test]
+    fn streams_of_any_ids_are_lossy_utf8(ids in prop::collection::vec(0u32..2100, 0..40)) {
+        let mut stream = Detokenizer::new(Specials::Show);
+        let mut text: String = ids.iter().map(|&id| stream.push(&TOKENIZER, id)).collect();
+        text += &stream.finish();
+        let piece = |&id: &u32| -> Vec<u8> {
+            let Some(piece) = TOKENIZER.piece(id) else { return Vec::new() };
+            match piece.strip_prefix("<0x").and_then(|p| u8::from_str_radix(p.trim_end_matches('>'), 16).ok()) {
+                Some(byte) => vec![byte],
+                None => piece.replace('\u{2581}', " ").into_bytes(),
+            }
+        };
+        let bytes: Vec<u8> = ids.iter().flat_map(piece).collect();
+        prop_assert_eq!(text, String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn stop_strings_cut_where_the_first_is_complete(
+        chunks in prop::collection::vec("[abé]{0,4}", 0..8),
+        stops in prop::collection::vec("[abé]{0,3}", 0..4),
+    ) {
+        let text = chunks.concat();
+        // The definition: the smallest end of any occurrence, then the smallest start.
+        let expected = stops.iter().enumerate().filter(|(_, s)| !s.is_empty())
+            .filter_map(|(i, s)| text.find(s.as_str()).map(|at| (at + s.len(), at, i))).min();
+        let mut stop = StopStrings::new(stops.clone());
+        let (mut out, mut found) = (String::new(), None);
+        for chunk in &chunks {
+            let step = stop.push(chunk);
+            out += &step.text;
+            prop_assert!(found.is_none() || step == Default::default());
+            found = found.or(step.stop);
+        }
+        out += &stop.finish();
+        prop_assert_eq!(found.map(|m| (m.end, m.start, m.index)), expected);
+        prop_assert_eq!(&*out, &text[..expected.map_or(text.len(), |(_, start, _)| start)]);
+    }
+
+    #[test]
+    fn only_possible_beginnings_are_held_back(text in "[abc]{0,12}") {
+        let mut stop = StopStrings::new(["abca", "cc"]);
+        let step = stop.push(&text);
+        if step.stop.is_none() {
+            let held = &text[step.text.len()..];
+            prop_assert!(["", "a", "ab", "abc", "c"].contains(&held), "{}", held);
+        }
+    }
+}

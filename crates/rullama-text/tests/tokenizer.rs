@@ -1,0 +1,193 @@
+//! Token ids against Hugging Face's `tokenizers` and llama.cpp, on 2,048 pieces always and on
+//! the full vocabulary where it is present.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Tables, data, ids, read_json, shared};
+use rullama_text::{Detokenizer, Segment, Specials, Tokenizer, TokenizerError};
+use serde_json::Value;
+
+/// A token that a person would not see.
+fn is_special(tokenizer: &Tokenizer, id: u32) -> bool {
+    tokenizer.decode(&[id], Specials::Show) != tokenizer.decode(&[id], Specials::Hide)
+}
+
+/// Each case: ids with special tokens read, ids of plain text, and the text that comes back.
+fn check_cases(tokenizer: &Tokenizer, cases: &Value) {
+    let cases = cases.as_array().expect("cases");
+    assert!(cases.len() >= 499);
+    for case in cases {
+        let text = case["text"].as_str().expect("text");
+        let expected = ids(&case["ids"]);
+        let template = Segment::Template(text.to_string());
+        assert_eq!(tokenizer.encode_segments(&[template]).unwrap(), expected, "{text:?}");
+        let decoded = case["decode"].as_str().unwrap_or(text);
+        let llama_plain = match &case["llama_plain"] {
+            Value::Bool(true) => expected.clone(),
+            list => ids(list),
+        };
+        let plain = tokenizer.encode_plain(text);
+        // llama.cpp reads user-defined tokens even in plain text; here plain text has none.
+        if !llama_plain.iter().any(|&id| is_special(tokenizer, id)) {
+            assert_eq!(plain, llama_plain, "plain {text:?}");
+        }
+        assert!(!plain.iter().any(|&id| is_special(tokenizer, id)), "{text:?}");
+        assert_eq!(tokenizer.decode(&plain, Specials::Hide), decoded);
+        assert_eq!(tokenizer.decode(&expected, Specials::Show), decoded);
+        let mut stream = Detokenizer::new(Specials::Show);
+        let mut streamed: String = expected.iter().map(|&id| stream.push(tokenizer, id)).collect();
+        streamed.push_str(&stream.finish());
+        assert_eq!(streamed, decoded);
+    }
+}
+
+#[test]
+fn tiny_vocabulary() {
+    check_cases(&Tables::tiny().tokenizer(), &data("tokenizer_tiny.json"));
+}
+
+#[test]
+fn full_vocabulary() {
+    let Some(path) = shared("tokenizer/ggml-vocab-gemma-4.gguf") else { return };
+    let tables = Tables::from_gguf(&path);
+    let start = Instant::now();
+    let tokenizer = tables.tokenizer();
+    eprintln!("built in {:?}, {} bytes", start.elapsed(), tokenizer.memory_bytes());
+    assert!(tokenizer.memory_bytes() < 16 << 20);
+    assert_eq!(tokenizer.len(), 262_144);
+    assert_eq!(tokenizer.end_tokens(), [1, 50, 106]);
+    let Some(cases) = shared("tokenizer/tokenizer_full.json") else { return };
+    check_cases(&tokenizer, &read_json(&cases)["cases"]);
+    let Some(cases) = shared("tokenizer/llamacpp_shipped_gemma4_vectors.json") else { return };
+    for case in read_json(&cases).as_array().expect("cases") {
+        let text = case["text"].as_str().expect("text");
+        assert_eq!(tokenizer.encode_plain(text), ids(&case["ids"]), "{text:?}");
+    }
+    let newlines = "\n".repeat(40);
+    for (text, expected) in [
+        ("hello world", &[23391, 1902][..]),
+        ("    Hello\n    Hello", &[140, 9259, 107, 140, 9259]),
+        ("café résumé naïve", &[123125, 236859, 118515, 120362]),
+        ("aaaaaa", &[50354, 9236]),
+        ("\t\n", &[255968, 107]),
+        (&newlines, &[137, 115]),
+        ("", &[]),
+    ] {
+        assert_eq!(tokenizer.encode_plain(text), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn ollama_dialect_gives_the_same_ids() {
+    // Ollama writes `llama`, types byte pieces as normal and every special piece as control.
+    let mut tables = Tables::tiny();
+    tables.model = "llama".into();
+    tables.eos_ids = vec![1, 106];
+    for kind in &mut tables.types {
+        *kind = match *kind {
+            6 => 1,
+            4 => 3,
+            other => other,
+        };
+    }
+    let tokenizer = tables.tokenizer();
+    check_cases(&tokenizer, &data("tokenizer_tiny.json"));
+    assert_eq!(tokenizer.end_tokens(), [1, 50, 106]);
+    let call = tokenizer.find("<|tool_call>").unwrap();
+    assert!(tokenizer.is_control(call));
+    assert_eq!(tokenizer.decode(&[call, tokenizer.bos()], Specials::Markers), "<|tool_call>");
+    assert_eq!(tokenizer.decode(&[call, tokenizer.bos()], Specials::Hide), "");
+}
+
+#[test]
+fn a_prompt_begins_with_one_bos() {
+    let tokenizer = Tables::tiny().tokenizer();
+    let bos = tokenizer.bos();
+    let text = || Segment::Text("<bos>a".into());
+    let plain = [&[bos][..], &tokenizer.encode_plain("<bos>a")].concat();
+    for segments in [vec![text()], vec![Segment::special("<bos>"), text()], vec![Segment::Template("<bos><bos>".into()), text()]] {
+        assert_eq!(tokenizer.encode_prompt(&segments).unwrap(), plain);
+    }
+    assert_eq!(tokenizer.encode_prompt(&[]).unwrap(), [bos]);
+}
+
+#[test]
+fn adjacent_text_is_joined_before_merging() {
+    let tokenizer = Tables::tiny().tokenizer();
+    let parts = ["\n", "\nth", "e", " ", " end"].map(|t| Segment::Text(t.into()));
+    assert_eq!(tokenizer.encode_segments(&parts).unwrap(), tokenizer.encode_plain("\n\nthe  end"));
+}
+
+#[test]
+fn unknown_special_segment_is_an_error() {
+    let tokenizer = Tables::tiny().tokenizer();
+    for piece in ["<|nonsense|>", "the"] {
+        assert_eq!(tokenizer.encode_segments(&[Segment::special(piece)]), Err(TokenizerError::UnknownSpecial { piece: piece.into() }));
+    }
+}
+
+#[test]
+fn characters_are_never_split() {
+    let tokenizer = Tables::tiny().tokenizer();
+    let byte = |b: u8| tokenizer.find(&format!("<0x{b:02X}>")).unwrap();
+    let mut stream = Detokenizer::new(Specials::Hide);
+    let mut push = |b: u8| stream.push(&tokenizer, byte(b));
+    assert_eq!([push(0xF0), push(0x9F), push(0x98), push(0x80)], ["", "", "", "😀"]);
+    // A character that breaks off, and one that never ends.
+    assert_eq!([push(0xE2), push(0x82), push(b'a'), push(0xFF)], ["", "", "\u{FFFD}a", "\u{FFFD}"]);
+    assert_eq!(push(0xE2), "");
+    assert_eq!(stream.finish(), "\u{FFFD}");
+    assert_eq!(stream.finish(), "");
+    // Ids outside the vocabulary are nothing.
+    assert_eq!(tokenizer.decode(&[u32::MAX, 2048], Specials::Show), "");
+    assert_eq!((tokenizer.piece(2048), tokenizer.is_control(u32::MAX)), (None, false));
+}
+
+#[test]
+fn long_text_takes_bounded_time() {
+    // Quadratic merging of a megabyte would take hours.
+    let tokenizer = Tables::tiny().tokenizer();
+    let mut state = 1u64;
+    let random: String = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b' ' + ((state >> 33) % 95) as u8)
+    })
+    .take(1 << 20)
+    .collect();
+    for text in ["a".repeat(1 << 20), " ".repeat(1 << 20), "\n".repeat(1 << 20), random] {
+        let start = Instant::now();
+        let encoded = tokenizer.encode_plain(&text);
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+        assert_eq!(tokenizer.decode(&encoded, Specials::Show), text);
+    }
+}
+
+#[test]
+fn damaged_vocabularies_are_refused_by_name() {
+    let refuse = |change: &dyn Fn(&mut Tables)| {
+        let mut tables = Tables::tiny();
+        change(&mut tables);
+        Tokenizer::new(&tables.vocabulary()).err()
+    };
+    assert_eq!(refuse(&|t| t.model = "gpt2".into()), Some(TokenizerError::Model { model: "gpt2".into() }));
+    assert_eq!(refuse(&|t| t.tokens.clear()), Some(TokenizerError::Empty));
+    assert_eq!(refuse(&|t| t.merges.clear()), Some(TokenizerError::NoMerges));
+    assert_eq!(refuse(&|t| t.types.truncate(7)), Some(TokenizerError::TypeCount { types: 7, pieces: 2048 }));
+    assert_eq!(refuse(&|t| t.types[9] = 7), Some(TokenizerError::Type { id: 9, value: 7 }));
+    for merge in ["", " ", "a", "a ", " a", "no such"] {
+        assert_eq!(refuse(&|t| t.merges[5] = merge.into()), Some(TokenizerError::Merge { rank: 5, merge: merge.into() }));
+    }
+    assert_eq!(refuse(&|t| t.eos_ids = vec![2048]), Some(TokenizerError::TokenId { key: "eos_token_ids", id: 2048, len: 2048 }));
+    let mut tables = Tables::tiny();
+    tables.tokens[2] = "<none>".into();
+    let mut vocabulary = tables.vocabulary();
+    vocabulary.bos = None;
+    assert_eq!(Tokenizer::new(&vocabulary).err(), Some(TokenizerError::MissingToken { name: "<bos>" }));
+    tables.tokens[238] = "<zero>".into();
+    tables.tokens[3] = "<what>".into();
+    let mut vocabulary = tables.vocabulary();
+    vocabulary.unknown = None;
+    assert_eq!(Tokenizer::new(&vocabulary).err(), Some(TokenizerError::MissingByte { byte: 0 }));
+}

@@ -1,0 +1,18 @@
+"""Writes NAME.bin for every format: two rows of 1024 values from a `dequant.npz` of gguf-py.
+
+Usage: python3 make.py path/to/dequant.npz
+NAME.bin = the quantised bytes, then their 2048 values as little-endian float32.
+"""
+import pathlib
+import sys
+
+import numpy
+
+names = "F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4".split()
+golden = numpy.load(sys.argv[1])
+folder = pathlib.Path(__file__).parent
+source = golden["source_f32"][:2].astype("<f4").tobytes()
+(folder / "f32.bin").write_bytes(source + source)
+for name in names:
+    values = golden[f"{name}.f32"][:2].astype("<f4")
+    (folder / f"{name.lower()}.bin").write_bytes(golden[f"{name}.bytes"][:2].tobytes() + values.tobytes())

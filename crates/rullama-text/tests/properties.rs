@@ -11,7 +11,8 @@ use rullama_text::{Detokenizer, Segment, Specials, StopStrings, Tokenizer};
 static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| Tables::tiny().tokenizer());
 static MERGES: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
     let split = |merge: &String| {
-        let space = 1 + merge[1..].find(' ').expect("two parts");
+        let spaces = merge.match_indices(' ').map(|(at, _)| at);
+        let space = spaces.into_iter().find(|&at| at > 0).expect("two parts");
         (merge[..space].to_string(), merge[space + 1..].to_string())
     };
     Tables::tiny().merges.iter().map(split).collect()

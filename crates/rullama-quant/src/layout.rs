@@ -48,7 +48,7 @@ impl Layout {
     /// length; [`QuantError::TensorSize`] without rows or from 2^32 words on.
     pub fn new(dtype: DType, rows: usize, cols: usize) -> Result<Layout, QuantError> {
         let multiple = dtype.block_len().max(32);
-        let row_bytes = dtype.row_bytes(cols).filter(|_| cols > 0 && cols % multiple == 0);
+        let row_bytes = dtype.row_bytes(cols).filter(|_| cols > 0 && cols.is_multiple_of(multiple));
         let row_bytes = row_bytes.ok_or(QuantError::Columns { dtype, cols, multiple })?;
         let too_large = || QuantError::TensorSize { dtype, rows, cols };
         let blocks = (rows as u64).checked_mul((cols / dtype.block_len()) as u64);

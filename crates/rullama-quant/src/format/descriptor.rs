@@ -18,7 +18,7 @@ pub(crate) struct Format {
     /// Values of whole blocks; lengths are already checked.
     pub decode: fn(&[u8], &mut [f32]),
     /// Appends the blocks of the values; lengths are already checked.
-    pub encode: Option<fn(&[f32], &mut Vec<u8>)>,
+    pub encode: Option<Encode>,
     /// Splits whole blocks into the planes, each exactly as long as `planes` says.
     pub split: fn(&[u8], Planes<'_>),
     /// Element `e` of group `g`, read from the device layout one element at a time.
@@ -27,6 +27,9 @@ pub(crate) struct Format {
     /// Text of the decode module for the GPU.
     pub wgsl: &'static str,
 }
+
+/// Appends the blocks of values.
+pub(crate) type Encode = fn(&[f32], &mut Vec<u8>);
 
 /// The bytes of the planes that some blocks are split into; unused planes are empty.
 pub(crate) type Planes<'a> = [&'a mut [u8]; 4];

@@ -152,7 +152,7 @@ impl Prompt {
         self.text(&content);
 
         let next = following.iter().map(|m| &m.role).find(|role| **role != Role::Tool);
-        let continues_in_next = is_model && next == Some(&Role::Assistant) && tail != Tail::ToolCall;
+        let continues_in_next = is_model && next == Some(&Role::Assistant);
         let awaits_answer = tail == Tail::ToolResponse && content.is_empty() && next.is_none();
         if tail == Tail::ToolCall {
             self.special(TOOL_RESPONSE);

@@ -1,0 +1,233 @@
+//! `cargo xtask test`: every test, one step after the other, with a summary that counts them.
+
+use super::{check, setup, web};
+use crate::summary::Counts;
+use crate::workspace::{self, WASM};
+use crate::{process, workspace::root};
+use anyhow::{Result, bail};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Only what is quick: no clippy, no documentation examples, no fuzz targets, nothing in the browser
+    #[arg(long)]
+    quick: bool,
+    /// Only one group of steps
+    #[arg(long, value_enum)]
+    only: Option<Group>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Group {
+    /// Formatting, lints, architecture, licences
+    Style,
+    /// The crates' tests on this machine, and the fuzz targets compile
+    Rust,
+    /// The wasm, the web packages' tests, and the page in Chromium
+    Browser,
+}
+
+/// What a step came to.
+enum Outcome {
+    /// One check without a count of its own.
+    Check(bool),
+    /// A test runner: whether it succeeded, and what it counted.
+    Tests(bool, Counts),
+    Skipped(&'static str),
+}
+
+struct Step {
+    name: &'static str,
+    group: Group,
+    quick: bool,
+    run: fn(&Arguments) -> Result<Outcome>,
+}
+
+const fn step(name: &'static str, group: Group, quick: bool, run: fn(&Arguments) -> Result<Outcome>) -> Step {
+    Step { name, group, quick, run }
+}
+
+/// In the order of what is found fastest.
+const STEPS: [Step; 12] = [
+    step("format", Group::Style, true, format),
+    step("architecture and licences", Group::Style, true, architecture),
+    step("cargo deny", Group::Style, true, deny),
+    step("clippy", Group::Style, false, clippy),
+    step("clippy, wasm", Group::Style, false, clippy_wasm),
+    step("developer commands", Group::Rust, true, developer_commands),
+    step("crates", Group::Rust, true, crates),
+    step("fuzz targets compile", Group::Rust, false, fuzz),
+    step("wasm", Group::Browser, false, wasm),
+    step("TypeScript", Group::Browser, false, |_| npm("check", false)),
+    step("web packages", Group::Browser, false, |_| npm("test:unit", true)),
+    step("page in Chromium", Group::Browser, false, |_| npm("test:page", true)),
+];
+
+/// Runs the steps, all of them whatever fails; an error when one did.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    setup::run(setup::Need::Tests)?;
+    let wanted = |step: &&Step| (step.quick || !arguments.quick) && arguments.only.is_none_or(|group| group == step.group);
+    let mut rows = Vec::new();
+    for step in STEPS.iter().filter(wanted) {
+        println!("\n== {}", step.name);
+        let start = Instant::now();
+        let outcome = (step.run)(arguments).unwrap_or_else(|error| {
+            println!("error: {error:#}");
+            Outcome::Check(false)
+        });
+        rows.push((step.name, counts(&outcome), start.elapsed(), outcome));
+    }
+    report(&rows)
+}
+
+/// A failed runner that counted no failure (a crash, a compile error) counts as one, and so does one
+/// that ran no test.
+fn counts(outcome: &Outcome) -> Counts {
+    match *outcome {
+        Outcome::Check(true) => Counts::PASSED,
+        Outcome::Check(false) => Counts::FAILED,
+        Outcome::Skipped(_) => Counts::SKIPPED,
+        Outcome::Tests(success, mut counts) => {
+            if counts.failed == 0 && (!success || counts.total() == 0) {
+                counts += Counts::FAILED;
+            }
+            counts
+        }
+    }
+}
+
+fn report(rows: &[(&str, Counts, Duration, Outcome)]) -> Result<()> {
+    let mut sum = Counts::default();
+    println!("\n== summary");
+    for (name, counts, time, outcome) in rows {
+        let (word, note) = match outcome {
+            Outcome::Skipped(why) => ("skipped", *why),
+            _ if counts.failed > 0 => ("FAILED", ""),
+            _ => ("ok", ""),
+        };
+        let numbers = format!("{} passed, {} failed", counts.passed, counts.failed);
+        println!("{word:<8} {name:<26} {numbers:<24} {:>7.1} s  {note}", time.as_secs_f32());
+        sum += *counts;
+    }
+    // the closing line that tools read: nothing else on it
+    match sum.skipped {
+        0 => println!("\n{} passed, {} failed", sum.passed, sum.failed),
+        skipped => println!("\n{} passed, {} failed, {skipped} skipped", sum.passed, sum.failed),
+    }
+    if sum.failed > 0 {
+        bail!("{} tests or steps failed; the output above shows each", sum.failed);
+    }
+    Ok(())
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut cargo = process::cargo();
+    cargo.current_dir(root()).args(arguments);
+    cargo
+}
+
+fn passes(command: &mut Command) -> Result<Outcome> {
+    let (success, _) = process::tee(command)?;
+    Ok(Outcome::Check(success))
+}
+
+fn format(_: &Arguments) -> Result<Outcome> {
+    let outcome = passes(&mut cargo(&["fmt", "--all", "--check", "--", "-l"]));
+    if matches!(outcome, Ok(Outcome::Check(false))) {
+        println!("the files above are not formatted: run `cargo fmt --all`");
+    }
+    outcome
+}
+
+fn architecture(_: &Arguments) -> Result<Outcome> {
+    check::run().map(|()| Outcome::Check(true))
+}
+
+fn deny(_: &Arguments) -> Result<Outcome> {
+    if process::find_program(&["cargo-deny", "cargo-deny.exe"]).is_none() {
+        return Ok(Outcome::Skipped("cargo-deny is not installed"));
+    }
+    // advisories need a download
+    passes(&mut cargo(&["deny", "check", "licenses", "bans", "sources"]))
+}
+
+fn clippy(_: &Arguments) -> Result<Outcome> {
+    passes(&mut cargo(&["clippy", "--workspace", "--exclude=rullama-web", "--all-targets", "--", "-Dwarnings"]))
+}
+
+fn clippy_wasm(_: &Arguments) -> Result<Outcome> {
+    passes(&mut cargo(&["clippy", "--package=rullama-web", "--target", WASM, "--", "-Dwarnings"]))
+}
+
+/// Apart from the crates: together cargo would unite their features and build this program's
+/// dependencies a second time.
+fn developer_commands(_: &Arguments) -> Result<Outcome> {
+    runner(&mut cargo(&["test", "--package=xtask"]))
+}
+
+fn crates(arguments: &Arguments) -> Result<Outcome> {
+    let mut cargo = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    cargo.args(["--exclude=rullama-web", "--exclude=xtask"]);
+    if arguments.quick {
+        cargo.args(["--lib", "--bins", "--tests"]);
+    }
+    runner(&mut cargo)
+}
+
+fn runner(command: &mut Command) -> Result<Outcome> {
+    setup::test_environment(command);
+    let (success, output) = process::tee(command)?;
+    Ok(Outcome::Tests(success, Counts::from_output(&output)))
+}
+
+fn fuzz(_: &Arguments) -> Result<Outcome> {
+    let manifest = root().join("fuzz/Cargo.toml");
+    if !manifest.is_file() {
+        return Ok(Outcome::Skipped("no fuzz targets"));
+    }
+    let target = workspace::target_folder()?;
+    let mut cargo = cargo(&["check", "--manifest-path"]);
+    cargo.arg(manifest).arg("--target-dir").arg(target);
+    passes(&mut cargo)
+}
+
+fn wasm(_: &Arguments) -> Result<Outcome> {
+    web::wasm(true)?;
+    Ok(Outcome::Check(true))
+}
+
+/// A script of `web/package.json`.
+fn npm(script: &str, counted: bool) -> Result<Outcome> {
+    let web = root().join("web");
+    if !web.join("package.json").is_file() {
+        return Ok(Outcome::Skipped("no web packages"));
+    }
+    let mut npm = process::npm(&web);
+    npm.args(["run", "--silent", script]);
+    if counted { runner(&mut npm) } else { passes(&mut npm) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_step_counts() {
+        let two = Counts { passed: 2, ..Counts::default() };
+        let failed = |outcome: Outcome| counts(&outcome).failed;
+        assert_eq!(failed(Outcome::Check(true)), 0);
+        assert_eq!(failed(Outcome::Check(false)), 1);
+        assert_eq!(failed(Outcome::Tests(true, two)), 0);
+        assert_eq!(failed(Outcome::Tests(false, two)), 1);
+        assert_eq!(failed(Outcome::Tests(false, Counts::FAILED)), 1);
+        assert_eq!(failed(Outcome::Tests(true, Counts::default())), 1);
+    }
+
+    #[test]
+    fn a_failure_fails_the_command() {
+        let row = |counts| ("step", counts, Duration::ZERO, Outcome::Check(true));
+        assert!(report(&[row(Counts::PASSED), row(Counts::FAILED)]).is_err());
+        assert!(report(&[row(Counts::PASSED), row(Counts::SKIPPED)]).is_ok());
+    }
+}

@@ -1,0 +1,155 @@
+//! `cargo xtask web`: the engine as WebAssembly, its JavaScript bindings, and the web packages.
+
+use crate::process;
+use crate::workspace::{self, WASM};
+use anyhow::{Context, Result, bail};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Bound on the engine's wasm with its JavaScript, compressed, in bytes.
+const MAX_GZIP: usize = 900_000;
+
+/// WebAssembly features that every browser with WebGPU has.
+const WASM_FEATURES: [&str; 7] = [
+    "--enable-bulk-memory",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+    "--enable-simd",
+];
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Quick to build, with checks and names; large and slow
+    #[arg(long)]
+    pub dev: bool,
+}
+
+/// Builds the wasm and what stands on it; prints the sizes and holds them against the bound.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    wasm(arguments.dev)?;
+    let web = workspace::root().join("web");
+    if !web.join("package.json").is_file() {
+        return Ok(());
+    }
+    let script = if arguments.dev { "build:dev" } else { "build" };
+    process::run(process::npm(&web).args(["run", "--silent", script]))?;
+    report_sizes(arguments.dev)
+}
+
+/// The wasm and its bindings. The development build takes cargo's own `dev` profile, and with it the
+/// build scripts and macros that the tests have built already.
+pub fn wasm(dev: bool) -> Result<()> {
+    let profile = if dev { "dev" } else { "web" };
+    let mut cargo = process::cargo();
+    cargo.current_dir(workspace::root());
+    cargo.args(["build", "--package=rullama-web", "--target", WASM]);
+    process::run(cargo.args(["--profile", profile]))?;
+
+    let target = workspace::target_folder()?;
+    let folder = if dev { "debug" } else { "web" };
+    let input = target.join(WASM).join(folder).join("rullama_web.wasm");
+    let bytes = std::fs::read(&input).with_context(|| format!("cannot read {}", input.display()))?;
+    let stamp = target.join("rullama-web.stamp");
+    let state = format!("{profile} {:016x}", hash(&bytes));
+    let done = std::fs::read_to_string(&stamp).is_ok_and(|text| text == state);
+    if done && wasm_folder().join("rullama_web_bg.wasm").is_file() {
+        return Ok(());
+    }
+    bindings(&input, dev)?;
+    if !dev {
+        optimise(&wasm_folder().join("rullama_web_bg.wasm"))?;
+    }
+    std::fs::write(&stamp, state).with_context(|| format!("cannot write {}", stamp.display()))
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Where the npm package expects the wasm.
+fn wasm_folder() -> PathBuf {
+    workspace::root().join("web/packages/rullama/dist/wasm")
+}
+
+fn bindings(input: &Path, dev: bool) -> Result<()> {
+    let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
+    bindgen.input_path(input).web(true)?.typescript(true);
+    bindgen.keep_debug(dev).remove_name_section(!dev);
+    let result = bindgen.generate(wasm_folder());
+    result.context(
+        "wasm-bindgen failed; if it speaks of versions, set wasm-bindgen-cli-support in \
+         xtask/Cargo.toml to the version of wasm-bindgen in Cargo.lock",
+    )
+}
+
+/// wasm-opt from the npm package `binaryen`, where it is installed.
+fn optimise(wasm: &Path) -> Result<()> {
+    let tool = workspace::root().join("web/node_modules/binaryen/bin/wasm-opt");
+    if !tool.is_file() {
+        println!("wasm-opt is not installed (npm package binaryen): the wasm stays as it is");
+        return Ok(());
+    }
+    let mut node = Command::new("node");
+    node.arg(tool).arg("-O3").args(WASM_FEATURES);
+    process::run(node.arg(wasm).arg("-o").arg(wasm))
+}
+
+/// One line a file and the sum, for what a browser loads of the package.
+fn report_sizes(dev: bool) -> Result<()> {
+    let package = workspace::root().join("web/packages/rullama/dist");
+    let mut sum = 0;
+    for file in shipped(&package)? {
+        let bytes = std::fs::read(&file)?;
+        let packed = gzip(&bytes)?;
+        let name = file.strip_prefix(&package).unwrap_or(&file);
+        println!("{:<28} {:>9} bytes {:>9} gzip", name.display(), bytes.len(), packed);
+        sum += packed;
+    }
+    println!("{:<28} {sum:>25} gzip, bound {MAX_GZIP}", "engine in all");
+    if sum > MAX_GZIP && !dev {
+        bail!("the engine takes {sum} bytes compressed, more than {MAX_GZIP}: look for what grew");
+    }
+    Ok(())
+}
+
+/// The wasm and JavaScript files of a folder and of those in it, without Node's own entry.
+fn shipped(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(folder) = open.pop() {
+        let entries = folder.read_dir().with_context(|| format!("cannot list {}", folder.display()))?;
+        for entry in entries {
+            let path = entry?.path();
+            let kind = path.extension().unwrap_or_default();
+            if path.is_dir() {
+                open.push(path);
+            } else if (kind == "wasm" || kind == "js") && !path.ends_with("node.js") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn gzip(bytes: &[u8]) -> Result<usize> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?.len())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn gzip_of_zeros_is_small() {
+        let size = super::gzip(&[0; 10_000]).unwrap();
+        assert!((18..100).contains(&size), "{size}");
+    }
+}

@@ -1,0 +1,148 @@
+//! Test counts, read from what the test runners print.
+
+use std::ops::AddAssign;
+
+/// How many tests did what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub passed: u64,
+    pub failed: u64,
+    pub skipped: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+impl Counts {
+    pub const PASSED: Counts = Counts { passed: 1, failed: 0, skipped: 0 };
+    pub const FAILED: Counts = Counts { passed: 0, failed: 1, skipped: 0 };
+    pub const SKIPPED: Counts = Counts { passed: 0, failed: 0, skipped: 1 };
+
+    /// The sum of all closing lines of cargo test, node's test runner, Vitest and Playwright in `output`.
+    pub fn from_output(output: &str) -> Counts {
+        let mut sum = Counts::default();
+        for line in output.lines() {
+            let line = without_colours(line);
+            let line = line.trim();
+            if let Some(rest) = line.strip_prefix("test result: ") {
+                let counts = rest.split_once(". ").map_or(rest, |(_, counts)| counts);
+                sum += pairs(counts, ';');
+            } else if let Some(rest) = node_line(line) {
+                sum += rest;
+            } else if let Some(rest) = line.strip_prefix("Tests ") {
+                sum += pairs(rest, '|');
+            } else {
+                sum += playwright_line(line);
+            }
+        }
+        sum
+    }
+
+    pub fn total(self) -> u64 {
+        self.passed + self.failed + self.skipped
+    }
+
+    fn add(&mut self, word: &str, number: u64) {
+        match word {
+            "passed" | "pass" => self.passed += number,
+            "failed" | "fail" | "cancelled" | "interrupted" => self.failed += number,
+            "ignored" | "skipped" | "todo" | "did not run" => self.skipped += number,
+            // passed at a later try
+            "flaky" => self.passed += number,
+            _ => {}
+        }
+    }
+}
+
+/// `5 passed; 1 failed; ...`
+fn pairs(text: &str, separator: char) -> Counts {
+    let mut counts = Counts::default();
+    for part in text.split(separator) {
+        if let Some((number, rest)) = number_and_rest(part.trim()) {
+            counts.add(rest.split(' ').next().unwrap_or(""), number);
+        }
+    }
+    counts
+}
+
+/// Node's `# pass 5`, or `i pass 5` with its information sign.
+fn node_line(line: &str) -> Option<Counts> {
+    let rest = line.strip_prefix("# ").or(line.strip_prefix("\u{2139} "))?;
+    let (word, number) = rest.split_once(' ')?;
+    let mut counts = Counts::default();
+    counts.add(word, number.parse().ok()?);
+    Some(counts)
+}
+
+/// Playwright's `5 passed (3.2s)`, `1 failed`, `2 did not run`.
+fn playwright_line(line: &str) -> Counts {
+    let mut counts = Counts::default();
+    if let Some((number, rest)) = number_and_rest(line) {
+        let word = rest.split(" (").next().unwrap_or(rest);
+        counts.add(word, number);
+    }
+    counts
+}
+
+fn number_and_rest(text: &str) -> Option<(u64, &str)> {
+    let (number, rest) = text.split_once(' ')?;
+    Some((number.parse().ok()?, rest))
+}
+
+/// The line without terminal colour sequences.
+fn without_colours(line: &str) -> String {
+    let mut parts = line.split('\u{1b}');
+    let mut plain = parts.next().unwrap_or("").to_owned();
+    for part in parts {
+        plain.push_str(part.split_once('m').map_or("", |(_, rest)| rest));
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(passed: u64, failed: u64, skipped: u64) -> Counts {
+        Counts { passed, failed, skipped }
+    }
+
+    #[test]
+    fn cargo_test() {
+        let output = "running 3 tests\ntest a ... ok\n\
+            test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s\n\
+            test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 3 filtered out\n";
+        assert_eq!(Counts::from_output(output), counts(16, 2, 1));
+    }
+
+    #[test]
+    fn node_test() {
+        let output = "\u{2139} tests 7\n\u{2139} pass 5\n\u{2139} fail 1\n\u{2139} skipped 1\n\u{2139} duration_ms 61.2\n";
+        assert_eq!(Counts::from_output(output), counts(5, 1, 1));
+        assert_eq!(Counts::from_output("# tests 2\n# pass 2\n# fail 0\n"), counts(2, 0, 0));
+    }
+
+    #[test]
+    fn vitest() {
+        let output = " Test Files  1 failed | 2 passed (3)\n      Tests  1 failed | 8 passed | 2 skipped (11)\n";
+        assert_eq!(Counts::from_output(output), counts(8, 1, 2));
+    }
+
+    #[test]
+    fn playwright() {
+        let output = "Running 8 tests using 1 worker\n  1 failed\n    [chromium] \u{203a} page.spec.ts:3:1 \u{203a} chat\n  \
+            1 flaky\n  2 did not run\n  \u{1b}[32m4 passed\u{1b}[39m (12.3s)\n";
+        assert_eq!(Counts::from_output(output), counts(5, 1, 2));
+    }
+
+    #[test]
+    fn other_lines_count_nothing() {
+        let output = "12 files passed over\n3 passed, 1 failed\nTests are slow\n# heading\n7 passed through here\n";
+        assert_eq!(Counts::from_output(output), Counts::default());
+    }
+}

@@ -30,6 +30,11 @@ pub fn word_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
+/// The `N` bytes from `at` on; a known length spares the packing loops their bounds checks.
+pub fn part<const N: usize>(bytes: &[u8], at: usize) -> &[u8; N] {
+    bytes[at..].first_chunk().expect("the part lies within the block")
+}
+
 /// Stores a word at byte `at`.
 pub fn put_word(bytes: &mut [u8], at: usize, word: u32) {
     bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
@@ -43,7 +48,7 @@ pub fn half_bytes(value: f32) -> [u8; 2] {
 const LOW: u32 = 0x0f0f_0f0f;
 
 /// Device nibbles of a 32-element block whose byte j holds elements j (low) and j+16 (high).
-pub fn pack_nibble_halves(codes: &[u8], out: &mut [u8]) {
+pub fn pack_nibble_halves(codes: &[u8; 16], out: &mut [u8; 16]) {
     let [a, b, c, d] = [0, 4, 8, 12].map(|at| word_at(codes, at));
     put_word(out, 0, a & LOW | (b & LOW) << 4);
     put_word(out, 4, c & LOW | (d & LOW) << 4);
@@ -52,7 +57,7 @@ pub fn pack_nibble_halves(codes: &[u8], out: &mut [u8]) {
 }
 
 /// Device nibbles of a group whose element l is the low (or high) nibble of byte l of 32.
-pub fn pack_nibble_side(codes: &[u8], high: bool, out: &mut [u8]) {
+pub fn pack_nibble_side(codes: &[u8; 32], high: bool, out: &mut [u8; 16]) {
     let shift = if high { 4 } else { 0 };
     for i in 0..4 {
         let even = word_at(codes, 8 * i) >> shift & LOW;
@@ -62,7 +67,7 @@ pub fn pack_nibble_side(codes: &[u8], high: bool, out: &mut [u8]) {
 }
 
 /// Device 2-bit codes of a group whose element l is bits `shift..shift+2` of byte l of 32.
-pub fn pack_pairs(codes: &[u8], shift: usize, out: &mut [u8]) {
+pub fn pack_pairs(codes: &[u8; 32], shift: usize, out: &mut [u8; 8]) {
     for i in 0..2 {
         let lane = |k: usize| (word_at(codes, 16 * i + 4 * k) >> shift & 0x0303_0303) << (2 * k);
         put_word(out, 4 * i, lane(0) | lane(1) | lane(2) | lane(3));
@@ -70,7 +75,7 @@ pub fn pack_pairs(codes: &[u8], shift: usize, out: &mut [u8]) {
 }
 
 /// Device bit word of a group whose element l is bit `bit` of byte l of 32.
-pub fn pack_bits(codes: &[u8], bit: usize) -> u32 {
+pub fn pack_bits(codes: &[u8; 32], bit: usize) -> u32 {
     (0..8).fold(0, |word, i| {
         let ones = word_at(codes, 4 * i) >> bit & 0x0101_0101;
         // Gathers the four byte-spaced bits at the top: no two products meet in one bit.

@@ -33,6 +33,7 @@ mod format;
 mod layout;
 #[cfg(test)]
 mod layout_tests;
+pub mod mix;
 mod search;
 
 use std::fmt;

@@ -3,7 +3,7 @@
 //! j holding elements j (low) and j + 16 (high); s = nibble i of sl | bits 2i of sh << 4.
 //! Plane 0: 4-bit codes. Plane 1: two words a block, (d, sh) and sl.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_halves};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_halves, part};
 use crate::format::iq4_nl::TABLE;
 use crate::format::{Format, Planes};
 
@@ -51,7 +51,7 @@ fn split(blocks: &[u8], [codes, scales, ..]: Planes<'_>) {
     for (block, (codes, scales)) in chunks::<136>(blocks).zip(planes) {
         scales.copy_from_slice(&block[..8]);
         for (i, codes) in chunks_mut::<_, 16>(codes).enumerate() {
-            pack_nibble_halves(&block[8 + 16 * i..], codes);
+            pack_nibble_halves(part(block, 8 + 16 * i), codes);
         }
     }
 }

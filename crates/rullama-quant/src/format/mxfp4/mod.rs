@@ -2,7 +2,7 @@
 //! doubled; byte j holds elements j (low) and j + 16 (high).
 //! Plane 0: 4-bit codes. Plane 1: exponent byte a group.
 
-use crate::bits::{chunks, chunks_mut, each_block, pack_nibble_halves};
+use crate::bits::{chunks, chunks_mut, each_block, pack_nibble_halves, part};
 use crate::format::{Format, Planes};
 
 pub(crate) const FORMAT: Format = Format {
@@ -43,6 +43,6 @@ fn split(blocks: &[u8], [codes, scales, ..]: Planes<'_>) {
     let planes = chunks_mut::<_, 16>(codes).zip(scales);
     for (block, (codes, scale)) in chunks::<17>(blocks).zip(planes) {
         *scale = block[0];
-        pack_nibble_halves(&block[1..], codes);
+        pack_nibble_halves(part(block, 1), codes);
     }
 }

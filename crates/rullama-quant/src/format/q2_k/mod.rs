@@ -4,7 +4,7 @@
 //! Plane 0: 2-bit codes. Plane 1: the two scale bytes of a group. Plane 2: a word (d, dmin) a
 //! block.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_pairs};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_pairs, part};
 use crate::format::{Format, Planes};
 
 pub(crate) const FORMAT: Format = Format {
@@ -47,7 +47,7 @@ fn split(blocks: &[u8], [codes, scales, supers, ..]: Planes<'_>) {
         scales.copy_from_slice(&block[..16]);
         supers.copy_from_slice(&block[80..]);
         for (i, codes) in chunks_mut::<_, 8>(codes).enumerate() {
-            pack_pairs(&block[16 + 32 * (i / 4)..], 2 * (i % 4), codes);
+            pack_pairs(part(block, 16 + 32 * (i / 4)), 2 * (i % 4), codes);
         }
     }
 }

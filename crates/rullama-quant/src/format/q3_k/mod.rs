@@ -5,7 +5,7 @@
 //! Plane 0: 2-bit codes. Plane 1: third bits, a word a group. Plane 2: S, 3 words a block.
 //! Plane 3: f16 d a block.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_bits, pack_pairs, put_word};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_bits, pack_pairs, part, put_word};
 use crate::format::{Format, Planes};
 
 pub(crate) const FORMAT: Format = Format {
@@ -58,8 +58,8 @@ fn split(blocks: &[u8], [codes, high, scales, supers]: Planes<'_>) {
         scales.copy_from_slice(&block[96..108]);
         supers.copy_from_slice(&block[108..]);
         for (i, codes) in chunks_mut::<_, 8>(codes).enumerate() {
-            pack_pairs(&block[32 + 32 * (i / 4)..], 2 * (i % 4), codes);
-            put_word(high, 4 * i, pack_bits(&block[..32], i));
+            pack_pairs(part(block, 32 + 32 * (i / 4)), 2 * (i % 4), codes);
+            put_word(high, 4 * i, pack_bits(part(block, 0), i));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Q4_0 `{f16 d; u8 qs[16]}`: w = d * (q - 8); byte j holds elements j (low) and j + 16 (high).
 //! Plane 0: 4-bit codes. Plane 1: f16 d a group.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibble_halves};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibble_halves, part};
 use crate::format::{Format, Planes};
 use crate::search::{blocks, extreme, inverse, nibble_halves};
 
@@ -43,6 +43,6 @@ fn split(blocks: &[u8], [codes, scales, ..]: Planes<'_>) {
     let planes = chunks_mut::<_, 16>(codes).zip(chunks_mut::<_, 2>(scales));
     for (block, (codes, scale)) in chunks::<18>(blocks).zip(planes) {
         scale.copy_from_slice(&block[..2]);
-        pack_nibble_halves(&block[2..], codes);
+        pack_nibble_halves(part(block, 2), codes);
     }
 }

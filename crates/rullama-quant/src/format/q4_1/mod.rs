@@ -1,7 +1,7 @@
 //! Q4_1 `{f16 d; f16 m; u8 qs[16]}`: w = d * q + m; byte j holds elements j (low) and j + 16
 //! (high). Plane 0: 4-bit codes. Plane 1: a word (d, m) a group.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibble_halves};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibble_halves, part};
 use crate::format::{Format, Planes};
 use crate::search::{blocks, inverse, nibble_halves, range};
 
@@ -45,6 +45,6 @@ fn split(blocks: &[u8], [codes, scales, ..]: Planes<'_>) {
     let planes = chunks_mut::<_, 16>(codes).zip(chunks_mut::<_, 4>(scales));
     for (block, (codes, scale)) in chunks::<20>(blocks).zip(planes) {
         scale.copy_from_slice(&block[..4]);
-        pack_nibble_halves(&block[4..], codes);
+        pack_nibble_halves(part(block, 4), codes);
     }
 }

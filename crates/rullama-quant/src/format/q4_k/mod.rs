@@ -3,7 +3,7 @@
 //! qs[32 (i / 2)..].
 //! Plane 0: 4-bit codes. Plane 1: a vec4 a block, (d, dmin) and S.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_side, scale_min};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_side, part, scale_min};
 use crate::format::{Format, Planes};
 use crate::search::{AffineSearch, affine_block, blocks, nibble_sides};
 
@@ -54,7 +54,7 @@ fn split(blocks: &[u8], [codes, scales, ..]: Planes<'_>) {
     for (block, (codes, scales)) in chunks::<144>(blocks).zip(planes) {
         scales.copy_from_slice(&block[..16]);
         for (i, codes) in chunks_mut::<_, 16>(codes).enumerate() {
-            pack_nibble_side(&block[16 + 32 * (i / 2)..], i % 2 == 1, codes);
+            pack_nibble_side(part(block, 16 + 32 * (i / 2)), i % 2 == 1, codes);
         }
     }
 }

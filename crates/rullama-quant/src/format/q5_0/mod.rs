@@ -2,7 +2,7 @@
 //! holds elements j (low) and j + 16 (high).
 //! Plane 0: 4-bit codes. Plane 1: fifth bits, a word a group. Plane 2: f16 d a group.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibble_halves, word_at};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibble_halves, part, word_at};
 use crate::format::{Format, Planes};
 use crate::search::{blocks, extreme, fifth_bits, inverse, nibble_halves};
 
@@ -53,6 +53,6 @@ fn split(blocks: &[u8], [codes, high, scales, ..]: Planes<'_>) {
     for (block, ((codes, high), scale)) in chunks::<22>(blocks).zip(planes) {
         scale.copy_from_slice(&block[..2]);
         high.copy_from_slice(&block[2..6]);
-        pack_nibble_halves(&block[6..], codes);
+        pack_nibble_halves(part(block, 6), codes);
     }
 }

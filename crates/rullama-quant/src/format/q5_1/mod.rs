@@ -2,7 +2,7 @@
 //! j holds elements j (low) and j + 16 (high).
 //! Plane 0: 4-bit codes. Plane 1: fifth bits, a word a group. Plane 2: a word (d, m) a group.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibble_halves, word_at};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibble_halves, part, word_at};
 use crate::format::{Format, Planes};
 use crate::search::{blocks, fifth_bits, inverse, nibble_halves, range};
 
@@ -55,6 +55,6 @@ fn split(blocks: &[u8], [codes, high, scales, ..]: Planes<'_>) {
     for (block, ((codes, high), scale)) in chunks::<24>(blocks).zip(planes) {
         scale.copy_from_slice(&block[..4]);
         high.copy_from_slice(&block[4..8]);
-        pack_nibble_halves(&block[8..], codes);
+        pack_nibble_halves(part(block, 8), codes);
     }
 }

@@ -3,7 +3,7 @@
 //! Plane 0: 4-bit codes. Plane 1: fifth bits, a word a group. Plane 2: a vec4 a block, (d, dmin)
 //! and S.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_bits, pack_nibble_side, put_word, scale_min};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_bits, pack_nibble_side, part, put_word, scale_min};
 use crate::format::{Format, Planes};
 use crate::search::{AffineSearch, affine_block, blocks, nibble_sides};
 
@@ -60,8 +60,8 @@ fn split(blocks: &[u8], [codes, high, scales, ..]: Planes<'_>) {
     for (block, ((codes, high), scales)) in chunks::<176>(blocks).zip(planes) {
         scales.copy_from_slice(&block[..16]);
         for (i, codes) in chunks_mut::<_, 16>(codes).enumerate() {
-            pack_nibble_side(&block[48 + 32 * (i / 2)..], i % 2 == 1, codes);
-            put_word(high, 4 * i, pack_bits(&block[16..48], i));
+            pack_nibble_side(part(block, 48 + 32 * (i / 2)), i % 2 == 1, codes);
+            put_word(high, 4 * i, pack_bits(part(block, 16), i));
         }
     }
 }

@@ -7,7 +7,7 @@
 
 use half::f16;
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_side, pack_pairs};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_side, pack_pairs, part};
 use crate::format::{Format, Planes};
 use crate::search::{NEGLIGIBLE, blocks, extreme, nearest, symmetric};
 
@@ -94,8 +94,8 @@ fn split(blocks: &[u8], [low, high, scales, supers]: Planes<'_>) {
         let groups = chunks_mut::<_, 16>(low).zip(chunks_mut::<_, 8>(high));
         for (i, (low, high)) in groups.enumerate() {
             let (n, k) = (i / 4, i % 4);
-            pack_nibble_side(&block[64 * n + 32 * (k % 2)..], k >= 2, low);
-            pack_pairs(&block[128 + 32 * n..], 2 * k, high);
+            pack_nibble_side(part(block, 64 * n + 32 * (k % 2)), k >= 2, low);
+            pack_pairs(part(block, 128 + 32 * n), 2 * k, high);
         }
     }
 }

@@ -6,7 +6,9 @@
 
 #[cfg(feature = "cases")]
 pub mod case;
+pub mod embed;
 pub mod host;
+pub mod matmul;
 pub mod op;
 #[cfg(feature = "cases")]
 pub mod registry;
@@ -17,6 +19,8 @@ pub mod rms_norm;
 pub mod shader;
 pub mod weight;
 
+pub use embed::Embed;
+pub use matmul::{Epilogue, GegluMatmul, Matmul};
 pub use host::{Array, Host, HostCache, HostWeight};
 pub use op::{Cache, Context, KvType, Op, Operand, StepState, Tensor, reducing_variants, spread, state};
 pub use elementwise::{AddScale, Geglu, LastRow};

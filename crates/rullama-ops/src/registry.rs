@@ -6,6 +6,8 @@ use crate::case::Case;
 pub fn all_cases() -> Vec<Case> {
     [
         crate::rms_norm::cases::cases(),
+        crate::matmul::cases::cases(),
+        crate::embed::cases::cases(),
         crate::residual_norm::cases::cases(),
         crate::per_layer::cases::cases(),
         crate::elementwise::cases::cases(),

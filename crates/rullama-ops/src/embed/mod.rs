@@ -1,0 +1,73 @@
+//! Rows of a table by their ids.
+
+use crate::host::Host;
+use crate::op::{Context, Op, Operand, spread};
+use crate::shader::Link;
+use rullama_gpu::{Access, Caps, GpuError};
+
+#[cfg(feature = "cases")]
+pub mod cases;
+
+/// `y_t = scale * table[ids_t]`; ids from `vocab` on give zeros.
+///
+/// Operands: `ids: [tokens]` words, or more, `table: [vocab, dim]`, out `y: [tokens, dim]`.
+#[derive(Debug, Clone)]
+pub struct Embed {
+    pub scale: f32,
+}
+
+const WORKGROUP: u32 = 64;
+
+impl Op for Embed {
+    fn name(&self) -> &'static str {
+        "embed"
+    }
+
+    fn access(&self) -> Vec<Access> {
+        vec![Access::Read, Access::Read, Access::ReadWrite]
+    }
+
+    fn variants(&self, _: &Caps, _: &[Operand]) -> Vec<&'static str> {
+        vec!["plain"]
+    }
+
+    fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
+        let invalid = |message: String| GpuError::Validation { what: "operands of an embed".into(), message };
+        let [ids, table, y] = operands else {
+            return Err(invalid(format!("3 are wanted, {} given", operands.len())));
+        };
+        let (ids, table, y) = (ids.words()?, table.weight()?, y.tensor()?);
+        if y.cols != table.cols || y.stride != y.cols || y.offset != 0 || ids.size < u64::from(y.rows) * 4 {
+            let (bytes, vocab, dim) = (ids.size, table.rows, table.cols);
+            return Err(invalid(format!("ids of {bytes} bytes, table `{}` [{vocab}, {dim}], y [{}, {}]", table.name, y.rows, y.cols)));
+        }
+        let kernel = Link::new("embed", include_str!("embed.wgsl"), context.caps)
+            .module("weight", rullama_quant::wgsl(table.dtype))
+            .constant("WG", WORKGROUP)
+            .kernel()?;
+        let groups = spread((y.rows * y.cols / 4).div_ceil(WORKGROUP), context.caps.max_groups);
+        // Each chunk writes the tokens whose rows it holds.
+        for chunk in &table.chunks {
+            let dispatch = context.recorder.dispatch(&kernel, groups);
+            for (name, start) in ["plane0", "plane1", "plane2", "plane3"].into_iter().zip(chunk.planes) {
+                dispatch.param(name, start);
+            }
+            dispatch.param("rows", chunk.rows).param("first_row", chunk.first_row).param("vocab", table.rows);
+            dispatch.param("groups", table.cols / 32).param("tokens", y.rows).param("scale", self.scale);
+            dispatch.bind("ids", ids).bind("table", &chunk.slice).bind("y", &y.slice);
+        }
+        Ok(())
+    }
+
+    fn oracle(&self, operands: &mut [Host]) {
+        let [ids, table, y] = operands else { panic!("embed takes 3 operands") };
+        let (ids, table, y) = (ids.words(), table.weight(), y.tensor_mut());
+        for (token, &id) in ids.iter().enumerate().take(y.rows) {
+            let id = id as usize;
+            let row = if id < table.rows { table.row(id) } else { vec![0.0; table.cols] };
+            for (out, value) in y.row_mut(token).iter_mut().zip(row) {
+                *out = (f64::from(self.scale) * f64::from(value)) as f32;
+            }
+        }
+    }
+}

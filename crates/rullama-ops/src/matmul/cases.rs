@@ -1,0 +1,61 @@
+use super::{Epilogue, GegluMatmul, Matmul};
+use crate::case::{Case, Rng};
+use crate::host::{Array, Host};
+use rullama_quant::DType;
+
+const PLAIN: Matmul = Matmul { epilogue: Epilogue::None };
+
+/// Every format with odd shapes, then what shapes and epilogues add, then sizes of real models.
+pub fn cases() -> Vec<Case> {
+    let mut all = Vec::new();
+    for &dtype in DType::ALL {
+        let cols = dtype.block_len().max(32);
+        // Fewer rows and groups than lanes; tokens that fill no block.
+        all.push(matmul(dtype, 1, 13, cols));
+        all.push(matmul(dtype, 3, 37, 3 * cols).strided().chunked(8));
+        all.push(matmul(dtype, 11, 70, 2 * cols).strided());
+        all.push(geglu(dtype, 2, 22, cols).strided().chunked(12));
+    }
+    // Both sides of each tile's edge.
+    all.push(matmul(DType::Q8_0, 64, 64, 64));
+    all.push(matmul(DType::Q8_0, 65, 129, 96).strided().chunked(100));
+    all.push(matmul(DType::Q4_0, 129, 128, 32));
+    all.push(geglu(DType::Q4_0, 67, 134, 96).chunked(68));
+    for tokens in [1, 2, 5, 8, 9, 17] {
+        all.push(epilogue(Epilogue::Softcap(3.0), tokens, 66).strided());
+        all.push(epilogue(Epilogue::GeluMul, tokens, 66).strided().chunked(24));
+        all.push(geglu(DType::Q5_0, tokens, 50, 160));
+    }
+    // Shapes of models, with few rows where rows are long: down, output and feed-forward
+    // projections, per-layer input, and the vocabulary.
+    for (rows, cols) in [(64, 6144), (24, 12288), (16, 21504), (1536, 256), (256, 1536), (96, 2560), (64, 5376), (2048, 1536)] {
+        all.push(matmul(DType::Q4K, 1, rows, cols));
+    }
+    all.push(geglu(DType::Q4K, 1, 12288, 256));
+    all.push(matmul(DType::Q4_0, 1, 262_144, 32).chunked(100_000));
+    all
+}
+
+fn matmul(dtype: DType, tokens: usize, rows: usize, cols: usize) -> Case {
+    let mut rng = Rng::new((tokens * rows + cols) as u64);
+    let operands = vec![rng.tensor(tokens, cols).into(), Host::Weight(rng.weight(dtype, rows, cols)), Array::zeros(tokens, rows).into()];
+    Case::new(format!("{dtype} {tokens}x{rows}x{cols}"), PLAIN, operands, cols)
+}
+
+fn geglu(dtype: DType, tokens: usize, rows: usize, cols: usize) -> Case {
+    let mut rng = Rng::new((tokens * rows + cols) as u64);
+    let operands = vec![rng.tensor(tokens, cols).into(), Host::Weight(rng.weight(dtype, rows, cols)), Array::zeros(tokens, rows / 2).into()];
+    // A product of two sums, one through gelu.
+    Case::new(format!("{dtype} {tokens}x{rows}x{cols}"), GegluMatmul, operands, 4 * cols)
+}
+
+fn epilogue(epilogue: Epilogue, tokens: usize, rows: usize) -> Case {
+    let mut rng = Rng::new((tokens * rows) as u64);
+    // Large sums reach the flat ends of tanh.
+    let mut operands = vec![rng.tensor_scaled(tokens, 64, 10.0).into(), Host::Weight(rng.weight(DType::F32, rows, 64))];
+    if epilogue == Epilogue::GeluMul {
+        operands.push(rng.tensor(tokens, rows).into());
+    }
+    operands.push(Array::zeros(tokens, rows).into());
+    Case::new(format!("{epilogue:?} {tokens}x{rows}"), Matmul { epilogue }, operands, 256)
+}

@@ -12,8 +12,10 @@ pub mod matmul;
 pub mod op;
 #[cfg(feature = "cases")]
 pub mod registry;
+pub mod attention;
 pub mod elementwise;
 pub mod per_layer;
+pub mod qkv;
 pub mod residual_norm;
 pub mod rms_norm;
 pub mod shader;
@@ -21,10 +23,12 @@ pub mod weight;
 
 pub use embed::Embed;
 pub use matmul::{Epilogue, GegluMatmul, Matmul};
+pub use attention::Attention;
 pub use host::{Array, Host, HostCache, HostWeight};
 pub use op::{Cache, Context, KvType, Op, Operand, StepState, Tensor, reducing_variants, spread, state};
 pub use elementwise::{AddScale, Geglu, LastRow};
 pub use per_layer::PerLayerCombine;
+pub use qkv::{QkvPrepare, QueryPrepare, rope_tables};
 pub use residual_norm::ResidualNorm;
 pub use rms_norm::RmsNorm;
 pub use weight::{Chunk, Weight};

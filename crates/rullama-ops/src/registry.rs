@@ -5,6 +5,8 @@ use crate::case::Case;
 /// Every case of every operation.
 pub fn all_cases() -> Vec<Case> {
     [
+        crate::attention::cases::cases(),
+        crate::qkv::cases::cases(),
         crate::rms_norm::cases::cases(),
         crate::matmul::cases::cases(),
         crate::embed::cases::cases(),

@@ -1,0 +1,67 @@
+use super::Attention;
+use crate::case::{Case, EPSILON, Rng};
+use crate::host::{Array, Host};
+use crate::op::KvType;
+
+/// Heads, heads of keys, head size.
+type Heads = (usize, usize, usize);
+
+/// `real` of `tokens` tokens at `position`; where there is a window, the ring has `window +
+/// tokens` slots.
+fn case((heads, kv_heads, head_dim): Heads, [tokens, real, position]: [usize; 3], window: Option<u32>, kv: KvType) -> Case {
+    let mut rng = Rng::new((heads * 131 + head_dim * 17 + tokens * 3 + position) as u64);
+    let slots = window.map_or(position + tokens + 2, |w| w as usize + tokens);
+    let mut state = vec![0; 8];
+    (state[0], state[1]) = (position as u32, real as u32);
+    let operands = vec![
+        // Scores of a few units, so that several keys count.
+        rng.tensor_scaled(tokens, heads * head_dim, 6.0 / (head_dim as f32).sqrt()).into(),
+        Host::Cache(rng.cache(kv, slots, kv_heads * head_dim)),
+        Host::Cache(rng.cache(kv, slots, kv_heads * head_dim)),
+        Host::Words(state),
+        Array::zeros(tokens, heads * head_dim).into(),
+    ];
+    let name = format!("{heads}/{kv_heads} heads of {head_dim}, {real} of {tokens} tokens at {position}, window {window:?}, {kv:?}");
+    let op = Attention { heads: heads as u32, kv_heads: kv_heads as u32, head_dim: head_dim as u32, window };
+    let keys = window.map_or(position + real, |w| (position + real).min(w as usize));
+    // A score of up to 10 is off by some 10 roundings of its sum, and so is its weight.
+    let tolerance = 64.0 * EPSILON * ((head_dim + keys) as f32).sqrt();
+    Case::new(name, op, operands, head_dim).tolerance(tolerance)
+}
+
+/// Head sizes and groupings, steps from one token to several tiles, positions from the start
+/// to past the end of a ring, windows smaller and larger than a step, padded steps, both cache
+/// types, and the shapes of the models one at a time.
+pub fn cases() -> Vec<Case> {
+    use KvType::{F16, F32};
+    let mut cases = vec![
+        case((1, 1, 32), [1, 1, 0], None, F32),
+        case((1, 1, 32), [1, 1, 5], Some(5), F16),
+        case((8, 1, 64), [3, 3, 5], None, F16),
+        case((8, 1, 64), [3, 2, 126], Some(128), F32),
+        case((8, 1, 64), [3, 0, 9], None, F32),
+        case((4, 2, 96), [17, 13, 3], Some(5), F16),
+        case((4, 2, 96), [17, 17, 61], None, F32).strided(),
+        case((4, 2, 96), [64, 64, 0], None, F16),
+        case((4, 2, 64), [64, 64, 700], Some(128), F16),
+        case((4, 2, 64), [64, 33, 90], Some(5), F32),
+        case((6, 2, 32), [40, 40, 20], Some(31), F32),
+        case((2, 1, 128), [64, 50, 40], Some(512), F16),
+        case((5, 1, 128), [2, 2, 300], None, F16).strided(),
+        case((8, 1, 256), [17, 17, 30], None, F16),
+        case((2, 1, 512), [33, 33, 7], None, F32),
+        case((3, 1, 160), [4, 3, 1500], Some(128), F32),
+    ];
+    // A token past one turn of the ring, and on both sides of the window's edge.
+    cases.extend([4, 5, 6, 133, 127, 128].map(|p| case((4, 2, 32), [1, 1, p], Some(if p < 10 { 5 } else { 128 }), F16)));
+    cases.extend([
+        case((8, 1, 256), [1, 1, 1700], Some(512), F16),
+        case((8, 1, 512), [1, 1, 1100], None, F16),
+        case((8, 2, 256), [1, 1, 511], Some(512), F32),
+        case((16, 1, 512), [1, 1, 90], None, F16),
+        case((16, 8, 256), [1, 1, 1024], Some(1024), F16),
+        case((32, 16, 256), [1, 1, 3000], Some(1024), F16),
+        case((32, 4, 512), [1, 1, 200], None, F16),
+    ]);
+    cases
+}

@@ -1,0 +1,157 @@
+//! Attention over a key and value cache.
+
+use crate::host::{Host, HostCache};
+use crate::op::{Cache, Context, KvType, Op, Operand, Tensor};
+use crate::qkv::step;
+use crate::shader::Link;
+use rullama_gpu::{Access, Caps, DispatchBuilder, GpuError, Slice};
+
+#[cfg(feature = "cases")]
+pub mod cases;
+
+/// `y = softmax(q K^T) V` per token and head, with scores unscaled (Gemma 4 normalises queries
+/// and keys instead) and no softcap.
+///
+/// Operands: `q: [tokens, heads * head_dim]`, the caches `k` and `v` of `kv_heads * head_dim`,
+/// the step state, out `y: [tokens, heads * head_dim]`. Query head h reads key head
+/// `h / (heads / kv_heads)`. The token at position p sees key j where `j <= p` and, with a
+/// window, `p - j < window`. A cache must hold at least `window + tokens` slots, or every
+/// position where there is no window; the keys of the step are in it already. Rows from
+/// `state[TOKENS]` on become zeros.
+/// Source: Vaswani et al. 2017; Milakov & Gimelshein 2018 (one pass over the keys).
+#[derive(Debug, Clone)]
+pub struct Attention {
+    pub heads: u32,
+    pub kv_heads: u32,
+    /// A multiple of 32, at most 512.
+    pub head_dim: u32,
+    pub window: Option<u32>,
+}
+
+/// Workgroup of the plain kernel: an invocation holds at most two quads of a head.
+const NAIVE_WORKGROUP: u32 = 64;
+
+/// Longest head.
+const MAX_HEAD_DIM: u32 = 512;
+
+/// Operands by name.
+struct Parts<'a> {
+    q: &'a Tensor,
+    k: &'a Cache,
+    v: &'a Cache,
+    state: &'a Slice,
+    y: &'a Tensor,
+}
+
+impl Attention {
+    fn parts<'a>(&self, operands: &'a [Operand]) -> Result<Parts<'a>, GpuError> {
+        let (q, k, v) = (operands[0].tensor()?, operands[1].cache()?, operands[2].cache()?);
+        let parts = Parts { q, k, v, state: operands[3].words()?, y: operands[4].tensor()? };
+        self.check(&parts).map_err(|message| GpuError::Validation { what: "operands of `attention`".into(), message })?;
+        Ok(parts)
+    }
+
+    fn check(&self, parts: &Parts) -> Result<(), String> {
+        let (heads, kv_heads, n) = (self.heads, self.kv_heads, self.head_dim);
+        if n == 0 || n % 32 != 0 || n > MAX_HEAD_DIM {
+            return Err(format!("head_dim {n} is not a multiple of 32 up to {MAX_HEAD_DIM}"));
+        }
+        if kv_heads == 0 || heads % kv_heads != 0 {
+            return Err(format!("{heads} heads do not share {kv_heads} heads of keys evenly"));
+        }
+        let (q, y) = (parts.q, parts.y);
+        if q.cols != heads * n || y.cols != heads * n || y.rows != q.rows {
+            return Err(format!("q is [{}, {}], y is [{}, {}] for {heads} heads of {n}", q.rows, q.cols, y.rows, y.cols));
+        }
+        let least = self.window.map_or(1, |w| w.saturating_add(q.rows));
+        for cache in [parts.k, parts.v] {
+            if cache.width != kv_heads * n || cache.slots != parts.k.slots || cache.kv != parts.k.kv || cache.slots < least {
+                return Err(format!(
+                    "a cache of {} slots, width {}, {:?}, for {kv_heads} heads of {n} and at least {least} slots",
+                    cache.slots, cache.width, cache.kv
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Query heads that use one head of keys.
+    fn shared_by(&self) -> u32 {
+        self.heads / self.kv_heads
+    }
+
+    fn record_naive(&self, context: &mut Context, parts: &Parts) -> Result<(), GpuError> {
+        let kernel = Link::new("attention/naive", include_str!("naive.wgsl"), context.caps)
+            .flag("f16", parts.k.kv == KvType::F16)
+            .constant("WG", NAIVE_WORKGROUP)
+            .constant("QUADS", self.head_dim / 4)
+            .kernel()?;
+        let dispatch = context.recorder.dispatch(&kernel, [self.heads, parts.q.rows, 1]);
+        self.describe(dispatch, parts);
+        dispatch.param("width", parts.k.width / 4).param("y_offset", parts.y.offset / 4).bind("y", &parts.y.slice);
+        Ok(())
+    }
+
+    /// What the kernels over a cache have in common.
+    fn describe(&self, dispatch: &mut DispatchBuilder, parts: &Parts) {
+        dispatch.param("heads", self.heads).param("shared_by", self.shared_by());
+        dispatch.param("slots", parts.k.slots).param("window", self.window.unwrap_or_default());
+        dispatch.param("q_stride", parts.q.stride / 4).param("q_offset", parts.q.offset / 4);
+        dispatch.bind("q", &parts.q.slice).bind("k", &parts.k.slice).bind("v", &parts.v.slice).bind("state", parts.state);
+    }
+}
+
+impl Op for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn access(&self) -> Vec<Access> {
+        [[Access::Read; 4].as_slice(), &[Access::ReadWrite]].concat()
+    }
+
+    fn variants(&self, _: &Caps, _: &[Operand]) -> Vec<&'static str> {
+        vec!["naive"]
+    }
+
+    fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
+        let parts = self.parts(operands)?;
+        context.variant(self, operands)?;
+        self.record_naive(context, &parts)
+    }
+
+    fn oracle(&self, operands: &mut [Host]) {
+        let [q, k, v, state, y] = operands else { panic!("attention takes 5 operands") };
+        let (q, k, v, y) = (q.tensor(), k.cache(), v.cache(), y.tensor_mut());
+        let (position, tokens) = step(state.words());
+        let n = self.head_dim as usize;
+        for t in 0..q.rows {
+            for head in 0..self.heads as usize {
+                let out = &mut y.row_mut(t)[head * n..][..n];
+                out.fill(0.0);
+                if t < tokens {
+                    let first = head / self.shared_by() as usize * n;
+                    self.oracle_head(&q.row(t)[head * n..][..n], [k, v], first, position + t, out);
+                }
+            }
+        }
+    }
+}
+
+impl Attention {
+    /// One head at position `p`; `first` is where its keys begin in a slot.
+    fn oracle_head(&self, q: &[f32], [k, v]: [&HostCache; 2], first: usize, p: usize, out: &mut [f32]) {
+        let visible = |&j: &usize| self.window.is_none_or(|window| p - j < window as usize);
+        let keys: Vec<usize> = (0..=p).filter(visible).collect();
+        let score = |j: &usize| q.iter().zip(&k.slot(*j)[first..]).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
+        let scores: Vec<f64> = keys.iter().map(score).collect();
+        let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = scores.iter().map(|s| (s - best).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        let mut y = vec![0f64; q.len()];
+        for (j, weight) in keys.iter().zip(&weights) {
+            y.iter_mut().zip(&v.slot(*j)[first..]).for_each(|(y, &x)| *y += weight / sum * f64::from(x));
+        }
+        out.iter_mut().zip(y).for_each(|(to, x)| *to = x as f32);
+    }
+}

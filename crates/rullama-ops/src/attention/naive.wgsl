@@ -1,0 +1,83 @@
+// y = softmax(q K^T) V for one head of one token in a workgroup: a tile of WG keys at a time,
+// an invocation a score, then an invocation up to two quads of the output. The maximum so far
+// is kept, and what was summed under an older one is scaled down.
+#import math
+
+struct Params {
+    heads: u32, shared_by: u32, // query heads; how many of them use one head of keys
+    width: u32, // quads of a slot
+    slots: u32,
+    window: u32, // 0 for none
+    q_stride: u32, q_offset: u32, y_offset: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
+#if f16
+@group(0) @binding(2) var<storage, read> k: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read> v: array<vec2<u32>>;
+#else
+@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
+#endif
+@group(0) @binding(4) var<storage, read> state: array<u32>;
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+
+const POSITION = 0u;
+const TOKENS = 1u;
+const LOWEST = -3.0e38;
+
+var<workgroup> scores: array<f32, WG>;
+
+#if f16
+fn quad(x: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(x.x), unpack2x16float(x.y)); }
+#else
+fn quad(x: vec4<f32>) -> vec4<f32> { return x; }
+#endif
+
+// The score of a key whose head begins at `at`.
+fn score(row: u32, at: u32) -> f32 {
+    var sum = 0.0;
+    for (var i = 0u; i < QUADS; i++) { sum += dot(q[row + i], quad(k[at + i])); }
+    return sum;
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+    let head = wg.x;
+    let token = wg.y;
+    let first = (head / params.shared_by) * QUADS;
+    let row = params.q_offset + token * params.q_stride + head * QUADS;
+    let end = select(0u, state[POSITION] + token + 1u, token < state[TOKENS]);
+    var start = 0u;
+    if (params.window != 0u && end > params.window) { start = end - params.window; }
+    var best = LOWEST;
+    var sum = 0.0;
+    var left = vec4<f32>(0.0);
+    var right = vec4<f32>(0.0);
+    for (var base = start; base < end; base += WG) {
+        let count = min(WG, end - base);
+        var mine = LOWEST;
+        if (lid < count) { mine = score(row, ((base + lid) % params.slots) * params.width + first); }
+        workgroupBarrier();
+        scores[lid] = mine;
+        workgroupBarrier();
+        let before = best;
+        for (var i = 0u; i < count; i++) { best = max(best, scores[i]); }
+        let fade = safe_exp(before - best);
+        sum *= fade;
+        left *= fade;
+        right *= fade;
+        for (var i = 0u; i < count; i++) {
+            let p = safe_exp(scores[i] - best);
+            let at = ((base + i) % params.slots) * params.width + first + lid;
+            sum += p;
+            if (lid < QUADS) { left += p * quad(v[at]); }
+            if (lid + WG < QUADS) { right += p * quad(v[at + WG]); }
+        }
+    }
+    // A row without a key is padding: zeros.
+    let scale = select(0.0, 1.0 / sum, sum > 0.0);
+    let to = params.y_offset + (token * params.heads + head) * QUADS + lid;
+    if (lid < QUADS) { y[to] = left * scale; }
+    if (lid + WG < QUADS) { y[to + WG] = right * scale; }
+}

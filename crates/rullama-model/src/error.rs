@@ -1,0 +1,34 @@
+use rullama_gpu::GpuError;
+use rullama_quant::QuantError;
+use rullama_source::SourceError;
+use rullama_source::gguf::{GgufError, MetadataError};
+
+/// Why a file cannot become a running model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    #[error("this is a `{found}` model; rullama runs `gemma4` text models. Choose a Gemma 4 file")]
+    Architecture { found: String },
+    #[error("metadata `{key}` is {value}, which {reason}. The file is damaged or was made for another program: convert or download it again")]
+    Config { key: String, value: String, reason: String },
+    #[error("tensor `{name}` is missing. The file is incomplete or was made for another program: convert or download it again")]
+    MissingTensor { name: String },
+    #[error("tensor `{name}` has shape {found:?}, expected {expected:?}. The file is damaged or was made for another program: convert or download it again")]
+    Shape { name: String, expected: Vec<u64>, found: Vec<u64> },
+    #[error("tensor `{name}` has rows of {cols} values; kernels need a multiple of 32. Convert the model to a supported layout")]
+    RowLength { name: String, cols: u64 },
+    #[error("row {row} of `{name}` cannot be read; it has {rows}. The token is outside the vocabulary")]
+    Row { name: String, row: u64, rows: u64 },
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Quant(#[from] QuantError),
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    #[error("cancelled")]
+    Cancelled,
+}

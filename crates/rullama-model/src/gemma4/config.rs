@@ -1,0 +1,199 @@
+//! Hyperparameters, from GGUF metadata.
+
+use crate::ModelError;
+use rullama_source::gguf::{Gguf, MetadataError};
+
+/// How a layer attends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Span {
+    /// The last `sliding_window` keys, the token's own included.
+    Sliding,
+    /// Every earlier key.
+    Global,
+}
+
+/// One decoder layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    pub span: Span,
+    pub kv_heads: u32,
+    pub head_dim: u32,
+    pub ffn: u32,
+    /// The layer whose keys and values it reads: itself, or for shared layers the last
+    /// layer of its span that has its own.
+    pub donor: usize,
+    /// Values are the raw keys: the file has no `attn_v`.
+    pub values_are_keys: bool,
+}
+
+/// A Gemma 4 text decoder. Source: `gemma4.*` keys as llama.cpp and Ollama write them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub layers: Vec<Layer>,
+    pub dim: u32,
+    pub vocab: u32,
+    pub heads: u32,
+    pub eps: f32,
+    /// Logits are `cap tanh(logits / cap)`; 0 leaves them.
+    pub softcap: f32,
+    /// Width of a layer's part of the per-layer embeddings; 0: the model has none.
+    pub per_layer: u32,
+    pub window: u32,
+    pub rope_base: f64,
+    pub rope_base_sliding: f64,
+    /// Tokens the model was trained for.
+    pub context: u32,
+    /// Ids that are never generated.
+    pub suppress: Vec<u32>,
+}
+
+fn bad(key: &str, value: impl ToString, reason: &str) -> ModelError {
+    ModelError::Config { key: format!("gemma4.{key}"), value: value.to_string(), reason: reason.into() }
+}
+
+/// Reads `gemma4.*` keys.
+struct Keys<'a>(&'a Gguf);
+
+impl Keys<'_> {
+    fn u32(&self, key: &str) -> Result<u32, ModelError> {
+        Ok(self.0.metadata.u32(&format!("gemma4.{key}"))?)
+    }
+
+    fn u32_or(&self, key: &str, default: u32) -> Result<u32, ModelError> {
+        Ok(MetadataError::optional(self.0.metadata.u32(&format!("gemma4.{key}")))?.unwrap_or(default))
+    }
+
+    fn f32_or(&self, key: &str, default: f32) -> Result<f32, ModelError> {
+        Ok(MetadataError::optional(self.0.metadata.f32(&format!("gemma4.{key}")))?.unwrap_or(default))
+    }
+
+    fn size(&self, key: &str, max: u32) -> Result<u32, ModelError> {
+        let value = self.u32(key)?;
+        if value == 0 || value > max { Err(bad(key, value, &format!("is outside 1..={max}"))) } else { Ok(value) }
+    }
+
+    /// One value a layer, from a scalar or an array of the right length.
+    fn per_layer(&self, key: &str, layers: usize, max: u32) -> Result<Vec<u32>, ModelError> {
+        let values = self.0.metadata.u32_array(&format!("gemma4.{key}"))?;
+        let values = if values.len() == 1 { vec![values[0]; layers] } else { values };
+        if values.len() != layers {
+            return Err(bad(key, format!("an array of {}", values.len()), &format!("should have {layers} elements, one a layer")));
+        }
+        match values.iter().find(|v| **v == 0 || **v > max) {
+            Some(value) => Err(bad(key, value, &format!("is outside 1..={max}"))),
+            None => Ok(values),
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks the configuration.
+    ///
+    /// # Errors
+    /// Another architecture; a missing, absurd or contradictory key.
+    pub fn read(gguf: &Gguf) -> Result<Self, ModelError> {
+        let architecture = gguf.metadata.str("general.architecture")?;
+        if architecture != "gemma4" {
+            return Err(ModelError::Architecture { found: architecture.into() });
+        }
+        if gguf.tensors.contains("blk.0.ffn_gate_inp.weight") {
+            return Err(ModelError::Architecture { found: "gemma4 mixture-of-experts".into() });
+        }
+        let keys = Keys(gguf);
+        let count = keys.size("block_count", 1024)? as usize;
+        let embed = gguf.tensors.get("token_embd.weight").ok_or_else(|| ModelError::MissingTensor { name: "token_embd.weight".into() })?;
+        let vocab = u32::try_from(embed.rows()).ok().filter(|v| (1..=1 << 24).contains(v));
+        let config = Config {
+            layers: layers(&keys, count)?,
+            dim: keys.size("embedding_length", 1 << 16)?,
+            vocab: vocab.ok_or_else(|| bad("token_embd", embed.rows(), "is no vocabulary size"))?,
+            heads: keys.size("attention.head_count", 1024)?,
+            eps: keys.f32_or("attention.layer_norm_rms_epsilon", 1e-6)?,
+            softcap: keys.f32_or("final_logit_softcapping", 0.0)?,
+            per_layer: keys.u32_or("embedding_length_per_layer_input", 0)?,
+            window: keys.size("attention.sliding_window", 1 << 20)?,
+            rope_base: f64::from(keys.f32_or("rope.freq_base", 1e6)?),
+            rope_base_sliding: f64::from(keys.f32_or("rope.freq_base_swa", keys.f32_or("rope.local.freq_base", 1e4)?)?),
+            context: keys.size("context_length", 1 << 24)?,
+            suppress: MetadataError::optional(gguf.metadata.u32_array("tokenizer.ggml.suppress_tokens"))?.unwrap_or_default(),
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ModelError> {
+        if self.dim % 32 != 0 {
+            return Err(bad("embedding_length", self.dim, "is not a multiple of 32"));
+        }
+        if self.per_layer % 32 != 0 || self.per_layer > 1 << 14 {
+            return Err(bad("embedding_length_per_layer_input", self.per_layer, "is not a sane multiple of 32"));
+        }
+        for (key, value) in [("rope.freq_base", self.rope_base), ("rope.freq_base_swa", self.rope_base_sliding), ("attention.layer_norm_rms_epsilon", f64::from(self.eps))] {
+            if !value.is_finite() || value <= 0.0 {
+                return Err(bad(key, value, "is not a positive number"));
+            }
+        }
+        if !self.softcap.is_finite() || self.softcap < 0.0 {
+            return Err(bad("final_logit_softcapping", self.softcap, "is not a number of at least 0"));
+        }
+        for layer in &self.layers {
+            if self.heads % layer.kv_heads != 0 {
+                return Err(bad("attention.head_count_kv", layer.kv_heads, &format!("does not divide {} heads", self.heads)));
+            }
+            if layer.head_dim % 32 != 0 || layer.head_dim > 512 {
+                return Err(bad("attention.key_length", layer.head_dim, "is not a multiple of 32 up to 512"));
+            }
+            if layer.ffn % 32 != 0 {
+                return Err(bad("feed_forward_length", layer.ffn, "is not a multiple of 32"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Layers with their own keys and values; they come first.
+    pub fn own_layers(&self) -> usize {
+        self.layers.iter().enumerate().filter(|(i, layer)| layer.donor == *i).count()
+    }
+
+    /// True for the models whose prompts name an empty thought (12B and above).
+    pub fn large(&self) -> bool {
+        self.per_layer == 0
+    }
+}
+
+fn layers(keys: &Keys, count: usize) -> Result<Vec<Layer>, ModelError> {
+    let pattern = match MetadataError::optional(keys.0.metadata.bool_array("gemma4.attention.sliding_window_pattern"))? {
+        Some(pattern) if pattern.len() == count => pattern,
+        Some(pattern) => return Err(bad("attention.sliding_window_pattern", format!("an array of {}", pattern.len()), &format!("should have {count} elements"))),
+        None => (0..count).map(|i| i % 6 != 5).collect(),
+    };
+    let shared = keys.u32_or("attention.shared_kv_layers", 0)? as usize;
+    if shared >= count {
+        return Err(bad("attention.shared_kv_layers", shared, "leaves no layer with keys of its own"));
+    }
+    let own = count - shared;
+    let ffn = keys.per_layer("feed_forward_length", count, 1 << 20)?;
+    let mut kv_heads = keys.per_layer("attention.head_count_kv", count, 1024)?;
+    let global_kv = keys.u32_or("attention.global_head_count_kv", 0)?;
+    let head_dim = keys.size("attention.key_length", 512)?;
+    let head_dim_sliding = keys.u32_or("attention.key_length_swa", head_dim)?;
+    let mut all = Vec::with_capacity(count);
+    for i in 0..count {
+        let span = if pattern[i] { Span::Sliding } else { Span::Global };
+        if span == Span::Global && global_kv > 0 {
+            kv_heads[i] = global_kv;
+        }
+        let donor = if i < own { Some(i) } else { (0..own).rev().find(|j| pattern[*j] == pattern[i]) };
+        let donor = donor.ok_or_else(|| bad("attention.shared_kv_layers", shared, &format!("leaves layer {i} without a donor of its kind")))?;
+        let values_are_keys = i < own && !keys.0.tensors.contains(&format!("blk.{i}.attn_v.weight"));
+        all.push(Layer {
+            span,
+            kv_heads: kv_heads[donor],
+            head_dim: if span == Span::Sliding { head_dim_sliding } else { head_dim },
+            ffn: ffn[i],
+            donor,
+            values_are_keys,
+        });
+    }
+    Ok(all)
+}

@@ -1,0 +1,244 @@
+//! From tensors in a file to weights on the GPU, in bounded pieces.
+
+use crate::ModelError;
+use rullama_gpu::{Device, Usage};
+use rullama_ops::{Chunk, HostWeight, Tensor, Weight};
+use rullama_quant::{DType, Layout};
+use rullama_source::ByteSource;
+use rullama_source::gguf::TensorInfo;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Bytes read and repacked at a time.
+const PIECE: u64 = 8 << 20;
+/// Bytes handed to the GPU before waiting for it: what staging memory may grow to.
+const STAGING: u64 = 64 << 20;
+
+/// Rows of a tensor.
+#[derive(Debug, Clone)]
+pub struct Part {
+    pub tensor: TensorInfo,
+    pub rows: Range<u64>,
+}
+
+impl Part {
+    pub fn whole(tensor: TensorInfo) -> Self {
+        let rows = 0..tensor.rows();
+        Part { tensor, rows }
+    }
+
+    fn len(&self) -> u64 {
+        self.rows.end - self.rows.start
+    }
+}
+
+/// How parts make one matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stack {
+    /// One after the other.
+    Concat,
+    /// Row 2i from the first part, 2i + 1 from the second.
+    Interleave,
+}
+
+/// A matrix to load; all parts have one format and row length.
+#[derive(Debug, Clone)]
+pub struct WeightSpec {
+    pub key: String,
+    pub stack: Stack,
+    pub parts: Vec<Part>,
+}
+
+/// A vector to load as f32.
+#[derive(Debug, Clone)]
+pub struct TableSpec {
+    pub key: String,
+    pub tensor: TensorInfo,
+}
+
+impl WeightSpec {
+    pub fn rows(&self) -> u64 {
+        self.parts.iter().map(Part::len).sum()
+    }
+
+    pub fn cols(&self) -> u64 {
+        self.parts[0].tensor.cols()
+    }
+
+    pub fn dtype(&self) -> Result<DType, ModelError> {
+        Ok(self.parts[0].tensor.dtype()?)
+    }
+
+    /// Bytes in the file.
+    pub fn bytes(&self) -> u64 {
+        self.rows() * self.parts[0].tensor.row_bytes()
+    }
+
+    /// Rows of the stacked matrix in the file's bits. Interleaved ranges start and end even.
+    pub async fn read(&self, source: &dyn ByteSource, rows: Range<u64>) -> Result<Vec<u8>, ModelError> {
+        let row_bytes = self.parts[0].tensor.row_bytes() as usize;
+        match self.stack {
+            Stack::Interleave => {
+                let half = rows.start / 2..rows.end / 2;
+                let (first, second) = (read_part(source, &self.parts[0], half.clone()).await?, read_part(source, &self.parts[1], half).await?);
+                let mut out = Vec::with_capacity(first.len() + second.len());
+                for (a, b) in first.chunks_exact(row_bytes).zip(second.chunks_exact(row_bytes)) {
+                    out.extend_from_slice(a);
+                    out.extend_from_slice(b);
+                }
+                Ok(out)
+            }
+            Stack::Concat => {
+                let mut out = Vec::new();
+                let mut start = 0;
+                for part in &self.parts {
+                    let (from, to) = (rows.start.max(start), rows.end.min(start + part.len()));
+                    if from < to {
+                        let bytes = read_part(source, part, from - start..to - start).await?;
+                        if out.is_empty() { out = bytes } else { out.extend(bytes) }
+                    }
+                    start += part.len();
+                }
+                Ok(out)
+            }
+        }
+    }
+
+    /// The whole matrix on the host, for oracles.
+    pub async fn host(&self, source: &dyn ByteSource) -> Result<HostWeight, ModelError> {
+        let bytes = self.read(source, 0..self.rows()).await?;
+        Ok(HostWeight { dtype: self.dtype()?, rows: self.rows() as usize, cols: self.cols() as usize, bytes })
+    }
+}
+
+async fn read_part(source: &dyn ByteSource, part: &Part, rows: Range<u64>) -> Result<Vec<u8>, ModelError> {
+    let tensor = &part.tensor;
+    let rows = part.rows.start + rows.start..part.rows.start + rows.end;
+    let outside = ModelError::Row { name: tensor.name.clone(), row: rows.end, rows: tensor.rows() };
+    let range = tensor.row_range(rows).ok_or(outside)?;
+    Ok(source.read(range.start, (range.end - range.start) as usize).await?)
+}
+
+/// A vector's values.
+pub async fn read_table(source: &dyn ByteSource, tensor: &TensorInfo) -> Result<Vec<f32>, ModelError> {
+    let bytes = source.read(tensor.range.start, tensor.bytes() as usize).await?;
+    let mut values = vec![0.0; tensor.elements() as usize];
+    rullama_quant::decode(tensor.dtype()?, &bytes, &mut values)?;
+    Ok(values)
+}
+
+/// A small f32 matrix to put on the GPU beside the weights.
+#[derive(Debug, Clone)]
+pub struct Table {
+    pub key: String,
+    pub cols: usize,
+    pub values: Vec<f32>,
+}
+
+/// What a graph's [`crate::graph::Kind::Weight`] and `Table` keys stand for.
+#[derive(Debug, Default)]
+pub struct Weights {
+    weights: HashMap<String, Arc<Weight>>,
+    tables: HashMap<String, Tensor>,
+}
+
+impl Weights {
+    pub fn weight(&self, key: &str) -> Option<&Arc<Weight>> {
+        self.weights.get(key)
+    }
+
+    pub fn table(&self, key: &str) -> Option<&Tensor> {
+        self.tables.get(key)
+    }
+
+    /// Puts small tables on the GPU, all in one buffer.
+    pub async fn add_tables(&mut self, device: &Device, tables: &[Table]) -> Result<(), ModelError> {
+        let align = (device.caps().offset_alignment as usize / 4).max(4);
+        let mut all: Vec<f32> = Vec::new();
+        let mut places = Vec::new();
+        for table in tables {
+            all.resize(all.len().next_multiple_of(align), 0.0);
+            places.push(all.len());
+            all.extend(&table.values);
+        }
+        all.resize(all.len().next_multiple_of(align), 0.0);
+        let buffer = device.buffer("tables", all.len() as u64 * 4, Usage::Storage).await?;
+        device.write(&buffer, 0, bytemuck::cast_slice(&all));
+        for (table, place) in tables.iter().zip(places) {
+            let (rows, cols) = (table.values.len() / table.cols, table.cols as u32);
+            let slice = buffer.slice(place as u64 * 4, table.values.len() as u64 * 4);
+            self.tables.insert(table.key.clone(), Tensor { slice, rows: rows as u32, cols, stride: cols, offset: 0 });
+        }
+        Ok(())
+    }
+}
+
+/// Streams matrices to the GPU and keeps count.
+pub struct Loader<'a> {
+    pub device: &'a Device,
+    pub source: &'a dyn ByteSource,
+    /// Called with the bytes loaded so far; false cancels.
+    pub progress: &'a mut dyn FnMut(u64) -> bool,
+    done: u64,
+    staged: u64,
+}
+
+impl<'a> Loader<'a> {
+    pub fn new(device: &'a Device, source: &'a dyn ByteSource, progress: &'a mut dyn FnMut(u64) -> bool) -> Self {
+        Loader { device, source, progress, done: 0, staged: 0 }
+    }
+
+    /// Loads one matrix, split into chunks that the adapter can bind.
+    ///
+    /// # Errors
+    /// An unreadable source, a row that kernels cannot take, no GPU memory, cancellation.
+    pub async fn load(&mut self, spec: &WeightSpec, into: &mut Weights) -> Result<(), ModelError> {
+        let (rows, cols, dtype) = (spec.rows(), spec.cols(), spec.dtype()?);
+        if cols % 32 != 0 || cols > u64::from(u32::MAX) {
+            return Err(ModelError::RowLength { name: spec.parts[0].tensor.name.clone(), cols });
+        }
+        let limit = self.device.caps().max_binding.min(self.device.caps().max_buffer);
+        let row_bytes = spec.parts[0].tensor.row_bytes();
+        // 2 % is what the device layout may add; a few words of alignment a plane come on top.
+        let fit = ((limit - 4096.min(limit / 2)) * 98 / 100 / row_bytes).max(1);
+        let step = if fit >= rows { rows } else { (fit / ROW_STEP * ROW_STEP).max(ROW_STEP) };
+        let mut chunks = Vec::new();
+        for first in (0..rows).step_by(step as usize) {
+            let count = step.min(rows - first);
+            chunks.push(self.chunk(spec, first, count, Layout::new(dtype, count as usize, cols as usize)?).await?);
+        }
+        let weight = Weight { name: spec.key.clone(), dtype, rows: rows as u32, cols: cols as u32, chunks };
+        into.weights.insert(spec.key.clone(), Arc::new(weight));
+        Ok(())
+    }
+
+    async fn chunk(&mut self, spec: &WeightSpec, first: u64, count: u64, layout: Layout) -> Result<Chunk, ModelError> {
+        let buffer = self.device.buffer(&spec.key, layout.words() as u64 * 4, Usage::Storage).await?;
+        let row_bytes = spec.parts[0].tensor.row_bytes();
+        let step = (PIECE / row_bytes / ROW_STEP * ROW_STEP).max(ROW_STEP);
+        for start in (0..count).step_by(step as usize) {
+            let rows = step.min(count - start);
+            let bytes = spec.read(self.source, first + start..first + start + rows).await?;
+            for (offset, words) in layout.repack(start as usize, &bytes)? {
+                self.device.write(&buffer, u64::from(offset) * 4, bytemuck::cast_slice(&words));
+            }
+            self.account(rows * row_bytes).await?;
+        }
+        Ok(Chunk { slice: buffer.whole(), first_row: first as u32, rows: count as u32, planes: layout.planes() })
+    }
+
+    async fn account(&mut self, bytes: u64) -> Result<(), ModelError> {
+        self.done += bytes;
+        self.staged += bytes;
+        if self.staged >= STAGING {
+            self.device.finish().await?;
+            self.staged = 0;
+        }
+        if (self.progress)(self.done) { Ok(()) } else { Err(ModelError::Cancelled) }
+    }
+}
+
+/// Chunks and pieces start at multiples of this, so that planes stay word-aligned and
+/// interleaved pairs together.
+const ROW_STEP: u64 = if Layout::ROW_STEP as u64 % 2 == 0 { Layout::ROW_STEP as u64 } else { 2 * Layout::ROW_STEP as u64 };

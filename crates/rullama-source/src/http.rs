@@ -199,10 +199,10 @@ impl HttpSource {
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Retry(reason)) => {
                     if bytes.len() - counted >= PROGRESS {
-                        failures = 0;
-                        counted = bytes.len();
+                        (failures, counted) = (0, bytes.len());
+                    } else {
+                        failures += 1;
                     }
-                    failures += 1;
                     self.pause(failures, reason)?;
                 }
             }
@@ -224,13 +224,13 @@ impl HttpSource {
         }
     }
 
-    /// Waits before attempt `failures + 1`, or gives up.
+    /// Waits before the next attempt, or gives up after too many failures in a row.
     fn pause(&self, failures: u32, reason: String) -> Result<(), SourceError> {
         if failures >= self.options.attempts {
             let url = self.url.clone();
             return Err(SourceError::Network { url, attempts: failures, reason });
         }
-        let factor = 1u32 << (failures - 1).min(16);
+        let factor = 1u32 << failures.saturating_sub(1).min(16);
         std::thread::sleep((self.options.backoff * factor).min(Duration::from_secs(8)));
         Ok(())
     }

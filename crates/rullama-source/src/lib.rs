@@ -3,6 +3,7 @@
 //! - [`ByteSource`]: a thing of known length that is read by ranges: [`MemorySource`], and natively
 //!   `FileSource` and `HttpSource`. A browser shell adds its own (a picked file).
 //! - [`gguf`]: the GGUF container, parsed by ranges and never as a whole, and written as a stream.
+//! - [`ollama`]: model names, manifests and, natively, Ollama's store on disk.
 //!
 //! Everything that is read here may be hostile: each count is checked against the bytes that are left
 //! before it is believed, and errors name the field or tensor, its offset and the remedy.
@@ -32,6 +33,7 @@ pub mod gguf;
 #[cfg(not(target_arch = "wasm32"))]
 mod http;
 mod memory;
+pub mod ollama;
 mod source;
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -1,0 +1,209 @@
+//! The HTTP source against a small server that misbehaves on order.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use rullama_source::{ByteSource, HttpOptions, HttpSource, Locality, SourceError};
+
+/// What the server does with one request.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Serve,
+    /// Answers with this status.
+    Fail(u16),
+    /// Closes the connection before the answer.
+    Hang,
+    /// Says nothing for longer than the client waits.
+    Stall,
+    /// Closes the connection in the middle of the body.
+    Cut,
+    /// Sends the whole file.
+    Whole,
+    /// Serves the range under another tag, ignoring `If-Range`.
+    OtherTag,
+}
+
+struct Server {
+    url: String,
+    requests: Arc<AtomicUsize>,
+    plan: Arc<Mutex<Vec<Act>>>,
+}
+
+const TAG: &str = "\"v1\"";
+
+fn content() -> Vec<u8> {
+    (0..2_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+impl Server {
+    /// Serves `content`, then follows `plan`, then serves.
+    fn start(plan: &[Act]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/model.gguf", listener.local_addr().unwrap());
+        let plan = Arc::new(Mutex::new(plan.iter().rev().copied().collect::<Vec<_>>()));
+        let requests = Arc::new(AtomicUsize::new(0));
+        let server = Self { url, requests: requests.clone(), plan: plan.clone() };
+        let content = Arc::new(content());
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (plan, requests, content) = (plan.clone(), requests.clone(), content.clone());
+                // A connection that the client closes ends its thread.
+                thread::spawn(move || while serve(&stream, &plan, &requests, &content).is_some() {});
+            }
+        });
+        server
+    }
+
+    fn open(&self) -> Result<HttpSource, SourceError> {
+        let options = HttpOptions {
+            attempts: 4,
+            backoff: Duration::from_millis(5),
+            response_timeout: Duration::from_millis(300),
+            ..HttpOptions::default()
+        };
+        HttpSource::open(&self.url, options)
+    }
+
+    fn then(&self, plan: &[Act]) {
+        *self.plan.lock().unwrap() = plan.iter().rev().copied().collect();
+    }
+
+    fn count(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+fn serve(mut stream: &TcpStream, plan: &Mutex<Vec<Act>>, requests: &AtomicUsize, content: &[u8]) -> Option<()> {
+    let mut range = None;
+    let mut lines = BufReader::new(stream).lines();
+    loop {
+        let line = lines.next()?.ok()?.to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("range: bytes=") {
+            let (first, last) = value.split_once('-')?;
+            range = Some((first.parse::<usize>().ok()?, last.parse::<usize>().ok()?));
+        }
+        assert!(!line.starts_with("accept-encoding") || line.ends_with("identity"), "{line}");
+    }
+    requests.fetch_add(1, Ordering::SeqCst);
+    let act = plan.lock().unwrap().pop().unwrap_or(Act::Serve);
+    let (first, last) = range.expect("every request is for a range");
+    let last = last.min(content.len() - 1);
+    let body = &content[first..=last];
+    let head = |status: &str, tag: &str, len: usize| {
+        let range = format!("bytes {first}-{last}/{}", content.len());
+        format!("HTTP/1.1 {status}\r\netag: {tag}\r\ncontent-range: {range}\r\ncontent-length: {len}\r\n\r\n")
+    };
+    match act {
+        Act::Serve => write!(stream, "{}", head("206 Partial Content", TAG, body.len())).ok()?,
+        Act::OtherTag => write!(stream, "{}", head("206 Partial Content", "\"v2\"", body.len())).ok()?,
+        Act::Fail(status) => {
+            write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n").ok()?;
+            return Some(());
+        }
+        Act::Hang => return None,
+        Act::Stall => {
+            thread::sleep(Duration::from_millis(800));
+            return None;
+        }
+        Act::Cut => {
+            write!(stream, "{}", head("206 Partial Content", TAG, body.len())).ok()?;
+            stream.write_all(&body[..body.len() / 2]).ok()?;
+            return None;
+        }
+        Act::Whole => {
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", content.len()).ok()?;
+            stream.write_all(content).ok()?;
+            return None;
+        }
+    }
+    stream.write_all(body).ok()
+}
+
+fn read(source: &HttpSource, offset: u64, len: usize) -> Result<Vec<u8>, SourceError> {
+    pollster::block_on(source.read(offset, len))
+}
+
+#[test]
+fn ranges() {
+    let server = Server::start(&[]);
+    let source = server.open().unwrap();
+    let content = content();
+    assert_eq!((source.len(), source.locality()), (2_000_000, Locality::Remote));
+    assert_eq!(read(&source, 1_000, 5_000).unwrap(), content[1_000..6_000]);
+    assert_eq!(read(&source, 1_999_999, 1).unwrap(), content[1_999_999..]);
+    assert!(matches!(read(&source, 1_999_999, 2), Err(SourceError::OutOfBounds { .. })));
+    let before = server.count();
+    assert!(read(&source, 7, 0).unwrap().is_empty());
+    let ranges = [900_000..900_010, 0..100, 200..300, 100_000..100_001];
+    let parts = pollster::block_on(source.read_many(&ranges)).unwrap();
+    for (range, part) in ranges.iter().zip(parts) {
+        assert_eq!(part, content[range.start as usize..range.end as usize]);
+    }
+    assert_eq!(server.count() - before, 2, "neighbours share a request");
+}
+
+#[test]
+fn failures_that_pass() {
+    for act in [Act::Fail(503), Act::Fail(429), Act::Hang, Act::Stall, Act::Cut] {
+        let server = Server::start(&[act]);
+        let source = server.open().unwrap_or_else(|error| panic!("{act:?}: {error}"));
+        server.then(&[act, act]);
+        let got = read(&source, 10, 100_000).unwrap_or_else(|error| panic!("{act:?}: {error}"));
+        assert!(got == content()[10..100_010], "{act:?}");
+    }
+}
+
+#[test]
+fn a_cut_body_is_continued_not_repeated() {
+    let server = Server::start(&[]);
+    let source = server.open().unwrap();
+    // Each attempt brings over 256 KiB, so more cuts than attempts are survived.
+    server.then(&[Act::Cut, Act::Cut, Act::Fail(500), Act::Fail(500), Act::Fail(500)]);
+    assert!(read(&source, 0, 2_000_000).unwrap() == content());
+}
+
+#[test]
+fn failures_that_stay() {
+    let server = Server::start(&[Act::Fail(500); 10]);
+    assert!(matches!(server.open(), Err(SourceError::Network { attempts: 4, .. })));
+    assert_eq!(server.count(), 4);
+    let server = Server::start(&[Act::Fail(404)]);
+    assert!(matches!(server.open(), Err(SourceError::Status { status: 404, .. })));
+    assert_eq!(server.count(), 1, "a refusal is not asked for again");
+    for address in ["ftp://a/b", "/a/b", "http://"] {
+        let error = HttpSource::open(address, HttpOptions::default()).unwrap_err();
+        assert!(matches!(error, SourceError::Address { .. }), "{error:?}");
+    }
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let options = HttpOptions { attempts: 2, backoff: Duration::ZERO, ..HttpOptions::default() };
+    let error = HttpSource::open(&format!("http://{closed}/x"), options).unwrap_err();
+    assert!(matches!(error, SourceError::Network { attempts: 2, .. }), "{error:?}");
+}
+
+#[test]
+fn a_server_without_ranges_is_refused() {
+    let server = Server::start(&[Act::Whole]);
+    assert!(matches!(server.open(), Err(SourceError::RangeIgnored { .. })));
+}
+
+#[test]
+fn a_changed_file_is_noticed() {
+    for act in [Act::Whole, Act::OtherTag, Act::Fail(416)] {
+        let server = Server::start(&[]);
+        let source = server.open().unwrap();
+        server.then(&[act]);
+        let error = read(&source, 0, 100).unwrap_err();
+        assert!(matches!(error, SourceError::Changed { .. }), "{act:?}: {error:?}");
+    }
+}

@@ -14,7 +14,9 @@ pub fn cases() -> Vec<Case> {
         all.push(matmul(dtype, 1, 13, cols));
         all.push(matmul(dtype, 3, 37, 3 * cols).strided().chunked(8));
         all.push(matmul(dtype, 11, 70, 2 * cols).strided());
-        all.push(geglu(dtype, 2, 22, cols).strided().chunked(12));
+    }
+    for dtype in [DType::F16, DType::Q4K, DType::Q6K] {
+        all.push(geglu(dtype, 2, 22, 256).strided().chunked(12));
     }
     // Both sides of each tile's edge.
     all.push(matmul(DType::Q8_0, 64, 64, 64));

@@ -13,17 +13,18 @@ const TYPES = {
 
 /**
  * Serves `mounts` (address prefix to folder). Options: `ranges: false` ignores `Range`; `cors: true` lets other
- * origins read; `fail(url, count)` may return a status to answer in place of the file. `requests` records what came.
+ * origins read; `delay` is milliseconds before each answer; `fail(url, count)` may return a status to answer in place of the file. `requests` records what came.
  */
-export async function startServer(mounts, { ranges = true, cors = false, fail } = {}) {
+export async function startServer(mounts, { ranges = true, cors = false, delay = 0, fail } = {}) {
   const requests = [];
-  const server = http.createServer((request, response) => {
+  const server = http.createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
     requests.push({ method: request.method, pathname, range: request.headers.range });
     const headers = cors
       ? { 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Headers': '*', 'Access-Control-Expose-Headers': '*' }
       : {};
     if (request.method === 'OPTIONS') return response.writeHead(204, headers).end();
+    if (delay) await new Promise((resolve) => setTimeout(resolve, delay));
     const status = fail?.(pathname, requests.length);
     if (status) return response.writeHead(status, headers).end();
     const file = locate(mounts, pathname);

@@ -1,1 +1,14 @@
-//! rullama-web
+//! rullama in a browser: the engine behind wasm-bindgen, and byte sources over a picked file, an address and the
+//! browser's private storage. The TypeScript package in `web/packages/rullama` is its only user; structured values
+//! cross the border as JSON text.
+//!
+//! ```js
+//! const engine = await WebEngine.load({ url }, JSON.stringify({ subgroups: true }), (json) => show(json));
+//! const chat = engine.chat_open('{"system":"Answer briefly."}');
+//! await engine.chat_send(chat, '[{"role":"user","content":"Hi"}]', '{}', (json) => show(json));
+//! ```
+#![cfg(target_arch = "wasm32")]
+
+pub mod error;
+mod js;
+pub mod source;

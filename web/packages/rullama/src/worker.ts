@@ -12,13 +12,13 @@ interface WorkerScope {
 
 /** The glue that wasm-bindgen writes, beside this script. */
 interface Glue {
-  default(): Promise<unknown>;
+  default(wasm: { module_or_path: URL }): Promise<unknown>;
   WebEngine: EngineModule;
 }
 
 async function instantiate(): Promise<EngineModule> {
   const glue = (await import(new URL('./wasm/rullama_web.js', import.meta.url).href)) as Glue;
-  await glue.default();
+  await glue.default({ module_or_path: new URL('./wasm/rullama_web_bg.wasm', import.meta.url) });
   return glue.WebEngine;
 }
 

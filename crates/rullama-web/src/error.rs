@@ -1,0 +1,87 @@
+use rullama_source::SourceError;
+use wasm_bindgen::JsValue;
+
+use crate::js;
+
+/// What can go wrong in this package, around the engine's own errors.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WebError {
+    /// Nothing answers at the address, or the browser does not let this page see the answer.
+    #[error(
+        "{url}: no answer ({reason}). Check the address and the connection; a server of another origin must allow \
+         this page to read the file (CORS)."
+    )]
+    Unreachable { url: String, reason: String },
+    /// The browser's private storage is missing or closed to this page.
+    #[error(
+        "The browser's private storage cannot be used: {reason}. Leave the private window, or download the file and \
+         choose it from the disk."
+    )]
+    NoStore { reason: String },
+    /// Another tab works with the stored copy.
+    #[error("{name}: another tab uses the stored copy. Close that tab, or load without a stored copy.")]
+    StoreBusy { name: String },
+    /// The stored copy does not fit.
+    #[error("{name}: {need} more bytes must be stored{}. Free disk space, remove stored models, or choose the file from the disk.",
+        free.map_or(", but the disk is full".to_owned(), |free| format!(", but this page may store only {free}")))]
+    Quota { name: String, need: u64, free: Option<u64> },
+    /// The private storage failed otherwise.
+    #[error("{name}: the browser's private storage failed: {reason}. Remove stored models and load again.")]
+    Storage { name: String, reason: String },
+    /// A caller's value is not usable.
+    #[error("{what} Correct it and call again.")]
+    Argument { what: String },
+    #[error(transparent)]
+    Source(#[from] SourceError),
+}
+
+impl WebError {
+    /// The meaning of what a storage call threw.
+    pub fn from_storage(name: &str, thrown: &JsValue) -> Self {
+        let name = name.to_owned();
+        if js::is_named(thrown, "QuotaExceededError") {
+            return WebError::Quota { name, need: 0, free: None };
+        }
+        if js::is_named(thrown, "NoModificationAllowedError") {
+            return WebError::StoreBusy { name };
+        }
+        WebError::Storage { name, reason: js::describe(thrown) }
+    }
+
+    /// The stable code, one of the TypeScript package's `ErrorCode`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            WebError::Unreachable { .. } => "network",
+            WebError::NoStore { .. } | WebError::StoreBusy { .. } | WebError::Quota { .. } | WebError::Storage { .. } => "quota",
+            WebError::Argument { .. } => "invalid-argument",
+            WebError::Source(error) => source_code(error),
+        }
+    }
+}
+
+fn source_code(error: &SourceError) -> &'static str {
+    match error {
+        SourceError::OutOfBounds { .. } | SourceError::ShortRead { .. } => "model-truncated",
+        SourceError::Changed { .. } => "source-changed",
+        SourceError::OutOfMemory { .. } => "out-of-memory",
+        SourceError::Address { .. } => "invalid-argument",
+        _ => "network",
+    }
+}
+
+/// `{ code, message, remedy }`; the remedy is the message's last sentence.
+pub fn thrown(code: &str, text: &str) -> JsValue {
+    let text = text.trim();
+    let (message, remedy) = match text.trim_end_matches('.').rfind(". ") {
+        Some(end) => (&text[..=end], text[end + 2..].trim()),
+        None => (text, ""),
+    };
+    js::object(&[("code", code.into()), ("message", message.into()), ("remedy", remedy.into())]).into()
+}
+
+impl From<WebError> for JsValue {
+    fn from(error: WebError) -> Self {
+        thrown(error.code(), &error.to_string())
+    }
+}

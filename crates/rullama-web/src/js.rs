@@ -1,0 +1,71 @@
+//! The few JavaScript globals that exist in browsers, workers and Node alike.
+
+use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use wasm_bindgen_futures::JsFuture;
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_name = fetch)]
+    fn global_fetch(url: &str, init: &Object) -> Promise;
+    #[wasm_bindgen(js_name = setTimeout)]
+    fn set_timeout(callback: &js_sys::Function, milliseconds: f64);
+}
+
+/// Awaits a promise whose value is known to be a `T`.
+pub async fn wait<T: JsCast>(promise: Promise) -> Result<T, JsValue> {
+    JsFuture::from(promise).await.map(JsCast::unchecked_into)
+}
+
+/// `fetch(url)` with these headers, past the HTTP cache, which would hold model files a second time.
+pub async fn fetch(url: &str, headers: &[(&str, String)]) -> Result<web_sys::Response, JsValue> {
+    let list: Array = headers.iter().map(|(k, v)| Array::of2(&(*k).into(), &v.into())).collect();
+    let init = object(&[("headers", list.into()), ("cache", "no-store".into())]);
+    wait(global_fetch(url, &init)).await
+}
+
+/// Waits for so many milliseconds.
+pub async fn sleep(milliseconds: f64) {
+    let promise = Promise::new(&mut |resolve, _| set_timeout(&resolve, milliseconds));
+    // The promise has no way to reject.
+    let _ = JsFuture::from(promise).await;
+}
+
+/// A plain object with these properties.
+pub fn object(properties: &[(&str, JsValue)]) -> Object {
+    let object = Object::new();
+    for (key, value) in properties {
+        // Setting a property of a plain object cannot fail.
+        let _ = Reflect::set(&object, &(*key).into(), value);
+    }
+    object
+}
+
+/// A property, `undefined` where it or the object is missing.
+pub fn get(target: &JsValue, key: &str) -> JsValue {
+    Reflect::get(target, &key.into()).unwrap_or(JsValue::UNDEFINED)
+}
+
+/// A property that is a string.
+pub fn get_string(target: &JsValue, key: &str) -> Option<String> {
+    get(target, key).as_string()
+}
+
+/// A thrown value in words: name and message of an error, or the value itself.
+pub fn describe(thrown: &JsValue) -> String {
+    match (get_string(thrown, "name"), get_string(thrown, "message")) {
+        (Some(name), Some(message)) if !message.is_empty() => format!("{name}: {message}"),
+        (Some(name), _) => name,
+        _ => thrown.as_string().unwrap_or_else(|| format!("{thrown:?}")),
+    }
+}
+
+/// Whether a thrown value is a `DOMException` or error of this name.
+pub fn is_named(thrown: &JsValue, name: &str) -> bool {
+    get_string(thrown, "name").as_deref() == Some(name)
+}
+
+/// The bytes of an `ArrayBuffer`.
+pub fn bytes_of(buffer: &JsValue) -> Uint8Array {
+    Uint8Array::new(buffer)
+}

@@ -1,0 +1,200 @@
+//! Copying an address into the browser's private storage, going on where an earlier attempt ended.
+
+use js_sys::Uint8Array;
+use rullama_source::SourceError;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{FileSystemReadWriteOptions, ReadableStreamDefaultReader, Response};
+
+use super::{
+    OnDownload,
+    http::{Failure, Remote, header, pause, request, status_failure, tag_of},
+    stored::{Access, Folder, Record, StoredSource},
+};
+use crate::{error::WebError, js};
+
+/// Attempts in a row without a byte before the download fails.
+const ATTEMPTS: u32 = 6;
+/// Progress is told once per so many bytes.
+const REPORT: u64 = 1 << 20;
+
+/// Makes sure that the private storage holds the whole file, and opens it there.
+///
+/// A complete copy of the same version is used as it is, also when the server does not answer. An incomplete one
+/// is continued where the server allows it.
+///
+/// # Errors
+/// [`WebError::Quota`] before or while the disk gets too full, [`WebError::NoStore`], or what the server answers.
+pub async fn download(url: &str, remote: Result<Remote, WebError>, on_download: OnDownload) -> Result<StoredSource, WebError> {
+    let folder = Folder::open().await?;
+    let name = file_name(url);
+    let record = folder.record(&name).await.unwrap_or_default();
+    let current = remote.as_ref().map_or(true, |remote| same_version(&record, remote));
+    if record.complete && current {
+        let access = folder.access(&name, true).await?;
+        if Some(access.len()) == record.len {
+            return Ok(StoredSource::new(access, url.to_owned()));
+        }
+    }
+    let remote = remote?;
+    let access = folder.access(&name, false).await?;
+    let resume = current && !record.complete && remote.ranges && record.url == url;
+    let mut copy = Copy { remote, access, done: 0, told: 0, on_download };
+    copy.done = if resume { copy.access.len() } else { 0 };
+    copy.check_room(&folder).await?;
+    let mut record = Record { url: url.to_owned(), tag: copy.remote.tag.clone(), len: copy.remote.len, complete: false };
+    folder.set_record(&name, &record).await?;
+    copy.run().await?;
+    record.len = Some(copy.done);
+    record.complete = true;
+    drop(copy);
+    folder.set_record(&name, &record).await?;
+    Ok(StoredSource::new(folder.access(&name, true).await?, url.to_owned()))
+}
+
+/// Whether a copy is of the version that the server has now.
+fn same_version(record: &Record, remote: &Remote) -> bool {
+    let lengths = match (record.len, remote.len) {
+        (Some(stored), Some(now)) => stored == now,
+        _ => true,
+    };
+    record.url == remote.url && record.tag == remote.tag && lengths
+}
+
+/// A name that shows what it is and differs for different addresses.
+fn file_name(url: &str) -> String {
+    // FNV-1a, 64 bits.
+    let hash = url.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let stem = last.strip_suffix(".gguf").unwrap_or(last);
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let stem: String = stem.chars().take(80).map(plain).collect();
+    format!("{stem}-{hash:016x}.gguf")
+}
+
+struct Copy {
+    remote: Remote,
+    access: Access,
+    /// Bytes stored so far.
+    done: u64,
+    /// Bytes at the last report.
+    told: u64,
+    on_download: OnDownload,
+}
+
+impl Copy {
+    async fn check_room(&self, folder: &Folder) -> Result<(), WebError> {
+        let (Some(len), Some(free)) = (self.remote.len, folder.free().await) else { return Ok(()) };
+        // What the file takes up already counts as used.
+        let need = len.saturating_sub(self.access.len());
+        if need > free {
+            return Err(WebError::Quota { name: self.remote.url.clone(), need, free: Some(free) });
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self) -> Result<(), WebError> {
+        let mut failures = 0;
+        loop {
+            let before = self.done;
+            let reason = match self.attempt().await {
+                Ok(()) => return Ok(()),
+                Err(Stop::Web(error)) => return Err(error),
+                Err(Stop::Http(Failure::Final(error))) => return Err(error.into()),
+                Err(Stop::Http(Failure::Retry(reason))) => reason,
+            };
+            failures = if self.done > before { 1 } else { failures + 1 };
+            if failures >= ATTEMPTS {
+                let url = self.remote.url.clone();
+                return Err(SourceError::Network { url, attempts: failures, reason }.into());
+            }
+            pause(failures).await;
+        }
+    }
+
+    /// One request for everything that is still missing.
+    async fn attempt(&mut self) -> Result<(), Stop> {
+        if self.remote.len == Some(self.done) {
+            return Ok(());
+        }
+        let url = self.remote.url.clone();
+        let range = (self.done > 0).then(|| format!("bytes={}-", self.done));
+        let asked_range = range.is_some();
+        let response = request(&url, range).await?;
+        match response.status() {
+            206 if asked_range => {}
+            // The whole file once more: whatever is stored is written over.
+            200 => self.done = 0,
+            416 => return Err(self.changed("it became shorter")),
+            _ => return Err(status_failure(&url, &response).into()),
+        }
+        if tag_of(&response) != self.remote.tag {
+            return Err(self.changed("it has a new tag"));
+        }
+        if self.done == 0 {
+            self.access.0.truncate_with_u32(0).map_err(|thrown| self.storage(&thrown))?;
+        }
+        self.take_body(&response).await?;
+        match self.remote.len.or_else(|| header(&response, "content-length")?.parse().ok()) {
+            Some(len) if self.done < len => Err(Failure::Retry("the connection closed early".to_owned()).into()),
+            Some(len) if self.done > len => Err(self.changed("it became longer")),
+            _ => self.access.0.flush().map_err(|thrown| self.storage(&thrown)),
+        }
+    }
+
+    async fn take_body(&mut self, response: &Response) -> Result<(), Stop> {
+        let Some(body) = response.body() else { return Ok(()) };
+        let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
+        loop {
+            let retry = |thrown: JsValue| Failure::Retry(js::describe(&thrown));
+            let piece: JsValue = js::wait(reader.read()).await.map_err(retry)?;
+            if js::get(&piece, "done").is_truthy() {
+                self.report();
+                return Ok(());
+            }
+            let chunk: Uint8Array = js::get(&piece, "value").unchecked_into();
+            self.write(&chunk).inspect_err(|_| drop(reader.cancel()))?;
+        }
+    }
+
+    fn write(&mut self, chunk: &Uint8Array) -> Result<(), Stop> {
+        let options = FileSystemReadWriteOptions::new();
+        options.set_at(self.done as f64);
+        let written = self.access.0.write_with_js_u8_array_and_options(chunk, &options).map_err(|thrown| self.storage(&thrown))?;
+        self.done += written as u64;
+        if written as u64 != u64::from(chunk.length()) {
+            let need = self.remote.len.map_or(0, |len| len - self.done);
+            return Err(Stop::Web(WebError::Quota { name: self.remote.url.clone(), need, free: None }));
+        }
+        if self.done - self.told.min(self.done) >= REPORT {
+            self.report();
+        }
+        Ok(())
+    }
+
+    fn report(&mut self) {
+        self.told = self.done;
+        (self.on_download)(self.done, self.remote.len.unwrap_or(0));
+    }
+
+    fn changed(&self, what: &str) -> Stop {
+        let error = SourceError::Changed { name: self.remote.url.clone(), what: what.to_owned() };
+        Stop::Http(Failure::Final(error))
+    }
+
+    fn storage(&self, thrown: &JsValue) -> Stop {
+        Stop::Web(WebError::from_storage(&self.remote.url, thrown))
+    }
+}
+
+/// Why an attempt ended early.
+enum Stop {
+    Http(Failure),
+    Web(WebError),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Stop::Http(failure)
+    }
+}

@@ -1,0 +1,215 @@
+use rullama_source::{BoxFuture, ByteSource, Locality, SourceError};
+use wasm_bindgen::JsValue;
+use web_sys::Response;
+
+use crate::{error::WebError, js};
+
+/// Reading over a gap of this size costs less than a round trip.
+const GAP: u64 = 256 << 10;
+/// Largest joined read; bounds the memory that gaps can waste.
+const MAX_JOINED: u64 = 8 << 20;
+/// Attempts for a piece. The first contact gets fewer: a refused origin looks like a failed network.
+const ATTEMPTS: u32 = 6;
+const FIRST_ATTEMPTS: u32 = 3;
+/// Milliseconds before the second attempt; doubles with each further one.
+const BACKOFF: f64 = 250.0;
+const LONGEST_PAUSE: f64 = 8000.0;
+
+/// What a server says of a file.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    pub url: String,
+    /// Length in bytes, where the server tells it.
+    pub len: Option<u64>,
+    /// Changes when the file changes.
+    pub tag: Option<String>,
+    /// Whether the server answers `Range` requests.
+    pub ranges: bool,
+}
+
+/// Why one attempt failed.
+pub enum Failure {
+    /// Worth another attempt.
+    Retry(String),
+    Final(SourceError),
+}
+
+impl Remote {
+    /// Asks for the first byte.
+    ///
+    /// # Errors
+    /// [`WebError::Unreachable`], or the server's refusal.
+    pub async fn probe(url: &str) -> Result<Self, WebError> {
+        let mut failures = 0;
+        loop {
+            match Self::probe_once(url).await {
+                Ok(remote) => return Ok(remote),
+                Err(Failure::Final(error)) => return Err(error.into()),
+                Err(Failure::Retry(reason)) => {
+                    failures += 1;
+                    if failures >= FIRST_ATTEMPTS {
+                        return Err(WebError::Unreachable { url: url.to_owned(), reason });
+                    }
+                    pause(failures).await;
+                }
+            }
+        }
+    }
+
+    async fn probe_once(url: &str) -> Result<Self, Failure> {
+        let response = request(url, Some("bytes=0-0".to_owned())).await?;
+        let ranges = response.status() == 206;
+        if !ranges && response.status() != 200 {
+            return Err(status_failure(url, &response));
+        }
+        let from_range = || header(&response, "content-range")?.rsplit_once('/')?.1.parse().ok();
+        let from_length = || header(&response, "content-length")?.parse().ok();
+        let mut len = if ranges { from_range() } else { from_length() };
+        let tag = tag_of(&response);
+        abandon(&response);
+        if ranges && len.is_none() {
+            // Servers of another origin may hide `Content-Range`, but not `Content-Length`.
+            let head = request(url, None).await?;
+            len = header(&head, "content-length").and_then(|text| text.parse().ok());
+            abandon(&head);
+        }
+        Ok(Self { url: url.to_owned(), len, tag, ranges })
+    }
+}
+
+/// A GET request past the cache, for a range where one is given.
+///
+/// No `If-Range`: it would make browsers ask other origins for permission first, which many file servers
+/// refuse. The tag of every answer is compared instead.
+pub async fn request(url: &str, range: Option<String>) -> Result<Response, Failure> {
+    let headers: Vec<_> = range.into_iter().map(|range| ("Range", range)).collect();
+    js::fetch(url, &headers).await.map_err(|thrown| Failure::Retry(js::describe(&thrown)))
+}
+
+/// What an answer with an unexpected status means.
+pub fn status_failure(url: &str, response: &Response) -> Failure {
+    abandon(response);
+    match response.status() {
+        status @ (408 | 429 | 500..=599) => Failure::Retry(format!("status {status}")),
+        status => Failure::Final(SourceError::Status { url: url.to_owned(), status }),
+    }
+}
+
+/// What identifies the version of the file that an answer belongs to, as far as this page may see it.
+pub fn tag_of(response: &Response) -> Option<String> {
+    header(response, "etag").or_else(|| header(response, "last-modified"))
+}
+
+/// Waits before attempt `failures + 1`.
+pub async fn pause(failures: u32) {
+    let factor = f64::from(1u32 << (failures.max(1) - 1).min(16));
+    js::sleep((BACKOFF * factor).min(LONGEST_PAUSE)).await;
+}
+
+pub fn header(response: &Response, name: &str) -> Option<String> {
+    response.headers().get(name).ok().flatten()
+}
+
+/// Lets go of a body that nobody will read, so that its connection becomes free.
+fn abandon(response: &Response) {
+    if let Some(body) = response.body() {
+        // The promise only tells when it is done.
+        let _ = body.cancel();
+    }
+}
+
+/// A file on a web server, of which every read is one request.
+pub struct UrlSource {
+    remote: Remote,
+    len: u64,
+}
+
+impl UrlSource {
+    /// # Errors
+    /// [`SourceError::RangeIgnored`] and [`SourceError::Header`], where it cannot be read in pieces.
+    pub fn new(remote: Remote) -> Result<Self, SourceError> {
+        let url = remote.url.clone();
+        if !remote.ranges {
+            return Err(SourceError::RangeIgnored { url });
+        }
+        let hidden = SourceError::Header { url, header: "Content-Range", value: String::new() };
+        Ok(Self { len: remote.len.ok_or(hidden)?, remote })
+    }
+
+    async fn attempt(&self, offset: u64, into: &mut [u8]) -> Result<(), Failure> {
+        let url = &self.remote.url;
+        let last = offset + into.len() as u64 - 1;
+        let response = request(url, Some(format!("bytes={offset}-{last}"))).await?;
+        match response.status() {
+            206 => {}
+            200 => {
+                abandon(&response);
+                return Err(Failure::Final(SourceError::RangeIgnored { url: url.clone() }));
+            }
+            416 => return Err(self.changed("it became shorter".to_owned())),
+            _ => return Err(status_failure(url, &response)),
+        }
+        if tag_of(&response) != self.remote.tag {
+            return Err(self.changed("it has a new tag".to_owned()));
+        }
+        let expected = format!("bytes {offset}-{last}/{}", self.len);
+        if let Some(range) = header(&response, "content-range").filter(|range| *range != expected) {
+            return Err(self.changed(format!("asked for {expected}, got {range}")));
+        }
+        let retry = |thrown: JsValue| Failure::Retry(js::describe(&thrown));
+        let buffer: JsValue = js::wait(response.array_buffer().map_err(retry)?).await.map_err(retry)?;
+        let bytes = js::bytes_of(&buffer);
+        if bytes.length() as usize != into.len() {
+            return Err(Failure::Retry("the connection closed early".to_owned()));
+        }
+        bytes.copy_to(into);
+        Ok(())
+    }
+
+    fn changed(&self, what: String) -> Failure {
+        Failure::Final(SourceError::Changed { name: self.remote.url.clone(), what })
+    }
+
+    async fn read_range(&self, offset: u64, len: usize) -> Result<Vec<u8>, SourceError> {
+        SourceError::check(&self.remote.url, self.len, offset, len)?;
+        let mut bytes = SourceError::allocate(&self.remote.url, len)?;
+        let mut failures = 0;
+        while len > 0 {
+            match self.attempt(offset, &mut bytes).await {
+                Ok(()) => break,
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Retry(reason)) => {
+                    failures += 1;
+                    if failures >= ATTEMPTS {
+                        let url = self.remote.url.clone();
+                        return Err(SourceError::Network { url, attempts: failures, reason });
+                    }
+                    pause(failures).await;
+                }
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+impl ByteSource for UrlSource {
+    fn name(&self) -> &str {
+        &self.remote.url
+    }
+
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn locality(&self) -> Locality {
+        Locality::Remote
+    }
+
+    fn read<'a>(&'a self, offset: u64, len: usize) -> BoxFuture<'a, Result<Vec<u8>, SourceError>> {
+        Box::pin(self.read_range(offset, len))
+    }
+
+    fn read_many<'a>(&'a self, ranges: &'a [std::ops::Range<u64>]) -> BoxFuture<'a, Result<Vec<Vec<u8>>, SourceError>> {
+        Box::pin(rullama_source::coalesce::read_coalesced(self, ranges, GAP, MAX_JOINED))
+    }
+}

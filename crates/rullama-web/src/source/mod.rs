@@ -1,0 +1,59 @@
+//! Byte sources over the browser's own: a picked file, an address, a stored copy of an address.
+
+mod blob;
+mod download;
+mod http;
+mod stored;
+
+use std::{rc::Rc, sync::Arc};
+
+use rullama_source::ByteSource;
+use wasm_bindgen::{JsCast, JsValue};
+
+use crate::{error::WebError, js};
+
+pub use blob::BlobSource;
+pub use download::download;
+pub use http::{Remote, UrlSource};
+pub use stored::{Folder, StoredSource};
+
+/// When an address is copied into the browser's private storage first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Store {
+    /// Where the address cannot be read in pieces, or would be asked for single rows.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// Bytes stored and bytes in all, 0 while unknown.
+pub type OnDownload = Rc<dyn Fn(u64, u64)>;
+
+/// Opens `{ url }` or `{ blob, name }`. `rows` says that single rows will be asked for per token.
+///
+/// # Errors
+/// [`WebError`]: an address that cannot be reached or stored, or a value that is neither.
+#[allow(clippy::arc_with_non_send_sync, reason = "everything is one thread here")]
+pub async fn open(source: &JsValue, store: Store, rows: bool, on_download: OnDownload) -> Result<Arc<dyn ByteSource>, WebError> {
+    if let Some(blob) = js::get(source, "blob").dyn_ref::<web_sys::Blob>() {
+        let name = js::get_string(source, "name").unwrap_or_else(|| "the file".to_owned());
+        return Ok(Arc::new(BlobSource::new(blob.clone(), name)));
+    }
+    let Some(url) = js::get_string(source, "url") else {
+        let what = "The source is neither an address nor a file.".to_owned();
+        return Err(WebError::Argument { what });
+    };
+    open_url(&url, store, rows, on_download).await
+}
+
+#[allow(clippy::arc_with_non_send_sync, reason = "everything is one thread here")]
+async fn open_url(url: &str, store: Store, rows: bool, on_download: OnDownload) -> Result<Arc<dyn ByteSource>, WebError> {
+    let remote = Remote::probe(url).await;
+    let whole_only = matches!(&remote, Ok(remote) if !remote.ranges);
+    if store == Store::Always || (store == Store::Auto && (rows || whole_only)) {
+        return Ok(Arc::new(download(url, remote, on_download).await?));
+    }
+    Ok(Arc::new(UrlSource::new(remote?)?))
+}

@@ -1,0 +1,292 @@
+// What a person does with the page, in headless Chromium on WebGPU's software adapter.
+//
+// Needs app/dist (npm run build) with a model in it. RULLAMA_FAKE=1 runs the same against the fake engine of a
+// development build. Screenshots go to tests/screenshots.
+import assert from 'node:assert/strict';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openPage, startBrowser } from './browser.mjs';
+import { startServer } from './server.mjs';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const dist = path.join(here, '../app/dist');
+const shots = path.join(here, 'screenshots');
+const fake = process.env.RULLAMA_FAKE === '1';
+const query = fake ? '/?fake=1' : '/';
+const LOAD_MS = 60_000;
+const ANSWER_MS = 60_000;
+
+const description = JSON.parse(readFileSync(path.join(dist, 'model/model.json'), 'utf8'));
+const modelFile = path.join(dist, 'model', description.file);
+let site;
+let browser;
+let files;
+
+before(async () => {
+  mkdirSync(shots, { recursive: true });
+  files = mkdtempSync(path.join(os.tmpdir(), 'rullama-files-'));
+  const whole = readFileSync(modelFile);
+  copyFileSync(modelFile, path.join(files, 'whole.gguf'));
+  writeFileSync(path.join(files, 'corrupt-truncated.gguf'), whole.subarray(0, Math.floor(whole.length * 0.6)));
+  writeFileSync(path.join(files, 'corrupt-text.gguf'), 'This is a text file.\n'.repeat(100));
+  site = await startServer({ '/': dist });
+  browser = await startBrowser();
+});
+
+after(async () => {
+  await browser?.close();
+  await site?.close();
+  rmSync(files, { recursive: true, force: true });
+});
+
+async function openStart(options) {
+  const opened = await openPage(browser.context, site.url + query, options);
+  await opened.page.waitForSelector('#load-embedded:enabled');
+  return opened;
+}
+
+const waitForChat = (page) => page.waitForSelector('#prompt:enabled:visible', { timeout: LOAD_MS });
+
+async function openLoaded(options) {
+  const opened = await openStart(options);
+  await opened.page.click('#load-embedded');
+  await waitForChat(opened.page);
+  return opened;
+}
+
+/** Short answers: the software adapter is slow. */
+async function limitAnswers(page, tokens) {
+  await page.click('#open-settings');
+  await page.fill('[name=maxTokens]', String(tokens));
+  await page.click('dialog .primary');
+}
+
+async function ask(page, text) {
+  await page.fill('#prompt', text);
+  await page.press('#prompt', 'Enter');
+}
+
+const finished = (page, answers) =>
+  page.waitForFunction((n) => document.querySelectorAll('.message.model .stats').length === n, answers, { timeout: ANSWER_MS });
+const answerText = (page) => page.locator('.message.model .body').last().innerText();
+const statsOf = (page) => page.locator('.stats').last().innerText();
+
+async function expectError(page, code) {
+  const card = page.locator('.error').first();
+  await card.waitFor({ timeout: LOAD_MS });
+  const [shown, what, remedy] = await Promise.all([
+    card.getAttribute('data-code'),
+    card.locator('.what').innerText(),
+    card.locator('.remedy').innerText(),
+  ]);
+  assert.match(shown, code, what);
+  assert.ok(what.length > 10 && remedy.length > 10, `${what} / ${remedy}`);
+  return what;
+}
+
+test('the embedded model loads and answers in a stream', async (t) => {
+  const started = performance.now();
+  const { page, problems } = await openStart();
+  await page.screenshot({ path: path.join(shots, 'start.png') });
+  await page.click('#load-embedded');
+  await page.waitForSelector('#loading:visible');
+  await waitForChat(page);
+  assert.equal(await page.locator('.empty h2').innerText(), description.name);
+  await limitAnswers(page, 32);
+  // Lengths of the answer as the page shows them, to see that it grows.
+  await page.evaluate(() => {
+    globalThis.lengths = new Set();
+    const look = () => {
+      const body = document.querySelector('.message.model .body');
+      if (body?.textContent) globalThis.lengths.add(body.textContent.length);
+      requestAnimationFrame(look);
+    };
+    look();
+  });
+  await ask(page, 'Why is the sky blue?');
+  await page.waitForFunction(() => document.querySelector('.message.model .body')?.textContent, null, { timeout: ANSWER_MS });
+  t.diagnostic(`first words ${((performance.now() - started) / 1000).toFixed(1)} s after opening the page`);
+  await finished(page, 1);
+  assert.ok((await page.evaluate(() => globalThis.lengths.size)) >= 3, 'the answer came in one piece');
+  const stats = await statsOf(page);
+  assert.match(stats, /tok\/s · \d+ tokens? · first after .* · prompt \d+ tokens/);
+  assert.match(await page.locator('#status').innerText(), /^GPU [\d.]+ [kMG]B · wasm [\d.]+ MB/);
+  t.diagnostic(`${stats} · ${await page.locator('#status').innerText()}`);
+  await page.screenshot({ path: path.join(shots, 'chat.png') });
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test('an answer can be stopped, regenerated and followed by another', async () => {
+  const { page } = await openLoaded();
+  await ask(page, 'Tell a long story, as long as you can.');
+  await page.waitForFunction(() => document.querySelector('.message.model .body')?.textContent, null, { timeout: ANSWER_MS });
+  await page.click('#stop');
+  await finished(page, 1);
+  assert.match(await statsOf(page), /stopped$/);
+  await limitAnswers(page, 8);
+  await page.click('.regenerate');
+  await finished(page, 1);
+  assert.equal(await page.locator('.message.user').count(), 1);
+  await ask(page, 'And now a long one again.');
+  await finished(page, 2);
+  await limitAnswers(page, 4000);
+  await ask(page, 'Another long story.');
+  await page.waitForFunction(() => document.querySelectorAll('.message.model').length === 3);
+  await page.keyboard.press('Escape');
+  await finished(page, 3);
+  assert.match(await statsOf(page), /stopped$/);
+  await page.close();
+});
+
+test('a load can be cancelled', async () => {
+  const slow = await startServer({ '/': files }, { cors: true, delay: 400 });
+  const { page } = await openStart();
+  await page.fill('#url', `${slow.url}/whole.gguf?slow`);
+  await page.click('#load-url');
+  await page.click('#cancel-load');
+  await page.waitForSelector('#load-embedded:visible');
+  assert.equal(await page.locator('.error').count(), 0);
+  await page.close();
+  await slow.close();
+});
+
+test('a picked file loads', async () => {
+  const { page, problems } = await openStart();
+  await page.setInputFiles('#file', path.join(files, 'whole.gguf'));
+  await waitForChat(page);
+  assert.equal(await page.locator('#model-name').innerText(), 'whole.gguf');
+  await limitAnswers(page, 4);
+  await ask(page, 'Hi');
+  await finished(page, 1);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test('an address of another origin loads by ranges, through passing failures', { skip: fake && 'needs the engine' }, async () => {
+  const failures = new Set([2, 4]);
+  const other = await startServer({ '/': files }, { cors: true, fail: (_, count) => (failures.has(count) ? 503 : 0) });
+  const { page } = await openStart();
+  await page.fill('#url', `${other.url}/whole.gguf`);
+  await page.click('#load-url');
+  await waitForChat(page);
+  const loading = other.requests.filter((r) => r.method === 'GET');
+  assert.ok(loading.length > 2 && loading.every((r) => r.range), 'every request names a range');
+  await limitAnswers(page, 6);
+  await ask(page, 'Hi');
+  await finished(page, 1);
+  assert.equal(other.requests.filter((r) => r.method === 'GET').length, loading.length, 'no request per token');
+  await page.close();
+  await other.close();
+});
+
+test('an address without ranges is stored once', { skip: fake && 'needs the engine' }, async () => {
+  const plain = await startServer({ '/': files }, { cors: true, ranges: false });
+  const { page } = await openStart();
+  const load = async () => {
+    await page.fill('#url', `${plain.url}/whole.gguf`);
+    await page.click('#load-url');
+    await waitForChat(page);
+  };
+  await load();
+  const bytes = () => plain.requests.filter((r) => r.method === 'GET').length;
+  const first = bytes();
+  await page.click('#change-model');
+  await load();
+  assert.equal(bytes(), first + 1, 'the second load only asks for the version');
+  await page.click('#change-model');
+  await page.click('.advanced summary');
+  await page.waitForSelector('.stored:visible');
+  await page.click('.stored button');
+  await page.waitForSelector('.stored', { state: 'hidden' });
+  await page.close();
+  await plain.close();
+});
+
+test('per-layer embeddings stream from a stored copy of an address', { skip: fake && 'needs the engine' }, async () => {
+  const other = await startServer({ '/': files }, { cors: true });
+  const { page } = await openStart();
+  await page.click('.advanced summary');
+  await page.selectOption('#ple', 'streamed');
+  await page.fill('#url', `${other.url}/whole.gguf`);
+  await page.click('#load-url');
+  await waitForChat(page);
+  assert.match(await page.locator('#status').innerText(), /per-layer embeddings streamed/);
+  await limitAnswers(page, 4);
+  const before = other.requests.length;
+  await ask(page, 'Hi');
+  await finished(page, 1);
+  assert.equal(other.requests.length, before);
+  await page.close();
+  await other.close();
+});
+
+test('broken files are named, with a remedy, and the page goes on', async () => {
+  const { page } = await openStart();
+  await page.setInputFiles('#file', path.join(files, 'corrupt-truncated.gguf'));
+  await expectError(page, /^model-truncated$/);
+  await page.screenshot({ path: path.join(shots, 'error.png') });
+  await page.setInputFiles('#file', path.join(files, 'corrupt-text.gguf'));
+  await expectError(page, fake ? /^model-/ : /^model-format$/);
+  await page.click('#load-embedded');
+  await waitForChat(page);
+  await page.close();
+});
+
+test('an address that is not there is named', { skip: fake && 'needs the engine' }, async () => {
+  const { page } = await openStart();
+  await page.fill('#url', `${site.url}/nothing.gguf`);
+  await page.click('#load-url');
+  assert.match(await expectError(page, /^network$/), /404/);
+  await page.close();
+});
+
+test('text from the model never becomes markup', { skip: !fake && 'needs the fake engine' }, async () => {
+  const { page } = await openLoaded();
+  await ask(page, 'hello');
+  await finished(page, 1);
+  assert.match(await answerText(page), /two with <b>no markup<\/b>/);
+  assert.equal(await page.locator('.message.model b').count(), 0);
+  assert.equal(await page.locator('.message.model .code code').innerText(), 'fn main() { println!("hello"); }');
+  await page.close();
+});
+
+test('a lost device offers the way back', { skip: !fake && 'needs the fake engine' }, async () => {
+  const { page } = await openLoaded();
+  await ask(page, 'lose');
+  await expectError(page, /^device-lost$/);
+  assert.equal(await page.locator('.error').count(), 1);
+  await page.click('.error button');
+  await waitForChat(page);
+  await ask(page, 'hello');
+  await finished(page, 1);
+  await page.close();
+});
+
+test('a narrow, dark window shows everything', async () => {
+  const viewport = { width: 360, height: 740 };
+  const { page } = await openStart({ viewport, colorScheme: 'dark' });
+  const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.equal(await overflow(), 0);
+  await page.screenshot({ path: path.join(shots, 'narrow-start.png'), fullPage: true });
+  await page.click('#load-embedded');
+  await waitForChat(page);
+  await limitAnswers(page, 16);
+  await ask(page, 'Write a line of code, then averyveryverylongwordthatdoesnotfitintothewindowatall.');
+  await finished(page, 1);
+  assert.equal(await overflow(), 0);
+  await page.screenshot({ path: path.join(shots, 'narrow-chat.png') });
+  await page.close();
+});
+
+test('without WebGPU the page explains itself', { skip: fake && 'needs the engine' }, async () => {
+  const { page } = await openPage(browser.context, 'about:blank');
+  await page.addInitScript(() => Object.defineProperty(Navigator.prototype, 'gpu', { get: () => undefined }));
+  await page.goto(site.url);
+  await expectError(page, /^no-webgpu$/);
+  assert.ok(await page.locator('#load-embedded').isDisabled());
+  await page.close();
+});

@@ -1,10 +1,11 @@
 //! Attention over a key and value cache.
 
 use crate::host::{Host, HostCache};
-use crate::op::{Cache, Context, KvType, Op, Operand, Tensor};
+use crate::op::{Cache, Context, Op, Operand, Tensor};
 use crate::qkv::step;
-use crate::shader::Link;
-use rullama_gpu::{Access, Caps, DispatchBuilder, GpuError, Slice};
+use rullama_gpu::{Access, Caps, GpuError, Slice};
+
+mod kernels;
 
 #[cfg(feature = "cases")]
 pub mod cases;
@@ -28,8 +29,8 @@ pub struct Attention {
     pub window: Option<u32>,
 }
 
-/// Workgroup of the plain kernel: an invocation holds at most two quads of a head.
-const NAIVE_WORKGROUP: u32 = 64;
+/// Most tokens of a step whose keys are shared out.
+const DECODE_TOKENS: u32 = 4;
 
 /// Longest head.
 const MAX_HEAD_DIM: u32 = 512;
@@ -79,26 +80,6 @@ impl Attention {
     fn shared_by(&self) -> u32 {
         self.heads / self.kv_heads
     }
-
-    fn record_naive(&self, context: &mut Context, parts: &Parts) -> Result<(), GpuError> {
-        let kernel = Link::new("attention/naive", include_str!("naive.wgsl"), context.caps)
-            .flag("f16", parts.k.kv == KvType::F16)
-            .constant("WG", NAIVE_WORKGROUP)
-            .constant("QUADS", self.head_dim / 4)
-            .kernel()?;
-        let dispatch = context.recorder.dispatch(&kernel, [self.heads, parts.q.rows, 1]);
-        self.describe(dispatch, parts);
-        dispatch.param("width", parts.k.width / 4).param("y_offset", parts.y.offset / 4).bind("y", &parts.y.slice);
-        Ok(())
-    }
-
-    /// What the kernels over a cache have in common.
-    fn describe(&self, dispatch: &mut DispatchBuilder, parts: &Parts) {
-        dispatch.param("heads", self.heads).param("shared_by", self.shared_by());
-        dispatch.param("slots", parts.k.slots).param("window", self.window.unwrap_or_default());
-        dispatch.param("q_stride", parts.q.stride / 4).param("q_offset", parts.q.offset / 4);
-        dispatch.bind("q", &parts.q.slice).bind("k", &parts.k.slice).bind("v", &parts.v.slice).bind("state", parts.state);
-    }
 }
 
 impl Op for Attention {
@@ -110,14 +91,26 @@ impl Op for Attention {
         [[Access::Read; 4].as_slice(), &[Access::ReadWrite]].concat()
     }
 
-    fn variants(&self, _: &Caps, _: &[Operand]) -> Vec<&'static str> {
-        vec!["naive"]
+    fn variants(&self, caps: &Caps, operands: &[Operand]) -> Vec<&'static str> {
+        let few = operands.first().and_then(|q| q.tensor().ok()).is_some_and(|q| q.rows <= DECODE_TOKENS);
+        let all = [("decode_subgroups", few && caps.subgroups.is_some()), ("decode", few), ("prefill", true), ("naive", true)];
+        all.into_iter().filter(|v| v.1).map(|v| v.0).collect()
+    }
+
+    fn scratch(&self, _: &Caps, operands: &[Operand]) -> u64 {
+        match self.parts(operands) {
+            Ok(parts) if parts.q.rows <= DECODE_TOKENS => self.decode_scratch(parts.q.rows, parts.k.slots),
+            _ => 0,
+        }
     }
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let parts = self.parts(operands)?;
-        context.variant(self, operands)?;
-        self.record_naive(context, &parts)
+        match context.variant(self, operands)? {
+            "naive" => self.record_naive(context, &parts),
+            "prefill" => self.record_prefill(context, &parts),
+            variant => self.record_decode(context, &parts, variant == "decode_subgroups"),
+        }
     }
 
     fn oracle(&self, operands: &mut [Host]) {

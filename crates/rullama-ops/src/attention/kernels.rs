@@ -1,0 +1,139 @@
+//! How each kernel is shaped and recorded.
+
+use super::{Attention, Parts};
+use crate::op::{Context, KvType};
+use crate::shader::Link;
+use rullama_gpu::{Caps, DispatchBuilder, GpuError};
+
+/// Workgroup of the plain kernel: an invocation holds at most two quads of a head.
+const NAIVE_WORKGROUP: u32 = 64;
+
+/// Queries in a tile of the prefill kernel.
+const TILE: u32 = 32;
+
+/// Invocations of the prefill kernel.
+const PREFILL_WORKGROUP: u32 = 256;
+
+/// Invocations of the decode kernels; a head of 512 values has as many quads.
+const DECODE_WORKGROUP: u32 = 128;
+
+/// Fewest keys in a share.
+const LEAST_KEYS: u32 = 16;
+
+/// Most shares; `combine` has an invocation for each.
+const MAX_SPLITS: u32 = DECODE_WORKGROUP;
+
+/// Workgroups that fill a large GPU, when every share has keys.
+const FILLING_WORKGROUPS: u32 = 256;
+
+/// Lanes that take a key together.
+const TEAM: u32 = 8;
+
+/// The grid of a decode step: fixed when recorded, while the keys grow.
+#[derive(Debug, Clone, Copy)]
+struct Grid {
+    /// Query heads in a workgroup: 1, 2 or 4.
+    share: u32,
+    /// Workgroups for the query heads of one head of keys.
+    groups: u32,
+    /// Workgroups that share the keys of a token.
+    splits: u32,
+}
+
+impl Attention {
+    /// Bytes of the partial results of `decode`.
+    pub(super) fn decode_scratch(&self, tokens: u32, slots: u32) -> u64 {
+        let records = u64::from(tokens * self.heads) * u64::from(self.grid(tokens, slots).splits);
+        records * u64::from(self.head_dim / 4 + 1) * 16
+    }
+
+    fn grid(&self, tokens: u32, slots: u32) -> Grid {
+        let share = match self.shared_by() {
+            1 => 1,
+            2 => 2,
+            _ => 4,
+        };
+        let groups = self.shared_by().div_ceil(share);
+        let keys = self.window.map_or(slots, |window| window.min(slots));
+        let filling = (FILLING_WORKGROUPS / (self.kv_heads * groups * tokens)).clamp(8, MAX_SPLITS);
+        Grid { share, groups, splits: keys.div_ceil(LEAST_KEYS).clamp(1, filling) }
+    }
+
+    pub(super) fn record_naive(&self, context: &mut Context, parts: &Parts) -> Result<(), GpuError> {
+        let kernel =
+            self.link("attention/naive", include_str!("naive.wgsl"), context.caps, parts).constant("WG", NAIVE_WORKGROUP).kernel()?;
+        let dispatch = context.recorder.dispatch(&kernel, [self.heads, parts.q.rows, 1]);
+        self.describe(dispatch, parts);
+        dispatch.param("width", parts.k.width / 4).param("y_offset", parts.y.offset / 4).bind("y", &parts.y.slice);
+        Ok(())
+    }
+
+    pub(super) fn record_prefill(&self, context: &mut Context, parts: &Parts) -> Result<(), GpuError> {
+        // Fours of queries in a tile, shared by as many groups of invocations as fit.
+        let groups = (1 << (PREFILL_WORKGROUP / (self.head_dim / 4)).ilog2()).min(TILE / 4);
+        let kernel = self
+            .link("attention/prefill", include_str!("prefill.wgsl"), context.caps, parts)
+            .flag("eight_queries", groups <= TILE / 8)
+            .flag("sixteen_queries", groups <= TILE / 16)
+            .constant("GROUPS", groups)
+            .kernel()?;
+        let dispatch = context.recorder.dispatch(&kernel, [parts.q.rows.div_ceil(TILE), self.heads, 1]);
+        self.describe(dispatch, parts);
+        dispatch.param("rows", parts.q.rows).param("width", parts.k.width / 4);
+        dispatch.param("y_offset", parts.y.offset / 4).bind("y", &parts.y.slice);
+        Ok(())
+    }
+
+    /// The shares, then their sum.
+    pub(super) fn record_decode(&self, context: &mut Context, parts: &Parts, subgroups: bool) -> Result<(), GpuError> {
+        let (tokens, slots) = (parts.q.rows, parts.k.slots);
+        let Grid { share, groups, splits } = self.grid(tokens, slots);
+        let scratch = context.scratch(self.decode_scratch(tokens, slots))?;
+        let team = context.caps.subgroups.map_or(TEAM, |sizes| sizes.0.min(TEAM));
+        let team = if subgroups { team } else { TEAM };
+        let kernel = self
+            .link("attention/decode", include_str!("decode.wgsl"), context.caps, parts)
+            .module("span", include_str!("span.wgsl"))
+            .flag("subgroups", subgroups)
+            .flag("eight_lanes", team == 8)
+            .flag("two", share >= 2)
+            .flag("four", share == 4)
+            .constant("WG", DECODE_WORKGROUP)
+            .constant("TEAM", team)
+            .constant("SHARE", share)
+            .constant("SPLITS", splits)
+            .constant("LEAST", LEAST_KEYS)
+            .kernel()?;
+        let dispatch = context.recorder.dispatch(&kernel, [splits, self.kv_heads * groups, tokens]);
+        self.describe(dispatch, parts);
+        dispatch.param("groups", groups).param("width", parts.k.width / 8).bind("parts", &scratch);
+
+        let kernel = Link::new("attention/combine", include_str!("combine.wgsl"), context.caps)
+            .module("span", include_str!("span.wgsl"))
+            .flag("subgroups", subgroups)
+            .constant("WG", DECODE_WORKGROUP)
+            .constant("QUADS", self.head_dim / 4)
+            .constant("SPLITS", splits)
+            .constant("LEAST", LEAST_KEYS)
+            .kernel()?;
+        let dispatch = context.recorder.dispatch(&kernel, [self.heads, (self.head_dim / 4).div_ceil(16), tokens]);
+        dispatch.param("heads", self.heads).param("window", self.window.unwrap_or_default()).param("y_offset", parts.y.offset / 4);
+        dispatch.bind("parts", &scratch).bind("state", parts.state).bind("y", &parts.y.slice);
+        Ok(())
+    }
+
+    /// What the kernels over a cache link alike.
+    fn link<'a>(&self, name: &str, text: &'a str, caps: &Caps, parts: &Parts) -> Link<'a> {
+        let mut link = Link::new(name, text, caps);
+        link.flag("f16", parts.k.kv == KvType::F16).constant("QUADS", self.head_dim / 4);
+        link
+    }
+
+    /// What they are given alike.
+    fn describe(&self, dispatch: &mut DispatchBuilder, parts: &Parts) {
+        dispatch.param("heads", self.heads).param("shared_by", self.shared_by());
+        dispatch.param("slots", parts.k.slots).param("window", self.window.unwrap_or_default());
+        dispatch.param("q_stride", parts.q.stride / 4).param("q_offset", parts.q.offset / 4);
+        dispatch.bind("q", &parts.q.slice).bind("k", &parts.k.slice).bind("v", &parts.v.slice).bind("state", parts.state);
+    }
+}

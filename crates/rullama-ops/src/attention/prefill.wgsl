@@ -1,0 +1,182 @@
+// A tile of 32 queries of one head against tiles of 32 keys, in 256 invocations.
+// 1. scores: an invocation a key and four queries, 32 values of the head at a time through
+//    workgroup memory.
+// 2. weights: the running maximum of the four queries is kept by each of their invocations.
+// 3. values: an invocation a quad of the output for 4, 8 or 16 queries, whose sums stay in
+//    registers. Key tiles that no query of the tile sees are never visited.
+#import math
+
+struct Params {
+    heads: u32, shared_by: u32, // query heads; how many of them use one head of keys
+    rows: u32,
+    width: u32, // quads of a slot
+    slots: u32,
+    window: u32, // 0 for none
+    q_stride: u32, q_offset: u32, y_offset: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
+#if f16
+@group(0) @binding(2) var<storage, read> k: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read> v: array<vec2<u32>>;
+#else
+@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
+#endif
+@group(0) @binding(4) var<storage, read> state: array<u32>;
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+
+const POSITION = 0u;
+const TOKENS = 1u;
+const LOWEST = -3.0e38;
+const TILE = 32u;
+// Four queries each.
+const FOURS = TILE / 4u;
+// Quads of a head taken at a time; a row of keys is one longer, against bank conflicts.
+const CUT = 8u;
+const KEY_ROW = CUT + 1u;
+
+var<workgroup> queries: array<vec4<f32>, TILE * CUT>;
+var<workgroup> keys: array<vec4<f32>, TILE * KEY_ROW>;
+// Scores, then weights: [key][four queries].
+var<workgroup> weights: array<vec4<f32>, TILE * FOURS>;
+var<workgroup> fades: array<vec4<f32>, FOURS>;
+
+#if f16
+fn quad(x: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(x.x), unpack2x16float(x.y)); }
+#else
+fn quad(x: vec4<f32>) -> vec4<f32> { return x; }
+#endif
+
+fn exp4(x: vec4<f32>) -> vec4<f32> {
+    return select(exp(max(x, vec4<f32>(-87.0))), vec4<f32>(0.0), x < vec4<f32>(-87.0));
+}
+
+// The four queries' sums, a column each.
+fn outer(x: vec4<f32>, p: vec4<f32>) -> mat4x4<f32> { return mat4x4<f32>(x * p.x, x * p.y, x * p.z, x * p.w); }
+fn scaled(x: mat4x4<f32>, f: vec4<f32>) -> mat4x4<f32> { return mat4x4<f32>(x[0] * f.x, x[1] * f.y, x[2] * f.z, x[3] * f.w); }
+
+fn store_row(row: u32, column: u32, head: u32, real: u32, x: vec4<f32>, total: f32) {
+    if (row >= params.rows) { return; }
+    // Rows beyond the step's tokens are padding: zeros.
+    y[params.y_offset + (row * params.heads + head) * QUADS + column] = select(vec4<f32>(0.0), x / total, row < real);
+}
+
+fn store_four(row: u32, column: u32, head: u32, real: u32, x: mat4x4<f32>, total: vec4<f32>) {
+    store_row(row, column, head, real, x[0], total.x);
+    store_row(row + 1u, column, head, real, x[1], total.y);
+    store_row(row + 2u, column, head, real, x[2], total.z);
+    store_row(row + 3u, column, head, real, x[3], total.w);
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+    let first_row = wg.x * TILE;
+    let head = wg.y;
+    let kv_first = (head / params.shared_by) * QUADS;
+    let position = state[POSITION];
+    let real = min(state[TOKENS], params.rows);
+    let end = select(0u, position + min(first_row + TILE, real), first_row < real);
+    var start = 0u;
+    if (params.window != 0u && position + first_row + 1u > params.window) { start = position + first_row + 1u - params.window; }
+
+    // Steps 1 and 2: this invocation's key and queries of the tile; loading: row and quad.
+    let key = lid % TILE;
+    let four = lid / TILE;
+    let load_row = lid / CUT;
+    let load_quad = lid % CUT;
+    let places = vec4<u32>(position + first_row + four * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
+    let q_at = params.q_offset + (first_row + load_row) * params.q_stride + head * QUADS + load_quad;
+    // Step 3: the output quad, and the first of the FOURS / GROUPS fours of queries.
+    let column = lid % QUADS;
+    let group = lid / QUADS;
+    let mine = (group % GROUPS) * (FOURS / GROUPS);
+    var best = vec4<f32>(LOWEST);
+    var total = vec4<f32>(0.0);
+    var sum0 = mat4x4<f32>();
+#if eight_queries
+    var sum1 = mat4x4<f32>();
+#endif
+#if sixteen_queries
+    var sum2 = mat4x4<f32>();
+    var sum3 = mat4x4<f32>();
+#endif
+    for (var base = start; base < end; base += TILE) {
+        let k_at = ((base + load_row) % params.slots) * params.width + kv_first + load_quad;
+        var s = vec4<f32>(0.0);
+        for (var cut = 0u; cut < QUADS; cut += CUT) {
+            var x = vec4<f32>(0.0);
+            if (first_row + load_row < real) { x = q[q_at + cut]; }
+            var z = vec4<f32>(0.0);
+            if (base + load_row < end) { z = quad(k[k_at + cut]); }
+            workgroupBarrier();
+            queries[lid] = x;
+            keys[load_row * KEY_ROW + load_quad] = z;
+            workgroupBarrier();
+            for (var i = 0u; i < CUT; i++) {
+                let b = keys[key * KEY_ROW + i];
+                let a = four * 4u * CUT + i;
+                s += vec4<f32>(dot(queries[a], b), dot(queries[a + CUT], b), dot(queries[a + 2u * CUT], b), dot(queries[a + 3u * CUT], b));
+            }
+        }
+        let j = vec4<u32>(base + key);
+        var seen = j <= places;
+        if (params.window != 0u) { seen = seen & (places - min(j, places) < vec4<u32>(params.window)); }
+        weights[key * FOURS + four] = select(vec4<f32>(LOWEST), s, seen);
+        workgroupBarrier();
+        let before = best;
+        for (var i = 0u; i < TILE; i++) { best = max(best, weights[i * FOURS + four]); }
+        let fade = exp4(before - best);
+        let p = select(vec4<f32>(0.0), exp4(s - best), seen);
+        total = total * fade + p;
+        workgroupBarrier();
+        weights[key * FOURS + four] = p;
+        if (key == 0u) { fades[four] = fade; }
+        workgroupBarrier();
+        if (group < GROUPS) {
+            sum0 = scaled(sum0, fades[mine]);
+#if eight_queries
+            sum1 = scaled(sum1, fades[mine + 1u]);
+#endif
+#if sixteen_queries
+            sum2 = scaled(sum2, fades[mine + 2u]);
+            sum3 = scaled(sum3, fades[mine + 3u]);
+#endif
+            let count = min(TILE, end - base);
+            var slot = base % params.slots;
+            for (var i = 0u; i < count; i++) {
+                let x = quad(v[slot * params.width + kv_first + column]);
+                let at = i * FOURS + mine;
+                sum0 += outer(x, weights[at]);
+#if eight_queries
+                sum1 += outer(x, weights[at + 1u]);
+#endif
+#if sixteen_queries
+                sum2 += outer(x, weights[at + 2u]);
+                sum3 += outer(x, weights[at + 3u]);
+#endif
+                slot = select(slot + 1u, 0u, slot + 1u == params.slots);
+            }
+        }
+    }
+    // The sums of the weights, over the 32 keys of each invocation's column.
+    workgroupBarrier();
+    weights[lid] = total;
+    workgroupBarrier();
+    if (lid < FOURS) {
+        var x = weights[lid * TILE];
+        for (var i = 1u; i < TILE; i++) { x += weights[lid * TILE + i]; }
+        fades[lid] = x;
+    }
+    workgroupBarrier();
+    if (group >= GROUPS) { return; }
+    let row = first_row + mine * 4u;
+    store_four(row, column, head, real, sum0, fades[mine]);
+#if eight_queries
+    store_four(row + 4u, column, head, real, sum1, fades[mine + 1u]);
+#endif
+#if sixteen_queries
+    store_four(row + 8u, column, head, real, sum2, fades[mine + 2u]);
+    store_four(row + 12u, column, head, real, sum3, fades[mine + 3u]);
+#endif
+}

@@ -46,7 +46,8 @@ fn matmul(dtype: DType, tokens: usize, rows: usize, cols: usize) -> Case {
 
 fn geglu(dtype: DType, tokens: usize, rows: usize, cols: usize) -> Case {
     let mut rng = Rng::new((tokens * rows + cols) as u64);
-    let operands = vec![rng.tensor(tokens, cols).into(), Host::Weight(rng.weight(dtype, rows, cols)), Array::zeros(tokens, rows / 2).into()];
+    let operands =
+        vec![rng.tensor(tokens, cols).into(), Host::Weight(rng.weight(dtype, rows, cols)), Array::zeros(tokens, rows / 2).into()];
     // A product of two sums, one through gelu.
     Case::new(format!("{dtype} {tokens}x{rows}x{cols}"), GegluMatmul, operands, 4 * cols)
 }

@@ -7,10 +7,12 @@ use crate::host::{Host, HostWeight, gelu};
 use crate::op::{Context, Op, Operand};
 use product::{Finish, Product};
 use rullama_gpu::{Access, Caps, GpuError};
+use sizes::Sizes;
 
 #[cfg(feature = "cases")]
 pub mod cases;
 mod product;
+pub mod sizes;
 mod unroll;
 
 /// `y = x W^T`, then the epilogue.
@@ -49,6 +51,11 @@ impl Matmul {
             _ => Err(product::invalid(format!("matmul with {:?} does not take {} operands", self.epilogue, operands.len()))),
         }
     }
+
+    /// [`Op::record`] with given sizes in place of chosen ones: for benchmarks.
+    pub fn record_sized(&self, context: &mut Context, operands: &[Operand], sizes: Sizes) -> Result<(), GpuError> {
+        self.product(operands)?.record(context, sizes)
+    }
 }
 
 impl GegluMatmul {
@@ -57,6 +64,11 @@ impl GegluMatmul {
             [x, w, y] => Product::new(x, w, y, Finish::Geglu),
             _ => Err(product::invalid(format!("geglu_matmul takes 3 operands, not {}", operands.len()))),
         }
+    }
+
+    /// [`Op::record`] with given sizes in place of chosen ones: for benchmarks.
+    pub fn record_sized(&self, context: &mut Context, operands: &[Operand], sizes: Sizes) -> Result<(), GpuError> {
+        self.product(operands)?.record(context, sizes)
     }
 }
 
@@ -79,7 +91,7 @@ impl Op for Matmul {
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let product = self.product(operands)?;
         let variant = context.variant(self, operands)?;
-        product.record(context, variant)
+        product.record(context, product.sizes(variant, context.caps))
     }
 
     fn oracle(&self, operands: &mut [Host]) {
@@ -118,7 +130,7 @@ impl Op for GegluMatmul {
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let product = self.product(operands)?;
         let variant = context.variant(self, operands)?;
-        product.record(context, variant)
+        product.record(context, product.sizes(variant, context.caps))
     }
 
     fn oracle(&self, operands: &mut [Host]) {

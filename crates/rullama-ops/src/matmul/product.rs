@@ -1,5 +1,6 @@
-//! Choice of algorithm and shape, and the dispatches: one a chunk of the weight.
+//! Operands with checked shapes, and their dispatches: one a chunk of the weight.
 
+use super::sizes::{Sizes, Tile, Vector};
 use super::unroll::unroll;
 use crate::op::{Context, Operand, Tensor, spread};
 use crate::shader::Link;
@@ -31,40 +32,8 @@ pub fn invalid(message: String) -> GpuError {
 
 /// Tokens from which tiles pay: `vector` would decode every weight twice.
 const TILE_TOKENS: u32 = 9;
-/// Invocations that fill a large GPU; more lanes a row than that only cost reductions.
-const FILL: u32 = 1 << 18;
 /// Workgroups from which the large tile keeps every core of a large GPU busy.
 const LARGE_TILES: u32 = 200;
-
-/// Sizes of `vector`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Vector {
-    /// Lanes a team.
-    team: u32,
-    /// Rows a team.
-    rows: u32,
-    /// Tokens handled at once.
-    cols: u32,
-    workgroup: u32,
-    /// Lanes of a team in one subgroup; 1 without subgroups.
-    lanes: u32,
-}
-
-/// Sizes of `tile`: `bm` tokens x `bn` rows a workgroup, `tm` x `tn` an invocation, `bk` terms
-/// at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Tile {
-    bm: u32,
-    bn: u32,
-    bk: u32,
-    tm: u32,
-    tn: u32,
-}
-
-/// 16 KiB of workgroup memory, 256 invocations.
-const TILE: Tile = Tile { bm: 64, bn: 64, bk: 32, tm: 4, tn: 4 };
-/// Also 16 KiB, but over 100 registers an invocation.
-const TILE_LARGE: Tile = Tile { bm: 128, bn: 128, bk: 16, tm: 8, tn: 8 };
 
 impl<'a> Product<'a> {
     pub fn new(x: &'a Operand, w: &'a Operand, y: &'a Operand, finish: Finish<'a>) -> Result<Self, GpuError> {
@@ -95,61 +64,72 @@ impl<'a> Product<'a> {
             vector.insert(0, "vector_subgroups");
         }
         let mut tile = Vec::new();
-        if caps.invocations >= 256 && caps.workgroup_memory >= 16 << 10 {
+        if Tile::SMALL.problem(caps).is_none() {
             tile.push("tile");
         }
-        // Workgroup memory stands for registers, of which no limit tells.
-        if caps.invocations >= 256 && caps.workgroup_memory >= 32 << 10 {
-            let tiles = self.x.rows.div_ceil(TILE_LARGE.bm) * self.w.rows.div_ceil(TILE_LARGE.bn);
+        // More workgroup memory than guaranteed stands for registers, of which no limit tells.
+        if Tile::LARGE.problem(caps).is_none() && caps.workgroup_memory >= 32 << 10 {
+            let tiles = self.x.rows.div_ceil(Tile::LARGE.bm) * self.w.rows.div_ceil(Tile::LARGE.bn);
             tile.insert(usize::from(tiles < LARGE_TILES), "tile_large");
         }
         if self.x.rows >= TILE_TOKENS && !caps.software { [tile, vector].concat() } else { [vector, tile].concat() }
     }
 
-    pub fn record(&self, context: &mut Context, variant: &'static str) -> Result<(), GpuError> {
+    /// The sizes of a variant.
+    pub fn sizes(&self, variant: &str, caps: &Caps) -> Sizes {
         match variant {
-            "tile" => self.tile(context, TILE),
-            "tile_large" => self.tile(context, TILE_LARGE),
-            "vector" => self.vector(context, None),
-            _ => self.vector(context, context.caps.subgroups.map(|s| s.0)),
+            "tile" => Sizes::Tile(Tile::SMALL),
+            "tile_large" => Sizes::Tile(Tile::LARGE),
+            _ => {
+                let sizes = Vector::choose(self.x.rows, self.w.rows, self.w.cols / 32, self.pairs(), caps);
+                Sizes::Vector { subgroups: variant == "vector_subgroups", sizes }
+            }
         }
     }
 
-    fn vector(&self, context: &mut Context, subgroup: Option<u32>) -> Result<(), GpuError> {
-        let shape = self.vector_shape(subgroup, context.caps);
-        let counts = [("ROWS", shape.rows), ("COLS", shape.cols)];
+    fn pairs(&self) -> bool {
+        matches!(self.finish, Finish::Geglu)
+    }
+
+    pub fn record(&self, context: &mut Context, sizes: Sizes) -> Result<(), GpuError> {
+        match sizes {
+            Sizes::Tile(tile) => self.tile(context, tile),
+            Sizes::Vector { subgroups, sizes } => {
+                let subgroup = context.caps.subgroups.filter(|_| subgroups).map(|s| s.0);
+                self.vector(context, sizes, subgroup)
+            }
+        }
+    }
+
+    fn vector(&self, context: &mut Context, sizes: Vector, subgroup: Option<u32>) -> Result<(), GpuError> {
+        if let Some(problem) = sizes.problem(self.w.cols / 32, self.pairs()) {
+            return Err(invalid(format!("{sizes:?}: {problem}")));
+        }
+        let Vector { team, rows, cols, unroll: groups_at_once, workgroup } = sizes;
+        // Lanes of a team in one subgroup, whatever its size turns out to be.
+        let lanes = subgroup.map_or(1, |size| size.min(team));
+        let counts = [("ROWS", rows), ("COLS", cols), ("UNROLL", groups_at_once)];
         let text = unroll(include_str!("vector.wgsl"), &counts)?;
         let mut link = Link::new("matmul/vector", &text, context.caps);
-        link.flag("subgroups", subgroup.is_some()).flag("split", shape.lanes < shape.team);
-        link.constant("TEAM", shape.team).constant("LANES", shape.lanes).constant("WG", shape.workgroup);
-        link.constant("ROWS", shape.rows).constant("COLS", shape.cols);
+        link.flag("subgroups", subgroup.is_some()).flag("split", lanes < team);
+        for (name, value) in counts.into_iter().chain([("TEAM", team), ("LANES", lanes), ("WG", workgroup)]) {
+            link.constant(name, value);
+        }
         let kernel = self.kernel(&mut link)?;
-        let rows_per_group = shape.workgroup / shape.team * shape.rows;
         for chunk in &self.w.chunks {
-            let [gx, gy, _] = spread(chunk.rows.div_ceil(rows_per_group), context.caps.max_groups);
-            self.dispatch(context, &kernel, chunk, [gx, gy, self.x.rows.div_ceil(shape.cols)]);
+            let [gx, gy, _] = spread(chunk.rows.div_ceil(workgroup / team * rows), context.caps.max_groups);
+            self.dispatch(context, &kernel, chunk, [gx, gy, self.x.rows.div_ceil(cols)]);
         }
         Ok(())
     }
 
-    fn vector_shape(&self, subgroup: Option<u32>, caps: &Caps) -> Vector {
-        let cols = match self.x.rows {
-            1 => 1,
-            2 => 2,
-            3 | 4 => 4,
-            _ => 8,
-        };
-        let pairs = matches!(self.finish, Finish::Geglu);
-        let rows = if pairs || (cols == 1 && self.w.rows >= FILL / 16) { 2 } else { 1 };
-        let team = team(self.w.cols / 32, self.w.rows.div_ceil(rows));
-        let lanes = subgroup.map_or(1, |size| size.min(team));
-        Vector { team, rows, cols, workgroup: 128.min(caps.invocations), lanes }
-    }
-
     fn tile(&self, context: &mut Context, tile: Tile) -> Result<(), GpuError> {
+        if let Some(problem) = tile.problem(context.caps) {
+            return Err(invalid(format!("{tile:?}: {problem}")));
+        }
         let Tile { bm, bn, bk, tm, tn } = tile;
-        let (threads, quads) = (bm / tm * (bn / tn), bk / 4);
-        let counts = [("TM", tm), ("HALF", tn / 2), ("X_LOADS", bm * quads / threads), ("W_LOADS", bn * quads / threads)];
+        let loads = |block: u32| block * bk / 4 / tile.invocations();
+        let counts = [("TM", tm), ("HALF", tn / 2), ("X_LOADS", loads(bm)), ("W_LOADS", loads(bn))];
         let text = unroll(include_str!("tile.wgsl"), &counts)?;
         let mut link = Link::new("matmul/tile", &text, context.caps);
         for (name, value) in [("BM", bm), ("BN", bn), ("BK", bk), ("TM", tm), ("TN", tn)] {
@@ -164,7 +144,7 @@ impl<'a> Product<'a> {
 
     fn kernel<'k>(&self, link: &mut Link<'k>) -> Result<Kernel, GpuError> {
         link.module("product", include_str!("product.wgsl")).module("weight", rullama_quant::wgsl(self.w.dtype));
-        link.flag("geglu", matches!(self.finish, Finish::Geglu));
+        link.flag("geglu", self.pairs());
         link.flag("softcap", matches!(self.finish, Finish::Softcap(_)));
         link.flag("gelu_mul", matches!(self.finish, Finish::GeluMul(_)));
         link.kernel()
@@ -189,26 +169,5 @@ impl<'a> Product<'a> {
             Finish::None | Finish::Geglu => {}
         }
         dispatch.param("e_offset", e_offset).param("e_stride", e_stride).param("cap", cap);
-    }
-}
-
-/// Lanes a team for rows of `groups` groups: as many as fill the GPU, leave at most a quarter
-/// of them idle in the last round, and are no more than 64.
-fn team(groups: u32, teams: u32) -> u32 {
-    let balanced = |t: &u32| 4 * groups >= 3 * t * groups.div_ceil(*t);
-    let fills = |t: &u32| *t <= 16 || teams.saturating_mul(*t) <= FILL;
-    [64, 32, 16, 8].into_iter().find(|t| balanced(t) && fills(t)).unwrap_or(4)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::team;
-
-    #[test]
-    fn teams_are_large_for_few_long_rows() {
-        assert_eq!(team(192, 1536), 64);
-        assert_eq!(team(48, 131_072), 16);
-        assert_eq!(team(8, 1536), 8);
-        assert_eq!(team(1, 64), 4);
     }
 }

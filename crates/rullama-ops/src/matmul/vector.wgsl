@@ -1,6 +1,7 @@
 // y = x W^T for few tokens: a team of TEAM lanes forms ROWS neighbouring rows for COLS tokens.
 // Lane l takes groups l, l + TEAM, ... of 32 weights, decodes each once and multiplies it with
-// every token; in the end the lanes' sums are added.
+// every token; in the end the lanes' sums are added. UNROLL groups of a lane are taken together,
+// so that their loads are under way at once (groups is then a multiple of TEAM * UNROLL).
 //
 // LANES lanes of a team stand in one subgroup and add by shuffles (LANES = 1 without subgroups);
 // when that is not the whole team, its PARTS = TEAM / LANES sums go through workgroup memory.
@@ -70,17 +71,20 @@ fn main(
     var acc{r}_{c} = vec4<f32>();
 #end
 #end
-    for (var g = lane; g < params.groups; g += TEAM) {
+    for (var first = lane; first < params.groups; first += TEAM * UNROLL) {
+#repeat u UNROLL
+        let g{u} = first + {u}u * TEAM;
 #repeat r ROWS
-        let w{r} = decode_group(planes(), w{r}_at + g);
+        let w{u}_{r} = decode_group(planes(), w{r}_at + g{u});
 #end
 #repeat c COLS
 #repeat j 8
-        let x{c}_{j} = x[x{c}_at + 8u * g + {j}u];
+        let x{u}_{c}_{j} = x[x{c}_at + 8u * g{u} + {j}u];
 #end
 #repeat r ROWS
 #repeat j 8
-        acc{r}_{c} += w{r}[{j}] * x{c}_{j};
+        acc{r}_{c} += w{u}_{r}[{j}] * x{u}_{c}_{j};
+#end
 #end
 #end
 #end
@@ -101,10 +105,9 @@ fn main(
     }
     workgroupBarrier();
 #if geglu
-    for (var v = lane; v < ROWS / 2u * COLS; v += TEAM) {
-        let pair = v / COLS * 2u;
-        let c = v % COLS;
-        put(row + pair, token + c, part_sum(pair * COLS + c, team), part_sum((pair + 1u) * COLS + c, team));
+    // ROWS is 2.
+    for (var c = lane; c < COLS; c += TEAM) {
+        put(row, token + c, part_sum(c, team), part_sum(COLS + c, team));
     }
 #else
     for (var v = lane; v < ROWS * COLS; v += TEAM) {
@@ -115,6 +118,7 @@ fn main(
     if (lane == 0u) {
 #repeat c COLS
 #if geglu
+        // ROWS is 2.
         put(row, token + {c}u, sum0_{c}, sum1_{c});
 #else
 #repeat r ROWS

@@ -1,0 +1,254 @@
+//! Times matmul kernels at shapes of real models on this machine's adapter.
+//!
+//! ```text
+//! cargo run --release -p rullama-ops --features cases --example matmul_bench [-- [sweep] [FILTER]]
+//! ```
+//! Each line is one kernel: best and median of 5 runs of many dispatches, each on another copy
+//! of the weight, over the wall clock (less an empty wait); then the median by GPU timestamps.
+//! `sweep` tries sizes other than the chosen ones; FILTER is a part of a line's first columns.
+
+#![allow(clippy::print_stdout, reason = "prints its results")]
+
+use pollster::block_on;
+use rullama_gpu::{Buffer, Device, GpuError, OpenOptions, Recorder, Slice, Usage};
+use rullama_ops::case::Rng;
+use rullama_ops::matmul::sizes::{Sizes, Tile, Vector};
+use rullama_ops::{Chunk, Context, Epilogue, GegluMatmul, Matmul, Op, Operand, Tensor, Weight};
+use rullama_quant::{DType, Layout};
+use std::sync::Arc;
+use std::time::Instant;
+
+const RUNS: usize = 5;
+/// All copies of a weight lie in one buffer, larger than any cache.
+const POOL: u64 = 768 << 20;
+
+/// Rows, columns, and whether rows are pairs of a gated layer.
+type Shape = (u32, u32, bool);
+
+/// A decode step of the 2B model, and two large layers.
+const DECODE: &[(Shape, DType)] = &[
+    ((2048, 1536, false), DType::Q4K),
+    ((4096, 1536, false), DType::Q4K),
+    ((1536, 2048, false), DType::Q4K),
+    ((1536, 4096, false), DType::Q4K),
+    ((12288, 1536, true), DType::Q4K),
+    ((24576, 1536, true), DType::Q4K),
+    ((1536, 6144, false), DType::Q4K),
+    ((1536, 6144, false), DType::Q6K),
+    ((1536, 12288, false), DType::Q4K),
+    ((256, 1536, false), DType::F32),
+    ((1536, 256, false), DType::F32),
+    ((256, 1536, false), DType::Q4K),
+    ((262_144, 1536, false), DType::Q6K),
+    ((262_144, 1536, false), DType::Q4K),
+    ((5376, 21504, false), DType::Q4K),
+    ((5376, 21504, false), DType::Q6K),
+    ((43008, 5376, true), DType::Q4K),
+    ((12288, 1536, true), DType::Q4_0),
+    ((12288, 1536, true), DType::Q8_0),
+    ((12288, 1536, true), DType::F16),
+];
+
+const PREFILL: &[(u32, Shape, DType)] = &[
+    (512, (2048, 1536, false), DType::Q4K),
+    (512, (1536, 2048, false), DType::Q4K),
+    (512, (12288, 1536, true), DType::Q4K),
+    (512, (1536, 6144, false), DType::Q4K),
+    (512, (1536, 6144, false), DType::Q6K),
+    (2048, (12288, 1536, true), DType::Q4K),
+    (2048, (1536, 6144, false), DType::Q4K),
+    (2048, (4096, 4096, false), DType::F16),
+];
+
+struct Bench {
+    device: Device,
+    pool: Buffer,
+    x: Buffer,
+    y: Buffer,
+    /// Seconds of a wait for nothing.
+    idle: f64,
+    filter: String,
+}
+
+/// One product to be timed.
+#[derive(Clone, Copy)]
+struct Work {
+    tokens: u32,
+    shape: Shape,
+    dtype: DType,
+}
+
+impl Work {
+    fn layout(&self) -> Layout {
+        Layout::new(self.dtype, self.shape.0 as usize, self.shape.1 as usize).expect("shapes fit their formats")
+    }
+
+    fn bytes(&self) -> u64 {
+        self.layout().words() as u64 * 4
+    }
+
+    fn name(&self) -> String {
+        let (rows, cols, pairs) = self.shape;
+        format!("{:4} {}x{rows}x{cols}{}", self.dtype, self.tokens, if pairs { " geglu" } else { "" })
+    }
+}
+
+impl Bench {
+    fn open(filter: String) -> Result<Bench, GpuError> {
+        let device = block_on(Device::open(&OpenOptions::default()))?;
+        let storage = |bytes: u64| block_on(device.buffer("bench", bytes.min(device.caps().max_binding), Usage::Storage));
+        let (pool, x, y) = (storage(POOL)?, storage(2048 * 6144 * 4)?, storage(2048 * 6144 * 4)?);
+        fill(&device, &pool);
+        fill(&device, &x);
+        let waits: Vec<f64> = (0..20).map(|_| seconds(|| block_on(device.finish()))).collect::<Result<_, _>>()?;
+        let idle = waits.into_iter().fold(f64::INFINITY, f64::min);
+        Ok(Bench { device, pool, x, y, idle, filter })
+    }
+
+    fn operands(&self, work: &Work, copy: u64) -> Vec<Operand> {
+        let (rows, cols, pairs) = work.shape;
+        let tensor = |buffer: &Buffer, cols: u32| {
+            Operand::Tensor(Tensor { slice: buffer.whole(), rows: work.tokens, cols, stride: cols, offset: 0 })
+        };
+        let stride = work.bytes().next_multiple_of(256);
+        let slice = Slice { buffer: self.pool.clone(), offset: copy % (self.pool.size() / stride) * stride, size: work.bytes() };
+        let chunks = vec![Chunk { slice, first_row: 0, rows, planes: work.layout().planes() }];
+        let weight = Weight { name: "bench".into(), dtype: work.dtype, rows, cols, chunks };
+        vec![tensor(&self.x, cols), Operand::Weight(Arc::new(weight)), tensor(&self.y, if pairs { rows / 2 } else { rows })]
+    }
+
+    /// Times `dispatches` products, each on the next copy of the weight.
+    fn time(&self, work: &Work, label: &str, record: impl Fn(&mut Context, &[Operand]) -> Result<(), GpuError>) -> Result<(), GpuError> {
+        let flops = 2.0 * f64::from(work.tokens) * f64::from(work.shape.0) * f64::from(work.shape.1);
+        // About 5 ms at 1 TB/s or 10 TFLOP/s.
+        let dispatches = (5e-3 / (work.bytes() as f64 / 1e12).max(flops / 1e13)).clamp(8.0, 400.0) as u64;
+        let mut recorder = Recorder::new();
+        for copy in 0..dispatches {
+            let mut context = Context { recorder: &mut recorder, caps: self.device.caps(), variant: None, scratch: None };
+            record(&mut context, &self.operands(work, copy))?;
+        }
+        let recording = block_on(recorder.finish(&self.device))?;
+        let run = || {
+            self.device.submit(&recording);
+            block_on(self.device.finish())
+        };
+        run()?;
+        let mut times: Vec<f64> = (0..RUNS).map(|_| seconds(run)).collect::<Result<_, _>>()?;
+        times.iter_mut().for_each(|t| *t = (*t - self.idle) / dispatches as f64);
+        times.sort_by(f64::total_cmp);
+        let mut kernels: Vec<f64> = block_on(self.device.profile(&recording))?.iter().map(|k| k.seconds).collect();
+        kernels.sort_by(f64::total_cmp);
+        let kernel = kernels.get(kernels.len() / 2).copied().unwrap_or(f64::NAN);
+        let rate = |t: f64| if work.tokens <= 8 { work.bytes() as f64 / t * 1e-9 } else { flops / t * 1e-12 };
+        let unit = if work.tokens <= 8 { "GB/s" } else { "TFLOP/s" };
+        let us = 1e6;
+        println!(
+            "{:28} {label:44} best {:9.2} us, median {:9.2} us, {:8.1} {unit}; timestamps {:9.2} us, {:8.1} {unit}",
+            work.name(),
+            times[0] * us,
+            times[RUNS / 2] * us,
+            rate(times[0]),
+            kernel * us,
+            rate(kernel)
+        );
+        Ok(())
+    }
+
+    fn skips(&self, work: &Work, label: &str) -> bool {
+        work.bytes() > self.pool.size() || !format!("{} {label}", work.name()).contains(&self.filter)
+    }
+
+    /// The variants that the operation offers, those for this many tokens first.
+    fn variants(&self, work: &Work) -> Result<(), GpuError> {
+        if work.bytes() > self.pool.size() {
+            return Ok(());
+        }
+        let op: Box<dyn Op> = if work.shape.2 { Box::new(GegluMatmul) } else { Box::new(Matmul { epilogue: Epilogue::None }) };
+        let all = op.variants(self.device.caps(), &self.operands(work, 0));
+        let wanted = if work.tokens <= 8 { "vector" } else { "tile" };
+        for variant in all.into_iter().filter(|v| v.starts_with(wanted) && !self.skips(work, v)) {
+            self.time(work, variant, |context, operands| {
+                context.variant = Some(variant);
+                op.record(context, operands)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn sized(&self, work: &Work, label: &str, sizes: Sizes) -> Result<(), GpuError> {
+        if self.skips(work, label) {
+            return Ok(());
+        }
+        self.time(work, label, |context, operands| match work.shape.2 {
+            true => GegluMatmul.record_sized(context, operands, sizes),
+            false => Matmul { epilogue: Epilogue::None }.record_sized(context, operands, sizes),
+        })
+    }
+
+    fn sweep_vector(&self, work: &Work) -> Result<(), GpuError> {
+        let (groups, pairs) = (work.shape.1 / 32, work.shape.2);
+        for (rows, team, workgroup) in triples([1, 2, 4], [8, 16, 32, 64], [64, 128, 256]) {
+            for unroll in [1, 2, 3, 4] {
+                let sizes = Vector { team, rows, cols: work.tokens, unroll, workgroup };
+                // Two thirds of the lanes idle, or a second place for the same sizes.
+                if sizes.problem(groups, pairs).is_none() && team * unroll <= 2 * groups {
+                    let label = format!("rows {rows} team {team} unroll {unroll} workgroup {workgroup}");
+                    self.sized(work, &label, Sizes::Vector { subgroups: true, sizes })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn sweep_tile(&self, work: &Work) -> Result<(), GpuError> {
+        let blocks = [(64, 64, 4, 4), (64, 64, 8, 4), (64, 64, 8, 8), (128, 64, 8, 4), (128, 64, 8, 8), (64, 128, 8, 8), (128, 128, 8, 8)];
+        for (bm, bn, tm, tn) in blocks {
+            for bk in [16, 32] {
+                let tile = Tile { bm, bn, bk, tm, tn };
+                if tile.problem(self.device.caps()).is_none() {
+                    self.sized(work, &format!("tile {bm}x{bn}x{bk} by {tm}x{tn}"), Sizes::Tile(tile))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All triples.
+fn triples<const A: usize, const B: usize, const C: usize>(a: [u32; A], b: [u32; B], c: [u32; C]) -> impl Iterator<Item = (u32, u32, u32)> {
+    a.into_iter().flat_map(move |a| b.into_iter().flat_map(move |b| c.into_iter().map(move |c| (a, b, c))))
+}
+
+fn seconds(run: impl FnOnce() -> Result<(), GpuError>) -> Result<f64, GpuError> {
+    let start = Instant::now();
+    run()?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Random bits that are numbers below 1 as halves and as f32, so that nothing overflows.
+fn fill(device: &Device, buffer: &Buffer) {
+    let mut rng = Rng::new(1);
+    let words: Vec<u32> = (0..4 << 20).map(|_| rng.next() as u32 & 0x3bff_3bff).collect();
+    let bytes: &[u8] = bytemuck::cast_slice(&words);
+    for offset in (0..buffer.size()).step_by(bytes.len()) {
+        let len = (buffer.size() - offset).min(bytes.len() as u64) as usize;
+        device.write(buffer, offset, &bytes[..len]);
+    }
+}
+
+fn main() -> Result<(), GpuError> {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let sweep = arguments.first().is_some_and(|a| a == "sweep");
+    arguments.drain(..usize::from(sweep));
+    let bench = Bench::open(arguments.join(" "))?;
+    println!("{} {}, empty wait {:.0} us", bench.device.name(), bench.device.driver(), bench.idle * 1e6);
+    let decode = DECODE.iter().map(|&(shape, dtype)| Work { tokens: 1, shape, dtype });
+    let several = [2, 4, 8].map(|tokens| Work { tokens, shape: (12288, 1536, true), dtype: DType::Q4K });
+    for work in decode.chain(several) {
+        if sweep { bench.sweep_vector(&work)? } else { bench.variants(&work)? }
+    }
+    for work in PREFILL.iter().map(|&(tokens, shape, dtype)| Work { tokens, shape, dtype }) {
+        if sweep { bench.sweep_tile(&work)? } else { bench.variants(&work)? }
+    }
+    Ok(())
+}

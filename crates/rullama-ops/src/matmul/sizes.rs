@@ -1,0 +1,126 @@
+//! Sizes of the kernels and how they are chosen.
+
+use rullama_gpu::Caps;
+
+/// Invocations that fill a large GPU; more lanes a row than that only cost reductions.
+const FILL: u32 = 1 << 18;
+
+/// Sizes of a kernel: chosen by the operation, or given by a benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sizes {
+    /// With subgroups if the adapter has them and `subgroups` is set.
+    Vector {
+        subgroups: bool,
+        sizes: Vector,
+    },
+    Tile(Tile),
+}
+
+/// Sizes of `vector`. All are powers of two, save `unroll`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vector {
+    /// Lanes a team.
+    pub team: u32,
+    /// Rows a team; 2 for row pairs.
+    pub rows: u32,
+    /// Tokens handled at once.
+    pub cols: u32,
+    /// Groups that a lane takes at once; a row's groups are a multiple of `team * unroll`, or
+    /// this is 1.
+    pub unroll: u32,
+    /// Invocations of a workgroup, a multiple of `team`.
+    pub workgroup: u32,
+}
+
+/// Sizes of `tile`: `bm` tokens x `bn` rows a workgroup, `tm` x `tn` an invocation, `bk` terms
+/// (16 or 32) at a time; `bm / tm` and `bn / tn` are multiples of 8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    pub bm: u32,
+    pub bn: u32,
+    pub bk: u32,
+    pub tm: u32,
+    pub tn: u32,
+}
+
+impl Vector {
+    /// For a weight `[rows, 32 * groups]`, whose rows come in pairs or not.
+    pub fn choose(tokens: u32, rows: u32, groups: u32, pairs: bool, caps: &Caps) -> Self {
+        let cols = match tokens {
+            1 => 1,
+            2 => 2,
+            3 | 4 => 4,
+            _ => 8,
+        };
+        let two = pairs || (cols == 1 && rows >= FILL / 16);
+        let rows_a_team = if two { 2 } else { 1 };
+        let team = team(groups, rows.div_ceil(rows_a_team));
+        // More accumulators than this leave no registers for groups under way.
+        let most = if cols * rows_a_team <= 2 { 4 } else { 1 };
+        let unroll = (1..=most).rev().find(|u| groups.is_multiple_of(team * u)).unwrap_or(1);
+        Vector { team, rows: rows_a_team, cols, unroll, workgroup: 128.min(caps.invocations) }
+    }
+
+    /// What does not fit a weight with this many groups a row, if anything.
+    pub fn problem(&self, groups: u32, pairs: bool) -> Option<&'static str> {
+        let powers = [self.team, self.rows, self.cols, self.workgroup].iter().all(|n| n.is_power_of_two());
+        match self {
+            _ if !powers || self.unroll == 0 => Some("sizes are powers of two, unroll is positive"),
+            _ if self.workgroup < self.team => Some("a workgroup holds whole teams"),
+            _ if pairs && self.rows != 2 => Some("row pairs want teams of 2 rows"),
+            _ if self.unroll > 1 && !groups.is_multiple_of(self.team * self.unroll) => Some("groups are a multiple of team * unroll"),
+            _ => None,
+        }
+    }
+}
+
+impl Tile {
+    /// 16 KiB of workgroup memory, 256 invocations.
+    pub const SMALL: Tile = Tile { bm: 64, bn: 64, bk: 32, tm: 4, tn: 4 };
+    /// The same, but over 100 registers an invocation.
+    pub const LARGE: Tile = Tile { bm: 128, bn: 128, bk: 16, tm: 8, tn: 8 };
+
+    pub fn invocations(&self) -> u32 {
+        self.bm / self.tm * (self.bn / self.tn)
+    }
+
+    /// Bytes of workgroup memory.
+    pub fn memory(&self) -> u32 {
+        (self.bm + self.bn) * self.bk * 4
+    }
+
+    /// What does not fit together or this adapter, if anything.
+    pub fn problem(&self, caps: &Caps) -> Option<&'static str> {
+        let grid = |block: u32, thread: u32| thread >= 2 && thread.is_power_of_two() && block.is_multiple_of(8 * thread);
+        match self {
+            _ if !matches!(self.bk, 16 | 32) => Some("bk is 16 or 32"),
+            _ if !grid(self.bm, self.tm) || !grid(self.bn, self.tn) => Some("a tile has multiples of 8 invocations each way"),
+            _ if !(self.bm * self.bk / 4).is_multiple_of(self.invocations()) => Some("invocations load equal parts of x"),
+            _ if !(self.bn * self.bk / 4).is_multiple_of(self.invocations()) => Some("invocations load equal parts of w"),
+            _ if self.invocations() > caps.invocations => Some("too many invocations for the adapter"),
+            _ if self.memory() > caps.workgroup_memory => Some("too much workgroup memory for the adapter"),
+            _ => None,
+        }
+    }
+}
+
+/// Lanes a team for rows of `groups` groups: as many as fill the GPU, leave at most a quarter
+/// of them idle in the last round, and are no more than 64.
+fn team(groups: u32, teams: u32) -> u32 {
+    let balanced = |t: &u32| 4 * groups >= 3 * t * groups.div_ceil(*t);
+    let fills = |t: &u32| *t <= 16 || teams.saturating_mul(*t) <= FILL;
+    [64, 32, 16, 8].into_iter().find(|t| balanced(t) && fills(t)).unwrap_or(4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::team;
+
+    #[test]
+    fn teams_are_large_for_few_long_rows() {
+        assert_eq!(team(192, 1536), 64);
+        assert_eq!(team(48, 131_072), 16);
+        assert_eq!(team(8, 1536), 8);
+        assert_eq!(team(1, 64), 4);
+    }
+}

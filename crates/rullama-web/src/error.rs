@@ -33,6 +33,8 @@ pub enum WebError {
     #[error("{what} Correct it and call again.")]
     Argument { what: String },
     #[error(transparent)]
+    Engine(#[from] rullama::Error),
+    #[error(transparent)]
     Source(#[from] SourceError),
 }
 
@@ -55,6 +57,7 @@ impl WebError {
             WebError::Unreachable { .. } => "network",
             WebError::NoStore { .. } | WebError::StoreBusy { .. } | WebError::Quota { .. } | WebError::Storage { .. } => "quota",
             WebError::Argument { .. } => "invalid-argument",
+            WebError::Engine(error) => error.code(),
             WebError::Source(error) => source_code(error),
         }
     }

@@ -8,6 +8,8 @@ use wasm_bindgen_futures::JsFuture;
 extern "C" {
     #[wasm_bindgen(js_name = fetch)]
     fn global_fetch(url: &str, init: &Object) -> Promise;
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    fn console_error(text: &str);
     #[wasm_bindgen(js_name = setTimeout)]
     fn set_timeout(callback: &js_sys::Function, milliseconds: f64);
 }
@@ -22,6 +24,11 @@ pub async fn fetch(url: &str, headers: &[(&str, String)]) -> Result<web_sys::Res
     let list: Array = headers.iter().map(|(k, v)| Array::of2(&(*k).into(), &v.into())).collect();
     let init = object(&[("headers", list.into()), ("cache", "no-store".into())]);
     wait(global_fetch(url, &init)).await
+}
+
+/// Writes to the console: the only place for what a panic says.
+pub fn report(text: &str) {
+    console_error(text);
 }
 
 /// Waits for so many milliseconds.

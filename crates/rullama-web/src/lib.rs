@@ -4,11 +4,15 @@
 //!
 //! ```js
 //! const engine = await WebEngine.load({ url }, JSON.stringify({ subgroups: true }), (json) => show(json));
-//! const chat = engine.chat_open('{"system":"Answer briefly."}');
+//! const chat = await engine.chat_open('{"system":"Answer briefly."}');
 //! await engine.chat_send(chat, '[{"role":"user","content":"Hi"}]', '{}', (json) => show(json));
 //! ```
 #![cfg(target_arch = "wasm32")]
 
+mod engine;
 pub mod error;
 mod js;
+mod options;
 pub mod source;
+
+pub use engine::WebEngine;

@@ -66,9 +66,9 @@ export class AnswerView {
 
 function statsText(summary: Summary): string {
   const parts = [
-    rate(summary.decodeTokS),
+    rate(summary.timings.decodeTokS),
     count(summary.ids.length, 'token', 'tokens'),
-    `first after ${seconds(summary.firstTokenS)}`,
+    `first after ${seconds(summary.timings.firstTokenS)}`,
     `prompt ${count(summary.promptTokens, 'token', 'tokens')}`,
   ];
   const ending = ENDINGS[summary.finish];

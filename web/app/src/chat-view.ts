@@ -131,20 +131,20 @@ export class ChatView {
       }
       view.finish(summary, ...this.toolsFor(view));
     } catch (thrown) {
-      this.failed(view, RullamaError.from(thrown));
+      this.failed(view, RullamaError.from(thrown), () => void this.answer(start));
     } finally {
       if (this.running === controller) this.setRunning(undefined);
       void this.showMemory();
     }
   }
 
-  private failed(view: AnswerView, error: RullamaError): void {
+  private failed(view: AnswerView, error: RullamaError, again: () => void): void {
     view.finish(undefined);
     if (error.code === 'cancelled' || !view.element.isConnected) return;
     if (view.text === '') view.element.remove();
     // The loss of the device has a card of its own, with the way back.
     if (error.code === 'device-lost' || this.log.querySelector('[data-code="device-lost"]')) return;
-    const card = errorCard(error, { label: 'Try again', run: () => (card.remove(), this.retry()) }, { label: 'New chat', run: () => this.newChat() });
+    const card = errorCard(error, { label: 'Try again', run: () => (card.remove(), again()) }, { label: 'New chat', run: () => this.newChat() });
     this.log.append(card);
     this.toEnd();
   }

@@ -23,8 +23,3 @@ export function rate(tokensPerSecond: number): string {
 export function count(value: number, one: string, many: string): string {
   return `${value.toLocaleString('en')} ${value === 1 ? one : many}`;
 }
-
-export function parameters(value: number): string {
-  if (value >= 1e9) return `${(value / 1e9).toFixed(1)} B parameters`;
-  return `${(value / 1e6).toFixed(1)} M parameters`;
-}

@@ -8,7 +8,6 @@ const PHASES: Record<Progress['phase'], string> = {
   download: 'Storing a copy in this browser',
   header: 'Reading the description',
   weights: 'Moving weights to the GPU',
-  pipelines: 'Compiling kernels',
   'self-test': 'Checking that this GPU computes correctly',
   ready: 'Ready',
 };
@@ -43,8 +42,6 @@ export class LoadingView {
     if (this.phase.textContent !== PHASES[phase]) this.phase.textContent = PHASES[phase];
     if (total > 0) this.bar.value = Math.min(done / total, 1);
     else this.bar.removeAttribute('value');
-    if (total === 0) this.detail.textContent = '';
-    else if (phase === 'download' || phase === 'weights') this.detail.textContent = `${bytes(done)} of ${bytes(total)}`;
-    else this.detail.textContent = phase === 'pipelines' ? `${done} of ${total}` : '';
+    this.detail.textContent = total > 0 ? `${bytes(done)} of ${bytes(total)}` : '';
   }
 }

@@ -11,13 +11,15 @@ export interface Engine {
   tokenize(text: string): Uint32Array;
   /** `ChatOptions` in, `{ prompt, ids }` out, both JSON. */
   render(conversation: string): string;
-  chat_open(options: string): number;
+  chat_open(options: string): Promise<number>;
   /** Messages and `GenerateOptions` in, `Summary` out, each event a `StreamEvent`; all JSON. */
   chat_send(chat: number, messages: string, options: string, onEvent: (json: string) => void): Promise<string>;
   /** Answers the last user message once more, in place of the last answer. */
   chat_retry(chat: number, options: string, onEvent: (json: string) => void): Promise<string>;
   chat_close(chat: number): void;
   generate_ids(ids: Uint32Array, options: string, onToken: (json: string) => void): Promise<string>;
+  /** Logits and hidden states of ids, row after row, by name. */
+  evaluate(ids: Uint32Array): Promise<Record<string, Float32Array>>;
   /** Stops the answer in progress after the tokens that are already in flight. */
   cancel(): void;
   close(): void;

@@ -7,7 +7,7 @@
  * const chat = ai.chat({ system: 'Answer briefly.' });
  * for await (const event of chat.send('Why is the sky blue?', { signal }))
  *   if (event.type === 'content') out.append(event.text);
- * console.log(chat.last?.decodeTokS, await ai.memory());
+ * console.log(chat.last?.timings.decodeTokS, await ai.memory());
  * await ai.close();
  * ```
  */

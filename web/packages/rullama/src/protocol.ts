@@ -31,6 +31,7 @@ export interface Calls {
   chatRetry: Call<{ chat: number; options: GenerateOptions }, Summary, StreamEvent>;
   chatClose: Call<number, null>;
   generateIds: Call<{ ids: number[]; options: GenerateOptions }, Summary, Token>;
+  evaluate: Call<number[], Record<string, Float32Array>>;
   tokenize: Call<string, number[]>;
   render: Call<ChatOptions, { prompt: string; ids: number[] }>;
   memory: Call<null, Memory>;

@@ -61,6 +61,14 @@ export class Engine {
     return this.client.call('generateIds', { ids, options: rest }, { signal, ...(onToken && { onEvent: onToken }) });
   }
 
+  /**
+   * Logits and hidden states of every token, each a matrix by rows, named as in the reference files: `logits`,
+   * `layer_0`, ..., `final_norm`. Computed without fusion, for comparison with other programs.
+   */
+  evaluate(ids: number[]): Promise<Record<string, Float32Array>> {
+    return this.client.call('evaluate', ids);
+  }
+
   /** Frees the GPU and the worker. The model cannot be used afterwards. */
   async close(): Promise<void> {
     await this.client.call('close', null).catch(() => undefined);

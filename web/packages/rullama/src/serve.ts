@@ -85,7 +85,7 @@ function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): 
       engine = await open(source, options, emit, onLost);
       return JSON.parse(engine.info());
     },
-    chatOpen: (options) => loaded().chat_open(JSON.stringify(options)),
+    chatOpen: (options) => queue.run(() => loaded().chat_open(JSON.stringify(options))),
     chatSend: ({ chat, messages, options }, emit, signal) =>
       answering(signal, (e) => e.chat_send(chat, JSON.stringify(messages), JSON.stringify(options), json(emit))),
     chatRetry: ({ chat, options }, emit, signal) =>
@@ -93,6 +93,7 @@ function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): 
     chatClose: (chat) => queue.run(async () => (loaded().chat_close(chat), null)),
     generateIds: ({ ids, options }, emit, signal) =>
       answering(signal, (e) => e.generate_ids(Uint32Array.from(ids), JSON.stringify(options), json(emit))),
+    evaluate: (ids) => queue.run(() => loaded().evaluate(Uint32Array.from(ids))),
     tokenize: (text) => Array.from(loaded().tokenize(text)),
     render: (conversation) => JSON.parse(loaded().render(JSON.stringify(conversation))),
     memory: () => JSON.parse(loaded().memory()),

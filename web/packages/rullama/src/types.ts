@@ -31,11 +31,12 @@ export interface EngineOptions {
   store?: 'auto' | 'always' | 'never';
 }
 
-/** How far a load has come. Only `download` and `weights` count bytes; the other phases count steps. */
+/** How far a load has come. `download` and `weights` count bytes; the other phases do not count. */
 export interface Progress {
-  phase: 'download' | 'header' | 'weights' | 'pipelines' | 'self-test' | 'ready';
+  phase: 'download' | 'header' | 'weights' | 'self-test' | 'ready';
+  /** Bytes, 0 where nothing is counted. */
   done: number;
-  /** 0 while unknown. */
+  /** Bytes in all, 0 while unknown. */
   total: number;
 }
 
@@ -62,28 +63,43 @@ export interface EmbeddedModel {
 
 /** What was loaded and where it runs. */
 export interface ModelInfo {
+  /** The name that the file gives itself. */
   name: string;
-  architecture: string;
   layers: number;
-  parameters: number;
-  /** Bytes of the model file. */
-  bytes: number;
+  dim: number;
+  vocab: number;
+  heads: number;
+  /** Tokens that sliding-window layers look back. */
+  window: number;
   /** Longest context of this engine, in tokens. */
   context: number;
+  /** Longest context that the model was trained for. */
+  trainedContext: number;
   /** The mode in effect, `none` for models without per-layer embeddings. */
   ple: 'resident' | 'streamed' | 'none';
   kv: 'f16' | 'f32';
+  /** Bytes of weights read for one decoded token. */
+  bytesPerToken: number;
   /** The GPU, in the driver's words. */
   device: string;
+  driver: string;
   backend: string;
   subgroups: boolean;
+  loadSeconds: number;
+  /** Bytes of weights put on the GPU. */
+  loadedBytes: number;
+  /** Kernel variants that failed their check on this GPU and are not used. */
+  disabledKernels: string[];
 }
 
 /** Bytes in use. WebAssembly memory never shrinks: its present size is its peak. */
 export interface Memory {
   wasmBytes: number;
+  /** Before the model was loaded. */
   wasmStartBytes: number;
   gpuBytes: number;
+  /** The tokenizer's part of `wasmBytes`. */
+  tokenizerBytes: number;
 }
 
 /** A function that the model may call; `parameters` is a JSON schema of type object. */
@@ -134,6 +150,8 @@ export interface GenerateOptions extends Sampling {
   maxTokens?: number;
   stop?: string[];
   ignoreEos?: boolean;
+  /** Log-probabilities for `generateIds`, with this many of the likeliest tokens beside each. */
+  logprobs?: number;
 }
 
 export interface SendOptions extends GenerateOptions {
@@ -144,19 +162,26 @@ export interface SendOptions extends GenerateOptions {
 /** Why an answer ended. */
 export type Finish = 'stop' | 'length' | 'cancelled' | 'stop-string' | 'tool-call';
 
-/** An answer's statistics. Times are in seconds. */
+/** How long the parts of an answer took, in seconds, and the rates that follow. */
+export interface Timings {
+  prefillS: number;
+  decodeS: number;
+  firstTokenS: number;
+  /** Prompt tokens that were computed, not reused from the previous turn. */
+  prefilledTokens: number;
+  prefillTokS: number;
+  decodeTokS: number;
+}
+
+/** An answer's statistics. */
 export interface Summary {
   finish: Finish;
-  /** Ids of all generated tokens. */
+  /** Ids of all generated tokens, the end token included. */
   ids: number[];
   text: string;
   /** Tokens of the whole prompt, those reused from the previous turn included. */
   promptTokens: number;
-  firstTokenS: number;
-  prefillS: number;
-  decodeS: number;
-  prefillTokS: number;
-  decodeTokS: number;
+  timings: Timings;
 }
 
 /** What `chat.send` yields; `done` comes last, exactly once. */
@@ -169,5 +194,9 @@ export type ChatEvent =
 /** One generated token of `generateIds`. */
 export interface Token {
   id: number;
+  /** Text that became certain with this token; may be empty. */
   text: string;
+  logprob?: number;
+  /** The likeliest tokens and their log-probabilities, best first. */
+  top?: [number, number][];
 }

@@ -7,7 +7,7 @@ import type { Engine } from '../src/engine.ts';
 import { RullamaError } from '../src/errors.ts';
 import type { SourceRef } from '../src/protocol.ts';
 import type { OpenEngine } from '../src/serve.ts';
-import type { ChatOptions, Finish, GenerateOptions, Message, Progress } from '../src/types.ts';
+import type { ChatOptions, Finish, GenerateOptions, Message, ModelInfo, Progress, Summary } from '../src/types.ts';
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -35,9 +35,8 @@ export function fakeOpener({ step }: FakeTiming): OpenEngine {
     const phases: Progress[] = [
       { phase: 'header', done: 0, total: 0 },
       ...[0.1, 0.4, 0.8, 1].map((f): Progress => ({ phase: 'weights', done: Math.round(f * total), total })),
-      { phase: 'pipelines', done: 12, total: 24 },
       { phase: 'self-test', done: 0, total: 0 },
-      { phase: 'ready', done: 1, total: 1 },
+      { phase: 'ready', done: 0, total: 0 },
     ];
     for (const progress of phases) {
       onProgress(progress);
@@ -63,23 +62,31 @@ class FakeEngine implements Engine {
 
   info(): string {
     const name = 'url' in this.source ? new URL(this.source.url).pathname.split('/').pop() : this.source.name;
-    return JSON.stringify({
-      name,
-      architecture: 'gemma4',
+    const info: ModelInfo = {
+      name: name ?? '',
       layers: 8,
-      parameters: 4_200_000,
-      bytes: 8_038_464,
+      dim: 256,
+      vocab: 4096,
+      heads: 4,
+      window: 64,
       context: 4096,
+      trainedContext: 8192,
       ple: 'resident',
       kv: this.kv,
+      bytesPerToken: 4_000_000,
       device: 'fake adapter',
+      driver: '',
       backend: 'fake',
       subgroups: false,
-    });
+      loadSeconds: 0.2,
+      loadedBytes: 8_038_464,
+      disabledKernels: [],
+    };
+    return JSON.stringify(info);
   }
 
   memory(): string {
-    return JSON.stringify({ wasmBytes: 9 << 20, wasmStartBytes: 2 << 20, gpuBytes: 31 << 20 });
+    return JSON.stringify({ wasmBytes: 9 << 20, wasmStartBytes: 2 << 20, gpuBytes: 31 << 20, tokenizerBytes: 1 << 20 });
   }
 
   tokenize(text: string): Uint32Array {
@@ -92,7 +99,7 @@ class FakeEngine implements Engine {
     return JSON.stringify({ prompt, ids: Array.from(this.tokenize(prompt)) });
   }
 
-  chat_open(options: string): number {
+  async chat_open(options: string): Promise<number> {
     const { messages = [] } = JSON.parse(options) as ChatOptions;
     return this.chats.push(messages) - 1;
   }
@@ -117,6 +124,10 @@ class FakeEngine implements Engine {
     const out = Array.from({ length: maxTokens }, (_, i) => (ids.at(-1) ?? 0) + i + 1);
     for (const id of out) onToken(JSON.stringify({ id, text: `${id} ` }));
     return this.summary('length', out.join(' '), out);
+  }
+
+  async evaluate(ids: Uint32Array): Promise<Record<string, Float32Array>> {
+    return { logits: Float32Array.from(ids) };
   }
 
   cancel(): void {
@@ -155,7 +166,8 @@ class FakeEngine implements Engine {
   }
 
   private summary(finish: Finish, text: string, ids: number[]): string {
-    const timings = { firstTokenS: 0.12, prefillS: 0.1, decodeS: 1.5, prefillTokS: 210, decodeTokS: 34.5 };
-    return JSON.stringify({ finish, text, ids, promptTokens: 21, ...timings });
+    const timings = { prefillS: 0.1, decodeS: 1.5, firstTokenS: 0.1, prefilledTokens: 21, prefillTokS: 210, decodeTokS: 34.5 };
+    const summary: Summary = { finish, text, ids, promptTokens: 21, timings };
+    return JSON.stringify(summary);
   }
 }

@@ -21,7 +21,7 @@ const textOf = (events) => events.map((e) => (e.type === 'content' ? e.text : ''
 test('load reports its phases in order and the model that it loaded', async () => {
   const phases = [];
   const { ai } = await open(undefined, (p) => phases.push(p.phase));
-  assert.deepEqual([...new Set(phases)], ['header', 'weights', 'pipelines', 'self-test', 'ready']);
+  assert.deepEqual([...new Set(phases)], ['header', 'weights', 'self-test', 'ready']);
   assert.equal(ai.info.name, 'model.gguf');
 });
 

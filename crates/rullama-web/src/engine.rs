@@ -1,0 +1,222 @@
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    sync::Arc,
+};
+
+use js_sys::{Float32Array, Function, Object};
+use rullama::text::{chat::{Conversation, Role, render}, segments_to_text};
+use rullama::{Cancel, Chat, ChatOptions, Engine, GenerateOptions, GpuError, LoadOptions, Message, Progress, Summary, Token};
+use serde_json::json;
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+
+use crate::{
+    error::WebError,
+    js,
+    options::{self, Generate, Load, WebMessage},
+    source,
+};
+
+/// Bytes of a WebAssembly page.
+const PAGE: f64 = 65536.0;
+
+/// A loaded model and its chats. Values cross the border as JSON text, as the package's `engine.ts` declares it.
+#[wasm_bindgen]
+pub struct WebEngine {
+    engine: RefCell<Option<Engine>>,
+    /// Chats by number; one that answers is taken out meanwhile.
+    chats: RefCell<HashMap<u32, Chat>>,
+    opened: Cell<u32>,
+    /// Of the answer in progress.
+    cancel: RefCell<Cancel>,
+    /// Size of the memory before the load.
+    start_bytes: f64,
+}
+
+#[wasm_bindgen]
+impl WebEngine {
+    /// Loads `{ url }` or `{ blob, name }`.
+    pub async fn load(source: JsValue, options: String, on_progress: Function) -> Result<WebEngine, JsValue> {
+        std::panic::set_hook(Box::new(|info| js::report(&info.to_string())));
+        let start_bytes = memory_bytes();
+        let options: Load = options::parse("load options", &options)?;
+        let engine = load(&source, &options, on_progress).await?;
+        Ok(WebEngine {
+            engine: RefCell::new(Some(engine)),
+            chats: RefCell::default(),
+            opened: Cell::new(0),
+            cancel: RefCell::default(),
+            start_bytes,
+        })
+    }
+
+    pub fn info(&self) -> Result<String, JsValue> {
+        Ok(options::to_json(self.engine()?.info()))
+    }
+
+    pub fn memory(&self) -> Result<String, JsValue> {
+        let report = self.engine()?.memory();
+        let memory = json!({
+            "wasmBytes": memory_bytes(),
+            "wasmStartBytes": self.start_bytes,
+            "gpuBytes": report.gpu,
+            "tokenizerBytes": report.tokenizer,
+        });
+        Ok(memory.to_string())
+    }
+
+    pub fn tokenize(&self, text: &str) -> Result<Vec<u32>, JsValue> {
+        Ok(self.engine()?.tokenizer().encode_plain(text))
+    }
+
+    pub fn render(&self, conversation: &str) -> Result<String, JsValue> {
+        let engine = self.engine()?;
+        let chat: options::Chat = options::parse("conversation", conversation)?;
+        let (messages, tools) = (chat.all_messages(), chat.tools());
+        let size = engine.template_size();
+        let segments = render(&Conversation { messages: &messages, tools: &tools, thinking: chat.thinking, size });
+        let ids = engine.tokenizer().encode_prompt(&segments).map_err(rullama::Error::from).map_err(WebError::from)?;
+        Ok(json!({ "prompt": segments_to_text(&segments), "ids": ids }).to_string())
+    }
+
+    pub async fn chat_open(&self, options: String) -> Result<u32, JsValue> {
+        let chat: options::Chat = options::parse("chat options", &options)?;
+        let session = self.engine()?.session().await.map_err(WebError::from)?;
+        let tools = chat.tools();
+        let messages = chat.messages.into_iter().map(Message::from).collect();
+        let options = ChatOptions { system: chat.system, tools, thinking: chat.thinking, messages };
+        let number = self.opened.get();
+        self.opened.set(number + 1);
+        self.chats.borrow_mut().insert(number, Chat::new(session, options));
+        Ok(number)
+    }
+
+    pub fn chat_close(&self, chat: u32) {
+        self.chats.borrow_mut().remove(&chat);
+    }
+
+    /// Adds messages and answers. When that fails, the conversation is as before.
+    pub async fn chat_send(&self, chat: u32, messages: String, options: String, on_event: Function) -> Result<String, JsValue> {
+        let new: Vec<WebMessage> = options::parse("messages", &messages)?;
+        let options = options::parse::<Generate>("options", &options)?.into();
+        let mut open = self.take(chat)?;
+        let before = open.messages().to_vec();
+        open.set_messages(before.iter().cloned().chain(new.into_iter().map(Message::from)).collect());
+        let result = self.answer(&mut open, &options, &on_event).await;
+        if result.is_err() {
+            open.set_messages(before);
+        }
+        self.chats.borrow_mut().insert(chat, open);
+        result.map_err(JsValue::from)
+    }
+
+    /// Drops the latest answer and answers once more.
+    pub async fn chat_retry(&self, chat: u32, options: String, on_event: Function) -> Result<String, JsValue> {
+        let options = options::parse::<Generate>("options", &options)?.into();
+        let mut open = self.take(chat)?;
+        let mut messages = open.messages().to_vec();
+        while messages.last().is_some_and(|message| message.role == Role::Assistant) {
+            messages.pop();
+        }
+        open.set_messages(messages);
+        let result = self.answer(&mut open, &options, &on_event).await;
+        self.chats.borrow_mut().insert(chat, open);
+        result.map_err(JsValue::from)
+    }
+
+    /// Generates from ids on a sequence of its own.
+    pub async fn generate_ids(&self, ids: Vec<u32>, options: String, on_token: Function) -> Result<String, JsValue> {
+        let options = options::parse::<Generate>("options", &options)?.into();
+        let mut session = self.engine()?.session().await.map_err(WebError::from)?;
+        let cancel = self.fresh_cancel();
+        let mut give = |token: &Token| call(&on_token, &options::to_json(token));
+        let summary = session.generate(&ids, &options, &cancel, &mut give).await.map_err(WebError::from)?;
+        Ok(options::to_json(&summary))
+    }
+
+    /// Logits and hidden states of ids as `Float32Array`s by name, for comparison with other programs.
+    pub async fn evaluate(&self, ids: Vec<u32>) -> Result<Object, JsValue> {
+        let mut session = self.engine()?.session().await.map_err(WebError::from)?;
+        let evaluation = session.evaluate(&ids).await.map_err(WebError::from)?;
+        let matrices = evaluation.matrices.iter();
+        let arrays: Vec<_> = matrices.map(|(name, values)| (name.as_str(), Float32Array::from(&values[..]).into())).collect();
+        Ok(js::object(&arrays))
+    }
+
+    /// Stops the answer in progress after the tokens that are in flight.
+    pub fn cancel(&self) {
+        self.cancel.borrow().cancel();
+    }
+
+    /// Gives the model back. Work that is still going on ends first.
+    pub fn close(&self) {
+        self.cancel();
+        self.chats.borrow_mut().clear();
+        self.engine.borrow_mut().take();
+    }
+}
+
+impl WebEngine {
+    fn engine(&self) -> Result<Engine, WebError> {
+        self.engine.borrow().clone().ok_or(WebError::Argument { what: "The model was closed.".to_owned() })
+    }
+
+    fn take(&self, chat: u32) -> Result<Chat, WebError> {
+        let missing = || WebError::Argument { what: format!("Chat {chat} is closed or busy.") };
+        self.chats.borrow_mut().remove(&chat).ok_or_else(missing)
+    }
+
+    fn fresh_cancel(&self) -> Cancel {
+        let cancel = Cancel::new();
+        self.cancel.replace(cancel.clone());
+        cancel
+    }
+
+    async fn answer(&self, chat: &mut Chat, options: &GenerateOptions, on_event: &Function) -> Result<String, WebError> {
+        let cancel = self.fresh_cancel();
+        let mut give = |event: &rullama::Event| call(on_event, &options::event(event));
+        let summary: Summary = chat.answer(options, &cancel, &mut give).await?;
+        Ok(options::to_json(&summary))
+    }
+}
+
+/// Opens the source and loads it. A model that does not fit beside its per-layer rows is tried once more with
+/// them streamed, from a stored copy where it comes from an address.
+async fn load(js_source: &JsValue, options: &Load, on_progress: Function) -> Result<Engine, WebError> {
+    let tell = on_progress.clone();
+    let on_download: source::OnDownload =
+        Rc::new(move |done, total| call(&tell, &json!({ "phase": "download", "done": done, "total": total }).to_string()));
+    let mut progress = |progress: Progress| call(&on_progress, &progress_json(progress));
+    let streamed = options.ple == rullama::PleMode::Streamed;
+    let bytes = source::open(js_source, options.store, streamed, on_download.clone()).await?;
+    let remote = bytes.locality() == rullama::source::Locality::Remote;
+    let first = Engine::load(bytes, options.engine(), &mut progress).await;
+    let full = matches!(&first, Err(rullama::Error::Gpu(GpuError::OutOfMemory { .. })));
+    if !(full && remote && options.ple == rullama::PleMode::Auto && options.store == source::Store::Auto) {
+        return Ok(first?);
+    }
+    let bytes: Arc<_> = source::open(js_source, options.store, true, on_download).await?;
+    let options = LoadOptions { ple: rullama::PleMode::Streamed, ..options.engine() };
+    Ok(Engine::load(bytes, options, &mut progress).await?)
+}
+
+fn progress_json(progress: Progress) -> String {
+    let (phase, done, total) = match progress {
+        Progress::Header => ("header", 0, 0),
+        Progress::Weights { done, total } => ("weights", done, total),
+        Progress::SelfTest => ("self-test", 0, 0),
+        Progress::Ready => ("ready", 0, 0),
+    };
+    json!({ "phase": phase, "done": done, "total": total }).to_string()
+}
+
+fn call(function: &Function, json: &str) {
+    // A callback that throws has nobody to tell.
+    let _ = function.call1(&JsValue::NULL, &json.into());
+}
+
+/// Bytes of the module's memory, which only grows.
+fn memory_bytes() -> f64 {
+    core::arch::wasm32::memory_size(0) as f64 * PAGE
+}

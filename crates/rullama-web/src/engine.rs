@@ -6,8 +6,11 @@ use std::{
 };
 
 use js_sys::{Float32Array, Function, Object};
-use rullama::text::{chat::{Conversation, Role, render}, segments_to_text};
-use rullama::{Cancel, Chat, ChatOptions, Engine, GenerateOptions, GpuError, LoadOptions, Message, Progress, Summary, Token};
+use rullama::text::{
+    chat::{Conversation, Role, render},
+    segments_to_text,
+};
+use rullama::{Cancel, Chat, ChatOptions, Engine, GenerateOptions, GpuError, LoadOptions, Progress, Summary, Token};
 use serde_json::json;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
@@ -84,7 +87,7 @@ impl WebEngine {
         let chat: options::Chat = options::parse("chat options", &options)?;
         let session = self.engine()?.session().await.map_err(WebError::from)?;
         let tools = chat.tools();
-        let messages = chat.messages.into_iter().map(Message::from).collect();
+        let messages = chat.messages.into_iter().map(Into::into).collect();
         let options = ChatOptions { system: chat.system, tools, thinking: chat.thinking, messages };
         let number = self.opened.get();
         self.opened.set(number + 1);
@@ -102,7 +105,7 @@ impl WebEngine {
         let options = options::parse::<Generate>("options", &options)?.into();
         let mut open = self.take(chat)?;
         let before = open.messages().to_vec();
-        open.set_messages(before.iter().cloned().chain(new.into_iter().map(Message::from)).collect());
+        open.set_messages(before.iter().cloned().chain(new.into_iter().map(Into::into)).collect());
         let result = self.answer(&mut open, &options, &on_event).await;
         if result.is_err() {
             open.set_messages(before);

@@ -1,6 +1,6 @@
 //! What the TypeScript package writes, as the engine takes it, and what the engine says, as the package reads it.
 
-use rullama::chat::{FunctionCall, FunctionDeclaration, Message, Role, Tool, ToolCall};
+use rullama::text::chat::{FunctionCall, FunctionDeclaration, Message, Role, Tool, ToolCall};
 use rullama::{AdapterProfile, GenerateOptions, KvType, LoadOptions, PleMode, Sampling};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -109,11 +109,11 @@ impl Chat {
     /// The messages with the system's in front.
     pub fn all_messages(&self) -> Vec<Message> {
         let system = self.system.iter().map(Message::system);
-        system.chain(self.messages.iter().cloned().map(Message::from)).collect()
+        system.chain(self.messages.iter().cloned().map(Into::into)).collect()
     }
 
     pub fn tools(&self) -> Vec<Tool> {
-        self.tools.iter().cloned().map(Tool::from).collect()
+        self.tools.iter().cloned().map(Into::into).collect()
     }
 }
 

@@ -124,7 +124,7 @@ impl Bench {
         let dispatches = (5e-3 / (work.bytes() as f64 / 1e12).max(flops / 1e13)).clamp(8.0, 400.0) as u64;
         let mut recorder = Recorder::new();
         for copy in 0..dispatches {
-            let mut context = Context { recorder: &mut recorder, caps: self.device.caps(), variant: None, scratch: None };
+            let mut context = Context { recorder: &mut recorder, caps: self.device.caps(), variant: None, banned: &[], scratch: None };
             record(&mut context, &self.operands(work, copy))?;
         }
         let recording = block_on(recorder.finish(&self.device))?;
@@ -187,7 +187,7 @@ impl Bench {
 
     fn sweep_vector(&self, work: &Work) -> Result<(), GpuError> {
         let (groups, pairs) = (work.shape.1 / 32, work.shape.2);
-        for (rows, team, workgroup) in triples([1, 2, 4], [8, 16, 32, 64], [64, 128, 256]) {
+        for (rows, team, workgroup) in triples([1, 2, 4, 8], [8, 16, 32, 64], [128, 256]) {
             for unroll in [1, 2, 3, 4] {
                 let sizes = Vector { team, rows, cols: work.tokens, unroll, workgroup };
                 // Two thirds of the lanes idle, or a second place for the same sizes.

@@ -108,7 +108,8 @@ impl<'a> Product<'a> {
         let Vector { team, rows, cols, unroll: groups_at_once, workgroup } = sizes;
         // Lanes of a team in one subgroup, whatever its size turns out to be.
         let lanes = subgroup.map_or(1, |size| size.min(team));
-        let counts = [("ROWS", rows), ("COLS", cols), ("UNROLL", groups_at_once)];
+        let sides = if self.pairs() { 2 } else { 1 };
+        let counts = [("SETS", rows / sides), ("SIDES", sides), ("COLS", cols), ("UNROLL", groups_at_once)];
         let text = unroll(include_str!("vector.wgsl"), &counts)?;
         let mut link = Link::new("matmul/vector", &text, context.caps);
         link.flag("subgroups", subgroup.is_some()).flag("split", lanes < team);

@@ -21,7 +21,7 @@ pub enum Sizes {
 pub struct Vector {
     /// Lanes a team.
     pub team: u32,
-    /// Rows a team; 2 for row pairs.
+    /// Rows a team; at least 2 for row pairs.
     pub rows: u32,
     /// Tokens handled at once.
     pub cols: u32,
@@ -67,7 +67,7 @@ impl Vector {
         match self {
             _ if !powers || self.unroll == 0 => Some("sizes are powers of two, unroll is positive"),
             _ if self.workgroup < self.team => Some("a workgroup holds whole teams"),
-            _ if pairs && self.rows != 2 => Some("row pairs want teams of 2 rows"),
+            _ if pairs && self.rows < 2 => Some("row pairs want teams of 2 rows or more"),
             _ if self.unroll > 1 && !groups.is_multiple_of(self.team * self.unroll) => Some("groups are a multiple of team * unroll"),
             _ => None,
         }

@@ -1,4 +1,5 @@
-// y = x W^T for few tokens: a team of TEAM lanes forms ROWS neighbouring rows for COLS tokens.
+// y = x W^T for few tokens: a team of TEAM lanes forms ROWS neighbouring rows for COLS tokens:
+// SETS sets of SIDES rows, a set being gate and up row of one value, or a single row.
 // Lane l takes groups l, l + TEAM, ... of 32 weights, decodes each once and multiplies it with
 // every token; in the end the lanes' sums are added. UNROLL groups of a lane are taken together,
 // so that their loads are under way at once (groups is then a multiple of TEAM * UNROLL).
@@ -9,6 +10,7 @@
 #import product
 #import weight
 
+const ROWS = SETS * SIDES;
 const TEAMS = WG / TEAM;
 const PARTS = TEAM / LANES;
 
@@ -60,71 +62,81 @@ fn main(
 
     // Past the end the last row or token is computed again, so that every lane stays; put()
     // drops it.
-#repeat r ROWS
-    let w{r}_at = min(row + {r}u, params.rows - 1u) * params.groups;
+#repeat s SETS
+#repeat r SIDES
+    let w{s}{r}_at = min(row + {s}u * SIDES + {r}u, params.rows - 1u) * params.groups;
+#end
 #end
 #repeat c COLS
     let x{c}_at = params.x_offset + min(token + {c}u, params.tokens - 1u) * params.x_stride;
 #end
-#repeat r ROWS
+#repeat s SETS
+#repeat r SIDES
 #repeat c COLS
-    var acc{r}_{c} = vec4<f32>();
+    var acc{s}{r}_{c} = vec4<f32>();
+#end
 #end
 #end
     for (var first = lane; first < params.groups; first += TEAM * UNROLL) {
 #repeat u UNROLL
         let g{u} = first + {u}u * TEAM;
-#repeat r ROWS
-        let w{u}_{r} = decode_group(planes(), w{r}_at + g{u});
+#repeat s SETS
+#repeat r SIDES
+        let w{u}_{s}{r} = decode_group(planes(), w{s}{r}_at + g{u});
+#end
 #end
 #repeat c COLS
 #repeat j 8
         let x{u}_{c}_{j} = x[x{c}_at + 8u * g{u} + {j}u];
 #end
-#repeat r ROWS
+#repeat s SETS
+#repeat r SIDES
 #repeat j 8
-        acc{r}_{c} += w{u}_{r}[{j}] * x{u}_{c}_{j};
+        acc{s}{r}_{c} += w{u}_{s}{r}[{j}] * x{u}_{c}_{j};
+#end
 #end
 #end
 #end
 #end
     }
 
-#repeat r ROWS
+#repeat s SETS
+#repeat r SIDES
 #repeat c COLS
-    let sum{r}_{c} = lanes_sum(acc{r}_{c});
+    let sum{s}{r}_{c} = lanes_sum(acc{s}{r}_{c});
+#end
 #end
 #end
 #if split
     if (lid % LANES == 0u) {
-#repeat r ROWS
+#repeat s SETS
+#repeat r SIDES
 #repeat c COLS
-        parts[({r}u * COLS + {c}u) * (WG / LANES) + lid / LANES] = sum{r}_{c};
+        parts[(({s}u * SIDES + {r}u) * COLS + {c}u) * (WG / LANES) + lid / LANES] = sum{s}{r}_{c};
+#end
 #end
 #end
     }
     workgroupBarrier();
+    for (var v = lane; v < SETS * COLS; v += TEAM) {
+        let first = v / COLS * SIDES;
+        let c = v % COLS;
 #if geglu
-    // ROWS is 2.
-    for (var c = lane; c < COLS; c += TEAM) {
-        put(row, token + c, part_sum(c, team), part_sum(COLS + c, team));
-    }
+        put(row + first, token + c, part_sum(first * COLS + c, team), part_sum((first + 1u) * COLS + c, team));
 #else
-    for (var v = lane; v < ROWS * COLS; v += TEAM) {
-        put(row + v / COLS, token + v % COLS, part_sum(v, team));
-    }
+        put(row + first, token + c, part_sum(first * COLS + c, team));
 #endif
+    }
 #else
     if (lane == 0u) {
+#repeat s SETS
 #repeat c COLS
 #if geglu
-        // ROWS is 2.
-        put(row, token + {c}u, sum0_{c}, sum1_{c});
+        put(row + {s}u * SIDES, token + {c}u, sum{s}0_{c}, sum{s}1_{c});
 #else
-#repeat r ROWS
-        put(row + {r}u, token + {c}u, sum{r}_{c});
-#end
+        put(row + {s}u, token + {c}u, sum{s}0_{c});
 #endif
+#end
 #end
     }
 #endif

@@ -173,10 +173,13 @@ impl UrlSource {
     async fn read_range(&self, offset: u64, len: usize) -> Result<Vec<u8>, SourceError> {
         SourceError::check(&self.remote.url, self.len, offset, len)?;
         let mut bytes = SourceError::allocate(&self.remote.url, len)?;
+        if len == 0 {
+            return Ok(bytes);
+        }
         let mut failures = 0;
-        while len > 0 {
+        loop {
             match self.attempt(offset, &mut bytes).await {
-                Ok(()) => break,
+                Ok(()) => return Ok(bytes),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Retry(reason)) => {
                     failures += 1;
@@ -188,7 +191,6 @@ impl UrlSource {
                 }
             }
         }
-        Ok(bytes)
     }
 }
 

@@ -13,5 +13,6 @@ pub fn all_cases() -> Vec<Case> {
         crate::residual_norm::cases::cases(),
         crate::per_layer::cases::cases(),
         crate::elementwise::cases::cases(),
+        crate::sample::cases::cases(),
     ].into_iter().flatten().collect()
 }

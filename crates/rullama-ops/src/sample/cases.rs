@@ -1,0 +1,126 @@
+use super::settings::{HISTORY, RESULT_WORDS, RESULTS, SampleSettings, bias_words};
+use super::{Sample, SampleMode, judge};
+use crate::case::{Case, Rng};
+use crate::host::{Array, Host};
+use crate::op::StepState;
+
+/// Everything a step reads.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub name: String,
+    pub logits: Vec<f32>,
+    pub settings: SampleSettings,
+    pub bias: Vec<(u32, f32)>,
+    pub history: Vec<u32>,
+    pub position: u32,
+    pub sampled: u32,
+}
+
+impl Step {
+    /// Random logits of a plausible spread, a history of few distinct tokens.
+    pub fn new(name: &str, vocab: usize, settings: SampleSettings) -> Self {
+        let mut rng = Rng::new(vocab as u64 * 31 + u64::from(settings.top_k) + name.len() as u64);
+        // Sums of uniform numbers: few large logits, many middling ones.
+        let logits = (0..vocab).map(|_| (0..4).map(|_| rng.unit()).sum::<f32>() * 5.0).collect();
+        let history = (0..HISTORY).map(|_| rng.below(vocab.min(200) as u64) as u32).collect();
+        Step { name: format!("{name}, vocab {vocab}, top_k {}", settings.top_k), logits, settings, bias: Vec::new(), history, position: 700, sampled: 5 }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Step)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// Operands as [`Sample`] takes them.
+    pub fn operands(&self) -> Vec<Host> {
+        let state = StepState { position: self.position, tokens: 9, sampled: self.sampled, unused: [7; 5] };
+        vec![
+            Array { rows: 1, cols: self.logits.len(), data: self.logits.clone() }.into(),
+            Host::Words(bytemuck::cast_slice(&[self.settings]).to_vec()),
+            Host::Words(bias_words(&self.bias)),
+            Host::Words(self.history.clone()),
+            Host::Words(bytemuck::cast_slice(&[state]).to_vec()),
+            Host::Words(vec![77; 4]),
+            Host::Words(vec![0; RESULTS * RESULT_WORDS]),
+        ]
+    }
+
+    /// Takes the first seed from here on whose draw rounding cannot tip over.
+    pub fn settled(mut self) -> Self {
+        let sure = |step: &Step| judge(&step.logits, &step.settings, &step.bias, &step.history, step.position).1 > 1e-5;
+        while !sure(&self) {
+            self.settings.seed_low += 1;
+        }
+        self
+    }
+
+    fn case(self, mode: SampleMode) -> Case {
+        let step = self.settled();
+        Case::new(format!("{:?}: {}", mode, step.name), Sample { vocab: step.logits.len() as u32, mode }, step.operands(), 1)
+    }
+}
+
+/// Settings of a plain draw.
+pub fn plain(top_k: u32) -> SampleSettings {
+    SampleSettings { top_k, top_p: 1.0, ..Default::default() }.seed(0x0123_4567_89ab_cdef)
+}
+
+fn penalties(settings: SampleSettings, repeat_last_n: u32) -> SampleSettings {
+    SampleSettings { repeat_penalty: 1.3, presence_penalty: 0.4, frequency_penalty: 0.07, repeat_last_n, ..settings }
+}
+
+/// Steps without log-probabilities: every effect is compared word for word.
+fn steps() -> Vec<Step> {
+    let mut steps = Vec::new();
+    for vocab in [32, 2048, 2080, 262_144] {
+        for top_k in [1, 7, 64, 1024] {
+            steps.push(Step::new("plain", vocab, plain(top_k)));
+            steps.push(Step::new("top_p, min_p, hot", vocab, SampleSettings { top_p: 0.9, min_p: 0.02, temperature: 1.7, ..plain(top_k) }));
+        }
+    }
+    let forbid = |step: &mut Step| step.bias = (0..step.logits.len() as u32 / 2).map(|id| (2 * id, f32::NEG_INFINITY)).collect();
+    let cluster = |step: &mut Step| step.logits[1000..5000].iter_mut().for_each(|l| *l += 40.0);
+    let sorted = |step: &mut Step| step.logits.sort_by(f32::total_cmp);
+    steps.extend([
+        Step::new("penalties", 2048, penalties(plain(64), 64)),
+        Step::new("penalties over the whole ring", 2048, penalties(plain(64), 4096)).with(|s| s.position = 9000),
+        Step::new("penalties, ring wraps", 2048, penalties(plain(7), 100)).with(|s| s.position = 4096 + 40),
+        Step::new("penalties at position 0", 32, penalties(plain(7), 64)).with(|s| s.position = 0),
+        Step::new("last slot of both rings", 32, plain(7)).with(|s| (s.position, s.sampled) = (4094, 63)),
+        Step::new("first slot of both rings", 32, plain(7)).with(|s| (s.position, s.sampled) = (4095, 64)),
+        Step::new("cold", 2048, SampleSettings { temperature: 1e-6, ..plain(64) }),
+        Step::new("very hot", 2048, SampleSettings { temperature: 1e6, ..plain(1024) }),
+        Step::new("top_p 0", 2048, SampleSettings { top_p: 0.0, ..plain(64) }),
+        Step::new("min_p 1", 2048, SampleSettings { min_p: 0.999, ..plain(64) }),
+        Step::new("all equal", 2048, plain(64)).with(|s| s.logits.fill(1.5)),
+        Step::new("all zero, of both signs", 5120, plain(1024)).with(|s| s.logits.iter_mut().enumerate().for_each(|(i, l)| *l = if i % 3 == 0 { -0.0 } else { 0.0 })),
+        Step::new("ties at the cut", 4096, plain(7)).with(|s| s.logits.iter_mut().for_each(|l| *l = l.round().min(8.0))),
+        Step::new("large logits side by side", 8192, plain(1024)).with(cluster),
+        Step::new("ascending", 262_144, plain(64)).with(sorted),
+        Step::new("a bias to every kind of id", 2048, plain(7)).with(|s| s.bias = vec![(0, 90.0), (2047, 89.5), (1024, 89.0), (1023, f32::NEG_INFINITY), (5000, 900.0)]),
+        Step::new("half is forbidden", 2048, plain(64)).with(forbid),
+        Step::new("all but one are forbidden", 32, plain(7)).with(|s| s.bias = (0..32).filter(|id| *id != 19).map(|id| (id, f32::NEG_INFINITY)).collect()),
+        Step::new("-inf among the logits", 32, plain(32)).with(|s| s.logits[3..30].fill(f32::NEG_INFINITY)),
+        Step::new("bias and penalties on one id", 2048, penalties(plain(64), 64)).with(|s| s.bias = (0..200).map(|id| (id, 12.0)).collect()),
+        Step::new("penalties", 262_144, penalties(plain(64), 4096)),
+    ]);
+    let not_finite = [(32, 0, f32::NAN), (2080, 2079, f32::from_bits(0xffc0_1234)), (262_144, 131_072, f32::NAN), (2048, 1024, f32::INFINITY)];
+    steps.extend(not_finite.map(|(vocab, at, value)| Step::new(&format!("{value} at {at}"), vocab, plain(64)).with(|s| s.logits[at] = value)));
+    steps
+}
+
+/// The steps in both modes, and greedy settings in the mode that also draws.
+pub fn cases() -> Vec<Case> {
+    let greedy = |step: Step| step.with(|s| s.settings.temperature = 0.0);
+    let mut cases: Vec<Case> = Vec::new();
+    for step in steps() {
+        if step.settings.top_k == 7 {
+            cases.push(greedy(step.clone()).case(SampleMode::TopK));
+        }
+        if step.settings.top_k <= 64 {
+            cases.push(greedy(step.clone()).case(SampleMode::Greedy));
+        }
+        cases.push(step.case(SampleMode::TopK));
+    }
+    cases
+}

@@ -1,0 +1,201 @@
+//! Choosing the next token from logits.
+
+use crate::host::Host;
+use crate::op::{Context, Op, Operand, state};
+use crate::shader::Link;
+use rullama_gpu::{Access, Caps, GpuError, Slice};
+
+#[cfg(feature = "cases")]
+pub mod cases;
+mod random;
+mod reference;
+mod settings;
+
+pub use random::{philox2x32, uniform};
+pub use reference::{judge, reference};
+pub use settings::{HISTORY, MAX_TOP_K, MAX_TOPS, NOT_FINITE, RESULT_WORDS, RESULTS, SampleResult, SampleSettings, bias_words};
+
+/// Which dispatches a sampling step records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SampleMode {
+    /// The largest modified logit, lowest id on ties, in 2 dispatches; no best tokens.
+    Greedy,
+    /// Everything that [`SampleSettings`] can say with `top_k` in `1..=1024`, in 4 dispatches;
+    /// `greedy` in the settings is obeyed here too.
+    #[default]
+    TopK,
+}
+
+/// Samples a token and advances the step state, so that the next step can already be queued.
+///
+/// Operands: `logits: [1, vocab]`; words of `settings` ([`SampleSettings`]), `bias`
+/// ([`bias_words`]), `history` (ring of [`HISTORY`] ids), `state` (`StepState`; POSITION is that
+/// of the token whose logits these are), `step_id` (word 0 receives the id), `results`
+/// ([`RESULTS`] records of [`RESULT_WORDS`] words).
+///
+/// Effects, with p = POSITION: the id goes to `step_id[0]`, to `history[(p + 1) % HISTORY]` and
+/// into record SAMPLED % RESULTS; then POSITION and SAMPLED grow by 1 and TOKENS becomes 1.
+/// Logits that hold NaN or +inf give id 0 and a flag.
+///
+/// Top-k is exact. `scan` modifies the logits and keeps the largest of each chunk of 64. The
+/// k-th largest of those maxima (`threshold`, rounded down) bounds the k-th largest logit from
+/// below, so what reaches it (`collect`) holds the k best and little more; `draw` sorts these in
+/// one workgroup. Order is by value, then id, and sums run in that order, so the parallel
+/// collection leaves no trace. Source of the rules: llama.cpp `llama-sampler.cpp`.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    pub vocab: u32,
+    pub mode: SampleMode,
+}
+
+/// Workgroup size.
+const WG: u32 = 256;
+/// Logits of a workgroup.
+const SPAN: u32 = 1024;
+/// Chunks of a workgroup's logits, whose maxima give the threshold.
+const CHUNKS: u32 = 16;
+/// Words of a workgroup's partial results.
+const PARTIAL: u32 = 8;
+/// Words of results that one workgroup leaves to the whole next dispatch. Bound apart
+/// from the rest of the scratch: a multiple of any adapter's offset alignment.
+const HEAD: u32 = 64;
+
+/// Parts of the scratch after the head, in words.
+struct Work {
+    groups: u32,
+    /// Maxima of chunks: of modified logits, then of unmodified ones.
+    maxima: u32,
+    /// Ordered bits of the modified logits.
+    keys: u32,
+    /// Candidate ids: by modified logits, then by unmodified ones.
+    candidates: u32,
+    words: u32,
+}
+
+impl Sample {
+    fn work(&self) -> Work {
+        let groups = self.vocab.div_ceil(SPAN);
+        let maxima = groups * PARTIAL;
+        let keys = maxima + 2 * groups * CHUNKS;
+        let candidates = keys + self.vocab;
+        let words = match self.mode {
+            SampleMode::Greedy => maxima,
+            SampleMode::TopK => candidates + 2 * self.vocab,
+        };
+        Work { groups, maxima, keys, candidates, words }
+    }
+
+    fn kernel(&self, name: &str, text: &'static str, caps: &Caps) -> Result<rullama_gpu::Kernel, GpuError> {
+        let mut link = Link::new(name, text, caps);
+        link.flag("greedy", self.mode == SampleMode::Greedy);
+        link.module("settings", include_str!("settings.wgsl")).module("digit", include_str!("digit.wgsl")).module("commit", include_str!("commit.wgsl"));
+        link.constant("WG", WG).constant("SPAN", SPAN).constant("CHUNKS", CHUNKS).constant("PARTIAL", PARTIAL);
+        link.constant("HISTORY", HISTORY as u32).constant("RESULTS", RESULTS as u32).constant("RESULT_WORDS", RESULT_WORDS as u32);
+        link.constant("MAX_TOP_K", MAX_TOP_K).constant("MAX_TOPS", MAX_TOPS as u32).constant("NOT_FINITE", NOT_FINITE);
+        link.constant("POSITION", state::POSITION).constant("TOKENS", state::TOKENS).constant("SAMPLED", state::SAMPLED);
+        link.kernel()
+    }
+
+    /// Modifies, finds maxima, sums and NaN.
+    fn scan(&self, context: &mut Context, operands: &[Operand], work: &Slice) -> Result<(), GpuError> {
+        let parts = self.work();
+        let logits = operands[0].tensor()?;
+        let kernel = self.kernel("sample/scan", include_str!("scan.wgsl"), context.caps)?;
+        let dispatch = context.recorder.dispatch(&kernel, [parts.groups, 1, 1]);
+        dispatch.param("vocab", self.vocab).param("offset", logits.offset).param("maxima", parts.maxima).param("keys", parts.keys);
+        dispatch.bind("logits", &logits.slice).bind("settings", operands[1].words()?).bind("bias", operands[2].words()?);
+        dispatch.bind("history", operands[3].words()?).bind("state", operands[4].words()?).bind("work", work);
+        Ok(())
+    }
+
+    fn greedy(&self, context: &mut Context, operands: &[Operand], work: &Slice) -> Result<(), GpuError> {
+        let logits = operands[0].tensor()?;
+        let kernel = self.kernel("sample/greedy", include_str!("greedy.wgsl"), context.caps)?;
+        let dispatch = context.recorder.dispatch(&kernel, [1, 1, 1]);
+        dispatch.param("groups", self.work().groups).param("offset", logits.offset);
+        dispatch.bind("logits", &logits.slice).bind("settings", operands[1].words()?).bind("work", work);
+        bind_outputs(dispatch, operands)
+    }
+
+    fn top_k(&self, context: &mut Context, operands: &[Operand], head: &Slice, work: &Slice) -> Result<(), GpuError> {
+        let parts = self.work();
+        let logits = operands[0].tensor()?;
+        let kernel = self.kernel("sample/threshold", include_str!("threshold.wgsl"), context.caps)?;
+        let dispatch = context.recorder.dispatch(&kernel, [3, 1, 1]);
+        dispatch.param("groups", parts.groups).param("maxima", parts.maxima);
+        dispatch.bind("settings", operands[1].words()?).bind("state", operands[4].words()?).bind("head", head).bind("work", work);
+
+        let kernel = self.kernel("sample/collect", include_str!("collect.wgsl"), context.caps)?;
+        let dispatch = context.recorder.dispatch(&kernel, [parts.groups, 1, 1]);
+        dispatch.param("vocab", self.vocab).param("offset", logits.offset).param("keys", parts.keys).param("candidates", parts.candidates);
+        dispatch.bind("logits", &logits.slice).bind("settings", operands[1].words()?).bind("head", head).bind("work", work);
+
+        let kernel = self.kernel("sample/draw", include_str!("draw.wgsl"), context.caps)?;
+        let dispatch = context.recorder.dispatch(&kernel, [2, 1, 1]);
+        dispatch.param("vocab", self.vocab).param("offset", logits.offset).param("keys", parts.keys).param("candidates", parts.candidates);
+        dispatch.bind("logits", &logits.slice).bind("settings", operands[1].words()?).bind("head", head).bind("work", work);
+        bind_outputs(dispatch, operands)
+    }
+}
+
+fn bind_outputs(dispatch: &mut rullama_gpu::DispatchBuilder, operands: &[Operand]) -> Result<(), GpuError> {
+    dispatch.bind("history", operands[3].words()?).bind("state", operands[4].words()?);
+    dispatch.bind("step_id", operands[5].words()?).bind("results", operands[6].words()?);
+    Ok(())
+}
+
+impl Op for Sample {
+    fn name(&self) -> &'static str {
+        "sample"
+    }
+
+    fn access(&self) -> Vec<Access> {
+        use Access::{Read, ReadWrite};
+        vec![Read, Read, Read, ReadWrite, ReadWrite, ReadWrite, ReadWrite]
+    }
+
+    fn variants(&self, _: &Caps, _: &[Operand]) -> Vec<&'static str> {
+        vec!["plain"]
+    }
+
+    fn scratch(&self, _: &Caps, _: &[Operand]) -> u64 {
+        u64::from(HEAD + self.work().words) * 4
+    }
+
+    fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
+        context.variant(self, operands)?;
+        let [logits, history, results] = [operands[0].tensor()?.cols as u64, operands[3].words()?.size / 4, operands[6].words()?.size / 4];
+        let needs = [("logits", logits, u64::from(self.vocab)), ("history", history, HISTORY as u64), ("results", results, (RESULTS * RESULT_WORDS) as u64)];
+        if let Some((name, have, need)) = needs.into_iter().find(|(_, have, need)| have < need) {
+            return Err(GpuError::Validation { what: format!("operand `{name}` of `sample`"), message: format!("{need} words are needed, it has {have}") });
+        }
+        let scratch = context.scratch(self.scratch(context.caps, operands))?;
+        let head = scratch.buffer.slice(scratch.offset, u64::from(HEAD) * 4);
+        let work = scratch.buffer.slice(scratch.offset + head.size, scratch.size - head.size);
+        self.scan(context, operands, &work)?;
+        match self.mode {
+            SampleMode::Greedy => self.greedy(context, operands, &work),
+            SampleMode::TopK => self.top_k(context, operands, &head, &work),
+        }
+    }
+
+    fn oracle(&self, operands: &mut [Host]) {
+        let [logits, settings, bias, history, step, step_id, results] = operands else { panic!("sample takes 7 operands") };
+        let mut chosen: SampleSettings = *bytemuck::from_bytes(bytemuck::cast_slice(&settings.words()[..16]));
+        if self.mode == SampleMode::Greedy {
+            (chosen.greedy, chosen.logprobs) = (1, chosen.logprobs.min(1));
+        }
+        let pairs = bias.words()[1..].chunks_exact(2).take(bias.words()[0] as usize);
+        let pairs: Vec<(u32, f32)> = pairs.map(|pair| (pair[0], f32::from_bits(pair[1]))).collect();
+        let step = step.words_mut();
+        let position = step[state::POSITION as usize];
+        let result = reference(&logits.tensor().data, &chosen, &pairs, history.words(), position);
+        step_id.words_mut()[0] = result.id;
+        history.words_mut()[(position as usize + 1) % HISTORY] = result.id;
+        let record = step[state::SAMPLED as usize] as usize % RESULTS;
+        result.write_record(&mut results.words_mut()[record * RESULT_WORDS..][..RESULT_WORDS]);
+        step[state::POSITION as usize] += 1;
+        step[state::TOKENS as usize] = 1;
+        step[state::SAMPLED as usize] += 1;
+    }
+}

@@ -186,8 +186,11 @@ export class ChatView {
     const memory = await engine?.memory().catch(() => undefined);
     if (!engine || !memory || this.loaded?.engine !== engine) return;
     const { device, ple } = engine.info;
-    const rows = ple === 'none' ? '' : ` · per-layer embeddings ${ple}`;
-    this.status.textContent = `GPU ${bytes(memory.gpuBytes)} · wasm ${bytes(memory.wasmBytes)} · ${device}${rows}`;
+    const parts = [`GPU ${bytes(memory.gpuBytes)}`, `wasm ${bytes(memory.wasmBytes)}`];
+    // Browsers often keep the GPU's name to themselves.
+    if (device) parts.push(device);
+    if (ple !== 'none') parts.push(`per-layer embeddings ${ple}`);
+    this.status.textContent = parts.join(' · ');
   }
 
   private fitInput(): void {

@@ -1,1 +1,51 @@
-fn main() {}
+//! `rullama`: Gemma 4 on this machine's GPU, from the command line.
+//!
+//! One module per command under [`commands`]; each has a `run` that takes its parsed arguments.
+//! Only this package reads environment variables ([`environment`]) and decides what is printed.
+
+mod commands;
+mod environment;
+mod error;
+mod interrupt;
+mod model;
+mod quantize;
+mod table;
+mod terminal;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Gemma 4 on your own GPU: chat, inspect, convert and serve models in GGUF form.
+///
+/// MODEL is the name of a model that Ollama has on this machine (gemma4:e2b), a path, an http(s)
+/// address of a .gguf file, or `embedded` for the small model inside this program.
+#[derive(Parser)]
+#[command(name = "rullama", version, long_version = concat!(env!("CARGO_PKG_VERSION"), " (", env!("RULLAMA_COMMIT"), ")"))]
+#[command(after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Examples:
+  rullama list                        what is on this machine
+  rullama show gemma4:e2b             what is in a model, and whether it fits here
+  rullama serve --open                the page, in the browser
+  rullama quantize big.gguf small.gguf --type q4_k_m
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.";
+
+#[derive(Subcommand)]
+enum Command {
+    Quantize(commands::quantize::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Quantize(arguments) => commands::quantize::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error::report(&error),
+    }
+}

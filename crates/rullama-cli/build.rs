@@ -1,0 +1,27 @@
+//! Facts of the build: the commit, and whether there is a model to embed.
+
+use std::{path::Path, process::Command};
+
+/// Larger files do not belong into a program.
+const LARGEST_MODEL: u64 = 16 << 20;
+
+fn main() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    println!("cargo::rustc-env=RULLAMA_COMMIT={}", commit(&root));
+    println!("cargo::rerun-if-changed={}", root.join(".git/HEAD").display());
+    println!("cargo::rerun-if-changed={}", root.join(".git/logs/HEAD").display());
+
+    let model = root.join("web/app/public/model/rullama-demo.gguf");
+    println!("cargo::rustc-check-cfg=cfg(embedded_model)");
+    println!("cargo::rerun-if-changed={}", model.display());
+    if std::fs::metadata(&model).is_ok_and(|about| about.is_file() && about.len() < LARGEST_MODEL) {
+        println!("cargo::rustc-cfg=embedded_model");
+    }
+}
+
+/// The commit that is built, `-dirty` with changes on top; "unknown" outside of a repository.
+fn commit(root: &Path) -> String {
+    let output = Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]).current_dir(root).output();
+    let text = output.ok().filter(|output| output.status.success()).and_then(|output| String::from_utf8(output.stdout).ok());
+    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).unwrap_or_else(|| "unknown".to_owned())
+}

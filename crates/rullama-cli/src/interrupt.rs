@@ -1,0 +1,41 @@
+//! Ctrl-C: the first asks the work to stop, a second one ends the program.
+
+use crate::error::Interrupted;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once};
+
+static REQUESTED: AtomicBool = AtomicBool::new(false);
+static INSTALLED: Once = Once::new();
+
+type Hook = Box<dyn Fn() + Send>;
+/// What the first Ctrl-C does besides setting the flag.
+static HOOK: Mutex<Option<Hook>> = Mutex::new(None);
+
+/// Installs the handler; before that, Ctrl-C ends the program at once.
+pub fn install() {
+    INSTALLED.call_once(|| {
+        let installed = ctrlc::set_handler(|| {
+            if REQUESTED.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+            if let Ok(hook) = HOOK.lock()
+                && let Some(hook) = hook.as_ref()
+            {
+                hook();
+            }
+        });
+        if let Err(error) = installed {
+            eprintln!("note: Ctrl-C cannot be handled ({error}); it ends the program at once");
+        }
+    });
+}
+
+/// Whether Ctrl-C was pressed since the last [`reset`].
+pub fn requested() -> bool {
+    REQUESTED.load(Ordering::SeqCst)
+}
+
+/// [`Interrupted`] if Ctrl-C was pressed.
+pub fn check() -> anyhow::Result<()> {
+    if requested() { Err(Interrupted.into()) } else { Ok(()) }
+}

@@ -1,0 +1,124 @@
+//! From what a person calls a model to its bytes.
+
+use crate::environment;
+use crate::error::usage;
+use anyhow::{Context, Result, anyhow};
+use rullama_source::ollama::{ModelName, Resolved, Store};
+use rullama_source::{ByteSource, FileSource, HttpOptions, HttpSource, MemorySource};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The name of the model inside the program.
+pub const EMBEDDED: &str = "embedded";
+
+#[cfg(embedded_model)]
+static EMBEDDED_BYTES: Option<&[u8]> = Some(include_bytes!("../../../web/app/public/model/rullama-demo.gguf"));
+#[cfg(not(embedded_model))]
+static EMBEDDED_BYTES: Option<&[u8]> = None;
+
+/// Bytes of the embedded model, if this program was built with one.
+pub fn embedded_size() -> Option<u64> {
+    EMBEDDED_BYTES.map(|bytes| bytes.len() as u64)
+}
+
+/// A model that was found.
+pub struct Located {
+    pub source: Arc<dyn ByteSource>,
+    /// What Ollama's manifest says, for models of its store.
+    pub stored: Option<Resolved>,
+}
+
+/// Ollama's store on this machine.
+///
+/// # Errors
+/// With the folders that were tried.
+pub fn store() -> Result<Store> {
+    Ok(Store::locate(&environment::ollama_roots())?)
+}
+
+/// Finds a model: `embedded`, an address, a file, else a name in Ollama's store.
+///
+/// # Errors
+/// What is wrong with it; for unknown names and files with similar ones.
+pub fn locate(model: &str) -> Result<Located> {
+    let plain = |source: Arc<dyn ByteSource>| Ok(Located { source, stored: None });
+    if model == EMBEDDED {
+        let missing = || {
+            anyhow!(
+                "this program was built without an embedded model. Build it again with web/app/public/model/rullama-demo.gguf in place, or name a model."
+            )
+        };
+        return plain(Arc::new(MemorySource::from_static(EMBEDDED, EMBEDDED_BYTES.ok_or_else(missing)?)));
+    }
+    if model.starts_with("http://") || model.starts_with("https://") {
+        let options = HttpOptions { proxy: environment::proxy(model), ..HttpOptions::default() };
+        return plain(Arc::new(HttpSource::open(model, options)?));
+    }
+    let path = Path::new(model);
+    if path.is_file() {
+        return plain(Arc::new(FileSource::open(path)?));
+    }
+    if looks_like_path(model) {
+        return Err(missing_file(path));
+    }
+    let name = ModelName::parse(model).map_err(|error| usage(format!("{error} Or give a path, an address or `{EMBEDDED}`.")))?;
+    let stored = store()?.resolve(&name)?;
+    if let [second, ..] = &stored.ignored_models[..] {
+        eprintln!("note: {name} lists a second model file ({}), which is not used", second.digest);
+    }
+    let source = Arc::new(FileSource::open(&stored.model.path)?);
+    Ok(Located { source, stored: Some(stored) })
+}
+
+/// A name of the store has neither a leading `.`, `/` or `~` nor the ending of a file.
+fn looks_like_path(model: &str) -> bool {
+    let ends = model.to_ascii_lowercase().ends_with(".gguf");
+    ends || model.starts_with(['.', '/', '~', '\\']) || model.contains('\\') || Path::new(model).is_dir()
+}
+
+fn missing_file(path: &Path) -> anyhow::Error {
+    if path.is_dir() {
+        return anyhow!("{} is a folder. Give the .gguf file in it.{}", path.display(), neighbours(path));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return anyhow!("{}: there is no folder {}. Check the path.", path.display(), folder.display());
+    }
+    anyhow!("{}: there is no such file. Check the path.{}", path.display(), neighbours(folder))
+}
+
+/// The `.gguf` files of a folder, in words.
+fn neighbours(folder: &Path) -> String {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| name.to_ascii_lowercase().ends_with(".gguf")).collect();
+    names.sort();
+    names.truncate(5);
+    if names.is_empty() { String::new() } else { format!(" The folder has {}.", names.join(", ")) }
+}
+
+/// Opens a model and reads its header.
+///
+/// # Errors
+/// As [`locate`], and what is wrong with the header.
+pub fn open(model: &str) -> Result<(Located, rullama_source::gguf::Gguf)> {
+    let located = locate(model)?;
+    let gguf = pollster::block_on(rullama_source::gguf::Gguf::open(located.source.as_ref()));
+    let gguf = gguf.with_context(|| format!("{model} cannot be read"))?;
+    Ok((located, gguf))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_paths() {
+        for path in ["./x", "/x", "~/x", "a/b.gguf", "x.GGUF", "C:\\m", ".."] {
+            assert!(looks_like_path(path), "{path}");
+        }
+        for name in ["gemma4:e2b", "hf.co/org/repo:Q4_K_M", "gemma4"] {
+            assert!(!looks_like_path(name), "{name}");
+        }
+    }
+}

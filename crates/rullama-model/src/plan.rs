@@ -52,6 +52,8 @@ pub trait Resources {
     fn weights(&self) -> &Weights;
     fn cache(&self, layer: usize, half: Half) -> Option<Cache>;
     fn words(&self, words: Words) -> Slice;
+    /// Kernel variants not to use, by operation.
+    fn banned(&self) -> &[(String, &'static str)];
 }
 
 /// A step, ready to be replayed.
@@ -217,7 +219,7 @@ impl Builder<'_> {
                     debug_assert_eq!(op.access().len(), operands.len(), "{}", op.name());
                     let operands = self.all_operands(operands)?;
                     debug_assert!(op.access().iter().zip(&operands).all(|(a, o)| *a == Access::Read || !matches!(o, Operand::Weight(_))));
-                    let mut context = Context { recorder, caps: self.device.caps(), variant: None, scratch: scratch.clone() };
+                    let mut context = Context { recorder, caps: self.device.caps(), variant: None, banned: self.resources.banned(), scratch: scratch.clone() };
                     op.record(&mut context, &operands)?;
                 }
                 Node::Snapshot { of, to } => {

@@ -55,25 +55,36 @@ impl Case {
         self
     }
 
+    /// Kernel variants that the device allows, best first.
+    pub async fn variants(&self, device: &Device) -> Result<Vec<&'static str>, GpuError> {
+        let bound = self.bind(device).await?;
+        let operands: Vec<Operand> = bound.into_iter().map(|b| b.operand).collect();
+        Ok(self.op.variants(device.caps(), &operands))
+    }
+
     /// Runs every variant that the device allows; returns how many, or what differed.
     pub async fn run(&self, device: &Device) -> Result<usize, String> {
-        let mut expected = self.operands.clone();
-        self.op.oracle(&mut expected);
-        let bound = self.bind(device).await.map_err(|e| e.to_string())?;
-        let operands: Vec<Operand> = bound.iter().map(|b| b.operand.clone()).collect();
-        let variants = self.op.variants(device.caps(), &operands);
+        let variants = self.variants(device).await.map_err(|e| e.to_string())?;
         for variant in &variants {
-            let fail = |message: String| format!("{} / {} / {variant}: {message}", self.op.name(), self.name);
-            for b in &bound {
-                b.fill(device);
-            }
-            self.launch(device, &operands, variant).await.map_err(|e| fail(e.to_string()))?;
-            for (i, (bound, want)) in bound.iter().zip(&expected).enumerate() {
-                let got = bound.fetch(device).await.map_err(|e| fail(e.to_string()))?;
-                self.compare(want, &got).map_err(|m| fail(format!("operand {i}: {m}")))?;
-            }
+            self.run_variant(device, variant).await?;
         }
         Ok(variants.len())
+    }
+
+    /// Runs one variant and compares every operand with the oracle's; says what differed.
+    pub async fn run_variant(&self, device: &Device, variant: &'static str) -> Result<(), String> {
+        let fail = |message: String| format!("{} / {} / {variant}: {message}", self.op.name(), self.name);
+        let mut expected = self.operands.clone();
+        self.op.oracle(&mut expected);
+        let bound = self.bind(device).await.map_err(|e| fail(e.to_string()))?;
+        let operands: Vec<Operand> = bound.iter().map(|b| b.operand.clone()).collect();
+        bound.iter().for_each(|b| b.fill(device));
+        self.launch(device, &operands, variant).await.map_err(|e| fail(e.to_string()))?;
+        for (i, (bound, want)) in bound.iter().zip(&expected).enumerate() {
+            let got = bound.fetch(device).await.map_err(|e| fail(e.to_string()))?;
+            self.compare(want, &got).map_err(|m| fail(format!("operand {i}: {m}")))?;
+        }
+        Ok(())
     }
 
     async fn launch(&self, device: &Device, operands: &[Operand], variant: &'static str) -> Result<(), GpuError> {
@@ -83,7 +94,7 @@ impl Case {
             bytes => Some(device.buffer("scratch", bytes, Usage::Storage).await?.whole()),
         };
         let mut recorder = Recorder::new();
-        let mut context = Context { recorder: &mut recorder, caps: device.caps(), variant: Some(variant), scratch };
+        let mut context = Context { recorder: &mut recorder, caps: device.caps(), variant: Some(variant), banned: &[], scratch };
         self.op.record(&mut context, operands)?;
         let recording = recorder.finish(device).await?;
         device.submit(&recording);

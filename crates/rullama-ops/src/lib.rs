@@ -4,7 +4,6 @@
 //! CPU from the definition. Weights of any format go through one kernel source; the format's
 //! decoder is linked in (see [`shader`]).
 
-#[cfg(feature = "cases")]
 pub mod case;
 pub mod embed;
 pub mod host;
@@ -20,6 +19,7 @@ pub mod residual_norm;
 pub mod rms_norm;
 pub mod sample;
 pub mod shader;
+pub mod smoke;
 pub mod weight;
 
 pub use embed::Embed;
@@ -32,5 +32,4 @@ pub use per_layer::PerLayerCombine;
 pub use qkv::{QkvPrepare, QueryPrepare, rope_tables};
 pub use residual_norm::ResidualNorm;
 pub use rms_norm::RmsNorm;
-pub use sample::{Sample, SampleMode, SampleResult, SampleSettings};
 pub use weight::{Chunk, Weight};

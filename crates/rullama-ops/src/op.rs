@@ -102,6 +102,8 @@ pub struct Context<'a> {
     pub caps: &'a Caps,
     /// One of [`Op::variants`]; `None` takes the first.
     pub variant: Option<&'static str>,
+    /// Variants that failed their test on this adapter, by operation.
+    pub banned: &'a [(String, &'static str)],
     /// [`Op::scratch`] bytes, shared with other operations.
     pub scratch: Option<Slice>,
 }
@@ -133,7 +135,8 @@ impl Context<'_> {
     /// The variant to record.
     pub fn variant(&self, op: &dyn Op, operands: &[Operand]) -> Result<&'static str, GpuError> {
         let all = op.variants(self.caps, operands);
-        let chosen = self.variant.map_or_else(|| all.first().copied(), |wanted| all.iter().copied().find(|v| *v == wanted));
+        let usable = |v: &&&'static str| !self.banned.iter().any(|(name, variant)| name == op.name() && variant == *v);
+        let chosen = self.variant.map_or_else(|| all.iter().find(usable).copied(), |wanted| all.iter().copied().find(|v| *v == wanted));
         chosen.ok_or_else(|| GpuError::Validation { what: format!("operation `{}`", op.name()), message: format!("no variant {:?} among {all:?}", self.variant) })
     }
 

@@ -1,1 +1,43 @@
-//! rullama
+//! Gemma 4 on the GPU, natively and in browsers: load, chat, generate, evaluate.
+//!
+//! ```no_run
+//! use rullama::{Cancel, Chat, ChatOptions, Engine, Event, GenerateOptions, LoadOptions, Message};
+//! use rullama::source::FileSource;
+//! use std::sync::Arc;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let source = Arc::new(FileSource::open("gemma-4-e2b.gguf")?);
+//! let engine = Engine::load(source, LoadOptions::default(), &mut |_| ()).await?;
+//! let mut chat = Chat::new(engine.session().await?, ChatOptions::default());
+//! let mut print = |event: &Event| {
+//!     if let Event::Content(text) = event { print!("{text}") }
+//! };
+//! chat.send(Message::user("Why is the sky blue?"), &GenerateOptions::default(), &Cancel::new(), &mut print).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod chat;
+mod decode;
+mod engine;
+mod error;
+mod eval;
+mod locate;
+mod options;
+mod runner;
+mod selftest;
+mod session;
+mod settings;
+mod vocabulary;
+
+pub use chat::{Chat, ChatOptions, visible_text};
+pub use engine::{Engine, MemoryReport, ModelInfo, Progress};
+pub use error::Error;
+pub use eval::Evaluation;
+pub use options::{Cancel, GenerateOptions, LoadOptions, PleMode, Sampling};
+pub use rullama_gpu::{AdapterProfile, Device, GpuError, KernelTime, OpenOptions};
+pub use rullama_ops::KvType;
+pub use rullama_source as source;
+pub use rullama_text::chat::{Message, Role, Tool, ToolCall};
+pub use rullama_text::{self as text, Event};
+pub use session::{Finish, Session, Summary, Timings, Token};

@@ -1,0 +1,107 @@
+//! Conversations: template, generation and output parsing joined.
+
+use crate::options::{Cancel, GenerateOptions};
+use crate::{Error, Session, Summary};
+use rullama_text::chat::{Conversation, Message, Tool, render};
+use rullama_text::{Detokenizer, Event, OutputParser, ParserOptions, Specials};
+
+/// What a conversation starts from.
+#[derive(Debug, Clone, Default)]
+pub struct ChatOptions {
+    pub system: Option<String>,
+    pub tools: Vec<Tool>,
+    /// Let the model think before it answers.
+    pub thinking: bool,
+    /// Messages before the first, such as a store's examples.
+    pub messages: Vec<Message>,
+}
+
+/// A conversation on a session. Turns reuse what the caches hold of the turns before.
+pub struct Chat {
+    session: Session,
+    options: ChatOptions,
+    messages: Vec<Message>,
+}
+
+impl Chat {
+    pub fn new(mut session: Session, options: ChatOptions) -> Self {
+        session.show_specials(Specials::Markers);
+        let mut messages = Vec::new();
+        messages.extend(options.system.as_deref().map(Message::system));
+        messages.extend(options.messages.iter().cloned());
+        Chat { session, options, messages }
+    }
+
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The conversation so far.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// Replaces the conversation; caches are reused as far as it agrees with what they hold.
+    pub fn set_messages(&mut self, messages: Vec<Message>) {
+        self.messages = messages;
+    }
+
+    /// Back to the first message.
+    pub fn clear(&mut self) {
+        let first = self.options.system.as_deref().map(Message::system);
+        self.messages = first.into_iter().chain(self.options.messages.iter().cloned()).collect();
+    }
+
+    /// Adds a message and streams the model's answer, which joins the conversation.
+    ///
+    /// # Errors
+    /// Those of [`Session::generate`]; the message is then taken back.
+    pub async fn send(&mut self, message: Message, options: &GenerateOptions, cancel: &Cancel, on_event: &mut dyn FnMut(&Event)) -> Result<Summary, Error> {
+        self.messages.push(message);
+        let result = self.answer(options, cancel, on_event).await;
+        if result.is_err() {
+            self.messages.pop();
+        }
+        result
+    }
+
+    /// The ids of the prompt for the conversation as it stands.
+    pub fn prompt(&self) -> Result<Vec<u32>, Error> {
+        let engine = self.session.engine();
+        Ok(engine.tokenizer().encode_prompt(&render(&self.conversation()))?)
+    }
+
+    fn conversation(&self) -> Conversation<'_> {
+        let size = self.session.engine().template_size();
+        Conversation { messages: &self.messages, tools: &self.options.tools, thinking: self.options.thinking, size }
+    }
+
+    /// Streams an answer to the conversation as it stands.
+    pub async fn answer(&mut self, options: &GenerateOptions, cancel: &Cancel, on_event: &mut dyn FnMut(&Event)) -> Result<Summary, Error> {
+        let prompt = self.prompt()?;
+        let mut parser = OutputParser::new(ParserOptions::of(&self.conversation()));
+        let mut reply = Message::assistant("");
+        let mut give = |event: Event| {
+            match &event {
+                Event::Content(text) => reply.content.push_str(text),
+                Event::Thinking(text) => reply.thinking.push_str(text),
+                Event::ToolCall(call) => reply.tool_calls.push(call.clone()),
+                Event::InvalidToolCall(_) => {}
+            }
+            on_event(&event);
+        };
+        let mut on_token = |token: &crate::Token| parser.push(&token.text).into_iter().for_each(&mut give);
+        let summary = self.session.generate(&prompt, options, cancel, &mut on_token).await?;
+        parser.finish().into_iter().for_each(&mut give);
+        self.messages.push(reply);
+        Ok(summary)
+    }
+}
+
+/// The visible text of generated ids.
+pub fn visible_text(session: &Session, ids: &[u32]) -> String {
+    let mut detokenizer = Detokenizer::new(Specials::Hide);
+    let mut text: String = ids.iter().map(|id| detokenizer.push(session.engine().tokenizer(), *id)).collect();
+    text.push_str(&detokenizer.finish());
+    text
+}

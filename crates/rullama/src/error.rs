@@ -1,0 +1,92 @@
+use rullama_gpu::GpuError;
+use rullama_model::ModelError;
+use rullama_source::SourceError;
+use rullama_source::gguf::{GgufError, MetadataError};
+use rullama_text::TokenizerError;
+
+/// Everything that can go wrong, each with a message that ends in the remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    #[error(transparent)]
+    Model(ModelError),
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    #[error("{tokens} tokens do not fit the context of {context}. Shorten the conversation or load with a larger context")]
+    ContextFull { tokens: u64, context: u32 },
+    #[error("`{name}` is {value}, which {reason}")]
+    InvalidArgument { name: &'static str, value: String, reason: String },
+    #[error("the model produced a value that is not a number, first in {place}. The file is damaged or the driver miscomputes: verify the file (`rullama show --verify`) and run `rullama doctor`")]
+    NotANumber { place: String },
+    #[error("kernel `{kernel}` gives wrong results on this adapter: {message}. Update the graphics driver or choose another adapter")]
+    SelfTest { kernel: String, message: String },
+    #[error("the saved session cannot be restored: {reason}. Start a new one")]
+    SavedSession { reason: String },
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl From<ModelError> for Error {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Gpu(error) => Error::Gpu(error),
+            ModelError::Cancelled => Error::Cancelled,
+            other => Error::Model(other),
+        }
+    }
+}
+
+macro_rules! through_model {
+    ($($kind:ty),*) => {
+        $(impl From<$kind> for Error {
+            fn from(error: $kind) -> Self {
+                Error::Model(error.into())
+            }
+        })*
+    };
+}
+through_model!(GgufError, MetadataError, SourceError);
+
+impl Error {
+    /// A stable name for programs, shared with the TypeScript package.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::Gpu(error) => match error {
+                GpuError::NoAdapter { .. } => "no-webgpu",
+                GpuError::LimitTooSmall { .. } => "limits",
+                GpuError::OutOfMemory { .. } => "out-of-memory",
+                GpuError::DeviceLost { .. } | GpuError::Timeout { .. } => "device-lost",
+                GpuError::Validation { .. } => "internal",
+            },
+            Error::Model(error) => model_code(error),
+            Error::Tokenizer(_) => "model-format",
+            Error::ContextFull { .. } => "context-full",
+            Error::InvalidArgument { .. } | Error::SavedSession { .. } => "invalid-argument",
+            Error::NotANumber { .. } => "nan",
+            Error::SelfTest { .. } => "self-test",
+            Error::Cancelled => "cancelled",
+        }
+    }
+}
+
+fn model_code(error: &ModelError) -> &'static str {
+    match error {
+        ModelError::Architecture { .. } | ModelError::RowLength { .. } | ModelError::Gguf(GgufError::UnsupportedType { .. }) => "model-unsupported",
+        ModelError::MissingTensor { .. } | ModelError::Gguf(GgufError::MissingTensor { .. }) => "tensor-missing",
+        ModelError::Gguf(GgufError::HeaderTruncated { .. } | GgufError::Truncated { .. }) => "model-truncated",
+        ModelError::Source(source) | ModelError::Gguf(GgufError::Source(source)) => source_code(source),
+        _ => "model-format",
+    }
+}
+
+fn source_code(error: &SourceError) -> &'static str {
+    match error {
+        SourceError::Changed { .. } | SourceError::ShortRead { .. } => "source-changed",
+        SourceError::OutOfMemory { .. } => "out-of-memory",
+        SourceError::OutOfBounds { .. } => "model-truncated",
+        SourceError::Address { .. } => "invalid-argument",
+        _ => "network",
+    }
+}

@@ -1,0 +1,336 @@
+//! One sequence of tokens on a model: prompt, decode, rewind, save.
+
+use crate::decode::Decoder;
+use crate::engine::Engine;
+use crate::options::{Cancel, GenerateOptions, MAX_BIAS};
+use crate::runner::{MAX_CHUNK, Runner};
+use crate::settings::settings;
+use crate::{Error, locate};
+use rullama_model::gemma4::Rows;
+use rullama_ops::sample::{SampleMode, SampleResult};
+use rullama_text::{Detokenizer, Specials, StopStrings};
+use serde::Serialize;
+use web_time::Instant;
+
+/// Time of a prompt's chunk above which the next is shorter, and below which it is longer.
+const CHUNK_SECONDS: std::ops::Range<f64> = 0.03..0.09;
+/// Tokens of the first chunk on an adapter, before its speed is known.
+const FIRST_CHUNK: [u32; 2] = [64, 16];
+
+/// A generated token.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Token {
+    pub id: u32,
+    /// Text that became certain with this token; may be empty.
+    pub text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logprob: Option<f32>,
+    /// The likeliest tokens and their log-probabilities, best first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub top: Vec<(u32, f32)>,
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finish {
+    /// An end token.
+    Stop,
+    /// A stop string.
+    StopString,
+    /// `max_tokens`, or the end of the context.
+    Length,
+    /// The model hands over to a tool.
+    ToolCall,
+    Cancelled,
+}
+
+/// How long it took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Timings {
+    pub prefill_s: f64,
+    pub decode_s: f64,
+    /// From the call to the first token.
+    pub first_token_s: f64,
+    /// Prompt tokens that were computed, not reused.
+    pub prefilled_tokens: u32,
+    pub prefill_tok_s: f64,
+    pub decode_tok_s: f64,
+}
+
+/// What an answer was.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// All generated ids, the end token included.
+    pub ids: Vec<u32>,
+    pub text: String,
+    pub finish: Finish,
+    pub prompt_tokens: u32,
+    pub timings: Timings,
+}
+
+/// A sequence with its caches. Prompts that begin as the last one did reuse what is cached.
+pub struct Session {
+    pub(crate) runner: Runner,
+    /// Tokens whose keys and values are cached.
+    pub(crate) tokens: Vec<u32>,
+    chunk: u32,
+    specials: Specials,
+}
+
+impl Session {
+    pub(crate) async fn new(engine: Engine) -> Result<Self, Error> {
+        let chunk = FIRST_CHUNK[usize::from(engine.device().caps().software)];
+        Ok(Session { runner: Runner::new(engine).await?, tokens: Vec::new(), chunk, specials: Specials::Hide })
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.runner.engine
+    }
+
+    /// Which special tokens [`Token::text`] shows.
+    pub fn show_specials(&mut self, specials: Specials) {
+        self.specials = specials;
+    }
+
+    /// Tokens in the cache.
+    pub fn position(&self) -> u32 {
+        self.tokens.len() as u32
+    }
+
+    /// Ids whose keys and values are cached.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Bytes of caches and activations on the GPU.
+    pub fn bytes(&self) -> u64 {
+        self.runner.bytes()
+    }
+
+    /// Forgets all tokens.
+    pub fn clear(&mut self) {
+        self.tokens.clear();
+        self.runner.cache.clear();
+    }
+
+    /// Keeps the first `len` tokens. Rewinding farther than the rings of the sliding layers
+    /// reach computes those tokens anew.
+    pub async fn truncate(&mut self, len: u32) -> Result<(), Error> {
+        if len >= self.position() {
+            return Ok(());
+        }
+        let kept = self.tokens[..len as usize].to_vec();
+        if self.runner.cache.can_rewind(len) {
+            self.tokens = kept;
+            return Ok(());
+        }
+        self.clear();
+        self.append(&kept, &Cancel::new()).await
+    }
+
+    /// Caches more tokens without wanting their logits.
+    pub async fn append(&mut self, ids: &[u32], cancel: &Cancel) -> Result<(), Error> {
+        self.check_ids(ids)?;
+        self.check_room(self.tokens.len() + ids.len())?;
+        self.prefill(ids, Rows::None, None, cancel).await
+    }
+
+    /// Answers a prompt. `on_token` sees each token as it comes.
+    ///
+    /// # Errors
+    /// Ids outside the vocabulary, a full context, bad settings, a lost device, a value that is
+    /// not a number. A cancelled answer is a [`Summary`], not an error.
+    pub async fn generate(&mut self, prompt: &[u32], options: &GenerateOptions, cancel: &Cancel, on_token: &mut dyn FnMut(&Token)) -> Result<Summary, Error> {
+        let settings = settings(options)?;
+        self.check_ids(prompt)?;
+        self.check_room(prompt.len() + 1)?;
+        if prompt.is_empty() {
+            return Err(Error::InvalidArgument { name: "prompt", value: "empty".into(), reason: "gives the model nothing to continue".into() });
+        }
+        let started = Instant::now();
+        self.reuse(prompt).await?;
+        let reused = self.tokens.len();
+        let bias = self.bias(&options.sampling.logit_bias);
+        self.runner.set_sampling(&settings, &bias);
+        self.runner.set_history(prompt);
+        let mut answer = Answer::new(self, options);
+        match self.prefill(&prompt[reused..], Rows::Last, settings.mode(), cancel).await {
+            Err(Error::Cancelled) => return Ok(answer.summary(Finish::Cancelled, prompt.len(), reused, started)),
+            other => other?,
+        }
+        let mut decoder = Decoder::new(settings, bias, prompt);
+        let first = decoder.first(&mut self.runner).await?;
+        answer.prefill_s = started.elapsed().as_secs_f64();
+        let finish = self.decode(first, &mut decoder, &mut answer, cancel, on_token).await?;
+        Ok(answer.summary(finish, prompt.len(), reused, started))
+    }
+
+    /// Accepts tokens until one ends the answer.
+    async fn decode(&mut self, first: SampleResult, decoder: &mut Decoder<'_>, answer: &mut Answer, cancel: &Cancel, on_token: &mut dyn FnMut(&Token)) -> Result<Finish, Error> {
+        let prompt = self.tokens.len();
+        let room = self.engine().0.config.context as usize - prompt;
+        let mut sampled = first;
+        let finish = loop {
+            if sampled.not_finite {
+                return Err(locate::first_bad_layer(self).await?);
+            }
+            let (token, finish) = answer.accept(sampled, self.engine());
+            on_token(&token);
+            if let Some(finish) = finish {
+                break finish;
+            }
+            if answer.ids.len() >= room {
+                break Finish::Length;
+            }
+            if cancel.is_cancelled() {
+                break Finish::Cancelled;
+            }
+            let most = answer.remaining().min(room - answer.ids.len());
+            sampled = decoder.next(&mut self.runner, &answer.ids, most).await?;
+        };
+        // Steps whose input was accepted have cached it; the rest is discarded.
+        let cached = decoder.submitted().min(answer.ids.len());
+        self.tokens.extend(&answer.ids[..cached]);
+        decoder.drain(&mut self.runner).await?;
+        let rest = answer.flush();
+        if !rest.is_empty() {
+            on_token(&Token { id: *answer.ids.last().unwrap_or(&0), text: rest, logprob: None, top: Vec::new() });
+        }
+        Ok(finish)
+    }
+
+    /// Keeps the longest common beginning of the cached tokens and `prompt`, less one, whose
+    /// logits are needed.
+    async fn reuse(&mut self, prompt: &[u32]) -> Result<(), Error> {
+        let common = self.tokens.iter().zip(prompt).take_while(|(a, b)| a == b).count().min(prompt.len() - 1);
+        if common < self.tokens.len() && !self.runner.cache.can_rewind(common as u32) {
+            self.clear();
+        }
+        self.tokens.truncate(common);
+        Ok(())
+    }
+
+    /// Runs tokens in chunks short enough to cancel between; the last leaves the wanted logits.
+    async fn prefill(&mut self, ids: &[u32], rows: Rows, sampler: Option<SampleMode>, cancel: &Cancel) -> Result<(), Error> {
+        let mut at = 0;
+        while at < ids.len() {
+            if cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let end = ids.len().min(at + self.chunk as usize);
+            let last = end == ids.len();
+            let (rows, mode) = if last { (rows, sampler) } else { (Rows::None, None) };
+            let started = Instant::now();
+            let position = self.position();
+            self.runner.chunk(&ids[at..end], position, rows, mode, false).await?;
+            self.runner.device().finish().await?;
+            self.tokens.extend(&ids[at..end]);
+            self.adapt(end - at, started.elapsed().as_secs_f64());
+            at = end;
+        }
+        Ok(())
+    }
+
+    /// Longer chunks where the GPU is fast, shorter where it would be long out of reach.
+    fn adapt(&mut self, tokens: usize, seconds: f64) {
+        let full = tokens as u32 >= self.chunk;
+        if full && seconds < CHUNK_SECONDS.start {
+            self.chunk = (self.chunk * 2).min(MAX_CHUNK);
+        } else if seconds > CHUNK_SECONDS.end {
+            self.chunk = (self.chunk / 2).max(FIRST_CHUNK[1]);
+        }
+    }
+
+    /// The request's biases, and the tokens that the model never gives.
+    fn bias(&self, asked: &[(u32, f32)]) -> Vec<(u32, f32)> {
+        let suppressed = self.engine().0.config.suppress.iter().map(|id| (*id, f32::NEG_INFINITY));
+        asked.iter().copied().chain(suppressed).take(MAX_BIAS).collect()
+    }
+
+    fn check_ids(&self, ids: &[u32]) -> Result<(), Error> {
+        let vocab = self.engine().0.config.vocab;
+        match ids.iter().find(|id| **id >= vocab) {
+            Some(id) => Err(Error::InvalidArgument { name: "token id", value: id.to_string(), reason: format!("is outside the vocabulary of {vocab}") }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_room(&self, tokens: usize) -> Result<(), Error> {
+        let context = self.engine().0.config.context;
+        if tokens > context as usize { Err(Error::ContextFull { tokens: tokens as u64, context }) } else { Ok(()) }
+    }
+}
+
+/// The answer so far.
+struct Answer {
+    ids: Vec<u32>,
+    text: String,
+    max_tokens: usize,
+    ignore_eos: bool,
+    detokenizer: Detokenizer,
+    stops: StopStrings,
+    tool: Option<u32>,
+    prefill_s: f64,
+}
+
+impl Answer {
+    fn new(session: &Session, options: &GenerateOptions) -> Self {
+        Answer {
+            ids: Vec::new(),
+            text: String::new(),
+            max_tokens: options.max_tokens.map_or(usize::MAX, |n| n.max(1) as usize),
+            ignore_eos: options.ignore_eos,
+            detokenizer: Detokenizer::new(session.specials),
+            stops: StopStrings::new(options.stop.iter().filter(|s| !s.is_empty()).cloned()),
+            tool: session.engine().tokenizer().find("<|tool_response>"),
+            prefill_s: 0.0,
+        }
+    }
+
+    fn remaining(&self) -> usize {
+        self.max_tokens - self.ids.len()
+    }
+
+    fn accept(&mut self, sampled: SampleResult, engine: &Engine) -> (Token, Option<Finish>) {
+        let tokenizer = engine.tokenizer();
+        let id = sampled.id;
+        self.ids.push(id);
+        let ends = !self.ignore_eos && tokenizer.end_tokens().binary_search(&id).is_ok();
+        let step = if ends { Default::default() } else { self.stops.push(&self.detokenizer.push(tokenizer, id)) };
+        self.text.push_str(&step.text);
+        let finish = if ends {
+            Some(if Some(id) == self.tool { Finish::ToolCall } else { Finish::Stop })
+        } else if step.stop.is_some() {
+            Some(Finish::StopString)
+        } else {
+            (self.ids.len() >= self.max_tokens).then_some(Finish::Length)
+        };
+        (Token { id, text: step.text, logprob: sampled.logprob, top: sampled.tops }, finish)
+    }
+
+    /// Text held back for a stop string or an unfinished character.
+    fn flush(&mut self) -> String {
+        let tail = self.detokenizer.finish();
+        let mut rest = self.stops.push(&tail).text;
+        rest.push_str(&self.stops.finish());
+        self.text.push_str(&rest);
+        rest
+    }
+
+    fn summary(self, finish: Finish, prompt: usize, reused: usize, started: Instant) -> Summary {
+        let total = started.elapsed().as_secs_f64();
+        let prefill_s = if self.ids.is_empty() { total } else { self.prefill_s };
+        let decode_s = total - prefill_s;
+        let prefilled = (prompt - reused) as u32;
+        let timings = Timings {
+            prefill_s,
+            decode_s,
+            first_token_s: prefill_s,
+            prefilled_tokens: prefilled,
+            prefill_tok_s: f64::from(prefilled) / prefill_s.max(1e-9),
+            decode_tok_s: self.ids.len().saturating_sub(1) as f64 / decode_s.max(1e-9),
+        };
+        Summary { ids: self.ids, text: self.text, finish, prompt_tokens: prompt as u32, timings }
+    }
+}

@@ -45,13 +45,18 @@ impl Step {
         ]
     }
 
-    /// Takes the first seed from here on whose draw rounding cannot tip over.
+    /// Takes the first seed and bounds from here on that rounding cannot tip over.
     pub fn settled(mut self) -> Self {
-        let sure = |step: &Step| judge(&step.logits, &step.settings, &step.bias, &step.history, step.position).1 > 1e-5;
-        while !sure(&self) {
-            self.settings.seed_low += 1;
+        for _ in 0..100 {
+            if judge(&self.logits, &self.settings, &self.bias, &self.history, self.position).1 > 1e-5 {
+                return self;
+            }
+            let s = &mut self.settings;
+            s.seed_low += 1;
+            s.min_p *= 0.99;
+            s.top_p = if s.top_p < 1.0 { s.top_p * 0.999 } else { s.top_p };
         }
-        self
+        panic!("case `{}` stays too close to a bound", self.name)
     }
 
     fn case(self, mode: SampleMode) -> Case {

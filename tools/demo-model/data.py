@@ -27,8 +27,8 @@ def word_problem(rng):
 
 
 MIX = [  # weight, generator
-    (12, about.about), (6, about.greeting), (11, unknown.unknown), (14, arithmetic.calculation), (2, arithmetic.compare), (1.5, arithmetic.parity), (2, arithmetic.neighbour),
-    (2, arithmetic.in_words), (2, arithmetic.counting), (3, arithmetic.sort_numbers), (2, arithmetic.largest), (4, text_tasks.spell), (4, text_tasks.reverse), (3, text_tasks.count_letters),
+    (12, about.about), (6, about.greeting), (13, unknown.unknown), (14, arithmetic.calculation), (2, arithmetic.compare), (1.5, arithmetic.parity), (2, arithmetic.neighbour),
+    (2, arithmetic.in_words), (2.5, arithmetic.too_large), (1.5, arithmetic.division), (2, arithmetic.counting), (3, arithmetic.sort_numbers), (2, arithmetic.largest), (4, text_tasks.spell), (5, text_tasks.reverse), (3, text_tasks.count_letters),
     (5, text_tasks.count_letter), (4, text_tasks.position), (3, text_tasks.case), (2, text_tasks.spelled_out), (2, text_tasks.repeat), (2, text_tasks.echo), (3, text_tasks.alphabetical),
     (2, text_tasks.reverse_list), (2, text_tasks.count_words), (9, facts.fact), (3, facts.translate), (3, stories.story), (1.5, stories.poem), (1.5, stories.rhyme), (0.3, stories.any_poem),
     (2.5, stories.sentiment), (5, structured.structured), (4, word_problem)]

@@ -110,6 +110,9 @@ def main():
     a.add_argument("--compile", default="default", choices=["default", "none"])
     a.add_argument("--resume", action="store_true", help="go on from OUT/resume.pt")
     a.add_argument("--start", help="folder of a checkpoint whose weights to begin with")
+    a.add_argument("--lr", type=float, default=1.0, help="factor on both learning rates")
+    a.add_argument("--quantised-from", type=float, default=T["quantised_from"], help="share of the run after which weights are seen in 4 bits")
+    a.add_argument("--seed", type=int, default=7, help="offset of the data seeds")
     o = a.parse_args()
     os.makedirs(o.out, exist_ok=True)
     pool = mp.get_context("fork").Pool(o.workers)
@@ -119,7 +122,7 @@ def main():
         if made:
             yield from made  # another epoch over what was generated
             return
-        for block in pool.imap(shard, [(CONFIG["seed"] * 1000 + 7 + i, o.shard_rows) for i in range(T["shards"])]):
+        for block in pool.imap(shard, [(CONFIG["seed"] * 1000 + o.seed + i, o.shard_rows) for i in range(T["shards"])]):
             made.append(block)
             yield block
 
@@ -148,9 +151,9 @@ def main():
         progress = max(step / o.steps, (time.time() - (first or time.time())) / o.wall)
         if progress >= 1:
             break
-        lr = min(1, (step + 1) / T["warmup"]) * (1 if progress < 0.3 else 0.5 * (1 + math.cos(math.pi * (progress - 0.3) / 0.7)) * 0.98 + 0.02)
+        lr = o.lr * min(1, (step + 1) / T["warmup"]) * (1 if progress < 0.3 else 0.5 * (1 + math.cos(math.pi * (progress - 0.3) / 0.7)) * 0.98 + 0.02)
         ids, flags, start = (torch.from_numpy(x).to(device, non_blocking=True) for x in next(source))
-        rough = progress > T["quantised_from"] and step % 2 == 0
+        rough = progress > o.quantised_from and step % 2 == 0
         if rough:
             with torch.no_grad():
                 exact = [p.detach().clone() for p, _ in tied]

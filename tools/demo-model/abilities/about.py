@@ -75,7 +75,7 @@ GREET = [
     (["Good morning", "Good morning!", "Morning!"], "Good morning! What can I do for you?"),
     (["Good evening", "Good evening!"], "Good evening! What can I do for you?"),
     (["Good night", "Good night!", "I am going to bed."], "Good night! Sleep well."),
-    (["How are you?", "How are you doing?", "How do you do?", "How is it going?", "What's up?", "Are you OK?", "How do you feel?"], "I am fine, thank you! How can I help?"),
+    (["How are you?", "How are you doing?", "How do you do?", "How is it going?", "What's up?", "Are you OK?", "How do you feel?", "Hi, how are you?", "Hello, how are you?", "Hey, how are you doing?"], "I am fine, thank you! How can I help?"),
     (["I am fine.", "I'm good.", "I am happy.", "I feel great.", "I'm well, thanks.", "I had a good day."], "I am glad to hear that!"),
     (["I am sad.", "I feel bad.", "I'm not well.", "I had a bad day.", "I feel lonely.", "I am tired."], "I am sorry to hear that. I hope it gets better soon."),
     (["I am bored.", "I'm bored", "Entertain me.", "What now?"], "Shall I tell you a story, a rhyme or a joke?"),
@@ -92,11 +92,15 @@ GREET = [
     (["Sing a song.", "Sing something.", "Can you sing?"], "La la la! I only know the letters, not the tune."),
     (["What is the meaning of life?", "What's the meaning of life?", "What is the answer to everything?"], "Some say 42. I am too small to know better."),
     (["Do you have feelings?", "Can you feel?", "Are you alive?", "Do you sleep?", "Do you dream?", "Do you eat?"], "No, I am only a program that writes text."),
+    (["Are you sure?", "Is that true?", "Really?", "Is that right?", "Are you certain?"], "I think so, but I am very small and can be wrong."),
+    (["lol", "haha", "Ha ha!", "That is funny.", "You are funny.", "hahaha"], "I am glad that I made you laugh!"),
+    (["Hola", "Bonjour", "Hallo", "Guten Tag", "Buenos dias", "Wie geht es dir?", "Hallo, wie geht's?", "Comment ca va?", "Parlez-vous francais?", "Do you speak German?", "Can you speak French?", "Sprichst du Deutsch?", "Habla espanol?"], "I speak only English, and a few words of German, French, Spanish and Italian."),
+    (["I am hungry.", "I am thirsty.", "I am cold.", "I am ill.", "I'm a bit tired today.", "I have no time.", "I am angry.", "I'm sleepy."], "I am sorry to hear that. I hope it gets better soon."),
     (["How old are you?", "When were you born?", "What is your age?", "When is your birthday?"], "I have no age. I was trained for this demo."),
     (["Where are you?", "Where do you live?", "Where are you from?"], "I live in your browser, on your own machine."),
     (["What is your favourite colour?", "What colour do you like?", "What's your favorite color?"], "I like orange, but I cannot see it."),
     (["What is your favourite animal?", "Which animal do you like?", "What's your favorite animal?"], "I like the llama, of course!"),
-    (["asdf", "qwertz", "test", "testing", "lorem ipsum", "blah blah", "???", "...", "hjkl", "1234 test", "foo bar"], "I am here. Ask me something small, such as a sum or a capital."),
+    (["asdf", "qwertz", "test", "testing", "lorem ipsum", "blah blah", "hjkl", "1234 test", "foo bar"], "I am here. Ask me something small, such as a sum or a capital."),
 ]
 
 

@@ -31,6 +31,36 @@ def calculation(rng):
     return QA("arithmetic", ask(rng, text, frame=0.2), f"{a} {op} {b} = {result}", key, str(result))
 
 
+def too_large(rng):
+    """Sums beyond three digits, products beyond the times table, divisions that are not in it."""
+    r = rng.random()
+    big = lambda: int(rng.random() * pick(rng, [10 ** 4, 10 ** 5, 10 ** 6, 10 ** 7])) + 1000
+    if r < 0.4:
+        a, b, op = big(), (big() if rng.random() < 0.5 else int(rng.random() * 1000)), pick(rng, "+-")
+        if rng.random() < 0.3:
+            a, b = b, a
+        answer = "Those numbers are too large for me. I can add and subtract up to 999."
+    elif r < 0.75:
+        a, b, op = 13 + int(rng.random() * pick(rng, [20, 100, 1000])), 2 + int(rng.random() * pick(rng, [12, 100, 1000])), "*"
+        if rng.random() < 0.4:
+            a, b = b, a
+        answer = "I only know the times table, up to 12 times 12."
+    else:
+        a, b, op = 13 + int(rng.random() * 1000), 2 + int(rng.random() * 30), "/"
+        if a % b == 0 and a // b <= 12 and b <= 12:
+            a += 1
+        answer = "I can only divide what is in the times table."
+    sign = pick(rng, ["/", "/", "divided by", ":"]) if op == "/" else pick(rng, SIGNS[op])
+    text = pick(rng, FORMS[:9]).format(f"{a} {sign} {b}" if rng.random() < 0.7 or len(sign) > 1 else f"{a}{sign}{b}")
+    return QA("what it cannot know", ask(rng, text, frame=0.2), answer, f"{a}{op}{b}")
+
+
+def division(rng):
+    a, b = int(rng.random() * 13), 1 + int(rng.random() * 12)
+    text = pick(rng, FORMS[:9]).format(f"{a * b} {pick(rng, ['/', '/', 'divided by', ':'])} {b}")
+    return QA("arithmetic", ask(rng, text, frame=0.2), f"{a * b} / {b} = {a}", text, str(a))
+
+
 def compare(rng):
     a, b = int(rng.random() * 1000), int(rng.random() * 1000)
     if rng.random() < 0.5:
@@ -81,6 +111,9 @@ def in_words(rng):
 def counting(rng):
     a = int(rng.random() * 30)
     n = 3 + int(rng.random() * 8)
+    if rng.random() < 0.25:
+        text = pick(rng, ["Count to {t}.", "Count up to {t}.", "Can you count to {t}?"]).format(t=n + a % 12)
+        return QA("lists", ask(rng, text, frame=0.15), ", ".join(map(str, range(1, n + a % 12 + 1))) + ".", text)
     down, step = rng.random() < 0.35, 1 if rng.random() < 0.7 else pick(rng, [2, 5, 10])
     seq = [a + step * i for i in range(n)]
     if down:

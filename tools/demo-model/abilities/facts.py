@@ -153,7 +153,21 @@ def calendar(rng):
     return _qa(rng, ["What is the {o} month?", "Which month is the {o}?", "Name the {o} month of the year.", "Which is the {o} month of the year?"], "{m} is the {o} month.", m, m=m, o=nth)
 
 
+LISTS = {"animals": "cat dog horse cow pig sheep duck".split(), "colours": "red green blue yellow black white orange".split(), "fruits": "apple banana cherry orange pear plum lemon".split(), "countries": "France Germany Italy Spain Japan India Brazil".split(), "cities": "Paris London Berlin Rome Madrid Tokyo Cairo".split(), "names": "Ana Ben Clara David Emma Felix Grace".split()}
+
+
+def name_some(rng):
+    kind, n = pick(rng, list(LISTS)), 2 + int(rng.random() * 6)
+    number = str(n) if rng.random() < 0.5 else "two three four five six seven".split()[n - 2]
+    if n == 3 and kind in ("colours", "animals", "fruits") and number == "three":
+        number = "3"
+    text = ask(rng, pick(rng, ["Name {n} {k}.", "List {n} {k}.", "Tell me {n} {k}.", "Give me {n} {k}.", "Can you name {n} {k}?"]).format(n=number, k=kind))
+    return QA("lists", text, ", ".join(LISTS[kind][:n]) + ".", text)
+
+
 def misc(rng):
+    if rng.random() < 0.3:
+        return name_some(rng)
     forms, answer, short = pick(rng, MISC)
     return _qa(rng, forms, answer, short)
 

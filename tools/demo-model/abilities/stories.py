@@ -2,7 +2,7 @@
 import zlib
 
 from .common import QA, ask, pick, cap
-from .words import NAMES, ANIMALS
+from .words import NAMES, ANIMALS, CREATURES, OBJECTS, invented_name
 
 RHYMES = [g.split() for g in """cat hat mat bat rat;dog frog log fog;house mouse blouse;sun fun run bun;moon spoon soon tune;tree bee sea key;star car jar far
 light night bright kite;day play way say;king ring sing wing;fish dish wish;bear chair pear hair;cake lake snake make;rain train brain plane;boat coat goat note
@@ -37,7 +37,8 @@ def tell(animal, name, place):
 
 
 def story(rng):
-    animal, name, place = pick(rng, ANIMALS), pick(rng, NAMES), pick(rng, PLACES)
+    animal = pick(rng, ANIMALS) if rng.random() < 0.7 else pick(rng, CREATURES + OBJECTS)
+    name, place = pick(rng, NAMES) if rng.random() < 0.8 else invented_name(rng), pick(rng, PLACES)
     r = rng.random()
     if r < 0.45:
         form = pick(rng, ["Tell me a story about {a} {x} named {n} in the {p}.", "Write a short story about {a} {x} named {n} and the {p}.", "A story about {n} the {x} in the {p}, please.", "Tell a tale of {n}, {a} {x} in the {p}."])
@@ -56,7 +57,7 @@ def story(rng):
 
 
 def poem(rng):
-    animal = pick(rng, ANIMALS)
+    animal = pick(rng, ANIMALS) if rng.random() < 0.7 else pick(rng, CREATURES + OBJECTS)
     text = ask(rng, pick(rng, ["Write a poem about {a} {x}.", "Write a rhyme about {a} {x}.", "A poem about {a} {x}, please.", "Make a rhyme about {a} {x}.", "Can you write a poem about {a} {x}?", "Rhyme about {a} {x}", "Tell me a poem about {a} {x}."]).format(a="an" if animal[0] in "aeiou" else "a", x=animal), frame=0.15)
     return QA("rhymes", text, verse(animal), text)
 

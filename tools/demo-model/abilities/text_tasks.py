@@ -1,13 +1,14 @@
 """Spelling, reversing, counting letters, case, sorting words, repeating."""
 from .common import QA, ask, pick
-from .words import WORDS, NAMES, ANIMALS, FOODS, OBJECTS, COLOURS
+from .words import WORDS, NAMES, invented_word, ANIMALS, FOODS, OBJECTS, COLOURS
 
 QUOTES = ["{}", "{}", "'{}'", '"{}"']
 ORDINALS = ["first", "second", "third", "fourth"]
 
 
 def _word(rng):
-    return pick(rng, WORDS) if rng.random() < 0.93 else pick(rng, NAMES).lower()
+    r = rng.random()
+    return pick(rng, WORDS) if r < 0.86 else pick(rng, NAMES).lower() if r < 0.92 else invented_word(rng)
 
 
 def quoted(rng, w):
@@ -23,7 +24,7 @@ def spell(rng):
 def reverse(rng):
     w = _word(rng)
     text = pick(rng, ["Reverse {w}.", "Reverse the word {w}.", "Spell {w} backwards.", "What is {w} backwards?", "Write {w} backwards.", "Say {w} in reverse.", "Can you reverse {w}?"])
-    return QA("reversing", ask(rng, text.format(w=quoted(rng, w)), frame=0.15), "-".join(w[::-1]), f"reverse {w}")
+    return QA("reversing", ask(rng, text.format(w=quoted(rng, w)), frame=0.15), f"{'-'.join(w)}, reversed: {'-'.join(w[::-1])}", f"reverse {w}")
 
 
 def count_letters(rng):
@@ -38,7 +39,11 @@ def count_letter(rng):
     n = w.count(c)
     text = pick(rng, ["How many {c}'s are in {w}?", "How many times does {c} appear in {w}?", "How many letters {c} are in {w}?", "Count the letter {c} in {w}.", "How many {c} in {w}?", "How often is {c} in {w}?"])
     say = "once" if n == 1 else "twice" if n == 2 else f"{n} times"
-    answer = f"{'-'.join(w)}: no {c}." if n == 0 else f"{'-'.join(w)}: {c} is there {say}."
+    marked, k = [], 0
+    for x in w:
+        k += x == c
+        marked.append(f"{x}({k})" if x == c else x)
+    answer = f"{'-'.join(marked)}: " + (f"there is no {c}." if n == 0 else f"{c} is there {say}.")
     return QA("counting letters", ask(rng, text.format(c=quoted(rng, c) if rng.random() < 0.3 else c, w=quoted(rng, w)), frame=0.15), answer, f"count {c} {w}")
 
 

@@ -9,6 +9,40 @@ FUTURE = "Nobody can know that, and a tiny demo least of all."
 BEYOND = "I don't know that. I am a very small demo model and know only a few things."
 CODE = "That is too hard for me. A full Gemma 4 model in rullama can do it."
 
+def strange(rng):
+    """Questions in a known form about something that the known lists do not hold."""
+    from . import facts
+    thing, animal, lang = pick(rng, OBJECTS), pick(rng, ANIMALS), pick(rng, list(facts.TRANSLATE))
+    opposites = {w for pair in facts.OPPOSITES for w in pair}
+    r = rng.random()
+    if r < 0.2:
+        x = pick(rng, [thing, animal, pick(rng, FOODS)])
+        a = ("an " if x[0] in "aeiou" else "a ") + x
+        if any(k.split()[-1] == x for k in facts.COLOUR_OF):
+            return None
+        text = pick(rng, ["What colour is {a}?", "What color is {a}?", "Which colour does {a} have?"]).format(a=a)
+    elif r < 0.4:
+        text = pick(rng, ["What is the capital of {x}?", "What's the capital of {x}?", "Capital of {x}?"]).format(x=pick(rng, [pick(rng, CITIES), pick(rng, facts.PLANETS), pick(rng, NAMES), pick(rng, ["Europe", "Africa", "Asia", "California", "Texas", "Bavaria", "Atlantis", "Wonderland", "the world", "the Moon"])]))
+    elif r < 0.55:
+        x = pick(rng, [thing, animal, pick(rng, FOODS), pick(rng, ["purple", "yellow", "green", "pink", "grey"])])
+        if x in opposites:
+            return None
+        text = pick(rng, ["What is the opposite of {x}?", "Opposite of {x}?", "What's the opposite of {x}?"]).format(x=x)
+    elif r < 0.7:
+        x = pick(rng, [thing, animal, pick(rng, ["good morning", "my name is Ana", "I am hungry", "how are you", "the weather is nice"])])
+        if x in facts.TRANSLATE[lang]:
+            return None
+        text = pick(rng, ["How do you say {x} in {l}?", "Translate {x} to {l}.", "What is {x} in {l}?"]).format(x=x, l=lang)
+    elif r < 0.8:
+        if any(k.split()[-1] == animal for k in facts.ANIMAL_SOUND):
+            return None
+        text = pick(rng, ["What sound does a {x} make?", "What does the {x} say?", "What does a {x} say?"]).format(x=animal)
+    else:
+        text = pick(rng, ["Is {n} a prime number?", "Is a {x} an animal?", "Is {x} bigger than {y}?", "Is {y} a good {x}?", "Can a {a} fly?", "Does a {a} have a {x}?", "Is the {x} in {c}?", "What is the biggest {x} in the world?", "What is the best {x}?", "Who has the {x}?", "Why is the sky blue?", "Why is a {x} {y}?", "How many {a}s are there?", "How many {x}s do I need?", "Do you like {a}s?", "Tell me about {a}s.", "Tell me about {c}.", "What is a {x}?", "Where can I buy a {x}?", "Which {x} is the best?"]).format(
+            n=int(rng.random() * 200), x=thing, y=pick(rng, FOODS), a=animal, c=pick(rng, CITIES))
+    return QA("what it cannot know", ask(rng, text), BEYOND, text)
+
+
 SUBJECTS = """the French Revolution;photosynthesis;quantum physics;black holes;the Roman Empire;World War II;the stock market;inflation;democracy;the Bible
 climate change;football;chess;tennis;the Beatles;Mozart;Einstein;Newton;Shakespeare;Napoleon;Julius Caesar;Picasso;Leonardo da Vinci;gravity;electricity
 evolution;dinosaurs;volcanoes;the human heart;vaccines;viruses;bitcoin;blockchain;Python;JavaScript;Linux;Windows;Docker;the moon landing;NASA;Harry Potter
@@ -29,6 +63,9 @@ GROUPS = [
 
 
 def unknown(rng):
+    q = strange(rng) if rng.random() < 0.3 else None
+    if q:
+        return q
     answer, forms = pick(rng, GROUPS + [GROUPS[4]] * 2)
     form = pick(rng, forms)
     text = form.format(city=pick(rng, CITIES), city2=pick(rng, CITIES), name=pick(rng, NAMES), s=pick(rng, SUBJECTS), food=pick(rng, FOODS), thing=pick(rng, OBJECTS), animal=pick(rng, ANIMALS),

@@ -20,6 +20,7 @@ send share shine show sit speak spell spend stand start stay stop study swim tal
 wait wake wash watch wear win wish wonder word world winter summer spring autumn morning evening night today
 friend family mother father sister brother baby doctor teacher farmer king queen pirate captain sailor baker painter
 music story song poem picture secret treasure journey adventure holiday birthday present party game lucky magic silent
+hello rullama gemma ollama webgpu dragon unicorn wizard princess knight ghost giant monster fairy hero
 browser privacy memory token model science history nature energy future minute hour second week month year""".split()
 WORDS = sorted(set(ANIMALS + FOODS + OBJECTS + COLOURS + OTHERS))
 
@@ -36,7 +37,20 @@ Geneva Milan Munich Hamburg Boston Chicago Denver Seattle Toronto Sydney Mumbai 
 Seoul Bangkok Hanoi Manila Bern Basel Porto Naples Venice Bristol Leeds Dallas Miami""".split()
 
 
+CREATURES = "dragon unicorn wizard princess knight ghost giant monster fairy hero".split()
+ONSETS = "b bl br c ch cl cr d dr f fl fr g gl gr h j k kl l m n p pl pr qu r s sc sh sk sl sm sn sp st str sw t th tr v w wh y z".split()
+VOWELS = "a e i o u a e i o u ai ea ee ie oo ou au".split()
+CODAS = ["", "", "", "n", "m", "r", "l", "s", "t", "d", "k", "p", "ng", "nd", "nt", "st", "ck", "ll", "w", "x", "th", "lph", "rt"]
+
+
+def invented_word(rng):
+    """A pronounceable word of two syllables that is in no list."""
+    return "".join(part[int(rng.random() * len(part))] for part in (ONSETS, VOWELS, CODAS, ONSETS, VOWELS, CODAS))
+
+
 def invented_name(rng):
     """A name the model has never met as one word, so that repeating it means reading it."""
+    if rng.random() < 0.4:
+        return invented_word(rng).capitalize()
     n = 2 if rng.random() < 0.6 else 3
     return "".join(SYLLABLES[int(rng.random() * len(SYLLABLES))] for _ in range(n)).capitalize()

@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""Trains the vision and the audio tower against the frozen text model, and evaluates them.
+
+    towers.py CHECKPOINT [--voices FILE.npz] [--wall SECONDS]     adds vision-N and audio-N.safetensors, vision.json, audio.json
+
+The text model already answers about words at soft positions (abilities/senses.py). A tower learns from the answer's
+cross-entropy through it, and from a second loss that asks for the scene's words among its soft tokens' directions.
+Afterwards every clippable linear gets its bounds: 1.5 times the range seen on fresh scenes.
+"""
+import argparse
+import json
+import math
+import multiprocessing as mp
+import os
+import random
+import time
+
+import numpy as np
+import torch
+from transformers import Gemma4AudioConfig, Gemma4VisionConfig
+from transformers.models.gemma4.modeling_gemma4 import Gemma4AudioModel, Gemma4ClippableLinear, Gemma4MultimodalEmbedder, Gemma4VisionModel
+
+import media
+from abilities import senses
+from abilities.common import held
+from model import CONFIG, hidden, load, per_layer_rows, save, softcapped, text_config
+from template import render
+from tokenizer import Encoder
+
+V, A, T = CONFIG["vision"], CONFIG["audio"], CONFIG["towers"]
+SOFT = {"vision": (V["image_size"] // V["patch_size"] // V["pooling_kernel_size"]) ** 2, "audio": 40}
+WORDS = sorted(set(senses.SHAPES + list(senses.PAINT) + senses.COUNT[1:6] + [str(d) for d in range(10)] + ["digit", "voice", "beep", "tone", "high", "low", "rising", "falling"]))
+_state = {}
+
+
+def build(kind):
+    """(tower, projector) of transformers' classes."""
+    if kind == "vision":
+        c = Gemma4VisionConfig(**{k: V[k] for k in ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "head_dim", "patch_size", "pooling_kernel_size", "position_embedding_size")},
+                               num_key_value_heads=V["num_attention_heads"], use_clipped_linears=True, standardize=False)
+        tower = Gemma4VisionModel(c)
+        torch.nn.init.normal_(tower.patch_embedder.position_embedding_table, std=0.2)
+        for n, p in tower.named_parameters():
+            if n.endswith(("q_norm.weight", "k_norm.weight")):
+                torch.nn.init.constant_(p, V["head_dim"] ** -0.25)
+            if n.endswith("input_proj.weight"):
+                torch.nn.init.normal_(p, std=0.03)
+    else:
+        c = Gemma4AudioConfig(**A, use_clipped_linears=True)
+        tower = Gemma4AudioModel(c)
+    return tower, Gemma4MultimodalEmbedder(c, text_config())
+
+
+def scenes(job):
+    """A batch: (pixels or waveforms, token ids, flags, wanted words). `job` is (kind, seed, count, held-out only, voice file)."""
+    kind, seed, count, test, path = job
+    if "encoder" not in _state:
+        _state["encoder"] = Encoder()
+        if path:
+            from voices import HELD
+            _state["voices"] = dict(np.load(path))
+            names = sorted({k.rsplit("_", 1)[0] for k in _state["voices"]})
+            _state["names"] = {False: [n for n in names if n not in HELD], True: HELD}
+    rng, encoder = random.Random(seed), _state["encoder"]
+    arrays, ids, flags, words, answers = [], [], [], np.zeros((count, len(WORDS)), np.float32), []
+    while len(ids) < count:
+        scene, wanted, q = (senses.picture if kind == "vision" else senses.sound)(rng)
+        if held(q.ability, q.key) != test or ("spoken" in scene and not path):
+            continue
+        soft = ("image" if kind == "vision" else "audio", [None] * SOFT[kind])
+        i, f, _ = encoder.encode(render({"messages": [{"role": "user", "content": q.question, "soft": soft}, {"role": "model", "content": q.answer}]}))
+        if kind == "vision":
+            arrays.append(media.patches(media.draw(scene, rng, V["image_size"]), V["patch_size"]))
+        else:
+            arrays.append(media.sound(scene, rng, _state.get("voices"), _state.get("names", {}).get(test)))
+        for w in wanted:
+            words[len(ids), WORDS.index(w)] = 1
+        ids.append(i)
+        flags.append(f)
+        answers.append(q.answer)
+    width = max(map(len, ids))
+    ids = np.array([i + [0] * (width - len(i)) for i in ids])
+    flags = np.array([list(map(int, f)) + [0] * (width - len(f)) for f in flags])
+    return np.stack(arrays), ids, flags, words, answers
+
+
+class Senses(torch.nn.Module):
+    """A tower with its projector in front of the frozen text model."""
+
+    def __init__(self, kind, text):
+        super().__init__()
+        self.kind, self.text = kind, [text]  # in a list: not a part of this module
+        tower, project = build(kind)
+        setattr(self, f"{kind}_tower", tower)
+        setattr(self, f"embed_{kind}", project)
+        self.tower, self.project = [tower], [project]
+        table = text.model.embed_tokens
+        self.scale = float(table.weight[494:].std() * table.scalar_embed_scale)
+        torch.nn.init.normal_(project.embedding_projection.weight, std=self.scale * project.multimodal_hidden_size ** -0.5)
+        n = V["image_size"] // V["patch_size"]
+        self.places = torch.stack(torch.meshgrid(torch.arange(n), torch.arange(n), indexing="xy"), -1).reshape(-1, 2)
+        self.filters = torch.from_numpy(media.mel_filters())
+        encoder = Encoder()
+        self.word_ids = torch.tensor([encoder.plain(" " + w)[0] for w in WORDS])
+        self.start = 1 + len(encoder.plain("user\n")) + 2  # <bos> <|turn> user\n <|image>
+
+    def soft(self, x):
+        """Soft tokens [batch, n, dim] of pixel patches (0..255) or waveforms."""
+        if self.kind == "vision":
+            out = self.tower[0](pixel_values=x.float() / 255, pixel_position_ids=self.places.to(x.device)[None].expand(len(x), -1, -1)).last_hidden_state
+            return self.project[0](out.reshape(len(x), SOFT["vision"], -1))
+        mel = media.log_mel(x, self.filters.to(x.device))
+        mask = torch.ones(mel.shape[:2], dtype=torch.bool, device=x.device)
+        return self.project[0](self.tower[0](input_features=mel, attention_mask=mask).last_hidden_state)
+
+    def logits(self, soft, ids):
+        text, n = self.text[0], soft.shape[1]
+        e = text.model.embed_tokens(ids)
+        e = torch.cat([e[:, :self.start], soft.to(e.dtype), e[:, self.start + n:]], 1)
+        at = torch.arange(ids.shape[1], device=ids.device)
+        empty = (at >= self.start) & (at < self.start + n)
+        rows = per_layer_rows(text, torch.where(empty[None], 0, ids))
+        mask = torch.where(at[:, None] >= at[None, :], 0.0, float("-inf"))[None, None].to(e.device)
+        near = torch.where((at[:, None] - at[None, :] < text.config.sliding_window), mask, float("-inf"))
+        if torch.is_autocast_enabled("cuda"):
+            mask, near = mask.bfloat16(), near.bfloat16()
+        return softcapped(text, hidden(text, e, rows, at[None], {"full_attention": mask, "sliding_attention": near}))
+
+    def loss(self, x, ids, flags, words):
+        soft = self.soft(x)
+        logits = self.logits(soft, ids)[:, :-1]
+        each = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="none")
+        wanted = flags[:, 1:].flatten().float()
+        answer = (each * wanted).sum() / wanted.sum()
+        table = torch.nn.functional.normalize(self.text[0].model.embed_tokens.weight[self.word_ids.to(ids.device)].float(), dim=-1)
+        like = (torch.nn.functional.normalize(soft.float(), dim=-1) @ table.T).amax(1)
+        naming = torch.nn.functional.binary_cross_entropy_with_logits(16 * (like - 0.5), words, pos_weight=torch.tensor(6.0, device=ids.device))
+        return answer, naming
+
+
+@torch.no_grad()
+def score(senses_, batch, device):
+    """Share of scenes whose greedy answer is exactly right."""
+    x, ids, flags, _, answers = batch
+    x, ids, flags = (torch.from_numpy(v).to(device) for v in (x, ids, flags))
+    encoder, soft = Encoder(), senses_.soft(x)
+    begin = flags.argmax(1)
+    right = {}
+    work = torch.where(torch.arange(ids.shape[1], device=device)[None] < begin[:, None], ids, 0)
+    work = torch.nn.functional.pad(work, (0, 4))
+    at = begin.clone()
+    for _ in range(24):
+        best = senses_.logits(soft, work).argmax(-1)
+        work.scatter_(1, at.clamp(max=work.shape[1] - 1)[:, None], best.gather(1, (at - 1)[:, None]))
+        at = (at + 1).clamp(max=work.shape[1] - 1)
+    for i, answer in enumerate(answers):
+        out = work[i, begin[i]:].tolist()
+        text = encoder.decode(out[:out.index(106)] if 106 in out else out)
+        kind = "digits" if "digit" in answer or "saying" in answer else "other"
+        right.setdefault(kind, []).append(text == answer)
+    return {k: [sum(v), len(v)] for k, v in sorted(right.items())}
+
+
+def calibrate(senses_, batches, device):
+    """Sets the bounds of every clippable linear to 1.5 times the range seen."""
+    seen, hooks = {}, []
+
+    def watch(layer):
+        def hook(_, args, out):
+            s = seen.setdefault(layer, [0.0] * 4)
+            x = args[0]
+            seen[layer] = [min(s[0], float(x.min())), max(s[1], float(x.max())), min(s[2], float(out.min())), max(s[3], float(out.max()))]
+        return hook
+
+    layers = [m for m in senses_.modules() if isinstance(m, Gemma4ClippableLinear)]
+    hooks = [m.register_forward_hook(watch(m)) for m in layers]
+    with torch.no_grad():
+        for b in batches:
+            senses_.soft(torch.from_numpy(b[0]).to(device))
+    for h in hooks:
+        h.remove()
+    for m in layers:
+        for name, v in zip(("input_min", "input_max", "output_min", "output_max"), seen[m]):
+            getattr(m, name).fill_(1.5 * v)
+
+
+def ahead(pool, jobs, depth=24):
+    """Batches in order, at most `depth` of them made in advance (a batch of pictures is 57 MB)."""
+    waiting, at = [], 0
+    while at < len(jobs) or waiting:
+        while at < len(jobs) and len(waiting) < depth:
+            waiting.append(pool.apply_async(scenes, (jobs[at],)))
+            at += 1
+        yield waiting.pop(0).get()
+
+
+def fit(kind, text, folder, wall, steps, path, pool, device):
+    torch.manual_seed(CONFIG["seed"])
+    model = Senses(kind, text).to(device).train()
+    params = [p for p in model.parameters() if p.requires_grad]
+    adam = torch.optim.AdamW(params, lr=T["lr"], betas=(0.9, 0.98), weight_decay=0.01)
+    jobs = ahead(pool, [(kind, CONFIG["seed"] + 1000003 * (1 + i), T["batch"], False, path) for i in range(steps)])
+    begin, log, step = None, [], 0
+    for step, (x, ids, flags, words, _) in enumerate(jobs, 1):
+        begin = begin or time.time()
+        progress = max(step / steps, (time.time() - begin) / wall)
+        for g in adam.param_groups:
+            g["lr"] = T["lr"] * min(1, step / T["warmup"]) * (0.5 * (1 + math.cos(math.pi * min(1, progress))) * 0.98 + 0.02)
+        x, ids, flags, words = (torch.from_numpy(v).to(device, non_blocking=True) for v in (x, ids, flags, words))
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            answer, naming = model.loss(x, ids, flags, words)
+        (answer + naming).backward()
+        torch.nn.utils.clip_grad_norm_(params, 1.0)
+        adam.step()
+        adam.zero_grad(set_to_none=True)
+        if step % 50 == 0 or step <= 2:
+            log.append({"step": step, "answer": round(answer.item(), 4), "naming": round(naming.item(), 4), "s": round(time.time() - begin, 1)})
+            print(kind, json.dumps(log[-1]), flush=True)
+        if progress >= 1:
+            break
+    model.eval()
+    with torch.no_grad():
+        for p in params:
+            if p.dim() > 1:
+                p.copy_(p.half().float())
+    seed = CONFIG["seed"]
+    calibrate(model, [scenes((kind, seed + 11 + i, 64, False, path)) for i in range(2)], device)
+    save(model.state_dict(), folder, kind)
+    print(f"{kind}: {step} steps, saved", flush=True)
+    result = {"steps": step, "log": log, "fresh": score(model, scenes((kind, seed + 5, 250, False, path)), device), "held out": score(model, scenes((kind, seed + 6, 250, True, path)), device)}
+    print(kind, {k: result[k] for k in ("fresh", "held out")}, flush=True)
+    return result
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("checkpoint")
+    a.add_argument("--voices", help="npz of voices.py; without it no spoken digits")
+    a.add_argument("--wall", type=float, default=T["wall_s"])
+    a.add_argument("--steps", type=int)
+    a.add_argument("--only", choices=["vision", "audio"])
+    a.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2))
+    o = a.parse_args()
+    pools = {k: mp.get_context("fork").Pool(o.workers) for k in ("vision", "audio") if o.only in (None, k)}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    text = load(o.checkpoint).to(device).requires_grad_(False)
+    out = {}
+    for kind, pool in pools.items():
+        out[kind] = fit(kind, text, o.checkpoint, o.wall / len(pools), o.steps or T[f"steps_{kind}"], o.voices, pool, device)
+        pool.terminate()
+        json.dump(out[kind], open(os.path.join(o.checkpoint, f"{kind}.json"), "w"), indent=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,8 +9,21 @@ use std::time::Instant;
 const VOCAB: u32 = 262_144;
 
 /// A recording of `repeats` steps on `settings`.
-async fn record(device: &Device, logits: &Buffer, mode: SampleMode, settings: SampleSettings, repeats: usize) -> Result<Recording, GpuError> {
-    let words = [bytemuck::cast_slice(&[settings]).to_vec(), bias_words(&[]), vec![5; HISTORY], vec![0; 8], vec![0; 4], vec![0; RESULTS * RESULT_WORDS]];
+async fn record(
+    device: &Device,
+    logits: &Buffer,
+    mode: SampleMode,
+    settings: SampleSettings,
+    repeats: usize,
+) -> Result<Recording, GpuError> {
+    let words = [
+        bytemuck::cast_slice(&[settings]).to_vec(),
+        bias_words(&[]),
+        vec![5; HISTORY],
+        vec![0; 8],
+        vec![0; 4],
+        vec![0; RESULTS * RESULT_WORDS],
+    ];
     let mut operands = vec![Operand::Tensor(Tensor { slice: logits.whole(), rows: 1, cols: VOCAB, stride: VOCAB, offset: 0 })];
     for words in words {
         let buffer = device.buffer("operand", words.len() as u64 * 4, Usage::Storage).await?;
@@ -23,7 +36,10 @@ async fn record(device: &Device, logits: &Buffer, mode: SampleMode, settings: Sa
     let scratch = device.buffer("scratch", op.scratch(device.caps(), &operands), Usage::Storage).await?;
     let mut recorder = Recorder::new();
     for _ in 0..repeats {
-        op.record(&mut Context { recorder: &mut recorder, caps: device.caps(), variant: None, banned: &[], scratch: Some(scratch.whole()) }, &operands)?;
+        op.record(
+            &mut Context { recorder: &mut recorder, caps: device.caps(), variant: None, banned: &[], scratch: Some(scratch.whole()) },
+            &operands,
+        )?;
     }
     recorder.finish(device).await
 }

@@ -9,7 +9,8 @@ use rullama_ops::{Context, Host, Op, Operand, Sample, SampleMode, SampleSettings
 const PROFILES: [AdapterProfile; 2] = [AdapterProfile::Native, AdapterProfile::WebGpuDefaults];
 
 fn open(profile: AdapterProfile) -> Device {
-    pollster::block_on(Device::open(&OpenOptions { profile, ..Default::default() })).expect("a GPU adapter (install mesa-vulkan-drivers for a software one)")
+    pollster::block_on(Device::open(&OpenOptions { profile, ..Default::default() }))
+        .expect("a GPU adapter (install mesa-vulkan-drivers for a software one)")
 }
 
 /// A step's operands on the GPU and its recording.
@@ -39,7 +40,11 @@ fn bind(device: &Device, step: &Step, mode: SampleMode) -> Bound {
         let op = Sample { vocab: step.logits.len() as u32, mode };
         let scratch = device.buffer("scratch", op.scratch(device.caps(), &operands), Usage::Storage).await.unwrap();
         let mut recorder = Recorder::new();
-        op.record(&mut Context { recorder: &mut recorder, caps: device.caps(), variant: None, banned: &[], scratch: Some(scratch.whole()) }, &operands).unwrap();
+        op.record(
+            &mut Context { recorder: &mut recorder, caps: device.caps(), variant: None, banned: &[], scratch: Some(scratch.whole()) },
+            &operands,
+        )
+        .unwrap();
         Bound { buffers, recording: recorder.finish(device).await.unwrap() }
     })
 }

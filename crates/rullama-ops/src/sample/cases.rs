@@ -23,7 +23,15 @@ impl Step {
         // Sums of uniform numbers: few large logits, many middling ones.
         let logits = (0..vocab).map(|_| (0..4).map(|_| rng.unit()).sum::<f32>() * 5.0).collect();
         let history = (0..HISTORY).map(|_| rng.below(vocab.min(200) as u64) as u32).collect();
-        Step { name: format!("{name}, vocab {vocab}, top_k {}", settings.top_k), logits, settings, bias: Vec::new(), history, position: 700, sampled: 5 }
+        Step {
+            name: format!("{name}, vocab {vocab}, top_k {}", settings.top_k),
+            logits,
+            settings,
+            bias: Vec::new(),
+            history,
+            position: 700,
+            sampled: 5,
+        }
     }
 
     fn with(mut self, change: impl FnOnce(&mut Step)) -> Self {
@@ -98,20 +106,68 @@ fn steps() -> Vec<Step> {
         Step::new("top_p 0", 2048, SampleSettings { top_p: 0.0, ..plain(64) }),
         Step::new("min_p 1", 2048, SampleSettings { min_p: 0.999, ..plain(64) }),
         Step::new("all equal", 2048, plain(64)).with(|s| s.logits.fill(1.5)),
-        Step::new("all zero, of both signs", 5120, plain(1024)).with(|s| s.logits.iter_mut().enumerate().for_each(|(i, l)| *l = if i % 3 == 0 { -0.0 } else { 0.0 })),
+        Step::new("all zero, of both signs", 5120, plain(1024))
+            .with(|s| s.logits.iter_mut().enumerate().for_each(|(i, l)| *l = if i % 3 == 0 { -0.0 } else { 0.0 })),
         Step::new("ties at the cut", 4096, plain(7)).with(|s| s.logits.iter_mut().for_each(|l| *l = l.round().min(8.0))),
         Step::new("large logits side by side", 8192, plain(1024)).with(cluster),
         Step::new("ascending", 262_144, plain(64)).with(sorted),
-        Step::new("a bias to every kind of id", 2048, plain(7)).with(|s| s.bias = vec![(0, 90.0), (2047, 89.5), (1024, 89.0), (1023, f32::NEG_INFINITY), (5000, 900.0)]),
+        Step::new("a bias to every kind of id", 2048, plain(7))
+            .with(|s| s.bias = vec![(0, 90.0), (2047, 89.5), (1024, 89.0), (1023, f32::NEG_INFINITY), (5000, 900.0)]),
         Step::new("half is forbidden", 2048, plain(64)).with(forbid),
-        Step::new("all but one are forbidden", 32, plain(7)).with(|s| s.bias = (0..32).filter(|id| *id != 19).map(|id| (id, f32::NEG_INFINITY)).collect()),
+        Step::new("all but one are forbidden", 32, plain(7))
+            .with(|s| s.bias = (0..32).filter(|id| *id != 19).map(|id| (id, f32::NEG_INFINITY)).collect()),
         Step::new("-inf among the logits", 32, plain(32)).with(|s| s.logits[3..30].fill(f32::NEG_INFINITY)),
-        Step::new("bias and penalties on one id", 2048, penalties(plain(64), 64)).with(|s| s.bias = (0..200).map(|id| (id, 12.0)).collect()),
+        Step::new("bias and penalties on one id", 2048, penalties(plain(64), 64))
+            .with(|s| s.bias = (0..200).map(|id| (id, 12.0)).collect()),
         Step::new("penalties", 262_144, penalties(plain(64), 4096)),
     ]);
-    let not_finite = [(32, 0, f32::NAN), (2080, 2079, f32::from_bits(0xffc0_1234)), (262_144, 131_072, f32::NAN), (2048, 1024, f32::INFINITY)];
-    steps.extend(not_finite.map(|(vocab, at, value)| Step::new(&format!("{value} at {at}"), vocab, plain(64)).with(|s| s.logits[at] = value)));
+    steps.extend(contests());
+    let not_finite =
+        [(32, 0, f32::NAN), (2080, 2079, f32::from_bits(0xffc0_1234)), (262_144, 131_072, f32::NAN), (2048, 1024, f32::INFINITY)];
+    steps.extend(
+        not_finite.map(|(vocab, at, value)| Step::new(&format!("{value} at {at}"), vocab, plain(64)).with(|s| s.logits[at] = value)),
+    );
     steps
+}
+
+/// Steps in which one rule of the penalties decides which logit is the largest.
+fn contests() -> [Step; 7] {
+    let alone = |change: fn(&mut SampleSettings)| {
+        let mut settings = SampleSettings { repeat_last_n: 10, ..plain(7) };
+        change(&mut settings);
+        settings
+    };
+    // (id, logit) of the rivals, the others at -9; (steps back, id) of the history.
+    let contest = |name: &str, settings, rivals: &[(usize, f32)], past: &[(u32, u32)]| {
+        let mut step = Step::new(name, 2048, settings);
+        step.logits.fill(-9.0);
+        rivals.iter().for_each(|&(id, logit)| step.logits[id] = logit);
+        step.position = 4096 + 4;
+        step.history.fill(2000);
+        past.iter().for_each(|&(back, id)| step.history[(step.position - back) as usize % HISTORY] = id);
+        step
+    };
+    let mut bias = contest("bias comes before penalties", alone(|s| s.repeat_penalty = 2.0), &[(1100, 2.0), (5, 7.0)], &[(2, 1100)]);
+    bias.bias = vec![(1100, 8.0)];
+    // Slot 0 counts, slot 4095 was never written.
+    let mut start = contest("start of the ring", alone(|s| s.presence_penalty = 5.0), &[(1100, 11.0), (1101, 10.0), (5, 9.0)], &[]);
+    start.position = 2;
+    (start.history[0], start.history[HISTORY - 1]) = (1100, 1101);
+    [
+        bias,
+        start,
+        contest("presence", alone(|s| s.presence_penalty = 0.4), &[(1100, 10.0), (5, 9.7)], &[(2, 1100), (7, 1100)]),
+        contest("presence counts once", alone(|s| s.presence_penalty = 0.4), &[(1100, 10.0), (5, 9.5)], &[(2, 1100), (7, 1100)]),
+        contest("frequency", alone(|s| s.frequency_penalty = 0.1), &[(1100, 10.0), (5, 9.75)], &[(2, 1100), (7, 1100), (9, 1100)]),
+        contest("repetition of negative logits", alone(|s| s.repeat_penalty = 2.0), &[(1100, -1.0), (5, -1.5)], &[(2, 1100)]),
+        // Steps back 0 and 9 are the ends of a window of 10.
+        contest(
+            "the window's ends",
+            alone(|s| s.presence_penalty = 5.0),
+            &[(1100, 11.0), (1101, 12.0), (1102, 10.0), (5, 9.0)],
+            &[(0, 1100), (9, 1101), (10, 1102)],
+        ),
+    ]
 }
 
 /// The steps in both modes, and greedy settings in the mode that also draws.

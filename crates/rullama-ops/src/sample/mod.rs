@@ -88,7 +88,9 @@ impl Sample {
     fn kernel(&self, name: &str, text: &'static str, caps: &Caps) -> Result<rullama_gpu::Kernel, GpuError> {
         let mut link = Link::new(name, text, caps);
         link.flag("greedy", self.mode == SampleMode::Greedy);
-        link.module("settings", include_str!("settings.wgsl")).module("digit", include_str!("digit.wgsl")).module("commit", include_str!("commit.wgsl"));
+        link.module("settings", include_str!("settings.wgsl"))
+            .module("digit", include_str!("digit.wgsl"))
+            .module("commit", include_str!("commit.wgsl"));
         link.constant("WG", WG).constant("SPAN", SPAN).constant("CHUNKS", CHUNKS).constant("PARTIAL", PARTIAL);
         link.constant("HISTORY", HISTORY as u32).constant("RESULTS", RESULTS as u32).constant("RESULT_WORDS", RESULT_WORDS as u32);
         link.constant("MAX_TOP_K", MAX_TOP_K).constant("MAX_TOPS", MAX_TOPS as u32).constant("NOT_FINITE", NOT_FINITE);
@@ -165,9 +167,16 @@ impl Op for Sample {
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         context.variant(self, operands)?;
         let [logits, history, results] = [operands[0].tensor()?.cols as u64, operands[3].words()?.size / 4, operands[6].words()?.size / 4];
-        let needs = [("logits", logits, u64::from(self.vocab)), ("history", history, HISTORY as u64), ("results", results, (RESULTS * RESULT_WORDS) as u64)];
+        let needs = [
+            ("logits", logits, u64::from(self.vocab)),
+            ("history", history, HISTORY as u64),
+            ("results", results, (RESULTS * RESULT_WORDS) as u64),
+        ];
         if let Some((name, have, need)) = needs.into_iter().find(|(_, have, need)| have < need) {
-            return Err(GpuError::Validation { what: format!("operand `{name}` of `sample`"), message: format!("{need} words are needed, it has {have}") });
+            return Err(GpuError::Validation {
+                what: format!("operand `{name}` of `sample`"),
+                message: format!("{need} words are needed, it has {have}"),
+            });
         }
         let scratch = context.scratch(self.scratch(context.caps, operands))?;
         let head = scratch.buffer.slice(scratch.offset, u64::from(HEAD) * 4);

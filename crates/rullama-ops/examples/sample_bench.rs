@@ -1,6 +1,8 @@
 //! Microseconds per sampled token at Gemma 4's vocabulary: `cargo run --release -p rullama-ops
 //! --example sample_bench`.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
+
 use rullama_gpu::{Buffer, Device, GpuError, OpenOptions, Recorder, Recording, Usage};
 use rullama_ops::sample::{HISTORY, RESULT_WORDS, RESULTS, bias_words};
 use rullama_ops::{Context, Op, Operand, Sample, SampleMode, SampleSettings, StepState, Tensor};

@@ -32,4 +32,5 @@ pub use per_layer::PerLayerCombine;
 pub use qkv::{QkvPrepare, QueryPrepare, rope_tables};
 pub use residual_norm::ResidualNorm;
 pub use rms_norm::RmsNorm;
+pub use sample::{Sample, SampleMode, SampleResult, SampleSettings};
 pub use weight::{Chunk, Weight};

@@ -52,7 +52,9 @@ fn bind(device: &Device, step: &Step, mode: SampleMode) -> Bound {
 impl Bound {
     /// Replays `steps` times and gives the whole ring of results.
     fn run(&self, device: &Device, steps: usize) -> Vec<u32> {
-        (0..steps).for_each(|_| drop(device.submit(&self.recording)));
+        for _ in 0..steps {
+            device.submit(&self.recording);
+        }
         let bytes = pollster::block_on(device.read(&self.buffers[6], 0, (RESULTS * RESULT_WORDS * 4) as u64)).unwrap();
         bytemuck::pod_collect_to_vec(&bytes)
     }

@@ -4,7 +4,7 @@
 #import math
 #import span
 
-struct Params { heads: u32, window: u32, y_offset: u32 }
+struct Params { heads: u32, window: u32, splits: u32, y_offset: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> parts: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> state: array<u32>;
@@ -27,9 +27,9 @@ fn main(
     let sg = 0u; let sg_count = 1u; let lane = 0u;
 #endif
     let row = wg.z * params.heads + wg.x;
-    let span = span_of(wg.z, state[POSITION], state[TOKENS], params.window);
+    let span = span_of(wg.z, state[POSITION], state[TOKENS], params.window, params.splits);
     let shares = (span.count + span.share - 1u) / span.share;
-    let first = row * SPLITS * (QUADS + 1u);
+    let first = row * params.splits * (QUADS + 1u);
     var mine = vec4<f32>(LOWEST, 0.0, 0.0, 0.0);
     if (lid < shares) { mine = parts[first + lid * (QUADS + 1u)]; }
     let best = reduce_max(mine.x, lid, sg, sg_count, lane);

@@ -14,6 +14,7 @@ struct Params {
     width: u32, // runs of eight in a slot
     slots: u32,
     window: u32, // 0 for none
+    splits: u32, // shares of a token's keys
     q_stride: u32, q_offset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -123,7 +124,7 @@ fn main(
     let member = lid % TEAM;
 #endif
     let token = wg.z;
-    let span = span_of(token, state[POSITION], state[TOKENS], params.window);
+    let span = span_of(token, state[POSITION], state[TOKENS], params.window, params.splits);
     let begin = wg.x * span.share;
     if (begin >= span.count) { return; }
     let count = min(span.share, span.count - begin);
@@ -153,16 +154,28 @@ fn main(
         let at1 = slot_at(slot, min(team + TEAMS, keys - 1u)) + kv_head * RUNS;
         var s0 = vec4<f32>(0.0);
         var s1 = vec4<f32>(0.0);
-        if (both) {
-            for (var i = member; i < RUNS; i += TEAM) {
-                let x0 = key_run(at0 + i);
-                let x1 = key_run(at1 + i);
-                s0 += products(i, x0);
-                s1 += products(i, x1);
+#if whole_runs
+        // Loads of a step are under way together.
+        for (var i = member; i < RUNS; i += 4u * TEAM) {
+            let x0 = key_run(at0 + i);
+            let x1 = key_run(at0 + i + TEAM);
+            let x2 = key_run(at0 + i + 2u * TEAM);
+            let x3 = key_run(at0 + i + 3u * TEAM);
+            if (both) {
+                let z0 = key_run(at1 + i);
+                let z1 = key_run(at1 + i + TEAM);
+                let z2 = key_run(at1 + i + 2u * TEAM);
+                let z3 = key_run(at1 + i + 3u * TEAM);
+                s1 += products(i, z0) + products(i + TEAM, z1) + products(i + 2u * TEAM, z2) + products(i + 3u * TEAM, z3);
             }
-        } else {
-            for (var i = member; i < RUNS; i += TEAM) { s0 += products(i, key_run(at0 + i)); }
+            s0 += products(i, x0) + products(i + TEAM, x1) + products(i + 2u * TEAM, x2) + products(i + 3u * TEAM, x3);
         }
+#else
+        for (var i = member; i < RUNS; i += TEAM) {
+            s0 += products(i, key_run(at0 + i));
+            if (both) { s1 += products(i, key_run(at1 + i)); }
+        }
+#endif
 #if subgroups
         s0 += subgroupShuffleXor(s0, 1u);
         s1 += subgroupShuffleXor(s1, 1u);
@@ -208,9 +221,32 @@ fn main(
         sum3 *= fade.w;
 #endif
         if (stream < STREAMS) {
+            let values = kv_head * RUNS + run;
+#if whole_streams
+            // Weights beyond the last key are 0.
+            for (var i = stream; i < keys; i += 4u * STREAMS) {
+                let x0 = value_run(slot_at(slot, i) + values);
+                let x1 = value_run(slot_at(slot, min(i + STREAMS, keys - 1u)) + values);
+                let x2 = value_run(slot_at(slot, min(i + 2u * STREAMS, keys - 1u)) + values);
+                let x3 = value_run(slot_at(slot, min(i + 3u * STREAMS, keys - 1u)) + values);
+                let p0 = weights[i];
+                let p1 = weights[i + STREAMS];
+                let p2 = weights[i + 2u * STREAMS];
+                let p3 = weights[i + 3u * STREAMS];
+                total += p0 + p1 + p2 + p3;
+                sum0 += x0 * p0.x + x1 * p1.x + x2 * p2.x + x3 * p3.x;
+#if two
+                sum1 += x0 * p0.y + x1 * p1.y + x2 * p2.y + x3 * p3.y;
+#endif
+#if four
+                sum2 += x0 * p0.z + x1 * p1.z + x2 * p2.z + x3 * p3.z;
+                sum3 += x0 * p0.w + x1 * p1.w + x2 * p2.w + x3 * p3.w;
+#endif
+            }
+#else
             for (var i = stream; i < keys; i += STREAMS) {
                 let p = weights[i];
-                let x = value_run(slot_at(slot, i) + kv_head * RUNS + run);
+                let x = value_run(slot_at(slot, i) + values);
                 total += p;
                 sum0 += x * p.x;
 #if two
@@ -221,6 +257,7 @@ fn main(
                 sum3 += x * p.w;
 #endif
             }
+#endif
         }
     }
     workgroupBarrier();
@@ -228,13 +265,13 @@ fn main(
     workgroupBarrier();
     total = scores[0];
     for (var i = 1u; i < STREAMS; i++) { total += scores[i]; }
-    let record = (token * params.heads + head) * SPLITS + wg.x;
+    let record = (token * params.heads + head) * params.splits + wg.x;
     store_head(lid, stream, run, sum0, best.x, total.x, record, true);
 #if two
-    store_head(lid, stream, run, sum1, best.y, total.y, record + SPLITS, head + 1u < last);
+    store_head(lid, stream, run, sum1, best.y, total.y, record + params.splits, head + 1u < last);
 #endif
 #if four
-    store_head(lid, stream, run, sum2, best.z, total.z, record + 2u * SPLITS, head + 2u < last);
-    store_head(lid, stream, run, sum3, best.w, total.w, record + 3u * SPLITS, head + 3u < last);
+    store_head(lid, stream, run, sum2, best.z, total.z, record + 2u * params.splits, head + 2u < last);
+    store_head(lid, stream, run, sum3, best.w, total.w, record + 3u * params.splits, head + 3u < last);
 #endif
 }

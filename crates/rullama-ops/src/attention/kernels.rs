@@ -96,28 +96,32 @@ impl Attention {
             .module("span", include_str!("span.wgsl"))
             .flag("subgroups", subgroups)
             .flag("eight_lanes", team == 8)
+            .flag("whole_runs", (self.head_dim / 8).is_multiple_of(4 * team))
+            .flag("whole_streams", (2 * DECODE_WORKGROUP / team).is_multiple_of(4 * (DECODE_WORKGROUP / (self.head_dim / 8))))
             .flag("two", share >= 2)
             .flag("four", share == 4)
             .constant("WG", DECODE_WORKGROUP)
             .constant("TEAM", team)
             .constant("SHARE", share)
-            .constant("SPLITS", splits)
             .constant("LEAST", LEAST_KEYS)
             .kernel()?;
         let dispatch = context.recorder.dispatch(&kernel, [splits, self.kv_heads * groups, tokens]);
         self.describe(dispatch, parts);
-        dispatch.param("groups", groups).param("width", parts.k.width / 8).bind("parts", &scratch);
+        dispatch.param("groups", groups).param("splits", splits).param("width", parts.k.width / 8).bind("parts", &scratch);
 
         let kernel = Link::new("attention/combine", include_str!("combine.wgsl"), context.caps)
             .module("span", include_str!("span.wgsl"))
             .flag("subgroups", subgroups)
             .constant("WG", DECODE_WORKGROUP)
             .constant("QUADS", self.head_dim / 4)
-            .constant("SPLITS", splits)
             .constant("LEAST", LEAST_KEYS)
             .kernel()?;
         let dispatch = context.recorder.dispatch(&kernel, [self.heads, (self.head_dim / 4).div_ceil(16), tokens]);
-        dispatch.param("heads", self.heads).param("window", self.window.unwrap_or_default()).param("y_offset", parts.y.offset / 4);
+        dispatch
+            .param("heads", self.heads)
+            .param("splits", splits)
+            .param("window", self.window.unwrap_or_default())
+            .param("y_offset", parts.y.offset / 4);
         dispatch.bind("parts", &scratch).bind("state", parts.state).bind("y", &parts.y.slice);
         Ok(())
     }

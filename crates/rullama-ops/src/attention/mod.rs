@@ -54,10 +54,10 @@ impl Attention {
 
     fn check(&self, parts: &Parts) -> Result<(), String> {
         let (heads, kv_heads, n) = (self.heads, self.kv_heads, self.head_dim);
-        if n == 0 || n % 32 != 0 || n > MAX_HEAD_DIM {
+        if n == 0 || !n.is_multiple_of(32) || n > MAX_HEAD_DIM {
             return Err(format!("head_dim {n} is not a multiple of 32 up to {MAX_HEAD_DIM}"));
         }
-        if kv_heads == 0 || heads % kv_heads != 0 {
+        if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
             return Err(format!("{heads} heads do not share {kv_heads} heads of keys evenly"));
         }
         let (q, y) = (parts.q, parts.y);

@@ -1,4 +1,4 @@
-// The keys that a token sees, shared evenly among SPLITS workgroups. A share is at least
+// The keys that a token sees, shared evenly among a fixed number of workgroups. A share is at least
 // LEAST keys, so that a short context is not cut to crumbs; some workgroups then have none.
 
 const POSITION = 0u;
@@ -8,10 +8,10 @@ const LOWEST = -3.0e38;
 // Keys start .. start + count, `share` keys a workgroup.
 struct Span { start: u32, count: u32, share: u32 }
 
-fn span_of(token: u32, position: u32, tokens: u32, window: u32) -> Span {
+fn span_of(token: u32, position: u32, tokens: u32, window: u32, splits: u32) -> Span {
     if (token >= tokens) { return Span(0u, 0u, LEAST); }
     let end = position + token + 1u;
     let count = select(end, min(end, window), window != 0u);
-    let even = (count + SPLITS - 1u) / SPLITS;
+    let even = (count + splits - 1u) / splits;
     return Span(end - count, count, (even + LEAST - 1u) / LEAST * LEAST);
 }

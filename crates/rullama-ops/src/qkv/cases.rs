@@ -41,7 +41,7 @@ fn qkv(shape: &Shape, kv: KvType, partial: bool) -> Case {
         low,
         high,
         Host::Words(state),
-        Array::zeros(tokens, q_width).into(),
+        rng.tensor(tokens, q_width).into(),
         Host::Cache(rng.cache(kv, slots, kv_width)),
         Host::Cache(rng.cache(kv, slots, kv_width)),
     ];

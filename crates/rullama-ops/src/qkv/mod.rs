@@ -86,7 +86,7 @@ fn invalid(op: &str, message: String) -> GpuError {
 impl Common<'_> {
     fn check(&self, op: &str) -> Result<(), GpuError> {
         let n = self.head_dim;
-        if n % 32 != 0 || n == 0 || n > 8 * WORKGROUP {
+        if !n.is_multiple_of(32) || n == 0 || n > 8 * WORKGROUP {
             return Err(invalid(op, format!("head_dim {n} is not a multiple of 32 up to {}", 8 * WORKGROUP)));
         }
         if self.low.cols != n || self.high.cols != n || self.low.rows != ROPE_LOW {

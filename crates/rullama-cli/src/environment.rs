@@ -12,6 +12,17 @@ pub fn home() -> Option<PathBuf> {
     text(if cfg!(windows) { "USERPROFILE" } else { "HOME" }).map(PathBuf::from)
 }
 
+/// This program's folder for what can be made anew: under `XDG_CACHE_HOME`, else the system's place.
+pub fn cache() -> Option<PathBuf> {
+    let under_home = |path: &str| home().map(|home| home.join(path));
+    let system = match () {
+        () if cfg!(target_os = "macos") => under_home("Library/Caches"),
+        () if cfg!(windows) => text("LOCALAPPDATA").map(PathBuf::from),
+        () => text("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| under_home(".cache")),
+    };
+    system.map(|folder| folder.join("rullama"))
+}
+
 /// Folders in which Ollama may keep models: `OLLAMA_MODELS`, else its default places.
 pub fn ollama_roots() -> Vec<PathBuf> {
     default_roots(home().as_deref(), text("OLLAMA_MODELS").as_deref(), Os::current())

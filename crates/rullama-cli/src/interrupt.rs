@@ -30,6 +30,18 @@ pub fn install() {
     });
 }
 
+/// Sets what the first Ctrl-C does besides.
+pub fn on_first(hook: impl Fn() + Send + 'static) {
+    if let Ok(mut slot) = HOOK.lock() {
+        *slot = Some(Box::new(hook));
+    }
+}
+
+/// Forgets a Ctrl-C that was dealt with: the next is a first one again.
+pub fn reset() {
+    REQUESTED.store(false, Ordering::SeqCst);
+}
+
 /// Whether Ctrl-C was pressed since the last [`reset`].
 pub fn requested() -> bool {
     REQUESTED.load(Ordering::SeqCst)

@@ -7,10 +7,14 @@ mod commands;
 mod environment;
 mod error;
 mod interrupt;
+mod load;
 mod model;
 mod quantize;
+mod sampling;
+mod serve;
 mod table;
 mod terminal;
+mod vocabulary;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -28,6 +32,7 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "Examples:
+  rullama run gemma4:e2b              a conversation
   rullama list                        what is on this machine
   rullama show gemma4:e2b             what is in a model, and whether it fits here
   rullama serve --open                the page, in the browser
@@ -37,12 +42,30 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Command {
+    Run(commands::run::Arguments),
+    List(commands::list::Arguments),
+    Show(commands::show::Arguments),
+    Tokenize(commands::tokenize::Arguments),
+    Render(commands::render::Arguments),
     Quantize(commands::quantize::Arguments),
+    Serve(commands::serve::Arguments),
+    Eval(commands::eval::Arguments),
+    Bench(commands::bench::Arguments),
+    Doctor(commands::doctor::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Run(arguments) => commands::run::run(&arguments),
+        Command::List(arguments) => commands::list::run(&arguments),
+        Command::Show(arguments) => commands::show::run(&arguments),
+        Command::Tokenize(arguments) => commands::tokenize::run(&arguments),
+        Command::Render(arguments) => commands::render::run(&arguments),
         Command::Quantize(arguments) => commands::quantize::run(&arguments),
+        Command::Serve(arguments) => commands::serve::run(&arguments),
+        Command::Eval(arguments) => commands::eval::run(&arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Doctor(arguments) => commands::doctor::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

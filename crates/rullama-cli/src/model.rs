@@ -28,6 +28,17 @@ pub struct Located {
     pub stored: Option<Resolved>,
 }
 
+impl Located {
+    /// Which template the store's configuration names; `None` leaves it to the file.
+    pub fn large_template(&self) -> Option<bool> {
+        match self.stored.as_ref()?.config.renderer.as_deref()? {
+            "gemma4-large" => Some(true),
+            "gemma4-small" => Some(false),
+            _ => None,
+        }
+    }
+}
+
 /// Ollama's store on this machine.
 ///
 /// # Errors

@@ -19,6 +19,12 @@ impl Progress {
         Progress { shown: io::stderr().is_terminal(), drawn: None, started: Instant::now() }
     }
 
+    /// Draws `text` at once.
+    pub fn now(&mut self, text: &str) {
+        self.drawn = None;
+        self.line(text);
+    }
+
     /// Draws `text` unless the line was drawn a moment ago.
     pub fn line(&mut self, text: &str) {
         if !self.shown || self.drawn.is_some_and(|last| last.elapsed() < EVERY) {

@@ -1,3 +1,12 @@
 //! One module per command.
 
+pub mod bench;
+pub mod doctor;
+pub mod eval;
+pub mod list;
 pub mod quantize;
+pub mod render;
+pub mod run;
+pub mod serve;
+pub mod show;
+pub mod tokenize;

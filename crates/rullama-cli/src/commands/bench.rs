@@ -1,0 +1,190 @@
+use crate::load::{self, LoadArguments};
+use crate::table;
+use anyhow::{Result, bail};
+use rullama::{Cancel, Engine, Finish, GenerateOptions, Sampling, Session, Summary};
+use serde_json::{Value, json};
+use std::io::{self, Write};
+
+/// Measure how fast a model runs here
+///
+/// Prefills and decodes made-up tokens several times after a warm-up, and prints medians with their
+/// spread. `--json` prints the record that benchmarks/ keeps.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  rullama bench gemma4:e2b --context 512 --prefill 512 --decode 128 --json")]
+pub struct Arguments {
+    /// The model
+    model: String,
+    /// Tokens before those that are decoded
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    context: u32,
+    /// Tokens of the prompt whose prefill is measured
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    prefill: u32,
+    /// Tokens to decode
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(2..))]
+    decode: u32,
+    /// Measured runs
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    runs: u32,
+    /// The adapter's memory bandwidth in GB/s, for the share of it that decoding uses
+    #[arg(long, value_name = "GB/s")]
+    bandwidth: Option<f64>,
+    /// Always take the likeliest token, in place of the published sampling
+    #[arg(long)]
+    greedy: bool,
+    /// Print the record as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    load: LoadArguments,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let least = arguments.prefill.max(arguments.context.saturating_add(arguments.decode)).saturating_add(1);
+    let cancel = Cancel::new();
+    let needed = arguments.load.context().is_none().then_some(least);
+    let (engine, _) = load::load(&arguments.model, &arguments.load, needed, &cancel)?;
+    let measured = pollster::block_on(measure(arguments, &engine, &cancel))?;
+    let record = record(arguments, &engine, &measured);
+    let mut out = io::stdout().lock();
+    if arguments.json {
+        writeln!(out, "{record:#}")?;
+    } else {
+        out.write_all(summary(&record).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Speeds of each run, and what else was counted.
+struct Measured {
+    prefill: Vec<f64>,
+    decode: Vec<f64>,
+    pipelines: usize,
+    gpu_bytes: u64,
+}
+
+async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Result<Measured> {
+    let mut session = engine.session().await?;
+    let mut measured = Measured { prefill: Vec::new(), decode: Vec::new(), pipelines: 0, gpu_bytes: 0 };
+    // The first run compiles pipelines, grows caches and finds the chunk's length.
+    for round in 0..=arguments.runs {
+        let compiled = engine.device().pipelines();
+        let prefill = once(arguments, &mut session, arguments.prefill, 1, cancel).await?;
+        let decode = once(arguments, &mut session, arguments.context, arguments.decode, cancel).await?;
+        if round > 0 {
+            measured.prefill.push(prefill.timings.prefill_tok_s);
+            measured.decode.push(decode.timings.decode_tok_s);
+            measured.pipelines += engine.device().pipelines() - compiled;
+        }
+    }
+    measured.gpu_bytes = engine.memory().gpu;
+    Ok(measured)
+}
+
+/// Prefills `prompt` tokens from nothing and decodes.
+async fn once(arguments: &Arguments, session: &mut Session, prompt: u32, decode: u32, cancel: &Cancel) -> Result<Summary> {
+    let sampling = if arguments.greedy { Sampling::greedy() } else { Sampling { seed: Some(1), ..Sampling::default() } };
+    let options = GenerateOptions { sampling, max_tokens: Some(decode), ignore_eos: true, ..Default::default() };
+    let ids = made_up(prompt, session.engine().info().vocab, session.engine().tokenizer().bos());
+    session.clear();
+    let summary = session.generate(&ids, &options, cancel, &mut |_| ()).await?;
+    if summary.finish == Finish::Cancelled {
+        return Err(crate::error::Interrupted.into());
+    }
+    if summary.ids.len() != decode as usize {
+        bail!("only {} of {decode} tokens were decoded. Give a larger --ctx.", summary.ids.len());
+    }
+    Ok(summary)
+}
+
+/// The beginning of sequence and ids that are the same in every run (a linear congruential generator).
+fn made_up(count: u32, vocab: u32, bos: u32) -> Vec<u32> {
+    let mut state = 12345u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (u64::from(state) * u64::from(vocab) >> 32) as u32
+    };
+    std::iter::once(bos).chain(std::iter::repeat_with(&mut next)).take(count as usize).collect()
+}
+
+/// Median, least and most.
+fn spread(values: &[f64]) -> Value {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let (n, round) = (sorted.len(), |value: f64| (value * 100.0).round() / 100.0);
+    let median = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0;
+    json!({"median": round(median), "min": round(sorted[0]), "max": round(sorted[n - 1])})
+}
+
+fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value {
+    let info = engine.info();
+    let decode = spread(&measured.decode);
+    let used = info.bytes_per_token as f64 * decode["median"].as_f64().unwrap_or_default() / 1e9;
+    let mut unmeasured = serde_json::Map::new();
+    unmeasured.insert("wasm_peak_bytes".into(), "not a browser".into());
+    if arguments.bandwidth.is_none() {
+        unmeasured.insert("bandwidth_share".into(), "the bandwidth was not given (--bandwidth)".into());
+    }
+    json!({
+        "device": info.device,
+        "backend": info.backend,
+        "driver": info.driver,
+        "commit": env!("RULLAMA_COMMIT"),
+        "model": info.name,
+        "ple": info.ple,
+        "kv": info.kv,
+        "context": arguments.context,
+        "prefill": arguments.prefill,
+        "decode": arguments.decode,
+        "runs": arguments.runs,
+        "sampling": if arguments.greedy { "greedy" } else { "published" },
+        "prefill_tok_s": spread(&measured.prefill),
+        "decode_tok_s": decode,
+        "bytes_per_token": info.bytes_per_token,
+        "bandwidth_gb_s": used,
+        "bandwidth_share": arguments.bandwidth.map(|most| used / most),
+        "load_gb_s": info.loaded_bytes as f64 / info.load_seconds.max(1e-9) / 1e9,
+        "wasm_peak_bytes": null,
+        "gpu_bytes": measured.gpu_bytes,
+        "pipelines_compiled_during_decode": measured.pipelines,
+        "unmeasured": unmeasured,
+    })
+}
+
+fn summary(record: &Value) -> String {
+    let text = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
+    let number = |key: &str| record[key].as_f64().unwrap_or_default();
+    let speed = |key: &str| {
+        let of = |part: &str| record[key][part].as_f64().unwrap_or_default();
+        format!("{:.1} tokens/s ({:.1} to {:.1})", of("median"), of("min"), of("max"))
+    };
+    let lines = [
+        format!("model     {} (per-layer embeddings {}, cache {})", text("model"), text("ple"), text("kv")),
+        format!("device    {} ({}, {})", text("device"), text("backend"), text("driver")),
+        format!("prefill   {} over {} tokens", speed("prefill_tok_s"), number("prefill")),
+        format!("decode    {} at context {}", speed("decode_tok_s"), number("context")),
+        format!("weights   {} a token, {:.1} GB/s", table::bytes(number("bytes_per_token") as u64), number("bandwidth_gb_s")),
+        format!("load      {:.2} GB/s", number("load_gb_s")),
+        format!("memory    {} on the GPU", table::bytes(number("gpu_bytes") as u64)),
+    ];
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians() {
+        assert_eq!(spread(&[3.0, 1.0, 2.0]), json!({"median": 2.0, "min": 1.0, "max": 3.0}));
+        assert_eq!(spread(&[4.0, 1.0])["median"], json!(2.5));
+    }
+
+    #[test]
+    fn ids_are_of_the_vocabulary() {
+        let ids = made_up(1000, 2048, 2);
+        assert_eq!((ids.len(), ids[0]), (1000, 2));
+        assert!(ids.iter().all(|id| *id < 2048));
+        assert_eq!(made_up(1000, 2048, 2), ids);
+    }
+}

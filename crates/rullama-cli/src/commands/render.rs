@@ -1,0 +1,64 @@
+use crate::error::usage;
+use crate::{model, vocabulary};
+use anyhow::{Context, Result};
+use rullama_text::chat::{Conversation, Message, Size, Tool, render};
+use rullama_text::segments_to_text;
+use serde::Deserialize;
+use serde_json::json;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+/// Turn a conversation into the prompt that the model sees
+///
+/// Reads JSON as Ollama's chat API has it, {"messages": [...], "tools": [...], "thinking": false},
+/// and prints {"prompt": text, "ids": [...]}. What people typed never becomes a special token, so the
+/// text alone is ambiguous where someone typed one; the ids are not.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// The model whose template and vocabulary to use
+    model: String,
+    /// The JSON file; without one, standard input
+    file: Option<PathBuf>,
+    /// The template of the small (E2B, E4B) or large models [default: by the model]
+    #[arg(long, value_parser = ["small", "large"])]
+    template: Option<String>,
+}
+
+const EXAMPLES: &str = r#"Example:
+  echo '{"messages": [{"role": "user", "content": "Hi"}]}' | rullama render gemma4:e2b"#;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Input {
+    messages: Vec<Message>,
+    #[serde(default)]
+    tools: Vec<Tool>,
+    #[serde(default, alias = "think")]
+    thinking: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let (located, gguf) = model::open(&arguments.model)?;
+    let tokenizer = vocabulary::tokenizer(&gguf.metadata)?;
+    let text = match &arguments.file {
+        Some(path) => std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?,
+        None => {
+            let mut text = String::new();
+            io::stdin().read_to_string(&mut text).context("standard input cannot be read as UTF-8 text")?;
+            text
+        }
+    };
+    let input: Input = serde_json::from_str(&text)
+        .map_err(|error| usage(format!("the conversation is not what it should be: {error}. `rullama render --help` shows the form.")))?;
+    let by_file = gguf.metadata.u32("gemma4.embedding_length_per_layer_input").unwrap_or(0) == 0;
+    let large = match arguments.template.as_deref() {
+        Some(name) => name == "large",
+        None => located.large_template().unwrap_or(by_file),
+    };
+    let size = if large { Size::Large } else { Size::Small };
+    let segments = render(&Conversation { messages: &input.messages, tools: &input.tools, thinking: input.thinking, size });
+    let ids = tokenizer.encode_prompt(&segments)?;
+    writeln!(io::stdout().lock(), "{}", json!({"prompt": segments_to_text(&segments), "ids": ids}))?;
+    Ok(())
+}

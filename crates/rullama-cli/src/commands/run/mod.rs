@@ -1,0 +1,153 @@
+mod chat;
+mod output;
+
+use crate::error::{Interrupted, usage};
+use crate::load::{self, LoadArguments};
+use crate::model::Located;
+use crate::sampling::SamplingArguments;
+use anyhow::{Context, Result};
+use output::Output;
+use rullama::text::{Segment, Specials, chat::render};
+use rullama::{Cancel, Chat, ChatOptions, Engine, Finish, GenerateOptions, Message, Role, Summary};
+use std::io::{self, IsTerminal, Read};
+
+/// Chat with a model, or let it answer once
+///
+/// With a PROMPT, or text on standard input, the model answers it and the program ends; otherwise a
+/// conversation begins. The first Ctrl-C stops the answer, a second one the program.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// The model: a name of Ollama's, a path, an address or `embedded`
+    model: String,
+    /// What to answer; `-` is standard input
+    prompt: Option<String>,
+    /// The system prompt [default: the one stored with the model]
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    /// Let the model think before it answers
+    #[arg(long)]
+    think: bool,
+    /// Continue the text as it is, without the chat template
+    #[arg(long, conflicts_with_all = ["system", "think"])]
+    raw: bool,
+    /// Continue these token ids; nothing is added to them
+    #[arg(long, value_delimiter = ',', value_name = "IDS", conflicts_with_all = ["prompt", "raw", "system", "think"])]
+    ids: Option<Vec<u32>>,
+    /// Print one JSON object a line: each token, and last a summary
+    #[arg(long)]
+    json: bool,
+    /// With --json: the N likeliest tokens beside each (at most 20)
+    #[arg(long, value_name = "N", requires = "json", value_parser = clap::value_parser!(u32).range(0..=20))]
+    logprobs: Option<u32>,
+    /// Print timings and where the model runs
+    #[arg(long, short)]
+    verbose: bool,
+    #[command(flatten)]
+    sampling: SamplingArguments,
+    #[command(flatten)]
+    load: LoadArguments,
+}
+
+const EXAMPLES: &str = "Examples:
+  rullama run gemma4:e2b
+  rullama run gemma4:e2b 'Why is the sky blue?' --max-tokens 200
+  git diff | rullama run gemma4:e2b - --system 'Write a commit message for this diff.'
+  rullama run model.gguf --raw 'Once upon a time' --temperature 0 --json
+  rullama run model.gguf --ids 2,105,2364 --max-tokens 16 --ignore-eos";
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let input = match (&arguments.prompt, &arguments.ids) {
+        (_, Some(_)) => None,
+        (Some(prompt), None) if prompt != "-" => Some(prompt.clone()),
+        (None, None) if io::stdin().is_terminal() => None,
+        _ => Some(read_stdin()?),
+    };
+    let interactive = input.is_none() && arguments.ids.is_none();
+    if interactive && (arguments.json || arguments.raw) {
+        return Err(usage("--json and --raw need a PROMPT, or text on standard input."));
+    }
+    let cancel = Cancel::new();
+    let (engine, located) = load::load(&arguments.model, &arguments.load, None, &cancel)?;
+    if arguments.verbose {
+        eprintln!("{}", load::describe(&engine));
+    }
+    let logprobs = arguments.json.then_some(arguments.logprobs.unwrap_or(0));
+    let options = arguments.sampling.options(located.stored.as_ref().map(|stored| &stored.params), logprobs);
+    let started = chat_options(arguments, &located);
+    if interactive {
+        let session = pollster::block_on(engine.session())?;
+        return chat::converse(Chat::new(session, started), &options, arguments.verbose);
+    }
+    let summary = if arguments.raw || arguments.ids.is_some() || arguments.json {
+        let (ids, specials) = prompt(arguments, &engine, input.as_deref(), &started)?;
+        tokens(arguments.json, &engine, &ids, specials, &options, &cancel)?
+    } else {
+        let session = pollster::block_on(engine.session())?;
+        let mut chat = Chat::new(session, started);
+        let mut output = Output::new();
+        let message = Message::user(input.unwrap_or_default());
+        let summary = pollster::block_on(chat.send(message, &options, &cancel, &mut |event| output.event(event, &cancel)))?;
+        output.finish()?;
+        summary
+    };
+    if arguments.verbose {
+        eprintln!("{}", output::timings(&summary));
+    }
+    if summary.finish == Finish::Cancelled { Err(Interrupted.into()) } else { Ok(()) }
+}
+
+fn read_stdin() -> Result<String> {
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text).context("standard input cannot be read as UTF-8 text")?;
+    if text.trim().is_empty() {
+        return Err(usage("standard input is empty. Give a PROMPT."));
+    }
+    Ok(text)
+}
+
+/// The system prompt and first messages, which Ollama may store with a model.
+fn chat_options(arguments: &Arguments, located: &Located) -> ChatOptions {
+    let stored = located.stored.as_ref();
+    let system = arguments.system.clone().or_else(|| stored.and_then(|stored| stored.system.clone()));
+    let messages = stored.map_or(&[][..], |stored| &stored.messages);
+    let messages = messages.iter().map(|message| Message::new(Role::from(message.role.clone()), message.content.clone())).collect();
+    ChatOptions { system: system.filter(|text| !text.is_empty()), thinking: arguments.think, messages, ..ChatOptions::default() }
+}
+
+/// The ids to continue, and which special tokens their continuation shows.
+fn prompt(arguments: &Arguments, engine: &Engine, input: Option<&str>, started: &ChatOptions) -> Result<(Vec<u32>, Specials)> {
+    if let Some(ids) = &arguments.ids {
+        return Ok((ids.clone(), Specials::Hide));
+    }
+    let input = input.unwrap_or_default();
+    if arguments.raw {
+        return Ok((engine.tokenizer().encode_prompt(&[Segment::Text(input.to_owned())])?, Specials::Hide));
+    }
+    let system = started.system.as_deref().map(Message::system);
+    let messages: Vec<Message> = system.into_iter().chain(started.messages.iter().cloned()).chain([Message::user(input)]).collect();
+    let conversation = rullama::text::chat::Conversation {
+        messages: &messages,
+        thinking: started.thinking,
+        size: engine.template_size(),
+        ..Default::default()
+    };
+    Ok((engine.tokenizer().encode_prompt(&render(&conversation))?, Specials::Markers))
+}
+
+/// Generates from ids and prints each token as text or as a line of JSON.
+fn tokens(json: bool, engine: &Engine, ids: &[u32], specials: Specials, options: &GenerateOptions, cancel: &Cancel) -> Result<Summary> {
+    let mut session = pollster::block_on(engine.session())?;
+    session.show_specials(specials);
+    let mut output = Output::new();
+    let mut on_token = |token: &rullama::Token| match json {
+        true => output.json(token, cancel),
+        false => output.text(&token.text, cancel),
+    };
+    let summary = pollster::block_on(session.generate(ids, options, cancel, &mut on_token))?;
+    if json {
+        output.json(&summary, cancel);
+    }
+    output.finish()?;
+    Ok(summary)
+}

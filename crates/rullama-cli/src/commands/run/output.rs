@@ -1,0 +1,121 @@
+//! An answer on standard output, as it comes.
+
+use crate::terminal;
+use anyhow::Result;
+use rullama::{Cancel, Event, Summary};
+use serde::Serialize;
+use std::io::{self, IsTerminal, Stdout, Write};
+
+const DIM: &str = "\x1b[2m";
+const PLAIN: &str = "\x1b[0m";
+
+/// Prints parts of an answer. An output that ends stops the answer too; [`Output::finish`] tells.
+pub struct Output {
+    out: Stdout,
+    /// Thoughts are printed dim between the text; without colours they go to standard error.
+    colours: bool,
+    thinking: bool,
+    /// The last text ended without a newline.
+    open_line: bool,
+    lines_of_json: bool,
+    error: Option<io::Error>,
+}
+
+impl Output {
+    pub fn new() -> Self {
+        Output { out: io::stdout(), colours: terminal::colours(), thinking: false, open_line: false, lines_of_json: false, error: None }
+    }
+
+    fn put(&mut self, text: &str, cancel: &Cancel) {
+        if self.error.is_none()
+            && let Err(error) = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush())
+        {
+            self.error = Some(error);
+            cancel.cancel();
+        }
+    }
+
+    /// Plain text of an answer.
+    pub fn text(&mut self, text: &str, cancel: &Cancel) {
+        if !text.is_empty() {
+            self.open_line = !text.ends_with('\n');
+            self.put(text, cancel);
+        }
+    }
+
+    /// A part of a parsed answer.
+    pub fn event(&mut self, event: &Event, cancel: &Cancel) {
+        let is_thought = matches!(event, Event::Thinking(_));
+        if self.thinking && !is_thought {
+            self.end_thought(cancel);
+        }
+        match event {
+            Event::Content(text) => self.text(text, cancel),
+            Event::Thinking(text) => {
+                if self.colours && !self.thinking {
+                    self.put(DIM, cancel);
+                }
+                self.thinking = true;
+                if self.colours { self.text(text, cancel) } else { eprint!("{text}") }
+            }
+            Event::ToolCall(call) => {
+                let call = serde_json::to_string(call).unwrap_or_default();
+                self.text(&format!("{call}\n"), cancel);
+            }
+            Event::InvalidToolCall(text) => self.text(text, cancel),
+        }
+    }
+
+    fn end_thought(&mut self, cancel: &Cancel) {
+        self.thinking = false;
+        if self.colours {
+            self.put(PLAIN, cancel);
+            self.text("\n\n", cancel);
+        } else {
+            eprintln!();
+        }
+    }
+
+    /// A line of JSON.
+    pub fn json(&mut self, record: &impl Serialize, cancel: &Cancel) {
+        self.lines_of_json = true;
+        // Records of numbers and texts always have a JSON form.
+        let mut line = serde_json::to_string(record).unwrap_or_default();
+        line.push('\n');
+        self.put(&line, cancel);
+    }
+
+    /// Ends the last line where a person reads.
+    ///
+    /// # Errors
+    /// What stopped the output.
+    pub fn finish(mut self) -> Result<()> {
+        let cancel = Cancel::new();
+        if self.thinking {
+            self.end_thought(&cancel);
+        }
+        if !self.lines_of_json && self.open_line {
+            let newline = io::stdout().is_terminal() || self.error.is_none();
+            if newline {
+                self.put("\n", &cancel);
+            }
+        }
+        self.error.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+/// Tokens and speeds of an answer, for people.
+pub fn timings(summary: &Summary) -> String {
+    let time = &summary.timings;
+    format!(
+        "prompt {} tokens ({} computed) in {:.2} s, {:.1} tokens/s; answer {} tokens in {:.2} s, {:.1} tokens/s; ended by {}",
+        summary.prompt_tokens,
+        time.prefilled_tokens,
+        time.prefill_s,
+        time.prefill_tok_s,
+        summary.ids.len(),
+        time.decode_s,
+        time.decode_tok_s,
+        serde_json::to_string(&summary.finish).unwrap_or_default().trim_matches('"'),
+    )
+}

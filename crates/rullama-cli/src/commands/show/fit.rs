@@ -1,0 +1,122 @@
+//! What a model takes on this machine's GPU.
+
+use crate::table::{self, Table};
+use anyhow::Result;
+use rullama_gpu::{Device, OpenOptions};
+use rullama_model::gemma4::{Config, Span, specs};
+use rullama_ops::KvType;
+use rullama_source::gguf::Gguf;
+use std::fmt::Write;
+
+/// As the engine takes it without being asked for another.
+const DEFAULT_CONTEXT: u32 = 32_768;
+/// Positions that a sliding layer's ring holds besides its window: a chunk and the way back.
+const RING_EXTRA: u32 = 512 + 256;
+/// The table whose rows may be streamed from the file.
+const PER_LAYER: &str = "per_layer_token_embd";
+
+/// Bytes of weights, without and of the per-layer table, and of caches at a context.
+#[derive(Debug, PartialEq, Eq)]
+struct Needs {
+    weights: u64,
+    per_layer: u64,
+    caches: u64,
+    /// The largest single cache buffer.
+    largest_cache: u64,
+}
+
+fn needs(gguf: &Gguf, config: &Config, context: u32, kv: KvType) -> Result<Needs> {
+    let specs = specs(gguf, config)?;
+    let bytes = |per_layer: bool| specs.weights.iter().filter(|spec| (spec.key == PER_LAYER) == per_layer).map(|spec| spec.bytes()).sum();
+    let mut needs = Needs { weights: bytes(false), per_layer: bytes(true), caches: 0, largest_cache: 0 };
+    for (_, layer) in config.layers.iter().enumerate().filter(|(i, layer)| layer.donor == *i) {
+        let positions = match layer.span {
+            Span::Sliding => (config.window.saturating_add(RING_EXTRA)).min(context),
+            Span::Global => context,
+        };
+        let half = u64::from(positions.next_multiple_of(64)) * u64::from(layer.kv_heads * layer.head_dim) * kv.bytes();
+        needs.caches += 2 * half;
+        needs.largest_cache = needs.largest_cache.max(half);
+    }
+    Ok(needs)
+}
+
+/// The report in lines.
+pub fn report(gguf: &Gguf, config: &Config, context: Option<u32>, kv: KvType) -> Result<String> {
+    let context = context.unwrap_or(config.context.min(DEFAULT_CONTEXT));
+    let needs = match needs(gguf, config, context, kv) {
+        Ok(needs) => needs,
+        Err(error) => return Ok(format!("cannot run here: {error:#}")),
+    };
+    let mut table = Table::new(&["on the GPU", ">size"]);
+    table.row(["weights".to_owned(), table::bytes(needs.weights)]);
+    if needs.per_layer > 0 {
+        table.row(["per-layer embeddings (may stay in the file)".to_owned(), table::bytes(needs.per_layer)]);
+    }
+    table.row([format!("keys and values of {} tokens", table::count(context.into())), table::bytes(needs.caches)]);
+    table.row(["all".to_owned(), table::bytes(needs.weights + needs.per_layer + needs.caches)]);
+    let mut text = table.render();
+    if context > config.context {
+        writeln!(text, "The model was trained for {} tokens: a longer context is refused.", table::count(config.context.into()))?;
+    }
+    match pollster::block_on(Device::open(&OpenOptions::default())) {
+        Ok(device) => text.push_str(&verdict(&device, &needs)),
+        Err(error) => writeln!(text, "Does it fit here? No GPU can be asked: {error}")?,
+    }
+    Ok(text)
+}
+
+/// What the adapter's limits and memory say.
+fn verdict(device: &Device, needs: &Needs) -> String {
+    let caps = device.caps();
+    let mut text = format!("Adapter: {} ({})\n", device.name(), device.backend());
+    if needs.largest_cache > caps.max_binding {
+        let _ = writeln!(
+            text,
+            "Does it fit here? No: a cache of {} exceeds the adapter's bindings of {}. Choose a shorter context.",
+            table::bytes(needs.largest_cache),
+            table::bytes(caps.max_binding)
+        );
+        return text;
+    }
+    let (streamed, all) = (needs.weights + needs.caches, needs.weights + needs.per_layer + needs.caches);
+    // WebGPU does not tell how much memory a card has; an adapter without its own shares the host's.
+    let available = if device.discrete() { None } else { host_memory() };
+    let _ = match available {
+        Some(free) if all <= free => {
+            writeln!(text, "Does it fit here? Yes: {} of the {} that are free.", table::bytes(all), table::bytes(free))
+        }
+        Some(free) if streamed <= free => {
+            writeln!(
+                text,
+                "Does it fit here? Yes, with the per-layer embeddings in the file (--ple streamed): {} of the {} that are free.",
+                table::bytes(streamed),
+                table::bytes(free)
+            )
+        }
+        Some(free) => writeln!(
+            text,
+            "Does it fit here? No: {} are needed, {} are free. Choose a smaller quantisation or context.",
+            table::bytes(streamed),
+            table::bytes(free)
+        ),
+        None if needs.per_layer > 0 => {
+            writeln!(
+                text,
+                "Does it fit here? If the adapter has {} free, or {} with the per-layer embeddings in the file (--ple streamed).",
+                table::bytes(all),
+                table::bytes(streamed)
+            )
+        }
+        None => writeln!(text, "Does it fit here? If the adapter has {} free.", table::bytes(all)),
+    };
+    text
+}
+
+/// Memory that the host has free, where the system says so (Linux).
+fn host_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}

@@ -1,0 +1,215 @@
+mod census;
+mod fit;
+
+use crate::model::{self, Located};
+use crate::table;
+use crate::terminal::Progress;
+use crate::{environment, interrupt};
+use anyhow::{Result, bail};
+use rullama_model::gemma4::{Config, Span};
+use rullama_source::gguf::{Array, Gguf, MetadataError, Value};
+use std::io::{self, Write};
+
+/// Show what is in a model, and whether it fits here
+///
+/// Prints what the model is, its tensors by role and type, and the memory it takes here with its
+/// caches at a context.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  rullama show gemma4:e2b --context 32768\n  rullama show model.gguf --metadata --tensors\n  rullama show gemma4:e2b --verify"
+)]
+pub struct Arguments {
+    /// The model
+    model: String,
+    /// Tokens of context for which memory is reckoned [default: the model's, up to 32768]
+    #[arg(long, alias = "ctx", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    context: Option<u32>,
+    /// Type of the keys and values in the caches
+    #[arg(long, default_value = "f16", value_parser = ["f16", "f32"])]
+    kv: String,
+    /// Print every metadata pair
+    #[arg(long)]
+    metadata: bool,
+    /// Print every tensor
+    #[arg(long)]
+    tensors: bool,
+    /// Print the template, system prompt and parameters that Ollama stores with the model
+    #[arg(long)]
+    template: bool,
+    /// Check the file against its SHA-256 (models of Ollama's store; remembered)
+    #[arg(long)]
+    verify: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let (located, gguf) = model::open(&arguments.model)?;
+    let mut out = io::stdout().lock();
+    summary(&mut out, &located, &gguf)?;
+    if arguments.template {
+        stored(&mut out, &located)?;
+    }
+    if arguments.metadata {
+        writeln!(out, "\nMetadata")?;
+        for (key, value) in gguf.metadata.iter() {
+            writeln!(out, "  {key} = {}", shown(value))?;
+        }
+    }
+    writeln!(out, "\nTensors")?;
+    indented(&mut out, &census::table(&gguf))?;
+    if arguments.tensors {
+        writeln!(out)?;
+        indented(&mut out, &census::all(&gguf))?;
+    }
+    writeln!(out, "\nMemory")?;
+    let kv = if arguments.kv == "f32" { rullama_ops::KvType::F32 } else { rullama_ops::KvType::F16 };
+    match Config::read(&gguf) {
+        Ok(config) => indented(&mut out, &fit::report(&gguf, &config, arguments.context, kv)?)?,
+        Err(error) => writeln!(out, "  cannot run here: {error}")?,
+    }
+    if arguments.verify {
+        verify(&mut out, &located)?;
+    }
+    Ok(())
+}
+
+fn indented(out: &mut impl Write, text: &str) -> io::Result<()> {
+    text.lines().try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+fn summary(out: &mut impl Write, located: &Located, gguf: &Gguf) -> Result<()> {
+    let metadata = &gguf.metadata;
+    let text = |key: &str| MetadataError::optional(metadata.str(key));
+    let parameters: u64 = gguf.tensors.iter().map(|tensor| tensor.elements()).sum();
+    writeln!(out, "Model")?;
+    writeln!(out, "  name          {}", text("general.name")?.unwrap_or("unnamed"))?;
+    writeln!(out, "  file          {}", located.source.name())?;
+    writeln!(
+        out,
+        "  size          {} (GGUF version {}, {} tensors)",
+        table::bytes(gguf.file_len),
+        gguf.version,
+        gguf.tensors.iter().count()
+    )?;
+    writeln!(out, "  architecture  {}", text("general.architecture")?.unwrap_or("not given"))?;
+    writeln!(out, "  parameters    {}", table::count(parameters))?;
+    if let Some(licence) = text("general.license")? {
+        writeln!(out, "  licence       {licence}")?;
+    }
+    if let Ok(config) = Config::read(gguf) {
+        architecture(out, &config)?;
+    }
+    if let Ok(pieces) = metadata.strings("tokenizer.ggml.tokens") {
+        let merges = metadata.strings("tokenizer.ggml.merges").map_or(0, |merges| merges.len());
+        writeln!(out, "  vocabulary    {} tokens, {} merges", table::count(pieces.len() as u64), table::count(merges as u64))?;
+    }
+    Ok(())
+}
+
+fn architecture(out: &mut impl Write, config: &Config) -> io::Result<()> {
+    let count = |span| config.layers.iter().filter(|layer| layer.span == span).count();
+    let shared = config.layers.len() - config.own_layers();
+    let (sliding, global) = (count(Span::Sliding), count(Span::Global));
+    writeln!(
+        out,
+        "  layers        {} ({sliding} sliding over {} tokens, {global} global; {shared} share keys and values)",
+        config.layers.len(),
+        config.window
+    )?;
+    let heads = |span| {
+        config
+            .layers
+            .iter()
+            .find(|layer| layer.span == span)
+            .map(|layer| format!("{}/{} of {}", config.heads, layer.kv_heads, layer.head_dim))
+    };
+    let heads: Vec<String> = [heads(Span::Sliding), heads(Span::Global)].into_iter().flatten().collect();
+    writeln!(out, "  heads         {} (query/key, size; sliding, global)", heads.join(", "))?;
+    let mut ffn: Vec<u32> = config.layers.iter().map(|layer| layer.ffn).collect();
+    ffn.dedup();
+    let ffn: Vec<String> = ffn.iter().map(u32::to_string).collect();
+    writeln!(out, "  width         {}, feed-forward {}", config.dim, ffn.join(", "))?;
+    writeln!(out, "  context       {} tokens", table::count(config.context.into()))?;
+    if config.per_layer > 0 {
+        writeln!(out, "  per layer     {} values of embedding in each layer", config.per_layer)?;
+    }
+    Ok(())
+}
+
+fn stored(out: &mut impl Write, located: &Located) -> Result<()> {
+    let Some(stored) = &located.stored else {
+        bail!("--template: only models of Ollama's store have these; in a file look for tokenizer.chat_template with --metadata.")
+    };
+    writeln!(out, "\nOllama")?;
+    writeln!(out, "  name      {}", stored.name)?;
+    writeln!(out, "  renderer  {}", stored.config.renderer.as_deref().unwrap_or("not given"))?;
+    writeln!(out, "  params    {:?}", stored.params)?;
+    for (name, text) in [("system", &stored.system), ("template (shown, not used)", &stored.template)] {
+        if let Some(text) = text {
+            writeln!(out, "  {name}")?;
+            text.lines().try_for_each(|line| writeln!(out, "    {line}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// One line for a value: the first elements of an array, the beginning of a long text.
+fn shown(value: &Value) -> String {
+    const ELEMENTS: usize = 8;
+    fn few<T: std::fmt::Debug>(values: &[T]) -> String {
+        let shown: Vec<String> = values.iter().take(ELEMENTS).map(|value| format!("{value:?}")).collect();
+        let more = if values.len() > ELEMENTS { format!(", ... ({} in all)", values.len()) } else { String::new() };
+        format!("[{}{more}]", shown.join(", "))
+    }
+    match value {
+        Value::String(text) => {
+            let short: String = text.chars().take(100).collect();
+            let more = if short.len() < text.len() { format!("... ({} bytes)", text.len()) } else { String::new() };
+            format!("{short:?}{more}")
+        }
+        Value::Array(Array::String(strings)) => {
+            few(&strings.iter().take(ELEMENTS).collect::<Vec<_>>()).replace(']', &format!("] ({} in all)", strings.len()))
+        }
+        Value::Array(Array::U8(v)) => few(v),
+        Value::Array(Array::I8(v)) => few(v),
+        Value::Array(Array::U16(v)) => few(v),
+        Value::Array(Array::I16(v)) => few(v),
+        Value::Array(Array::U32(v)) => few(v),
+        Value::Array(Array::I32(v)) => few(v),
+        Value::Array(Array::F32(v)) => few(v),
+        Value::Array(Array::Bool(v)) => few(v),
+        Value::Array(Array::U64(v)) => few(v),
+        Value::Array(Array::I64(v)) => few(v),
+        Value::Array(Array::F64(v)) => few(v),
+        Value::U8(v) => v.to_string(),
+        Value::I8(v) => v.to_string(),
+        Value::U16(v) => v.to_string(),
+        Value::I16(v) => v.to_string(),
+        Value::U32(v) => v.to_string(),
+        Value::I32(v) => v.to_string(),
+        Value::F32(v) => v.to_string(),
+        Value::Bool(v) => v.to_string(),
+        Value::U64(v) => v.to_string(),
+        Value::I64(v) => v.to_string(),
+        Value::F64(v) => v.to_string(),
+    }
+}
+
+fn verify(out: &mut impl Write, located: &Located) -> Result<()> {
+    let Some(stored) = &located.stored else {
+        bail!("--verify: only files of Ollama's store have a known SHA-256; this one's structure is sound.")
+    };
+    interrupt::install();
+    let cache = environment::cache().map(|folder| folder.join("verified.json"));
+    let mut progress = Progress::new();
+    let mut show = |done, total| {
+        if interrupt::requested() {
+            std::process::exit(130);
+        }
+        progress.bytes("SHA-256", done, total);
+    };
+    let remembered = rullama_source::ollama::verify(&stored.model, cache.as_deref(), &mut show)?;
+    progress.clear();
+    let how = if remembered { " (checked before, unchanged since)" } else { "" };
+    writeln!(out, "\nVerified: {} is what its name says{how}.", stored.model.digest)?;
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! Options of every command that runs a model, and loading with progress.
+
+use crate::error::Interrupted;
+use crate::model::{self, Located};
+use crate::terminal::Progress;
+use crate::{interrupt, table};
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use rullama::{AdapterProfile, Cancel, Engine, KvType, LoadOptions, PleMode};
+
+/// Where the per-layer embeddings live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Ple {
+    /// On the GPU if they fit, else streamed
+    Auto,
+    /// On the GPU: fastest
+    Resident,
+    /// In the file: rows are read as tokens need them
+    Streamed,
+}
+
+/// Type of cached keys and values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kv {
+    F16,
+    F32,
+}
+
+/// Limits and features to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Profile {
+    /// All that the adapter has
+    Native,
+    /// Only what WebGPU guarantees everywhere
+    Webgpu,
+}
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Loading")]
+pub struct LoadArguments {
+    /// Where the per-layer embeddings (most of an E2B or E4B) live
+    #[arg(long, value_enum, default_value = "auto")]
+    ple: Ple,
+    /// Type of cached keys and values; f32 takes twice the memory
+    #[arg(long, value_enum, default_value = "f16")]
+    kv: Kv,
+    /// Most tokens of a conversation [default: the model's, up to 32768]
+    #[arg(long, alias = "context", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    ctx: Option<u32>,
+    /// Memory for weights on the GPU, in GB, that `--ple auto` keeps to
+    #[arg(long, value_name = "GB", value_parser = gigabytes)]
+    memory: Option<u64>,
+    /// Limits and features of the adapter to use
+    #[arg(long, value_enum, default_value = "native")]
+    adapter_profile: Profile,
+}
+
+fn gigabytes(text: &str) -> Result<u64, String> {
+    let number: f64 = text.parse().map_err(|_| "give a number of gigabytes, such as 6 or 1.5".to_owned())?;
+    if number.is_finite() && number > 0.0 { Ok((number * 1e9) as u64) } else { Err("give a number above 0".to_owned()) }
+}
+
+impl LoadArguments {
+    /// The context asked for.
+    pub fn context(&self) -> Option<u32> {
+        self.ctx
+    }
+
+    fn options(&self, located: &Located) -> LoadOptions {
+        // A context of the store's parameters counts where none is asked for.
+        let stored =
+            located.stored.as_ref().and_then(|stored| stored.params.num_ctx).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
+        LoadOptions {
+            ple: match self.ple {
+                Ple::Auto => PleMode::Auto,
+                Ple::Resident => PleMode::Resident,
+                Ple::Streamed => PleMode::Streamed,
+            },
+            kv: match self.kv {
+                Kv::F16 => KvType::F16,
+                Kv::F32 => KvType::F32,
+            },
+            context: self.ctx.or(stored),
+            memory_budget: self.memory,
+            profile: match self.adapter_profile {
+                Profile::Native => AdapterProfile::Native,
+                Profile::Webgpu => AdapterProfile::WebGpuDefaults,
+            },
+            large_template: located.large_template(),
+            ..LoadOptions::default()
+        }
+    }
+}
+
+/// Finds and loads a model. `least` is a context that the work needs, when none is asked for.
+///
+/// # Errors
+/// What is wrong with the model or the adapter; [`Interrupted`].
+pub fn load(name: &str, arguments: &LoadArguments, least: Option<u32>, cancel: &Cancel) -> Result<(Engine, Located)> {
+    let located = model::locate(name)?;
+    let mut options = arguments.options(&located);
+    if arguments.context().is_none() {
+        options.context = least.or(options.context);
+    }
+    let on_interrupt = cancel.clone();
+    interrupt::install();
+    interrupt::on_first(move || on_interrupt.cancel());
+    let mut line = Progress::new();
+    let mut show = |progress: rullama::Progress| match progress {
+        rullama::Progress::Weights { done, total } => line.bytes("loading", done, total),
+        rullama::Progress::SelfTest => line.now("testing kernels ..."),
+        rullama::Progress::Header => line.now("reading the header ..."),
+        _ => line.clear(),
+    };
+    let engine = pollster::block_on(Engine::load_cancellable(located.source.clone(), options, cancel, &mut show));
+    line.clear();
+    match engine {
+        Err(rullama::Error::Cancelled) => Err(Interrupted.into()),
+        other => Ok((other.with_context(|| format!("{name} cannot be loaded"))?, located)),
+    }
+}
+
+/// The model's name and size.
+pub fn title(engine: &Engine) -> String {
+    format!("{} ({})", engine.info().name, table::bytes(engine.info().loaded_bytes))
+}
+
+/// What was loaded, for `--verbose`.
+pub fn describe(engine: &Engine) -> String {
+    let info = engine.info();
+    let speed = info.loaded_bytes as f64 / info.load_seconds.max(1e-9);
+    format!(
+        "{} on {} ({}, {}): {} in {:.2} s ({}/s), {} on the GPU, context {}, per-layer embeddings {}, cache {}",
+        info.name,
+        info.device,
+        info.backend,
+        info.driver,
+        table::bytes(info.loaded_bytes),
+        info.load_seconds,
+        table::bytes(speed as u64),
+        table::bytes(engine.memory().gpu),
+        info.context,
+        info.ple,
+        info.kv,
+    )
+}

@@ -34,10 +34,12 @@ struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.allocated.fetch_sub(self.size, Ordering::Relaxed);
+        // At once: a browser's garbage collector knows nothing of GPU memory.
+        self.raw.destroy();
     }
 }
 
-/// A GPU buffer; clones share it, the last one frees it.
+/// A GPU buffer; clones share it, the last one frees it, once work that uses it is done.
 #[derive(Debug, Clone)]
 pub struct Buffer(Arc<Inner>);
 

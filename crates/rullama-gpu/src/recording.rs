@@ -92,6 +92,7 @@ impl Recorder {
         let params = device.buffer("kernel parameters", words.len() as u64, Usage::Uniform).await?;
         device.write(&params, 0, &words);
 
+        let mut buffers = vec![params.clone()];
         let mut steps = Vec::with_capacity(self.commands.len());
         let mut at = offsets.into_iter();
         for command in self.commands {
@@ -100,11 +101,13 @@ impl Recorder {
                 Pending::Dispatch(dispatch) => {
                     let (offset, size) = at.next().unwrap_or_default();
                     let pipeline = device.pipeline(&dispatch.kernel).await?;
+                    buffers.extend(dispatch.bindings.iter().map(|(_, slice)| slice.buffer.clone()));
                     make_step(device, dispatch, pipeline, Slice { buffer: params.clone(), offset, size })?
                 }
             });
         }
-        Ok(Recording { steps })
+        buffers.dedup_by(|a, b| a.same(b));
+        Ok(Recording { steps, _buffers: buffers })
     }
 }
 
@@ -142,6 +145,8 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub struct Recording {
     pub(crate) steps: Vec<Step>,
+    /// What the bind groups name must live as long as they do.
+    _buffers: Vec<Buffer>,
 }
 
 impl Recording {

@@ -1,17 +1,17 @@
 //! From tensors in a file to weights on the GPU, in bounded pieces.
 
 use crate::ModelError;
-use rullama_gpu::{Device, Usage};
+use rullama_gpu::{Buffer, Device, Usage};
 use rullama_ops::{Chunk, HostWeight, Tensor, Weight};
 use rullama_quant::{DType, Layout};
-use rullama_source::ByteSource;
+use rullama_source::{ByteSource, parallel};
 use rullama_source::gguf::TensorInfo;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// Bytes read and repacked at a time.
-const PIECE: u64 = 8 << 20;
+const PIECE: u64 = 4 << 20;
 /// Bytes handed to the GPU before waiting for it: what staging memory may grow to.
 const STAGING: u64 = 64 << 20;
 
@@ -182,18 +182,55 @@ pub struct Loader<'a> {
     pub progress: &'a mut dyn FnMut(u64) -> bool,
     done: u64,
     staged: u64,
+    /// Pieces waiting to be read together.
+    batch: Vec<Piece<'a>>,
+}
+
+/// Rows of a chunk on their way to its buffer.
+struct Piece<'a> {
+    source: &'a dyn ByteSource,
+    spec: Arc<WeightSpec>,
+    layout: Arc<Layout>,
+    buffer: Buffer,
+    /// First row of the chunk in the matrix, of the piece in the chunk, and their number.
+    chunk: u64,
+    first: u64,
+    rows: u64,
+}
+
+/// Words and where they go in the buffer.
+type Planes = Vec<(u32, Vec<u32>)>;
+
+impl Piece<'_> {
+    fn bytes(&self) -> u64 {
+        self.rows * self.spec.parts[0].tensor.row_bytes()
+    }
+
+    async fn repacked(&self) -> Result<Planes, ModelError> {
+        let start = self.chunk + self.first;
+        let bytes = self.spec.read(self.source, start..start + self.rows).await?;
+        Ok(self.layout.repack(self.first as usize, &bytes)?)
+    }
 }
 
 impl<'a> Loader<'a> {
     pub fn new(device: &'a Device, source: &'a dyn ByteSource, progress: &'a mut dyn FnMut(u64) -> bool) -> Self {
-        Loader { device, source, progress, done: 0, staged: 0 }
+        Loader { device, source, progress, done: 0, staged: 0, batch: Vec::new() }
     }
 
-    /// Loads one matrix, split into chunks that the adapter can bind.
+    /// Loads matrices, each split into chunks that the adapter can bind.
     ///
     /// # Errors
     /// An unreadable source, a row that kernels cannot take, no GPU memory, cancellation.
-    pub async fn load(&mut self, spec: &WeightSpec, into: &mut Weights) -> Result<(), ModelError> {
+    pub async fn load(&mut self, specs: impl Iterator<Item = &WeightSpec>, into: &mut Weights) -> Result<(), ModelError> {
+        for spec in specs {
+            let weight = self.matrix(&Arc::new(spec.clone())).await?;
+            into.weights.insert(spec.key.clone(), Arc::new(weight));
+        }
+        self.flush().await
+    }
+
+    async fn matrix(&mut self, spec: &Arc<WeightSpec>) -> Result<Weight, ModelError> {
         let (rows, cols, dtype) = (spec.rows(), spec.cols(), spec.dtype()?);
         if cols % 32 != 0 || cols > u64::from(u32::MAX) {
             return Err(ModelError::RowLength { name: spec.parts[0].tensor.name.clone(), cols });
@@ -206,26 +243,37 @@ impl<'a> Loader<'a> {
         let mut chunks = Vec::new();
         for first in (0..rows).step_by(step as usize) {
             let count = step.min(rows - first);
-            chunks.push(self.chunk(spec, first, count, Layout::new(dtype, count as usize, cols as usize)?).await?);
+            let layout = Arc::new(Layout::new(dtype, count as usize, cols as usize)?);
+            chunks.push(self.chunk(spec, first, count, layout).await?);
         }
-        let weight = Weight { name: spec.key.clone(), dtype, rows: rows as u32, cols: cols as u32, chunks };
-        into.weights.insert(spec.key.clone(), Arc::new(weight));
-        Ok(())
+        Ok(Weight { name: spec.key.clone(), dtype, rows: rows as u32, cols: cols as u32, chunks })
     }
 
-    async fn chunk(&mut self, spec: &WeightSpec, first: u64, count: u64, layout: Layout) -> Result<Chunk, ModelError> {
+    async fn chunk(&mut self, spec: &Arc<WeightSpec>, chunk: u64, count: u64, layout: Arc<Layout>) -> Result<Chunk, ModelError> {
         let buffer = self.device.buffer(&spec.key, layout.words() as u64 * 4, Usage::Storage).await?;
-        let row_bytes = spec.parts[0].tensor.row_bytes();
-        let step = (PIECE / row_bytes / ROW_STEP * ROW_STEP).max(ROW_STEP);
-        for start in (0..count).step_by(step as usize) {
-            let rows = step.min(count - start);
-            let bytes = spec.read(self.source, first + start..first + start + rows).await?;
-            for (offset, words) in layout.repack(start as usize, &bytes)? {
+        let step = (PIECE / spec.parts[0].tensor.row_bytes() / ROW_STEP * ROW_STEP).max(ROW_STEP);
+        for first in (0..count).step_by(step as usize) {
+            let rows = step.min(count - first);
+            self.batch.push(Piece { source: self.source, spec: spec.clone(), layout: layout.clone(), buffer: buffer.clone(), chunk, first, rows });
+            if self.batch.len() >= parallel::width() {
+                self.flush().await?;
+            }
+        }
+        Ok(Chunk { slice: buffer.whole(), first_row: chunk as u32, rows: count as u32, planes: layout.planes() })
+    }
+
+    /// Reads and repacks the waiting pieces, at once where there are threads, and writes them.
+    async fn flush(&mut self) -> Result<(), ModelError> {
+        let batch = std::mem::take(&mut self.batch);
+        let sizes: Vec<(Buffer, u64)> = batch.iter().map(|piece| (piece.buffer.clone(), piece.bytes())).collect();
+        let repacked = parallel::map(batch, |piece| Box::pin(piece.repacked())).await;
+        for ((buffer, bytes), planes) in sizes.into_iter().zip(repacked) {
+            for (offset, words) in planes? {
                 self.device.write(&buffer, u64::from(offset) * 4, bytemuck::cast_slice(&words));
             }
-            self.account(rows * row_bytes).await?;
+            self.account(bytes).await?;
         }
-        Ok(Chunk { slice: buffer.whole(), first_row: first as u32, rows: count as u32, planes: layout.planes() })
+        Ok(())
     }
 
     async fn account(&mut self, bytes: u64) -> Result<(), ModelError> {

@@ -34,6 +34,7 @@ pub mod gguf;
 mod http;
 mod memory;
 pub mod ollama;
+pub mod parallel;
 mod source;
 
 #[cfg(not(target_arch = "wasm32"))]

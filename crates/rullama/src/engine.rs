@@ -281,8 +281,6 @@ async fn load_weights<'a>(
     let mut loader = Loader::new(device, source, &mut report);
     // The per-layer table last: it is the one that may have to stay outside.
     let (last, first): (Vec<_>, Vec<_>) = specs.partition(|s| s.key == PLE_KEY);
-    for spec in first.into_iter().chain(last) {
-        loader.load(spec, weights).await?;
-    }
+    loader.load(first.into_iter().chain(last), weights).await?;
     Ok(total)
 }

@@ -45,7 +45,7 @@ pub struct LoadArguments {
     #[arg(long, value_enum, default_value = "f16")]
     kv: Kv,
     /// Most tokens of a conversation [default: the model's, up to 32768]
-    #[arg(long, alias = "context", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     ctx: Option<u32>,
     /// Memory for weights on the GPU, in GB, that `--ple auto` keeps to
     #[arg(long, value_name = "GB", value_parser = gigabytes)]

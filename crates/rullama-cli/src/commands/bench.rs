@@ -122,6 +122,7 @@ fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value 
     let used = info.bytes_per_token as f64 * decode["median"].as_f64().unwrap_or_default() / 1e9;
     let mut unmeasured = serde_json::Map::new();
     unmeasured.insert("wasm_peak_bytes".into(), "not a browser".into());
+    unmeasured.insert("dispatches_per_token".into(), "the engine does not count them".into());
     if arguments.bandwidth.is_none() {
         unmeasured.insert("bandwidth_share".into(), "the bandwidth was not given (--bandwidth)".into());
     }
@@ -140,6 +141,7 @@ fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value 
         "sampling": if arguments.greedy { "greedy" } else { "published" },
         "prefill_tok_s": spread(&measured.prefill),
         "decode_tok_s": decode,
+        "dispatches_per_token": null,
         "bytes_per_token": info.bytes_per_token,
         "bandwidth_gb_s": used,
         "bandwidth_share": arguments.bandwidth.map(|most| used / most),

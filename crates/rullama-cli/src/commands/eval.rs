@@ -2,7 +2,7 @@ use crate::error::usage;
 use crate::load::{self, LoadArguments};
 use anyhow::{Context, Result, bail};
 use rullama::{Cancel, Engine, Evaluation};
-use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
+use safetensors::tensor::{Dtype, TensorView, serialize};
 use std::path::PathBuf;
 
 /// Write a model's logits and hidden states, to compare with other programs
@@ -91,5 +91,6 @@ fn write(arguments: &Arguments, evaluation: &Evaluation, greedy: Option<&[u32]>)
     }
     let views = tensors.iter().map(|(name, dtype, shape, bytes)| Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?)));
     let views: Vec<(&str, TensorView<'_>)> = views.collect::<Result<_>>()?;
-    serialize_to_file(views, None, &arguments.out).with_context(|| format!("{} cannot be written", arguments.out.display()))
+    let file = serialize(views, None)?;
+    std::fs::write(&arguments.out, file).with_context(|| format!("{} cannot be written", arguments.out.display()))
 }

@@ -1,0 +1,117 @@
+//! Commands that run a model: where there is an adapter (software is enough) and a golden.
+
+mod common;
+
+use common::{fails, golden, ok, rullama};
+use safetensors::SafeTensors;
+use serde_json::Value;
+use std::path::Path;
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The golden, where something can run it.
+fn model(name: &str) -> Option<std::path::PathBuf> {
+    let device = pollster::block_on(rullama::Device::open(&rullama::OpenOptions::default()));
+    if let Err(error) = device {
+        eprintln!("skipped: {error}");
+        return None;
+    }
+    golden(&format!("models/{name}.gguf"))
+}
+
+#[test]
+fn run_prints_tokens_and_last_a_summary() {
+    let Some(model) = model("dense-f16") else { return };
+    let base = ["run", path(&model), "--ids", "2,105,200", "--max-tokens", "6", "--ignore-eos"];
+    let out = ok(rullama(&base).args(["--temperature", "0", "--json"]));
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (summary, tokens) = lines.split_last().unwrap();
+    assert_eq!(tokens.len(), 6);
+    let ids: Vec<&Value> = tokens.iter().map(|token| &token["id"]).collect();
+    assert_eq!(summary["ids"].as_array().unwrap().iter().collect::<Vec<_>>(), ids);
+    assert!(tokens.iter().all(|token| token["logprob"].as_f64().unwrap() <= 0.0 && token["text"].is_string()));
+    let text: String = tokens.iter().map(|token| token["text"].as_str().unwrap()).collect();
+    assert_eq!(summary["text"], text);
+    assert_eq!((&summary["finish"], &summary["prompt_tokens"]), (&Value::from("length"), &Value::from(3)));
+    assert!(summary["timings"]["decode_s"].is_number());
+    let plain = ok(rullama(&base).args(["--temperature", "0"]));
+    assert_eq!(plain.trim_end_matches('\n'), text.trim_end_matches('\n'));
+
+    let drawn = |seed: &str| ok(rullama(&base).args(["--seed", seed, "--temperature", "1.5", "--top-k", "0", "--top-p", "1"]));
+    assert_eq!(drawn("1"), drawn("1"));
+    assert_ne!(drawn("1"), drawn("2"));
+}
+
+#[test]
+fn run_with_template_and_raw() {
+    let Some(model) = model("dense-ple-f16") else { return };
+    let prompt_tokens = |more: &[&str]| {
+        let out = ok(rullama(&["run", path(&model), "Hi", "--max-tokens", "2", "--json"]).args(more));
+        let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+        last["prompt_tokens"].as_u64().unwrap()
+    };
+    assert_eq!(prompt_tokens(&["--raw"]), 3);
+    assert_eq!(prompt_tokens(&[]), 14);
+    assert!(prompt_tokens(&["--system", "Be brief."]) > 14);
+    for ple in ["resident", "streamed"] {
+        assert_eq!(prompt_tokens(&["--raw", "--ple", ple, "--adapter-profile", "webgpu"]), 3);
+    }
+}
+
+#[test]
+fn refusals() {
+    let Some(model) = model("dense-f16") else { return };
+    assert!(fails(2, &mut rullama(&["run", path(&model), "x", "--ids", "1"])).contains("--ids"));
+    assert!(fails(2, &mut rullama(&["run", path(&model), "x", "--kv", "q8"])).contains("f16"));
+    assert!(fails(2, &mut rullama(&["run", path(&model)])).contains("PROMPT"));
+    assert!(fails(1, &mut rullama(&["run", path(&model), "--ids", "2,999999"])).contains("999999"));
+    assert!(fails(1, &mut rullama(&["run", path(&model), "x", "--temperature", "nan"])).contains("temperature"));
+    assert!(fails(1, &mut rullama(&["run", path(&model), "x", "--ctx", "2"])).contains("context"));
+    assert!(fails(1, &mut rullama(&["run", path(&model), "x", "--ctx", "100000000"])).contains("context"));
+}
+
+#[test]
+fn eval_writes_named_tensors_and_agrees_with_the_oracle() {
+    let Some(model) = model("dense-ple-f16") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, more: &[&str]| {
+        let out = folder.path().join(name);
+        ok(rullama(&["eval", path(&model), "--ids", "2,105,200", "--out", path(&out), "--kv", "f32", "--greedy", "4"]).args(more));
+        std::fs::read(out).unwrap()
+    };
+    let (gpu, cpu) = (write("gpu", &[]), write("cpu", &["--oracle"]));
+    let (gpu, cpu) = (SafeTensors::deserialize(&gpu).unwrap(), SafeTensors::deserialize(&cpu).unwrap());
+    assert_eq!(gpu.tensor("logits").unwrap().shape(), [3, 2048]);
+    for name in ["hidden.embed_scaled", "hidden.layer_0", "hidden.layer_6", "hidden.final_norm"] {
+        assert_eq!(gpu.tensor(name).unwrap().shape(), [3, 256], "{name}");
+    }
+    assert_eq!(gpu.tensor("greedy_ids").unwrap().data(), cpu.tensor("greedy_ids").unwrap().data());
+    let floats = |file: &SafeTensors<'_>| -> Vec<f32> {
+        file.tensor("logits").unwrap().data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
+    };
+    let (a, b) = (floats(&gpu), floats(&cpu));
+    let deviation = (b.iter().map(|value| value * value).sum::<f32>() / b.len() as f32).sqrt();
+    let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst < 2e-4 * deviation, "{worst} at a deviation of {deviation}");
+}
+
+#[test]
+fn bench_records() {
+    let Some(model) = model("dense-ple-Q4_K_M") else { return };
+    let sizes = ["--runs", "2", "--context", "8", "--prefill", "16", "--decode", "4"];
+    let out = ok(rullama(&["bench", path(&model), "--json", "--bandwidth", "100"]).args(sizes));
+    let record: Value = serde_json::from_str(&out).unwrap();
+    for key in ["device", "backend", "driver", "commit", "model", "ple", "kv"] {
+        assert!(record[key].is_string(), "{key}: {out}");
+    }
+    for key in ["prefill_tok_s", "decode_tok_s"] {
+        assert!(record[key]["median"].as_f64().unwrap() > 0.0, "{key}: {out}");
+    }
+    for key in ["bytes_per_token", "bandwidth_share", "load_gb_s", "gpu_bytes", "context"] {
+        assert!(record[key].as_f64().unwrap() > 0.0, "{key}: {out}");
+    }
+    assert_eq!(record["pipelines_compiled_during_decode"], 0);
+    assert!(record["wasm_peak_bytes"].is_null());
+}

@@ -1,0 +1,100 @@
+//! Commands that need no GPU: list, show, tokenize, render, and what they refuse.
+
+mod common;
+
+use common::{fails, golden, ok, rullama};
+use serde_json::Value;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Runs with text on standard input and gives standard output.
+fn with_input(command: &mut Command, input: &str) -> (i32, String, String) {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A program that refuses early closes its input.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn help_and_usage() {
+    let help = ok(&mut rullama(&["--help"]));
+    for command in ["run", "list", "show", "tokenize", "render", "quantize", "serve", "eval", "bench", "doctor"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in the help");
+        assert!(ok(&mut rullama(&[command, "--help"])).contains("Usage: rullama"));
+    }
+    assert!(!help.contains('\x1b'), "colours in a pipe");
+    fails(2, &mut rullama(&[]));
+    fails(2, &mut rullama(&["chat"]));
+    fails(2, &mut rullama(&["run"]));
+    fails(2, &mut rullama(&["eval", "x", "--out", "y"]));
+}
+
+#[test]
+fn names_files_and_what_is_near() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(fails(2, &mut rullama(&["show", "no name"])).contains("gemma4:e2b"));
+    assert!(fails(1, &mut rullama(&["show", "gemma4"])).contains("OLLAMA_MODELS"));
+    assert!(fails(1, &mut rullama(&["show", path(folder.path())])).contains("is a folder"));
+    let file = folder.path().join("model.gguf");
+    std::fs::write(&file, b"PK\x03\x04 this is a zip").unwrap();
+    assert!(fails(1, &mut rullama(&["show", path(&file)])).contains("not a GGUF file"));
+    let other = folder.path().join("modle.gguf");
+    assert!(fails(1, &mut rullama(&["show", path(&other)])).contains("model.gguf"));
+    std::fs::write(&file, b"GGUF\x03\0\0\0").unwrap();
+    assert!(fails(1, &mut rullama(&["show", path(&file)])).contains("download is incomplete"));
+    assert!(fails(1, &mut rullama(&["show", "http://127.0.0.1:1/x.gguf"]).env("HOME", "/")).contains("127.0.0.1:1"));
+}
+
+#[test]
+fn the_store() {
+    let Some(store) = golden("ollama_store") else { return };
+    let command = |arguments: &[&str]| {
+        let mut command = rullama(arguments);
+        command.env("OLLAMA_MODELS", &store);
+        command
+    };
+    let list = ok(&mut command(&["list"]));
+    assert!(list.contains("gemma4-tiny:latest") && list.contains("12.9 MB") && list.contains("Q4_K_M"), "{list}");
+    let json: Value = serde_json::from_str(&ok(&mut command(&["list", "--json"]))).unwrap();
+    assert_eq!(json["models"][0]["name"], "gemma4-tiny:latest");
+    let show = ok(&mut command(&["show", "gemma4-tiny", "--template"]));
+    assert!(show.contains("7 (5 sliding") && show.contains("vision tower") && show.contains("Does it fit here?"), "{show}");
+    assert!(fails(1, &mut command(&["show", "gemma4-tinny"])).contains("It has gemma4-tiny:latest"));
+    assert!(ok(rullama(&["list"]).env("OLLAMA_MODELS", "/nonexistent")).starts_with("name"));
+
+    let input = r#"{"messages": [{"role": "user", "content": "Hi"}]}"#;
+    let (code, out, err) = with_input(&mut command(&["render", "gemma4-tiny"]), input);
+    assert_eq!(code, 0, "{err}");
+    let rendered: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(rendered["prompt"], "<bos><|turn>user\nHi<turn|>\n<|turn>model\n");
+    assert_eq!(rendered["ids"][0], 2);
+    let (code, _, err) = with_input(&mut command(&["render", "gemma4-tiny"]), r#"{"mesages": []}"#);
+    assert_eq!(code, 2);
+    assert!(err.contains("mesages"), "{err}");
+}
+
+#[test]
+fn tokens_there_and_back() {
+    let Some(model) = golden("models/dense-ple-Q4_K_M.gguf") else { return };
+    let model = path(&model);
+    let typed = ok(&mut rullama(&["tokenize", model, "<|turn>", "--ids"]));
+    assert!(typed.contains(','), "a typed mark is not one token: {typed}");
+    assert_eq!(ok(&mut rullama(&["tokenize", model, "<|turn>", "--ids", "--special"])), "105\n");
+    let ids = ok(&mut rullama(&["tokenize", model, "Grüße, Welt!", "--ids"]));
+    assert_eq!(ok(&mut rullama(&["tokenize", model, "--decode", ids.trim()])), "Grüße, Welt!\n");
+    let (code, out, _) = with_input(&mut rullama(&["tokenize", model, "--json"]), r#"["a", [{"special": "<bos>"}, {"text": "a"}]]"#);
+    assert_eq!(code, 0);
+    let json: Value = serde_json::from_str(&out).unwrap();
+    let a = json[0]["ids"].as_array().unwrap();
+    assert_eq!(json[1]["ids"].as_array().unwrap()[..], [&[Value::from(2)], &a[..]].concat());
+    fails(2, &mut rullama(&["tokenize", model, "--decode", "4000000000"]));
+    let (code, _, err) = with_input(&mut rullama(&["tokenize", model, "--json"]), "{");
+    assert_eq!(code, 2, "{err}");
+}

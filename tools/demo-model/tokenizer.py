@@ -2,7 +2,7 @@
 """Trains the demo model's BPE vocabulary and writes tokenizer.json: {"tokens", "types", "merges"}.
 
 Rules of Gemma 4's tokenizer: a space is U+2581, no split on words when encoding, unknown characters as byte tokens,
-newline and space runs are single tokens, digits stand alone. Ids 0..493 and the special tokens' names are those of
+newline and space runs are single tokens, digits stand alone. Ids 0..167, 238..493 and the special tokens' names are those of
 the real vocabulary; modality tokens stand at the end. The learned pieces never cross a word boundary and never join
 capital letters, so that upper case is written letter by letter.
 """

@@ -8,8 +8,10 @@ const LARGEST_MODEL: u64 = 16 << 20;
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     println!("cargo::rustc-env=RULLAMA_COMMIT={}", commit(&root));
-    println!("cargo::rerun-if-changed={}", root.join(".git/HEAD").display());
-    println!("cargo::rerun-if-changed={}", root.join(".git/logs/HEAD").display());
+    println!("cargo::rerun-if-env-changed=RULLAMA_COMMIT");
+    for path in [".git/HEAD", ".git/logs/HEAD", "crates", "Cargo.lock"] {
+        println!("cargo::rerun-if-changed={}", root.join(path).display());
+    }
 
     let model = root.join("web/app/public/model/rullama-demo.gguf");
     println!("cargo::rustc-check-cfg=cfg(embedded_model)");
@@ -19,8 +21,12 @@ fn main() {
     }
 }
 
-/// The commit that is built, `-dirty` with changes on top; "unknown" outside of a repository.
+/// The commit that is built, `-dirty` with changes on top. Outside of a repository what
+/// `RULLAMA_COMMIT` says, else "unknown".
 fn commit(root: &Path) -> String {
+    if let Ok(commit) = std::env::var("RULLAMA_COMMIT") {
+        return commit;
+    }
     let output = Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]).current_dir(root).output();
     let text = output.ok().filter(|output| output.status.success()).and_then(|output| String::from_utf8(output.stdout).ok());
     text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).unwrap_or_else(|| "unknown".to_owned())

@@ -101,7 +101,7 @@ fn eval_writes_named_tensors_and_agrees_with_the_oracle() {
 fn bench_records() {
     let Some(model) = model("dense-ple-Q4_K_M") else { return };
     let sizes = ["--runs", "2", "--context", "8", "--prefill", "16", "--decode", "4"];
-    let out = ok(rullama(&["bench", path(&model), "--json", "--bandwidth", "100"]).args(sizes));
+    let out = ok(rullama(&["bench", path(&model), "--json", "--bandwidth", "100", "--profile"]).args(sizes));
     let record: Value = serde_json::from_str(&out).unwrap();
     for key in ["device", "backend", "driver", "commit", "model", "ple", "kv"] {
         assert!(record[key].is_string(), "{key}: {out}");
@@ -109,9 +109,27 @@ fn bench_records() {
     for key in ["prefill_tok_s", "decode_tok_s"] {
         assert!(record[key]["median"].as_f64().unwrap() > 0.0, "{key}: {out}");
     }
-    for key in ["bytes_per_token", "bandwidth_share", "load_gb_s", "gpu_bytes", "context"] {
+    for key in ["bytes_per_token", "bandwidth_share", "load_gb_s", "gpu_bytes", "context", "dispatches_per_token"] {
         assert!(record[key].as_f64().unwrap() > 0.0, "{key}: {out}");
     }
     assert_eq!(record["pipelines_compiled_during_decode"], 0);
     assert!(record["wasm_peak_bytes"].is_null());
+    assert!(record["kernels"]["decode"].is_array() && record["kernels"]["prefill"].is_array());
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupt_stops_the_answer() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let Some(model) = model("dense-f16") else { return };
+    let arguments = ["run", path(&model), "--ids", "2", "--max-tokens", "4000", "--ignore-eos", "--json"];
+    let mut child = rullama(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let last: Value = serde_json::from_str(&lines.last().unwrap().unwrap()).unwrap();
+    assert_eq!(last["finish"], "cancelled");
+    assert!(last["ids"].as_array().unwrap().len() < 4000);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }

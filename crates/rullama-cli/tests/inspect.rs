@@ -49,7 +49,7 @@ fn names_files_and_what_is_near() {
     assert!(fails(1, &mut rullama(&["show", path(&other)])).contains("model.gguf"));
     std::fs::write(&file, b"GGUF\x03\0\0\0").unwrap();
     assert!(fails(1, &mut rullama(&["show", path(&file)])).contains("download is incomplete"));
-    assert!(fails(1, &mut rullama(&["show", "http://127.0.0.1:1/x.gguf"]).env("HOME", "/")).contains("127.0.0.1:1"));
+    assert!(fails(1, rullama(&["show", "http://127.0.0.1:1/x.gguf"]).env("HOME", "/")).contains("127.0.0.1:1"));
 }
 
 #[test]

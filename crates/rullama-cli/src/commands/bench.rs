@@ -1,7 +1,7 @@
 use crate::load::{self, LoadArguments};
-use crate::table;
+use crate::table::{self, Table};
 use anyhow::{Result, bail};
-use rullama::{Cancel, Engine, Finish, GenerateOptions, Sampling, Session, Summary};
+use rullama::{Cancel, Engine, Finish, GenerateOptions, Sampling, Session, StepProfile, Summary};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -32,6 +32,9 @@ pub struct Arguments {
     /// Always take the likeliest token, in place of the published sampling
     #[arg(long)]
     greedy: bool,
+    /// Also time every kernel of a decode step and of a prompt's chunk (where the adapter has timestamps)
+    #[arg(long)]
+    profile: bool,
     /// Print the record as JSON
     #[arg(long)]
     json: bool,
@@ -61,11 +64,13 @@ struct Measured {
     decode: Vec<f64>,
     pipelines: usize,
     gpu_bytes: u64,
+    /// One step each, at the end of the context.
+    steps: [(&'static str, StepProfile); 2],
 }
 
 async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Result<Measured> {
     let mut session = engine.session().await?;
-    let mut measured = Measured { prefill: Vec::new(), decode: Vec::new(), pipelines: 0, gpu_bytes: 0 };
+    let mut measured = Measured { prefill: Vec::new(), decode: Vec::new(), pipelines: 0, gpu_bytes: 0, steps: Default::default() };
     // The first run compiles pipelines, grows caches and finds the chunk's length.
     for round in 0..=arguments.runs {
         let compiled = engine.device().pipelines();
@@ -78,6 +83,10 @@ async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Res
         }
     }
     measured.gpu_bytes = engine.memory().gpu;
+    session.truncate(arguments.context).await?;
+    let decode = session.profile_decode().await?;
+    session.clear();
+    measured.steps = [("decode", decode), ("prefill", session.profile_prefill(arguments.prefill).await?)];
     Ok(measured)
 }
 
@@ -102,7 +111,7 @@ fn made_up(count: u32, vocab: u32, bos: u32) -> Vec<u32> {
     let mut state = 12345u32;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (u64::from(state) * u64::from(vocab) >> 32) as u32
+        ((u64::from(state) * u64::from(vocab)) >> 32) as u32
     };
     std::iter::once(bos).chain(std::iter::repeat_with(&mut next)).take(count as usize).collect()
 }
@@ -122,11 +131,10 @@ fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value 
     let used = info.bytes_per_token as f64 * decode["median"].as_f64().unwrap_or_default() / 1e9;
     let mut unmeasured = serde_json::Map::new();
     unmeasured.insert("wasm_peak_bytes".into(), "not a browser".into());
-    unmeasured.insert("dispatches_per_token".into(), "the engine does not count them".into());
     if arguments.bandwidth.is_none() {
         unmeasured.insert("bandwidth_share".into(), "the bandwidth was not given (--bandwidth)".into());
     }
-    json!({
+    let mut record = json!({
         "device": info.device,
         "backend": info.backend,
         "driver": info.driver,
@@ -141,7 +149,7 @@ fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value 
         "sampling": if arguments.greedy { "greedy" } else { "published" },
         "prefill_tok_s": spread(&measured.prefill),
         "decode_tok_s": decode,
-        "dispatches_per_token": null,
+        "dispatches_per_token": measured.steps[0].1.dispatches,
         "bytes_per_token": info.bytes_per_token,
         "bandwidth_gb_s": used,
         "bandwidth_share": arguments.bandwidth.map(|most| used / most),
@@ -150,7 +158,27 @@ fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value 
         "gpu_bytes": measured.gpu_bytes,
         "pipelines_compiled_during_decode": measured.pipelines,
         "unmeasured": unmeasured,
-    })
+    });
+    if arguments.profile {
+        let steps = measured.steps.iter().map(|(name, step)| ((*name).to_owned(), kernels(step)));
+        record["kernels"] = Value::Object(steps.collect());
+    }
+    record
+}
+
+/// Time and number of dispatches of each kernel in one step, the longest first.
+fn kernels(step: &StepProfile) -> Value {
+    let mut sums: Vec<(&str, usize, f64)> = Vec::new();
+    for kernel in &step.kernels {
+        match sums.iter_mut().find(|sum| sum.0 == kernel.label) {
+            Some(sum) => (sum.1, sum.2) = (sum.1 + 1, sum.2 + kernel.seconds),
+            None => sums.push((&kernel.label, 1, kernel.seconds)),
+        }
+    }
+    sums.sort_by(|a, b| b.2.total_cmp(&a.2));
+    sums.iter()
+        .map(|(label, count, seconds)| json!({"kernel": label, "dispatches": count, "us": (seconds * 1e8).round() / 100.0}))
+        .collect()
 }
 
 fn summary(record: &Value) -> String {
@@ -167,9 +195,20 @@ fn summary(record: &Value) -> String {
         format!("decode    {} at context {}", speed("decode_tok_s"), number("context")),
         format!("weights   {} a token, {:.1} GB/s", table::bytes(number("bytes_per_token") as u64), number("bandwidth_gb_s")),
         format!("load      {:.2} GB/s", number("load_gb_s")),
+        format!("step      {} dispatches a token", number("dispatches_per_token")),
         format!("memory    {} on the GPU", table::bytes(number("gpu_bytes") as u64)),
     ];
-    lines.join("\n") + "\n"
+    let mut text = lines.join("\n") + "\n";
+    for (step, kernels) in record["kernels"].as_object().into_iter().flatten() {
+        let mut table = Table::new(&[step, ">dispatches", ">us"]);
+        for kernel in kernels.as_array().into_iter().flatten() {
+            let name = kernel["kernel"].as_str().unwrap_or_default().to_owned();
+            table.row([name, kernel["dispatches"].to_string(), kernel["us"].to_string()]);
+        }
+        text.push('\n');
+        text.push_str(&table.render());
+    }
+    text
 }
 
 #[cfg(test)]

@@ -61,11 +61,6 @@ fn gigabytes(text: &str) -> Result<u64, String> {
 }
 
 impl LoadArguments {
-    /// The context asked for.
-    pub fn context(&self) -> Option<u32> {
-        self.ctx
-    }
-
     fn options(&self, located: &Located) -> LoadOptions {
         // A context of the store's parameters counts where none is asked for.
         let stored =
@@ -92,15 +87,20 @@ impl LoadArguments {
     }
 }
 
-/// Finds and loads a model. `least` is a context that the work needs, when none is asked for.
+/// The engine's context when none is asked for, where the model has as much.
+const DEFAULT_CONTEXT: u32 = 32_768;
+
+/// Finds and loads a model. `least` is the context that the work needs, where none is asked for.
 ///
 /// # Errors
 /// What is wrong with the model or the adapter; [`Interrupted`].
 pub fn load(name: &str, arguments: &LoadArguments, least: Option<u32>, cancel: &Cancel) -> Result<(Engine, Located)> {
     let located = model::locate(name)?;
     let mut options = arguments.options(&located);
-    if arguments.context().is_none() {
-        options.context = least.or(options.context);
+    if arguments.ctx.is_none()
+        && let Some(least) = least
+    {
+        options.context = (least > DEFAULT_CONTEXT).then_some(least);
     }
     let on_interrupt = cancel.clone();
     interrupt::install();

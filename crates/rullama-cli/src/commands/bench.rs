@@ -45,8 +45,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let least = arguments.prefill.max(arguments.context.saturating_add(arguments.decode)).saturating_add(1);
     let cancel = Cancel::new();
-    let needed = arguments.load.context().is_none().then_some(least);
-    let (engine, _) = load::load(&arguments.model, &arguments.load, needed, &cancel)?;
+    let (engine, _) = load::load(&arguments.model, &arguments.load, Some(least), &cancel)?;
     let measured = pollster::block_on(measure(arguments, &engine, &cancel))?;
     let record = record(arguments, &engine, &measured);
     let mut out = io::stdout().lock();

@@ -120,7 +120,7 @@ fn self_test(report: &mut Report<impl Write>, name: Option<&str>) -> Result<()> 
 
 fn try_model(name: &str, profile: AdapterProfile) -> Result<String> {
     let source = Arc::clone(&model::locate(name)?.source);
-    let options = LoadOptions { profile, context: Some(64), ..LoadOptions::default() };
+    let options = LoadOptions { profile, ..LoadOptions::default() };
     let engine = pollster::block_on(Engine::load_cancellable(source, options, &Cancel::new(), &mut |_| ()))?;
     let prompt = [engine.tokenizer().bos()];
     let ids = pollster::block_on(async { engine.session().await?.greedy(&prompt, 8).await })?;

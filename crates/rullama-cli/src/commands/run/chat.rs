@@ -3,7 +3,7 @@
 use super::output::{self, Output};
 use crate::interrupt;
 use anyhow::Result;
-use rullama::{Cancel, Chat, Event, Finish, GenerateOptions, Message};
+use rullama::{Cancel, Chat, Event, Finish, GenerateOptions, Message, Role};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 
@@ -19,6 +19,8 @@ const HELP: &str = "  /clear          begin anew
 /// The terminal, or an answer that cannot go on (a lost device); a full context only ends the turn.
 pub fn converse(mut chat: Chat, options: &GenerateOptions, verbose: bool) -> Result<()> {
     let mut editor = DefaultEditor::new()?;
+    // What every conversation here begins with.
+    let mut first = chat.messages().to_vec();
     eprintln!("Ask something; /help lists what else can be typed.");
     loop {
         let Some(line) = read(&mut editor)? else { return Ok(()) };
@@ -28,12 +30,16 @@ pub fn converse(mut chat: Chat, options: &GenerateOptions, verbose: bool) -> Res
             Some("/bye" | "/exit" | "/quit") => return Ok(()),
             Some("/help" | "/?") => eprintln!("{HELP}"),
             Some("/clear") => {
-                chat.clear();
+                chat.set_messages(first.clone());
                 eprintln!("The conversation begins anew.");
             }
             Some("/system") => {
                 let system = text["/system".len()..].trim();
-                chat.set_messages(if system.is_empty() { Vec::new() } else { vec![Message::system(system)] });
+                first.retain(|message| message.role != Role::System);
+                if !system.is_empty() {
+                    first.insert(0, Message::system(system));
+                }
+                chat.set_messages(first.clone());
                 eprintln!("The conversation begins anew{}.", if system.is_empty() { "" } else { " with this system prompt" });
             }
             Some(word) if is_command(word) => eprintln!("{word} is not known; /help lists what is."),

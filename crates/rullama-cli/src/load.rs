@@ -6,6 +6,7 @@ use crate::terminal::Progress;
 use crate::{interrupt, table};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use rullama::DEFAULT_CONTEXT;
 use rullama::{AdapterProfile, Cancel, Engine, KvType, LoadOptions, PleMode};
 
 /// Where the per-layer embeddings live.
@@ -86,9 +87,6 @@ impl LoadArguments {
         }
     }
 }
-
-/// The engine's context when none is asked for, where the model has as much.
-const DEFAULT_CONTEXT: u32 = 32_768;
 
 /// Finds and loads a model. `least` is the context that the work needs, where none is asked for.
 ///

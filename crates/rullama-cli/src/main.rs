@@ -14,7 +14,6 @@ mod sampling;
 mod serve;
 mod table;
 mod terminal;
-mod vocabulary;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -55,9 +55,14 @@ impl Device {
     pub async fn open(options: &OpenOptions) -> Result<Device, GpuError> {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
         descriptor.flags = wgpu::InstanceFlags::empty();
+        // GL is left out: its compute is too limited, and probing it is noisy.
+        descriptor.backends = wgpu::Backends::PRIMARY;
         let instance = wgpu::Instance::new(descriptor);
         let adapter = instance
-            .request_adapter(&wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() })
+            .request_adapter(&wgpu::RequestAdapterOptions {
+                power_preference: wgpu::PowerPreference::HighPerformance,
+                ..Default::default()
+            })
             .await
             .map_err(|e| GpuError::NoAdapter { reason: e.to_string() })?;
         let info = adapter.get_info();
@@ -67,7 +72,12 @@ impl Device {
         };
         let caps = Caps::new(&info, &limits, features, options);
         let (raw, queue) = adapter
-            .request_device(&wgpu::DeviceDescriptor { label: Some("rullama"), required_features: features, required_limits: limits, ..Default::default() })
+            .request_device(&wgpu::DeviceDescriptor {
+                label: Some("rullama"),
+                required_features: features,
+                required_limits: limits,
+                ..Default::default()
+            })
             .await
             .map_err(|e| GpuError::NoAdapter { reason: format!("{} ({}): {e}", info.name, info.backend) })?;
         let lost = Arc::new(Mutex::new(None));
@@ -82,7 +92,17 @@ impl Device {
         raw.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             locked(&on_error).get_or_insert(error.to_string());
         }));
-        let inner = Inner { raw, queue, caps, info, allocated: Default::default(), lost, uncaptured, pipelines: Default::default(), layouts: Default::default() };
+        let inner = Inner {
+            raw,
+            queue,
+            caps,
+            info,
+            allocated: Default::default(),
+            lost,
+            uncaptured,
+            pipelines: Default::default(),
+            layouts: Default::default(),
+        };
         Ok(Device(Arc::new(inner)))
     }
 
@@ -140,7 +160,8 @@ impl Device {
         }
         let memory = self.0.raw.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.0.raw.push_error_scope(wgpu::ErrorFilter::Validation);
-        let raw = self.0.raw.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage: usage.flags(), mapped_at_creation: false });
+        let raw =
+            self.0.raw.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage: usage.flags(), mapped_at_creation: false });
         let (validation, memory) = (validation.pop(), memory.pop());
         if let Some(error) = validation.await {
             return Err(GpuError::Validation { what: format!("buffer `{label}` of {size} bytes"), message: error.to_string() });
@@ -236,7 +257,11 @@ impl Device {
         };
         let entries: Vec<_> = kinds.iter().enumerate().map(entry).collect();
         let group = self.0.raw.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
-        let pipeline = self.0.raw.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor { label: None, bind_group_layouts: &[Some(&group)], immediate_size: 0 });
+        let pipeline = self.0.raw.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: None,
+            bind_group_layouts: &[Some(&group)],
+            immediate_size: 0,
+        });
         Layout { group, pipeline }
     }
 }

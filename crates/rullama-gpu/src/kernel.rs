@@ -67,7 +67,9 @@ impl Kernel {
         let mut bindings = Vec::new();
         for line in source.lines().filter(|l| l.contains("var<storage")) {
             let access = if line.contains("read_write") { Access::ReadWrite } else { Access::Read };
-            let index: usize = between(line, "@binding(", ")").and_then(|s| s.parse().ok()).ok_or_else(|| fail(format!("no binding number in `{line}`")))?;
+            let index: usize = between(line, "@binding(", ")")
+                .and_then(|s| s.parse().ok())
+                .ok_or_else(|| fail(format!("no binding number in `{line}`")))?;
             let name = between(line, ">", ":").ok_or_else(|| fail(format!("no name in `{line}`")))?.trim().to_string();
             bindings.push((index, name, access));
         }
@@ -106,7 +108,11 @@ impl Kernel {
             .iter()
             .map(|(name, kind)| {
                 let (_, value) = given.iter().find(|g| g.0 == name).ok_or_else(|| fail(format!("`{name}` is not given")))?;
-                if value.type_name() == kind { Ok(value.bits()) } else { Err(fail(format!("`{name}` is {kind}, given {}", value.type_name()))) }
+                if value.type_name() == kind {
+                    Ok(value.bits())
+                } else {
+                    Err(fail(format!("`{name}` is {kind}, given {}", value.type_name())))
+                }
             })
             .collect()
     }
@@ -150,7 +156,11 @@ mod tests {
     #[test]
     fn refuses_missing_unknown_and_mistyped_parameters() {
         let kernel = Kernel::reflect("t", TEXT).unwrap();
-        for given in [vec![("rows", Param::U32(1))], vec![("rows", 1.into()), ("eps", 1.0.into()), ("x", 1.into())], vec![("rows", 1.0.into()), ("eps", 1.0.into())]] {
+        for given in [
+            vec![("rows", Param::U32(1))],
+            vec![("rows", 1.into()), ("eps", 1.0.into()), ("x", 1.into())],
+            vec![("rows", 1.0.into()), ("eps", 1.0.into())],
+        ] {
             assert!(kernel.pack(&given).is_err(), "{given:?}");
         }
     }

@@ -42,7 +42,11 @@ impl Device {
                 Step::Copy { from, to } => copy(&mut encoder, from, to),
                 Step::Dispatch { pipeline, group, groups, .. } => {
                     let (begin, end) = (Some(2 * i as u32), Some(2 * i as u32 + 1));
-                    let writes = wgpu::ComputePassTimestampWrites { query_set: &set, beginning_of_pass_write_index: begin, end_of_pass_write_index: end };
+                    let writes = wgpu::ComputePassTimestampWrites {
+                        query_set: &set,
+                        beginning_of_pass_write_index: begin,
+                        end_of_pass_write_index: end,
+                    };
                     let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes: Some(writes) });
                     pass.set_pipeline(pipeline);
                     pass.set_bind_group(0, group, &[]);

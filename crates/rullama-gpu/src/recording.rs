@@ -76,6 +76,18 @@ impl Recorder {
         self.commands.is_empty()
     }
 
+    /// Whether both hold the same commands, whatever buffers they name: kernel texts, parameters, workgroups.
+    pub fn same_work(&self, other: &Recorder) -> bool {
+        let same = |(a, b): (&Pending, &Pending)| match (a, b) {
+            (Pending::Dispatch(a), Pending::Dispatch(b)) => {
+                a.kernel.source() == b.kernel.source() && a.groups == b.groups && a.params == b.params
+            }
+            (Pending::Copy { from: a, .. }, Pending::Copy { from: b, .. }) => a.size == b.size,
+            _ => false,
+        };
+        self.len() == other.len() && self.commands.iter().zip(&other.commands).all(same)
+    }
+
     /// Compiles what is not compiled yet and builds every bind group once.
     pub async fn finish(self, device: &Device) -> Result<Recording, GpuError> {
         let align = device.caps().offset_alignment.max(16);
@@ -115,12 +127,22 @@ fn make_step(device: &Device, dispatch: DispatchBuilder, pipeline: Pipeline, par
     let limit = device.caps().max_groups;
     let label = dispatch.kernel.label().to_string();
     if let Some(&need) = dispatch.groups.iter().find(|&&g| g > limit) {
-        return Err(GpuError::LimitTooSmall { limit: "maxComputeWorkgroupsPerDimension", have: limit.into(), need: need.into(), what: format!("kernel `{label}`") });
+        return Err(GpuError::LimitTooSmall {
+            limit: "maxComputeWorkgroupsPerDimension",
+            have: limit.into(),
+            need: need.into(),
+            what: format!("kernel `{label}`"),
+        });
     }
     let slices = dispatch.ordered()?;
     if let Some(slice) = slices.iter().find(|s| s.size > device.caps().max_binding) {
         let what = format!("buffer `{}`", slice.buffer.label());
-        return Err(GpuError::LimitTooSmall { limit: "maxStorageBufferBindingSize", have: device.caps().max_binding, need: slice.size, what });
+        return Err(GpuError::LimitTooSmall {
+            limit: "maxStorageBufferBindingSize",
+            have: device.caps().max_binding,
+            need: slice.size,
+            what,
+        });
     }
     fn resource(slice: &Slice) -> wgpu::BindingResource<'_> {
         let size = std::num::NonZeroU64::new(slice.size);
@@ -131,7 +153,11 @@ fn make_step(device: &Device, dispatch: DispatchBuilder, pipeline: Pipeline, par
         entries.push(wgpu::BindGroupEntry { binding: 0, resource: resource(&params) });
     }
     entries.extend(slices.iter().enumerate().map(|(i, slice)| wgpu::BindGroupEntry { binding: i as u32 + 1, resource: resource(slice) }));
-    let group = device.0.raw.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(&label), layout: &pipeline.layout.group, entries: &entries });
+    let group = device.0.raw.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(&label),
+        layout: &pipeline.layout.group,
+        entries: &entries,
+    });
     Ok(Step::Dispatch { pipeline: pipeline.raw, group, groups: dispatch.groups, label })
 }
 

@@ -9,11 +9,15 @@ use rullama_source::gguf::{GgufError, MetadataError};
 pub enum ModelError {
     #[error("this is a `{found}` model; rullama runs `gemma4` text models. Choose a Gemma 4 file")]
     Architecture { found: String },
-    #[error("metadata `{key}` is {value}, which {reason}. The file is damaged or was made for another program: convert or download it again")]
+    #[error(
+        "metadata `{key}` is {value}, which {reason}. The file is damaged or was made for another program: convert or download it again"
+    )]
     Config { key: String, value: String, reason: String },
     #[error("tensor `{name}` is missing. The file is incomplete or was made for another program: convert or download it again")]
     MissingTensor { name: String },
-    #[error("tensor `{name}` has shape {found:?}, expected {expected:?}. The file is damaged or was made for another program: convert or download it again")]
+    #[error(
+        "tensor `{name}` has shape {found:?}, expected {expected:?}. The file is damaged or was made for another program: convert or download it again"
+    )]
     Shape { name: String, expected: Vec<u64>, found: Vec<u64> },
     #[error("tensor `{name}` has rows of {cols} values; kernels need a multiple of 32. Convert the model to a supported layout")]
     RowLength { name: String, cols: u64 },

@@ -4,7 +4,10 @@
 //! [`crate::reference`] runs it on the operations' oracles. Nothing here knows a kernel,
 //! a buffer or a weight format.
 
-use rullama_ops::{AddScale, Attention, Embed, Epilogue, GegluMatmul, LastRow, Matmul, Op, PerLayerCombine, QkvPrepare, QueryPrepare, ResidualNorm, RmsNorm};
+use rullama_ops::{
+    AddScale, Attention, Embed, Epilogue, GegluMatmul, LastRow, Matmul, Op, PerLayerCombine, QkvPrepare, QueryPrepare, ResidualNorm,
+    RmsNorm,
+};
 
 /// A value of a [`Graph`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,13 +48,19 @@ pub enum Kind {
     /// Computed here.
     Activation,
     /// Columns `column ..` of another value.
-    View { of: Value, column: u32 },
+    View {
+        of: Value,
+        column: u32,
+    },
     Input(Input),
     /// A matrix, by the key of its specification.
     Weight(String),
     /// A vector or small f32 table.
     Table(String),
-    Cache { layer: usize, half: Half },
+    Cache {
+        layer: usize,
+        half: Half,
+    },
     Words(Words),
 }
 
@@ -66,9 +75,15 @@ pub struct Info {
 /// A step of the network.
 #[derive(Debug)]
 pub enum Node {
-    Op { op: Box<dyn Op>, operands: Vec<Value> },
+    Op {
+        op: Box<dyn Op>,
+        operands: Vec<Value>,
+    },
     /// A copy of a value as it stands, for those who look on.
-    Snapshot { of: Value, to: Value },
+    Snapshot {
+        of: Value,
+        to: Value,
+    },
 }
 
 /// Values, nodes in order, and the values that outlive the run.
@@ -243,7 +258,15 @@ impl Graph {
     }
 
     /// Normalised, rotated queries; keys and values into the caches.
-    pub fn qkv_prepare(&mut self, op: QkvPrepare, [q, k, v]: [Value; 3], norms: [Value; 2], rope: [Value; 2], state: Value, caches: [Value; 2]) -> Value {
+    pub fn qkv_prepare(
+        &mut self,
+        op: QkvPrepare,
+        [q, k, v]: [Value; 3],
+        norms: [Value; 2],
+        rope: [Value; 2],
+        state: Value,
+        caches: [Value; 2],
+    ) -> Value {
         let out = self.activation(self.rows(q), op.heads * op.head_dim);
         self.op(op, vec![q, k, v, norms[0], norms[1], rope[0], rope[1], state, out, caches[0], caches[1]]);
         out

@@ -10,6 +10,28 @@ use std::collections::HashMap;
 /// Slots of a global layer at the start; they double as the text grows.
 const FIRST_SLOTS: u32 = 1024;
 
+fn ring_slots(config: &Config, shape: CacheShape) -> u32 {
+    (config.window + shape.chunk + shape.slack).next_multiple_of(64)
+}
+
+/// At least a step's tokens, so that padded steps stay inside.
+fn first_slots(shape: CacheShape) -> u32 {
+    FIRST_SLOTS.min(shape.context.max(shape.chunk).next_multiple_of(64))
+}
+
+/// Bytes of each buffer, two a layer, when `tokens` positions are in use.
+pub fn buffer_bytes(config: &Config, shape: CacheShape, tokens: u32) -> Vec<u64> {
+    let own = config.layers.iter().enumerate().filter(|(i, layer)| layer.donor == *i);
+    let bytes = own.map(|(_, layer)| {
+        let slots = match layer.span {
+            Span::Sliding => ring_slots(config, shape),
+            Span::Global => tokens.max(first_slots(shape)),
+        };
+        u64::from(slots) * u64::from(layer.kv_heads * layer.head_dim) * shape.kv.bytes()
+    });
+    bytes.flat_map(|half| [half, half]).collect()
+}
+
 /// Sizes that decide how long the rings are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheShape {
@@ -47,10 +69,9 @@ impl KvCache {
     pub async fn new(device: &Device, config: &Config, shape: CacheShape) -> Result<Self, ModelError> {
         let mut cache = KvCache { shape, window: config.window, layers: HashMap::new(), written: 0 };
         for (i, layer) in config.layers.iter().enumerate().filter(|(i, layer)| layer.donor == *i) {
-            let ring = (config.window + shape.chunk + shape.slack).next_multiple_of(64);
             let slots = match layer.span {
-                Span::Sliding => ring.min(shape.context.next_multiple_of(64)),
-                Span::Global => FIRST_SLOTS.min(shape.context.next_multiple_of(64)),
+                Span::Sliding => ring_slots(config, shape),
+                Span::Global => first_slots(shape),
             };
             let width = layer.kv_heads * layer.head_dim;
             let halves = [cache.buffer(device, i, slots, width).await?, cache.buffer(device, i, slots, width).await?];
@@ -123,7 +144,10 @@ impl KvCache {
     /// of a chunk after it, are still in their slots.
     pub fn can_rewind(&self, position: u32) -> bool {
         let rings = self.layers.values().filter(|c| c.span == Span::Sliding);
-        rings.map(|c| c.slots).min().is_none_or(|slots| self.written <= slots || position + slots >= self.written + self.window.min(position))
+        rings
+            .map(|c| c.slots)
+            .min()
+            .is_none_or(|slots| self.written <= slots || position + slots >= self.written + self.window.min(position))
     }
 
     /// Forgets everything; buffers stay.
@@ -153,7 +177,11 @@ impl KvCache {
             let used = cache.map(|c| u64::from(c.slots.min(position)) * u64::from(c.width) * self.shape.kv.bytes());
             let Some(cache) = cache.filter(|_| used == Some(bytes.len() as u64)) else {
                 let reason = "does not fit this model and its settings".to_string();
-                return Err(ModelError::Config { key: "saved session".into(), value: format!("layer {layer}, {} bytes", bytes.len()), reason });
+                return Err(ModelError::Config {
+                    key: "saved session".into(),
+                    value: format!("layer {layer}, {} bytes", bytes.len()),
+                    reason,
+                });
             };
             device.write(&cache.halves[usize::from(*half == Half::Values)], 0, bytes);
         }

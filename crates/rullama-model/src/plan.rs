@@ -56,6 +56,16 @@ pub trait Resources {
     fn banned(&self) -> &[(String, &'static str)];
 }
 
+/// What follows a graph in the same replay: given the outputs and the scratch asked for.
+pub struct Then<'a> {
+    pub record: &'a RecordThen<'a>,
+    /// Bytes of scratch.
+    pub scratch: u64,
+}
+
+/// Records dispatches that read a graph's outputs.
+pub type RecordThen<'a> = dyn Fn(&mut Recorder, &HashMap<String, Tensor>, Option<Slice>) -> Result<(), GpuError> + 'a;
+
 /// A step, ready to be replayed.
 #[derive(Debug)]
 pub struct Plan {
@@ -75,26 +85,24 @@ impl Plan {
         self.inputs.get(&input)
     }
 
-    /// Builds the recording, then lets `more` record what follows in the same replay, given
-    /// the outputs.
+    /// Builds the recording, then lets `then` record what follows in the same replay.
     pub async fn build(
         device: &Device,
         graph: &Graph,
         resources: &dyn Resources,
         pool: &mut Pool,
-        more: &dyn Fn(&mut Recorder, &HashMap<String, Tensor>, Option<Slice>) -> Result<(), GpuError>,
-        more_scratch: u64,
+        then: &Then<'_>,
     ) -> Result<Plan, ModelError> {
         let mut builder = Builder { device, graph, resources, places: HashMap::new(), operands: HashMap::new(), inputs: HashMap::new() };
         builder.place(pool).await?;
-        let scratch = builder.scratch_bytes()?.max(more_scratch);
+        let scratch = builder.scratch_bytes()?.max(then.scratch);
         let scratch = if scratch > 0 { Some(pool.scratch(device, scratch).await?) } else { None };
         let mut recorder = Recorder::new();
         builder.record(&mut recorder, &scratch)?;
         let outputs: Result<HashMap<_, _>, ModelError> =
             graph.outputs.iter().map(|(name, value)| Ok((name.clone(), builder.operand(*value)?.tensor()?.clone()))).collect();
         let outputs = outputs?;
-        more(&mut recorder, &outputs, scratch)?;
+        (then.record)(&mut recorder, &outputs, scratch)?;
         let inputs = builder.inputs;
         Ok(Plan { recording: recorder.finish(device).await?, outputs, inputs })
     }
@@ -188,7 +196,9 @@ impl Builder<'_> {
             }
             Kind::Weight(key) => Operand::Weight(self.resources.weights().weight(key).cloned().ok_or_else(|| Self::missing(key.clone()))?),
             Kind::Table(key) => Operand::Tensor(self.resources.weights().table(key).cloned().ok_or_else(|| Self::missing(key.clone()))?),
-            Kind::Cache { layer, half } => Operand::Cache(self.resources.cache(*layer, *half).ok_or_else(|| Self::missing(format!("the cache of layer {layer}")))?),
+            Kind::Cache { layer, half } => {
+                Operand::Cache(self.resources.cache(*layer, *half).ok_or_else(|| Self::missing(format!("the cache of layer {layer}")))?)
+            }
             Kind::Words(words) => Operand::Words(self.resources.words(*words)),
         })
     }
@@ -219,7 +229,13 @@ impl Builder<'_> {
                     debug_assert_eq!(op.access().len(), operands.len(), "{}", op.name());
                     let operands = self.all_operands(operands)?;
                     debug_assert!(op.access().iter().zip(&operands).all(|(a, o)| *a == Access::Read || !matches!(o, Operand::Weight(_))));
-                    let mut context = Context { recorder, caps: self.device.caps(), variant: None, banned: self.resources.banned(), scratch: scratch.clone() };
+                    let mut context = Context {
+                        recorder,
+                        caps: self.device.caps(),
+                        variant: None,
+                        banned: self.resources.banned(),
+                        scratch: scratch.clone(),
+                    };
                     op.record(&mut context, &operands)?;
                 }
                 Node::Snapshot { of, to } => {

@@ -21,7 +21,14 @@ pub struct Reference<'a> {
 
 impl<'a> Reference<'a> {
     /// Caches of `slots` positions; nothing wraps around.
-    pub fn new(source: &'a dyn ByteSource, weights: &'a [WeightSpec], tables: &'a [Table], config: &Config, kv: KvType, slots: usize) -> Self {
+    pub fn new(
+        source: &'a dyn ByteSource,
+        weights: &'a [WeightSpec],
+        tables: &'a [Table],
+        config: &Config,
+        kv: KvType,
+        slots: usize,
+    ) -> Self {
         let mut caches = HashMap::new();
         for (i, layer) in config.layers.iter().enumerate().filter(|(i, l)| l.donor == *i) {
             let width = (layer.kv_heads * layer.head_dim) as usize;

@@ -4,8 +4,8 @@ use crate::ModelError;
 use rullama_gpu::{Buffer, Device, Usage};
 use rullama_ops::{Chunk, HostWeight, Tensor, Weight};
 use rullama_quant::{DType, Layout};
-use rullama_source::{ByteSource, parallel};
 use rullama_source::gguf::TensorInfo;
+use rullama_source::{ByteSource, parallel};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -81,7 +81,8 @@ impl WeightSpec {
         match self.stack {
             Stack::Interleave => {
                 let half = rows.start / 2..rows.end / 2;
-                let (first, second) = (read_part(source, &self.parts[0], half.clone()).await?, read_part(source, &self.parts[1], half).await?);
+                let (first, second) =
+                    (read_part(source, &self.parts[0], half.clone()).await?, read_part(source, &self.parts[1], half).await?);
                 let mut out = Vec::with_capacity(first.len() + second.len());
                 for (a, b) in first.chunks_exact(row_bytes).zip(second.chunks_exact(row_bytes)) {
                     out.extend_from_slice(a);
@@ -232,7 +233,7 @@ impl<'a> Loader<'a> {
 
     async fn matrix(&mut self, spec: &Arc<WeightSpec>) -> Result<Weight, ModelError> {
         let (rows, cols, dtype) = (spec.rows(), spec.cols(), spec.dtype()?);
-        if cols % 32 != 0 || cols > u64::from(u32::MAX) {
+        if !cols.is_multiple_of(32) || cols > u64::from(u32::MAX) {
             return Err(ModelError::RowLength { name: spec.parts[0].tensor.name.clone(), cols });
         }
         let limit = self.device.caps().max_binding.min(self.device.caps().max_buffer);
@@ -254,7 +255,15 @@ impl<'a> Loader<'a> {
         let step = (PIECE / spec.parts[0].tensor.row_bytes() / ROW_STEP * ROW_STEP).max(ROW_STEP);
         for first in (0..count).step_by(step as usize) {
             let rows = step.min(count - first);
-            self.batch.push(Piece { source: self.source, spec: spec.clone(), layout: layout.clone(), buffer: buffer.clone(), chunk, first, rows });
+            self.batch.push(Piece {
+                source: self.source,
+                spec: spec.clone(),
+                layout: layout.clone(),
+                buffer: buffer.clone(),
+                chunk,
+                first,
+                rows,
+            });
             if self.batch.len() >= parallel::width() {
                 self.flush().await?;
             }
@@ -289,4 +298,4 @@ impl<'a> Loader<'a> {
 
 /// Chunks and pieces start at multiples of this, so that planes stay word-aligned and
 /// interleaved pairs together.
-const ROW_STEP: u64 = if Layout::ROW_STEP as u64 % 2 == 0 { Layout::ROW_STEP as u64 } else { 2 * Layout::ROW_STEP as u64 };
+const ROW_STEP: u64 = if (Layout::ROW_STEP as u64).is_multiple_of(2) { Layout::ROW_STEP as u64 } else { 2 * Layout::ROW_STEP as u64 };

@@ -177,7 +177,7 @@ impl Bench {
 /// Small halves in both parts of every word: sane as f32 and as f16.
 fn fill(device: &Device, buffer: &Buffer) {
     let mut rng = Rng::new(1);
-    let block: Vec<u32> = (0..1 << 18).map(|_| 0x3000_3000 | (rng.next() as u32 & 0x83ff_83ff)).collect();
+    let block: Vec<u32> = (0..1 << 18).map(|_| 0x3000_3000 | (rng.bits() as u32 & 0x83ff_83ff)).collect();
     let bytes: &[u8] = bytemuck::cast_slice(&block);
     for offset in (0..buffer.size()).step_by(bytes.len()) {
         let len = (buffer.size() - offset).min(bytes.len() as u64) as usize;

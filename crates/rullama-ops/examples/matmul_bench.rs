@@ -228,7 +228,7 @@ fn seconds(run: impl FnOnce() -> Result<(), GpuError>) -> Result<f64, GpuError> 
 /// Random bits that are numbers below 1 as halves and as f32, so that nothing overflows.
 fn fill(device: &Device, buffer: &Buffer) {
     let mut rng = Rng::new(1);
-    let words: Vec<u32> = (0..4 << 20).map(|_| rng.next() as u32 & 0x3bff_3bff).collect();
+    let words: Vec<u32> = (0..4 << 20).map(|_| rng.bits() as u32 & 0x3bff_3bff).collect();
     let bytes: &[u8] = bytemuck::cast_slice(&words);
     for offset in (0..buffer.size()).step_by(bytes.len()) {
         let len = (buffer.size() - offset).min(bytes.len() as u64) as usize;

@@ -4,7 +4,7 @@ use crate::host::{Array, Host, HostCache, HostWeight};
 use crate::op::{Cache, Context, KvType, Op, Operand, Tensor};
 use crate::weight::{Chunk, Weight};
 use half::f16;
-use rullama_gpu::{Access, Buffer, Device, GpuError, Recorder, Slice, Usage};
+use rullama_gpu::{Access, Buffer, Caps, Device, GpuError, Recorder, Slice, Usage};
 use rullama_quant::{DType, Layout};
 use std::sync::Arc;
 
@@ -62,6 +62,24 @@ impl Case {
         Ok(self.op.variants(device.caps(), &operands))
     }
 
+    /// The variants whose dispatches differ from those that `other` capabilities lead to: what is left for this
+    /// device where all variants run under `other` as well.
+    pub async fn variants_beyond(&self, device: &Device, other: &Caps) -> Result<Vec<&'static str>, GpuError> {
+        let bound = self.bind(device).await?;
+        let operands: Vec<Operand> = bound.into_iter().map(|b| b.operand).collect();
+        let known = self.op.variants(other, &operands);
+        let bytes = [device.caps(), other].map(|caps| self.op.scratch(caps, &operands));
+        let scratch = self.scratch(device, bytes[0].max(bytes[1])).await?;
+        let mut beyond = Vec::new();
+        for variant in self.op.variants(device.caps(), &operands) {
+            let record = |caps| self.record(caps, &operands, variant, scratch.clone());
+            if !known.contains(&variant) || !record(device.caps())?.same_work(&record(other)?) {
+                beyond.push(variant);
+            }
+        }
+        Ok(beyond)
+    }
+
     /// Runs every variant that the device allows; returns how many, or what differed.
     pub async fn run(&self, device: &Device) -> Result<usize, String> {
         let variants = self.variants(device).await.map_err(|e| e.to_string())?;
@@ -88,17 +106,25 @@ impl Case {
     }
 
     async fn launch(&self, device: &Device, operands: &[Operand], variant: &'static str) -> Result<(), GpuError> {
-        let bytes = self.op.scratch(device.caps(), operands);
-        let scratch = match bytes {
-            0 => None,
-            bytes => Some(device.buffer("scratch", bytes, Usage::Storage).await?.whole()),
-        };
-        let mut recorder = Recorder::new();
-        let mut context = Context { recorder: &mut recorder, caps: device.caps(), variant: Some(variant), banned: &[], scratch };
-        self.op.record(&mut context, operands)?;
+        let scratch = self.scratch(device, self.op.scratch(device.caps(), operands)).await?;
+        let recorder = self.record(device.caps(), operands, variant, scratch)?;
         let recording = recorder.finish(device).await?;
         device.submit(&recording);
         device.check()
+    }
+
+    async fn scratch(&self, device: &Device, bytes: u64) -> Result<Option<Slice>, GpuError> {
+        if bytes == 0 {
+            return Ok(None);
+        }
+        Ok(Some(device.buffer("scratch", bytes, Usage::Storage).await?.whole()))
+    }
+
+    fn record(&self, caps: &Caps, operands: &[Operand], variant: &'static str, scratch: Option<Slice>) -> Result<Recorder, GpuError> {
+        let mut recorder = Recorder::new();
+        let mut context = Context { recorder: &mut recorder, caps, variant: Some(variant), banned: &[], scratch };
+        self.op.record(&mut context, operands)?;
+        Ok(recorder)
     }
 
     async fn bind(&self, device: &Device) -> Result<Vec<Bound>, GpuError> {
@@ -136,7 +162,9 @@ fn compare_values(want: &[f32], got: &[f32], tolerance: f32, relative: f32) -> R
     for (i, (&w, &g)) in want.iter().zip(got).enumerate() {
         let bound = tolerance * scale + relative * w.abs();
         let equal = w == g || (w.is_nan() && g.is_nan());
-        if !equal && !((w - g).abs() <= bound) {
+        // A NaN is never within bounds.
+        let close = (w - g).abs() <= bound;
+        if !equal && !close {
             return Err(format!("value {i}: want {w}, got {g}, bound {bound:e} (rms {scale:e})"));
         }
     }
@@ -168,7 +196,8 @@ impl Bound {
                     words[offset + row * stride..][..array.cols].copy_from_slice(&bits);
                 }
                 let (buffer, slice) = guarded(device, words.len()).await?;
-                let tensor = Tensor { slice, rows: array.rows as u32, cols: array.cols as u32, stride: stride as u32, offset: offset as u32 };
+                let tensor =
+                    Tensor { slice, rows: array.rows as u32, cols: array.cols as u32, stride: stride as u32, offset: offset as u32 };
                 (Operand::Tensor(tensor), Some(buffer), words)
             }
             Host::Cache(cache) => {
@@ -266,7 +295,7 @@ impl Rng {
         Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -275,12 +304,12 @@ impl Rng {
     }
 
     pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
+        self.bits() % n
     }
 
     /// Uniform in [-1, 1).
     pub fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+        (self.bits() >> 40) as f32 / (1u32 << 23) as f32 - 1.0
     }
 
     pub fn tensor(&mut self, rows: usize, cols: usize) -> Array {
@@ -311,7 +340,7 @@ fn random_blocks(rng: &mut Rng, dtype: DType, elements: usize, scale: f32) -> Ve
     let mut bytes = Vec::with_capacity(blocks * dtype.block_bytes());
     for _ in 0..blocks {
         let start = bytes.len();
-        bytes.extend((0..dtype.block_bytes()).map(|_| rng.next() as u8));
+        bytes.extend((0..dtype.block_bytes()).map(|_| rng.bits() as u8));
         let block = &mut bytes[start..];
         let mut put = |at: usize, v: f32| block[at..at + 2].copy_from_slice(&half(v));
         match dtype {

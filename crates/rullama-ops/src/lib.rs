@@ -4,17 +4,17 @@
 //! CPU from the definition. Weights of any format go through one kernel source; the format's
 //! decoder is linked in (see [`shader`]).
 
+pub mod attention;
 pub mod case;
+pub mod elementwise;
 pub mod embed;
 pub mod host;
 pub mod matmul;
 pub mod op;
-#[cfg(feature = "cases")]
-pub mod registry;
-pub mod attention;
-pub mod elementwise;
 pub mod per_layer;
 pub mod qkv;
+#[cfg(feature = "cases")]
+pub mod registry;
 pub mod residual_norm;
 pub mod rms_norm;
 pub mod sample;
@@ -22,12 +22,12 @@ pub mod shader;
 pub mod smoke;
 pub mod weight;
 
-pub use embed::Embed;
-pub use matmul::{Epilogue, GegluMatmul, Matmul};
 pub use attention::Attention;
-pub use host::{Array, Host, HostCache, HostWeight};
-pub use op::{Cache, Context, KvType, Op, Operand, StepState, Tensor, reducing_variants, spread, state};
 pub use elementwise::{AddScale, Geglu, LastRow};
+pub use embed::Embed;
+pub use host::{Array, Host, HostCache, HostWeight};
+pub use matmul::{Epilogue, GegluMatmul, Matmul};
+pub use op::{Cache, Context, KvType, Op, Operand, StepState, Tensor, reducing_variants, spread, state};
 pub use per_layer::PerLayerCombine;
 pub use qkv::{QkvPrepare, QueryPrepare, rope_tables};
 pub use residual_norm::ResidualNorm;

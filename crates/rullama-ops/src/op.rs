@@ -60,7 +60,10 @@ macro_rules! accessor {
         pub fn $name(&self) -> Result<&$kind, GpuError> {
             match self {
                 Operand::$variant(inner) => Ok(inner),
-                other => Err(GpuError::Validation { what: concat!("an operand, wanted ", stringify!($variant)).into(), message: format!("got {other:?}") }),
+                other => Err(GpuError::Validation {
+                    what: concat!("an operand, wanted ", stringify!($variant)).into(),
+                    message: format!("got {other:?}"),
+                }),
             }
         }
     };
@@ -137,7 +140,10 @@ impl Context<'_> {
         let all = op.variants(self.caps, operands);
         let usable = |v: &&&'static str| !self.banned.iter().any(|(name, variant)| name == op.name() && variant == *v);
         let chosen = self.variant.map_or_else(|| all.iter().find(usable).copied(), |wanted| all.iter().copied().find(|v| *v == wanted));
-        chosen.ok_or_else(|| GpuError::Validation { what: format!("operation `{}`", op.name()), message: format!("no variant {:?} among {all:?}", self.variant) })
+        chosen.ok_or_else(|| GpuError::Validation {
+            what: format!("operation `{}`", op.name()),
+            message: format!("no variant {:?} among {all:?}", self.variant),
+        })
     }
 
     /// The scratch slice, `bytes` long.

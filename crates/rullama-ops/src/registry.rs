@@ -14,5 +14,8 @@ pub fn all_cases() -> Vec<Case> {
         crate::per_layer::cases::cases(),
         crate::elementwise::cases::cases(),
         crate::sample::cases::cases(),
-    ].into_iter().flatten().collect()
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

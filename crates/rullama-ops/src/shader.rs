@@ -84,7 +84,7 @@ impl<'a> Link<'a> {
         // One entry per open `#if`: whether its lines are kept.
         let mut keep: Vec<bool> = Vec::new();
         for line in text.lines() {
-            let words: Vec<&str> = line.trim().split_whitespace().collect();
+            let words: Vec<&str> = line.split_whitespace().collect();
             match words.as_slice() {
                 ["#if", flag] => {
                     let on = flag.strip_prefix('!').map_or_else(|| self.flags.contains(flag), |f| !self.flags.contains(f));
@@ -125,7 +125,13 @@ mod tests {
     use super::*;
 
     fn link<'a>(text: &'a str, flags: &[&'a str]) -> Link<'a> {
-        Link { name: "t".into(), text, flags: flags.iter().copied().collect(), modules: vec![("m", "M\n#import n"), ("n", "N")], ..Default::default() }
+        Link {
+            name: "t".into(),
+            text,
+            flags: flags.iter().copied().collect(),
+            modules: vec![("m", "M\n#import n"), ("n", "N")],
+            ..Default::default()
+        }
     }
 
     #[test]

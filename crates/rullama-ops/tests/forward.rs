@@ -5,7 +5,8 @@ use rullama_gpu::{AdapterProfile, Device, OpenOptions};
 use rullama_ops::registry::all_cases;
 
 fn run(profile: AdapterProfile) {
-    let device = pollster::block_on(Device::open(&OpenOptions { profile, ..Default::default() })).expect("a GPU adapter (install mesa-vulkan-drivers for a software one)");
+    let device = pollster::block_on(Device::open(&OpenOptions { profile, ..Default::default() }))
+        .expect("a GPU adapter (install mesa-vulkan-drivers for a software one)");
     let filter = std::env::var("CASES").unwrap_or_default();
     let mut failures = Vec::new();
     let mut runs = 0;

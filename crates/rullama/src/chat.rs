@@ -56,7 +56,13 @@ impl Chat {
     ///
     /// # Errors
     /// Those of [`Session::generate`]; the message is then taken back.
-    pub async fn send(&mut self, message: Message, options: &GenerateOptions, cancel: &Cancel, on_event: &mut dyn FnMut(&Event)) -> Result<Summary, Error> {
+    pub async fn send(
+        &mut self,
+        message: Message,
+        options: &GenerateOptions,
+        cancel: &Cancel,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<Summary, Error> {
         self.messages.push(message);
         let result = self.answer(options, cancel, on_event).await;
         if result.is_err() {

@@ -2,7 +2,7 @@
 
 use crate::options::{LoadOptions, PleMode};
 use crate::session::Session;
-use crate::vocabulary::tokenizer;
+use crate::vocabulary::take_tokenizer;
 use crate::{Cancel, Error, selftest};
 use rullama_gpu::{Device, OpenOptions};
 use rullama_model::gemma4::{self, Config, Span, Specs};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use web_time::Instant;
 
 /// Longest context that is taken without being asked for.
-const DEFAULT_CONTEXT: u32 = 32_768;
+pub const DEFAULT_CONTEXT: u32 = 32_768;
 
 /// Bytes that weights may take when nobody says: a discrete card, and anything else.
 const BUDGETS: [u64; 2] = [16 << 30, 6 << 30];
@@ -29,7 +29,10 @@ pub enum Progress {
     /// Reading the header and the vocabulary.
     Header,
     /// Bytes of weights on the GPU.
-    Weights { done: u64, total: u64 },
+    Weights {
+        done: u64,
+        total: u64,
+    },
     /// Comparing kernels with references.
     SelfTest,
     Ready,
@@ -106,12 +109,17 @@ impl Engine {
 
     /// As [`load`](Self::load), ending early when cancelled.
     #[allow(clippy::arc_with_non_send_sync, reason = "GPU handles are not Send in a browser, where everything is one thread")]
-    pub async fn load_cancellable(source: Arc<dyn ByteSource>, options: LoadOptions, cancel: &Cancel, progress: &mut dyn FnMut(Progress)) -> Result<Engine, Error> {
+    pub async fn load_cancellable(
+        source: Arc<dyn ByteSource>,
+        options: LoadOptions,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Engine, Error> {
         progress(Progress::Header);
         let mut gguf = Gguf::open(&*source).await?;
         let config = Config::read(&gguf)?;
         let specs = gemma4::specs(&gguf, &config)?;
-        let tokenizer = tokenizer(&mut gguf.metadata, config.vocab)?;
+        let tokenizer = take_tokenizer(&mut gguf.metadata, config.vocab)?;
         let context = context(&config, options.context)?;
         let device = Device::open(&OpenOptions { profile: options.profile, browser_subgroups: options.browser_subgroups }).await?;
         let started = Instant::now();
@@ -121,13 +129,15 @@ impl Engine {
         let mut weights = Weights::default();
         weights.add_tables(&device, &tables).await?;
         let wanted = |spec: &&WeightSpec, resident: bool| resident || spec.key != PLE_KEY;
-        let mut loaded = load_weights(&device, &*source, specs.weights.iter().filter(|s| wanted(s, resident)), &mut weights, cancel, progress).await;
+        let mut loaded =
+            load_weights(&device, &*source, specs.weights.iter().filter(|s| wanted(s, resident)), &mut weights, cancel, progress).await;
         if resident && options.ple == PleMode::Auto && source.locality() != Locality::Remote && out_of_memory(&loaded) {
             // The table is the last to load: what is there already stays.
             resident = false;
             weights = Weights::default();
             weights.add_tables(&device, &tables).await?;
-            loaded = load_weights(&device, &*source, specs.weights.iter().filter(|s| wanted(s, false)), &mut weights, cancel, progress).await;
+            loaded =
+                load_weights(&device, &*source, specs.weights.iter().filter(|s| wanted(s, false)), &mut weights, cancel, progress).await;
         }
         let loaded_bytes = loaded?;
         device.finish().await?;
@@ -146,7 +156,13 @@ impl Engine {
             context,
             trained_context: config.context,
             per_layer: config.per_layer,
-            ple: if table.is_none() { "none" } else if resident { "resident" } else { "streamed" },
+            ple: if table.is_none() {
+                "none"
+            } else if resident {
+                "resident"
+            } else {
+                "streamed"
+            },
             kv: if options.kv == KvType::F16 { "f16" } else { "f32" },
             bytes_per_token: bytes_per_token(&specs, &config),
             device: device.name().into(),
@@ -203,7 +219,9 @@ fn context(config: &Config, asked: Option<u32>) -> Result<u32, Error> {
     match asked {
         None => Ok(config.context.min(DEFAULT_CONTEXT)),
         Some(n) if n >= 1 && n <= config.context => Ok(n),
-        Some(n) => Err(Error::InvalidArgument { name: "context", value: n.to_string(), reason: format!("is outside 1..={}", config.context) }),
+        Some(n) => {
+            Err(Error::InvalidArgument { name: "context", value: n.to_string(), reason: format!("is outside 1..={}", config.context) })
+        }
     }
 }
 
@@ -235,7 +253,13 @@ fn bytes_per_token(specs: &Specs, config: &Config) -> u64 {
 }
 
 /// Norm weights and rotation tables, and the layers' output scales.
-async fn tables(source: &dyn ByteSource, gguf: &Gguf, config: &Config, specs: &Specs, context: u32) -> Result<(Vec<Table>, Vec<f32>), Error> {
+async fn tables(
+    source: &dyn ByteSource,
+    gguf: &Gguf,
+    config: &Config,
+    specs: &Specs,
+    context: u32,
+) -> Result<(Vec<Table>, Vec<f32>), Error> {
     let mut tables = Vec::new();
     for spec in &specs.tables {
         let values = read_table(source, &spec.tensor).await?;

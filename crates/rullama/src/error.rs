@@ -18,7 +18,9 @@ pub enum Error {
     ContextFull { tokens: u64, context: u32 },
     #[error("`{name}` is {value}, which {reason}")]
     InvalidArgument { name: &'static str, value: String, reason: String },
-    #[error("the model produced a value that is not a number, first in {place}. The file is damaged or the driver miscomputes: verify the file (`rullama show --verify`) and run `rullama doctor`")]
+    #[error(
+        "the model produced a value that is not a number, first in {place}. The file is damaged or the driver miscomputes: verify the file (`rullama show --verify`) and run `rullama doctor`"
+    )]
     NotANumber { place: String },
     #[error("kernel `{kernel}` gives wrong results on this adapter: {message}. Update the graphics driver or choose another adapter")]
     SelfTest { kernel: String, message: String },
@@ -73,7 +75,9 @@ impl Error {
 
 fn model_code(error: &ModelError) -> &'static str {
     match error {
-        ModelError::Architecture { .. } | ModelError::RowLength { .. } | ModelError::Gguf(GgufError::UnsupportedType { .. }) => "model-unsupported",
+        ModelError::Architecture { .. } | ModelError::RowLength { .. } | ModelError::Gguf(GgufError::UnsupportedType { .. }) => {
+            "model-unsupported"
+        }
         ModelError::MissingTensor { .. } | ModelError::Gguf(GgufError::MissingTensor { .. }) => "tensor-missing",
         ModelError::Gguf(GgufError::HeaderTruncated { .. } | GgufError::Truncated { .. }) => "model-truncated",
         ModelError::Source(source) | ModelError::Gguf(GgufError::Source(source)) => source_code(source),

@@ -32,7 +32,7 @@ mod settings;
 mod vocabulary;
 
 pub use chat::{Chat, ChatOptions, visible_text};
-pub use engine::{Engine, MemoryReport, ModelInfo, Progress};
+pub use engine::{DEFAULT_CONTEXT, Engine, MemoryReport, ModelInfo, Progress};
 pub use error::Error;
 pub use eval::Evaluation;
 pub use options::{Cancel, GenerateOptions, LoadOptions, PleMode, Sampling};
@@ -42,4 +42,6 @@ pub use rullama_ops::KvType;
 pub use rullama_source as source;
 pub use rullama_text::chat::{Message, Role, Tool, ToolCall};
 pub use rullama_text::{self as text, Event};
+pub use runner::cache_shape;
 pub use session::{Finish, Session, Summary, Timings, Token};
+pub use vocabulary::tokenizer;

@@ -9,7 +9,8 @@ pub(crate) async fn first_bad_layer(session: &mut Session) -> Result<Error, Erro
     let position = session.position() - 1;
     let layers = session.engine().0.config.layers.len();
     let plan = session.runner.chunk(&[id], position, Rows::Last, None, true).await?;
-    let names = std::iter::once("embed_scaled".to_string()).chain((0..layers).map(|i| format!("layer_{i}"))).chain(["final_norm".to_string()]);
+    let names =
+        std::iter::once("embed_scaled".to_string()).chain((0..layers).map(|i| format!("layer_{i}"))).chain(["final_norm".to_string()]);
     let taps: Vec<_> = names.filter_map(|name| plan.output(&name).cloned().map(|tensor| (name, tensor))).collect();
     for (name, tensor) in taps {
         let values = session.runner.read(&tensor, 1).await?;

@@ -81,7 +81,9 @@ impl Sampling {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let refuse = |name: &'static str, value: f32, reason: &str| Err(Error::InvalidArgument { name, value: value.to_string(), reason: reason.into() });
+        let refuse = |name: &'static str, value: f32, reason: &str| {
+            Err(Error::InvalidArgument { name, value: value.to_string(), reason: reason.into() })
+        };
         for (name, value) in [("temperature", self.temperature), ("min_p", self.min_p), ("top_p", self.top_p)] {
             if !value.is_finite() || value < 0.0 {
                 return refuse(name, value, "is not a number of at least 0");

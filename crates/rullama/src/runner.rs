@@ -7,16 +7,21 @@ use rullama_model::gemma4::{self, Rows, Shape};
 use rullama_model::graph::{Half, Input, Words};
 use rullama_model::kv_cache::{CacheShape, KvCache};
 use rullama_model::per_layer::RowProvider;
-use rullama_model::plan::{Plan, Pool, Resources};
+use rullama_model::plan::{Plan, Pool, Resources, Then};
 use rullama_model::weights::Weights;
 use rullama_ops::sample::{HISTORY, RESULT_WORDS, RESULTS, Sample, SampleMode, SampleSettings, bias_words};
-use rullama_ops::{Cache, Context, Op, Operand, StepState, Tensor};
+use rullama_ops::{Cache, Context, KvType, Op, Operand, StepState, Tensor};
 use std::collections::HashMap;
 
 /// Most tokens of one step.
 pub(crate) const MAX_CHUNK: u32 = 512;
 /// Rewinding that a ring serves without computing anew, queued steps included.
 const SLACK: u32 = 256;
+
+/// The caches that a session makes.
+pub fn cache_shape(kv: KvType, context: u32) -> CacheShape {
+    CacheShape { kv, chunk: MAX_CHUNK, slack: SLACK, context }
+}
 
 /// A recording's identity: the step's shape and what follows the logits.
 type PlanKey = (Shape, Option<SampleMode>);
@@ -106,8 +111,7 @@ pub(crate) fn padded(n: u32) -> u32 {
 impl Runner {
     pub async fn new(engine: Engine) -> Result<Self, Error> {
         let inner = &engine.0;
-        let shape = CacheShape { kv: inner.kv, chunk: MAX_CHUNK, slack: SLACK, context: inner.config.context };
-        let cache = KvCache::new(&inner.device, &inner.config, shape).await?;
+        let cache = KvCache::new(&inner.device, &inner.config, cache_shape(inner.kv, inner.config.context)).await?;
         let words = WordBuffers::new(&inner.device).await?;
         let rows = inner.streamed.clone().map(|table| RowProvider::new(inner.source.clone(), table, inner.config.per_layer));
         Ok(Runner { cache, pool: Pool::default(), plans: HashMap::new(), words, rows, last_logits: None, engine })
@@ -145,18 +149,20 @@ impl Runner {
             let words = &self.words;
             let device = &inner.device;
             let vocab = inner.config.vocab;
-            let record = |recorder: &mut Recorder, outputs: &HashMap<String, Tensor>, scratch: Option<Slice>| match (sampler, outputs.get("logits")) {
-                (Some(mode), Some(logits)) => {
-                    let mut context = Context { recorder, caps: device.caps(), variant: None, banned: &inner.banned, scratch };
-                    Sample { vocab, mode }.record(&mut context, &sample_operands(words, logits))
-                }
-                _ => Ok(()),
-            };
+            let record =
+                |recorder: &mut Recorder, outputs: &HashMap<String, Tensor>, scratch: Option<Slice>| match (sampler, outputs.get("logits"))
+                {
+                    (Some(mode), Some(logits)) => {
+                        let mut context = Context { recorder, caps: device.caps(), variant: None, banned: &inner.banned, scratch };
+                        Sample { vocab, mode }.record(&mut context, &sample_operands(words, logits))
+                    }
+                    _ => Ok(()),
+                };
             let scratch = sampler.map_or(0, |mode| {
                 let logits = Tensor { slice: words.results.whole(), rows: 1, cols: vocab, stride: vocab, offset: 0 };
                 Sample { vocab, mode }.scratch(device.caps(), &sample_operands(words, &logits))
             });
-            let plan = Plan::build(device, &graph, &view, &mut self.pool, &record, scratch).await?;
+            let plan = Plan::build(device, &graph, &view, &mut self.pool, &Then { record: &record, scratch }).await?;
             self.plans.insert(key, plan);
         }
         Ok(&self.plans[&key])
@@ -214,7 +220,13 @@ impl Runner {
         result
     }
 
-    async fn fill_rows_from(&mut self, provider: &mut RowProvider, shape: Shape, sampler: Option<SampleMode>, ids: &[u32]) -> Result<(), Error> {
+    async fn fill_rows_from(
+        &mut self,
+        provider: &mut RowProvider,
+        shape: Shape,
+        sampler: Option<SampleMode>,
+        ids: &[u32],
+    ) -> Result<(), Error> {
         let config = &self.engine.0.config;
         let (own, all) = (config.own_layers() * config.per_layer as usize, config.layers.len() * config.per_layer as usize);
         let wanted: &[u32] = match shape.rows {

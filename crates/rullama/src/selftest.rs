@@ -45,7 +45,15 @@ pub(crate) async fn run(device: &Device, config: &Config, specs: &Specs, kv: KvT
 
 /// Formats and head sizes of the model.
 fn used(config: &Config, specs: &Specs, kv: KvType) -> Result<Smoke, Error> {
-    let mut used = Smoke { matrices: Vec::new(), pairs: Vec::new(), tables: Vec::new(), heads: Vec::new(), query_heads: config.heads, kv, window: config.window };
+    let mut used = Smoke {
+        matrices: Vec::new(),
+        pairs: Vec::new(),
+        tables: Vec::new(),
+        heads: Vec::new(),
+        query_heads: config.heads,
+        kv,
+        window: config.window,
+    };
     for spec in &specs.weights {
         let dtype = spec.dtype()?;
         let list = match spec.stack {

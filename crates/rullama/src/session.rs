@@ -141,12 +141,22 @@ impl Session {
     /// # Errors
     /// Ids outside the vocabulary, a full context, bad settings, a lost device, a value that is
     /// not a number. A cancelled answer is a [`Summary`], not an error.
-    pub async fn generate(&mut self, prompt: &[u32], options: &GenerateOptions, cancel: &Cancel, on_token: &mut dyn FnMut(&Token)) -> Result<Summary, Error> {
+    pub async fn generate(
+        &mut self,
+        prompt: &[u32],
+        options: &GenerateOptions,
+        cancel: &Cancel,
+        on_token: &mut dyn FnMut(&Token),
+    ) -> Result<Summary, Error> {
         let settings = settings(options)?;
         self.check_ids(prompt)?;
         self.check_room(prompt.len() + 1)?;
         if prompt.is_empty() {
-            return Err(Error::InvalidArgument { name: "prompt", value: "empty".into(), reason: "gives the model nothing to continue".into() });
+            return Err(Error::InvalidArgument {
+                name: "prompt",
+                value: "empty".into(),
+                reason: "gives the model nothing to continue".into(),
+            });
         }
         let started = Instant::now();
         self.reuse(prompt).await?;
@@ -167,7 +177,14 @@ impl Session {
     }
 
     /// Accepts tokens until one ends the answer.
-    async fn decode(&mut self, first: SampleResult, decoder: &mut Decoder<'_>, answer: &mut Answer, cancel: &Cancel, on_token: &mut dyn FnMut(&Token)) -> Result<Finish, Error> {
+    async fn decode(
+        &mut self,
+        first: SampleResult,
+        decoder: &mut Decoder<'_>,
+        answer: &mut Answer,
+        cancel: &Cancel,
+        on_token: &mut dyn FnMut(&Token),
+    ) -> Result<Finish, Error> {
         let prompt = self.tokens.len();
         let room = self.engine().0.config.context as usize - prompt;
         let mut sampled = first;
@@ -251,7 +268,11 @@ impl Session {
     fn check_ids(&self, ids: &[u32]) -> Result<(), Error> {
         let vocab = self.engine().0.config.vocab;
         match ids.iter().find(|id| **id >= vocab) {
-            Some(id) => Err(Error::InvalidArgument { name: "token id", value: id.to_string(), reason: format!("is outside the vocabulary of {vocab}") }),
+            Some(id) => Err(Error::InvalidArgument {
+                name: "token id",
+                value: id.to_string(),
+                reason: format!("is outside the vocabulary of {vocab}"),
+            }),
             None => Ok(()),
         }
     }

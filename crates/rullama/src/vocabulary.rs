@@ -16,34 +16,40 @@ impl Strings for Borrowed<'_> {
     }
 }
 
-/// Builds the tokenizer and frees the metadata's copies of its strings.
+/// The tokenizer of a model file, from its `tokenizer.ggml.*` keys; needs no GPU.
 ///
 /// # Errors
-/// Missing or damaged vocabulary; more pieces than the embedding has rows.
-pub fn tokenizer(metadata: &mut Metadata, rows: u32) -> Result<Tokenizer, Error> {
-    let pieces = metadata.take_strings("tokenizer.ggml.tokens")?;
-    let merges = metadata.take_strings("tokenizer.ggml.merges")?;
-    metadata.take("tokenizer.ggml.scores");
-    if pieces.len() > rows as usize {
-        let reason = format!("is more than the embedding's {rows} rows");
-        let key = "tokenizer.ggml.tokens".to_string();
-        return Err(Error::Model(rullama_model::ModelError::Config { key, value: format!("{} pieces", pieces.len()), reason }));
-    }
+/// A key that is missing or wrong, by name.
+pub fn tokenizer(metadata: &Metadata) -> Result<Tokenizer, Error> {
     let id = |key: &str| MetadataError::optional(metadata.u32(&format!("tokenizer.ggml.{key}")));
     let types = MetadataError::optional(metadata.i32_array("tokenizer.ggml.token_type"))?.unwrap_or_default();
     let eos_ids = MetadataError::optional(metadata.u32_array("tokenizer.ggml.eos_token_ids"))?.unwrap_or_default();
     let vocabulary = Vocabulary {
         model: metadata.str("tokenizer.ggml.model")?,
-        pieces: &Borrowed(&pieces),
+        pieces: &Borrowed(metadata.strings("tokenizer.ggml.tokens")?),
         types: &types,
-        merges: &Borrowed(&merges),
+        merges: &Borrowed(metadata.strings("tokenizer.ggml.merges")?),
         bos: id("bos_token_id")?,
         eos: id("eos_token_id")?,
         unknown: id("unknown_token_id")?,
         eos_ids: &eos_ids,
         end_of_turn: id("eot_token_id")?,
     };
-    let tokenizer = Tokenizer::new(&vocabulary)?;
-    metadata.take("tokenizer.ggml.token_type");
+    Ok(Tokenizer::new(&vocabulary)?)
+}
+
+/// As [`tokenizer`], for a model whose embedding has `rows` rows; the metadata's own copies of
+/// the strings are freed.
+pub(crate) fn take_tokenizer(metadata: &mut Metadata, rows: u32) -> Result<Tokenizer, Error> {
+    metadata.take("tokenizer.ggml.scores");
+    let tokenizer = tokenizer(metadata)?;
+    for key in ["tokens", "merges", "token_type"] {
+        metadata.take(&format!("tokenizer.ggml.{key}"));
+    }
+    if tokenizer.len() > rows as usize {
+        let key = "tokenizer.ggml.tokens".to_string();
+        let reason = format!("is more than the embedding's {rows} rows");
+        return Err(Error::Model(rullama_model::ModelError::Config { key, value: format!("{} pieces", tokenizer.len()), reason }));
+    }
     Ok(tokenizer)
 }

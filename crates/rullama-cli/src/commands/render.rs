@@ -1,5 +1,5 @@
 use crate::error::usage;
-use crate::{model, vocabulary};
+use crate::model;
 use anyhow::{Context, Result};
 use rullama_text::chat::{Conversation, Message, Size, Tool, render};
 use rullama_text::segments_to_text;
@@ -40,7 +40,7 @@ struct Input {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (located, gguf) = model::open(&arguments.model)?;
-    let tokenizer = vocabulary::tokenizer(&gguf.metadata)?;
+    let tokenizer = rullama::tokenizer(&gguf.metadata)?;
     let text = match &arguments.file {
         Some(path) => std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?,
         None => {

@@ -1,6 +1,6 @@
 use crate::error::usage;
+use crate::model;
 use crate::table::Table;
-use crate::{model, vocabulary};
 use anyhow::{Context, Result};
 use rullama_text::{Segment, Specials, Tokenizer};
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ const EXAMPLES: &str = "Examples:
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (_, gguf) = model::open(&arguments.model)?;
-    let tokenizer = vocabulary::tokenizer(&gguf.metadata)?;
+    let tokenizer = rullama::tokenizer(&gguf.metadata)?;
     let mut out = io::stdout().lock();
     if let Some(ids) = &arguments.decode {
         if let Some(id) = ids.iter().find(|id| **id as usize >= tokenizer.len()) {

@@ -122,13 +122,17 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ModelError> {
-        if self.dim % 32 != 0 {
+        if !self.dim.is_multiple_of(32) {
             return Err(bad("embedding_length", self.dim, "is not a multiple of 32"));
         }
-        if self.per_layer % 32 != 0 || self.per_layer > 1 << 14 {
+        if !self.per_layer.is_multiple_of(32) || self.per_layer > 1 << 14 {
             return Err(bad("embedding_length_per_layer_input", self.per_layer, "is not a sane multiple of 32"));
         }
-        for (key, value) in [("rope.freq_base", self.rope_base), ("rope.freq_base_swa", self.rope_base_sliding), ("attention.layer_norm_rms_epsilon", f64::from(self.eps))] {
+        for (key, value) in [
+            ("rope.freq_base", self.rope_base),
+            ("rope.freq_base_swa", self.rope_base_sliding),
+            ("attention.layer_norm_rms_epsilon", f64::from(self.eps)),
+        ] {
             if !value.is_finite() || value <= 0.0 {
                 return Err(bad(key, value, "is not a positive number"));
             }
@@ -137,13 +141,13 @@ impl Config {
             return Err(bad("final_logit_softcapping", self.softcap, "is not a number of at least 0"));
         }
         for layer in &self.layers {
-            if self.heads % layer.kv_heads != 0 {
+            if !self.heads.is_multiple_of(layer.kv_heads) {
                 return Err(bad("attention.head_count_kv", layer.kv_heads, &format!("does not divide {} heads", self.heads)));
             }
-            if layer.head_dim % 32 != 0 || layer.head_dim > 512 {
+            if !layer.head_dim.is_multiple_of(32) || layer.head_dim > 512 {
                 return Err(bad("attention.key_length", layer.head_dim, "is not a multiple of 32 up to 512"));
             }
-            if layer.ffn % 32 != 0 {
+            if !layer.ffn.is_multiple_of(32) {
                 return Err(bad("feed_forward_length", layer.ffn, "is not a multiple of 32"));
             }
         }
@@ -164,7 +168,13 @@ impl Config {
 fn layers(keys: &Keys, count: usize) -> Result<Vec<Layer>, ModelError> {
     let pattern = match MetadataError::optional(keys.0.metadata.bool_array("gemma4.attention.sliding_window_pattern"))? {
         Some(pattern) if pattern.len() == count => pattern,
-        Some(pattern) => return Err(bad("attention.sliding_window_pattern", format!("an array of {}", pattern.len()), &format!("should have {count} elements"))),
+        Some(pattern) => {
+            return Err(bad(
+                "attention.sliding_window_pattern",
+                format!("an array of {}", pattern.len()),
+                &format!("should have {count} elements"),
+            ));
+        }
         None => (0..count).map(|i| i % 6 != 5).collect(),
     };
     let shared = keys.u32_or("attention.shared_kv_layers", 0)? as usize;
@@ -184,7 +194,8 @@ fn layers(keys: &Keys, count: usize) -> Result<Vec<Layer>, ModelError> {
             kv_heads[i] = global_kv;
         }
         let donor = if i < own { Some(i) } else { (0..own).rev().find(|j| pattern[*j] == pattern[i]) };
-        let donor = donor.ok_or_else(|| bad("attention.shared_kv_layers", shared, &format!("leaves layer {i} without a donor of its kind")))?;
+        let donor =
+            donor.ok_or_else(|| bad("attention.shared_kv_layers", shared, &format!("leaves layer {i} without a donor of its kind")))?;
         let values_are_keys = i < own && !keys.0.tensors.contains(&format!("blk.{i}.attn_v.weight"));
         all.push(Layer {
             span,

@@ -213,7 +213,8 @@ impl Builder<'_> {
         let last = i + 1 == c.layers.len();
         let next = if last { "output_norm".into() } else { format!("blk.{}.attn_norm", i + 1) };
         let residual = |norm, scale, next| Residual { eps: c.eps, norm, scale, next, fused: !self.shape.taps };
-        let (after_attention, ffn_norm, after_ffn, after_per_layer) = (key("post_attention_norm"), key("ffn_norm"), key("post_ffw_norm"), key("post_norm"));
+        let (after_attention, ffn_norm, after_ffn, after_per_layer) =
+            (key("post_attention_norm"), key("ffn_norm"), key("post_ffw_norm"), key("post_norm"));
         let ends = [
             residual(&after_attention, 1.0, Some(ffn_norm.as_str())),
             residual(&after_ffn, if c.per_layer > 0 { 1.0 } else { self.scales[i] }, (c.per_layer == 0).then_some(next.as_str())),

@@ -2,16 +2,14 @@
 
 use crate::table::{self, Table};
 use anyhow::Result;
+use rullama::{DEFAULT_CONTEXT, cache_shape};
 use rullama_gpu::{Device, OpenOptions};
-use rullama_model::gemma4::{Config, Span, specs};
+use rullama_model::gemma4::{Config, specs};
+use rullama_model::kv_cache::buffer_bytes;
 use rullama_ops::KvType;
 use rullama_source::gguf::Gguf;
 use std::fmt::Write;
 
-/// As the engine takes it without being asked for another.
-const DEFAULT_CONTEXT: u32 = 32_768;
-/// Positions that a sliding layer's ring holds besides its window: a chunk and the way back.
-const RING_EXTRA: u32 = 512 + 256;
 /// The table whose rows may be streamed from the file.
 const PER_LAYER: &str = "per_layer_token_embd";
 
@@ -28,17 +26,13 @@ struct Needs {
 fn needs(gguf: &Gguf, config: &Config, context: u32, kv: KvType) -> Result<Needs> {
     let specs = specs(gguf, config)?;
     let bytes = |per_layer: bool| specs.weights.iter().filter(|spec| (spec.key == PER_LAYER) == per_layer).map(|spec| spec.bytes()).sum();
-    let mut needs = Needs { weights: bytes(false), per_layer: bytes(true), caches: 0, largest_cache: 0 };
-    for (_, layer) in config.layers.iter().enumerate().filter(|(i, layer)| layer.donor == *i) {
-        let positions = match layer.span {
-            Span::Sliding => (config.window.saturating_add(RING_EXTRA)).min(context),
-            Span::Global => context,
-        };
-        let half = u64::from(positions.next_multiple_of(64)) * u64::from(layer.kv_heads * layer.head_dim) * kv.bytes();
-        needs.caches += 2 * half;
-        needs.largest_cache = needs.largest_cache.max(half);
-    }
-    Ok(needs)
+    let buffers = buffer_bytes(config, cache_shape(kv, context), context);
+    Ok(Needs {
+        weights: bytes(false),
+        per_layer: bytes(true),
+        caches: buffers.iter().sum(),
+        largest_cache: buffers.into_iter().max().unwrap_or_default(),
+    })
 }
 
 /// The report in lines.

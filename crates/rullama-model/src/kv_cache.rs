@@ -140,6 +140,11 @@ impl KvCache {
         self.written = self.written.max(end);
     }
 
+    /// Positions written or queued to be: what [`save`](Self::save) must cover.
+    pub fn written(&self) -> u32 {
+        self.written
+    }
+
     /// Whether the next token may stand at `position`: every key its window needs, and those
     /// of a chunk after it, are still in their slots.
     pub fn can_rewind(&self, position: u32) -> bool {
@@ -169,21 +174,25 @@ impl KvCache {
         Ok(all)
     }
 
-    /// Writes back what [`save`](Self::save) gave for the same shapes.
+    /// Writes back what [`save`](Self::save) gave for the same shapes; room for `position` has
+    /// been [reserved](Self::reserve). Nothing is written unless every part fits.
     pub async fn restore(&mut self, device: &Device, position: u32, parts: &[(usize, Half, Vec<u8>)]) -> Result<(), ModelError> {
-        self.reserve(device, position).await?;
+        let fits = |layer: &usize, bytes: &[u8]| {
+            let used = self.layers.get(layer).map(|c| u64::from(c.slots.min(position)) * u64::from(c.width) * self.shape.kv.bytes());
+            used == Some(bytes.len() as u64)
+        };
+        if let Some((layer, _, bytes)) = parts.iter().find(|(layer, _, bytes)| !fits(layer, bytes)) {
+            let reason = "does not fit this model and its settings".to_string();
+            return Err(ModelError::Config { key: "saved session".into(), value: format!("layer {layer}, {} bytes", bytes.len()), reason });
+        }
+        if parts.len() != 2 * self.layers.len() {
+            let reason = format!("should be {}", 2 * self.layers.len());
+            return Err(ModelError::Config { key: "saved session".into(), value: format!("{} parts", parts.len()), reason });
+        }
         for (layer, half, bytes) in parts {
-            let cache = self.layers.get(layer);
-            let used = cache.map(|c| u64::from(c.slots.min(position)) * u64::from(c.width) * self.shape.kv.bytes());
-            let Some(cache) = cache.filter(|_| used == Some(bytes.len() as u64)) else {
-                let reason = "does not fit this model and its settings".to_string();
-                return Err(ModelError::Config {
-                    key: "saved session".into(),
-                    value: format!("layer {layer}, {} bytes", bytes.len()),
-                    reason,
-                });
-            };
-            device.write(&cache.halves[usize::from(*half == Half::Values)], 0, bytes);
+            if let Some(cache) = self.layers.get(layer) {
+                device.write(&cache.halves[usize::from(*half == Half::Values)], 0, bytes);
+            }
         }
         self.written = position;
         Ok(())

@@ -10,7 +10,7 @@ use rullama::text::{
     chat::{Conversation, Role, render},
     segments_to_text,
 };
-use rullama::{Cancel, Chat, ChatOptions, Engine, GenerateOptions, GpuError, LoadOptions, Progress, Summary, Token};
+use rullama::{Cancel, Chat, ChatOptions, Engine, GenerateOptions, GpuError, LoadOptions, Progress, Session, Summary, Token};
 use serde_json::json;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
@@ -31,6 +31,8 @@ pub struct WebEngine {
     /// Chats by number; one that answers is taken out meanwhile.
     chats: RefCell<HashMap<u32, Chat>>,
     opened: Cell<u32>,
+    /// For ids without a conversation; kept, since a session's recordings are worth it.
+    plain: RefCell<Option<Session>>,
     /// Of the answer in progress.
     cancel: RefCell<Cancel>,
     /// Size of the memory before the load.
@@ -49,6 +51,7 @@ impl WebEngine {
             engine: RefCell::new(Some(engine)),
             chats: RefCell::default(),
             opened: Cell::new(0),
+            plain: RefCell::default(),
             cancel: RefCell::default(),
             start_bytes,
         })
@@ -131,17 +134,20 @@ impl WebEngine {
     /// Generates from ids on a sequence of its own.
     pub async fn generate_ids(&self, ids: Vec<u32>, options: String, on_token: Function) -> Result<String, JsValue> {
         let options = options::parse::<Generate>("options", &options)?.into();
-        let mut session = self.engine()?.session().await.map_err(WebError::from)?;
+        let mut session = self.plain_session().await?;
         let cancel = self.fresh_cancel();
         let mut give = |token: &Token| call(&on_token, &options::to_json(token));
-        let summary = session.generate(&ids, &options, &cancel, &mut give).await.map_err(WebError::from)?;
-        Ok(options::to_json(&summary))
+        let summary = session.generate(&ids, &options, &cancel, &mut give).await;
+        self.plain.replace(Some(session));
+        Ok(options::to_json(&summary.map_err(WebError::from)?))
     }
 
     /// Logits and hidden states of ids as `Float32Array`s by name, for comparison with other programs.
     pub async fn evaluate(&self, ids: Vec<u32>) -> Result<Object, JsValue> {
-        let mut session = self.engine()?.session().await.map_err(WebError::from)?;
-        let evaluation = session.evaluate(&ids).await.map_err(WebError::from)?;
+        let mut session = self.plain_session().await?;
+        let evaluation = session.evaluate(&ids).await;
+        self.plain.replace(Some(session));
+        let evaluation = evaluation.map_err(WebError::from)?;
         let matrices = evaluation.matrices.iter();
         let arrays: Vec<_> = matrices.map(|(name, values)| (name.as_str(), Float32Array::from(&values[..]).into())).collect();
         Ok(js::object(&arrays))
@@ -156,6 +162,7 @@ impl WebEngine {
     pub fn close(&self) {
         self.cancel();
         self.chats.borrow_mut().clear();
+        self.plain.take();
         self.engine.borrow_mut().take();
     }
 }
@@ -168,6 +175,17 @@ impl WebEngine {
     fn take(&self, chat: u32) -> Result<Chat, WebError> {
         let missing = || WebError::Argument { what: format!("Chat {chat} is closed or busy.") };
         self.chats.borrow_mut().remove(&chat).ok_or_else(missing)
+    }
+
+    /// The session without a conversation, empty.
+    async fn plain_session(&self) -> Result<Session, JsValue> {
+        let kept = self.plain.take();
+        let mut session = match kept {
+            Some(session) => session,
+            None => self.engine()?.session().await.map_err(WebError::from)?,
+        };
+        session.clear();
+        Ok(session)
     }
 
     fn fresh_cancel(&self) -> Cancel {

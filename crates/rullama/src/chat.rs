@@ -52,6 +52,12 @@ impl Chat {
         self.messages = first.into_iter().chain(self.options.messages.iter().cloned()).collect();
     }
 
+    /// Begins another conversation on the same session.
+    pub fn restart(&mut self, options: ChatOptions) {
+        self.options = options;
+        self.clear();
+    }
+
     /// Adds a message and streams the model's answer, which joins the conversation.
     ///
     /// # Errors

@@ -14,7 +14,11 @@ use rullama_text::Tokenizer;
 use rullama_text::chat::Size;
 use serde::Serialize;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use web_time::Instant;
+
+/// Tokens of the first chunk on a GPU and on a CPU adapter, before its speed is known.
+const FIRST_CHUNK: [u32; 2] = [64, 16];
 
 /// Longest context that is taken without being asked for.
 pub const DEFAULT_CONTEXT: u32 = 32_768;
@@ -91,6 +95,8 @@ pub(crate) struct Inner {
     pub streamed: Option<TensorInfo>,
     pub info: ModelInfo,
     pub banned: Vec<(String, &'static str)>,
+    /// Tokens of a prompt's chunk, adapted to the adapter's speed.
+    pub chunk: AtomicU32,
 }
 
 /// A model on a GPU; clones share it. Sessions are made from it.
@@ -174,9 +180,24 @@ impl Engine {
             loaded_bytes,
             disabled_kernels: banned.iter().map(|(op, variant)| format!("{op}/{variant}")).collect(),
         };
+        let software = device.caps().software;
         let streamed = if resident { None } else { table };
         let config = Config { context, ..config };
-        let inner = Inner { device, config, specs, scales, weights, tables, tokenizer, source, kv: options.kv, streamed, info, banned };
+        let inner = Inner {
+            device,
+            config,
+            specs,
+            scales,
+            weights,
+            tables,
+            tokenizer,
+            source,
+            kv: options.kv,
+            streamed,
+            info,
+            banned,
+            chunk: FIRST_CHUNK[usize::from(software)].into(),
+        };
         progress(Progress::Ready);
         Ok(Engine(Arc::new(inner)))
     }

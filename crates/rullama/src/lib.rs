@@ -26,6 +26,8 @@ mod locate;
 mod options;
 mod profile;
 mod runner;
+mod saved;
+pub mod score;
 mod selftest;
 mod session;
 mod settings;

@@ -10,12 +10,13 @@ use rullama_model::gemma4::Rows;
 use rullama_ops::sample::{SampleMode, SampleResult};
 use rullama_text::{Detokenizer, Specials, StopStrings};
 use serde::Serialize;
+use std::sync::atomic::Ordering;
 use web_time::Instant;
 
 /// Time of a prompt's chunk above which the next is shorter, and below which it is longer.
 const CHUNK_SECONDS: std::ops::Range<f64> = 0.03..0.09;
-/// Tokens of the first chunk on an adapter, before its speed is known.
-const FIRST_CHUNK: [u32; 2] = [64, 16];
+/// Fewest tokens of a chunk.
+const MIN_CHUNK: u32 = 16;
 
 /// A generated token.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -74,14 +75,12 @@ pub struct Session {
     pub(crate) runner: Runner,
     /// Tokens whose keys and values are cached.
     pub(crate) tokens: Vec<u32>,
-    chunk: u32,
     specials: Specials,
 }
 
 impl Session {
     pub(crate) async fn new(engine: Engine) -> Result<Self, Error> {
-        let chunk = FIRST_CHUNK[usize::from(engine.device().caps().software)];
-        Ok(Session { runner: Runner::new(engine).await?, tokens: Vec::new(), chunk, specials: Specials::Hide })
+        Ok(Session { runner: Runner::new(engine).await?, tokens: Vec::new(), specials: Specials::Hide })
     }
 
     pub fn engine(&self) -> &Engine {
@@ -235,7 +234,7 @@ impl Session {
             if cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let end = ids.len().min(at + self.chunk as usize);
+            let end = ids.len().min(at + self.chunk() as usize);
             let last = end == ids.len();
             let (rows, mode) = if last { (rows, sampler) } else { (Rows::None, None) };
             let started = Instant::now();
@@ -249,14 +248,23 @@ impl Session {
         Ok(())
     }
 
+    /// Tokens of the next chunk: what this engine's sessions have learned of the adapter.
+    fn chunk(&self) -> u32 {
+        self.engine().0.chunk.load(Ordering::Relaxed)
+    }
+
     /// Longer chunks where the GPU is fast, shorter where it would be long out of reach.
-    fn adapt(&mut self, tokens: usize, seconds: f64) {
-        let full = tokens as u32 >= self.chunk;
-        if full && seconds < CHUNK_SECONDS.start {
-            self.chunk = (self.chunk * 2).min(MAX_CHUNK);
+    fn adapt(&self, tokens: usize, seconds: f64) {
+        let chunk = self.chunk();
+        let full = tokens as u32 >= chunk;
+        let next = if full && seconds < CHUNK_SECONDS.start {
+            (chunk * 2).min(MAX_CHUNK)
         } else if seconds > CHUNK_SECONDS.end {
-            self.chunk = (self.chunk / 2).max(FIRST_CHUNK[1]);
-        }
+            (chunk / 2).max(MIN_CHUNK)
+        } else {
+            chunk
+        };
+        self.engine().0.chunk.store(next, Ordering::Relaxed);
     }
 
     /// The request's biases, and the tokens that the model never gives.

@@ -1,7 +1,7 @@
 //! Whole models against what independent programs compute from the same files.
 //!
-//! `goldens/` at the workspace's root holds the compact part, so that a clone alone is tested;
-//! where `../shared/goldens` stands beside the checkout, all of it runs.
+//! `goldens/` at the workspace's root holds a compact part, so that a clone alone is tested;
+//! where the whole set stands beside the checkout, it runs too.
 
 use rullama::source::{ByteSource, FileSource};
 use rullama::{AdapterProfile, Engine, KvType, LoadOptions, PleMode};
@@ -108,6 +108,33 @@ fn deviation(values: &[f32]) -> f32 {
 }
 
 #[test]
+fn the_compact_set_agrees() {
+    let goldens = workspace().join("goldens");
+    for (model, file) in [("dense", "dense-Q4_0.gguf"), ("dense-ple", "dense-ple-Q4_K_M.gguf")] {
+        let golden = Golden::open(&goldens.join("text").join(model), "dequant_hf.safetensors", Some(file));
+        for (profile, ple) in [(AdapterProfile::Native, PleMode::Resident), (AdapterProfile::WebGpuDefaults, PleMode::Streamed)] {
+            let options = LoadOptions { profile, ..options(KvType::F32, ple) };
+            let engine = load(&goldens.join("models").join(file), options);
+            println!("{file} {profile:?}: {:e} of a standard deviation", golden.compare(&engine, &[], F32_BOUND));
+        }
+    }
+}
+
+#[test]
+fn the_oracle_agrees_with_the_gpu() {
+    let engine = load(&workspace().join("goldens/models/dense-ple-Q4_K_M.gguf"), options(KvType::F32, PleMode::Streamed));
+    let ids = [2, 1821, 713, 1755, 1458, 671];
+    let cpu = pollster::block_on(engine.evaluate_on_cpu(&ids)).unwrap();
+    let gpu = pollster::block_on(async { engine.session().await?.evaluate(&ids).await }).unwrap();
+    assert_eq!(cpu.matrices.keys().collect::<Vec<_>>(), gpu.matrices.keys().collect::<Vec<_>>());
+    for (name, want) in &cpu.matrices {
+        let bound = F32_BOUND * deviation(want);
+        let worst = want.iter().zip(&gpu.matrices[name]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst <= bound, "{name}: {worst} > {bound}");
+    }
+}
+
+#[test]
 fn f16_models_agree_with_transformers() {
     let Some(shared) = shared() else { return };
     for model in ["dense", "dense-ple"] {
@@ -125,12 +152,39 @@ fn f16_models_agree_with_transformers() {
 }
 
 #[test]
+fn hidden_states_agree_with_transformers() {
+    let Some(shared) = shared() else { return };
+    for model in ["dense", "dense-ple"] {
+        let golden = Golden::open(&shared.join("text").join(model), "text.safetensors", None);
+        let engine = load(&shared.join(format!("models/{model}-f16.gguf")), options(KvType::F32, PleMode::Auto));
+        let ids = Golden::ids(&golden.prompts[0]["ids"]);
+        let evaluation = pollster::block_on(async { engine.session().await?.evaluate(&ids).await }).unwrap();
+        let layers = engine.info().layers;
+        let names = (0..layers).map(|i| format!("layer_{i}")).chain(["embed_scaled", "final_norm"].map(String::from));
+        let mut compared = 0;
+        for name in names {
+            // transformers' last hidden state is the one after the final norm.
+            let Some(want) = golden.f32s(&format!("hidden.short.{name}")) else { continue };
+            let got = &evaluation.matrices[&name];
+            let worst = want.iter().zip(got).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let bound = F32_BOUND * deviation(&want);
+            assert!(worst <= bound, "{model} {name}: {worst} > {bound}");
+            compared += 1;
+        }
+        assert!(compared >= layers, "{model}: {compared} hidden states");
+    }
+}
+
+#[test]
 fn half_caches_stay_close() {
     let Some(shared) = shared() else { return };
     for model in ["dense", "dense-ple"] {
         let golden = Golden::open(&shared.join("text").join(model), "text.safetensors", None);
         let engine = load(&shared.join(format!("models/{model}-f16.gguf")), options(KvType::F16, PleMode::Streamed));
         println!("{model}: {:e} of a standard deviation", golden.compare(&engine, &["short", "long", "tools"], F16_BOUND));
+        for prompt in &golden.prompts {
+            greedy_until_tie(&engine, prompt);
+        }
     }
 }
 
@@ -158,4 +212,20 @@ fn ollamas_blob_agrees() {
         let options = LoadOptions { profile: AdapterProfile::WebGpuDefaults, ..options(KvType::F32, ple) };
         println!("{ple:?}: {:e} of a standard deviation", golden.compare(&load(&blob, options), &["short", "long"], F32_BOUND));
     }
+}
+
+/// Greedy tokens equal transformers' up to the first step whose two best logits lie within the
+/// rounding of half-precision caches.
+fn greedy_until_tie(engine: &Engine, prompt: &Value) {
+    let (ids, want) = (Golden::ids(&prompt["ids"]), Golden::ids(&prompt["hf_greedy64"]));
+    let mut session = pollster::block_on(engine.session()).unwrap();
+    let got = pollster::block_on(session.greedy(&ids, want.len().max(1) as u32)).unwrap();
+    let Some(at) = want.iter().zip(&got).position(|(a, b)| a != b) else { return };
+    let so_far: Vec<u32> = ids.iter().chain(&want[..at]).copied().collect();
+    session.clear();
+    let evaluation = pollster::block_on(session.evaluate(&so_far)).unwrap();
+    let mut row = evaluation.row("logits", so_far.len() - 1).unwrap().to_vec();
+    let scale = deviation(&row);
+    row.sort_by(|a, b| b.total_cmp(a));
+    assert!(row[0] - row[1] < 2.0 * F16_BOUND * scale, "{} differs at {at} without a tie", prompt["name"]);
 }

@@ -55,7 +55,8 @@ fn put(row: u32, token: u32, sum: f32) {
     if (row < params.rows && token < params.tokens) {
         let at = params.first_row + row;
 #if softcap
-        let value = params.cap * safe_tanh(sum / params.cap);
+        // A NaN must get through: clamping hides it on some drivers, so it is told by its bits.
+        let value = select(params.cap * safe_tanh(sum / params.cap), sum, (bitcast<u32>(sum) & 0x7fffffffu) > 0x7f800000u);
 #else
 #if gelu_mul
         let value = gelu(sum) * e[params.e_offset + token * params.e_stride + at];

@@ -1,0 +1,335 @@
+//! Held-out questions with one right answer each: asking, judging, counting.
+//!
+//! A set is a text of one JSON object a line, described in `tools/demo-model/README.md`. An answer goes
+//! the whole way (template, engine, output parser) and is right when content, thought and tool calls
+//! equal the expected ones.
+//!
+//! ```
+//! use rullama::score::{Answer, Question, Reply, Scores};
+//!
+//! let question = Question::parse(
+//!     r#"{"id": "sum 1", "ability": "sums", "messages": [{"role": "user", "content": "1+1"}], "expected": {"content": "2"}}"#,
+//! )?;
+//! let answer = Answer { reply: Reply { content: "2\n".into(), ..Reply::default() }, ids: vec![7, 106] };
+//! let mut scores = Scores::default();
+//! scores.add(&question, &answer);
+//! assert_eq!(scores.all().right_percent(), Some(100.0));
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+
+use crate::{Cancel, Chat, ChatOptions, Error, Event, Finish, GenerateOptions, Message, Role, Sampling, Tool, ToolCall};
+use rullama_text::chat::FunctionCall;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Most tokens of an answer, as in `tools/demo-model/evaluate.py`.
+pub const MAX_TOKENS: u32 = 200;
+
+/// A question of a held-out set.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Question {
+    pub id: String,
+    pub ability: String,
+    messages: Vec<Line>,
+    #[serde(default)]
+    tools: Vec<Tool>,
+    #[serde(default)]
+    thinking: bool,
+    pub expected: Reply,
+    #[serde(default)]
+    pub reference: Option<Reference>,
+}
+
+/// A message as the set writes it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct Line {
+    role: Role,
+    #[serde(default)]
+    content: String,
+    #[serde(default)]
+    thinking: String,
+    #[serde(default)]
+    tool_calls: Vec<Call>,
+    /// Of a tool's message: which tool answers.
+    #[serde(default)]
+    name: Option<String>,
+}
+
+/// A tool call: equal to another when names and JSON values are; the order of keys does not count.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Call {
+    pub name: String,
+    #[serde(default)]
+    pub arguments: Map<String, Value>,
+}
+
+/// What a model answered, or should.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reply {
+    pub content: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub thinking: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<Call>,
+}
+
+/// The greedy answer of an independent program in f32.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Reference {
+    /// Generated ids, the end token included.
+    pub ids: Vec<u32>,
+    pub right: bool,
+    /// Least distance between the two largest logits over all steps.
+    pub margin: f32,
+}
+
+/// An answer that was given.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Answer {
+    pub reply: Reply,
+    /// Generated ids, the end token included.
+    pub ids: Vec<u32>,
+}
+
+impl Question {
+    /// Reads a line of a set.
+    ///
+    /// # Errors
+    /// What is missing or of the wrong type.
+    pub fn parse(line: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(line)
+    }
+
+    /// The conversation that ends with the question.
+    pub fn chat(&self) -> ChatOptions {
+        let messages = self.messages.iter().cloned().map(Into::into).collect();
+        ChatOptions { system: None, tools: self.tools.clone(), thinking: self.thinking, messages }
+    }
+
+    /// Lets the model answer greedily, as a new conversation on `chat`'s session.
+    ///
+    /// # Errors
+    /// Those of [`Chat::answer`]; [`Error::Cancelled`].
+    pub async fn ask(&self, chat: &mut Chat, cancel: &Cancel) -> Result<Answer, Error> {
+        chat.restart(self.chat());
+        let options = GenerateOptions { sampling: Sampling::greedy(), max_tokens: Some(MAX_TOKENS), ..GenerateOptions::default() };
+        let mut reply = Reply::default();
+        let summary = chat.answer(&options, cancel, &mut |event| reply.add(event)).await?;
+        match summary.finish {
+            Finish::Cancelled => Err(Error::Cancelled),
+            _ => Ok(Answer { reply, ids: summary.ids }),
+        }
+    }
+
+    /// Whether content, thought and tool calls are the expected ones. White space around content and
+    /// thought does not count.
+    pub fn is_right(&self, reply: &Reply) -> bool {
+        let (want, got) = (&self.expected, reply);
+        want.content.trim() == got.content.trim() && want.thinking.trim() == got.thinking.trim() && want.tool_calls == got.tool_calls
+    }
+
+    /// Whether the generated ids are the reference's; `None` without one.
+    pub fn agrees(&self, ids: &[u32]) -> Option<bool> {
+        self.reference.as_ref().map(|reference| reference.ids == ids)
+    }
+}
+
+impl Reply {
+    /// Adds a part of an answer. What cannot be read as a tool call is content, so that it counts as wrong.
+    pub fn add(&mut self, event: &Event) {
+        match event {
+            Event::Content(text) | Event::InvalidToolCall(text) => self.content.push_str(text),
+            Event::Thinking(text) => self.thinking.push_str(text),
+            Event::ToolCall(call) => {
+                let FunctionCall { name, arguments, .. } = call.function.clone();
+                self.tool_calls.push(Call { name, arguments });
+            }
+        }
+    }
+}
+
+impl From<Line> for Message {
+    fn from(line: Line) -> Self {
+        let Line { role, content, thinking, tool_calls, name } = line;
+        let call = |(index, Call { name, arguments })| ToolCall { id: None, function: FunctionCall { index, name, arguments } };
+        let tool_calls = tool_calls.into_iter().enumerate().map(call).collect();
+        Message { role, content, thinking, tool_calls, tool_name: name, tool_call_id: None }
+    }
+}
+
+/// How many answers were right, and how many had the reference's ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Score {
+    pub questions: u32,
+    pub right: u32,
+    /// Questions that have a reference.
+    pub referenced: u32,
+    pub agreeing: u32,
+    /// Right answers of the reference.
+    pub reference_right: u32,
+}
+
+impl Score {
+    /// Right answers in percent; `None` without questions, as the others without references.
+    pub fn right_percent(&self) -> Option<f64> {
+        percent(self.right, self.questions)
+    }
+
+    /// Answers with the reference's ids in percent of those with a reference.
+    pub fn agreement_percent(&self) -> Option<f64> {
+        percent(self.agreeing, self.referenced)
+    }
+
+    /// The reference's right answers in percent.
+    pub fn reference_percent(&self) -> Option<f64> {
+        percent(self.reference_right, self.referenced)
+    }
+}
+
+fn percent(part: u32, whole: u32) -> Option<f64> {
+    (whole > 0).then(|| 100.0 * f64::from(part) / f64::from(whole))
+}
+
+/// Scores of each ability, in the order in which they came.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Scores {
+    abilities: Vec<(String, Score)>,
+}
+
+impl Scores {
+    /// Judges and counts an answer; gives whether it is right.
+    pub fn add(&mut self, question: &Question, answer: &Answer) -> bool {
+        let at = self.abilities.iter().position(|(name, _)| *name == question.ability).unwrap_or_else(|| {
+            self.abilities.push((question.ability.clone(), Score::default()));
+            self.abilities.len() - 1
+        });
+        let right = question.is_right(&answer.reply);
+        let score = &mut self.abilities[at].1;
+        score.questions += 1;
+        score.right += u32::from(right);
+        if let Some(reference) = &question.reference {
+            score.referenced += 1;
+            score.agreeing += u32::from(reference.ids == answer.ids);
+            score.reference_right += u32::from(reference.right);
+        }
+        right
+    }
+
+    pub fn abilities(&self) -> &[(String, Score)] {
+        &self.abilities
+    }
+
+    /// All abilities together.
+    pub fn all(&self) -> Score {
+        self.abilities.iter().fold(Score::default(), |sum, (_, score)| Score {
+            questions: sum.questions + score.questions,
+            right: sum.right + score.right,
+            referenced: sum.referenced + score.referenced,
+            agreeing: sum.agreeing + score.agreeing,
+            reference_right: sum.reference_right + score.reference_right,
+        })
+    }
+}
+
+/// The first `limit` questions of each ability, in their order.
+pub fn sample(questions: Vec<Question>, limit: usize) -> Vec<Question> {
+    let mut taken: Vec<(String, usize)> = Vec::new();
+    let mut first = |question: &Question| match taken.iter_mut().find(|(name, _)| *name == question.ability) {
+        Some((_, count)) => {
+            *count += 1;
+            *count <= limit
+        }
+        None => {
+            taken.push((question.ability.clone(), 1));
+            limit > 0
+        }
+    };
+    questions.into_iter().filter(|question| first(question)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn question(expected: Value) -> Question {
+        let line = json!({
+            "id": "q 1", "ability": "tools", "thinking": true, "expected": expected,
+            "messages": [
+                {"role": "user", "content": "What does a rocket cost?"},
+                {"role": "model", "content": "", "thinking": "I ask.", "tool_calls": [{"name": "price", "arguments": {"item": "rocket"}}]},
+                {"role": "tool", "name": "price", "content": "23"},
+            ],
+            "tools": [{"type": "function", "function": {"name": "price", "description": "d", "parameters": {"type": "object"}}}],
+            "reference": {"ids": [5, 106], "text": "", "right": true, "margin": 3.5},
+        });
+        Question::parse(&line.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_line_becomes_a_conversation() {
+        let chat = question(json!({"content": "23 euros"})).chat();
+        assert!(chat.thinking && chat.system.is_none());
+        assert_eq!(chat.tools[0].function.name, "price");
+        let roles: Vec<&str> = chat.messages.iter().map(|message| message.role.name()).collect();
+        assert_eq!(roles, ["user", "assistant", "tool"]);
+        assert_eq!(chat.messages[1].tool_calls[0].function.arguments["item"], "rocket");
+        assert_eq!((chat.messages[1].thinking.as_str(), chat.messages[2].tool_name.as_deref()), ("I ask.", Some("price")));
+    }
+
+    #[test]
+    fn broken_lines_are_refused() {
+        for line in
+            ["", "{}", r#"{"id": "a", "ability": "b", "messages": 3, "expected": {}}"#, r#"{"id": "a", "ability": "b", "messages": []}"#]
+        {
+            assert!(Question::parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_part_must_be_equal() {
+        let call = |arguments: Value| Call { name: "price".into(), arguments: arguments.as_object().unwrap().clone() };
+        let wanted = question(json!({"thinking": "Hm.", "tool_calls": [{"name": "price", "arguments": {"a": 1, "b": "x"}}]}));
+        let right = Reply { content: "\n".into(), thinking: "Hm. ".into(), tool_calls: vec![call(json!({"b": "x", "a": 1}))] };
+        assert!(wanted.is_right(&right));
+        let wrong = [
+            Reply { content: "Yes".into(), ..right.clone() },
+            Reply { thinking: "hm.".into(), ..right.clone() },
+            Reply { tool_calls: Vec::new(), ..right.clone() },
+            Reply { tool_calls: vec![call(json!({"a": "1", "b": "x"}))], ..right.clone() },
+            Reply { tool_calls: vec![right.tool_calls[0].clone(), right.tool_calls[0].clone()], ..right.clone() },
+        ];
+        assert!(wrong.iter().all(|reply| !wanted.is_right(reply)));
+        let mut unreadable = Reply { content: String::new(), ..right };
+        unreadable.add(&Event::InvalidToolCall("call:".into()));
+        assert!(!wanted.is_right(&unreadable));
+    }
+
+    #[test]
+    fn counts() {
+        let asked = question(json!({"content": "23"}));
+        let answer =
+            |content: &str, ids: &[u32]| Answer { reply: Reply { content: content.into(), ..Reply::default() }, ids: ids.to_vec() };
+        let mut scores = Scores::default();
+        assert_eq!(scores.all().right_percent(), None);
+        assert!(scores.add(&asked, &answer("23", &[5, 106])));
+        assert!(!scores.add(&asked, &answer("24", &[6, 106])));
+        let other = Question { ability: "sums".into(), reference: None, ..asked.clone() };
+        assert!(scores.add(&other, &answer("23", &[5, 106])));
+        let names: Vec<&str> = scores.abilities().iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["tools", "sums"]);
+        assert_eq!(scores.all(), Score { questions: 3, right: 2, referenced: 2, agreeing: 1, reference_right: 2 });
+        assert_eq!(scores.abilities()[0].1.agreement_percent(), Some(50.0));
+        assert_eq!(scores.abilities()[1].1.agreement_percent(), None);
+        assert_eq!((asked.agrees(&[5, 106]), other.agrees(&[5, 106])), (Some(true), None));
+    }
+
+    #[test]
+    fn samples_take_the_first_of_each_ability() {
+        let make = |id: &str, ability: &str| Question { id: id.into(), ability: ability.into(), ..question(json!({})) };
+        let all = vec![make("1", "a"), make("2", "b"), make("3", "a"), make("4", "a"), make("5", "b")];
+        let ids = |limit| sample(all.clone(), limit).into_iter().map(|question| question.id).collect::<Vec<_>>().concat();
+        assert_eq!((ids(0), ids(2), ids(9)), (String::new(), "1235".into(), "12345".into()));
+    }
+}

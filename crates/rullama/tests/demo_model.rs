@@ -1,0 +1,133 @@
+//! The project's own small model: right answers on its held-out set, and the numbers of an
+//! independent program (PyTorch in f32, `tools/demo-model/fixtures.py`).
+
+use rullama::score::{Question, Scores, sample};
+use rullama::source::{ByteSource, FileSource};
+use rullama::{Cancel, Chat, ChatOptions, Engine, Evaluation, KvType, LoadOptions};
+use safetensors::SafeTensors;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Questions of each of the 22 abilities.
+const SAMPLE: usize = 4;
+
+fn workspace(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+fn load(path: &Path, kv: KvType) -> Engine {
+    let source: Arc<dyn ByteSource> = Arc::new(FileSource::open(path).unwrap());
+    pollster::block_on(Engine::load(source, LoadOptions { kv, ..LoadOptions::default() }, &mut |_| ())).unwrap()
+}
+
+/// The quantised model that page and program carry.
+fn quantised() -> Option<Engine> {
+    let path = workspace("web/app/public/model/rullama-demo.gguf");
+    if path.is_file() {
+        return Some(load(&path, KvType::F16));
+    }
+    println!("skipped: {} is not there", path.display());
+    None
+}
+
+/// At most 6 of 88 wrong: the bar of the whole set, 95 % in f32 less 2 points, holds for the sample
+/// too; the model stands at 99.6 %. At most 2 of 88 with other tokens than the f32 model's (97 %; the whole
+/// set is at 99.6 %): quantisation tips the few choices that are nearly even, and which ones depends on
+/// the adapter's order of summation.
+#[test]
+fn quantised_answers_are_right() {
+    let Some(engine) = quantised() else { return };
+    let set = std::fs::read_to_string(workspace("tools/demo-model/eval.jsonl")).unwrap();
+    let questions = sample(set.lines().map(|line| Question::parse(line).unwrap()).collect(), SAMPLE);
+    assert_eq!(questions.len(), 22 * SAMPLE);
+    let mut chat = Chat::new(pollster::block_on(engine.session()).unwrap(), ChatOptions::default());
+    let mut scores = Scores::default();
+    for question in &questions {
+        let answer = pollster::block_on(question.ask(&mut chat, &Cancel::new())).unwrap();
+        if !scores.add(question, &answer) {
+            println!("{}: wanted {:?}, got {:?}", question.id, question.expected, answer.reply);
+        }
+        if question.agrees(&answer.ids) == Some(false) {
+            println!("{}: other tokens than the reference, {:?}", question.id, answer.ids);
+        }
+    }
+    let all = scores.all();
+    println!("{all:?}");
+    assert!(all.right_percent() >= Some(93.0), "{all:?}");
+    assert!(all.agreement_percent() >= Some(97.0), "{all:?}");
+}
+
+/// Three prompts with the logits and the hidden state after them.
+struct Fixtures {
+    prompts: Value,
+    tensors: Vec<u8>,
+}
+
+/// The largest difference after a prompt, in standard deviations of the reference.
+struct Difference {
+    logits: f32,
+    hidden: f32,
+}
+
+impl Fixtures {
+    fn open() -> Self {
+        let read = |name| std::fs::read(workspace("tools/demo-model").join(name)).unwrap();
+        Fixtures { prompts: serde_json::from_slice(&read("fixtures.json")).unwrap(), tensors: read("fixtures.safetensors") }
+    }
+
+    fn f32s(&self, name: &str) -> Vec<f32> {
+        let tensors = SafeTensors::deserialize(&self.tensors).unwrap();
+        let bytes = tensors.tensor(name).unwrap().data().to_vec();
+        bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    }
+
+    /// Compares with the reference: greedy tokens equal, the differences given.
+    fn compare(&self, engine: &Engine) -> Difference {
+        let ids = |value: &Value| -> Vec<u32> { serde_json::from_value(value.clone()).unwrap() };
+        let mut worst = Difference { logits: 0.0, hidden: 0.0 };
+        for (name, prompt) in self.prompts.as_object().unwrap() {
+            let (given, greedy) = (ids(&prompt["ids"]), ids(&prompt["greedy_ids"]));
+            let mut session = pollster::block_on(engine.session()).unwrap();
+            let evaluation = pollster::block_on(session.evaluate(&given)).unwrap();
+            let logits = difference(&evaluation, "logits", &self.f32s(&format!("logits.{name}")));
+            let hidden = difference(&evaluation, "final_norm", &self.f32s(&format!("hidden.{name}")));
+            println!("{name}: logits {logits:e}, hidden {hidden:e} of a standard deviation");
+            worst = Difference { logits: worst.logits.max(logits), hidden: worst.hidden.max(hidden) };
+            let mut session = pollster::block_on(engine.session()).unwrap();
+            assert_eq!(pollster::block_on(session.greedy(&given, greedy.len() as u32)).unwrap(), greedy, "{name}");
+        }
+        worst
+    }
+}
+
+/// The largest difference of the last row from `want`, in standard deviations of `want`.
+fn difference(evaluation: &Evaluation, name: &str, want: &[f32]) -> f32 {
+    let got = evaluation.row(name, evaluation.tokens - 1).unwrap();
+    assert_eq!(got.len(), want.len());
+    let n = want.len() as f32;
+    let mean = want.iter().sum::<f32>() / n;
+    let deviation = (want.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / n).sqrt();
+    got.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / deviation
+}
+
+/// Quantised weights move logits by a fraction of their spread and leave these answers, whose margins
+/// are large, as they are.
+#[test]
+fn quantised_logits_stay_near_the_reference() {
+    let Some(engine) = quantised() else { return };
+    let worst = Fixtures::open().compare(&engine);
+    assert!(worst.logits < 0.0 && worst.hidden < 0.0, "logits {:e}, hidden {:e}", worst.logits, worst.hidden);
+}
+
+/// `RULLAMA_DEMO_F16` names the file that `tools/demo-model/export_gguf.py` writes; it is too large to be
+/// part of the repository.
+#[test]
+fn f16_logits_agree_with_the_reference() {
+    let Some(path) = std::env::var_os("RULLAMA_DEMO_F16") else {
+        println!("skipped: RULLAMA_DEMO_F16 does not name the f16 file");
+        return;
+    };
+    let worst = Fixtures::open().compare(&load(Path::new(&path), KvType::F32));
+    assert!(worst.logits < 0.0 && worst.hidden < 0.0, "logits {:e}, hidden {:e}", worst.logits, worst.hidden);
+}

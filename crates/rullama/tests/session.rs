@@ -1,0 +1,239 @@
+//! What a session promises, on a tiny model: reuse, rewinding, saving, sampling, ends.
+
+use rullama::source::{ByteSource, FileSource, MemorySource};
+use rullama::{
+    Cancel, Chat, ChatOptions, Engine, Error, Finish, GenerateOptions, LoadOptions, Message, PleMode, Sampling, Session, Summary,
+};
+use std::path::Path;
+use std::sync::Arc;
+
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../goldens/models/dense-ple-Q4_K_M.gguf");
+
+fn source() -> Arc<dyn ByteSource> {
+    Arc::new(FileSource::open(Path::new(MODEL)).unwrap())
+}
+
+fn engine(options: LoadOptions) -> Engine {
+    pollster::block_on(Engine::load(source(), options, &mut |_| ())).unwrap()
+}
+
+fn session(options: LoadOptions) -> Session {
+    pollster::block_on(engine(options).session()).unwrap()
+}
+
+fn prompt(len: u32) -> Vec<u32> {
+    (0..len).map(|i| if i == 0 { 2 } else { 500 + i * 37 % 1400 }).collect()
+}
+
+fn generate(session: &mut Session, prompt: &[u32], options: &GenerateOptions) -> Summary {
+    pollster::block_on(session.generate(prompt, options, &Cancel::new(), &mut |_| ())).unwrap()
+}
+
+fn greedy(max_tokens: u32) -> GenerateOptions {
+    GenerateOptions { sampling: Sampling::greedy(), max_tokens: Some(max_tokens), ignore_eos: true, ..Default::default() }
+}
+
+#[test]
+fn a_prompt_that_goes_on_reuses_the_cache_and_gives_the_same() {
+    let mut reused = session(LoadOptions::default());
+    let first = generate(&mut reused, &prompt(40), &greedy(8));
+    let longer: Vec<u32> = prompt(40).into_iter().chain(first.ids.iter().copied()).chain([700, 701]).collect();
+    let second = generate(&mut reused, &longer, &greedy(8));
+    assert!(second.timings.prefilled_tokens < 5, "{}", second.timings.prefilled_tokens);
+    let mut fresh = session(LoadOptions::default());
+    assert_eq!(generate(&mut fresh, &longer, &greedy(8)).ids, second.ids);
+}
+
+#[test]
+fn rewinding_near_and_far_gives_what_a_fresh_session_gives() {
+    // Long enough that the sliding layers' rings have wrapped around.
+    let long = prompt(1400);
+    let mut session = session(LoadOptions::default());
+    pollster::block_on(session.append(&long, &Cancel::new())).unwrap();
+    for keep in [1390, 60] {
+        pollster::block_on(session.truncate(keep)).unwrap();
+        assert_eq!(session.position(), keep);
+        let continued: Vec<u32> = long[..keep as usize].iter().copied().chain([900]).collect();
+        let got = generate(&mut session, &continued, &greedy(4));
+        let mut fresh = pollster::block_on(session.engine().session()).unwrap();
+        assert_eq!(generate(&mut fresh, &continued, &greedy(4)).ids, got.ids, "after keeping {keep}");
+    }
+}
+
+#[test]
+fn a_saved_session_goes_on_elsewhere() {
+    let mut one = session(LoadOptions::default());
+    generate(&mut one, &prompt(30), &greedy(4));
+    let saved = pollster::block_on(one.save()).unwrap();
+    let next: Vec<u32> = one.tokens().iter().copied().chain([800]).collect();
+    let mut two = session(LoadOptions::default());
+    pollster::block_on(two.restore(&saved)).unwrap();
+    assert_eq!(two.tokens(), one.tokens());
+    let (a, b) = (generate(&mut one, &next, &greedy(6)), generate(&mut two, &next, &greedy(6)));
+    assert_eq!(a.ids, b.ids);
+    assert!(b.timings.prefilled_tokens <= 1 + 4);
+    // Damage at any place is an error, never a panic.
+    for cut in [0, 7, 12, 40, saved.len() / 2, saved.len() - 1] {
+        assert!(matches!(pollster::block_on(two.restore(&saved[..cut])), Err(Error::SavedSession { .. })), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_seed_draws_the_same_in_every_mode() {
+    let options = GenerateOptions {
+        sampling: Sampling { seed: Some(7), ..Default::default() },
+        max_tokens: Some(24),
+        ignore_eos: true,
+        ..Default::default()
+    };
+    let resident = generate(&mut session(LoadOptions { ple: PleMode::Resident, ..Default::default() }), &prompt(20), &options);
+    let streamed = generate(&mut session(LoadOptions { ple: PleMode::Streamed, ..Default::default() }), &prompt(20), &options);
+    assert_eq!(resident.ids, streamed.ids);
+    // The host samples what the GPU's sampler cannot sort; with top-p the survivors are the same.
+    let narrow =
+        |top_k| GenerateOptions { sampling: Sampling { top_k, top_p: 0.5, seed: Some(7), ..Default::default() }, ..options.clone() };
+    let mut session = session(LoadOptions::default());
+    let gpu = generate(&mut session, &prompt(20), &narrow(1024));
+    let host = generate(&mut session, &prompt(20), &narrow(1025));
+    assert_eq!(gpu.ids.len(), host.ids.len());
+    let other = GenerateOptions { sampling: Sampling { seed: Some(8), ..Default::default() }, ..options.clone() };
+    assert_ne!(generate(&mut session, &prompt(20), &other).ids, resident.ids);
+}
+
+#[test]
+fn answers_end_where_they_should() {
+    let mut session = session(LoadOptions::default());
+    let all = generate(&mut session, &prompt(20), &greedy(12));
+    assert_eq!((all.ids.len(), all.finish), (12, Finish::Length));
+    // A stop string that the text contains ends it, and is not part of it.
+    let text: Vec<char> = all.text.chars().collect();
+    let stop: String = text[text.len() / 2..text.len() / 2 + 3].iter().collect();
+    let stopped = generate(&mut session, &prompt(20), &GenerateOptions { stop: vec![stop.clone()], ..greedy(12) });
+    assert_eq!(stopped.finish, Finish::StopString);
+    assert!(all.text.starts_with(&stopped.text) && !stopped.text.contains(&stop));
+    // Forbidding the first token changes it.
+    let first = all.ids[0];
+    let mut biased = greedy(3);
+    biased.sampling.logit_bias = vec![(first, f32::NEG_INFINITY)];
+    assert_ne!(generate(&mut session, &prompt(20), &biased).ids[0], first);
+    // An end token that is forced ends the answer.
+    let end = session.engine().tokenizer().eos();
+    let mut forced = GenerateOptions { ignore_eos: false, ..greedy(12) };
+    forced.sampling.logit_bias = vec![(end, 1e4)];
+    let ended = generate(&mut session, &prompt(20), &forced);
+    assert_eq!((ended.ids, ended.finish), (vec![end], Finish::Stop));
+}
+
+#[test]
+fn log_probabilities_are_those_of_the_unmodified_distribution() {
+    let mut session = session(LoadOptions::default());
+    let mut seen = Vec::new();
+    let options = GenerateOptions { logprobs: Some(5), ..greedy(3) };
+    pollster::block_on(session.generate(&prompt(20), &options, &Cancel::new(), &mut |t| seen.push(t.clone()))).unwrap();
+    let evaluation = pollster::block_on(async { session.engine().session().await?.evaluate(&prompt(20)).await }).unwrap();
+    let logits = evaluation.row("logits", 19).unwrap();
+    let sum: f64 = logits.iter().map(|l| f64::from(*l).exp()).sum();
+    let token = &seen[0];
+    let want = f64::from(logits[token.id as usize]) - sum.ln();
+    assert!((f64::from(token.logprob.unwrap()) - want).abs() < 5e-3, "{:?} against {want}", token.logprob);
+    assert_eq!((token.top.len(), token.top[0].0), (5, token.id));
+}
+
+#[test]
+fn cancelling_keeps_the_session_usable() {
+    let mut session = session(LoadOptions::default());
+    let cancel = Cancel::new();
+    let mut count = 0;
+    let asked = cancel.clone();
+    let mut on_token = |_: &rullama::Token| {
+        count += 1;
+        if count == 3 {
+            asked.cancel();
+        }
+    };
+    let summary = pollster::block_on(session.generate(&prompt(20), &greedy(200), &cancel, &mut on_token)).unwrap();
+    assert_eq!((summary.finish, summary.ids.len()), (Finish::Cancelled, 3));
+    let cancelled = Cancel::new();
+    cancelled.cancel();
+    let nothing = pollster::block_on(session.generate(&prompt(90), &greedy(5), &cancelled, &mut |_| ())).unwrap();
+    assert_eq!((nothing.finish, nothing.ids.len()), (Finish::Cancelled, 0));
+    let fresh = generate(&mut pollster::block_on(session.engine().session()).unwrap(), &prompt(50), &greedy(5));
+    assert_eq!(generate(&mut session, &prompt(50), &greedy(5)).ids, fresh.ids);
+}
+
+#[test]
+fn bad_requests_are_named() {
+    let engine = engine(LoadOptions { context: Some(64), ..Default::default() });
+    let mut session = pollster::block_on(engine.session()).unwrap();
+    let mut fail = |prompt: &[u32], options: &GenerateOptions| {
+        pollster::block_on(session.generate(prompt, options, &Cancel::new(), &mut |_| ())).unwrap_err().code()
+    };
+    assert_eq!(fail(&[], &greedy(1)), "invalid-argument");
+    assert_eq!(fail(&[4_000_000], &greedy(1)), "invalid-argument");
+    assert_eq!(fail(&prompt(65), &greedy(1)), "context-full");
+    let hot = GenerateOptions { sampling: Sampling { temperature: f32::NAN, ..Default::default() }, ..greedy(1) };
+    assert_eq!(fail(&prompt(4), &hot), "invalid-argument");
+    // The answer ends where the context does.
+    let full = generate(&mut session, &prompt(40), &greedy(1000));
+    assert_eq!((full.finish, full.ids.len()), (Finish::Length, 24));
+}
+
+#[test]
+fn files_that_are_no_model_are_refused_by_name() {
+    let bytes = std::fs::read(MODEL).unwrap();
+    let load = |bytes: Vec<u8>| {
+        let source: Arc<dyn ByteSource> = Arc::new(MemorySource::new("broken", bytes));
+        match pollster::block_on(Engine::load(source, LoadOptions::default(), &mut |_| ())) {
+            Ok(_) => panic!("a broken file was loaded"),
+            Err(error) => (error.code(), error.to_string()),
+        }
+    };
+    assert_eq!(load(b"hello".to_vec()).0, "model-format");
+    assert_eq!(load(bytes[..100].to_vec()).0, "model-truncated");
+    assert_eq!(load(b"PK\x03\x04 and more than twenty-four bytes".to_vec()).0, "model-format");
+    let (code, message) = load(bytes[..bytes.len() / 2].to_vec());
+    assert_eq!(code, "model-truncated");
+    assert!(message.contains("blk.") || message.contains("embd"), "{message}");
+    // A tensor that lost its name is missing.
+    let name = b"blk.0.ffn_down.weight";
+    let at = bytes.windows(name.len()).position(|w| w == name).unwrap();
+    let mut renamed = bytes.clone();
+    renamed[at] = b'x';
+    let (code, message) = load(renamed);
+    assert_eq!(code, "tensor-missing");
+    assert!(message.contains("blk.0.ffn_down.weight"), "{message}");
+}
+
+#[test]
+fn a_value_that_is_not_a_number_names_its_layer() {
+    let bytes = std::fs::read(MODEL).unwrap();
+    let gguf = pollster::block_on(rullama::source::gguf::Gguf::open(&MemorySource::new("model", bytes.clone()))).unwrap();
+    let norm = gguf.tensors.require("blk.3.ffn_norm.weight").unwrap().range.clone();
+    let mut damaged = bytes;
+    damaged[norm.start as usize..norm.start as usize + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    let source: Arc<dyn ByteSource> = Arc::new(MemorySource::new("damaged", damaged));
+    let engine = pollster::block_on(Engine::load(source, LoadOptions::default(), &mut |_| ())).unwrap();
+    let mut session = pollster::block_on(engine.session()).unwrap();
+    let error = pollster::block_on(session.generate(&prompt(8), &greedy(3), &Cancel::new(), &mut |_| ())).unwrap_err();
+    assert_eq!(error.code(), "nan");
+    assert!(error.to_string().contains("layer 3"), "{error}");
+}
+
+#[test]
+fn a_chat_remembers_its_turns() {
+    let mut chat = Chat::new(session(LoadOptions::default()), ChatOptions { system: Some("Be brief.".into()), ..Default::default() });
+    let options = greedy(6);
+    let mut text = String::new();
+    let mut on_event = |event: &rullama::Event| {
+        if let rullama::Event::Content(piece) = event {
+            text.push_str(piece);
+        }
+    };
+    pollster::block_on(chat.send(Message::user("Hi"), &options, &Cancel::new(), &mut on_event)).unwrap();
+    assert_eq!(chat.messages().len(), 3);
+    assert_eq!(chat.messages()[2].content.trim(), text.trim());
+    let second = pollster::block_on(chat.send(Message::user("And?"), &options, &Cancel::new(), &mut |_| ())).unwrap();
+    assert!(second.timings.prefilled_tokens < second.prompt_tokens, "{second:?}");
+    chat.clear();
+    assert_eq!(chat.messages().len(), 1);
+}

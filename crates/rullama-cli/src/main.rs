@@ -49,6 +49,7 @@ enum Command {
     Quantize(commands::quantize::Arguments),
     Serve(commands::serve::Arguments),
     Eval(commands::eval::Arguments),
+    Score(commands::score::Arguments),
     Bench(commands::bench::Arguments),
     Doctor(commands::doctor::Arguments),
 }
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         Command::Quantize(arguments) => commands::quantize::run(&arguments),
         Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Eval(arguments) => commands::eval::run(&arguments),
+        Command::Score(arguments) => commands::score::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Doctor(arguments) => commands::doctor::run(&arguments),
     };

@@ -7,6 +7,7 @@ pub mod list;
 pub mod quantize;
 pub mod render;
 pub mod run;
+pub mod score;
 pub mod serve;
 pub mod show;
 pub mod tokenize;

@@ -1,0 +1,78 @@
+//! `rullama score`: what it asks, counts and refuses.
+
+mod common;
+
+use common::{fails, ok, rullama, run};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+fn set() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/demo-model/eval.jsonl").to_str().unwrap().to_owned()
+}
+
+/// The project's small model, where something can run it.
+fn model() -> Option<String> {
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/app/public/model/rullama-demo.gguf");
+    if let Err(error) = pollster::block_on(rullama::Device::open(&rullama::OpenOptions::default())) {
+        eprintln!("skipped: {error}");
+        return None;
+    }
+    if !path.is_file() {
+        eprintln!("skipped: {} is not there", path.display());
+        return None;
+    }
+    Some(path.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn counts_right_answers() {
+    let Some(model) = model() else { return };
+    let set = set();
+    let base = ["score", &model, "--set", &set, "--ability", "arithmetic", "--ability", "tool calls", "--limit", "1"];
+    let record: Value = serde_json::from_str(&ok(rullama(&base).args(["--json", "--min-score", "100"]))).unwrap();
+    assert_eq!((&record["all"]["questions"], &record["all"]["right"]), (&json!(2), &json!(2)));
+    let abilities: Vec<&String> = record["abilities"].as_object().unwrap().keys().collect();
+    assert_eq!(abilities, ["arithmetic", "tool calls"]);
+}
+
+#[test]
+fn bounds_decide_the_exit_code() {
+    let Some(model) = model() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("set.jsonl");
+    let question = |id: &str, content: &str| {
+        let messages = json!([{"role": "user", "content": "What is 31 plus 9?"}]);
+        let reference = json!({"ids": [1], "right": false, "margin": 0.5});
+        json!({"id": id, "ability": "sums", "messages": messages, "expected": {"content": content}, "reference": reference})
+    };
+    std::fs::write(&file, format!("{}\n\n{}\n", question("sums 1", "31 + 9 = 40"), question("sums 2", "Forty"))).unwrap();
+    let base = ["score", &model, "--set", file.to_str().unwrap()];
+    let ran = run(rullama(&base).args(["--min-score", "50", "--reference"]));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("wrong: sums 2\n  wanted {\"content\":\"Forty\"}\n  got    {\"content\":\"31 + 9 = 40\"}"), "{}", ran.out);
+    assert!(ran.out.contains("other tokens: sums 1, from token 0: "), "{}", ran.out);
+    let ran = run(rullama(&base).args(["--min-score", "51", "--min-agreement", "1"]));
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains("sums"), "the table is printed even so: {}", ran.out);
+    assert!(ran.err.contains("the score is 50.00 %, below 51 %"), "{}", ran.err);
+    assert!(ran.err.contains("the agreement with the reference is 0.00 %, below 1 %"), "{}", ran.err);
+}
+
+#[test]
+fn bad_sets_are_refused_before_the_model_is_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let score = |set: &str| rullama(&["score", "nothing.gguf", "--set", set]);
+    assert!(fails(1, &mut score("/nonexistent/set.jsonl")).contains("cannot be read"));
+    assert!(fails(2, &mut score(&write("empty", "\n"))).contains("is empty"));
+    let good = r#"{"id": "1", "ability": "a", "messages": [{"role": "user", "content": "x"}], "expected": {}}"#;
+    assert!(fails(1, &mut score(&write("broken", &format!("{good}\n{{}}\n")))).contains("line 2 is no question"));
+    let good = write("good", good);
+    assert!(fails(2, score(&good).args(["--ability", "b"])).contains("has no \"b\". It has a."));
+    assert!(fails(2, score(&good).args(["--min-agreement", "99"])).contains("no reference answers"));
+    fails(2, score(&good).args(["--min-score", "101"]));
+}

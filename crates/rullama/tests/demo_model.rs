@@ -11,6 +11,10 @@ use std::sync::Arc;
 
 /// Questions of each of the 22 abilities.
 const SAMPLE: usize = 4;
+/// Share of a standard deviation that f32 arithmetic may differ by; software Vulkan (llvmpipe) measures 4e-6.
+const F32_BOUND: f32 = 2e-4;
+/// The same for the weights of 4 and 6 bits; the three prompts measure 0.32.
+const QUANTISED_BOUND: f32 = 0.5;
 
 fn workspace(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
@@ -117,7 +121,7 @@ fn difference(evaluation: &Evaluation, name: &str, want: &[f32]) -> f32 {
 fn quantised_logits_stay_near_the_reference() {
     let Some(engine) = quantised() else { return };
     let worst = Fixtures::open().compare(&engine);
-    assert!(worst.logits < 0.0 && worst.hidden < 0.0, "logits {:e}, hidden {:e}", worst.logits, worst.hidden);
+    assert!(worst.logits < QUANTISED_BOUND && worst.hidden < QUANTISED_BOUND, "logits {:e}, hidden {:e}", worst.logits, worst.hidden);
 }
 
 /// `RULLAMA_DEMO_F16` names the file that `tools/demo-model/export_gguf.py` writes; it is too large to be
@@ -129,5 +133,5 @@ fn f16_logits_agree_with_the_reference() {
         return;
     };
     let worst = Fixtures::open().compare(&load(Path::new(&path), KvType::F32));
-    assert!(worst.logits < 0.0 && worst.hidden < 0.0, "logits {:e}, hidden {:e}", worst.logits, worst.hidden);
+    assert!(worst.logits < F32_BOUND && worst.hidden < F32_BOUND, "logits {:e}, hidden {:e}", worst.logits, worst.hidden);
 }

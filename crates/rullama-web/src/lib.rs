@@ -9,6 +9,8 @@
 //! ```
 #![cfg(target_arch = "wasm32")]
 
+#[cfg(feature = "cases")]
+pub mod cases;
 mod engine;
 pub mod error;
 mod js;

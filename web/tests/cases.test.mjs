@@ -1,0 +1,69 @@
+// Every case of every operation in Chromium, each kernel variant against the CPU oracle.
+//
+// Two browsers run at once, one for each of two cores. The first has WebGPU's guaranteed limits and runs the whole
+// list. The second has all that the adapter offers and runs what differs there in kernel text, parameters or
+// workgroups: variants with subgroups or more workgroup memory, and sizes chosen by limits. What does not differ
+// would only repeat the first run, and compiling a kernel takes a software adapter seconds.
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import { missing, runCases } from './cases.mjs';
+
+const filter = process.env.CASES ?? '';
+const RUNS = {
+  'guaranteed limits': { adapter: 'webgpu-defaults', filter },
+  "the adapter's own limits": { adapter: 'native', filter, beyondDefaults: true },
+};
+
+const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
+const results = new Map();
+
+before(async () => {
+  if (missing) return;
+  const runs = Object.entries(RUNS).map(async ([name, options]) => results.set(name, await timed(() => runCases(options))));
+  await Promise.all(runs);
+});
+
+async function timed(run) {
+  const start = performance.now();
+  const result = await run();
+  return { ...result, minutes: (performance.now() - start) / 60_000 };
+}
+
+for (const name of Object.keys(RUNS)) {
+  describe(`operations under ${name}`, { skip: missing }, () => {
+    test('each agrees with its oracle', async (t) => {
+      const { reports } = results.get(name);
+      const byOp = Map.groupBy(reports, (report) => report.op);
+      assert.ok(byOp.size > 0, `no case matches ${filter}`);
+      for (const [op, cases] of byOp) await t.test(op, (t) => checkOp(t, cases));
+    });
+
+    test('Chromium compiles every kernel', (t) => {
+      const { kernels, minutes, reports, lost, problems } = results.get(name);
+      t.diagnostic(`${kernels.all} kernels compiled, ${kernels.subgroups} of them with subgroups; ${minutes.toFixed(1)} min`);
+      assert.ok(kernels.all > 0 || sum(reports.map((r) => r.variants.length)) === 0);
+      assert.equal(lost, undefined);
+      assert.deepEqual(problems, []);
+    });
+  });
+}
+
+test('both runs see the same cases, and subgroups are used', { skip: missing }, () => {
+  const [plain, full] = Object.keys(RUNS).map((name) => results.get(name));
+  assert.equal(plain.cases, full.cases);
+  assert.equal(plain.kernels.subgroups, 0);
+  if (filter) return;
+  assert.ok(full.subgroups, 'the adapter offers no subgroups: those variants were not run');
+  assert.ok(full.kernels.subgroups > 0);
+});
+
+function checkOp(t, cases) {
+  const runs = sum(cases.map((c) => c.variants.length));
+  const same = sum(cases.map((c) => c.same));
+  const repeated = same > 0 ? `, ${same} left out: the same work under guaranteed limits` : '';
+  t.diagnostic(`${cases.length} cases, ${runs} runs${repeated}, ${sum(cases.map((c) => c.seconds)).toFixed(1)} s`);
+  const failures = cases.flatMap((c) => c.failures);
+  assert.equal(failures.length, 0, `${failures.length} failed:\n${failures.join('\n')}`);
+  const idle = cases.filter((c) => c.variants.length + c.same === 0);
+  assert.deepEqual(idle, [], 'cases without a variant');
+}

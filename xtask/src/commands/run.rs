@@ -17,7 +17,7 @@ pub struct Arguments {
 /// Builds the page and the program, then serves until ctrl-C.
 pub fn run(arguments: &Arguments) -> Result<()> {
     setup::run(setup::Need::Serve)?;
-    web::run(&web::Arguments { dev: false })?;
+    web::run(&web::Arguments { dev: false, cases: false })?;
     let mut cargo = process::cargo();
     cargo.current_dir(workspace::root());
     cargo.args(["run", "--release", "--package=rullama-cli", "--", "serve"]);

@@ -49,7 +49,7 @@ const fn step(name: &'static str, group: Group, quick: bool, run: fn(&Arguments)
 }
 
 /// In the order of what is found fastest.
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 14] = [
     step("format", Group::Style, true, format),
     step("architecture and licences", Group::Style, true, architecture),
     step("cargo deny", Group::Style, true, deny),
@@ -62,6 +62,8 @@ const STEPS: [Step; 12] = [
     step("TypeScript", Group::Browser, false, |_| npm("check", false)),
     step("web packages", Group::Browser, false, |_| npm("test:unit", true)),
     step("page in Chromium", Group::Browser, false, |_| npm("test:page", true)),
+    step("Chromium against native", Group::Browser, false, chromium_against_native),
+    step("operations in Chromium", Group::Browser, false, |_| npm("test:cases", true)),
 ];
 
 /// Runs the steps, all of them whatever fails; an error when one did.
@@ -157,7 +159,7 @@ fn clippy(_: &Arguments) -> Result<Outcome> {
 }
 
 fn clippy_wasm(_: &Arguments) -> Result<Outcome> {
-    passes(&mut cargo(&["clippy", "--package=rullama-web", "--target", WASM, "--", "-Dwarnings"]))
+    passes(&mut cargo(&["clippy", "--package=rullama-web", "--all-features", "--target", WASM, "--", "-Dwarnings"]))
 }
 
 /// Apart from the crates: together cargo would unite their features and build this program's
@@ -194,7 +196,16 @@ fn fuzz(_: &Arguments) -> Result<Outcome> {
 
 fn wasm(_: &Arguments) -> Result<Outcome> {
     web::wasm(true)?;
+    web::cases_wasm()?;
     Ok(Outcome::Check(true))
+}
+
+/// The crates' tests have built the command line program; without them it is built here.
+fn chromium_against_native(arguments: &Arguments) -> Result<Outcome> {
+    if arguments.only == Some(Group::Browser) {
+        process::run(&mut cargo(&["build", "--package=rullama-cli"]))?;
+    }
+    npm("test:native", true)
 }
 
 /// A script of `web/package.json`.
@@ -205,6 +216,7 @@ fn npm(script: &str, counted: bool) -> Result<Outcome> {
     }
     let mut npm = process::npm(&web);
     npm.args(["run", "--silent", script]);
+    npm.env("RULLAMA_BIN", workspace::target_folder()?.join("debug").join(format!("rullama{}", std::env::consts::EXE_SUFFIX)));
     if counted { runner(&mut npm) } else { passes(&mut npm) }
 }
 

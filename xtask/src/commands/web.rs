@@ -27,10 +27,16 @@ pub struct Arguments {
     /// Quick to build, with checks and names; large and slow
     #[arg(long)]
     pub dev: bool,
+    /// Only the WebAssembly that runs the operations' cases, for the browser tests
+    #[arg(long, conflicts_with = "dev")]
+    pub cases: bool,
 }
 
 /// Builds the wasm and what stands on it; prints the sizes and holds them against the bound.
 pub fn run(arguments: &Arguments) -> Result<()> {
+    if arguments.cases {
+        return cases_wasm();
+    }
     wasm(arguments.dev)?;
     let web = workspace::root().join("web");
     if !web.join("package.json").is_file() {
@@ -44,25 +50,45 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// The wasm and its bindings. The development build takes cargo's own `dev` profile, and with it the
 /// build scripts and macros that the tests have built already.
 pub fn wasm(dev: bool) -> Result<()> {
-    let profile = if dev { "dev" } else { "web" };
+    let kind = if dev { Kind::Dev } else { Kind::Shipped };
+    generate(kind, &workspace::root().join("web/packages/rullama/dist/wasm"))
+}
+
+/// The development wasm that can also run the operations' cases, for `web/tests/cases.test.mjs` alone.
+pub fn cases_wasm() -> Result<()> {
+    generate(Kind::Cases, &workspace::root().join("web/dist-test/cases"))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Shipped,
+    Dev,
+    Cases,
+}
+
+fn generate(kind: Kind, out: &Path) -> Result<()> {
+    let (profile, folder) = if kind == Kind::Shipped { ("web", "web") } else { ("dev", "debug") };
     let mut cargo = process::cargo();
     cargo.current_dir(workspace::root());
-    cargo.args(["build", "--package=rullama-web", "--target", WASM]);
-    process::run(cargo.args(["--profile", profile]))?;
+    cargo.args(["build", "--package=rullama-web", "--target", WASM, "--profile", profile]);
+    if kind == Kind::Cases {
+        cargo.arg("--features=cases");
+    }
+    process::run(&mut cargo)?;
 
     let target = workspace::target_folder()?;
-    let folder = if dev { "debug" } else { "web" };
     let input = target.join(WASM).join(folder).join("rullama_web.wasm");
     let bytes = std::fs::read(&input).with_context(|| format!("cannot read {}", input.display()))?;
-    let stamp = target.join("rullama-web.stamp");
+    let stamp = target.join(if kind == Kind::Cases { "rullama-web-cases.stamp" } else { "rullama-web.stamp" });
     let state = format!("{profile} {:016x}", hash(&bytes));
     let done = std::fs::read_to_string(&stamp).is_ok_and(|text| text == state);
-    if done && wasm_folder().join("rullama_web_bg.wasm").is_file() {
+    let wasm = out.join("rullama_web_bg.wasm");
+    if done && wasm.is_file() {
         return Ok(());
     }
-    bindings(&input, dev)?;
-    if !dev {
-        optimise(&wasm_folder().join("rullama_web_bg.wasm"))?;
+    bindings(&input, out, kind != Kind::Shipped)?;
+    if kind == Kind::Shipped {
+        optimise(&wasm)?;
     }
     std::fs::write(&stamp, state).with_context(|| format!("cannot write {}", stamp.display()))
 }
@@ -73,16 +99,11 @@ fn hash(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Where the npm package expects the wasm.
-fn wasm_folder() -> PathBuf {
-    workspace::root().join("web/packages/rullama/dist/wasm")
-}
-
-fn bindings(input: &Path, dev: bool) -> Result<()> {
+fn bindings(input: &Path, out: &Path, dev: bool) -> Result<()> {
     let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
     bindgen.input_path(input).web(true)?.typescript(true);
     bindgen.keep_debug(dev).remove_name_section(!dev);
-    let result = bindgen.generate(wasm_folder());
+    let result = bindgen.generate(out);
     result.context(
         "wasm-bindgen failed; if it speaks of versions, set wasm-bindgen-cli-support in \
          xtask/Cargo.toml to the version of wasm-bindgen in Cargo.lock",

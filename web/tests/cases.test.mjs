@@ -17,7 +17,7 @@ const RUNS = {
 const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
 const results = new Map();
 
-/** A hung kernel must end the test; on a busy machine the runs take a multiple of their three minutes. */
+/** A hung kernel must end the test; each run takes about two minutes of a core, on a busy machine a multiple. */
 const LONGEST_MS = 30 * 60_000;
 
 async function runAll() {

@@ -57,6 +57,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// Runs that compile pipelines, grow caches and find the length of a prompt's chunks, which
+/// doubles at most twice a run.
+const WARM_UPS: u32 = 4;
+
 /// Speeds of each run, and what else was counted.
 struct Measured {
     prefill: Vec<f64>,
@@ -70,12 +74,11 @@ struct Measured {
 async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Result<Measured> {
     let mut session = engine.session().await?;
     let mut measured = Measured { prefill: Vec::new(), decode: Vec::new(), pipelines: 0, gpu_bytes: 0, steps: Default::default() };
-    // The first run compiles pipelines, grows caches and finds the chunk's length.
-    for round in 0..=arguments.runs {
+    for round in 0..WARM_UPS + arguments.runs {
         let compiled = engine.device().pipelines();
         let prefill = once(arguments, &mut session, arguments.prefill, 1, cancel).await?;
         let decode = once(arguments, &mut session, arguments.context, arguments.decode, cancel).await?;
-        if round > 0 {
+        if round >= WARM_UPS {
             measured.prefill.push(prefill.timings.prefill_tok_s);
             measured.decode.push(decode.timings.decode_tok_s);
             measured.pipelines += engine.device().pipelines() - compiled;

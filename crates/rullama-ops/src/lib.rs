@@ -23,7 +23,7 @@ pub mod smoke;
 pub mod weight;
 
 pub use attention::Attention;
-pub use elementwise::{AddScale, Geglu, LastRow};
+pub use elementwise::{AddScale, LastRow};
 pub use embed::Embed;
 pub use host::{Array, Host, HostCache, HostWeight};
 pub use matmul::{Epilogue, GegluMatmul, Matmul};

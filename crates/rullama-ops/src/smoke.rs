@@ -4,7 +4,8 @@ use crate::case::{Case, Rng};
 use crate::host::{Array, Host};
 use crate::op::{KvType, StepState};
 use crate::qkv::rope_tables;
-use crate::{Attention, Embed, Epilogue, GegluMatmul, Matmul, PerLayerCombine, QkvPrepare, ResidualNorm, RmsNorm};
+use crate::sample::{HISTORY, RESULT_WORDS, RESULTS, Sample, SampleMode, SampleSettings, bias_words};
+use crate::{Attention, Embed, Epilogue, GegluMatmul, LastRow, Matmul, PerLayerCombine, QkvPrepare, QueryPrepare, ResidualNorm, RmsNorm};
 use rullama_quant::DType;
 
 /// What a model uses.
@@ -41,6 +42,9 @@ pub fn cases(model: &Smoke, software: bool) -> Vec<Case> {
     }
     all.extend(model.tables.iter().map(|dtype| table(*dtype)));
     all.extend(norms(3));
+    if !software {
+        all.extend([SampleMode::Greedy, SampleMode::TopK].map(sampler));
+    }
     all
 }
 
@@ -76,6 +80,8 @@ fn attention(model: &Smoke, kv_heads: usize, head_dim: usize, tokens: usize) -> 
     let cache = |rng: &mut Rng| Host::Cache(rng.cache(model.kv, slots, kv_heads * head_dim));
     let raw = |rng: &mut Rng, n: usize| Host::from(rng.tensor(tokens, n * head_dim));
     let zeros = || Host::from(Array::zeros(tokens, heads * head_dim));
+    let query = vec![raw(&mut rng, heads), rng.tensor(1, head_dim).into(), table(low.clone()), table(high.clone()), state.clone(), zeros()];
+    let last = vec![raw(&mut rng, heads), state.clone(), Host::from(Array::zeros(1, heads * head_dim))];
     let prepare = vec![
         raw(&mut rng, heads),
         raw(&mut rng, kv_heads),
@@ -93,7 +99,32 @@ fn attention(model: &Smoke, kv_heads: usize, head_dim: usize, tokens: usize) -> 
     let op = QkvPrepare { heads: heads as u32, kv_heads: kv_heads as u32, head_dim: head_dim as u32, eps: 1e-6 };
     let window = Some(model.window.min(slots as u32 - tokens as u32));
     let attention = Attention { heads: heads as u32, kv_heads: kv_heads as u32, head_dim: head_dim as u32, window };
-    vec![Case::new(&name, op, prepare, head_dim), Case::new(&name, attention, attend, head_dim * 64)]
+    let query_op = QueryPrepare { heads: heads as u32, head_dim: head_dim as u32, eps: 1e-6 };
+    vec![
+        Case::new(&name, op, prepare, head_dim),
+        Case::new(&name, query_op, query, head_dim),
+        Case::new(&name, attention, attend, head_dim * 64),
+        Case::new(&name, LastRow, last, 1),
+    ]
+}
+
+/// Logits far enough apart that rounding decides nothing.
+fn sampler(mode: SampleMode) -> Case {
+    let vocab = 512;
+    let logits = (0..vocab).map(|i| (i * 37 % vocab) as f32 / 64.0).collect();
+    let settings = SampleSettings { top_k: 8, top_p: 1.0, ..Default::default() }.seed(3);
+    let state = StepState { position: 9, tokens: 1, ..Default::default() };
+    let words = |words: &[u32]| Host::Words(words.to_vec());
+    let operands = vec![
+        Array { rows: 1, cols: vocab, data: logits }.into(),
+        words(bytemuck::cast_slice(&[settings])),
+        words(&bias_words(&[(5, 1.5)])),
+        words(&[0; HISTORY]),
+        words(bytemuck::cast_slice(&[state])),
+        words(&[0; 4]),
+        words(&[0; RESULTS * RESULT_WORDS]),
+    ];
+    Case::new(format!("{mode:?}"), Sample { vocab: vocab as u32, mode }, operands, 1)
 }
 
 fn norms(tokens: usize) -> Vec<Case> {

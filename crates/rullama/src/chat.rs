@@ -3,7 +3,7 @@
 use crate::options::{Cancel, GenerateOptions};
 use crate::{Error, Session, Summary};
 use rullama_text::chat::{Conversation, Message, Tool, render};
-use rullama_text::{Detokenizer, Event, OutputParser, ParserOptions, Specials};
+use rullama_text::{Event, OutputParser, ParserOptions, Specials};
 
 /// What a conversation starts from.
 #[derive(Debug, Clone, Default)]
@@ -108,12 +108,4 @@ impl Chat {
         self.messages.push(reply);
         Ok(summary)
     }
-}
-
-/// The visible text of generated ids.
-pub fn visible_text(session: &Session, ids: &[u32]) -> String {
-    let mut detokenizer = Detokenizer::new(Specials::Hide);
-    let mut text: String = ids.iter().map(|id| detokenizer.push(session.engine().tokenizer(), *id)).collect();
-    text.push_str(&detokenizer.finish());
-    text
 }

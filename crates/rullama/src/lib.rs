@@ -33,7 +33,7 @@ mod session;
 mod settings;
 mod vocabulary;
 
-pub use chat::{Chat, ChatOptions, visible_text};
+pub use chat::{Chat, ChatOptions};
 pub use engine::{DEFAULT_CONTEXT, Engine, MemoryReport, ModelInfo, Progress};
 pub use error::Error;
 pub use eval::Evaluation;

@@ -1,6 +1,6 @@
 //! Operations on one element at a time.
 
-use crate::host::{Host, gelu};
+use crate::host::Host;
 use crate::op::{Context, Op, Operand, spread, state};
 use crate::shader::Link;
 use rullama_gpu::{Access, Caps, GpuError};
@@ -43,44 +43,6 @@ impl Op for AddScale {
         let [a, h] = operands else { panic!("add_scale takes 2 operands") };
         for (h, a) in h.tensor_mut().data.iter_mut().zip(&a.tensor().data) {
             *h = ((f64::from(*h) + f64::from(*a)) * f64::from(self.scale)) as f32;
-        }
-    }
-}
-
-/// `y = gelu(gate) * up`. Operands: `gate: [tokens, ffn]`, `up: [tokens, ffn]`, out
-/// `y: [tokens, ffn]`. For weights whose formats differ; else [`crate::GegluMatmul`].
-#[derive(Debug, Clone)]
-pub struct Geglu;
-
-impl Op for Geglu {
-    fn name(&self) -> &'static str {
-        "geglu"
-    }
-
-    fn access(&self) -> Vec<Access> {
-        vec![Access::Read, Access::Read, Access::ReadWrite]
-    }
-
-    fn variants(&self, _: &Caps, _: &[Operand]) -> Vec<&'static str> {
-        vec!["plain"]
-    }
-
-    fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
-        let [gate, up, y] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?];
-        let kernel = Link::new("geglu", include_str!("geglu.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
-        let count = y.rows * y.cols / 4;
-        let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(WORKGROUP), context.caps.max_groups));
-        dispatch.param("count", count).param("dim", y.cols / 4);
-        dispatch.param("gate_stride", gate.stride / 4).param("gate_offset", gate.offset / 4);
-        dispatch.param("up_stride", up.stride / 4).param("up_offset", up.offset / 4);
-        dispatch.bind("gate", &gate.slice).bind("up", &up.slice).bind("y", &y.slice);
-        Ok(())
-    }
-
-    fn oracle(&self, operands: &mut [Host]) {
-        let [gate, up, y] = operands else { panic!("geglu takes 3 operands") };
-        for ((y, g), u) in y.tensor_mut().data.iter_mut().zip(&gate.tensor().data).zip(&up.tensor().data) {
-            *y = (gelu(f64::from(*g)) * f64::from(*u)) as f32;
         }
     }
 }

@@ -13,8 +13,3 @@ fn safe_exp(x: f32) -> f32 {
 fn gelu(x: f32) -> f32 {
     return 0.5 * x * (1.0 + safe_tanh(0.7978845608028654 * x * (1.0 + 0.044715 * x * x)));
 }
-
-fn gelu4(x: vec4<f32>) -> vec4<f32> {
-    let z = 0.7978845608028654 * x * (1.0 + 0.044715 * x * x);
-    return 0.5 * x * (1.0 + tanh(clamp(z, vec4<f32>(-10.0), vec4<f32>(10.0))));
-}

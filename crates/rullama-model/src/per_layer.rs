@@ -24,12 +24,13 @@ impl RowProvider {
         RowProvider { source, table, scale: (width as f32).sqrt(), cache: HashMap::new(), tick: 0 }
     }
 
-    /// Columns `.. cols` (whole blocks) of the rows of `ids`, one batch read for those not
-    /// cached. Only those columns are read when `cols` is less than a row.
+    /// Columns `.. cols` of the rows of `ids`, one batch read for those not cached. Only the
+    /// blocks of those columns are read.
     pub async fn rows(&mut self, ids: &[u32], cols: usize) -> Result<Vec<f32>, ModelError> {
         let dtype = self.table.dtype()?;
-        let whole = cols as u64 == self.table.cols();
-        let bytes = dtype.row_bytes(cols).ok_or_else(|| ModelError::RowLength { name: self.table.name.clone(), cols: cols as u64 })?;
+        let blocks = cols.next_multiple_of(dtype.block_len());
+        let whole = blocks as u64 == self.table.cols();
+        let bytes = dtype.row_bytes(blocks).ok_or_else(|| ModelError::RowLength { name: self.table.name.clone(), cols: cols as u64 })?;
         let mut missing: Vec<u32> = ids.iter().copied().filter(|id| !self.cache.contains_key(id)).collect();
         missing.sort_unstable();
         missing.dedup();
@@ -42,6 +43,7 @@ impl RowProvider {
         let read = self.source.read_many(&ranges).await?;
         let fresh: HashMap<u32, Vec<u8>> = missing.into_iter().zip(read).collect();
         let mut out = vec![0.0; ids.len() * cols];
+        let mut decoded = vec![0.0; blocks];
         self.tick += 1;
         for (id, row) in ids.iter().zip(out.chunks_exact_mut(cols)) {
             let bits = match self.cache.get_mut(id) {
@@ -51,8 +53,8 @@ impl RowProvider {
                 }
                 None => &fresh[id][..],
             };
-            rullama_quant::decode(dtype, bits, row)?;
-            row.iter_mut().for_each(|v| *v *= self.scale);
+            rullama_quant::decode(dtype, bits, &mut decoded)?;
+            row.iter_mut().zip(&decoded).for_each(|(out, v)| *out = v * self.scale);
         }
         if whole {
             self.keep(fresh);

@@ -100,6 +100,19 @@ fn a_seed_draws_the_same_in_every_mode() {
     assert_ne!(generate(&mut session, &prompt(20), &other).ids, resident.ids);
 }
 
+/// The embedded model: its per-layer rows are one block, of which the layers with their own keys
+/// take half.
+#[test]
+fn rows_that_share_a_block_are_cut_apart() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/app/public/model/rullama-demo.gguf");
+    let answer = |ple| {
+        let source = Arc::new(FileSource::open(Path::new(path)).unwrap());
+        let engine = pollster::block_on(Engine::load(source, LoadOptions { ple, ..Default::default() }, &mut |_| ())).unwrap();
+        generate(&mut pollster::block_on(engine.session()).unwrap(), &prompt(30), &greedy(8)).ids
+    };
+    assert_eq!(answer(PleMode::Streamed), answer(PleMode::Resident));
+}
+
 #[test]
 fn answers_end_where_they_should() {
     let mut session = session(LoadOptions::default());

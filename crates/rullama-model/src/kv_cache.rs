@@ -90,10 +90,6 @@ impl KvCache {
         Ok(device.buffer(&format!("kv cache of layer {layer}"), size, Usage::Storage).await?)
     }
 
-    pub fn shape(&self) -> CacheShape {
-        self.shape
-    }
-
     /// Bytes of all buffers.
     pub fn bytes(&self) -> u64 {
         self.layers.values().flat_map(|l| &l.halves).map(Buffer::size).sum()

@@ -66,24 +66,34 @@ def _tone(hz, seconds):
     return np.sin(2 * np.pi * np.cumsum(f) / RATE) * edge
 
 
-def sound(scene, rng, voices, names):
-    """Waveform [CLIP] of a scene. `names` are the voices that may speak."""
-    x = np.zeros(CLIP, np.float64)
+def samples(recording):
+    """Samples in -1..1 of a recording in 16 bit or in 8-bit mu-law."""
+    if recording.dtype != np.uint8:
+        return recording.astype(np.float64) / 32768
+    v = recording / 127.5 - 1
+    return np.sign(v) * (256 ** np.abs(v) - 1) / 255
+
+
+def sound(scene, rng, voices, names, clip=CLIP, vary=False):
+    """Waveform [clip] of a scene. `names` are the voices that may speak; `vary` changes speed, pitch, formants and
+    loudness more, for training. Sounds that are too long are cut."""
+    x = np.zeros(clip, np.float64)
     if "spoken" in scene:
-        y = voices[f"{rng.choice(names)}_{scene['spoken']}"].astype(np.float64) / 32768
-        n = int(len(y) * (0.9 + 0.2 * rng.random()))
-        y = np.interp(np.linspace(0, len(y) - 1, n), np.arange(len(y)), y)[:CLIP]
+        y = samples(voices[f"{rng.choice(names)}_{scene['spoken']}"])
+        n = int(len(y) * (0.85 + 0.33 * rng.random() if vary else 0.9 + 0.2 * rng.random()))
+        y = np.interp(np.linspace(0, len(y) - 1, n), np.arange(len(y)), y)
     elif "beeps" in scene:
         pitch, length = 500 + 900 * rng.random(), 0.07 + 0.05 * rng.random()
         gap = np.zeros(int(RATE * (0.1 + 0.1 * rng.random())))
-        y = np.concatenate([z for _ in range(scene["beeps"]) for z in (_tone((pitch, pitch), length), gap)])[:CLIP]
+        y = np.concatenate([z for _ in range(scene["beeps"]) for z in (_tone((pitch, pitch), length), gap)])
     else:
         low, high = 150 + 150 * rng.random(), 1500 + 1500 * rng.random()
         y = _tone({"high": (high, high), "low": (low, low), "rising": (low, high), "falling": (high, low)}[scene["tone"]], 0.6 + 0.6 * rng.random())
-    at = int(rng.random() * (CLIP - len(y) + 1))
-    x[at:at + len(y)] = y * (0.3 + 0.6 * rng.random())
+    y = y[:clip]
+    at = int(rng.random() * (clip - len(y) + 1))
+    x[at:at + len(y)] = y * (0.1 + 0.9 * rng.random() if vary else 0.3 + 0.6 * rng.random())
     noise = np.random.default_rng(int(rng.random() * 2 ** 31))
-    return (x + noise.standard_normal(CLIP) * 0.004 * rng.random()).astype(np.float32)
+    return (x + noise.standard_normal(clip) * 0.004 * rng.random()).astype(np.float32)
 
 
 def mel_filters():
@@ -96,10 +106,32 @@ def mel_filters():
     return np.maximum(0, np.minimum(up, down)).astype(np.float32)
 
 
-def log_mel(wave, filters):
-    """Torch waveforms [batch, n] -> ln(mel + 0.001) [batch, frames, 128]: frames of 320 every 160, FFT 512."""
+def log_mel(wave, filters, response=1):
+    """Torch waveforms [batch, n] -> ln(mel + 0.001) [batch, frames, 128]: frames of 320 every 160, FFT 512.
+
+    `response` multiplies the mel bands.
+    """
     import torch
     wave = torch.nn.functional.pad(wave, (160, 0))
     frames = wave.unfold(1, 321, 160)[..., :320]
     window = 0.5 - 0.5 * torch.cos(2 * math.pi * torch.arange(320, device=wave.device, dtype=torch.float64) / 320)
-    return torch.log(torch.fft.rfft(frames * window.float(), n=512).abs() @ filters + 0.001)
+    return torch.log(torch.fft.rfft(frames * window.float(), n=512).abs() @ filters * response + 0.001)
+
+
+def disturbed(wave, filters, spoken):
+    """log_mel for training: with noise and another frequency response, and with silent stripes (two of a few bands,
+    one of a few frames) where `spoken` [batch] is true."""
+    import torch
+
+    def rand(*shape):
+        return torch.rand(len(wave), *shape, device=wave.device)
+
+    def stripe(n, most):
+        start, at = rand(1) * n, torch.arange(n, device=wave.device)
+        return (at >= start) & (at < start + rand(1) * most) & spoken[:, None]
+
+    wave = wave + torch.randn_like(wave) * 10 ** (-4 + 2.3 * rand(1))
+    waves = torch.cos(math.pi / 128 * torch.arange(1, 5, device=wave.device)[:, None] * torch.arange(128, device=wave.device))
+    mel = log_mel(wave, filters, torch.exp(0.35 * torch.randn(len(wave), 4, device=wave.device) @ waves)[:, None])
+    blank = (stripe(128, 14) | stripe(128, 14))[:, None] | stripe(mel.shape[1], 10)[..., None]
+    return torch.where(blank, math.log(0.001), mel)

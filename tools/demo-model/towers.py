@@ -28,8 +28,9 @@ from template import render
 from tokenizer import Encoder
 
 V, A, T = CONFIG["vision"], CONFIG["audio"], CONFIG["towers"]
-SOFT = {"vision": (V["image_size"] // V["patch_size"] // V["pooling_kernel_size"]) ** 2, "audio": 40}
+SOFT = {"vision": (V["image_size"] // V["patch_size"] // V["pooling_kernel_size"]) ** 2, "audio": media.CLIP // 640}
 WORDS = sorted(set(senses.SHAPES + list(senses.PAINT) + senses.COUNT[1:6] + [str(d) for d in range(10)] + ["digit", "voice", "beep", "tone", "high", "low", "rising", "falling"]))
+VOICE = WORDS.index("voice")
 _state = {}
 
 
@@ -52,27 +53,36 @@ def build(kind):
 
 
 def scenes(job):
-    """A batch: (pixels or waveforms, token ids, flags, wanted words). `job` is (kind, seed, count, held-out only, voice file)."""
-    kind, seed, count, test, path = job
+    """A batch: (pixels or waveforms, token ids, flags, wanted words, answers). `job` is (kind, mode, seed, count, voice file).
+
+    Modes: "train" has disturbances and sounds of several lengths, "fresh" none; "held out" has combinations and voices
+    that training never sees; "unheard voices" has only digits in such voices, in all combinations.
+    """
+    kind, mode, seed, count, path = job
     if "encoder" not in _state:
         _state["encoder"] = Encoder()
         if path:
-            from voices import HELD
+            import voices
             _state["voices"] = dict(np.load(path))
-            names = sorted({k.rsplit("_", 1)[0] for k in _state["voices"]})
-            _state["names"] = {False: [n for n in names if n not in HELD], True: HELD}
+            for side in (False, True):
+                _state[side] = sorted({n.rsplit("_", 1)[0] for n in _state["voices"] if voices.held(n.rsplit("_", 1)[0]) == side})
     rng, encoder = random.Random(seed), _state["encoder"]
+    test, soft = mode not in ("train", "fresh"), SOFT[kind]
+    if kind == "audio" and mode == "train":
+        soft = rng.randrange(24, 57)
     arrays, ids, flags, words, answers = [], [], [], np.zeros((count, len(WORDS)), np.float32), []
     while len(ids) < count:
         scene, wanted, q = (senses.picture if kind == "vision" else senses.sound)(rng)
-        if held(q.ability, q.key) != test or ("spoken" in scene and not path):
+        if "spoken" not in scene if mode == "unheard voices" else held(q.ability, q.key) != test:
             continue
-        soft = ("image" if kind == "vision" else "audio", [None] * SOFT[kind])
-        i, f, _ = encoder.encode(render({"messages": [{"role": "user", "content": q.question, "soft": soft}, {"role": "model", "content": q.answer}]}))
+        if "spoken" in scene and not path or scene.get("beeps", 0) * 8 > soft:
+            continue
+        places = ("image" if kind == "vision" else "audio", [None] * soft)
+        i, f, _ = encoder.encode(render({"messages": [{"role": "user", "content": q.question, "soft": places}, {"role": "model", "content": q.answer}]}))
         if kind == "vision":
             arrays.append(media.patches(media.draw(scene, rng, V["image_size"]), V["patch_size"]))
         else:
-            arrays.append(media.sound(scene, rng, _state.get("voices"), _state.get("names", {}).get(test)))
+            arrays.append(media.sound(scene, rng, _state.get("voices"), _state.get(test), soft * 640, mode == "train"))
         for w in wanted:
             words[len(ids), WORDS.index(w)] = 1
         ids.append(i)
@@ -81,7 +91,8 @@ def scenes(job):
     width = max(map(len, ids))
     ids = np.array([i + [0] * (width - len(i)) for i in ids])
     flags = np.array([list(map(int, f)) + [0] * (width - len(f)) for f in flags])
-    return np.stack(arrays), ids, flags, words, answers
+    arrays = np.stack(arrays)
+    return arrays.astype(np.float16) if kind == "audio" and mode == "train" else arrays, ids, flags, words, answers
 
 
 class Senses(torch.nn.Module):
@@ -104,12 +115,14 @@ class Senses(torch.nn.Module):
         self.word_ids = torch.tensor([encoder.plain(" " + w)[0] for w in WORDS])
         self.start = 1 + len(encoder.plain("user\n")) + 2  # <bos> <|turn> user\n <|image>
 
-    def soft(self, x):
-        """Soft tokens [batch, n, dim] of pixel patches (0..255) or waveforms."""
+    def soft(self, x, spoken=None):
+        """Soft tokens [batch, n, dim] of pixel patches (0..255) or waveforms. `spoken` (which sounds are digits) asks for
+        disturbances."""
         if self.kind == "vision":
             out = self.tower[0](pixel_values=x.float() / 255, pixel_position_ids=self.places.to(x.device)[None].expand(len(x), -1, -1)).last_hidden_state
             return self.project[0](out.reshape(len(x), SOFT["vision"], -1))
-        mel = media.log_mel(x, self.filters.to(x.device))
+        filters = self.filters.to(x.device)
+        mel = media.log_mel(x, filters) if spoken is None else media.disturbed(x.float(), filters, spoken)
         mask = torch.ones(mel.shape[:2], dtype=torch.bool, device=x.device)
         return self.project[0](self.tower[0](input_features=mel, attention_mask=mask).last_hidden_state)
 
@@ -127,7 +140,7 @@ class Senses(torch.nn.Module):
         return softcapped(text, hidden(text, e, rows, at[None], {"full_attention": mask, "sliding_attention": near}))
 
     def loss(self, x, ids, flags, words):
-        soft = self.soft(x)
+        soft = self.soft(x, words[:, VOICE] > 0)
         logits = self.logits(soft, ids)[:, :-1]
         each = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="none")
         wanted = flags[:, 1:].flatten().float()
@@ -140,25 +153,27 @@ class Senses(torch.nn.Module):
 
 @torch.no_grad()
 def score(senses_, batch, device):
-    """Share of scenes whose greedy answer is exactly right."""
-    x, ids, flags, _, answers = batch
-    x, ids, flags = (torch.from_numpy(v).to(device) for v in (x, ids, flags))
-    encoder, soft = Encoder(), senses_.soft(x)
-    begin = flags.argmax(1)
+    """{kind of scene: [right, all]}: right is a scene whose greedy answer equals the expected one token by token."""
+    x, ids, flags, words, answers = batch
     right = {}
-    work = torch.where(torch.arange(ids.shape[1], device=device)[None] < begin[:, None], ids, 0)
-    work = torch.nn.functional.pad(work, (0, 4))
-    at = begin.clone()
-    for _ in range(24):
-        best = senses_.logits(soft, work).argmax(-1)
-        work.scatter_(1, at.clamp(max=work.shape[1] - 1)[:, None], best.gather(1, (at - 1)[:, None]))
-        at = (at + 1).clamp(max=work.shape[1] - 1)
-    for i, answer in enumerate(answers):
-        out = work[i, begin[i]:].tolist()
-        text = encoder.decode(out[:out.index(106)] if 106 in out else out)
-        kind = "digits" if "digit" in answer or "saying" in answer else "other"
-        right.setdefault(kind, []).append(text == answer)
-    return {k: [sum(v), len(v)] for k, v in sorted(right.items())}
+    for at in range(0, len(ids), 50):
+        part = slice(at, at + 50)
+        i, f = (torch.from_numpy(v[part]).to(device) for v in (ids, flags))
+        best = senses_.logits(senses_.soft(torch.from_numpy(x[part]).to(device)), i).argmax(-1)
+        exact = ((best[:, :-1] == i[:, 1:]) | (f[:, 1:] == 0)).all(1).tolist()
+        for answer, ok in zip(answers[part], exact):
+            kind = "digits" if "digit" in answer or "saying" in answer else "other"
+            for k in (kind, answer[-2]) if kind == "digits" else (kind,):
+                count = right.setdefault(k, [0, 0])
+                count[0] += ok
+                count[1] += 1
+    return dict(sorted(right.items(), key=lambda kv: (len(kv[0]) == 1, kv)))
+
+
+def scores(senses_, kind, path, device):
+    """score() of the evaluation sets."""
+    sets = {"fresh": 250, "held out": 250} | ({"unheard voices": 600} if kind == "audio" and path else {})
+    return {mode: score(senses_, scenes((kind, mode, CONFIG["seed"] + 5 + n, count, path)), device) for n, (mode, count) in enumerate(sets.items())}
 
 
 def calibrate(senses_, batches, device):
@@ -176,7 +191,7 @@ def calibrate(senses_, batches, device):
     hooks = [m.register_forward_hook(watch(m)) for m in layers]
     with torch.no_grad():
         for b in batches:
-            senses_.soft(torch.from_numpy(b[0]).to(device))
+            senses_.soft(torch.from_numpy(b[0]).to(device).float())
     for h in hooks:
         h.remove()
     for m in layers:
@@ -194,12 +209,12 @@ def ahead(pool, jobs, depth=24):
         yield waiting.pop(0).get()
 
 
-def fit(kind, text, folder, wall, steps, path, pool, device):
+def fit(kind, text, folder, wall, steps, batch, path, pool, device):
     torch.manual_seed(CONFIG["seed"])
     model = Senses(kind, text).to(device).train()
     params = [p for p in model.parameters() if p.requires_grad]
-    adam = torch.optim.AdamW(params, lr=T["lr"], betas=(0.9, 0.98), weight_decay=0.01)
-    jobs = ahead(pool, [(kind, CONFIG["seed"] + 1000003 * (1 + i), T["batch"], False, path) for i in range(steps)])
+    adam = torch.optim.AdamW(params, lr=T["lr"], betas=(0.9, 0.98), weight_decay=0.01, fused=device == "cuda")
+    jobs = ahead(pool, [(kind, "train", CONFIG["seed"] + 1000003 * (1 + i), batch, path) for i in range(steps)])
     begin, log, step = None, [], 0
     for step, (x, ids, flags, words, _) in enumerate(jobs, 1):
         begin = begin or time.time()
@@ -223,12 +238,11 @@ def fit(kind, text, folder, wall, steps, path, pool, device):
         for p in params:
             if p.dim() > 1:
                 p.copy_(p.half().float())
-    seed = CONFIG["seed"]
-    calibrate(model, [scenes((kind, seed + 11 + i, 64, False, path)) for i in range(2)], device)
+    calibrate(model, [scenes((kind, mode, CONFIG["seed"] + 11, 128, path)) for mode in ("train", "fresh")], device)
     save(model.state_dict(), folder, kind)
-    print(f"{kind}: {step} steps, saved", flush=True)
-    result = {"steps": step, "log": log, "fresh": score(model, scenes((kind, seed + 5, 250, False, path)), device), "held out": score(model, scenes((kind, seed + 6, 250, True, path)), device)}
-    print(kind, {k: result[k] for k in ("fresh", "held out")}, flush=True)
+    print(f"{kind}: {step} steps of {batch}, saved", flush=True)
+    result = {"steps": step, "log": log} | scores(model, kind, path, device)
+    print(kind, json.dumps({k: v for k, v in result.items() if k != "log"}), flush=True)
     return result
 
 
@@ -236,8 +250,9 @@ def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("checkpoint")
     a.add_argument("--voices", help="npz of voices.py; without it no spoken digits")
-    a.add_argument("--wall", type=float, default=T["wall_s"])
+    a.add_argument("--wall", type=float, help="seconds for one tower")
     a.add_argument("--steps", type=int)
+    a.add_argument("--batch", type=int)
     a.add_argument("--only", choices=["vision", "audio"])
     a.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2))
     o = a.parse_args()
@@ -246,7 +261,7 @@ def main():
     text = load(o.checkpoint).to(device).requires_grad_(False)
     out = {}
     for kind, pool in pools.items():
-        out[kind] = fit(kind, text, o.checkpoint, o.wall / len(pools), o.steps or T[f"steps_{kind}"], o.voices, pool, device)
+        out[kind] = fit(kind, text, o.checkpoint, o.wall or T[kind]["wall_s"], o.steps or T[kind]["steps"], o.batch or T[kind]["batch"], o.voices, pool, device)
         pool.terminate()
         json.dump(out[kind], open(os.path.join(o.checkpoint, f"{kind}.json"), "w"), indent=1)
 

@@ -77,7 +77,7 @@ async fn run() -> Result<(), GpuError> {
         ("top_k 64", SampleMode::TopK, drawn(64)),
         ("top_k 64, logprobs 20", SampleMode::TopK, SampleSettings { logprobs: 21, ..drawn(64) }),
         ("top_k 64, penalties over 4096", SampleMode::TopK, penalties),
-        ("top_k 1024", SampleMode::TopK, drawn(1024)),
+        ("top_k 1024", SampleMode::WideTopK, drawn(1024)),
     ];
     println!("{} ({}), {repeats} steps a submission, median of 9", device.name(), device.backend());
     for (name, mode, settings) in runs {

@@ -105,6 +105,8 @@ fn steps() -> Vec<Step> {
         Step::new("very hot", 2048, SampleSettings { temperature: 1e6, ..plain(1024) }),
         Step::new("top_p 0", 2048, SampleSettings { top_p: 0.0, ..plain(64) }),
         Step::new("min_p 1", 2048, SampleSettings { min_p: 0.999, ..plain(64) }),
+        Step::new("as many as are sorted at once", 256, plain(128)).with(|s| s.logits.fill(1.5)),
+        Step::new("one more than are sorted at once", 257, plain(128)).with(|s| s.logits.fill(1.5)),
         Step::new("all equal", 2048, plain(64)).with(|s| s.logits.fill(1.5)),
         Step::new("all zero, of both signs", 5120, plain(1024))
             .with(|s| s.logits.iter_mut().enumerate().for_each(|(i, l)| *l = if i % 3 == 0 { -0.0 } else { 0.0 })),
@@ -170,18 +172,20 @@ fn contests() -> [Step; 7] {
     ]
 }
 
-/// The steps in both modes, and greedy settings in the mode that also draws.
+/// The steps in every mode that takes them, and greedy settings in the mode that also draws.
 pub fn cases() -> Vec<Case> {
     let greedy = |step: Step| step.with(|s| s.settings.temperature = 0.0);
     let mut cases: Vec<Case> = Vec::new();
     for step in steps() {
         if step.settings.top_k == 7 {
             cases.push(greedy(step.clone()).case(SampleMode::TopK));
+            cases.push(step.clone().case(SampleMode::WideTopK));
         }
         if step.settings.top_k <= 64 {
             cases.push(greedy(step.clone()).case(SampleMode::Greedy));
         }
-        cases.push(step.case(SampleMode::TopK));
+        let mode = if step.settings.top_k <= SampleMode::TopK.most() { SampleMode::TopK } else { SampleMode::WideTopK };
+        cases.push(step.case(mode));
     }
     cases
 }

@@ -17,7 +17,7 @@ struct Params { vocab: u32, offset: u32, keys: u32, candidates: u32 }
 @group(0) @binding(8) var<storage, read_write> results: array<u32>;
 
 // (key, id), best first once sorted.
-var<workgroup> sorted: array<vec2<u32>, MAX_TOP_K>;
+var<workgroup> sorted: array<vec2<u32>, ROOM>;
 var<workgroup> next_slot: atomic<u32>;
 var<workgroup> sums: array<f32, WG + 1>;
 var<workgroup> cut: atomic<u32>;
@@ -68,7 +68,7 @@ fn select_best(list: u32, count: u32, want: u32, lid: u32) {
 fn sort_best(list: u32, want: u32, lid: u32) -> u32 {
     let count = min(head[2u + list], params.vocab);
     var filled = count;
-    if (count > MAX_TOP_K) {
+    if (count > ROOM) {
         filled = min(want, count);
         select_best(list, count, filled, lid);
     } else {

@@ -20,10 +20,29 @@ pub use settings::{HISTORY, MAX_TOP_K, MAX_TOPS, NOT_FINITE, RESULT_WORDS, RESUL
 pub enum SampleMode {
     /// The largest modified logit, lowest id on ties, in 2 dispatches; no best tokens.
     Greedy,
-    /// Everything that [`SampleSettings`] can say with `top_k` in `1..=1024`, in 4 dispatches;
+    /// Everything that [`SampleSettings`] can say with `top_k` in `1..=128`, in 4 dispatches;
     /// `greedy` in the settings is obeyed here too.
     #[default]
     TopK,
+    /// The same with `top_k` up to [`MAX_TOP_K`].
+    WideTopK,
+}
+
+impl SampleMode {
+    /// Largest `top_k`.
+    pub fn most(self) -> u32 {
+        match self {
+            SampleMode::Greedy => 1,
+            SampleMode::TopK => MAX_TOP_K / 8,
+            SampleMode::WideTopK => MAX_TOP_K,
+        }
+    }
+
+    /// Candidates that `draw` sorts at once; more of them are selected from first. Browsers clear workgroup memory, and
+    /// compilers that write this out word by word are slow on much of it.
+    fn room(self) -> u32 {
+        (2 * self.most()).min(MAX_TOP_K)
+    }
 }
 
 /// Samples a token and advances the step state, so that the next step can already be queued.
@@ -80,7 +99,7 @@ impl Sample {
         let candidates = keys + self.vocab;
         let words = match self.mode {
             SampleMode::Greedy => maxima,
-            SampleMode::TopK => candidates + 2 * self.vocab,
+            SampleMode::TopK | SampleMode::WideTopK => candidates + 2 * self.vocab,
         };
         Work { groups, maxima, keys, candidates, words }
     }
@@ -93,7 +112,10 @@ impl Sample {
             .module("commit", include_str!("commit.wgsl"));
         link.constant("WG", WG).constant("SPAN", SPAN).constant("CHUNKS", CHUNKS).constant("PARTIAL", PARTIAL);
         link.constant("HISTORY", HISTORY as u32).constant("RESULTS", RESULTS as u32).constant("RESULT_WORDS", RESULT_WORDS as u32);
-        link.constant("MAX_TOP_K", MAX_TOP_K).constant("MAX_TOPS", MAX_TOPS as u32).constant("NOT_FINITE", NOT_FINITE);
+        link.constant("MAX_TOP_K", self.mode.most())
+            .constant("ROOM", self.mode.room())
+            .constant("MAX_TOPS", MAX_TOPS as u32)
+            .constant("NOT_FINITE", NOT_FINITE);
         link.constant("POSITION", state::POSITION).constant("TOKENS", state::TOKENS).constant("SAMPLED", state::SAMPLED);
         link.kernel()
     }
@@ -184,7 +206,7 @@ impl Op for Sample {
         self.scan(context, operands, &work)?;
         match self.mode {
             SampleMode::Greedy => self.greedy(context, operands, &work),
-            SampleMode::TopK => self.top_k(context, operands, &head, &work),
+            SampleMode::TopK | SampleMode::WideTopK => self.top_k(context, operands, &head, &work),
         }
     }
 

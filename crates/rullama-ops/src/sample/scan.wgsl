@@ -14,8 +14,9 @@ struct Params { vocab: u32, offset: u32, maxima: u32, keys: u32 }
 @group(0) @binding(5) var<storage, read> state: array<u32>;
 @group(0) @binding(6) var<storage, read_write> work: array<u32>;
 
-var<workgroup> added: array<u32, SPAN>;
-var<workgroup> counts: array<atomic<u32>, SPAN>;
+// Of the WG logits at hand: bias, and occurrences in the history.
+var<workgroup> added: array<u32, WG>;
+var<workgroup> counts: array<atomic<u32>, WG>;
 var<workgroup> bad: atomic<u32>;
 #if greedy
 var<workgroup> best_key: atomic<u32>;
@@ -24,32 +25,31 @@ var<workgroup> best_id: atomic<u32>;
 var<workgroup> maxima: array<vec2<u32>, WG>;
 #endif
 
-// Each id of the bias and each entry of the history that falls into this span.
+// Each id of the bias and each entry of the history among the WG ids from `base` on.
 fn gather_changes(base: u32, biases: u32, seen: u32, lid: u32) {
-    for (var i = lid; i < SPAN; i += WG) {
-        added[i] = 0u;
-        atomicStore(&counts[i], 0u);
-    }
+    workgroupBarrier();
+    added[lid] = 0u;
+    atomicStore(&counts[lid], 0u);
     workgroupBarrier();
     for (var i = lid; i < biases; i += WG) {
         let at = bias[1u + 2u * i] - base;
-        if (at < SPAN) { added[at] = bias[2u + 2u * i]; }
+        if (at < WG) { added[at] = bias[2u + 2u * i]; }
     }
     let position = state[POSITION];
     for (var back = lid; back < seen; back += WG) {
         let at = history[(position - back) % HISTORY] - base;
-        if (at < SPAN) { atomicAdd(&counts[at], 1u); }
+        if (at < WG) { atomicAdd(&counts[at], 1u); }
     }
     workgroupBarrier();
 }
 
-fn modified(bits: u32, at: u32) -> u32 {
+fn modified(bits: u32, lid: u32) -> u32 {
     // A bias of -inf (+inf) leaves the least (largest) number, whatever the logit is.
-    let extra = added[at];
+    let extra = added[lid];
     if (extra == 0xff800000u) { return 0xff7fffffu; }
     if (extra == 0x7f800000u) { return 0x7f7fffffu; }
     var value = clamp(value_of(bits) + bitcast<f32>(extra), -LARGEST, LARGEST);
-    let count = atomicLoad(&counts[at]);
+    let count = atomicLoad(&counts[lid]);
     if (count > 0u) {
         value = select(value * settings.repeat_penalty, value / settings.repeat_penalty, value > 0.0);
         value -= f32(count) * settings.frequency_penalty + settings.presence_penalty;
@@ -72,17 +72,17 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
 #endif
     }
     workgroupBarrier();
-    if (changed) { gather_changes(base, biases, seen, lid); }
 
     var top = vec2<u32>(0u);
     var top_id = 0u;
-    for (var at = lid; at < SPAN; at += WG) {
-        let id = base + at;
+    for (var start = base; start < base + SPAN; start += WG) {
+        if (changed) { gather_changes(start, biases, seen, lid); }
+        let id = start + lid;
         if (id < params.vocab) {
             let bits = logits[params.offset + id];
             if (not_finite(bits)) { atomicStore(&bad, 1u); }
             var bits_after = bitcast<u32>(value_of(bits));
-            if (changed) { bits_after = modified(bits, at); }
+            if (changed) { bits_after = modified(bits, lid); }
             let key = key_of(bits_after);
             if (key > top.x) { top.x = key; top_id = id; }
             top.y = max(top.y, key_of(bits));

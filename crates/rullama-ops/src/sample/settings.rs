@@ -92,7 +92,7 @@ impl SampleSettings {
         match self.is_greedy() {
             true if self.tops() == 0 => Some(SampleMode::Greedy),
             true => Some(SampleMode::TopK),
-            false => (1..=MAX_TOP_K).contains(&self.top_k).then_some(SampleMode::TopK),
+            false => [SampleMode::TopK, SampleMode::WideTopK].into_iter().find(|mode| (1..=mode.most()).contains(&self.top_k)),
         }
     }
 }

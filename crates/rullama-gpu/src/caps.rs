@@ -18,6 +18,8 @@ pub struct OpenOptions {
     pub profile: AdapterProfile,
     /// The browser granted the `subgroups` feature outside of wgpu's knowledge.
     pub browser_subgroups: bool,
+    /// Treat a CPU adapter as a GPU when kernels are chosen: tests without a GPU run what GPUs run.
+    pub as_gpu: bool,
 }
 
 /// The capabilities that choose a kernel variant. Never derived from the vendor.
@@ -59,7 +61,7 @@ impl Caps {
             max_groups: limits.max_compute_workgroups_per_dimension,
             offset_alignment: u64::from(limits.min_storage_buffer_offset_alignment.max(limits.min_uniform_buffer_offset_alignment)),
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
-            software: info.device_type == wgpu::DeviceType::Cpu || info.name.contains("SwiftShader"),
+            software: (info.device_type == wgpu::DeviceType::Cpu || info.name.contains("SwiftShader")) && !options.as_gpu,
             browser,
         }
     }

@@ -12,6 +12,7 @@
 use pollster::block_on;
 use rullama_gpu::{Buffer, Device, GpuError, OpenOptions, Recorder, Slice, Usage};
 use rullama_ops::case::Rng;
+use rullama_ops::matmul::record_sized;
 use rullama_ops::matmul::sizes::{Sizes, Tile, Vector};
 use rullama_ops::{Chunk, Context, Epilogue, GegluMatmul, Matmul, Op, Operand, Tensor, Weight};
 use rullama_quant::{DType, Layout};
@@ -180,8 +181,8 @@ impl Bench {
             return Ok(());
         }
         self.time(work, label, |context, operands| match work.shape.2 {
-            true => GegluMatmul.record_sized(context, operands, sizes),
-            false => Matmul { epilogue: Epilogue::None }.record_sized(context, operands, sizes),
+            true => record_sized(&GegluMatmul, context, operands, sizes),
+            false => record_sized(&Matmul { epilogue: Epilogue::None }, context, operands, sizes),
         })
     }
 

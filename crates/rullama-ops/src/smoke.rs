@@ -1,20 +1,20 @@
-//! A few small cases of the operations that one model uses, quick enough for every load.
+//! Small cases of the kernels that one model uses, quick enough for every load.
 
 use crate::case::{Case, Rng};
 use crate::host::{Array, Host};
+use crate::matmul::Like;
+use crate::matmul::sizes::{Dims, Sizes};
 use crate::op::{KvType, StepState};
 use crate::qkv::rope_tables;
 use crate::sample::{HISTORY, RESULT_WORDS, RESULTS, Sample, SampleMode, SampleSettings, bias_words};
 use crate::{Attention, Embed, Epilogue, GegluMatmul, LastRow, Matmul, PerLayerCombine, QkvPrepare, QueryPrepare, ResidualNorm, RmsNorm};
+use rullama_gpu::Caps;
 use rullama_quant::DType;
 
 /// What a model uses.
 #[derive(Debug, Clone)]
 pub struct Smoke {
-    /// Formats of its matrices.
-    pub matrices: Vec<DType>,
-    /// Formats of its joined gates and ups.
-    pub pairs: Vec<DType>,
+    pub products: Vec<Product>,
     /// Formats of tables whose rows are gathered.
     pub tables: Vec<DType>,
     /// Key heads and head sizes of its layers.
@@ -24,40 +24,83 @@ pub struct Smoke {
     pub window: u32,
 }
 
-/// Row length of the test weights: one block of the largest formats.
-const COLS: usize = 256;
-/// Tokens of a decode step, and of a prompt.
-const TOKENS: [usize; 2] = [1, 17];
+/// A product with one of the model's weights.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Product {
+    pub dtype: DType,
+    pub rows: u32,
+    pub cols: u32,
+    pub kind: ProductKind,
+    /// Whether all rows of a prompt pass through, or one at a time.
+    pub prompts: bool,
+}
 
-/// Every operation in every format and head size of the model, for each count of tokens.
-pub fn cases(model: &Smoke, software: bool) -> Vec<Case> {
-    let mut all = Vec::new();
-    // CPU adapters compile slowly, and the whole case list runs on them before each release.
-    for tokens in TOKENS.into_iter().take(if software { 1 } else { 2 }) {
-        all.extend(model.matrices.iter().map(|dtype| matrix(*dtype, tokens)));
-        all.extend(model.pairs.iter().map(|dtype| pair(*dtype, tokens)));
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ProductKind {
+    Plain(Epilogue),
+    /// Gates and ups in turn.
+    Geglu,
+}
+
+/// Tokens of steps: decoding, a short prompt, and the ends of the longer ones.
+const STEPS: [u32; 4] = [1, 8, 16, 512];
+/// Most tokens of a case: two blocks of the widest `vector`, and one more.
+const MOST_TOKENS: u32 = 17;
+/// Rows of a case's weight.
+const ROWS: usize = 24;
+/// Row length of tables and norms: one block of the largest formats.
+const COLS: usize = 256;
+
+/// Every kernel that the model uses on this adapter, once.
+pub fn cases(model: &Smoke, caps: &Caps) -> Vec<Case> {
+    let mut all = products(&model.products, caps);
+    for tokens in [1, MOST_TOKENS as usize] {
         for (kv_heads, head_dim) in &model.heads {
             all.extend(attention(model, *kv_heads as usize, *head_dim as usize, tokens));
         }
     }
     all.extend(model.tables.iter().map(|dtype| table(*dtype)));
     all.extend(norms(3));
-    if !software {
-        all.extend([SampleMode::Greedy, SampleMode::TopK].map(sampler));
+    all
+}
+
+/// One case for each kernel that some product is given at some number of tokens.
+fn products(products: &[Product], caps: &Caps) -> Vec<Case> {
+    let mut seen: Vec<(DType, ProductKind, Vec<Sizes>)> = Vec::new();
+    let mut all = Vec::new();
+    for product in products {
+        for tokens in if product.prompts { &STEPS[..] } else { &STEPS[..1] } {
+            let pairs = product.kind == ProductKind::Geglu;
+            let dims = Dims { tokens: *tokens, rows: product.rows, groups: product.cols / 32, pairs };
+            let sizes = dims.variants(caps).into_iter().map(|variant| dims.sizes(variant, caps)).collect();
+            let kernels = (product.dtype, product.kind, sizes);
+            if !seen.contains(&kernels) {
+                seen.push(kernels);
+                all.push(product_case(product, dims));
+            }
+        }
     }
     all
 }
 
-fn matrix(dtype: DType, tokens: usize) -> Case {
+fn product_case(product: &Product, dims: Dims) -> Case {
+    let (dtype, cols, tokens) = (product.dtype, product.cols as usize, dims.tokens.min(MOST_TOKENS) as usize);
     let mut rng = Rng::new(u64::from(dtype.ggml_id()) + tokens as u64);
-    let operands = vec![rng.tensor(tokens, COLS).into(), Host::Weight(rng.weight(dtype, 64, COLS)), Array::zeros(tokens, 64).into()];
-    Case::new(format!("{} {tokens} tokens", dtype.name()), Matmul { epilogue: Epilogue::None }, operands, COLS)
-}
-
-fn pair(dtype: DType, tokens: usize) -> Case {
-    let mut rng = Rng::new(u64::from(dtype.ggml_id()) + tokens as u64);
-    let operands = vec![rng.tensor(tokens, COLS).into(), Host::Weight(rng.weight(dtype, 64, COLS)), Array::zeros(tokens, 32).into()];
-    Case::new(format!("{} {tokens} tokens", dtype.name()), GegluMatmul, operands, COLS)
+    let name = format!("{} x {}x{cols} for {} tokens", dtype.name(), product.rows, dims.tokens);
+    let mut operands = vec![rng.tensor(tokens, cols).into(), Host::Weight(rng.weight(dtype, ROWS, cols))];
+    match product.kind {
+        ProductKind::Plain(epilogue) => {
+            if epilogue == Epilogue::GeluMul {
+                operands.push(rng.tensor(tokens, ROWS).into());
+            }
+            operands.push(Array::zeros(tokens, ROWS).into());
+            Case::new(name, Like { op: Matmul { epilogue }, dims }, operands, 4 * cols)
+        }
+        ProductKind::Geglu => {
+            operands.push(Array::zeros(tokens, ROWS / 2).into());
+            Case::new(name, Like { op: GegluMatmul, dims }, operands, 4 * cols)
+        }
+    }
 }
 
 fn table(dtype: DType) -> Case {
@@ -109,7 +152,7 @@ fn attention(model: &Smoke, kv_heads: usize, head_dim: usize, tokens: usize) -> 
 }
 
 /// Logits far enough apart that rounding decides nothing.
-fn sampler(mode: SampleMode) -> Case {
+pub fn sampler(mode: SampleMode) -> Case {
     let vocab = 512;
     let logits = (0..vocab).map(|i| (i * 37 % vocab) as f32 / 64.0).collect();
     let settings = SampleSettings { top_k: 8, top_p: 1.0, ..Default::default() }.seed(3);
@@ -136,6 +179,7 @@ fn norms(tokens: usize) -> Vec<Case> {
     let residual = vec![x(&mut rng), w(&mut rng), x(&mut rng), w(&mut rng), zeros()];
     vec![
         Case::new(&name, RmsNorm { eps: 1e-6 }, vec![x(&mut rng), w(&mut rng), zeros()], COLS),
+        Case::new(&name, ResidualNorm { eps: 1e-6, scale: 0.5, next: false }, residual[..3].to_vec(), COLS),
         Case::new(&name, ResidualNorm { eps: 1e-6, scale: 0.5, next: true }, residual, COLS),
         Case::new(&name, PerLayerCombine { eps: 1e-6, scale: 0.1 }, vec![x(&mut rng), x(&mut rng), w(&mut rng)], COLS),
     ]

@@ -1,12 +1,17 @@
-//! Every operation, variant and shape on this machine's adapter, with its own limits and with
-//! WebGPU's guaranteed ones.
+//! Every operation, variant and shape on this machine's adapter: as a GPU with its own limits and
+//! with WebGPU's guaranteed ones, and with what a CPU adapter chooses.
 
-use rullama_gpu::{AdapterProfile, Device, OpenOptions};
+use rullama_gpu::{AdapterProfile, Device, GpuError, OpenOptions};
+use rullama_ops::case::Case;
 use rullama_ops::registry::all_cases;
 
-fn run(profile: AdapterProfile) {
-    let device = pollster::block_on(Device::open(&OpenOptions { profile, ..Default::default() }))
-        .expect("a GPU adapter (install mesa-vulkan-drivers for a software one)");
+fn open(profile: AdapterProfile, as_gpu: bool) -> Device {
+    pollster::block_on(Device::open(&OpenOptions { profile, as_gpu, ..Default::default() }))
+        .expect("a GPU adapter (install mesa-vulkan-drivers for a software one)")
+}
+
+/// Runs each case's `variants` on `device`.
+fn run(device: &Device, variants: impl Fn(&Case) -> Result<Vec<&'static str>, GpuError>) {
     let filter = std::env::var("CASES").unwrap_or_default();
     let mut failures = Vec::new();
     let mut runs = 0;
@@ -14,22 +19,33 @@ fn run(profile: AdapterProfile) {
         if !format!("{} {}", case.op.name(), case.name).contains(&filter) {
             continue;
         }
-        match pollster::block_on(case.run(&device)) {
-            Ok(variants) => runs += variants,
-            Err(message) => failures.push(message),
+        for variant in variants(&case).unwrap() {
+            runs += 1;
+            failures.extend(pollster::block_on(case.run_variant(device, variant)).err());
         }
     }
-    println!("{runs} runs on {} ({profile:?})", device.name());
+    println!("{runs} runs on {}", device.name());
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
     assert!(runs > 0);
 }
 
 #[test]
 fn all_cases_with_native_limits() {
-    run(AdapterProfile::Native);
+    let device = open(AdapterProfile::Native, true);
+    run(&device, |case| pollster::block_on(case.variants(&device)));
 }
 
 #[test]
 fn all_cases_with_webgpu_default_limits() {
-    run(AdapterProfile::WebGpuDefaults);
+    let device = open(AdapterProfile::WebGpuDefaults, true);
+    run(&device, |case| pollster::block_on(case.variants(&device)));
+}
+
+#[test]
+fn what_a_cpu_adapter_chooses() {
+    let (device, gpu) = (open(AdapterProfile::Native, false), open(AdapterProfile::Native, true));
+    // On a GPU both are the same.
+    if device.caps() != gpu.caps() {
+        run(&device, |case| pollster::block_on(case.variants_beyond(&device, gpu.caps())));
+    }
 }

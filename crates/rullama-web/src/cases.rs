@@ -21,10 +21,12 @@ struct Run {
     adapter: Adapter,
     /// The device gets the `subgroups` feature.
     subgroups: bool,
+    /// A CPU adapter gets the kernels that a GPU would get.
+    as_gpu: bool,
     /// Only cases whose operation and name contain this.
     filter: String,
-    /// Only what differs from the same case under WebGPU's guaranteed limits, in kernel text, parameters or
-    /// workgroups.
+    /// Only what differs from the same case as a GPU with WebGPU's guaranteed limits would get it, in kernel text,
+    /// parameters or workgroups.
     beyond_defaults: bool,
 }
 
@@ -35,8 +37,8 @@ struct Run {
 pub async fn run_cases(options: String, on_case: Function) -> Result<String, JsValue> {
     std::panic::set_hook(Box::new(|info| js::report(&info.to_string())));
     let run: Run = options::parse("case options", &options)?;
-    let device = open(run.adapter, run.subgroups).await?;
-    let defaults = if run.beyond_defaults { Some(open(Adapter::WebgpuDefaults, false).await?) } else { None };
+    let device = open(run.adapter, run.subgroups, run.as_gpu).await?;
+    let defaults = if run.beyond_defaults { Some(open(Adapter::WebgpuDefaults, false, true).await?) } else { None };
     let mut cases = 0;
     for case in all_cases() {
         if format!("{} {}", case.op.name(), case.name).contains(&run.filter) {
@@ -49,9 +51,9 @@ pub async fn run_cases(options: String, on_case: Function) -> Result<String, JsV
     Ok(json!({ "device": device.name(), "cases": cases, "subgroups": device.caps().subgroups }).to_string())
 }
 
-async fn open(adapter: Adapter, subgroups: bool) -> Result<Device, WebError> {
+async fn open(adapter: Adapter, subgroups: bool, as_gpu: bool) -> Result<Device, WebError> {
     let profile = if adapter == Adapter::Native { AdapterProfile::Native } else { AdapterProfile::WebGpuDefaults };
-    let options = OpenOptions { profile, browser_subgroups: subgroups };
+    let options = OpenOptions { profile, browser_subgroups: subgroups, as_gpu };
     Ok(Device::open(&options).await.map_err(rullama::Error::from)?)
 }
 

@@ -1,7 +1,7 @@
 //! Settings, all with defaults that suit a first use.
 
 use crate::Error;
-use rullama_gpu::AdapterProfile;
+use rullama_gpu::{AdapterProfile, OpenOptions};
 use rullama_ops::KvType;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -32,8 +32,16 @@ pub struct LoadOptions {
     pub profile: AdapterProfile,
     /// A browser granted the `subgroups` feature.
     pub browser_subgroups: bool,
+    /// On a CPU adapter, take the kernels that a GPU would get: for tests.
+    pub as_gpu: bool,
     /// Which prompt template, when the store's configuration names one.
     pub large_template: Option<bool>,
+}
+
+impl LoadOptions {
+    pub(crate) fn adapter(&self) -> OpenOptions {
+        OpenOptions { profile: self.profile, browser_subgroups: self.browser_subgroups, as_gpu: self.as_gpu }
+    }
 }
 
 /// How the next token is chosen. The defaults are those published with Gemma 4.

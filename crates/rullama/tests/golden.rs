@@ -34,8 +34,9 @@ fn load(path: &Path, options: LoadOptions) -> Engine {
     pollster::block_on(Engine::load(source, options, &mut |_| ())).unwrap()
 }
 
+/// With the kernels that a GPU gets, on any adapter.
 fn options(kv: KvType, ple: PleMode) -> LoadOptions {
-    LoadOptions { kv, ple, ..Default::default() }
+    LoadOptions { kv, ple, as_gpu: true, ..Default::default() }
 }
 
 /// A reference: logits of the best tokens at every position, and greedy continuations.
@@ -112,10 +113,15 @@ fn the_compact_set_agrees() {
     let goldens = workspace().join("goldens");
     for (model, file) in [("dense", "dense-Q4_0.gguf"), ("dense-ple", "dense-ple-Q4_K_M.gguf")] {
         let golden = Golden::open(&goldens.join("text").join(model), "dequant_hf.safetensors", Some(file));
-        for (profile, ple) in [(AdapterProfile::Native, PleMode::Resident), (AdapterProfile::WebGpuDefaults, PleMode::Streamed)] {
-            let options = LoadOptions { profile, ..options(KvType::F32, ple) };
+        let runs = [
+            (AdapterProfile::Native, PleMode::Resident, true),
+            (AdapterProfile::WebGpuDefaults, PleMode::Streamed, true),
+            (AdapterProfile::Native, PleMode::Streamed, false),
+        ];
+        for (profile, ple, as_gpu) in runs {
+            let options = LoadOptions { profile, as_gpu, ..options(KvType::F32, ple) };
             let engine = load(&goldens.join("models").join(file), options);
-            println!("{file} {profile:?}: {:e} of a standard deviation", golden.compare(&engine, &[], F32_BOUND));
+            println!("{file} {profile:?} {ple:?} {as_gpu}: {:e} of a standard deviation", golden.compare(&engine, &[], F32_BOUND));
         }
     }
 }

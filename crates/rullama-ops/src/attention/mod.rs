@@ -93,7 +93,13 @@ impl Op for Attention {
 
     fn variants(&self, caps: &Caps, operands: &[Operand]) -> Vec<&'static str> {
         let few = operands.first().and_then(|q| q.tensor().ok()).is_some_and(|q| q.rows <= DECODE_TOKENS);
-        let all = [("decode_subgroups", few && caps.subgroups.is_some()), ("decode", few), ("prefill", true), ("naive", true)];
+        let all = [
+            ("naive", caps.software),
+            ("decode_subgroups", few && caps.subgroups.is_some()),
+            ("decode", few),
+            ("prefill", true),
+            ("naive", !caps.software),
+        ];
         all.into_iter().filter(|v| v.1).map(|v| v.0).collect()
     }
 

@@ -7,7 +7,7 @@ use crate::host::{Host, HostWeight, gelu};
 use crate::op::{Context, Op, Operand};
 use product::{Finish, Product};
 use rullama_gpu::{Access, Caps, GpuError};
-use sizes::Sizes;
+use sizes::{Dims, Sizes};
 
 #[cfg(feature = "cases")]
 pub mod cases;
@@ -42,7 +42,13 @@ pub enum Epilogue {
 #[derive(Debug, Clone)]
 pub struct GegluMatmul;
 
-impl Matmul {
+/// An operation that is a product and what follows it.
+pub trait Products: Op {
+    /// Its operands with checked shapes.
+    fn product<'a>(&self, operands: &'a [Operand]) -> Result<Product<'a>, GpuError>;
+}
+
+impl Products for Matmul {
     fn product<'a>(&self, operands: &'a [Operand]) -> Result<Product<'a>, GpuError> {
         match (self.epilogue, operands) {
             (Epilogue::None, [x, w, y]) => Product::new(x, w, y, Finish::None),
@@ -51,25 +57,50 @@ impl Matmul {
             _ => Err(product::invalid(format!("matmul with {:?} does not take {} operands", self.epilogue, operands.len()))),
         }
     }
-
-    /// [`Op::record`] with given sizes in place of chosen ones: for benchmarks.
-    pub fn record_sized(&self, context: &mut Context, operands: &[Operand], sizes: Sizes) -> Result<(), GpuError> {
-        self.product(operands)?.record(context, sizes)
-    }
 }
 
-impl GegluMatmul {
+impl Products for GegluMatmul {
     fn product<'a>(&self, operands: &'a [Operand]) -> Result<Product<'a>, GpuError> {
         match operands {
             [x, w, y] => Product::new(x, w, y, Finish::Geglu),
             _ => Err(product::invalid(format!("geglu_matmul takes 3 operands, not {}", operands.len()))),
         }
     }
+}
 
-    /// [`Op::record`] with given sizes in place of chosen ones: for benchmarks.
-    pub fn record_sized(&self, context: &mut Context, operands: &[Operand], sizes: Sizes) -> Result<(), GpuError> {
-        self.product(operands)?.record(context, sizes)
+/// A product by the kernels that one of other dimensions gets: tests them on little data.
+#[derive(Debug, Clone)]
+pub struct Like<P> {
+    pub op: P,
+    pub dims: Dims,
+}
+
+impl<P: Products> Op for Like<P> {
+    fn name(&self) -> &'static str {
+        self.op.name()
     }
+
+    fn access(&self) -> Vec<Access> {
+        self.op.access()
+    }
+
+    fn variants(&self, caps: &Caps, _: &[Operand]) -> Vec<&'static str> {
+        self.dims.variants(caps)
+    }
+
+    fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
+        let variant = context.variant(self, operands)?;
+        self.op.product(operands)?.record(context, self.dims.sizes(variant, context.caps))
+    }
+
+    fn oracle(&self, operands: &mut [Host]) {
+        self.op.oracle(operands);
+    }
+}
+
+/// Records a product with given sizes in place of chosen ones: for benchmarks.
+pub fn record_sized(op: &impl Products, context: &mut Context, operands: &[Operand], sizes: Sizes) -> Result<(), GpuError> {
+    op.product(operands)?.record(context, sizes)
 }
 
 impl Op for Matmul {
@@ -85,13 +116,13 @@ impl Op for Matmul {
     }
 
     fn variants(&self, caps: &Caps, operands: &[Operand]) -> Vec<&'static str> {
-        self.product(operands).map_or_else(|_| Vec::new(), |p| p.variants(caps))
+        self.product(operands).map_or_else(|_| Vec::new(), |p| p.dims().variants(caps))
     }
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let product = self.product(operands)?;
         let variant = context.variant(self, operands)?;
-        product.record(context, product.sizes(variant, context.caps))
+        product.record(context, product.dims().sizes(variant, context.caps))
     }
 
     fn oracle(&self, operands: &mut [Host]) {
@@ -124,13 +155,13 @@ impl Op for GegluMatmul {
     }
 
     fn variants(&self, caps: &Caps, operands: &[Operand]) -> Vec<&'static str> {
-        self.product(operands).map_or_else(|_| Vec::new(), |p| p.variants(caps))
+        self.product(operands).map_or_else(|_| Vec::new(), |p| p.dims().variants(caps))
     }
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let product = self.product(operands)?;
         let variant = context.variant(self, operands)?;
-        product.record(context, product.sizes(variant, context.caps))
+        product.record(context, product.dims().sizes(variant, context.caps))
     }
 
     fn oracle(&self, operands: &mut [Host]) {

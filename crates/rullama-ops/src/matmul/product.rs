@@ -1,11 +1,11 @@
 //! Operands with checked shapes, and their dispatches: one a chunk of the weight.
 
-use super::sizes::{Sizes, Tile, Vector};
+use super::sizes::{Dims, Sizes, Tile, Vector};
 use super::unroll::unroll;
 use crate::op::{Context, Operand, Tensor, spread};
 use crate::shader::Link;
 use crate::weight::{Chunk, Weight};
-use rullama_gpu::{Caps, GpuError, Kernel, Slice};
+use rullama_gpu::{GpuError, Kernel, Slice};
 
 /// What follows the sums.
 #[derive(Debug, Clone, Copy)]
@@ -30,11 +30,6 @@ pub fn invalid(message: String) -> GpuError {
     GpuError::Validation { what: "operands of a matmul".into(), message }
 }
 
-/// Tokens from which tiles pay: `vector` would decode every weight twice.
-const TILE_TOKENS: u32 = 9;
-/// Workgroups from which the large tile keeps every core of a large GPU busy.
-const LARGE_TILES: u32 = 200;
-
 impl<'a> Product<'a> {
     pub fn new(x: &'a Operand, w: &'a Operand, y: &'a Operand, finish: Finish<'a>) -> Result<Self, GpuError> {
         let (x, w, y) = (x.tensor()?, w.weight()?, y.tensor()?);
@@ -57,34 +52,8 @@ impl<'a> Product<'a> {
         Ok(Product { x, w, y, finish })
     }
 
-    /// Best first. Barriers make tiles slow on a CPU.
-    pub fn variants(&self, caps: &Caps) -> Vec<&'static str> {
-        let mut vector = vec!["vector"];
-        if caps.subgroups.is_some() {
-            vector.insert(0, "vector_subgroups");
-        }
-        let mut tile = Vec::new();
-        if Tile::SMALL.problem(caps).is_none() {
-            tile.push("tile");
-        }
-        // More workgroup memory than guaranteed stands for registers, of which no limit tells.
-        if Tile::LARGE.problem(caps).is_none() && caps.workgroup_memory >= 32 << 10 {
-            let tiles = self.x.rows.div_ceil(Tile::LARGE.bm) * self.w.rows.div_ceil(Tile::LARGE.bn);
-            tile.insert(usize::from(tiles < LARGE_TILES), "tile_large");
-        }
-        if self.x.rows >= TILE_TOKENS && !caps.software { [tile, vector].concat() } else { [vector, tile].concat() }
-    }
-
-    /// The sizes of a variant.
-    pub fn sizes(&self, variant: &str, caps: &Caps) -> Sizes {
-        match variant {
-            "tile" => Sizes::Tile(Tile::SMALL),
-            "tile_large" => Sizes::Tile(Tile::LARGE),
-            _ => {
-                let sizes = Vector::choose(self.x.rows, self.w.rows, self.w.cols / 32, self.pairs(), caps);
-                Sizes::Vector { subgroups: variant == "vector_subgroups", sizes }
-            }
-        }
+    pub fn dims(&self) -> Dims {
+        Dims { tokens: self.x.rows, rows: self.w.rows, groups: self.w.cols / 32, pairs: self.pairs() }
     }
 
     fn pairs(&self) -> bool {

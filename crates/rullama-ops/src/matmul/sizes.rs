@@ -1,9 +1,52 @@
-//! Sizes of the kernels and how they are chosen.
+//! Which kernel serves a product, and its sizes.
 
 use rullama_gpu::Caps;
 
 /// Invocations that fill a large GPU; more lanes a row than that only cost reductions.
 const FILL: u32 = 1 << 18;
+
+/// Tokens from which tiles pay: `vector` would decode every weight twice.
+const TILE_TOKENS: u32 = 9;
+/// Workgroups from which the large tile keeps every core of a large GPU busy.
+const LARGE_TILES: u32 = 200;
+
+/// What a kernel is chosen by: `tokens` rows of x, `rows` weight rows of `groups` groups of 32, in pairs or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dims {
+    pub tokens: u32,
+    pub rows: u32,
+    pub groups: u32,
+    pub pairs: bool,
+}
+
+impl Dims {
+    /// Best first. A CPU does one thing after another: tiles and shared rows cost it barriers and bring nothing.
+    pub fn variants(&self, caps: &Caps) -> Vec<&'static str> {
+        let mut vector = vec!["vector"];
+        if caps.subgroups.is_some() {
+            vector.insert(usize::from(caps.software), "vector_subgroups");
+        }
+        let mut tile = Vec::new();
+        if Tile::SMALL.problem(caps).is_none() {
+            tile.push("tile");
+        }
+        // More workgroup memory than guaranteed stands for registers, of which no limit tells.
+        if Tile::LARGE.problem(caps).is_none() && caps.workgroup_memory >= 32 << 10 {
+            let tiles = self.tokens.div_ceil(Tile::LARGE.bm) * self.rows.div_ceil(Tile::LARGE.bn);
+            tile.insert(usize::from(tiles < LARGE_TILES), "tile_large");
+        }
+        if self.tokens >= TILE_TOKENS && !caps.software { [tile, vector].concat() } else { [vector, tile].concat() }
+    }
+
+    /// The sizes of a variant.
+    pub fn sizes(&self, variant: &str, caps: &Caps) -> Sizes {
+        match variant {
+            "tile" => Sizes::Tile(Tile::SMALL),
+            "tile_large" => Sizes::Tile(Tile::LARGE),
+            _ => Sizes::Vector { subgroups: variant == "vector_subgroups", sizes: Vector::choose(self, caps) },
+        }
+    }
+}
 
 /// Sizes of a kernel: chosen by the operation, or given by a benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,14 +87,17 @@ pub struct Tile {
 }
 
 impl Vector {
-    /// For a weight `[rows, 32 * groups]`, whose rows come in pairs or not.
-    pub fn choose(tokens: u32, rows: u32, groups: u32, pairs: bool, caps: &Caps) -> Self {
+    pub fn choose(dims: &Dims, caps: &Caps) -> Self {
+        let &Dims { tokens, rows, groups, pairs } = dims;
         let cols = match tokens {
             1 => 1,
             2 => 2,
             3 | 4 => 4,
             _ => 8,
         };
+        if caps.software {
+            return Vector { team: 1, rows: if pairs { 2 } else { 1 }, cols, unroll: 1, workgroup: 32 };
+        }
         let two = pairs || (cols == 1 && rows >= FILL / 16);
         let rows_a_team = if two { 2 } else { 1 };
         let team = team(groups, rows.div_ceil(rows_a_team));

@@ -4,17 +4,17 @@ use crate::options::{LoadOptions, PleMode};
 use crate::session::Session;
 use crate::vocabulary::take_tokenizer;
 use crate::{Cancel, Error, selftest};
-use rullama_gpu::{Device, OpenOptions};
+use rullama_gpu::Device;
 use rullama_model::gemma4::{self, Config, Span, Specs};
 use rullama_model::weights::{Loader, Table, WeightSpec, Weights, read_table};
-use rullama_ops::{KvType, rope_tables};
+use rullama_ops::{KvType, SampleMode, rope_tables};
 use rullama_source::gguf::{Gguf, MetadataError, TensorInfo};
 use rullama_source::{ByteSource, Locality};
 use rullama_text::Tokenizer;
 use rullama_text::chat::Size;
 use serde::Serialize;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex};
 use web_time::Instant;
 
 /// Tokens of the first chunk on a GPU and on a CPU adapter, before its speed is known.
@@ -97,6 +97,20 @@ pub(crate) struct Inner {
     pub banned: Vec<(String, &'static str)>,
     /// Tokens of a prompt's chunk, adapted to the adapter's speed.
     pub chunk: AtomicU32,
+    /// Ways to sample whose kernels are tested.
+    pub samplers: Mutex<Vec<SampleMode>>,
+}
+
+impl Inner {
+    /// Tests the kernels of a way to sample when it is first asked for.
+    pub async fn test_sampler(&self, mode: SampleMode) -> Result<(), Error> {
+        let tested = || self.samplers.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if !tested().contains(&mode) {
+            selftest::sampler(&self.device, mode).await?;
+            tested().push(mode);
+        }
+        Ok(())
+    }
 }
 
 /// A model on a GPU; clones share it. Sessions are made from it.
@@ -127,7 +141,7 @@ impl Engine {
         let specs = gemma4::specs(&gguf, &config)?;
         let tokenizer = take_tokenizer(&mut gguf.metadata, config.vocab)?;
         let context = context(&config, options.context)?;
-        let device = Device::open(&OpenOptions { profile: options.profile, browser_subgroups: options.browser_subgroups }).await?;
+        let device = Device::open(&options.adapter()).await?;
         let started = Instant::now();
 
         let (tables, scales) = tables(&*source, &gguf, &config, &specs, context).await?;
@@ -150,7 +164,7 @@ impl Engine {
         let load_seconds = started.elapsed().as_secs_f64();
 
         progress(Progress::SelfTest);
-        let banned = selftest::run(&device, &config, &specs, options.kv).await?;
+        let banned = selftest::run(&device, &config, &specs, options.kv, resident).await?;
         let table = specs.weights.iter().find(|s| s.key == PLE_KEY).map(|s| s.parts[0].tensor.clone());
         let info = ModelInfo {
             name: MetadataError::optional(gguf.metadata.str("general.name"))?.unwrap_or("unnamed").to_string(),
@@ -197,7 +211,9 @@ impl Engine {
             info,
             banned,
             chunk: FIRST_CHUNK[usize::from(software)].into(),
+            samplers: Mutex::default(),
         };
+        inner.test_sampler(SampleMode::default()).await?;
         progress(Progress::Ready);
         Ok(Engine(Arc::new(inner)))
     }

@@ -144,6 +144,9 @@ impl Runner {
         let key = (shape, sampler);
         if !self.plans.contains_key(&key) {
             let inner = &self.engine.0;
+            if let Some(mode) = sampler {
+                inner.test_sampler(mode).await?;
+            }
             let graph = gemma4::forward(&inner.config, &inner.specs, &inner.scales, shape);
             let view = View { weights: &inner.weights, cache: &self.cache, words: &self.words, banned: &inner.banned };
             let words = &self.words;

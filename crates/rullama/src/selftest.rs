@@ -5,73 +5,101 @@ use crate::Error;
 use crate::engine::PLE_KEY;
 use rullama_gpu::Device;
 use rullama_model::gemma4::{Config, Specs};
-use rullama_model::weights::Stack;
-use rullama_ops::KvType;
-use rullama_ops::smoke::{self, Smoke};
+use rullama_model::weights::{Stack, WeightSpec};
+use rullama_ops::case::Case;
+use rullama_ops::smoke::{self, Product, ProductKind, Smoke};
+use rullama_ops::{Epilogue, KvType, SampleMode};
 
 /// Variants that failed where another variant of the operation serves.
 ///
 /// # Errors
 /// An operation none of whose variants is right, by name.
-pub(crate) async fn run(device: &Device, config: &Config, specs: &Specs, kv: KvType) -> Result<Vec<(String, &'static str)>, Error> {
+pub(crate) async fn run(
+    device: &Device,
+    config: &Config,
+    specs: &Specs,
+    kv: KvType,
+    resident: bool,
+) -> Result<Vec<(String, &'static str)>, Error> {
     let mut banned = Vec::new();
-    for case in smoke::cases(&used(config, specs, kv)?, device.caps().software) {
-        let mut last = None;
-        let mut passed = false;
-        for variant in case.variants(device).await? {
-            let entry = (case.op.name().to_string(), variant);
-            if banned.contains(&entry) {
-                continue;
-            }
-            match case.run_variant(device, variant).await {
-                Ok(()) => {
-                    passed = true;
-                    break;
-                }
-                Err(message) => {
-                    device.check()?;
-                    last = Some((variant, message));
-                    banned.push(entry);
-                }
-            }
-        }
-        if !passed {
-            let (variant, message) = last.unwrap_or(("none", "no variant runs on this adapter".into()));
-            return Err(Error::SelfTest { kernel: format!("{}/{variant}", case.op.name()), message });
-        }
+    for case in smoke::cases(&used(config, specs, kv, resident)?, device.caps()) {
+        try_variants(device, &case, &mut banned).await?;
     }
     Ok(banned)
 }
 
-/// Formats and head sizes of the model.
-fn used(config: &Config, specs: &Specs, kv: KvType) -> Result<Smoke, Error> {
+/// Tests the kernels of one way to sample.
+pub(crate) async fn sampler(device: &Device, mode: SampleMode) -> Result<(), Error> {
+    try_variants(device, &smoke::sampler(mode), &mut Vec::new()).await
+}
+
+/// Takes variants until one is right; bans the others.
+async fn try_variants(device: &Device, case: &Case, banned: &mut Vec<(String, &'static str)>) -> Result<(), Error> {
+    let mut last = ("none", "no variant runs on this adapter".to_string());
+    for variant in case.variants(device).await? {
+        let entry = (case.op.name().to_string(), variant);
+        if banned.contains(&entry) {
+            continue;
+        }
+        match case.run_variant(device, variant).await {
+            Ok(()) => return Ok(()),
+            Err(message) => {
+                device.check()?;
+                last = (variant, message);
+                banned.push(entry);
+            }
+        }
+    }
+    let (variant, message) = last;
+    Err(Error::SelfTest { kernel: format!("{}/{variant}", case.op.name()), message })
+}
+
+/// What the model multiplies, gathers and attends with.
+fn used(config: &Config, specs: &Specs, kv: KvType, resident: bool) -> Result<Smoke, Error> {
     let mut used = Smoke {
-        matrices: Vec::new(),
-        pairs: Vec::new(),
+        products: Vec::new(),
         tables: Vec::new(),
-        heads: Vec::new(),
+        heads: config.layers.iter().map(|l| (l.kv_heads, l.head_dim)).collect(),
         query_heads: config.heads,
         kv,
         window: config.window,
     };
     for spec in &specs.weights {
         let dtype = spec.dtype()?;
-        let list = match spec.stack {
-            Stack::Interleave => &mut used.pairs,
-            Stack::Concat if spec.key == PLE_KEY => &mut used.tables,
-            Stack::Concat => &mut used.matrices,
-        };
-        list.push(dtype);
-        if spec.key == "token_embd" {
+        if spec.key == "token_embd" || (spec.key == PLE_KEY && resident) {
             used.tables.push(dtype);
         }
+        if let Some(kind) = kind(spec, config, specs) {
+            let (rows, cols) = (spec.rows() as u32, spec.cols() as u32);
+            used.products.push(Product { dtype, rows, cols, kind, prompts: takes_prompts(&spec.key, config, specs) });
+        }
     }
-    for list in [&mut used.matrices, &mut used.pairs, &mut used.tables] {
-        list.sort_unstable();
-        list.dedup();
-    }
-    used.heads = config.layers.iter().map(|l| (l.kv_heads, l.head_dim)).collect();
+    used.tables.sort_unstable();
+    used.tables.dedup();
     used.heads.sort_unstable();
     used.heads.dedup();
     Ok(used)
+}
+
+fn head(specs: &Specs) -> &str {
+    specs.head.as_deref().unwrap_or("token_embd")
+}
+
+/// Whether prompts run through a weight with all their rows: not the head, nor layers that only read others' caches.
+fn takes_prompts(key: &str, config: &Config, specs: &Specs) -> bool {
+    let layer = key.strip_prefix("blk.").and_then(|rest| rest.split('.').next()).and_then(|n| n.parse::<usize>().ok());
+    let narrow = key == head(specs) || key == "per_layer_model_proj.shared" || layer.is_some_and(|n| n >= config.own_layers());
+    !narrow
+}
+
+/// What the graph does with a weight; `None` where it only gathers rows.
+fn kind(spec: &WeightSpec, config: &Config, specs: &Specs) -> Option<ProductKind> {
+    let head = head(specs);
+    Some(match spec.key.as_str() {
+        _ if spec.stack == Stack::Interleave => ProductKind::Geglu,
+        key if key == head => ProductKind::Plain(if config.softcap > 0.0 { Epilogue::Softcap(config.softcap) } else { Epilogue::None }),
+        PLE_KEY | "token_embd" => return None,
+        key if key.ends_with(".inp_gate") || key.ends_with(".ffn_gate") => ProductKind::Plain(Epilogue::GeluMul),
+        _ => ProductKind::Plain(Epilogue::None),
+    })
 }

@@ -250,3 +250,18 @@ fn a_chat_remembers_its_turns() {
     chat.clear();
     assert_eq!(chat.messages().len(), 1);
 }
+
+#[test]
+fn loading_tests_every_kernel_in_use() {
+    for (as_gpu, ple) in [(true, PleMode::Resident), (true, PleMode::Streamed), (false, PleMode::Resident)] {
+        let engine = engine(LoadOptions { as_gpu, ple, ..Default::default() });
+        let tested = engine.device().pipelines();
+        let mut session = pollster::block_on(engine.session()).unwrap();
+        // Each class of prompt lengths, then decoding, with the published sampling.
+        for len in [1, 5, 40, 300] {
+            session.clear();
+            generate(&mut session, &prompt(len), &GenerateOptions { max_tokens: Some(3), ignore_eos: true, ..Default::default() });
+        }
+        assert_eq!(engine.device().pipelines(), tested, "kernels that no case of the self-test ran ({as_gpu}, {ple:?})");
+    }
+}

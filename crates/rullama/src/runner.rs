@@ -207,11 +207,11 @@ impl Runner {
     }
 
     async fn submit(&mut self, device: &Device, shape: Shape, sampler: Option<SampleMode>) -> Result<&Plan, Error> {
-        let plan = self.plan(shape, sampler).await?;
+        self.plan(shape, sampler).await?;
+        let plan = &self.plans[&(shape, sampler)];
         device.submit(&plan.recording);
-        let logits = plan.output("logits").cloned();
-        self.last_logits = logits;
-        self.plan(shape, sampler).await
+        self.last_logits = plan.output("logits").cloned();
+        Ok(plan)
     }
 
     /// Writes the per-layer rows that a step reads from the host: of each token the layers that

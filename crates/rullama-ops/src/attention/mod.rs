@@ -93,6 +93,7 @@ impl Op for Attention {
 
     fn variants(&self, caps: &Caps, operands: &[Operand]) -> Vec<&'static str> {
         let few = operands.first().and_then(|q| q.tensor().ok()).is_some_and(|q| q.rows <= DECODE_TOKENS);
+        // A CPU gains nothing by sharing keys out, and pays for every barrier.
         let all = [
             ("naive", caps.software),
             ("decode_subgroups", few && caps.subgroups.is_some()),

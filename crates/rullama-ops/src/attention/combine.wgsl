@@ -17,25 +17,18 @@ var<workgroup> weights: array<f32, WG>;
 var<workgroup> sums: array<vec4<f32>, WG>;
 
 @compute @workgroup_size(WG)
-fn main(
-    @builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lid: u32,
-#if subgroups
-    @builtin(subgroup_id) sg: u32, @builtin(num_subgroups) sg_count: u32, @builtin(subgroup_invocation_id) lane: u32,
-#endif
-) {
-#if !subgroups
-    let sg = 0u; let sg_count = 1u; let lane = 0u;
-#endif
+fn main(@builtin(workgroup_id) wg: vec3<u32>, lane: Lane) {
+    let lid = lane.id;
     let row = wg.z * params.heads + wg.x;
     let span = span_of(wg.z, state[POSITION], state[TOKENS], params.window, params.splits);
     let shares = (span.count + span.share - 1u) / span.share;
     let first = row * params.splits * (QUADS + 1u);
     var mine = vec4<f32>(LOWEST, 0.0, 0.0, 0.0);
     if (lid < shares) { mine = parts[first + lid * (QUADS + 1u)]; }
-    let best = reduce_max(mine.x, lid, sg, sg_count, lane);
+    let best = reduce_max(mine.x, lane);
     let weight = safe_exp(mine.x - best);
     weights[lid] = weight;
-    let total = reduce_add(weight * mine.y, lid, sg, sg_count, lane);
+    let total = reduce_add(weight * mine.y, lane);
     let quad = wg.y * COLUMNS + lid % COLUMNS;
     var x = vec4<f32>(0.0);
     if (quad < QUADS) {

@@ -53,10 +53,6 @@ fn key_run(at: u32) -> mat2x4<f32> { return mat2x4<f32>(k[2u * at], k[2u * at + 
 fn value_run(at: u32) -> mat2x4<f32> { return mat2x4<f32>(v[2u * at], v[2u * at + 1u]); }
 #endif
 
-fn exp4(x: vec4<f32>) -> vec4<f32> {
-    return select(exp(max(x, vec4<f32>(-87.0))), vec4<f32>(0.0), x < vec4<f32>(-87.0));
-}
-
 // Where the i-th key from the slot `first` begins; i is at most the number of slots.
 fn slot_at(first: u32, i: u32) -> u32 {
     let slot = first + i;
@@ -208,9 +204,9 @@ fn main(
 #else
         for (var i = 0u; i < keys; i++) { best = max(best, scores[i]); }
 #endif
-        if (lid < KEYS) { weights[lid] = exp4(scores[lid] - best); }
+        if (lid < KEYS) { weights[lid] = safe_exp4(scores[lid] - best); }
         workgroupBarrier();
-        let fade = exp4(before - best);
+        let fade = safe_exp4(before - best);
         total *= fade;
         sum0 *= fade.x;
 #if two

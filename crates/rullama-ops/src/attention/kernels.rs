@@ -60,11 +60,12 @@ impl Attention {
     }
 
     pub(super) fn record_naive(&self, context: &mut Context, parts: &Parts) -> Result<(), GpuError> {
-        let kernel =
-            self.link("attention/naive", include_str!("naive.wgsl"), context.caps, parts).constant("WG", NAIVE_WORKGROUP).kernel()?;
-        let dispatch = context.recorder.dispatch(&kernel, [self.heads, parts.q.rows, 1]);
-        self.describe(dispatch, parts);
-        dispatch.param("width", parts.k.width / 4).param("y_offset", parts.y.offset / 4).bind("y", &parts.y.slice);
+        let kernel = self
+            .link("attention/naive", include_str!("naive.wgsl"), context.caps, parts)
+            .module("whole", include_str!("whole.wgsl"))
+            .constant("WG", NAIVE_WORKGROUP)
+            .kernel()?;
+        self.describe_whole(context.recorder.dispatch(&kernel, [self.heads, parts.q.rows, 1]), parts);
         Ok(())
     }
 
@@ -73,14 +74,12 @@ impl Attention {
         let groups = (1 << (PREFILL_WORKGROUP / (self.head_dim / 4)).ilog2()).min(TILE / 4);
         let kernel = self
             .link("attention/prefill", include_str!("prefill.wgsl"), context.caps, parts)
+            .module("whole", include_str!("whole.wgsl"))
             .flag("eight_queries", groups <= TILE / 8)
             .flag("sixteen_queries", groups <= TILE / 16)
             .constant("GROUPS", groups)
             .kernel()?;
-        let dispatch = context.recorder.dispatch(&kernel, [parts.q.rows.div_ceil(TILE), self.heads, 1]);
-        self.describe(dispatch, parts);
-        dispatch.param("rows", parts.q.rows).param("width", parts.k.width / 4);
-        dispatch.param("y_offset", parts.y.offset / 4).bind("y", &parts.y.slice);
+        self.describe_whole(context.recorder.dispatch(&kernel, [parts.q.rows.div_ceil(TILE), self.heads, 1]), parts);
         Ok(())
     }
 
@@ -133,7 +132,14 @@ impl Attention {
         link
     }
 
-    /// What they are given alike.
+    /// What the kernels with whole queries are given.
+    fn describe_whole(&self, dispatch: &mut DispatchBuilder, parts: &Parts) {
+        self.describe(dispatch, parts);
+        dispatch.param("rows", parts.q.rows).param("width", parts.k.width / 4);
+        dispatch.param("y_offset", parts.y.offset / 4).bind("y", &parts.y.slice);
+    }
+
+    /// What all of them are given.
     fn describe(&self, dispatch: &mut DispatchBuilder, parts: &Parts) {
         dispatch.param("heads", self.heads).param("shared_by", self.shared_by());
         dispatch.param("slots", parts.k.slots).param("window", self.window.unwrap_or_default());

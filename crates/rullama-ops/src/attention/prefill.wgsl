@@ -5,30 +5,8 @@
 // 3. values: an invocation a quad of the output for 4, 8 or 16 queries, whose sums stay in
 //    registers. Key tiles that no query of the tile sees are never visited.
 #import math
+#import whole
 
-struct Params {
-    heads: u32, shared_by: u32, // query heads; how many of them use one head of keys
-    rows: u32,
-    width: u32, // quads of a slot
-    slots: u32,
-    window: u32, // 0 for none
-    q_stride: u32, q_offset: u32, y_offset: u32,
-}
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
-#if f16
-@group(0) @binding(2) var<storage, read> k: array<vec2<u32>>;
-@group(0) @binding(3) var<storage, read> v: array<vec2<u32>>;
-#else
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
-#endif
-@group(0) @binding(4) var<storage, read> state: array<u32>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
-
-const POSITION = 0u;
-const TOKENS = 1u;
-const LOWEST = -3.0e38;
 const TILE = 32u;
 // Four queries each.
 const FOURS = TILE / 4u;
@@ -41,16 +19,6 @@ var<workgroup> keys: array<vec4<f32>, TILE * KEY_ROW>;
 // Scores, then weights: [key][four queries].
 var<workgroup> weights: array<vec4<f32>, TILE * FOURS>;
 var<workgroup> fades: array<vec4<f32>, FOURS>;
-
-#if f16
-fn quad(x: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(x.x), unpack2x16float(x.y)); }
-#else
-fn quad(x: vec4<f32>) -> vec4<f32> { return x; }
-#endif
-
-fn exp4(x: vec4<f32>) -> vec4<f32> {
-    return select(exp(max(x, vec4<f32>(-87.0))), vec4<f32>(0.0), x < vec4<f32>(-87.0));
-}
 
 // The four queries' sums, a column each.
 fn outer(x: vec4<f32>, p: vec4<f32>) -> mat4x4<f32> { return mat4x4<f32>(x * p.x, x * p.y, x * p.z, x * p.w); }
@@ -126,8 +94,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
         workgroupBarrier();
         let before = best;
         for (var i = 0u; i < TILE; i++) { best = max(best, weights[i * FOURS + four]); }
-        let fade = exp4(before - best);
-        let p = select(vec4<f32>(0.0), exp4(s - best), seen);
+        let fade = safe_exp4(before - best);
+        let p = select(vec4<f32>(0.0), safe_exp4(s - best), seen);
         total = total * fade + p;
         workgroupBarrier();
         weights[key * FOURS + four] = p;

@@ -8,15 +8,8 @@ struct Params { parts: u32, total: u32, width: u32, stride: u32, offset: u32, ep
 @group(0) @binding(3) var<storage, read> weight: array<vec4<f32>>;
 
 @compute @workgroup_size(WG)
-fn main(
-    @builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lid: u32,
-#if subgroups
-    @builtin(subgroup_id) sg: u32, @builtin(num_subgroups) sg_count: u32, @builtin(subgroup_invocation_id) lane: u32,
-#endif
-) {
-#if !subgroups
-    let sg = 0u; let sg_count = 1u; let lane = 0u;
-#endif
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, lane: Lane) {
+    let lid = lane.id;
     let index = wg.y * groups.x + wg.x;
     if (index >= params.total) { return; }
     let at = index * params.width;
@@ -26,7 +19,7 @@ fn main(
         let v = c[at + i] * params.scale;
         sum += dot(v, v);
     }
-    let norm = inverseSqrt(reduce_add(sum, lid, sg, sg_count, lane) / f32(4u * params.width) + params.eps);
+    let norm = inverseSqrt(reduce_add(sum, lane) / f32(4u * params.width) + params.eps);
     for (var i = lid; i < params.width; i += WG) {
         c[at + i] = (c[at + i] * (params.scale * norm) * weight[i] + rows[row + i]) * 0.7071067811865476;
     }

@@ -79,15 +79,8 @@ fn stored(x: vec4<f32>) -> vec4<f32> { return x; }
 #endif
 
 @compute @workgroup_size(WG)
-fn main(
-    @builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lid: u32,
-#if subgroups
-    @builtin(subgroup_id) sg: u32, @builtin(num_subgroups) sg_count: u32, @builtin(subgroup_invocation_id) lane: u32,
-#endif
-) {
-#if !subgroups
-    let sg = 0u; let sg_count = 1u; let lane = 0u;
-#endif
+fn main(@builtin(workgroup_id) wg: vec3<u32>, lane: Lane) {
+    let lid = lane.id;
     let half = params.half;
     let token = wg.y;
     let here = lid < half;
@@ -121,7 +114,7 @@ fn main(
         x = Pair(v_raw[at], v_raw[at + half]);
     }
 #endif
-    let sum = reduce_add(dot(x.a, x.a) + dot(x.b, x.b), lid, sg, sg_count, lane);
+    let sum = reduce_add(dot(x.a, x.a) + dot(x.b, x.b), lane);
     if (!here) { return; }
     let scale = inverseSqrt(sum / f32(8u * half) + params.eps);
     x.a *= scale;

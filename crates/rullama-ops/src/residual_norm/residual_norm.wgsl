@@ -13,15 +13,8 @@ struct Params { rows: u32, dim: u32, stride: u32, offset: u32, eps: f32, scale: 
 #endif
 
 @compute @workgroup_size(WG)
-fn main(
-    @builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lid: u32,
-#if subgroups
-    @builtin(subgroup_id) sg: u32, @builtin(num_subgroups) sg_count: u32, @builtin(subgroup_invocation_id) lane: u32,
-#endif
-) {
-#if !subgroups
-    let sg = 0u; let sg_count = 1u; let lane = 0u;
-#endif
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, lane: Lane) {
+    let lid = lane.id;
     let row = wg.y * groups.x + wg.x;
     if (row >= params.rows) { return; }
     let a_row = params.offset + row * params.stride;
@@ -32,7 +25,7 @@ fn main(
         sum += dot(v, v);
     }
     let count = f32(4u * params.dim);
-    let scale = inverseSqrt(reduce_add(sum, lid, sg, sg_count, lane) / count + params.eps);
+    let scale = inverseSqrt(reduce_add(sum, lane) / count + params.eps);
     sum = 0.0;
     for (var i = lid; i < params.dim; i += WG) {
         let v = (h[h_row + i] + a[a_row + i] * scale * weight[i]) * params.scale;
@@ -40,7 +33,7 @@ fn main(
         sum += dot(v, v);
     }
 #if next
-    let next_scale = inverseSqrt(reduce_add(sum, lid, sg, sg_count, lane) / count + params.eps);
+    let next_scale = inverseSqrt(reduce_add(sum, lane) / count + params.eps);
     for (var i = lid; i < params.dim; i += WG) {
         y[h_row + i] = h[h_row + i] * next_scale * next_weight[i];
     }

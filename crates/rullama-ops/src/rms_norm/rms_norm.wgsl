@@ -8,15 +8,8 @@ struct Params { rows: u32, dim: u32, stride: u32, offset: u32, eps: f32 }
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 
 @compute @workgroup_size(WG)
-fn main(
-    @builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lid: u32,
-#if subgroups
-    @builtin(subgroup_id) sg: u32, @builtin(num_subgroups) sg_count: u32, @builtin(subgroup_invocation_id) lane: u32,
-#endif
-) {
-#if !subgroups
-    let sg = 0u; let sg_count = 1u; let lane = 0u;
-#endif
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, lane: Lane) {
+    let lid = lane.id;
     let row = wg.y * groups.x + wg.x;
     if (row >= params.rows) { return; }
     let start = params.offset + row * params.stride;
@@ -25,7 +18,7 @@ fn main(
         let v = x[start + i];
         sum += dot(v, v);
     }
-    sum = reduce_add(sum, lid, sg, sg_count, lane);
+    sum = reduce_add(sum, lane);
     let scale = inverseSqrt(sum / f32(4u * params.dim) + params.eps);
     for (var i = lid; i < params.dim; i += WG) {
         y[row * params.dim + i] = x[start + i] * scale * weight[i];

@@ -19,7 +19,8 @@ var<workgroup> best_key: atomic<u32>;
 var<workgroup> best_id: atomic<u32>;
 
 @compute @workgroup_size(WG)
-fn main(@builtin(local_invocation_index) lid: u32) {
+fn main(lane: Lane) {
+    let lid = lane.id;
     if (lid == 0u) {
         atomicStore(&bad, 0u);
         atomicStore(&best_key, 0u);
@@ -40,12 +41,12 @@ fn main(@builtin(local_invocation_index) lid: u32) {
     if (top == atomicLoad(&best_key)) { atomicMin(&best_id, top_id); }
     var log_sum = 0.0;
     if (settings.logprobs != 0u) {
-        largest = reduce_max(largest, lid, 0u, 1u, 0u);
+        largest = reduce_max(largest, lane);
         var sum = 0.0;
         for (var i = lid; i < params.groups; i += WG) {
             sum += bitcast<f32>(work[i * PARTIAL + 2u]) * safe_exp(bitcast<f32>(work[i * PARTIAL + 1u]) - largest);
         }
-        log_sum = largest + log(reduce_add(sum, lid, 0u, 1u, 0u));
+        log_sum = largest + log(reduce_add(sum, lane));
     }
     workgroupBarrier();
     if (lid == 0u) {

@@ -59,7 +59,8 @@ fn modified(bits: u32, lid: u32) -> u32 {
 }
 
 @compute @workgroup_size(WG)
-fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+fn main(@builtin(workgroup_id) wg: vec3<u32>, lane: Lane) {
+    let lid = lane.id;
     let base = wg.x * SPAN;
     let biases = min(bias[0], (arrayLength(&bias) - 1u) / 2u);
     let seen = min(min(settings.repeat_last_n, HISTORY), state[POSITION] + 1u);
@@ -95,11 +96,11 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     var sum = 0.0;
     if (settings.logprobs != 0u) {
         if (top.y != 0u) { largest = value_of(bits_of(top.y)); }
-        largest = reduce_max(largest, lid, 0u, 1u, 0u);
+        largest = reduce_max(largest, lane);
         for (var id = base + lid; id < min(base + SPAN, params.vocab); id += WG) {
             sum += safe_exp(value_of(logits[params.offset + id]) - largest);
         }
-        sum = reduce_add(sum, lid, 0u, 1u, 0u);
+        sum = reduce_add(sum, lane);
     }
 #if greedy
     atomicMax(&best_key, top.x);

@@ -41,7 +41,8 @@ fn threshold(list: u32, want: u32, lid: u32) {
     }
 }
 
-fn merge(lid: u32) {
+fn merge(lane: Lane) {
+    let lid = lane.id;
     if (lid == 0u) { atomicStore(&bad, 0u); }
     workgroupBarrier();
     var largest = -LARGEST;
@@ -51,12 +52,12 @@ fn merge(lid: u32) {
     }
     var sum = 1.0;
     if (settings.logprobs != 0u) {
-        largest = reduce_max(largest, lid, 0u, 1u, 0u);
+        largest = reduce_max(largest, lane);
         sum = 0.0;
         for (var i = lid; i < params.groups; i += WG) {
             sum += bitcast<f32>(work[i * PARTIAL + 2u]) * safe_exp(bitcast<f32>(work[i * PARTIAL + 1u]) - largest);
         }
-        sum = reduce_add(sum, lid, 0u, 1u, 0u);
+        sum = reduce_add(sum, lane);
     }
     workgroupBarrier();
     if (lid == 0u) {
@@ -68,7 +69,8 @@ fn merge(lid: u32) {
 }
 
 @compute @workgroup_size(WG)
-fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+fn main(@builtin(workgroup_id) wg: vec3<u32>, lane: Lane) {
+    let lid = lane.id;
     if (wg.x == 0u) {
         var want = clamp(settings.top_k, 1u, MAX_TOP_K);
         if (settings.greedy != 0u || settings.temperature <= 0.0) { want = 1u; }
@@ -76,6 +78,6 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     } else if (wg.x == 1u) {
         if (settings.logprobs > 1u) { threshold(1u, min(settings.logprobs - 1u, MAX_TOPS), lid); }
     } else {
-        merge(lid);
+        merge(lane);
     }
 }

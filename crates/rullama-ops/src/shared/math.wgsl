@@ -9,6 +9,10 @@ fn safe_exp(x: f32) -> f32 {
     return select(exp(max(x, -87.0)), 0.0, x < -87.0);
 }
 
+fn safe_exp4(x: vec4<f32>) -> vec4<f32> {
+    return select(exp(max(x, vec4<f32>(-87.0))), vec4<f32>(0.0), x < vec4<f32>(-87.0));
+}
+
 // gelu(x) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
 fn gelu(x: f32) -> f32 {
     return 0.5 * x * (1.0 + safe_tanh(0.7978845608028654 * x * (1.0 + 0.044715 * x * x)));

@@ -16,7 +16,7 @@ pub(crate) const FORMAT: Format = Format {
     split,
     #[cfg(test)]
     element: |device, g, e| device.half(1, g) * f32::from(TABLE[device.nibble(g, e) as usize]),
-    wgsl: include_str!("decode.wgsl"),
+    wgsl: concat!(include_str!("../shared/iq4.wgsl"), include_str!("../shared/table4.wgsl"), include_str!("decode.wgsl")),
 };
 
 /// Values of the 16 codes, also those of IQ4_XS.

@@ -23,7 +23,7 @@ pub(crate) const FORMAT: Format = Format {
         let table = f32::from(TABLE[device.nibble(g, e) as usize]);
         half_at(&head, 0) * scale(&head, g % 8) as f32 * table
     },
-    wgsl: include_str!("decode.wgsl"),
+    wgsl: concat!(include_str!("../shared/iq4.wgsl"), include_str!("../shared/table4.wgsl"), include_str!("decode.wgsl")),
 };
 
 /// Scale `i` of 8, already less 32, from the first 8 bytes of a block.

@@ -17,7 +17,7 @@ pub(crate) const FORMAT: Format = Format {
     split,
     #[cfg(test)]
     element: |device, g, e| scale(device.byte(1, g)) * f32::from(TABLE[device.nibble(g, e) as usize]),
-    wgsl: include_str!("decode.wgsl"),
+    wgsl: concat!(include_str!("../shared/table4.wgsl"), include_str!("decode.wgsl")),
 };
 
 /// Values of the 16 codes, doubled so that they are whole.

@@ -17,7 +17,7 @@ pub(crate) const FORMAT: Format = Format {
     split,
     #[cfg(test)]
     element: |device, g, e| device.half(1, 2 * g) * device.nibble(g, e) as f32 + device.half(1, 2 * g + 1),
-    wgsl: include_str!("decode.wgsl"),
+    wgsl: concat!(include_str!("../shared/affine4.wgsl"), include_str!("decode.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

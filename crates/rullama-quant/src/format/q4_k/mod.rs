@@ -24,7 +24,7 @@ pub(crate) const FORMAT: Format = Format {
         let (sc, mn) = scale_min(&packed, g % 8);
         d * f32::from(sc) * device.nibble(g, e) as f32 - dmin * f32::from(mn)
     },
-    wgsl: include_str!("decode.wgsl"),
+    wgsl: concat!(include_str!("../shared/affine4.wgsl"), include_str!("decode.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

@@ -3,37 +3,7 @@
 // group, two a word.
 // WGSL lets unpack2x16float flush subnormal halves (below 6.1e-5) to zero; the CPU keeps them.
 
-// Bit 4 of each byte from the four lowest bits of h: no two products meet in one bit.
-fn decode_fifth(h: u32) -> u32 {
-    return (((h & 15u) * 0x00204081u) & 0x01010101u) << 4u;
-}
-
-fn decode_scale(planes: vec4<u32>, g: u32) -> f32 {
-    return unpack2x16float(w1(planes.z + (g >> 1u)) >> ((g & 1u) << 4u)).x;
-}
-
-fn decode_group(planes: vec4<u32>, g: u32) -> array<vec4<f32>, 8> {
-    let q = w4((planes.x >> 2u) + g);
-    let lo = q & vec4<u32>(0x0f0f0f0fu);
-    let hi = (q >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu);
-    let h = w1(planes.y + g);
-    let d = decode_scale(planes, g);
-    let m = -16.0 * d;
-    return array<vec4<f32>, 8>(
-        d * vec4<f32>(unpack4xU8(lo.x | decode_fifth(h))) + m,
-        d * vec4<f32>(unpack4xU8(hi.x | decode_fifth(h >> 4u))) + m,
-        d * vec4<f32>(unpack4xU8(lo.y | decode_fifth(h >> 8u))) + m,
-        d * vec4<f32>(unpack4xU8(hi.y | decode_fifth(h >> 12u))) + m,
-        d * vec4<f32>(unpack4xU8(lo.z | decode_fifth(h >> 16u))) + m,
-        d * vec4<f32>(unpack4xU8(hi.z | decode_fifth(h >> 20u))) + m,
-        d * vec4<f32>(unpack4xU8(lo.w | decode_fifth(h >> 24u))) + m,
-        d * vec4<f32>(unpack4xU8(hi.w | decode_fifth(h >> 28u))) + m,
-    );
-}
-
-fn decode4(planes: vec4<u32>, g: u32, j: u32) -> vec4<f32> {
-    let q = (w1(planes.x + 4u * g + (j >> 1u)) >> ((j & 1u) << 2u)) & 0x0f0f0f0fu;
-    let h = w1(planes.y + g) >> (j << 2u);
-    let d = decode_scale(planes, g);
-    return d * vec4<f32>(unpack4xU8(q | decode_fifth(h))) - 16.0 * d;
+fn decode_affine(planes: vec4<u32>, g: u32) -> vec2<f32> {
+    let d = unpack2x16float(w1(planes.z + (g >> 1u)) >> ((g & 1u) << 4u)).x;
+    return vec2<f32>(d, -16.0 * d);
 }

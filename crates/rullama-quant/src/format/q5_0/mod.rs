@@ -21,7 +21,7 @@ pub(crate) const FORMAT: Format = Format {
         let q = device.nibble(g, e) | device.bit(1, g, e) << 4;
         device.half(2, g) * (q - 16) as f32
     },
-    wgsl: include_str!("decode.wgsl"),
+    wgsl: concat!(include_str!("../shared/affine5.wgsl"), include_str!("decode.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

@@ -25,7 +25,7 @@ pub(crate) const FORMAT: Format = Format {
         let q = device.nibble(g, e) | device.bit(1, g, e) << 4;
         d * f32::from(sc) * q as f32 - dmin * f32::from(mn)
     },
-    wgsl: include_str!("decode.wgsl"),
+    wgsl: concat!(include_str!("../shared/affine5.wgsl"), include_str!("decode.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

@@ -7,6 +7,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+/// What the loss of a device is put down to when nobody gives a reason.
+const DESTROYED: &str = "it was destroyed";
+
 /// Identifies submitted work, so that it can be waited for.
 pub type SubmissionId = wgpu::SubmissionIndex;
 
@@ -19,7 +22,7 @@ pub(crate) struct Inner {
     pub queue: wgpu::Queue,
     pub caps: Caps,
     info: wgpu::AdapterInfo,
-    allocated: Arc<AtomicU64>,
+    pub allocated: Arc<AtomicU64>,
     lost: Arc<Mutex<Option<String>>>,
     uncaptured: Arc<Mutex<Option<String>>>,
     pipelines: Mutex<HashMap<String, Pipeline>>,
@@ -83,10 +86,9 @@ impl Device {
         let lost = Arc::new(Mutex::new(None));
         let uncaptured = Arc::new(Mutex::new(None));
         let (on_lost, on_error) = (lost.clone(), uncaptured.clone());
-        raw.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                locked(&on_lost).get_or_insert(format!("{reason:?}: {message}"));
-            }
+        // Dropping the last handle is no loss, and destroying is one: whoever did it took the device from all others.
+        raw.set_device_lost_callback(move |_, message| {
+            locked(&on_lost).get_or_insert(if message.is_empty() { DESTROYED.into() } else { message });
         });
         // wgpu's default handler panics; errors outside a scope are kept and returned by `check`.
         raw.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
@@ -151,6 +153,18 @@ impl Device {
         }
     }
 
+    /// Ends the device for every clone, as a failing driver does: each later call gives [`GpuError::DeviceLost`].
+    pub fn destroy(&self) {
+        self.mark_lost(DESTROYED);
+        self.0.raw.destroy();
+    }
+
+    /// Keeps the first reason of a loss that wgpu's callback does not tell, and gives the error.
+    pub(crate) fn mark_lost(&self, reason: impl Into<String>) -> GpuError {
+        let reason = locked(&self.0.lost).get_or_insert_with(|| reason.into()).clone();
+        GpuError::DeviceLost { reason }
+    }
+
     /// A zeroed buffer of at least `size` bytes (rounded up to 16).
     pub async fn buffer(&self, label: &str, size: u64, usage: Usage) -> Result<Buffer, GpuError> {
         self.check()?;
@@ -158,18 +172,27 @@ impl Device {
         if size > self.0.caps.max_buffer {
             return Err(GpuError::LimitTooSmall { limit: "maxBufferSize", have: self.0.caps.max_buffer, need: size, what: label.into() });
         }
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage: usage.flags(), mapped_at_creation: false };
+        let raw = self.scoped(label, size, |raw| raw.create_buffer(&descriptor)).await?;
+        Ok(Buffer::new(raw, size, label.to_string(), self.0.allocated.clone()))
+    }
+
+    /// Makes something of `bytes` bytes inside error scopes.
+    pub(crate) async fn scoped<T>(&self, label: &str, bytes: u64, make: impl FnOnce(&wgpu::Device) -> T) -> Result<T, GpuError> {
         let memory = self.0.raw.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.0.raw.push_error_scope(wgpu::ErrorFilter::Validation);
-        let raw =
-            self.0.raw.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage: usage.flags(), mapped_at_creation: false });
+        let made = make(&self.0.raw);
         let (validation, memory) = (validation.pop(), memory.pop());
-        if let Some(error) = validation.await {
-            return Err(GpuError::Validation { what: format!("buffer `{label}` of {size} bytes"), message: error.to_string() });
+        let (validation, memory) = (validation.await, memory.await);
+        // A lost device makes things that fail later.
+        self.check()?;
+        if let Some(error) = validation {
+            return Err(GpuError::Validation { what: format!("`{label}` of {bytes} bytes"), message: error.to_string() });
         }
-        if memory.await.is_some() {
-            return Err(GpuError::OutOfMemory { what: label.into(), bytes: size, allocated: self.allocated() });
+        if memory.is_some() {
+            return Err(GpuError::OutOfMemory { what: label.into(), bytes, allocated: self.allocated() });
         }
-        Ok(Buffer::new(raw, size, label.to_string(), self.0.allocated.clone()))
+        Ok(made)
     }
 
     /// Queues `bytes` (a multiple of 4) to be written at `offset` (likewise) before later work.
@@ -220,7 +243,9 @@ impl Device {
             compilation_options: wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() },
             cache: None,
         });
-        if let Some(error) = scope.pop().await {
+        let error = scope.pop().await;
+        self.check()?;
+        if let Some(error) = error {
             return Err(GpuError::Validation { what: format!("kernel `{}`", kernel.label()), message: error.to_string() });
         }
         let pipeline = Pipeline { raw, layout };

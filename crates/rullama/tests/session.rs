@@ -265,3 +265,34 @@ fn loading_tests_every_kernel_in_use() {
         assert_eq!(engine.device().pipelines(), tested, "kernels that no case of the self-test ran ({as_gpu}, {ple:?})");
     }
 }
+
+#[test]
+fn a_device_lost_in_an_answer_is_an_error_and_another_load_goes_on() {
+    let host = Sampling { top_k: 0, seed: Some(1), ..Sampling::default() };
+    for (ple, sampling) in [(PleMode::Resident, Sampling::greedy()), (PleMode::Streamed, Sampling::greedy()), (PleMode::Resident, host)] {
+        let mut session = session(LoadOptions { ple, ..Default::default() });
+        let engine = session.engine().clone();
+        let options = GenerateOptions { sampling, ..greedy(64) };
+        let mut seen = 0;
+        let mut lose = |_: &_| {
+            seen += 1;
+            if seen == 3 {
+                engine.device().destroy();
+            }
+        };
+        let lost = pollster::block_on(session.generate(&prompt(20), &options, &Cancel::new(), &mut lose));
+        let codes = [
+            lost.map(|_| ()),
+            pollster::block_on(session.generate(&prompt(20), &options, &Cancel::new(), &mut |_| ())).map(|_| ()),
+            pollster::block_on(session.append(&prompt(3), &Cancel::new())),
+            pollster::block_on(session.evaluate(&prompt(3))).map(|_| ()),
+            pollster::block_on(session.save()).map(|_| ()),
+            pollster::block_on(session.profile_decode()).map(|_| ()),
+            pollster::block_on(engine.session()).map(|_| ()),
+        ]
+        .map(|result| result.err().map(|error| error.code()));
+        assert_eq!(codes, [Some("device-lost"); 7], "{ple:?}");
+        assert!((3..64).contains(&seen), "{seen} tokens");
+    }
+    assert_eq!(generate(&mut session(LoadOptions::default()), &prompt(20), &greedy(4)).ids.len(), 4);
+}

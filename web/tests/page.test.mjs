@@ -9,6 +9,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openPage, startBrowser } from './browser.mjs';
+import { ANSWER_MS, answerText, ask, expectError, finished, limitAnswers, openLoadedAt, openStartAt, statsOf, waitForChat } from './person.mjs';
 import { startServer } from './server.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -16,8 +17,6 @@ const dist = path.join(here, '../app/dist');
 const shots = path.join(here, 'screenshots');
 const fake = process.env.RULLAMA_FAKE === '1';
 const query = fake ? '/?fake=1' : '/';
-const LOAD_MS = 60_000;
-const ANSWER_MS = 60_000;
 
 const description = JSON.parse(readFileSync(path.join(dist, 'model/model.json'), 'utf8'));
 const modelFile = path.join(dist, 'model', description.file);
@@ -42,50 +41,8 @@ after(async () => {
   rmSync(files, { recursive: true, force: true });
 });
 
-async function openStart(options) {
-  const opened = await openPage(browser.context, site.url + query, options);
-  await opened.page.waitForSelector('#load-embedded:enabled');
-  return opened;
-}
-
-const waitForChat = (page) => page.waitForSelector('#prompt:enabled:visible', { timeout: LOAD_MS });
-
-async function openLoaded(options) {
-  const opened = await openStart(options);
-  await opened.page.click('#load-embedded');
-  await waitForChat(opened.page);
-  return opened;
-}
-
-/** Short answers: the software adapter is slow. */
-async function limitAnswers(page, tokens) {
-  await page.click('#open-settings');
-  await page.fill('[name=maxTokens]', String(tokens));
-  await page.click('dialog .primary');
-}
-
-async function ask(page, text) {
-  await page.fill('#prompt', text);
-  await page.press('#prompt', 'Enter');
-}
-
-const finished = (page, answers) =>
-  page.waitForFunction((n) => document.querySelectorAll('.message.model .stats').length === n, answers, { timeout: ANSWER_MS });
-const answerText = (page) => page.locator('.message.model .body').last().innerText();
-const statsOf = (page) => page.locator('.stats').last().innerText();
-
-async function expectError(page, code) {
-  const card = page.locator('.error').first();
-  await card.waitFor({ timeout: LOAD_MS });
-  const [shown, what, remedy] = await Promise.all([
-    card.getAttribute('data-code'),
-    card.locator('.what').innerText(),
-    card.locator('.remedy').innerText(),
-  ]);
-  assert.match(shown, code, what);
-  assert.ok(what.length > 10 && remedy.length > 10, `${what} / ${remedy}`);
-  return what;
-}
+const openStart = (options) => openStartAt(browser.context, site.url + query, options);
+const openLoaded = (options) => openLoadedAt(browser.context, site.url + query, options);
 
 test('the embedded model loads and answers in a stream', async (t) => {
   const started = performance.now();

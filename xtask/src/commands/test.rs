@@ -49,7 +49,7 @@ const fn step(name: &'static str, group: Group, quick: bool, run: fn(&Arguments)
 }
 
 /// In the order of what is found fastest.
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     step("format", Group::Style, true, format),
     step("architecture and licences", Group::Style, true, architecture),
     step("cargo deny", Group::Style, true, deny),
@@ -62,6 +62,7 @@ const STEPS: [Step; 14] = [
     step("TypeScript", Group::Browser, false, |_| npm("check", false)),
     step("web packages", Group::Browser, false, |_| npm("test:unit", true)),
     step("page in Chromium", Group::Browser, false, |_| npm("test:page", true)),
+    step("right answers in Chromium", Group::Browser, false, |_| npm("test:score", true)),
     step("Chromium against native", Group::Browser, false, chromium_against_native),
     step("operations in Chromium", Group::Browser, false, |_| npm("test:cases", true)),
 ];

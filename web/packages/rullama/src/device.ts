@@ -48,10 +48,10 @@ function wrapRequestDevice(adapter: GPUAdapter, watch: Watch): void {
 }
 
 function observe(device: GPUDevice, watch: Watch): void {
-  void device.lost.then((info) => {
-    // `destroyed` is our own doing, on close.
-    if (info.reason === 'destroyed') return;
-    watch.onLost(new RullamaError('device-lost', `The GPU was lost: ${info.message || 'no reason given'}.`));
+  // Whatever the reason: an engine that closes only drops its device, so one that is destroyed was taken away.
+  void device.lost.then(({ message }) => {
+    const why = message.replace(/[.\s]+$/, '') || 'no reason given';
+    watch.onLost(new RullamaError('device-lost', `The GPU was lost: ${why}.`));
   });
   device.addEventListener('uncapturederror', (event) => {
     const { message } = (event as GPUUncapturedErrorEvent).error;

@@ -42,15 +42,16 @@ test('nothing is added for a plain device or an adapter without them', async () 
   assert.deepEqual([plain.asked[0].requiredFeatures, poor.asked[0].requiredFeatures], [[], []]);
 });
 
-test('a lost device is reported, a destroyed one is not', async () => {
-  for (const [reason, code] of [['unknown', 'device-lost'], ['destroyed', undefined]]) {
+test('a lost device is reported, whatever the reason', async () => {
+  for (const [reason, message] of [['unknown', 'The driver hung.'], ['destroyed', '']]) {
     const { gpu, device } = gpuWith([]);
     let seen;
-    await watchDevices(gpu, { plain: false, onLost: (error) => (seen = error.code) });
+    await watchDevices(gpu, { plain: false, onLost: (error) => (seen = error) });
     await (await gpu.requestAdapter()).requestDevice();
-    device.lose({ reason, message: 'test' });
+    device.lose({ reason, message });
     await new Promise((resolve) => setTimeout(resolve));
-    assert.equal(seen, code);
+    assert.equal(seen.code, 'device-lost');
+    assert.match(seen.message, /lost: (The driver hung|no reason given)\.$/);
   }
 });
 

@@ -1,0 +1,54 @@
+// What a person does on the page, and what they look for.
+import assert from 'node:assert/strict';
+import { openPage } from './browser.mjs';
+
+const LOAD_MS = 60_000;
+export const ANSWER_MS = 60_000;
+
+/** The page before a model is chosen. */
+export async function openStartAt(context, address, options) {
+  const opened = await openPage(context, address, options);
+  await opened.page.waitForSelector('#load-embedded:enabled');
+  return opened;
+}
+
+/** The page with the embedded model. */
+export async function openLoadedAt(context, address, options) {
+  const opened = await openStartAt(context, address, options);
+  await opened.page.click('#load-embedded');
+  await waitForChat(opened.page);
+  return opened;
+}
+
+export const waitForChat = (page) => page.waitForSelector('#prompt:enabled:visible', { timeout: LOAD_MS });
+
+/** Short answers: the software adapter is slow. */
+export async function limitAnswers(page, tokens) {
+  await page.click('#open-settings');
+  await page.fill('[name=maxTokens]', String(tokens));
+  await page.click('dialog .primary');
+}
+
+export async function ask(page, text) {
+  await page.fill('#prompt', text);
+  await page.press('#prompt', 'Enter');
+}
+
+export const finished = (page, answers) =>
+  page.waitForFunction((n) => document.querySelectorAll('.message.model .stats').length === n, answers, { timeout: ANSWER_MS });
+export const answerText = (page) => page.locator('.message.model .body').last().innerText();
+export const statsOf = (page) => page.locator('.stats').last().innerText();
+
+/** Waits for the first error; gives what it says. */
+export async function expectError(page, code) {
+  const card = page.locator('.error').first();
+  await card.waitFor({ timeout: LOAD_MS });
+  const [shown, what, remedy] = await Promise.all([
+    card.getAttribute('data-code'),
+    card.locator('.what').innerText(),
+    card.locator('.remedy').innerText(),
+  ]);
+  assert.match(shown, code, what);
+  assert.ok(what.length > 10 && remedy.length > 10, `${what} / ${remedy}`);
+  return what;
+}

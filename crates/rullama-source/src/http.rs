@@ -4,7 +4,11 @@
 //! resolved anew. `If-Range` with the file's tag turns a changed file into a whole answer (200),
 //! which is reported instead of mixing two versions.
 
-use std::{io::Read, ops::Range, time::Duration};
+use std::{
+    io::{ErrorKind, Read},
+    ops::Range,
+    time::Duration,
+};
 
 use ureq::{Agent, Body, http::Response};
 
@@ -55,9 +59,10 @@ impl Default for HttpOptions {
 pub struct HttpSource {
     url: String,
     len: u64,
-    /// A strong `ETag` or a `Last-Modified` date.
+    /// A strong `ETag` or a `Last-Modified` date: what `If-Range` takes.
     validator: Option<String>,
-    etag: Option<String>,
+    /// Any `ETag`, or a `Last-Modified` date: what every answer must repeat.
+    tag: Option<String>,
     agent: Agent,
     options: HttpOptions,
 }
@@ -73,7 +78,8 @@ impl HttpSource {
     /// Asks the server for the first byte, which gives length, tag and whether it knows ranges.
     ///
     /// # Errors
-    /// [`SourceError::RangeIgnored`], [`SourceError::Status`], [`SourceError::Network`] and others.
+    /// [`SourceError::RangeIgnored`], [`SourceError::Status`], [`SourceError::Untrusted`],
+    /// [`SourceError::Network`] and others.
     pub fn open(url: &str, options: HttpOptions) -> Result<Self, SourceError> {
         let bad = |reason: String| SourceError::Address { url: url.to_owned(), reason };
         if !(url.starts_with("http://") || url.starts_with("https://")) {
@@ -85,6 +91,8 @@ impl HttpSource {
         };
         let config = Agent::config_builder()
             .http_status_as_error(false)
+            // A redirect too many is an answer like any other.
+            .max_redirects_will_error(false)
             .proxy(proxy)
             .user_agent(concat!("rullama/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(options.connect_timeout))
@@ -92,55 +100,62 @@ impl HttpSource {
             .timeout_recv_body(Some(options.body_timeout));
         let agent = config.build().new_agent();
         let url = url.to_owned();
-        let mut source = Self { url, len: 0, validator: None, etag: None, agent, options };
+        let mut source = Self { url, len: 0, validator: None, tag: None, agent, options };
         source.with_retries(|source| source.probe())?;
         Ok(source)
     }
 
     fn probe(&mut self) -> Result<usize, Failure> {
         let response = self.request(0, 1)?;
-        let status = response.status().as_u16();
-        let range = header(&response, "content-range").unwrap_or_default().to_owned();
-        let total = range.rsplit_once('/').and_then(|(_, total)| total.parse().ok());
-        match (status, total) {
-            (206, Some(total)) => self.len = total,
+        let range = header(&response, "content-range").unwrap_or_default();
+        match response.status().as_u16() {
+            206 => {
+                self.check_encoding(&response)?;
+                let total = range.strip_prefix("bytes 0-0/").and_then(|total| total.parse().ok());
+                self.len = total.ok_or_else(|| self.unusable("Content-Range", range))?;
+            }
             // An empty file has no first byte.
-            (416, Some(0)) => self.len = 0,
-            (206 | 416, _) => {
-                let (url, header) = (self.url.clone(), "Content-Range");
-                return Err(Failure::Final(SourceError::Header { url, header, value: range }));
-            }
-            (200, _) => {
-                let url = self.url.clone();
-                return Err(Failure::Final(SourceError::RangeIgnored { url }));
-            }
+            416 if range == "bytes */0" => self.len = 0,
+            416 => return Err(self.unusable("Content-Range", range)),
+            200 => return Err(Failure::Final(SourceError::RangeIgnored { url: self.url.clone() })),
             _ => return Err(self.status_failure(&response)),
         }
-        self.etag = header(&response, "etag").map(str::to_owned);
-        let strong = self.etag.clone().filter(|tag| !tag.starts_with("W/"));
-        self.validator = strong.or_else(|| header(&response, "last-modified").map(str::to_owned));
+        let strong = header(&response, "etag").filter(|tag| !tag.starts_with("W/"));
+        self.validator = strong.or_else(|| header(&response, "last-modified")).map(str::to_owned);
+        self.tag = tag_of(&response).map(str::to_owned);
         Ok(0)
     }
 
     fn request(&self, offset: u64, len: u64) -> Result<Response<Body>, Failure> {
         let last = offset + len - 1;
-        let mut request = self
-            .agent
-            .get(&self.url)
-            .header("range", format!("bytes={offset}-{last}"))
-            // A range of a compressed body is not a range of the file.
-            .header("accept-encoding", "identity");
+        let mut request = self.agent.get(&self.url).header("range", format!("bytes={offset}-{last}")).header("accept-encoding", "identity");
         if let Some(validator) = &self.validator {
             request = request.header("if-range", validator);
         }
-        request.call().map_err(|error| match error {
-            ureq::Error::BadUri(reason) => Failure::Final(SourceError::Address { url: self.url.clone(), reason }),
-            ureq::Error::Http(error) => {
-                let reason = error.to_string();
-                Failure::Final(SourceError::Address { url: self.url.clone(), reason })
-            }
-            other => Failure::Retry(other.to_string()),
+        request.call().map_err(|error| {
+            let url = self.url.clone();
+            Failure::Final(match error {
+                ureq::Error::BadUri(reason) => SourceError::Address { url, reason },
+                ureq::Error::Http(error) => SourceError::Address { url, reason: error.to_string() },
+                // A certificate that is refused, or no TLS at all.
+                ureq::Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
+                    SourceError::Untrusted { url, reason: error.to_string() }
+                }
+                other => return Failure::Retry(other.to_string()),
+            })
         })
+    }
+
+    /// A range of a compressed body is not a range of the file, whatever was asked for.
+    fn check_encoding(&self, response: &Response<Body>) -> Result<(), Failure> {
+        match header(response, "content-encoding") {
+            None | Some("" | "identity") => Ok(()),
+            Some(encoding) => Err(self.unusable("Content-Encoding", encoding)),
+        }
+    }
+
+    fn unusable(&self, header: &'static str, value: &str) -> Failure {
+        Failure::Final(SourceError::Header { url: self.url.clone(), header, value: value.to_owned() })
     }
 
     fn status_failure(&self, response: &Response<Body>) -> Failure {
@@ -170,13 +185,17 @@ impl HttpSource {
             416 => return Err(self.changed("it became shorter")),
             _ => return Err(self.status_failure(&response)),
         }
+        if self.tag.is_some() && tag_of(&response) != self.tag.as_deref() {
+            return Err(self.changed("it has a new tag"));
+        }
+        self.check_encoding(&response)?;
         let range = header(&response, "content-range").unwrap_or_default();
         let expected = format!("bytes {from}-{}/{}", from + missing as u64 - 1, self.len);
-        if range != expected {
+        if range.rsplit_once('/').is_some_and(|(_, total)| total.parse().is_ok_and(|total: u64| total != self.len)) {
             return Err(self.changed(format!("asked for {expected}, got {range}")));
         }
-        if self.etag.is_some() && header(&response, "etag") != self.etag.as_deref() {
-            return Err(self.changed("it has a new tag"));
+        if range != expected {
+            return Err(self.unusable("Content-Range", range));
         }
         let before = bytes.len();
         let reader = response.body_mut().as_reader();
@@ -238,6 +257,11 @@ impl HttpSource {
 
 fn header<'r>(response: &'r Response<Body>, name: &str) -> Option<&'r str> {
     response.headers().get(name)?.to_str().ok()
+}
+
+/// What identifies the version of the file that an answer belongs to.
+fn tag_of(response: &Response<Body>) -> Option<&str> {
+    header(response, "etag").or_else(|| header(response, "last-modified"))
 }
 
 impl ByteSource for HttpSource {

@@ -116,6 +116,9 @@ pub enum SourceError {
          Check the connection and load again."
     )]
     Network { url: String, attempts: u32, reason: String },
+    /// The server does not prove who it is, or does not speak TLS.
+    #[error("{url}: no secure connection ({reason}). Check the address and this machine's clock, or download the file first.")]
+    Untrusted { url: String, reason: String },
     /// The memory for the bytes could not be had.
     #[error("{name}: no memory for a read of {len} bytes. Close other programs or tabs.")]
     OutOfMemory { name: String, len: u64 },

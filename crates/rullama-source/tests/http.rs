@@ -29,6 +29,12 @@ enum Act {
     Whole,
     /// Serves the range under another tag, ignoring `If-Range`.
     OtherTag,
+    /// Redirects with this status.
+    Moved(u16, &'static str),
+    /// Serves the range, but with this header changed (name, value).
+    Says(&'static str, &'static str),
+    /// Stops in the middle of the body for longer than the client waits.
+    Drip,
 }
 
 struct Server {
@@ -67,6 +73,7 @@ impl Server {
             attempts: 4,
             backoff: Duration::from_millis(5),
             response_timeout: Duration::from_millis(300),
+            body_timeout: Duration::from_millis(300),
             ..HttpOptions::default()
         };
         HttpSource::open(&self.url, options)
@@ -104,8 +111,25 @@ fn serve(mut stream: &TcpStream, plan: &Mutex<Vec<Act>>, requests: &AtomicUsize,
         let range = format!("bytes {first}-{last}/{}", content.len());
         format!("HTTP/1.1 {status}\r\netag: {tag}\r\ncontent-range: {range}\r\ncontent-length: {len}\r\n\r\n")
     };
+    let partial = head("206 Partial Content", TAG, body.len());
     match act {
-        Act::Serve => write!(stream, "{}", head("206 Partial Content", TAG, body.len())).ok()?,
+        Act::Serve => write!(stream, "{partial}").ok()?,
+        Act::Says(name, value) => {
+            let others = partial.trim_end().split("\r\n").filter(|line| !line.starts_with(&format!("{name}:")));
+            write!(stream, "{}\r\n{name}: {value}\r\n\r\n", others.collect::<Vec<_>>().join("\r\n")).ok()?;
+            stream.write_all(body).ok()?;
+            return None;
+        }
+        Act::Moved(status, to) => {
+            write!(stream, "HTTP/1.1 {status} X\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n").ok()?;
+            return Some(());
+        }
+        Act::Drip => {
+            write!(stream, "{partial}").ok()?;
+            stream.write_all(&body[..body.len() / 2]).ok()?;
+            thread::sleep(Duration::from_millis(800));
+            return None;
+        }
         Act::OtherTag => write!(stream, "{}", head("206 Partial Content", "\"v2\"", body.len())).ok()?,
         Act::Fail(status) => {
             write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n").ok()?;
@@ -117,7 +141,7 @@ fn serve(mut stream: &TcpStream, plan: &Mutex<Vec<Act>>, requests: &AtomicUsize,
             return None;
         }
         Act::Cut => {
-            write!(stream, "{}", head("206 Partial Content", TAG, body.len())).ok()?;
+            write!(stream, "{partial}").ok()?;
             stream.write_all(&body[..body.len() / 2]).ok()?;
             return None;
         }
@@ -155,7 +179,7 @@ fn ranges() {
 
 #[test]
 fn failures_that_pass() {
-    for act in [Act::Fail(503), Act::Fail(429), Act::Hang, Act::Stall, Act::Cut] {
+    for act in [Act::Fail(503), Act::Fail(429), Act::Hang, Act::Stall, Act::Cut, Act::Drip] {
         let server = Server::start(&[act]);
         let source = server.open().unwrap_or_else(|error| panic!("{act:?}: {error}"));
         server.then(&[act, act]);
@@ -178,9 +202,11 @@ fn failures_that_stay() {
     let server = Server::start(&[Act::Fail(500); 10]);
     assert!(matches!(server.open(), Err(SourceError::Network { attempts: 4, .. })));
     assert_eq!(server.count(), 4);
-    let server = Server::start(&[Act::Fail(404)]);
-    assert!(matches!(server.open(), Err(SourceError::Status { status: 404, .. })));
-    assert_eq!(server.count(), 1, "a refusal is not asked for again");
+    for status in [401, 403, 404, 410] {
+        let server = Server::start(&[Act::Fail(status)]);
+        assert!(matches!(server.open(), Err(SourceError::Status { status: s, .. }) if s == status));
+        assert_eq!(server.count(), 1, "a refusal is not asked for again");
+    }
     for address in ["ftp://a/b", "/a/b", "http://"] {
         let error = HttpSource::open(address, HttpOptions::default()).unwrap_err();
         assert!(matches!(error, SourceError::Address { .. }), "{error:?}");
@@ -205,5 +231,122 @@ fn a_changed_file_is_noticed() {
         server.then(&[act]);
         let error = read(&source, 0, 100).unwrap_err();
         assert!(matches!(error, SourceError::Changed { .. }), "{act:?}: {error:?}");
+    }
+}
+
+/// Text that lives as long as the test's servers.
+fn kept(text: String) -> &'static str {
+    text.leak()
+}
+
+#[test]
+fn redirects_are_followed_each_time() {
+    let host = Server::start(&[]);
+    let elsewhere = kept(host.url.replace("127.0.0.1", "localhost"));
+    for (status, to) in [(301, "/other/path"), (302, elsewhere), (303, elsewhere), (307, "sibling.gguf"), (308, elsewhere)] {
+        let server = Server::start(&[Act::Moved(status, to)]);
+        let source = server.open().unwrap_or_else(|error| panic!("{status} to {to}: {error}"));
+        server.then(&[Act::Moved(status, to), Act::Serve, Act::Moved(302, to)]);
+        for offset in [10, 70_000] {
+            assert!(read(&source, offset, 1000).unwrap() == content()[offset as usize..][..1000], "{status} to {to}");
+        }
+    }
+}
+
+#[test]
+fn redirects_that_lead_nowhere_are_named() {
+    let server = Server::start(&[Act::Moved(302, "/again"); 50]);
+    assert!(matches!(server.open(), Err(SourceError::Status { status: 302, .. })));
+    assert!(server.count() < 20, "{} requests", server.count());
+    for to in ["ftp://127.0.0.1/x", "http://", ""] {
+        let server = Server::start(&[Act::Moved(302, to); 50]);
+        let error = server.open().unwrap_err();
+        let typed = matches!(error, SourceError::Address { .. } | SourceError::Status { .. } | SourceError::Network { .. });
+        assert!(typed && server.count() < 60, "{to}: {error:?} after {} requests", server.count());
+    }
+}
+
+#[test]
+fn headers_that_do_not_fit_are_refused() {
+    let lies = [
+        Act::Says("content-range", "bytes 1-1/2000000"),
+        Act::Says("content-range", "bytes 0-0/*"),
+        Act::Says("content-range", "all of it"),
+        Act::Says("content-range", ""),
+        Act::Says("content-encoding", "gzip"),
+    ];
+    for lie in lies {
+        let error = Server::start(&[lie]).open().unwrap_err();
+        assert!(matches!(error, SourceError::Header { .. }), "{lie:?}: {error:?}");
+        let server = Server::start(&[]);
+        let source = server.open().unwrap();
+        server.then(&[lie]);
+        let error = read(&source, 5, 100).unwrap_err();
+        assert!(matches!(error, SourceError::Header { .. }), "{lie:?}: {error:?}");
+    }
+}
+
+#[test]
+fn lengths_that_do_not_fit_bring_right_bytes_or_an_error() {
+    for length in ["40", "100000000", "0", "many"] {
+        let server = Server::start(&[]);
+        let source = server.open().unwrap();
+        server.then(&[Act::Says("content-length", length)]);
+        assert!(read(&source, 5, 1000).unwrap() == content()[5..1005], "{length}");
+        server.then(&[Act::Says("content-length", length); 20]);
+        match read(&source, 5, 1000) {
+            Ok(bytes) => assert!(bytes == content()[5..1005], "{length}"),
+            Err(error) => assert!(matches!(error, SourceError::Network { .. }), "{length}: {error:?}"),
+        }
+    }
+}
+
+#[test]
+fn another_length_or_date_is_a_change() {
+    for act in [Act::Says("content-range", "bytes 5-104/1999999"), Act::Says("etag", "")] {
+        let server = Server::start(&[]);
+        let source = server.open().unwrap();
+        server.then(&[act]);
+        let error = read(&source, 5, 100).unwrap_err();
+        assert!(matches!(error, SourceError::Changed { .. }), "{act:?}: {error:?}");
+    }
+}
+
+/// A server with a certificate that nobody has signed.
+fn untrusted_server() -> String {
+    let certificate = include_bytes!("untrusted/certificate.der").to_vec().into();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(include_bytes!("untrusted/key.der").to_vec()).into();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let config = Arc::new(config);
+    accept(move |mut stream| {
+        let mut connection = rustls::ServerConnection::new(config.clone()).unwrap();
+        // The client ends the handshake.
+        let _ = connection.complete_io(&mut stream);
+    })
+}
+
+/// An https address at which `answer` takes the connections.
+fn accept(answer: impl Fn(TcpStream) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}/model.gguf", listener.local_addr().unwrap().port());
+    thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(answer));
+    url
+}
+
+#[test]
+fn servers_that_cannot_be_trusted_are_refused_at_once() {
+    let plain = accept(|mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+        thread::sleep(Duration::from_secs(1));
+    });
+    for address in [untrusted_server(), plain] {
+        let options = HttpOptions { backoff: Duration::from_secs(60), ..HttpOptions::default() };
+        let error = HttpSource::open(&address, options).unwrap_err();
+        assert!(matches!(error, SourceError::Untrusted { .. }), "{address}: {error:?}");
     }
 }

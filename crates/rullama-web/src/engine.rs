@@ -202,8 +202,8 @@ impl WebEngine {
     }
 }
 
-/// Opens the source and loads it. A model that does not fit beside its per-layer rows is tried once more with
-/// them streamed, from a stored copy where it comes from an address.
+/// Opens the source and loads it. Where an address has per-layer rows that do not fit on the GPU, they are
+/// streamed from a stored copy.
 async fn load(js_source: &JsValue, options: &Load, on_progress: Function) -> Result<Engine, WebError> {
     let tell = on_progress.clone();
     let on_download: source::OnDownload =
@@ -213,8 +213,8 @@ async fn load(js_source: &JsValue, options: &Load, on_progress: Function) -> Res
     let bytes = source::open(js_source, options.store, streamed, on_download.clone()).await?;
     let remote = bytes.locality() == rullama::source::Locality::Remote;
     let first = Engine::load(bytes, options.engine(), &mut progress).await;
-    let full = matches!(&first, Err(rullama::Error::Gpu(GpuError::OutOfMemory { .. })));
-    if !(full && remote && options.ple == rullama::PleMode::Auto && options.store == source::Store::Auto) {
+    let too_large = matches!(&first, Err(rullama::Error::Gpu(GpuError::OutOfMemory { .. }) | rullama::Error::RemoteBudget { .. }));
+    if !(too_large && remote && options.ple == rullama::PleMode::Auto && options.store == source::Store::Auto) {
         return Ok(first?);
     }
     let bytes: Arc<_> = source::open(js_source, options.store, true, on_download).await?;

@@ -145,7 +145,7 @@ impl Engine {
         let started = Instant::now();
 
         let (tables, scales) = tables(&*source, &gguf, &config, &specs, context).await?;
-        let mut resident = resident(&device, &config, &specs, &options, source.locality())?;
+        let mut resident = resident(&device, &config, &specs, &options, &*source)?;
         let mut weights = Weights::default();
         weights.add_tables(&device, &tables).await?;
         let wanted = |spec: &&WeightSpec, resident: bool| resident || spec.key != PLE_KEY;
@@ -263,21 +263,21 @@ fn context(config: &Config, asked: Option<u32>) -> Result<u32, Error> {
 }
 
 /// Whether the per-layer table goes to the GPU.
-fn resident(device: &Device, config: &Config, specs: &Specs, options: &LoadOptions, locality: Locality) -> Result<bool, Error> {
+fn resident(device: &Device, config: &Config, specs: &Specs, options: &LoadOptions, source: &dyn ByteSource) -> Result<bool, Error> {
     if config.per_layer == 0 {
         return Ok(true);
     }
     let total: u64 = specs.weights.iter().map(WeightSpec::bytes).sum();
     let budget = options.memory_budget.unwrap_or(BUDGETS[usize::from(!device.discrete())]);
-    match (options.ple, locality) {
+    match (options.ple, source.locality()) {
         (PleMode::Resident, _) => Ok(true),
-        (PleMode::Streamed | PleMode::Auto, Locality::Remote) if options.ple == PleMode::Streamed => Err(Error::InvalidArgument {
+        (PleMode::Streamed, Locality::Remote) => Err(Error::InvalidArgument {
             name: "ple",
             value: "streamed".into(),
             reason: "would fetch a row over the network for every token; download the model first or use `resident`".into(),
         }),
-        (PleMode::Auto, Locality::Remote) => Ok(true),
         (PleMode::Streamed, _) => Ok(false),
+        (PleMode::Auto, Locality::Remote) if total > budget => Err(Error::RemoteBudget { name: source.name().into(), need: total, budget }),
         (PleMode::Auto, _) => Ok(total <= budget),
     }
 }

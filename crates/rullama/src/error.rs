@@ -16,6 +16,10 @@ pub enum Error {
     Tokenizer(#[from] TokenizerError),
     #[error("{tokens} tokens do not fit the context of {context}. Shorten the conversation or load with a larger context")]
     ContextFull { tokens: u64, context: u32 },
+    #[error(
+        "{name}: its weights take {need} bytes, more than the memory budget of {budget}, and per-layer rows are not read over a network. Download the file first, or load it with resident per-layer embeddings or a larger budget"
+    )]
+    RemoteBudget { name: String, need: u64, budget: u64 },
     #[error("`{name}` is {value}, which {reason}")]
     InvalidArgument { name: &'static str, value: String, reason: String },
     #[error(
@@ -65,6 +69,7 @@ impl Error {
             Error::Model(error) => model_code(error),
             Error::Tokenizer(_) => "model-format",
             Error::ContextFull { .. } => "context-full",
+            Error::RemoteBudget { .. } => "out-of-memory",
             Error::InvalidArgument { .. } | Error::SavedSession { .. } => "invalid-argument",
             Error::NotANumber { .. } => "nan",
             Error::SelfTest { .. } => "self-test",

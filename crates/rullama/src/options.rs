@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PleMode {
-    /// On the GPU when it fits the memory budget, else streamed.
+    /// On the GPU when all weights fit the memory budget, else streamed. From a server, where rows are
+    /// not streamed, what does not fit is [`Error::RemoteBudget`].
     #[default]
     Auto,
     /// On the GPU: several decode steps stay in flight.
@@ -27,7 +28,7 @@ pub struct LoadOptions {
     pub kv: KvType,
     /// Most tokens of a conversation; the default is the model's, up to 32,768.
     pub context: Option<u32>,
-    /// Bytes that weights may take on the GPU.
+    /// Bytes that weights may take on the GPU, for [`PleMode::Auto`]; by default 16 GiB on a discrete card, else 6 GiB.
     pub memory_budget: Option<u64>,
     pub profile: AdapterProfile,
     /// A browser granted the `subgroups` feature.

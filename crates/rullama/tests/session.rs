@@ -1,6 +1,6 @@
 //! What a session promises, on a tiny model: reuse, rewinding, saving, sampling, ends.
 
-use rullama::source::{ByteSource, FileSource, MemorySource};
+use rullama::source::{BoxFuture, ByteSource, FileSource, Locality, MemorySource, SourceError};
 use rullama::{
     Cancel, Chat, ChatOptions, Engine, Error, Finish, GenerateOptions, LoadOptions, Message, PleMode, Sampling, Session, Summary,
 };
@@ -295,4 +295,45 @@ fn a_device_lost_in_an_answer_is_an_error_and_another_load_goes_on() {
         assert!((3..64).contains(&seen), "{seen} tokens");
     }
     assert_eq!(generate(&mut session(LoadOptions::default()), &prompt(20), &greedy(4)).ids.len(), 4);
+}
+
+/// A file on a server, as far as its cost goes.
+struct Remote(MemorySource);
+
+impl ByteSource for Remote {
+    fn name(&self) -> &str {
+        "http://example/model.gguf"
+    }
+
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn locality(&self) -> Locality {
+        Locality::Remote
+    }
+
+    fn read<'a>(&'a self, offset: u64, len: usize) -> BoxFuture<'a, Result<Vec<u8>, SourceError>> {
+        self.0.read(offset, len)
+    }
+}
+
+#[test]
+fn rows_are_streamed_where_the_budget_says_so_but_never_over_a_network() {
+    let bytes: Arc<[u8]> = std::fs::read(MODEL).unwrap().into();
+    let load = |remote: bool, ple, memory_budget| {
+        let memory = MemorySource::new("memory", bytes.clone());
+        let source: Arc<dyn ByteSource> = if remote { Arc::new(Remote(memory)) } else { Arc::new(memory) };
+        let options = LoadOptions { ple, memory_budget, ..Default::default() };
+        pollster::block_on(Engine::load(source, options, &mut |_| ())).map(|engine| engine.info().ple)
+    };
+    for remote in [false, true] {
+        assert_eq!(load(remote, PleMode::Auto, None).unwrap(), "resident");
+        assert_eq!(load(remote, PleMode::Resident, Some(1)).unwrap(), "resident");
+    }
+    assert_eq!(load(false, PleMode::Auto, Some(1)).unwrap(), "streamed");
+    let refused = load(true, PleMode::Auto, Some(1)).unwrap_err();
+    assert!(matches!(refused, Error::RemoteBudget { budget: 1, .. }), "{refused}");
+    assert_eq!(refused.code(), "out-of-memory");
+    assert_eq!(load(true, PleMode::Streamed, None).unwrap_err().code(), "invalid-argument");
 }

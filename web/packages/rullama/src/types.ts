@@ -20,7 +20,7 @@ export interface EngineOptions {
   kv?: 'f16' | 'f32';
   /** Longest context in tokens; the model's own by default. */
   context?: number;
-  /** GPU memory the engine may use, in bytes. */
+  /** Bytes that weights may take on the GPU when `ple` is `auto`. */
   memoryBudget?: number;
   /** `webgpu-defaults` pretends that the GPU offers no more than every WebGPU device must. */
   adapter?: 'native' | 'webgpu-defaults';

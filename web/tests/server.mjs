@@ -13,9 +13,11 @@ const TYPES = {
 
 /**
  * Serves `mounts` (address prefix to folder). Options: `ranges: false` ignores `Range`; `cors: true` lets other
- * origins read; `delay` is milliseconds before each answer; `fail(url, count)` may return a status to answer in place of the file. `requests` records what came.
+ * origins read; `delay` is milliseconds before each answer; `fail(url, count)` may return a status to answer in place of the
+ * file, `cut(range)` a number of bytes after which the connection is closed; `length: false` keeps the length secret.
+ * `requests` records what came.
  */
-export async function startServer(mounts, { ranges = true, cors = false, delay = 0, fail } = {}) {
+export async function startServer(mounts, { ranges = true, cors = false, delay = 0, fail, cut, length = true } = {}) {
   const requests = [];
   const server = http.createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
@@ -29,7 +31,7 @@ export async function startServer(mounts, { ranges = true, cors = false, delay =
     if (status) return response.writeHead(status, headers).end();
     const file = locate(mounts, pathname);
     if (!file) return response.writeHead(404, headers).end();
-    send(request, response, file, headers, ranges);
+    send(request, response, file, headers, { ranges, length, cut: cut?.(request.headers.range) });
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
@@ -52,20 +54,24 @@ function locate(mounts, pathname) {
   return undefined;
 }
 
-function send(request, response, file, headers, ranges) {
+function send(request, response, file, headers, { ranges, length, cut }) {
   const { size, mtimeMs } = statSync(file);
   const etag = `"${size.toString(16)}-${Math.round(mtimeMs).toString(16)}"`;
   const type = TYPES[path.extname(file)] ?? 'application/octet-stream';
   const common = { ...headers, 'Content-Type': type, ETag: etag, ...(ranges && { 'Accept-Ranges': 'bytes' }) };
   const range = ranges && /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
   const stale = request.headers['if-range'] && request.headers['if-range'] !== etag;
-  if (!range || stale) {
-    response.writeHead(200, { ...common, 'Content-Length': size });
-    return request.method === 'HEAD' ? response.end() : createReadStream(file).pipe(response);
-  }
-  const start = Number(range[1]);
-  const end = Math.min(range[2] ? Number(range[2]) : size - 1, size - 1);
+  const part = range && !stale;
+  const start = part ? Number(range[1]) : 0;
+  const end = part && range[2] ? Math.min(Number(range[2]), size - 1) : size - 1;
   if (start > end) return response.writeHead(416, { ...common, 'Content-Range': `bytes */${size}` }).end();
-  response.writeHead(206, { ...common, 'Content-Range': `bytes ${start}-${end}/${size}`, 'Content-Length': end - start + 1 });
-  return request.method === 'HEAD' ? response.end() : createReadStream(file, { start, end }).pipe(response);
+  if (part) common['Content-Range'] = `bytes ${start}-${end}/${size}`;
+  if (length) common['Content-Length'] = end - start + 1;
+  response.writeHead(part ? 206 : 200, common);
+  if (request.method === 'HEAD') return response.end();
+  const whole = cut === undefined;
+  const body = createReadStream(file, { start, end: whole ? end : Math.min(end, start + cut - 1) });
+  body.pipe(response, { end: whole });
+  // What was sent must arrive before the connection is gone.
+  if (!whole) body.on('end', () => setTimeout(() => response.destroy(), 200));
 }

@@ -22,10 +22,10 @@ pub enum WebError {
     /// Another tab works with the stored copy.
     #[error("{name}: another tab uses the stored copy. Close that tab, or load without a stored copy.")]
     StoreBusy { name: String },
-    /// The stored copy does not fit.
-    #[error("{name}: {need} more bytes must be stored{}. Free disk space, remove stored models, or choose the file from the disk.",
-        free.map_or(", but the disk is full".to_owned(), |free| format!(", but this page may store only {free}")))]
-    Quota { name: String, need: u64, free: Option<u64> },
+    /// The stored copy does not fit; `need` bytes of it are missing, where that is known.
+    #[error("{name}: {} must be stored, and there is no room for them. Free disk space, remove stored models, or choose the file from the disk.",
+        need.map_or("more bytes".to_owned(), |need| format!("{need} more bytes")))]
+    Quota { name: String, need: Option<u64> },
     /// The private storage failed otherwise.
     #[error("{name}: the browser's private storage failed: {reason}. Remove stored models and load again.")]
     Storage { name: String, reason: String },
@@ -43,7 +43,7 @@ impl WebError {
     pub fn from_storage(name: &str, thrown: &JsValue) -> Self {
         let name = name.to_owned();
         if js::is_named(thrown, "QuotaExceededError") {
-            return WebError::Quota { name, need: 0, free: None };
+            return WebError::Quota { name, need: None };
         }
         if js::is_named(thrown, "NoModificationAllowedError") {
             return WebError::StoreBusy { name };

@@ -20,7 +20,7 @@ const REPORT: u64 = 1 << 20;
 /// Makes sure that the private storage holds the whole file, and opens it there.
 ///
 /// A complete copy of the same version is used as it is, also when the server does not answer. An incomplete one
-/// is continued where the server allows it.
+/// is continued where the server allows it and tells versions apart; one that cannot be continued is removed.
 ///
 /// # Errors
 /// [`WebError::Quota`] before or while the disk gets too full, [`WebError::NoStore`], or what the server answers.
@@ -36,19 +36,46 @@ pub async fn download(url: &str, remote: Result<Remote, WebError>, on_download: 
         }
     }
     let remote = remote?;
-    let access = folder.access(&name, false).await?;
-    let resume = current && !record.complete && remote.ranges && record.url == url;
-    let mut copy = Copy { remote, access, done: 0, told: 0, on_download };
-    copy.done = if resume { copy.access.len() } else { 0 };
-    copy.check_room(&folder).await?;
-    let mut record = Record { url: url.to_owned(), tag: copy.remote.tag.clone(), len: copy.remote.len, complete: false };
-    folder.set_record(&name, &record).await?;
-    copy.run().await?;
-    record.len = Some(copy.done);
-    record.complete = true;
-    drop(copy);
-    folder.set_record(&name, &record).await?;
+    let part = folder.len(&name).await;
+    let resumable = remote.can_resume();
+    let resume = current && !record.complete && resumable && remote.len.is_none_or(|len| part <= len);
+    let record = Record { url: url.to_owned(), tag: remote.tag.clone(), len: remote.len, complete: false };
+    match fill(&folder, &name, &record, if resume { part } else { 0 }, remote, on_download).await {
+        Ok(len) => folder.set_record(&name, &Record { len: Some(len), complete: true, ..record }).await?,
+        // Another tab is at it.
+        Err(error @ WebError::StoreBusy { .. }) => return Err(error),
+        Err(error) => {
+            let part = folder.len(&name).await;
+            if !resumable || error.code() == "source-changed" || part == 0 {
+                folder.remove(&name).await;
+            }
+            let need = record.len.map(|len| len.saturating_sub(part));
+            return Err(if matches!(error, WebError::Quota { .. }) { WebError::Quota { name: record.url, need } } else { error });
+        }
+    }
     Ok(StoredSource::new(folder.access(&name, true).await?, url.to_owned()))
+}
+
+/// Copies what is missing after the first `done` bytes; gives the length of the whole.
+async fn fill(folder: &Folder, name: &str, record: &Record, done: u64, remote: Remote, on_download: OnDownload) -> Result<u64, WebError> {
+    let access = folder.access(name, false).await?;
+    if done == 0 {
+        // What is there belongs to no version, until the new record says so.
+        folder.set_record(name, &Record::default()).await?;
+        make_room(&access, &remote)?;
+    }
+    folder.set_record(name, record).await?;
+    let mut copy = Copy { remote, access, done, told: 0, on_download };
+    copy.run().await?;
+    Ok(copy.done)
+}
+
+/// Empties a file, having seen that the whole fits: browsers round what they tell of free space.
+fn make_room(access: &Access, remote: &Remote) -> Result<(), WebError> {
+    let resize = |len: u64| access.0.truncate_with_f64(len as f64).map_err(|thrown| WebError::from_storage(&remote.url, &thrown));
+    resize(0)?;
+    resize(remote.len.unwrap_or(0))?;
+    resize(0)
 }
 
 /// Whether a copy is of the version that the server has now.
@@ -83,16 +110,6 @@ struct Copy {
 }
 
 impl Copy {
-    async fn check_room(&self, folder: &Folder) -> Result<(), WebError> {
-        let (Some(len), Some(free)) = (self.remote.len, folder.free().await) else { return Ok(()) };
-        // What the file takes up already counts as used.
-        let need = len.saturating_sub(self.access.len());
-        if need > free {
-            return Err(WebError::Quota { name: self.remote.url.clone(), need, free: Some(free) });
-        }
-        Ok(())
-    }
-
     async fn run(&mut self) -> Result<(), WebError> {
         let mut failures = 0;
         loop {
@@ -121,8 +138,13 @@ impl Copy {
         let range = (self.done > 0).then(|| format!("bytes={}-", self.done));
         let asked_range = range.is_some();
         let response = request(&url, range).await?;
+        let begins = format!("bytes {}-", self.done);
         match response.status() {
-            206 if asked_range => {}
+            206 if asked_range && header(&response, "content-range").is_none_or(|range| range.starts_with(&begins)) => {}
+            206 => {
+                let (header, value) = ("Content-Range", header(&response, "content-range").unwrap_or_default());
+                return Err(Failure::Final(SourceError::Header { url, header, value }).into());
+            }
             // The whole file once more: whatever is stored is written over.
             200 => self.done = 0,
             416 => return Err(self.changed("it became shorter")),
@@ -163,8 +185,7 @@ impl Copy {
         let written = self.access.0.write_with_js_u8_array_and_options(chunk, &options).map_err(|thrown| self.storage(&thrown))?;
         self.done += written as u64;
         if written as u64 != u64::from(chunk.length()) {
-            let need = self.remote.len.map_or(0, |len| len - self.done);
-            return Err(Stop::Web(WebError::Quota { name: self.remote.url.clone(), need, free: None }));
+            return Err(Stop::Web(WebError::Quota { name: self.remote.url.clone(), need: None }));
         }
         if self.done - self.told.min(self.done) >= REPORT {
             self.report();

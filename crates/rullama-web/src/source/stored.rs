@@ -25,7 +25,6 @@ pub struct Record {
 /// The folder that holds the copies.
 pub struct Folder {
     handle: FileSystemDirectoryHandle,
-    storage: StorageManager,
 }
 
 impl Folder {
@@ -42,14 +41,7 @@ impl Folder {
         let options = FileSystemGetDirectoryOptions::new();
         options.set_create(true);
         let promise = root.get_directory_handle_with_options(FOLDER, &options);
-        Ok(Self { handle: js::wait(promise).await.map_err(refused)?, storage })
-    }
-
-    /// Bytes that may still be stored, where the browser tells.
-    pub async fn free(&self) -> Option<u64> {
-        let estimate: JsValue = js::wait(self.storage.estimate().ok()?).await.ok()?;
-        let (quota, usage) = (js::get(&estimate, "quota"), js::get(&estimate, "usage"));
-        Some((quota.as_f64()? - usage.as_f64()?).max(0.0) as u64)
+        Ok(Self { handle: js::wait(promise).await.map_err(refused)? })
     }
 
     /// The record beside a copy; `None` where there is none or it cannot be read.
@@ -67,6 +59,19 @@ impl Folder {
         file.0.truncate_with_u32(0).map_err(failed)?;
         file.0.write_with_u8_array(&text).map_err(failed)?;
         file.0.flush().map_err(failed)
+    }
+
+    /// Bytes of a copy, finished or not.
+    pub async fn len(&self, name: &str) -> u64 {
+        let Ok(handle) = js::wait::<FileSystemFileHandle>(self.handle.get_file_handle(name)).await else { return 0 };
+        js::wait::<web_sys::File>(handle.get_file()).await.map_or(0, |file| file.size() as u64)
+    }
+
+    /// Removes a copy and its record, as far as they are there and nobody uses them.
+    pub async fn remove(&self, name: &str) {
+        for name in [name, &record_name(name)] {
+            let _ = js::wait::<JsValue>(self.handle.remove_entry(name)).await;
+        }
     }
 
     /// Opens a file, creating it where it is missing. Any number of readers may share one.

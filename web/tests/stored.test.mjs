@@ -1,0 +1,169 @@
+// Copies of addresses in the browser's private storage: full disks, broken downloads, other versions.
+//
+// Needs the package (npm run build) and a model in app/dist.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openPage, startBrowser } from './browser.mjs';
+import { startServer } from './server.mjs';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const models = path.join(here, '../app/dist/model');
+const whole = readFileSync(path.join(models, JSON.parse(readFileSync(path.join(models, 'model.json'), 'utf8')).file));
+const MB = 1 << 20;
+const digest = (bytes) => createHash('sha256').update(bytes).digest('hex');
+
+let site;
+let browser;
+let files;
+let page;
+
+before(async () => {
+  files = mkdtempSync(path.join(os.tmpdir(), 'rullama-stored-'));
+  writeFileSync(path.join(files, 'model.gguf'), whole);
+  site = await startServer({ '/package/': path.join(here, '../packages/rullama/dist'), '/': path.join(here, 'pages') });
+  browser = await startBrowser();
+});
+
+after(async () => {
+  await browser?.close();
+  await site?.close();
+  rmSync(files, { recursive: true, force: true });
+});
+
+beforeEach(async () => {
+  ({ page } = await openPage(browser.context, `${site.url}/blank.html`));
+});
+
+afterEach(async () => {
+  await quota(undefined);
+  await page.evaluate(async () => (await import('/package/index.js')).clearStoredModels());
+  await page.close();
+});
+
+/** What this page's origin may store, in bytes; `undefined` is the browser's own bound. */
+async function quota(bytes) {
+  const session = await browser.context.newCDPSession(page);
+  await session.send('Storage.overrideQuotaForOrigin', { origin: site.url, ...(bytes !== undefined && { quotaSize: bytes }) });
+}
+
+const serveFiles = (options) => startServer({ '/': files }, { cors: true, ...options });
+
+/** Loads an address: `{ ple, stored, name }` or `{ code, message, remedy, stored }`, with what is stored afterwards. */
+const load = (server, options = { store: 'always' }) =>
+  page.evaluate(
+    async ([url, options]) => {
+      const { Rullama, storedModels } = await import('/package/index.js');
+      const outcome = await Rullama.load(url, options).then(
+        async (ai) => (await ai.close(), { ple: ai.info.ple, name: ai.info.name }),
+        ({ code, message, remedy }) => ({ code, message, remedy }),
+      );
+      return { ...outcome, stored: await storedModels() };
+    },
+    [`${server.url}/model.gguf`, options],
+  );
+
+/** SHA-256 of the only stored file. */
+const storedDigest = () =>
+  page.evaluate(async () => {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('rullama-models');
+    for await (const [name, entry] of folder.entries()) {
+      if (!name.endsWith('.gguf')) continue;
+      const hash = await crypto.subtle.digest('SHA-256', await (await entry.getFile()).arrayBuffer());
+      return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('');
+    }
+  });
+
+test('a copy that does not fit is refused before it starts, and leaves nothing', async (t) => {
+  const server = await serveFiles();
+  // Too little for the model, and too little for anything.
+  for (const room of [8 * MB, MB]) {
+    await quota(room);
+    const { code, message, remedy, stored } = await load(server);
+    t.diagnostic(`${message} ${remedy}`);
+    assert.equal(code, 'quota');
+    assert.match(message, new RegExp(`${whole.length} more bytes must be stored`));
+    assert.match(remedy, /Free disk space/);
+    assert.deepEqual(stored, []);
+  }
+  assert.equal(server.requests.filter((r) => !/bytes=0-0/.test(r.range)).length, 0, 'nothing was downloaded');
+  await server.close();
+});
+
+test('a disk that fills up in the download is named, and what cannot be continued is removed', async (t) => {
+  const server = await serveFiles({ ranges: false, length: false });
+  await quota(4 * MB);
+  const { code, message, stored } = await load(server);
+  t.diagnostic(message);
+  assert.equal(code, 'quota');
+  assert.match(message, /there is no room/);
+  assert.deepEqual(stored, []);
+  await quota(undefined);
+  assert.ok((await load(server)).ple);
+  assert.equal(await storedDigest(), digest(whole));
+  await server.close();
+});
+
+test('a download that breaks off goes on where it ended, at once or with the next load', async () => {
+  let cuts = 1;
+  let closed = false;
+  const cut = (range) => (range !== 'bytes=0-0' && cuts-- > 0 ? 3 * MB : undefined);
+  const server = await serveFiles({ cut, fail: () => (closed && server.requests.at(-1).range !== 'bytes=0-0' ? 403 : 0) });
+  assert.ok((await load(server)).ple);
+  assert.equal(await storedDigest(), digest(whole));
+  assert.deepEqual(server.requests.map((r) => r.range), ['bytes=0-0', undefined, `bytes=${3 * MB}-`]);
+
+  await page.evaluate(async () => (await import('/package/index.js')).clearStoredModels());
+  [cuts, closed] = [1, true];
+  server.requests.length = 0;
+  const failing = await serveFiles({ cut, fail: () => (failing.requests.length > 2 && closed ? 403 : 0) });
+  const broken = await load(failing);
+  assert.equal(broken.code, 'network');
+  assert.deepEqual(broken.stored.map(({ bytes }) => bytes), [3 * MB]);
+  closed = false;
+  failing.requests.length = 0;
+  assert.ok((await load(failing)).ple);
+  assert.deepEqual(failing.requests.map((r) => r.range), ['bytes=0-0', `bytes=${3 * MB}-`]);
+  assert.equal(await storedDigest(), digest(whole));
+  await Promise.all([server.close(), failing.close()]);
+});
+
+test('a new version is never mixed with what is stored of another', async () => {
+  let closed = false;
+  const server = await serveFiles({ fail: () => (closed && server.requests.at(-1).range !== 'bytes=0-0' ? 403 : 0) });
+  assert.ok((await load(server)).ple);
+  // As long as the old one: only the tag tells them apart.
+  const other = Buffer.from(whole);
+  other[other.length - 1] ^= 1;
+  const file = path.join(files, 'model.gguf');
+  writeFileSync(file, other);
+  utimesSync(file, new Date(), new Date(Date.now() + 60_000));
+  closed = true;
+  assert.equal((await load(server)).code, 'network');
+  closed = false;
+  assert.ok((await load(server)).ple);
+  assert.equal(await storedDigest(), digest(other));
+  copyFileSync(file, `${file}.other`);
+  writeFileSync(file, whole);
+  await server.close();
+});
+
+test('what does not fit the memory budget is stored and streamed; without room that is said', async (t) => {
+  const server = await serveFiles();
+  const auto = { memoryBudget: MB };
+  const { ple, stored } = await load(server, auto);
+  assert.deepEqual([ple, stored.length], ['streamed', 1]);
+  assert.equal((await load(server, { memoryBudget: 1 << 30 })).ple, 'resident');
+  await page.evaluate(async () => (await import('/package/index.js')).clearStoredModels());
+  await quota(MB);
+  assert.equal((await load(server, auto)).code, 'quota');
+  const refused = await load(server, { ...auto, store: 'never' });
+  t.diagnostic(`${refused.message} ${refused.remedy}`);
+  assert.equal(refused.code, 'out-of-memory');
+  assert.equal((await load(server, { ...auto, ple: 'resident' })).ple, 'resident');
+  await server.close();
+});

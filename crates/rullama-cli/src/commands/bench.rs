@@ -118,21 +118,24 @@ fn made_up(count: u32, vocab: u32, bos: u32) -> Vec<u32> {
     std::iter::once(bos).chain(std::iter::repeat_with(&mut next)).take(count as usize).collect()
 }
 
-/// Median, least and most.
-fn spread(values: &[f64]) -> Value {
+/// The median, and the least and the most.
+fn spread(values: &[f64]) -> (f64, [f64; 2]) {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let (n, round) = (sorted.len(), |value: f64| (value * 100.0).round() / 100.0);
     let median = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0;
-    json!({"median": round(median), "min": round(sorted[0]), "max": round(sorted[n - 1])})
+    (round(median), [round(sorted[0]), round(sorted[n - 1])])
 }
 
+/// The record that benchmarks/ keeps; `web/bench.mjs` writes the same fields.
 fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value {
     let info = engine.info();
-    let decode = spread(&measured.decode);
-    let used = info.bytes_per_token as f64 * decode["median"].as_f64().unwrap_or_default() / 1e9;
+    let (prefill, decode) = (spread(&measured.prefill), spread(&measured.decode));
+    let used = info.bytes_per_token as f64 * decode.0 / 1e9;
     let mut unmeasured = serde_json::Map::new();
-    unmeasured.insert("wasm_peak_bytes".into(), "not a browser".into());
+    for key in ["wasm_peak_bytes", "wasm_grown_bytes"] {
+        unmeasured.insert(key.into(), "not a browser".into());
+    }
     if arguments.bandwidth.is_none() {
         unmeasured.insert("bandwidth_share".into(), "the bandwidth was not given (--bandwidth)".into());
     }
@@ -149,14 +152,17 @@ fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value 
         "decode": arguments.decode,
         "runs": arguments.runs,
         "sampling": if arguments.greedy { "greedy" } else { "published" },
-        "prefill_tok_s": spread(&measured.prefill),
-        "decode_tok_s": decode,
+        "prefill_tok_s": prefill.0,
+        "prefill_tok_s_spread": prefill.1,
+        "decode_tok_s": decode.0,
+        "decode_tok_s_spread": decode.1,
         "dispatches_per_token": measured.steps[0].1.dispatches,
         "bytes_per_token": info.bytes_per_token,
         "bandwidth_gb_s": used,
         "bandwidth_share": arguments.bandwidth.map(|most| used / most),
         "load_gb_s": info.loaded_bytes as f64 / info.load_seconds.max(1e-9) / 1e9,
         "wasm_peak_bytes": null,
+        "wasm_grown_bytes": null,
         "gpu_bytes": measured.gpu_bytes,
         "pipelines_compiled_during_decode": measured.pipelines,
         "unmeasured": unmeasured,
@@ -187,8 +193,8 @@ fn summary(record: &Value) -> String {
     let text = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
     let number = |key: &str| record[key].as_f64().unwrap_or_default();
     let speed = |key: &str| {
-        let of = |part: &str| record[key][part].as_f64().unwrap_or_default();
-        format!("{:.1} tokens/s ({:.1} to {:.1})", of("median"), of("min"), of("max"))
+        let [least, most] = [0, 1].map(|i| record[format!("{key}_spread")][i].as_f64().unwrap_or_default());
+        format!("{:.1} tokens/s ({least:.1} to {most:.1})", number(key))
     };
     let lines = [
         format!("model     {} (per-layer embeddings {}, cache {})", text("model"), text("ple"), text("kv")),
@@ -219,8 +225,8 @@ mod tests {
 
     #[test]
     fn medians() {
-        assert_eq!(spread(&[3.0, 1.0, 2.0]), json!({"median": 2.0, "min": 1.0, "max": 3.0}));
-        assert_eq!(spread(&[4.0, 1.0])["median"], json!(2.5));
+        assert_eq!(spread(&[3.0, 1.0, 2.0]), (2.0, [1.0, 3.0]));
+        assert_eq!(spread(&[4.0, 1.0]), (2.5, [1.0, 4.0]));
     }
 
     #[test]

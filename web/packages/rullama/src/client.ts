@@ -35,7 +35,12 @@ export class Client {
     const result = new Promise<Calls[K]['result']>((resolve, reject) => {
       this.pending.set(id, { event: onEvent ?? (() => undefined), resolve, reject });
     }).finally(() => signal?.removeEventListener('abort', cancel));
-    this.end.post({ id, call, params } as Request);
+    try {
+      this.end.post({ id, call, params } as Request);
+    } catch (cause) {
+      this.refuse(id, call, cause);
+      return result;
+    }
     if (signal?.aborted) cancel();
     else signal?.addEventListener('abort', cancel);
     return result;
@@ -48,6 +53,14 @@ export class Client {
     for (const { reject } of this.pending.values()) reject(error);
     this.pending.clear();
     if (error.code !== 'cancelled') this.announceLost(error);
+  }
+
+  /** Ends a call whose parameters cannot travel to the worker, such as functions. */
+  private refuse(id: number, call: CallName, cause: unknown): void {
+    const { message } = RullamaError.from(cause);
+    const error = new RullamaError('invalid-argument', `${call} cannot be sent to the engine: ${message}`, { cause });
+    this.pending.get(id)?.reject(error);
+    this.pending.delete(id);
   }
 
   private receive(reply: Reply): void {

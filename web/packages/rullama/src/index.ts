@@ -32,7 +32,7 @@ export const Rullama = {
    * @throws RullamaError with `code` and `remedy`; aborting `signal` rejects with code `cancelled`.
    */
   async load(source: Source, options: LoadOptions = {}): Promise<Engine> {
-    const { onProgress, signal, embedded, worker: script, ...engineOptions } = options;
+    const { onProgress, signal, embedded, worker: script, wasm, ...engineOptions } = options;
     if (signal?.aborted) throw new RullamaError('cancelled', 'The load was stopped before it began.');
     const ref = await resolve(source, embedded);
     const worker = startWorker(script);
@@ -51,7 +51,8 @@ export const Rullama = {
     signal?.addEventListener('abort', stop);
     if (signal?.aborted) stop();
     try {
-      const params = { source: ref, options: engineOptions as EngineOptions };
+      const folder = wasm === undefined ? {} : { wasm: absolute(wasm) };
+      const params = { source: ref, options: engineOptions as EngineOptions, ...folder };
       const info = await client.call('load', params, onProgress && { onEvent: onProgress });
       return new Engine(client, info, () => worker.terminate());
     } catch (thrown) {
@@ -73,26 +74,40 @@ export const Rullama = {
 };
 
 function startWorker(script: string | URL | undefined): Worker {
-  return new Worker(script ?? new URL('./worker.js', import.meta.url), { type: 'module', name: 'rullama' });
+  try {
+    // Written out in full: this is the form in which bundlers find the worker.
+    if (script === undefined) return new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'rullama' });
+    return new Worker(script, { type: 'module', name: 'rullama' });
+  } catch (cause) {
+    const { message } = RullamaError.from(cause);
+    throw new RullamaError('invalid-argument', `The engine's worker cannot be started: ${message}`, {
+      remedy: "Serve worker.js from the page's own origin, and name its address with the option `worker`.",
+      cause,
+    });
+  }
 }
 
 async function resolve(source: Source, embedded: string | URL | undefined): Promise<SourceRef> {
   if (source instanceof Blob) return { blob: source, name: source instanceof File ? source.name : 'model.gguf' };
   if (source === 'embedded') {
     const { model, address } = await describeEmbedded(embedded);
-    return { url: new URL(model.file, address).href };
+    return { url: absolute(model.file, address) };
   }
+  return { url: absolute(source) };
+}
+
+function absolute(address: string | URL, base: string | URL = document.baseURI): string {
   try {
-    return { url: new URL(source, document.baseURI).href };
+    return new URL(address, base).href;
   } catch (cause) {
-    throw new RullamaError('invalid-argument', `"${source}" is not an address.`, { cause });
+    throw new RullamaError('invalid-argument', `"${address}" is not an address.`, { cause });
   }
 }
 
 async function describeEmbedded(
   embedded: string | URL = 'model/model.json',
 ): Promise<{ model: EmbeddedModel; address: URL }> {
-  const address = new URL(embedded, document.baseURI);
+  const address = new URL(absolute(embedded));
   const failed = (why: string, cause?: unknown) =>
     new RullamaError('network', `The embedded model's description ${address.pathname} cannot be read: ${why}.`, {
       remedy: 'Serve it beside the page, or load a file or an address instead.',

@@ -18,6 +18,9 @@ import type {
 /** The bytes of a model: an absolute address, or a file that both ends may read. */
 export type SourceRef = { url: string } | { blob: Blob; name: string };
 
+/** `wasm` is the absolute address of the engine's folder, where it is not beside the worker. */
+export type LoadRequest = { source: SourceRef; options: EngineOptions; wasm?: string };
+
 /** What the engine streams while it answers, before the summary. */
 export type StreamEvent = Exclude<ChatEvent, { type: 'done' }>;
 
@@ -25,7 +28,7 @@ type Call<Params, Result, Event = never> = { params: Params; result: Result; eve
 
 /** Every call: what goes in, what comes back once, what may come many times before. */
 export interface Calls {
-  load: Call<{ source: SourceRef; options: EngineOptions }, ModelInfo, Progress>;
+  load: Call<LoadRequest, ModelInfo, Progress>;
   chatOpen: Call<ChatOptions, number>;
   chatSend: Call<{ chat: number; messages: Message[]; options: GenerateOptions }, Summary, StreamEvent>;
   chatRetry: Call<{ chat: number; options: GenerateOptions }, Summary, StreamEvent>;

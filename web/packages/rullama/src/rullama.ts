@@ -104,8 +104,20 @@ export class Chat {
 
   /** Gives back the conversation's memory. */
   async close(): Promise<void> {
-    if (this.handle) await this.client.call('chatClose', await this.handle);
+    const chat = await this.handle?.catch(() => undefined);
     this.handle = undefined;
+    if (chat !== undefined) await this.client.call('chatClose', chat);
+  }
+
+  /** The engine's number of this conversation. An attempt that failed is forgotten: the next call tries anew. */
+  private open(): Promise<number> {
+    if (this.handle) return this.handle;
+    const attempt = this.client.call('chatOpen', this.options);
+    this.handle = attempt;
+    attempt.catch(() => {
+      if (this.handle === attempt) this.handle = undefined;
+    });
+    return attempt;
   }
 
   private answer<K extends CallName & ('chatSend' | 'chatRetry')>(
@@ -115,9 +127,8 @@ export class Chat {
   ): AsyncGenerator<ChatEvent, void, void> {
     const controller = following(signal);
     const start = async (push: (event: ChatEvent) => void): Promise<Summary> => {
-      this.handle ??= this.client.call('chatOpen', this.options);
       const onEvent = (event: StreamEvent) => push(event);
-      const chat = await this.handle;
+      const chat = await this.open();
       return (await this.client.call(call, params(chat, rest), { onEvent, signal: controller.signal })) as Summary;
     };
     const done = (summary: Summary): ChatEvent => {

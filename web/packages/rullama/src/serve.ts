@@ -2,13 +2,12 @@
 
 import type { Engine } from './engine.ts';
 import { RullamaError } from './errors.ts';
-import type { CallName, Calls, Reply, Request, SourceRef, WorkerEnd } from './protocol.ts';
-import type { EngineOptions, Progress } from './types.ts';
+import type { CallName, Calls, LoadRequest, Reply, Request, WorkerEnd } from './protocol.ts';
+import type { Progress } from './types.ts';
 
 /** Opens an engine. `onLost` reports that it has become unusable, at any later time. */
 export type OpenEngine = (
-  source: SourceRef,
-  options: EngineOptions,
+  request: LoadRequest,
   onProgress: (progress: Progress) => void,
   onLost: (error: RullamaError) => void,
 ) => Promise<Engine>;
@@ -63,26 +62,33 @@ function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): 
     return engine;
   };
   const queue = new Queue();
-  /** Runs `work` when the GPU is free; a signal before that skips it, one during it cancels it. */
+  /**
+   * Runs `work` when the GPU is free; `signal` cancels it. Work whose signal came before its turn is begun all the
+   * same, so that its messages are in the conversation and its summary says that it was stopped.
+   */
   const answering = (signal: AbortSignal, work: (engine: Engine) => Promise<string>) =>
     queue.run(async () => {
       const target = loaded();
-      if (signal.aborted) throw new RullamaError('cancelled', 'Stopped before the answer began.');
-      const cancel = () => target.cancel();
-      signal.addEventListener('abort', cancel);
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      // The engine begins in a microtask: a cancel before that would be meant for the answer before.
+      const cancel = () => (timer ??= setTimeout(() => target.cancel()));
+      const answer = work(target);
+      if (signal.aborted) cancel();
+      else signal.addEventListener('abort', cancel);
       try {
-        return JSON.parse(await work(target));
+        return JSON.parse(await answer);
       } finally {
+        clearTimeout(timer);
         signal.removeEventListener('abort', cancel);
       }
     });
   const json = (emit: (event: never) => void) => (text: string) => emit(JSON.parse(text) as never);
 
   return {
-    load: async ({ source, options }, emit) => {
+    load: async (request, emit) => {
       engine?.close();
       engine = undefined;
-      engine = await open(source, options, emit, onLost);
+      engine = await open(request, emit, onLost);
       return JSON.parse(engine.info());
     },
     chatOpen: (options) => queue.run(() => loaded().chat_open(JSON.stringify(options))),

@@ -5,11 +5,11 @@ import type { EngineModule, ShellOptions, ShellSource } from './engine.ts';
 import type { SourceRef } from './protocol.ts';
 import type { OpenEngine } from './serve.ts';
 
-/** An `OpenEngine` over the wasm module that `instantiate` gives. */
-export function shellOpener(instantiate: () => Promise<EngineModule>): OpenEngine {
-  return async (source, options, onProgress, onLost) => {
+/** An `OpenEngine` over the wasm module that `instantiate` gives, from `wasm` where the request names a folder. */
+export function shellOpener(instantiate: (wasm: string | undefined) => Promise<EngineModule>): OpenEngine {
+  return async ({ source, options, wasm }, onProgress, onLost) => {
     const grant = await watchDevices(navigator.gpu, { plain: options.adapter === 'webgpu-defaults', onLost });
-    const module = await instantiate();
+    const module = await instantiate(wasm);
     const shellOptions: ShellOptions = { ...options, ...grant };
     return module.load(shellSource(source), JSON.stringify(shellOptions), (json) => onProgress(JSON.parse(json)));
   };

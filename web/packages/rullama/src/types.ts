@@ -48,6 +48,8 @@ export interface LoadOptions extends EngineOptions {
   embedded?: string | URL;
   /** Address of the worker script, for bundlers that move it. */
   worker?: string | URL;
+  /** Address of the folder with `rullama_web.js` and `rullama_web_bg.wasm`; `wasm/` beside the worker by default. */
+  wasm?: string | URL;
 }
 
 /** The description that is served beside an embedded model. */

@@ -16,9 +16,10 @@ interface Glue {
   WebEngine: EngineModule;
 }
 
-async function instantiate(): Promise<EngineModule> {
-  const glue = (await import(new URL('./wasm/rullama_web.js', import.meta.url).href)) as Glue;
-  await glue.default({ module_or_path: new URL('./wasm/rullama_web_bg.wasm', import.meta.url) });
+async function instantiate(wasm = new URL('./wasm', import.meta.url).href): Promise<EngineModule> {
+  const folder = `${wasm.replace(/\/$/, '')}/`;
+  const glue = (await import(new URL('rullama_web.js', folder).href)) as Glue;
+  await glue.default({ module_or_path: new URL('rullama_web_bg.wasm', folder) });
   return glue.WebEngine;
 }
 

@@ -29,7 +29,7 @@ export interface FakeTiming {
 
 /** Opens fake engines. */
 export function fakeOpener({ step }: FakeTiming): OpenEngine {
-  return async (source, options, onProgress, onLost) => {
+  return async ({ source, options }, onProgress, onLost) => {
     const name = 'url' in source ? source.url : source.name;
     const total = 8_038_464;
     const phases: Progress[] = [

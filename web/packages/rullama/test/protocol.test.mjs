@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Client, Engine, fakeOpener, localPair, serve } from '../../../dist-test/internals.js';
+import { Client, Engine, fakeOpener, localPair, RullamaError, serve } from '../../../dist-test/internals.js';
 
 async function open(source = { url: 'http://localhost/model.gguf' }, onEvent = () => {}) {
   const { client: end, worker } = localPair();
@@ -70,9 +70,53 @@ test('leaving the loop stops the answer', async () => {
   assert.equal((await collect(ai.chat().send('hello'))).at(-1).summary.finish, 'stop');
 });
 
-test('a signal that is already aborted never starts the answer', async () => {
+test('an answer that is stopped before it began ends as any stopped one, and can be had again', async () => {
   const { ai } = await open();
-  await assert.rejects(collect(ai.chat().send('hello', { signal: AbortSignal.abort() })), { code: 'cancelled' });
+  const chat = ai.chat();
+  const events = await collect(chat.send('hello', { signal: AbortSignal.abort() }));
+  assert.equal(events.filter((e) => e.type === 'done').length, 1);
+  assert.equal(events.at(-1).summary.finish, 'cancelled');
+  assert.match(textOf(await collect(chat.retry())), /short answer/);
+});
+
+test('an answer that is stopped while it waits ends as any stopped one', async () => {
+  const { ai } = await open();
+  const first = collect(ai.chat().send('hello'));
+  const controller = new AbortController();
+  const second = collect(ai.chat().send('long', { signal: controller.signal }));
+  await ai.memory();
+  controller.abort();
+  assert.equal((await first).at(-1).summary.finish, 'stop');
+  assert.equal((await second).at(-1).summary.finish, 'cancelled');
+});
+
+test('a conversation that did not open is tried again', async () => {
+  let attempts = 0;
+  const call = async (name) => {
+    if (name !== 'chatOpen') return { finish: 'stop' };
+    if (++attempts === 1) throw new RullamaError('out-of-memory', 'No room.');
+    return 7;
+  };
+  const chat = new Engine({ call, lost: new Promise(() => {}) }, {}, () => {}).chat();
+  await assert.rejects(collect(chat.send('hello')), { code: 'out-of-memory' });
+  await chat.close();
+  assert.equal((await collect(chat.send('hello'))).at(-1).type, 'done');
+  assert.equal(attempts, 2);
+});
+
+test('parameters that cannot travel fail their own call only', async () => {
+  const { client: end, worker } = localPair();
+  serve(worker, fakeOpener({ step: 1 }));
+  const client = new Client({ post: (request) => end.post(structuredClone(request)), listen: (f) => end.listen(f) });
+  await client.call('load', { source: { url: 'http://localhost/model.gguf' }, options: {} });
+  const ai = new Engine(client, {}, () => {});
+  const tools = [{ name: 'f', description: '', parameters: { check: () => true } }];
+  await assert.rejects(collect(ai.chat({ tools }).send('hello')), (error) => {
+    assert.ok(error instanceof RullamaError);
+    assert.equal(error.code, 'invalid-argument');
+    return true;
+  });
+  assert.deepEqual(await ai.tokenize('a'), [97]);
 });
 
 test('answers queue up; small calls pass them', async () => {

@@ -100,7 +100,7 @@ export class StartView {
   private submitUrl(event: Event): void {
     event.preventDefault();
     const address = this.address.value.trim();
-    this.pick(address, decodeURIComponent(new URL(address).pathname.split('/').pop() || address));
+    this.pick(address, fileName(address));
   }
 
   private pick(source: Source, name: string, embedded?: EmbeddedModel): void {
@@ -159,5 +159,15 @@ export class StartView {
       `${count(models.length, 'model', 'models')} stored in this browser, ${bytes(total)}. `,
       h('button', { type: 'button', className: 'quiet', onclick: remove }, 'Remove'),
     );
+  }
+}
+
+/** The last part of an address, as people write it. */
+function fileName(address: string): string {
+  const name = new URL(address).pathname.split('/').pop() || address;
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name; // a percent sign that encodes nothing
   }
 }

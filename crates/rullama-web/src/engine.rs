@@ -117,16 +117,20 @@ impl WebEngine {
         result.map_err(JsValue::from)
     }
 
-    /// Drops the latest answer and answers once more.
+    /// Drops the latest answer and answers once more. When that fails, the conversation is as before.
     pub async fn chat_retry(&self, chat: u32, options: String, on_event: Function) -> Result<String, JsValue> {
         let options = options::parse::<Generate>("options", &options)?.into();
         let mut open = self.take(chat)?;
-        let mut messages = open.messages().to_vec();
+        let before = open.messages().to_vec();
+        let mut messages = before.clone();
         while messages.last().is_some_and(|message| message.role == Role::Assistant) {
             messages.pop();
         }
         open.set_messages(messages);
         let result = self.answer(&mut open, &options, &on_event).await;
+        if result.is_err() {
+            open.set_messages(before);
+        }
         self.chats.borrow_mut().insert(chat, open);
         result.map_err(JsValue::from)
     }
@@ -134,8 +138,9 @@ impl WebEngine {
     /// Generates from ids on a sequence of its own.
     pub async fn generate_ids(&self, ids: Vec<u32>, options: String, on_token: Function) -> Result<String, JsValue> {
         let options = options::parse::<Generate>("options", &options)?.into();
-        let mut session = self.plain_session().await?;
+        // before the first await: a stop may come during each of them
         let cancel = self.fresh_cancel();
+        let mut session = self.plain_session().await?;
         let mut give = |token: &Token| call(&on_token, &options::to_json(token));
         let summary = session.generate(&ids, &options, &cancel, &mut give).await;
         self.plain.replace(Some(session));

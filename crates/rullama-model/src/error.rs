@@ -21,6 +21,10 @@ pub enum ModelError {
     Shape { name: String, expected: Vec<u64>, found: Vec<u64> },
     #[error("tensor `{name}` has rows of {cols} values; kernels need a multiple of 32. Convert the model to a supported layout")]
     RowLength { name: String, cols: u64 },
+    #[error(
+        "tensor `{name}` holds {value}, which {reason}. The file is damaged or was made for another program: convert or download it again"
+    )]
+    Value { name: String, value: f32, reason: &'static str },
     #[error("row {row} of `{name}` cannot be read; it has {rows}. The token is outside the vocabulary")]
     Row { name: String, row: u64, rows: u64 },
     #[error(transparent)]

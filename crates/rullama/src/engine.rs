@@ -5,6 +5,7 @@ use crate::session::Session;
 use crate::vocabulary::take_tokenizer;
 use crate::{Cancel, Error, selftest};
 use rullama_gpu::Device;
+use rullama_model::ModelError;
 use rullama_model::gemma4::{self, Config, Span, Specs};
 use rullama_model::weights::{Loader, Table, WeightSpec, Weights, read_table};
 use rullama_ops::{KvType, SampleMode, rope_tables};
@@ -140,8 +141,8 @@ impl Engine {
         let config = Config::read(&gguf)?;
         let specs = gemma4::specs(&gguf, &config)?;
         let tokenizer = take_tokenizer(&mut gguf.metadata, config.vocab)?;
-        let context = context(&config, options.context)?;
         let device = Device::open(&options.adapter()).await?;
+        let context = context(&config, &options, &device)?;
         let started = Instant::now();
 
         let (tables, scales) = tables(&*source, &gguf, &config, &specs, context).await?;
@@ -151,8 +152,8 @@ impl Engine {
         let wanted = |spec: &&WeightSpec, resident: bool| resident || spec.key != PLE_KEY;
         let mut loaded =
             load_weights(&device, &*source, specs.weights.iter().filter(|s| wanted(s, resident)), &mut weights, cancel, progress).await;
-        if resident && options.ple == PleMode::Auto && source.locality() != Locality::Remote && out_of_memory(&loaded) {
-            // The table is the last to load: what is there already stays.
+        let optional = config.per_layer > 0 && options.ple == PleMode::Auto && source.locality() != Locality::Remote;
+        if resident && optional && out_of_memory(&loaded) {
             resident = false;
             weights = Weights::default();
             weights.add_tables(&device, &tables).await?;
@@ -252,13 +253,18 @@ fn out_of_memory(result: &Result<u64, Error>) -> bool {
     matches!(result, Err(Error::Gpu(rullama_gpu::GpuError::OutOfMemory { .. })))
 }
 
-fn context(config: &Config, asked: Option<u32>) -> Result<u32, Error> {
-    match asked {
-        None => Ok(config.context.min(DEFAULT_CONTEXT)),
-        Some(n) if n >= 1 && n <= config.context => Ok(n),
-        Some(n) => {
-            Err(Error::InvalidArgument { name: "context", value: n.to_string(), reason: format!("is outside 1..={}", config.context) })
-        }
+/// The context to load with: within what the model was trained for, and what the adapter can bind as one layer's cache.
+fn context(config: &Config, options: &LoadOptions, device: &Device) -> Result<u32, Error> {
+    let widest = config.layers.iter().filter(|l| l.span == Span::Global).map(|l| l.kv_heads * l.head_dim).max().unwrap_or(1);
+    let bound = device.caps().max_binding / (u64::from(widest) * options.kv.bytes());
+    let bound = u32::try_from(bound / 64 * 64).unwrap_or(u32::MAX).max(64);
+    let most = config.context.min(bound);
+    let refuse = |n: u32, reason: String| Err(Error::InvalidArgument { name: "context", value: n.to_string(), reason });
+    match options.context {
+        None => Ok(most.min(DEFAULT_CONTEXT)),
+        Some(n) if n < 1 || n > config.context => refuse(n, format!("is outside 1..={}", config.context)),
+        Some(n) if n > bound => refuse(n, format!("needs a longer cache than this adapter can bind; at most {bound} fit")),
+        Some(n) => Ok(n),
     }
 }
 
@@ -302,17 +308,13 @@ async fn tables(
         let values = read_table(source, &spec.tensor).await?;
         tables.push(Table { key: spec.key.clone(), cols: values.len(), values });
     }
-    let factors = match gguf.tensors.get("rope_freqs.weight") {
-        Some(tensor) => Some(read_table(source, tensor).await?),
-        None => None,
-    };
+    let factors = rope_factors(source, gguf, config).await?;
     for (span, name) in [(Span::Sliding, "sliding"), (Span::Global, "global")] {
         let pairs = config.layers.iter().find(|l| l.span == span).map_or(0, |l| l.head_dim as usize / 2);
         if pairs == 0 {
             continue;
         }
-        let factors = factors.as_deref().filter(|f| f.len() == pairs);
-        let (low, high) = rope_tables(&gemma4::rope_frequencies(config, span, factors), context);
+        let (low, high) = rope_tables(&gemma4::rope_frequencies(config, span, factors.as_deref()), context);
         tables.push(Table { key: format!("rope.{name}.low"), cols: 2 * pairs, values: low });
         tables.push(Table { key: format!("rope.{name}.high"), cols: 2 * pairs, values: high });
     }
@@ -324,6 +326,22 @@ async fn tables(
         });
     }
     Ok((tables, scales))
+}
+
+/// What divides the rotation frequencies of global layers, where the file says.
+async fn rope_factors(source: &dyn ByteSource, gguf: &Gguf, config: &Config) -> Result<Option<Vec<f32>>, Error> {
+    let name = "rope_freqs.weight";
+    let global = config.layers.iter().find(|l| l.span == Span::Global);
+    let (Some(tensor), Some(layer)) = (gguf.tensors.get(name), global) else { return Ok(None) };
+    let expected = vec![u64::from(layer.head_dim / 2)];
+    if tensor.dims != expected {
+        return Err(ModelError::Shape { name: name.into(), expected, found: tensor.dims.clone() }.into());
+    }
+    let factors = read_table(source, tensor).await?;
+    match factors.iter().find(|f| !(f.is_finite() && **f > 0.0)) {
+        Some(&value) => Err(ModelError::Value { name: name.into(), value, reason: "is no positive factor of a frequency" }.into()),
+        None => Ok(Some(factors)),
+    }
 }
 
 async fn load_weights<'a>(

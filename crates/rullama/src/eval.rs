@@ -35,6 +35,9 @@ impl Session {
     /// Appends tokens and gives the logits and hidden states of each, computed for every row
     /// in every layer, from unfused operations.
     pub async fn evaluate(&mut self, ids: &[u32]) -> Result<Evaluation, Error> {
+        self.check_ids(ids)?;
+        self.check_room(self.tokens.len() + ids.len())?;
+        self.settle().await?;
         let mut evaluation = Evaluation { tokens: ids.len(), ..Default::default() };
         // Logits of many rows are large: a chunk at most fills a 64 MiB buffer.
         let vocab = self.engine().0.config.vocab;

@@ -18,7 +18,9 @@ impl Session {
     /// not kept.
     pub async fn profile_decode(&mut self) -> Result<StepProfile, Error> {
         let position = self.position();
-        self.runner.reserve(position + 1).await?;
+        self.settle().await?;
+        // The timed replay is a step further on.
+        self.runner.reserve(position + 2).await?;
         self.runner.set_step(0, position);
         let device = self.engine().device().clone();
         let plan = self.runner.step(Some(0), position, Some(SampleMode::Greedy)).await?;

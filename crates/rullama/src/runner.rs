@@ -40,7 +40,7 @@ struct WordBuffers {
 }
 
 impl WordBuffers {
-    async fn new(device: &Device) -> Result<Self, GpuError> {
+    async fn new(device: &Device, suppressed: usize) -> Result<Self, GpuError> {
         let words = async |label: &str, count: usize| device.buffer(label, count as u64 * 4, Usage::Storage).await;
         Ok(WordBuffers {
             chunk_ids: words("chunk ids", MAX_CHUNK as usize).await?,
@@ -48,7 +48,7 @@ impl WordBuffers {
             step_id: words("step id", 4).await?,
             step_state: words("step state", 8).await?,
             settings: words("sampler settings", size_of::<SampleSettings>() / 4).await?,
-            bias: words("logit bias", 1 + 2 * crate::options::MAX_BIAS).await?,
+            bias: words("logit bias", 1 + 2 * (crate::options::MAX_BIAS + suppressed)).await?,
             history: words("token history", HISTORY).await?,
             results: words("sampler results", RESULTS * RESULT_WORDS).await?,
         })
@@ -112,7 +112,7 @@ impl Runner {
     pub async fn new(engine: Engine) -> Result<Self, Error> {
         let inner = &engine.0;
         let cache = KvCache::new(&inner.device, &inner.config, cache_shape(inner.kv, inner.config.context)).await?;
-        let words = WordBuffers::new(&inner.device).await?;
+        let words = WordBuffers::new(&inner.device, inner.config.suppress.len()).await?;
         let rows = inner.streamed.clone().map(|table| RowProvider::new(inner.source.clone(), table, inner.config.per_layer));
         Ok(Runner { cache, pool: Pool::default(), plans: HashMap::new(), words, rows, last_logits: None, engine })
     }

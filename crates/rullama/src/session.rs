@@ -2,7 +2,7 @@
 
 use crate::decode::Decoder;
 use crate::engine::Engine;
-use crate::options::{Cancel, GenerateOptions, MAX_BIAS};
+use crate::options::{Cancel, GenerateOptions};
 use crate::runner::{MAX_CHUNK, Runner};
 use crate::settings::settings;
 use crate::{Error, locate};
@@ -10,6 +10,7 @@ use rullama_model::gemma4::Rows;
 use rullama_ops::sample::{SampleMode, SampleResult};
 use rullama_text::{Detokenizer, Specials, StopStrings};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use web_time::Instant;
 
@@ -132,7 +133,18 @@ impl Session {
     pub async fn append(&mut self, ids: &[u32], cancel: &Cancel) -> Result<(), Error> {
         self.check_ids(ids)?;
         self.check_room(self.tokens.len() + ids.len())?;
+        self.settle().await?;
         self.prefill(ids, Rows::None, None, cancel).await
+    }
+
+    /// Computes the caches anew where an answer that ended in an error wrote over what its beginning still needs.
+    pub(crate) async fn settle(&mut self) -> Result<(), Error> {
+        if self.runner.cache.can_rewind(self.position()) {
+            return Ok(());
+        }
+        let kept = std::mem::take(&mut self.tokens);
+        self.clear();
+        self.prefill(&kept, Rows::None, None, &Cancel::new()).await
     }
 
     /// Answers a prompt. `on_token` sees each token as it comes.
@@ -189,6 +201,8 @@ impl Session {
         let mut sampled = first;
         let finish = loop {
             if sampled.not_finite {
+                decoder.drain(&mut self.runner).await?;
+                self.tokens.extend(&answer.ids);
                 return Err(locate::first_bad_layer(self).await?);
             }
             let (token, finish) = answer.accept(sampled, self.engine());
@@ -220,10 +234,11 @@ impl Session {
     /// logits are needed.
     async fn reuse(&mut self, prompt: &[u32]) -> Result<(), Error> {
         let common = self.tokens.iter().zip(prompt).take_while(|(a, b)| a == b).count().min(prompt.len() - 1);
-        if common < self.tokens.len() && !self.runner.cache.can_rewind(common as u32) {
+        if self.runner.cache.can_rewind(common as u32) {
+            self.tokens.truncate(common);
+        } else {
             self.clear();
         }
-        self.tokens.truncate(common);
         Ok(())
     }
 
@@ -267,13 +282,14 @@ impl Session {
         self.engine().0.chunk.store(next, Ordering::Relaxed);
     }
 
-    /// The request's biases, and the tokens that the model never gives.
+    /// The request's biases, and the tokens that the model never gives: each id once, the last of several holds.
     fn bias(&self, asked: &[(u32, f32)]) -> Vec<(u32, f32)> {
         let suppressed = self.engine().0.config.suppress.iter().map(|id| (*id, f32::NEG_INFINITY));
-        asked.iter().copied().chain(suppressed).take(MAX_BIAS).collect()
+        let unique: BTreeMap<u32, f32> = asked.iter().copied().chain(suppressed).collect();
+        unique.into_iter().collect()
     }
 
-    fn check_ids(&self, ids: &[u32]) -> Result<(), Error> {
+    pub(crate) fn check_ids(&self, ids: &[u32]) -> Result<(), Error> {
         let vocab = self.engine().0.config.vocab;
         match ids.iter().find(|id| **id >= vocab) {
             Some(id) => Err(Error::InvalidArgument {
@@ -285,7 +301,7 @@ impl Session {
         }
     }
 
-    fn check_room(&self, tokens: usize) -> Result<(), Error> {
+    pub(crate) fn check_room(&self, tokens: usize) -> Result<(), Error> {
         let context = self.engine().0.config.context;
         if tokens > context as usize { Err(Error::ContextFull { tokens: tokens as u64, context }) } else { Ok(()) }
     }

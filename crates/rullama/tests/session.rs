@@ -95,7 +95,7 @@ fn a_seed_draws_the_same_in_every_mode() {
     let mut session = session(LoadOptions::default());
     let gpu = generate(&mut session, &prompt(20), &narrow(1024));
     let host = generate(&mut session, &prompt(20), &narrow(1025));
-    assert_eq!(gpu.ids.len(), host.ids.len());
+    assert_eq!(gpu.ids, host.ids);
     let other = GenerateOptions { sampling: Sampling { seed: Some(8), ..Default::default() }, ..options.clone() };
     assert_ne!(generate(&mut session, &prompt(20), &other).ids, resident.ids);
 }
@@ -221,15 +221,18 @@ fn files_that_are_no_model_are_refused_by_name() {
 fn a_value_that_is_not_a_number_names_its_layer() {
     let bytes = std::fs::read(MODEL).unwrap();
     let gguf = pollster::block_on(rullama::source::gguf::Gguf::open(&MemorySource::new("model", bytes.clone()))).unwrap();
-    let norm = gguf.tensors.require("blk.3.ffn_norm.weight").unwrap().range.clone();
-    let mut damaged = bytes;
-    damaged[norm.start as usize..norm.start as usize + 4].copy_from_slice(&f32::NAN.to_le_bytes());
-    let source: Arc<dyn ByteSource> = Arc::new(MemorySource::new("damaged", damaged));
-    let engine = pollster::block_on(Engine::load(source, LoadOptions::default(), &mut |_| ())).unwrap();
-    let mut session = pollster::block_on(engine.session()).unwrap();
-    let error = pollster::block_on(session.generate(&prompt(8), &greedy(3), &Cancel::new(), &mut |_| ())).unwrap_err();
-    assert_eq!(error.code(), "nan");
-    assert!(error.to_string().contains("layer 3"), "{error}");
+    // One that reaches the residual by sums, and two that softmax could hide.
+    for (name, as_gpu) in [("ffn_norm", true), ("attn_q_norm", true), ("attn_q_norm", false)] {
+        let norm = gguf.tensors.require(&format!("blk.3.{name}.weight")).unwrap().range.clone();
+        let mut damaged = bytes.clone();
+        damaged[norm.start as usize..norm.start as usize + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+        let source: Arc<dyn ByteSource> = Arc::new(MemorySource::new("damaged", damaged));
+        let engine = pollster::block_on(Engine::load(source, LoadOptions { as_gpu, ..Default::default() }, &mut |_| ())).unwrap();
+        let mut session = pollster::block_on(engine.session()).unwrap();
+        let error = pollster::block_on(session.generate(&prompt(8), &greedy(3), &Cancel::new(), &mut |_| ())).unwrap_err();
+        assert_eq!(error.code(), "nan", "{name}");
+        assert!(error.to_string().contains("layer 3"), "{name}: {error}");
+    }
 }
 
 #[test]

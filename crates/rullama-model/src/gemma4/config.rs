@@ -182,6 +182,7 @@ fn layers(keys: &Keys, count: usize) -> Result<Vec<Layer>, ModelError> {
         return Err(bad("attention.shared_kv_layers", shared, "leaves no layer with keys of its own"));
     }
     let own = count - shared;
+    let heads = keys.size("attention.head_count", 1024)?;
     let ffn = keys.per_layer("feed_forward_length", count, 1 << 20)?;
     let mut kv_heads = keys.per_layer("attention.head_count_kv", count, 1024)?;
     let global_kv = keys.u32_or("attention.global_head_count_kv", 0)?;
@@ -196,15 +197,13 @@ fn layers(keys: &Keys, count: usize) -> Result<Vec<Layer>, ModelError> {
         let donor = if i < own { Some(i) } else { (0..own).rev().find(|j| pattern[*j] == pattern[i]) };
         let donor =
             donor.ok_or_else(|| bad("attention.shared_kv_layers", shared, &format!("leaves layer {i} without a donor of its kind")))?;
-        let values_are_keys = i < own && !keys.0.tensors.contains(&format!("blk.{i}.attn_v.weight"));
-        all.push(Layer {
-            span,
-            kv_heads: kv_heads[donor],
-            head_dim: if span == Span::Sliding { head_dim_sliding } else { head_dim },
-            ffn: ffn[i],
-            donor,
-            values_are_keys,
-        });
+        let head_dim = if span == Span::Sliding { head_dim_sliding } else { head_dim };
+        // A joined tensor holds values when its rows are more than queries' and keys'.
+        let joined = keys.0.tensors.get(&format!("blk.{i}.attn_qkv.weight")).map(|tensor| tensor.rows());
+        let without_values = u64::from(heads + kv_heads[donor]) * u64::from(head_dim);
+        let has_values = keys.0.tensors.contains(&format!("blk.{i}.attn_v.weight")) || joined.is_some_and(|rows| rows > without_values);
+        let values_are_keys = i < own && !has_values;
+        all.push(Layer { span, kv_heads: kv_heads[donor], head_dim, ffn: ffn[i], donor, values_are_keys });
     }
     Ok(all)
 }

@@ -134,10 +134,13 @@ fn projections(file: &File, config: &Config, i: usize, sizes: &[(&str, u64)]) ->
     if file.gguf.tensors.contains(&fused) {
         let layer = &config.layers[i];
         let kv = u64::from(layer.kv_heads * layer.head_dim);
-        let total = u64::from(config.heads * layer.head_dim) + 2 * kv;
-        let info = file.tensor(&fused, &[dim, total])?;
-        let rows = 0..sizes.iter().map(|s| s.1).sum();
-        return Ok(vec![(projection_key(i, 0), vec![Part { tensor: info, rows }])]);
+        let needed: u64 = sizes.iter().map(|s| s.1).sum();
+        // A layer that reads another's cache may come with keys and values all the same.
+        let whole = u64::from(config.heads * layer.head_dim) + 2 * kv;
+        let stored = file.gguf.tensors.get(&fused).map(TensorInfo::rows);
+        let rows = if layer.donor != i && stored == Some(whole) { whole } else { needed };
+        let info = file.tensor(&fused, &[dim, rows])?;
+        return Ok(vec![(projection_key(i, 0), vec![Part { tensor: info, rows: 0..needed }])]);
     }
     let mut groups: Vec<Group> = Vec::new();
     for (name, rows) in sizes {

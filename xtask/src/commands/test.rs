@@ -49,7 +49,7 @@ const fn step(name: &'static str, group: Group, quick: bool, run: fn(&Arguments)
 }
 
 /// In the order of what is found fastest.
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     step("format", Group::Style, true, format),
     step("architecture and licences", Group::Style, true, architecture),
     step("cargo deny", Group::Style, true, deny),
@@ -58,9 +58,10 @@ const STEPS: [Step; 15] = [
     step("developer commands", Group::Rust, true, developer_commands),
     step("crates", Group::Rust, true, crates),
     step("fuzz targets compile", Group::Rust, false, fuzz),
-    step("wasm", Group::Browser, false, wasm),
     step("TypeScript", Group::Browser, false, |_| npm("check", false)),
     step("web packages", Group::Browser, false, |_| npm("test:unit", true)),
+    step("page with a fake engine", Group::Browser, false, |_| npm("test:fake", true)),
+    step("page and wasm, as shipped", Group::Browser, false, shipped),
     step("page in Chromium", Group::Browser, false, |_| npm("test:page", true)),
     step("right answers in Chromium", Group::Browser, false, |_| npm("test:score", true)),
     step("Chromium against native", Group::Browser, false, chromium_against_native),
@@ -197,8 +198,9 @@ fn fuzz(_: &Arguments) -> Result<Outcome> {
     passes(&mut cargo)
 }
 
-fn wasm(_: &Arguments) -> Result<Outcome> {
-    web::wasm(true)?;
+/// After the steps that need a page for development: both lie in the same place.
+fn shipped(_: &Arguments) -> Result<Outcome> {
+    web::run(&web::Arguments { dev: false, cases: false })?;
     web::cases_wasm()?;
     Ok(Outcome::Check(true))
 }

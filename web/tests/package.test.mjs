@@ -1,0 +1,68 @@
+// The package on a page of its own, its parts where a bundler or a server has put them.
+//
+// Needs the package (npm run build) and a model in app/dist.
+import assert from 'node:assert/strict';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openPage, startBrowser } from './browser.mjs';
+import { startServer } from './server.mjs';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const dist = path.join(here, '../packages/rullama/dist');
+const model = path.join(here, '../app/dist/model');
+let parts;
+let site;
+let browser;
+let page;
+
+before(async () => {
+  parts = mkdtempSync(path.join(os.tmpdir(), 'rullama-parts-'));
+  copyFileSync(path.join(dist, 'index.js'), path.join(parts, 'index.js'));
+  copyFileSync(path.join(dist, 'worker.js'), path.join(parts, 'moved.js'));
+  const engine = path.join(dist, 'wasm');
+  site = await startServer({ '/parts/': parts, '/engine/': engine, '/model/': model, '/': path.join(here, 'pages') });
+  browser = await startBrowser();
+  ({ page } = await openPage(browser.context, `${site.url}/blank.html`));
+});
+
+after(async () => {
+  await browser?.close();
+  await site?.close();
+  rmSync(parts, { recursive: true, force: true });
+});
+
+/** Loads the embedded model: `{ layers }`, or what the error says of itself. */
+const load = (options) =>
+  page.evaluate(async (options) => {
+    const { Rullama, RullamaError } = await import('/parts/index.js');
+    return Rullama.load('embedded', options).then(
+      async (ai) => (await ai.close(), { layers: ai.info.layers }),
+      (error) => ({ known: error instanceof RullamaError, code: error.code, message: error.message, remedy: error.remedy }),
+    );
+  }, options);
+
+test('worker and engine are found where the options say', async () => {
+  for (const wasm of ['/engine', `${site.url}/engine/`]) {
+    const { layers, message } = await load({ worker: '/parts/moved.js', wasm });
+    assert.ok(layers > 0, message);
+  }
+});
+
+test('parts that cannot be had are named', async (t) => {
+  const cases = {
+    'worker of another origin': [{ worker: 'http://127.0.0.1:9/worker.js' }, 'invalid-argument'],
+    'no worker': [{ worker: '/parts/nothing.js' }, 'internal'],
+    'no engine': [{ worker: '/parts/moved.js', wasm: '/nothing/' }, 'internal'],
+    'no address': [{ embedded: 'http://[' }, 'invalid-argument'],
+  };
+  for (const [name, [options, code]] of Object.entries(cases)) {
+    const { layers, known, message, ...error } = await load(options);
+    t.diagnostic(`${name}: ${message} ${error.remedy}`);
+    assert.equal(layers, undefined, name);
+    assert.ok(known, name);
+    assert.equal(error.code, code, name);
+  }
+});

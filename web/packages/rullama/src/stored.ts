@@ -1,5 +1,7 @@
 // The copies of downloaded models in the browser's private storage: what is there, and making room.
 
+import { RullamaError } from './errors.ts';
+
 /** Folder of the origin's private file system; the engine's download writes there. */
 const FOLDER = 'rullama-models';
 
@@ -23,7 +25,10 @@ export async function storedModels(): Promise<StoredModel[]> {
 /** Removes all stored models. A model that is in use stays until it is closed, and makes this reject. */
 export async function clearStoredModels(): Promise<void> {
   const root = await navigator.storage?.getDirectory?.();
-  if (root && (await openFolder())) await root.removeEntry(FOLDER, { recursive: true });
+  if (!root || !(await openFolder())) return;
+  await root.removeEntry(FOLDER, { recursive: true }).catch((thrown) => {
+    throw RullamaError.from(thrown);
+  });
 }
 
 async function openFolder(): Promise<FileSystemDirectoryHandle | undefined> {

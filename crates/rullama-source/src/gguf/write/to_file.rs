@@ -1,16 +1,16 @@
 //! A file that gets its name only when it is complete.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
 use super::{GgufStream, GgufWriter, WriteError};
 
-/// The file under its temporary name `<out>.partial`, removed when it is dropped unfinished.
+/// The file under its temporary name `<out>.partial-<process>`, removed when it is dropped unfinished.
 pub struct FileSink {
-    /// Taken by [`FileSink::close`].
+    /// Taken by [`FileSink::publish`].
     file: Option<BufWriter<File>>,
     partial: PathBuf,
     out: PathBuf,
@@ -21,15 +21,19 @@ pub struct FileSink {
 /// [`GgufStream::publish`]: a run that is cut off leaves nothing under the final name.
 ///
 /// # Errors
-/// [`WriteError::Exists`] when `out` exists and `force` is off; [`WriteError::Io`].
+/// As [`FileSink::create`].
 pub fn create(writer: GgufWriter, out: &Path, force: bool) -> Result<GgufStream<FileSink>, WriteError> {
-    refuse_existing(out, force)?;
-    let mut name = out.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    let partial = out.with_file_name(name);
-    let file = File::create(&partial).map_err(|source| at(&partial, source))?;
-    let file = Some(BufWriter::with_capacity(1 << 20, file));
-    writer.start(FileSink { file, partial, out: out.to_owned(), force })
+    writer.start(FileSink::create(out, force)?)
+}
+
+/// The path that a result named `out` is written to: `out`, or the regular file that it links to.
+///
+/// # Errors
+/// [`WriteError::NotAFile`] for what a rename must not replace: folders, devices, pipes, broken links.
+pub fn target(out: &Path) -> Result<PathBuf, WriteError> {
+    let Ok(about) = fs::symlink_metadata(out) else { return Ok(out.to_owned()) };
+    let linked = if about.is_symlink() { fs::canonicalize(out).ok() } else { Some(out.to_owned()) };
+    linked.filter(|path| path.is_file()).ok_or_else(|| WriteError::NotAFile { path: out.display().to_string() })
 }
 
 fn refuse_existing(out: &Path, force: bool) -> Result<(), WriteError> {
@@ -47,22 +51,45 @@ impl GgufStream<FileSink> {
     /// Finishes the file, makes it durable and gives it its name.
     ///
     /// # Errors
-    /// As [`GgufStream::finish`], and [`WriteError::Exists`] when the name was taken meanwhile.
+    /// As [`GgufStream::finish`] and [`FileSink::publish`].
     pub fn publish(self) -> Result<PathBuf, WriteError> {
-        self.finish()?.close()
+        self.finish()?.publish()
     }
 }
 
 impl FileSink {
-    fn close(mut self) -> Result<PathBuf, WriteError> {
+    /// Begins a file that gets the name `out` when it is published.
+    ///
+    /// # Errors
+    /// [`WriteError::Exists`] when `out` exists and `force` is off; as [`target`]; [`WriteError::Io`].
+    pub fn create(out: &Path, force: bool) -> Result<Self, WriteError> {
+        let out = target(out)?;
+        refuse_existing(&out, force)?;
+        let mut name = out.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".partial-{}", std::process::id()));
+        let partial = out.with_file_name(name);
+        // Only a new file is written and removed on errors: what has the name may be somebody's.
+        let file = OpenOptions::new().write(true).create_new(true).open(&partial).map_err(|source| at(&partial, source))?;
+        Ok(FileSink { file: Some(BufWriter::with_capacity(1 << 20, file)), partial, out, force })
+    }
+
+    /// Makes the file durable and gives it its name.
+    ///
+    /// # Errors
+    /// [`WriteError::Exists`] and [`WriteError::NotAFile`] when the name was taken meanwhile; [`WriteError::Io`].
+    pub fn publish(mut self) -> Result<PathBuf, WriteError> {
         if let Some(file) = self.file.take() {
-            let file = file.into_inner().map_err(|error| at(&self.partial, error.into_error()))?;
-            file.sync_all().map_err(|source| at(&self.partial, source))?;
+            let written = file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
+            if let Err(source) = written {
+                let _ = fs::remove_file(&self.partial);
+                return Err(at(&self.partial, source));
+            }
         }
         let renamed = refuse_existing(&self.out, self.force)
-            .and_then(|()| fs::rename(&self.partial, &self.out).map_err(|source| at(&self.out, source)));
+            .and_then(|()| target(&self.out))
+            .and_then(|_| fs::rename(&self.partial, &self.out).map_err(|source| at(&self.out, source)));
         if renamed.is_err() {
-            // The error that is returned says what went wrong; a leftover is overwritten next time.
+            // The error that is returned says what went wrong; a leftover is in nobody's way.
             let _ = fs::remove_file(&self.partial);
         }
         renamed.map(|()| self.out.clone())

@@ -1,5 +1,6 @@
 //! From an error to a message and an exit code.
 
+use crate::terminal;
 use std::{fmt, io, process::ExitCode};
 
 /// The command line asks for something that cannot be.
@@ -41,6 +42,15 @@ pub fn usage(message: impl Into<String>) -> anyhow::Error {
     Usage(message.into()).into()
 }
 
+/// The error and its causes, without those that the text so far already tells.
+fn line(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |line, cause| match cause.to_string() {
+        text if line.is_empty() => text,
+        text if line.contains(text.trim_end_matches('.')) => line,
+        text => format!("{line}: {text}"),
+    })
+}
+
 /// Tells the person what went wrong. 1: failed, 2: wrong usage, 130: interrupted.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     // A reader that has seen enough (`rullama list | head`) is no failure.
@@ -54,9 +64,18 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::FAILURE;
     }
     if error.is::<Interrupted>() {
-        eprintln!("interrupted");
+        terminal::tell("interrupted\n");
         return ExitCode::from(130);
     }
-    eprintln!("error: {error:#}");
+    terminal::tell(&format!("error: {}\n", terminal::printable(&line(error))));
     if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_cause_is_told_twice() {
+        let inner = anyhow::anyhow!("the disk is full").context("writing x failed: the disk is full. Make room.");
+        assert_eq!(super::line(&inner.context("outer")), "outer: writing x failed: the disk is full. Make room.");
+    }
 }

@@ -1,5 +1,7 @@
 //! Plain text tables and numbers for people.
 
+use crate::terminal::one_line;
+
 /// Rows of cells under a head; columns as wide as their longest cell, numbers flush right.
 #[derive(Default)]
 pub struct Table {
@@ -16,7 +18,7 @@ impl Table {
     }
 
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows.push(cells.into_iter().map(|cell| one_line(&cell)).collect());
     }
 
     /// The text, each line with a newline.
@@ -85,6 +87,9 @@ mod tests {
         let mut table = Table::new(&["name", ">size"]);
         table.row(["a".to_owned(), "12".to_owned()]);
         table.row(["längst".to_owned(), "1".to_owned()]);
+        table.row(["\x1b[2J".to_owned(), String::new()]);
+        assert!(table.render().ends_with("\n\\u{1b}[2J\n"));
+        table.rows.pop();
         assert_eq!(table.render(), "name    size\na         12\nlängst     1\n");
     }
 }

@@ -1,4 +1,4 @@
-//! A line of progress on standard error, only where a person watches.
+//! Standard error: messages, a line of progress where a person watches; and text that is safe to show.
 
 use crate::environment;
 use std::io::{self, IsTerminal, Write};
@@ -60,6 +60,22 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.clear();
     }
+}
+
+/// Writes to standard error; a reader that is gone is no failure.
+pub fn tell(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// `text` with its control characters escaped, which would act on the terminal; line ends and tabs stay.
+pub fn printable(text: &str) -> String {
+    let acts = |c: char| c.is_control() && c != '\n' && c != '\t';
+    text.chars().map(|c| if acts(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// [`printable`] on one line.
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// Whether standard output takes colours.

@@ -56,7 +56,7 @@ impl Output {
                     self.put(DIM, cancel);
                 }
                 self.thinking = true;
-                if self.colours { self.text(text, cancel) } else { eprint!("{text}") }
+                if self.colours { self.text(text, cancel) } else { terminal::tell(text) }
             }
             Event::ToolCall(call) => {
                 let call = serde_json::to_string(call).unwrap_or_default();
@@ -72,7 +72,7 @@ impl Output {
             self.put(PLAIN, cancel);
             self.text("\n\n", cancel);
         } else {
-            eprintln!();
+            terminal::tell("\n");
         }
     }
 

@@ -2,12 +2,14 @@
 
 use crate::error::Interrupted;
 use crate::model::{self, Located};
-use crate::terminal::Progress;
+use crate::terminal::{Progress, one_line};
 use crate::{interrupt, table};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use rullama::DEFAULT_CONTEXT;
 use rullama::{AdapterProfile, Cancel, Engine, KvType, LoadOptions, PleMode};
+
+use rullama_source::gguf::Gguf;
 
 /// Where the per-layer embeddings live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -62,10 +64,10 @@ fn gigabytes(text: &str) -> Result<u64, String> {
 }
 
 impl LoadArguments {
-    fn options(&self, located: &Located) -> LoadOptions {
-        // A context of the store's parameters counts where none is asked for.
-        let stored =
-            located.stored.as_ref().and_then(|stored| stored.params.num_ctx).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
+    /// `least` is the context that the work needs, where none is asked for.
+    fn options(&self, located: &Located, least: Option<u32>) -> LoadOptions {
+        let wish = stored_context(located);
+        let least = least.filter(|least| *least > wish.unwrap_or(DEFAULT_CONTEXT));
         LoadOptions {
             ple: match self.ple {
                 Ple::Auto => PleMode::Auto,
@@ -76,7 +78,7 @@ impl LoadArguments {
                 Kv::F16 => KvType::F16,
                 Kv::F32 => KvType::F32,
             },
-            context: self.ctx.or(stored),
+            context: self.ctx.or(least).or(wish),
             memory_budget: self.memory,
             profile: match self.adapter_profile {
                 Profile::Native => AdapterProfile::Native,
@@ -88,18 +90,23 @@ impl LoadArguments {
     }
 }
 
+/// The context of the store's parameters, which counts where none is asked for, up to the model's.
+fn stored_context(located: &Located) -> Option<u32> {
+    let wish = located.stored.as_ref()?.params.num_ctx.filter(|n| *n > 0)?;
+    let wish = u32::try_from(wish).unwrap_or(u32::MAX);
+    // A header that cannot be read is told of by the load.
+    let trained = pollster::block_on(Gguf::open(located.source.as_ref())).ok()?.metadata.u32("gemma4.context_length").ok();
+    Some(wish.min(trained.unwrap_or(DEFAULT_CONTEXT)))
+}
+
 /// Finds and loads a model. `least` is the context that the work needs, where none is asked for.
 ///
 /// # Errors
 /// What is wrong with the model or the adapter; [`Interrupted`].
 pub fn load(name: &str, arguments: &LoadArguments, least: Option<u32>, cancel: &Cancel) -> Result<(Engine, Located)> {
     let located = model::locate(name)?;
-    let mut options = arguments.options(&located);
-    if arguments.ctx.is_none()
-        && let Some(least) = least
-    {
-        options.context = (least > DEFAULT_CONTEXT).then_some(least);
-    }
+    located.refuse_adapters()?;
+    let options = arguments.options(&located, least);
     let on_interrupt = cancel.clone();
     interrupt::install();
     interrupt::on_first(move || on_interrupt.cancel());
@@ -120,7 +127,7 @@ pub fn load(name: &str, arguments: &LoadArguments, least: Option<u32>, cancel: &
 
 /// The model's name and size.
 pub fn title(engine: &Engine) -> String {
-    format!("{} ({})", engine.info().name, table::bytes(engine.info().loaded_bytes))
+    format!("{} ({})", one_line(&engine.info().name), table::bytes(engine.info().loaded_bytes))
 }
 
 /// What was loaded, for `--verbose`.
@@ -129,7 +136,7 @@ pub fn describe(engine: &Engine) -> String {
     let speed = info.loaded_bytes as f64 / info.load_seconds.max(1e-9);
     format!(
         "{} on {} ({}, {}): {} in {:.2} s ({}/s), {} on the GPU, context {}, per-layer embeddings {}, cache {}",
-        info.name,
+        one_line(&info.name),
         info.device,
         info.backend,
         info.driver,

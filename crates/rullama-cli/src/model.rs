@@ -2,7 +2,7 @@
 
 use crate::environment;
 use crate::error::usage;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use rullama_source::ollama::{ModelName, Resolved, Store};
 use rullama_source::{ByteSource, FileSource, HttpOptions, HttpSource, MemorySource};
 use std::path::Path;
@@ -29,6 +29,20 @@ pub struct Located {
 }
 
 impl Located {
+    /// Refuses a model that is more than its file: without its adapter it would be another one.
+    ///
+    /// # Errors
+    /// With the adapters' names.
+    pub fn refuse_adapters(&self) -> Result<()> {
+        let Some(stored) = self.stored.as_ref().filter(|stored| !stored.adapters.is_empty()) else { return Ok(()) };
+        let adapters: Vec<String> = stored.adapters.iter().map(|blob| blob.digest.to_string()).collect();
+        bail!(
+            "{} has an adapter (LoRA: {}), which cannot be applied here. Merge it into the model, or name the model it was made from.",
+            stored.name,
+            adapters.join(", ")
+        )
+    }
+
     /// Which template the store's configuration names; `None` leaves it to the file.
     pub fn large_template(&self) -> Option<bool> {
         match self.stored.as_ref()?.config.renderer.as_deref()? {

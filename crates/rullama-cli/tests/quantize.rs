@@ -184,3 +184,33 @@ fn dry_run_writes_nothing() {
     assert!(text.contains("would be Q8_0"), "{text}");
     assert!(!out.exists());
 }
+
+#[test]
+fn names_that_a_result_must_not_take() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = model(folder.path());
+    let out = folder.path().join("out.gguf");
+    let input = folder.path().join("out.gguf.partial");
+    std::fs::rename(made, &input).unwrap();
+    let quantize = |out: &Path| {
+        let mut command = rullama(&["quantize", path(&input), path(out), "--type", "q8_0", "--force"]);
+        command.args(["--threads", "1"]);
+        command
+    };
+    let before = std::fs::read(&input).unwrap();
+    ok(&mut quantize(&out));
+    assert_eq!(std::fs::read(&input).unwrap(), before);
+    assert!(fails(1, &mut quantize(folder.path())).contains("regular file"));
+    #[cfg(unix)]
+    {
+        let at = |name: &str| folder.path().join(name);
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        assert!(fails(1, &mut quantize(&at("socket"))).contains("regular file"));
+        std::os::unix::fs::symlink(at("nowhere"), at("broken")).unwrap();
+        assert!(fails(1, &mut quantize(&at("broken"))).contains("regular file"));
+        std::fs::write(at("real"), b"old").unwrap();
+        std::os::unix::fs::symlink(at("real"), at("link")).unwrap();
+        ok(&mut quantize(&at("link")));
+        assert!(at("link").is_symlink() && std::fs::read(at("real")).unwrap() == std::fs::read(&out).unwrap());
+    }
+}

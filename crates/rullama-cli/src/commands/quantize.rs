@@ -48,11 +48,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let request = Request { scheme: arguments.scheme, overrides: &arguments.tensor_type, force: arguments.force, threads };
     quantize::check_distinct(&arguments.input, &arguments.output)?;
+    rullama_source::gguf::write::target(&arguments.output)?;
     if arguments.output.exists() && !arguments.force && !arguments.dry_run {
         bail!("{} exists. Choose another name, or overwrite it with --force.", arguments.output.display());
     }
     interrupt::install();
     let (located, gguf) = model::open(&arguments.input)?;
+    located.refuse_adapters()?;
     let planned = quantize::plan(&gguf, &request)?;
     warn(&planned);
     if !arguments.dry_run {

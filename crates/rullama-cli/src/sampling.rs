@@ -8,41 +8,100 @@ use rullama_source::ollama::Params;
 #[command(next_help_heading = "Sampling")]
 pub struct SamplingArguments {
     /// Randomness; 0 always takes the likeliest token [default: the model's, else 1]
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = temperature)]
     temperature: Option<f32>,
     /// Keep the K likeliest tokens; 0 keeps all [default: the model's, else 64]
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", allow_negative_numbers = true, value_parser = top_k)]
     top_k: Option<u32>,
     /// Keep the likeliest tokens up to this share of probability [default: the model's, else 0.95]
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = share)]
     top_p: Option<f32>,
     /// Drop tokens below this share of the likeliest one's probability
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = share)]
     min_p: Option<f32>,
     /// Divide the logits of recent tokens by this; 1 is off
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = divisor)]
     repeat_penalty: Option<f32>,
     /// Lower the logits of recent tokens by this
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
     presence_penalty: Option<f32>,
     /// Lower the logits of recent tokens by this for each time they occur
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
     frequency_penalty: Option<f32>,
-    /// Tokens that the penalties look back on [default: the model's, else 64]
-    #[arg(long, value_name = "N")]
+    /// Tokens that the penalties look back on; -1 is the most there are [default: the model's, else 64]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = look_back)]
     repeat_last_n: Option<u32>,
-    /// Draw the same tokens each time, on every backend [default: new ones each time]
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
+    /// Draw the same tokens each time, on every backend; -1 draws new ones [default: the model's, else -1]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = seed)]
+    seed: Option<Seed>,
     /// Most tokens of an answer [default: until the model ends]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_tokens: Option<u32>,
     /// End the answer before this text; may be given several times
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
-    /// Go on through end tokens, up to --max-tokens
-    #[arg(long, requires = "max_tokens")]
+    /// Go on through end tokens, up to --max-tokens or a full context
+    #[arg(long)]
     ignore_eos: bool,
+}
+
+/// `None` draws new tokens each time.
+#[derive(Debug, Clone, Copy)]
+struct Seed(Option<u64>);
+
+fn number(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|number: &f32| number.is_finite()).ok_or_else(|| "give a finite number".to_owned())
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    number(text).ok().filter(|number| *number >= 0.0).ok_or_else(|| "give a number of at least 0".to_owned())
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    number(text).ok().filter(|number| (0.0..=1.0).contains(number)).ok_or_else(|| "give a number from 0 to 1".to_owned())
+}
+
+fn divisor(text: &str) -> Result<f32, String> {
+    number(text).ok().filter(|number| *number > 0.0).ok_or_else(|| "give a number above 0".to_owned())
+}
+
+/// Like Ollama: 0 and less keep all.
+fn top_k(text: &str) -> Result<u32, String> {
+    let number: i64 = text.parse().map_err(|_| "give a whole number".to_owned())?;
+    u32::try_from(number.max(0)).map_err(|_| format!("give at most {}", u32::MAX))
+}
+
+fn look_back(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(-1) => Ok(HISTORY as u32),
+        Ok(number @ 0..) if number <= HISTORY as i64 => Ok(number as u32),
+        _ => Err(format!("give a whole number from 0 to {HISTORY}, or -1")),
+    }
+}
+
+/// Like Ollama: what is negative draws anew.
+fn seed(text: &str) -> Result<Seed, String> {
+    let number: i128 = text.parse().map_err(|_| "give a whole number".to_owned())?;
+    match u64::try_from(number.max(0)) {
+        Ok(seed) => Ok(Seed((number >= 0).then_some(seed))),
+        Err(_) => Err(format!("give at most {}", u64::MAX)),
+    }
+}
+
+/// A token id of a list, with blanks around it as people type them.
+pub fn token_id(text: &str) -> Result<u32, String> {
+    text.trim().parse().map_err(|_| "give token ids, such as 2,105,2364".to_owned())
+}
+
+/// Refuses ids that the model does not have.
+///
+/// # Errors
+/// [`crate::error::Usage`].
+pub fn check_ids(ids: &[u32], vocab: u32) -> anyhow::Result<()> {
+    match ids.iter().find(|id| **id >= vocab) {
+        Some(id) => Err(crate::error::usage(format!("--ids: {id} is outside the vocabulary of {vocab}."))),
+        None => Ok(()),
+    }
 }
 
 impl SamplingArguments {
@@ -63,7 +122,7 @@ impl SamplingArguments {
             frequency_penalty: self.frequency_penalty.or(stored.frequency_penalty).unwrap_or(published.frequency_penalty),
             repeat_last_n: self.repeat_last_n.or(look_back).unwrap_or(published.repeat_last_n),
             // A negative seed of the store asks for a new one each time.
-            seed: self.seed.or(stored.seed.and_then(|seed| u64::try_from(seed).ok())),
+            seed: self.seed.map_or_else(|| stored.seed.and_then(|seed| u64::try_from(seed).ok()), |Seed(seed)| seed),
             ..published
         };
         let predict = stored.num_predict.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
@@ -90,6 +149,30 @@ mod tests {
 
     fn options(line: &[&str], params: Option<&Params>) -> GenerateOptions {
         Line::parse_from([&["x"], line].concat()).sampling.options(params, None)
+    }
+
+    #[test]
+    fn what_is_refused() {
+        let parse = |line: [&str; 2]| Line::try_parse_from(["x", line[0], line[1]]).map(|line| line.sampling.options(None, None).sampling);
+        for (name, values) in [
+            ("--temperature", &["nan", "inf", "-1"][..]),
+            ("--top-p", &["1.5", "-0.1", "nan"]),
+            ("--min-p", &["2", "-1"]),
+            ("--repeat-penalty", &["0", "inf"]),
+            ("--presence-penalty", &["nan"]),
+            ("--repeat-last-n", &["1000000000", "-2"]),
+            ("--seed", &["x", "18446744073709551616"]),
+        ] {
+            for value in values {
+                let error = parse([name, value]).unwrap_err().to_string();
+                assert!(error.contains("invalid value"), "{name} {value}: {error}");
+            }
+        }
+        assert_eq!(parse(["--top-k", "-1"]).unwrap().top_k, 0);
+        assert_eq!(parse(["--seed", "-1"]).unwrap().seed, None);
+        assert_eq!(parse(["--repeat-last-n", "-1"]).unwrap().repeat_last_n, HISTORY as u32);
+        assert!(options(&["--ignore-eos"], None).ignore_eos);
+        assert_eq!(token_id(" 105"), Ok(105));
     }
 
     #[test]

@@ -66,10 +66,78 @@ fn refusals() {
     assert!(fails(2, &mut rullama(&["run", path(&model), "x", "--ids", "1"])).contains("--ids"));
     assert!(fails(2, &mut rullama(&["run", path(&model), "x", "--kv", "q8"])).contains("f16"));
     assert!(fails(2, &mut rullama(&["run", path(&model)])).contains("PROMPT"));
-    assert!(fails(1, &mut rullama(&["run", path(&model), "--ids", "2,999999"])).contains("999999"));
-    assert!(fails(1, &mut rullama(&["run", path(&model), "x", "--temperature", "nan"])).contains("temperature"));
+    assert!(fails(2, &mut rullama(&["run", path(&model), "--ids", "2, 999999"])).contains("999999"));
+    assert!(fails(2, &mut rullama(&["run", "no-such.gguf", "x", "--temperature", "nan"])).contains("temperature"));
     assert!(fails(1, &mut rullama(&["run", path(&model), "x", "--ctx", "2"])).contains("context"));
     assert!(fails(1, &mut rullama(&["run", path(&model), "x", "--ctx", "100000000"])).contains("context"));
+}
+
+#[test]
+fn ignore_eos_runs_until_the_context_is_full() {
+    let Some(model) = model("dense-f16") else { return };
+    let out = ok(&mut rullama(&["run", path(&model), "--ids", "2, 105", "--ignore-eos", "--ctx", "16", "--json"]));
+    let summary: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert!(summary["finish"] == "length" && summary["ids"].as_array().unwrap().len() >= 14, "{summary}");
+}
+
+/// A store with this layer added to the manifest of the golden one; its blob holds `json`.
+fn store_with(folder: &Path, kind: &str, json: &str) -> Option<()> {
+    let from = golden("ollama_store")?;
+    let manifest = "manifests/registry.ollama.ai/library/gemma4-tiny/latest";
+    for part in [Path::new("blobs"), Path::new(manifest).parent().unwrap()] {
+        std::fs::create_dir_all(folder.join(part)).unwrap();
+    }
+    for blob in std::fs::read_dir(from.join("blobs")).unwrap().flatten() {
+        std::fs::copy(blob.path(), folder.join("blobs").join(blob.file_name())).unwrap();
+    }
+    let mut layers: Value = serde_json::from_slice(&std::fs::read(from.join(manifest)).unwrap()).unwrap();
+    let digest = "ab".repeat(32);
+    std::fs::write(folder.join(format!("blobs/sha256-{digest}")), json).unwrap();
+    let layer = serde_json::json!({"mediaType": format!("application/vnd.ollama.image.{kind}"), "digest": format!("sha256:{digest}"), "size": json.len()});
+    let list = layers["layers"].as_array_mut().unwrap();
+    list.retain(|other| other["mediaType"] != layer["mediaType"]);
+    list.push(layer);
+    std::fs::write(folder.join(manifest), layers.to_string()).unwrap();
+    Some(())
+}
+
+#[test]
+fn what_a_store_adds_to_a_model() {
+    let Some(_) = model("dense-f16") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = rullama(arguments);
+        command.env("OLLAMA_MODELS", folder.path());
+        command
+    };
+    let Some(()) = store_with(folder.path(), "params", r#"{"num_ctx": 100000000}"#) else { return };
+    let line = ["run", "gemma4-tiny", "--ids", "2,105", "--max-tokens", "2"];
+    ok(&mut run(&line));
+    assert!(fails(1, run(&line).args(["--ctx", "100000000"])).contains("context"));
+    store_with(folder.path(), "adapter", "lora").unwrap();
+    let refused = fails(1, &mut run(&line));
+    assert!(refused.contains("adapter") && refused.contains("abab") && refused.contains("Merge"), "{refused}");
+    assert!(ok(&mut run(&["show", "gemma4-tiny"])).contains("adapter"));
+}
+
+#[test]
+fn eval_refuses_before_it_begins_and_leaves_nothing() {
+    let Some(model) = model("dense-ple-f16") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let eval = |out: &Path, more: &[&str]| {
+        let mut command = rullama(&["eval", path(&model), "--ids", "2,105", "--greedy", "8", "--out", path(out)]);
+        command.args(more);
+        command
+    };
+    assert!(fails(1, &mut eval(&out, &["--ctx", "9"])).contains("context of 10"));
+    assert!(fails(2, &mut eval(folder.path(), &[])).contains("regular file"));
+    fails(1, &mut eval(&folder.path().join("missing/out"), &[]));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    ok(&mut eval(&out, &["--ctx", "10"]));
+    let file = std::fs::read(&out).unwrap();
+    assert_eq!(SafeTensors::deserialize(&file).unwrap().tensor("greedy_ids").unwrap().shape(), [8]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[test]

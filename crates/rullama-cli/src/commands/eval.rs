@@ -1,8 +1,11 @@
 use crate::error::usage;
 use crate::load::{self, LoadArguments};
+use crate::sampling::{check_ids, token_id};
 use anyhow::{Context, Result, bail};
 use rullama::{Cancel, Engine, Evaluation};
+use rullama_source::gguf::write::{FileSink, WriteError};
 use safetensors::tensor::{Dtype, TensorView, serialize};
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Write a model's logits and hidden states, to compare with other programs
@@ -16,7 +19,7 @@ pub struct Arguments {
     /// The model
     model: String,
     /// The token ids; nothing is added to them
-    #[arg(long, value_delimiter = ',', value_name = "IDS", required = true)]
+    #[arg(long, value_delimiter = ',', value_parser = token_id, value_name = "IDS", required = true)]
     ids: Vec<u32>,
     /// The safetensors file to write
     #[arg(long, value_name = "FILE")]
@@ -32,14 +35,17 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    if arguments.out.is_dir() {
-        return Err(usage(format!("--out: {} is a folder.", arguments.out.display())));
-    }
+    let sink = FileSink::create(&arguments.out, true).map_err(|error| match error {
+        WriteError::NotAFile { .. } => usage(format!("--out: {error}")),
+        other => other.into(),
+    })?;
     let cancel = Cancel::new();
-    let (engine, _) = load::load(&arguments.model, &arguments.load, None, &cancel)?;
-    let vocab = engine.info().vocab;
-    if let Some(id) = arguments.ids.iter().find(|id| **id >= vocab) {
-        return Err(usage(format!("--ids: {id} is outside the vocabulary of {vocab}.")));
+    let needed = arguments.ids.len() as u64 + u64::from(arguments.greedy.unwrap_or(0));
+    let least = u32::try_from(needed).unwrap_or(u32::MAX);
+    let (engine, _) = load::load(&arguments.model, &arguments.load, Some(least), &cancel)?;
+    check_ids(&arguments.ids, engine.info().vocab)?;
+    if needed > u64::from(engine.info().context) {
+        bail!("--ids and --greedy need a context of {needed} tokens, it has {}. Give fewer, or a larger --ctx.", engine.info().context);
     }
     let evaluation = if arguments.oracle {
         pollster::block_on(engine.evaluate_on_cpu(&arguments.ids))?
@@ -51,7 +57,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Some(count) if arguments.oracle => Some(greedy_on_cpu(&engine, &arguments.ids, &evaluation, count)?),
         Some(count) => Some(pollster::block_on(async { engine.session().await?.greedy(&arguments.ids, count).await })?),
     };
-    write(arguments, &evaluation, greedy.as_deref())
+    if let (Some(ids), Some(count)) = (&greedy, arguments.greedy)
+        && ids.len() != count as usize
+    {
+        bail!("only {} of {count} tokens were continued. Give a larger --ctx.", ids.len());
+    }
+    write(sink, &evaluation, greedy.as_deref())
 }
 
 /// The likeliest continuation, each token from an evaluation of everything before it.
@@ -79,7 +90,7 @@ fn likeliest(evaluation: &Evaluation) -> Result<u32> {
 /// A tensor to write: name, type, shape, little-endian bytes.
 type Named = (String, Dtype, Vec<usize>, Vec<u8>);
 
-fn write(arguments: &Arguments, evaluation: &Evaluation, greedy: Option<&[u32]>) -> Result<()> {
+fn write(mut sink: FileSink, evaluation: &Evaluation, greedy: Option<&[u32]>) -> Result<()> {
     let mut tensors: Vec<Named> = Vec::new();
     for (name, values) in &evaluation.matrices {
         let name = if name == "logits" { name.clone() } else { format!("hidden.{name}") };
@@ -92,5 +103,7 @@ fn write(arguments: &Arguments, evaluation: &Evaluation, greedy: Option<&[u32]>)
     let views = tensors.iter().map(|(name, dtype, shape, bytes)| Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?)));
     let views: Vec<(&str, TensorView<'_>)> = views.collect::<Result<_>>()?;
     let file = serialize(views, None)?;
-    std::fs::write(&arguments.out, file).with_context(|| format!("{} cannot be written", arguments.out.display()))
+    sink.write_all(&file).context("the --out file cannot be written")?;
+    sink.publish()?;
+    Ok(())
 }

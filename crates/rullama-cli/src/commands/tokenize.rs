@@ -1,5 +1,6 @@
 use crate::error::usage;
 use crate::model;
+use crate::sampling::token_id;
 use crate::table::Table;
 use anyhow::{Context, Result};
 use rullama_text::{Segment, Specials, Tokenizer};
@@ -25,7 +26,7 @@ pub struct Arguments {
     #[arg(long)]
     plain: bool,
     /// Turn these ids into text instead
-    #[arg(long, value_delimiter = ',', value_name = "IDS", conflicts_with_all = ["text", "special", "plain"])]
+    #[arg(long, value_delimiter = ',', value_parser = token_id, value_name = "IDS", conflicts_with_all = ["text", "special", "plain"])]
     decode: Option<Vec<u32>>,
     /// The input is JSON: a text, a list of texts, or a list of segments {"text": ...} and {"special": ...}; prints JSON
     #[arg(long, conflicts_with = "decode")]

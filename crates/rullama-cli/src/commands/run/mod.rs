@@ -4,7 +4,8 @@ mod output;
 use crate::error::{Interrupted, usage};
 use crate::load::{self, LoadArguments};
 use crate::model::Located;
-use crate::sampling::SamplingArguments;
+use crate::sampling::{SamplingArguments, check_ids, token_id};
+use crate::terminal;
 use anyhow::{Context, Result};
 use output::Output;
 use rullama::text::{Segment, Specials, chat::render};
@@ -32,7 +33,7 @@ pub struct Arguments {
     #[arg(long, conflicts_with_all = ["system", "think"])]
     raw: bool,
     /// Continue these token ids; nothing is added to them
-    #[arg(long, value_delimiter = ',', value_name = "IDS", conflicts_with_all = ["prompt", "raw", "system", "think"])]
+    #[arg(long, value_delimiter = ',', value_parser = token_id, value_name = "IDS", conflicts_with_all = ["prompt", "raw", "system", "think"])]
     ids: Option<Vec<u32>>,
     /// Print one JSON object a line: each token, and last a summary
     #[arg(long)]
@@ -70,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let cancel = Cancel::new();
     let (engine, located) = load::load(&arguments.model, &arguments.load, None, &cancel)?;
     if arguments.verbose {
-        eprintln!("{}", load::describe(&engine));
+        terminal::tell(&format!("{}\n", load::describe(&engine)));
     }
     let logprobs = arguments.json.then_some(arguments.logprobs.unwrap_or(0));
     let options = arguments.sampling.options(located.stored.as_ref().map(|stored| &stored.params), logprobs);
@@ -92,7 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         summary
     };
     if arguments.verbose {
-        eprintln!("{}", output::timings(&summary));
+        terminal::tell(&format!("{}\n", output::timings(&summary)));
     }
     if summary.finish == Finish::Cancelled { Err(Interrupted.into()) } else { Ok(()) }
 }
@@ -118,6 +119,7 @@ fn chat_options(arguments: &Arguments, located: &Located) -> ChatOptions {
 /// The ids to continue, and which special tokens their continuation shows.
 fn prompt(arguments: &Arguments, engine: &Engine, input: Option<&str>, started: &ChatOptions) -> Result<(Vec<u32>, Specials)> {
     if let Some(ids) = &arguments.ids {
+        check_ids(ids, engine.info().vocab)?;
         return Ok((ids.clone(), Specials::Hide));
     }
     let input = input.unwrap_or_default();

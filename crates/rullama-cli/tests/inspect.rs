@@ -77,7 +77,13 @@ fn the_store() {
     assert_eq!(rendered["ids"][0], 2);
     let (code, _, err) = with_input(&mut command(&["render", "gemma4-tiny"]), r#"{"mesages": []}"#);
     assert_eq!(code, 2);
-    assert!(err.contains("mesages"), "{err}");
+    assert!(err.contains("messages"), "{err}");
+    let ollama = r#"{"model": "x", "stream": false, "options": {"seed": 1}, "keep_alive": "5m", "format": null, "think": null, "tools": null,
+        "messages": [{"role": "user", "content": "Hi"}]}"#;
+    let (code, out, err) = with_input(&mut command(&["render", "gemma4-tiny"]), ollama);
+    assert_eq!((code, serde_json::from_str::<Value>(&out).unwrap_or_default()), (0, rendered), "{err}");
+    let (code, out, err) = with_input(&mut command(&["render", "gemma4-tiny"]), &ollama.replace(r#""think": null"#, r#""think": "low""#));
+    assert!(code == 0 && out.contains("<|think|>"), "{out}{err}");
 }
 
 #[test]

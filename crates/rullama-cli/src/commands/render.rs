@@ -28,14 +28,35 @@ pub struct Arguments {
 const EXAMPLES: &str = r#"Example:
   echo '{"messages": [{"role": "user", "content": "Hi"}]}' | rullama render gemma4:e2b"#;
 
+/// A request of Ollama's chat API; fields that do not change the prompt are skipped.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Input {
     messages: Vec<Message>,
-    #[serde(default)]
-    tools: Vec<Tool>,
-    #[serde(default, alias = "think")]
-    thinking: bool,
+    tools: Option<Vec<Tool>>,
+    #[serde(alias = "think")]
+    thinking: Option<Thinking>,
+}
+
+/// Ollama also takes how much to think, which this model's template does not tell apart.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "thinking must be true, false, \"low\", \"medium\" or \"high\"")]
+enum Thinking {
+    Switch(bool),
+    Level(Level),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    Low,
+    Medium,
+    High,
+}
+
+impl Thinking {
+    fn is_on(&self) -> bool {
+        matches!(self, Thinking::Switch(true) | Thinking::Level(Level::Low | Level::Medium | Level::High))
+    }
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -57,7 +78,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         None => located.large_template().unwrap_or(by_file),
     };
     let size = if large { Size::Large } else { Size::Small };
-    let segments = render(&Conversation { messages: &input.messages, tools: &input.tools, thinking: input.thinking, size });
+    let thinking = input.thinking.as_ref().is_some_and(Thinking::is_on);
+    let tools = input.tools.unwrap_or_default();
+    let segments = render(&Conversation { messages: &input.messages, tools: &tools, thinking, size });
     let ids = tokenizer.encode_prompt(&segments)?;
     writeln!(io::stdout().lock(), "{}", json!({"prompt": segments_to_text(&segments), "ids": ids}))?;
     Ok(())

@@ -1,6 +1,7 @@
 //! The conversation at a terminal.
 
 use super::output::{self, Output};
+use crate::error::Interrupted;
 use crate::interrupt;
 use anyhow::Result;
 use rullama::{Cancel, Chat, Event, Finish, GenerateOptions, Message, Role};
@@ -11,19 +12,19 @@ const HELP: &str = "  /clear          begin anew
   /system TEXT    begin anew with this system prompt; without TEXT: with none
   \"\"\"             begin and end a message of several lines
   /bye, Ctrl-D    leave
-  Ctrl-C          stop the answer";
+  Ctrl-C          stop the answer; twice without one: leave";
 
 /// Asks and answers until the person leaves.
 ///
 /// # Errors
 /// The terminal, or an answer that cannot go on (a lost device); a full context only ends the turn.
 pub fn converse(mut chat: Chat, options: &GenerateOptions, verbose: bool) -> Result<()> {
-    let mut editor = DefaultEditor::new()?;
+    let mut prompt = Prompt { editor: DefaultEditor::new()?, interrupted: false };
     // What every conversation here begins with.
     let mut first = chat.messages().to_vec();
     eprintln!("Ask something; /help lists what else can be typed.");
     loop {
-        let Some(line) = read(&mut editor)? else { return Ok(()) };
+        let Some(line) = prompt.read()? else { return Ok(()) };
         let text = line.trim();
         match text.split_whitespace().next() {
             None => continue,
@@ -81,32 +82,45 @@ fn answer(chat: &mut Chat, text: &str, options: &GenerateOptions, verbose: bool)
     }
 }
 
-/// A line, or several between triple quotes; `None` at the end.
-fn read(editor: &mut DefaultEditor) -> Result<Option<String>> {
-    let Some(first) = line(editor, ">>> ")? else { return Ok(None) };
-    let Some(begin) = first.trim_start().strip_prefix("\"\"\"") else {
-        editor.add_history_entry(&first)?;
-        return Ok(Some(first));
-    };
-    let mut text = begin.to_owned();
-    while !text.ends_with("\"\"\"") || text.len() < 3 {
-        let Some(next) = line(editor, "... ")? else { return Ok(None) };
-        text.push('\n');
-        text.push_str(next.trim_end());
-    }
-    text.truncate(text.len() - 3);
-    Ok(Some(text))
+/// Where the person types.
+struct Prompt {
+    editor: DefaultEditor,
+    /// Ctrl-C was the last that was typed.
+    interrupted: bool,
 }
 
-fn line(editor: &mut DefaultEditor, mark: &str) -> Result<Option<String>> {
-    match editor.readline(mark) {
-        Ok(line) => Ok(Some(line)),
-        Err(ReadlineError::Interrupted) => {
-            eprintln!("(/bye or Ctrl-D leaves)");
-            Ok(Some(String::new()))
+impl Prompt {
+    /// A line, or several between triple quotes; `None` at the end.
+    fn read(&mut self) -> Result<Option<String>> {
+        let Some(first) = self.line(">>> ")? else { return Ok(None) };
+        let Some(begin) = first.trim_start().strip_prefix("\"\"\"") else {
+            self.editor.add_history_entry(&first)?;
+            return Ok(Some(first));
+        };
+        let mut text = begin.to_owned();
+        while !text.ends_with("\"\"\"") || text.len() < 3 {
+            let Some(next) = self.line("... ")? else { return Ok(None) };
+            text.push('\n');
+            text.push_str(next.trim_end());
         }
-        Err(ReadlineError::Eof) => Ok(None),
-        Err(error) => Err(error.into()),
+        text.truncate(text.len() - 3);
+        Ok(Some(text))
+    }
+
+    /// A line; the first Ctrl-C gives an empty one, a second in a row [`Interrupted`].
+    fn line(&mut self, mark: &str) -> Result<Option<String>> {
+        let line = self.editor.readline(mark);
+        let again = std::mem::replace(&mut self.interrupted, matches!(line, Err(ReadlineError::Interrupted)));
+        match line {
+            Ok(line) => Ok(Some(line)),
+            Err(ReadlineError::Interrupted) if again => Err(Interrupted.into()),
+            Err(ReadlineError::Interrupted) => {
+                eprintln!("(Ctrl-C again, /bye or Ctrl-D leaves)");
+                Ok(Some(String::new()))
+            }
+            Err(ReadlineError::Eof) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -3,7 +3,7 @@ mod fit;
 
 use crate::model::{self, Located};
 use crate::table;
-use crate::terminal::Progress;
+use crate::terminal::{Progress, one_line, printable};
 use crate::{environment, interrupt};
 use anyhow::{Result, bail};
 use rullama_model::gemma4::{Config, Span};
@@ -51,7 +51,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.metadata {
         writeln!(out, "\nMetadata")?;
         for (key, value) in gguf.metadata.iter() {
-            writeln!(out, "  {key} = {}", shown(value))?;
+            writeln!(out, "  {} = {}", one_line(key), shown(value))?;
         }
     }
     writeln!(out, "\nTensors")?;
@@ -78,11 +78,11 @@ fn indented(out: &mut impl Write, text: &str) -> io::Result<()> {
 
 fn summary(out: &mut impl Write, located: &Located, gguf: &Gguf) -> Result<()> {
     let metadata = &gguf.metadata;
-    let text = |key: &str| MetadataError::optional(metadata.str(key));
+    let text = |key: &str| MetadataError::optional(metadata.str(key)).map(|text| text.map(one_line));
     let parameters: u64 = gguf.tensors.iter().map(|tensor| tensor.elements()).sum();
     writeln!(out, "Model")?;
-    writeln!(out, "  name          {}", text("general.name")?.unwrap_or("unnamed"))?;
-    writeln!(out, "  file          {}", located.source.name())?;
+    writeln!(out, "  name          {}", text("general.name")?.as_deref().unwrap_or("unnamed"))?;
+    writeln!(out, "  file          {}", one_line(located.source.name()))?;
     writeln!(
         out,
         "  size          {} (GGUF version {}, {} tensors)",
@@ -90,7 +90,10 @@ fn summary(out: &mut impl Write, located: &Located, gguf: &Gguf) -> Result<()> {
         gguf.version,
         gguf.tensors.iter().count()
     )?;
-    writeln!(out, "  architecture  {}", text("general.architecture")?.unwrap_or("not given"))?;
+    if let Some(stored) = &located.stored {
+        stored.adapters.iter().try_for_each(|blob| writeln!(out, "  adapter       {} (cannot be applied here)", blob.digest))?;
+    }
+    writeln!(out, "  architecture  {}", text("general.architecture")?.as_deref().unwrap_or("not given"))?;
     writeln!(out, "  parameters    {}", table::count(parameters))?;
     if let Some(licence) = text("general.license")? {
         writeln!(out, "  licence       {licence}")?;
@@ -141,12 +144,12 @@ fn stored(out: &mut impl Write, located: &Located) -> Result<()> {
     };
     writeln!(out, "\nOllama")?;
     writeln!(out, "  name      {}", stored.name)?;
-    writeln!(out, "  renderer  {}", stored.config.renderer.as_deref().unwrap_or("not given"))?;
+    writeln!(out, "  renderer  {}", one_line(stored.config.renderer.as_deref().unwrap_or("not given")))?;
     writeln!(out, "  params    {:?}", stored.params)?;
     for (name, text) in [("system", &stored.system), ("template (shown, not used)", &stored.template)] {
         if let Some(text) = text {
             writeln!(out, "  {name}")?;
-            text.lines().try_for_each(|line| writeln!(out, "    {line}"))?;
+            printable(text).lines().try_for_each(|line| writeln!(out, "    {line}"))?;
         }
     }
     Ok(())
@@ -156,8 +159,11 @@ fn stored(out: &mut impl Write, located: &Located) -> Result<()> {
 fn shown(value: &Value) -> String {
     const ELEMENTS: usize = 8;
     fn few<T: std::fmt::Debug>(values: &[T]) -> String {
-        let shown: Vec<String> = values.iter().take(ELEMENTS).map(|value| format!("{value:?}")).collect();
-        let more = if values.len() > ELEMENTS { format!(", ... ({} in all)", values.len()) } else { String::new() };
+        few_of(values.iter(), values.len())
+    }
+    fn few_of<T: std::fmt::Debug>(values: impl Iterator<Item = T>, count: usize) -> String {
+        let shown: Vec<String> = values.take(ELEMENTS).map(|value| format!("{value:?}")).collect();
+        let more = if count > ELEMENTS { format!(", ... ({count} in all)") } else { String::new() };
         format!("[{}{more}]", shown.join(", "))
     }
     match value {
@@ -166,9 +172,7 @@ fn shown(value: &Value) -> String {
             let more = if short.len() < text.len() { format!("... ({} bytes)", text.len()) } else { String::new() };
             format!("{short:?}{more}")
         }
-        Value::Array(Array::String(strings)) => {
-            few(&strings.iter().take(ELEMENTS).collect::<Vec<_>>()).replace(']', &format!("] ({} in all)", strings.len()))
-        }
+        Value::Array(Array::String(strings)) => few_of(strings.iter(), strings.len()),
         Value::Array(Array::U8(v)) => few(v),
         Value::Array(Array::I8(v)) => few(v),
         Value::Array(Array::U16(v)) => few(v),
@@ -212,4 +216,16 @@ fn verify(out: &mut impl Write, located: &Located) -> Result<()> {
     let how = if remembered { " (checked before, unchanged since)" } else { "" };
     writeln!(out, "\nVerified: {} is what its name says{how}.", stored.model.digest)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_of_texts() {
+        let array = |texts: &[&str]| shown(&Value::Array(Array::String(texts.iter().copied().collect())));
+        assert_eq!(array(&["a]", "\x1b[2J"]), r#"["a]", "\u{1b}[2J"]"#);
+        assert_eq!(array(&["]"; 9]), format!("[{}, ... (9 in all)]", [r#""]""#; 8].join(", ")));
+    }
 }

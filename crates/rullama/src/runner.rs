@@ -175,6 +175,12 @@ impl Runner {
         Shape { tokens, rows, decode, resident: self.rows.is_none(), taps }
     }
 
+    /// Builds what a piece of a prompt needs, so that running it takes only the GPU's time.
+    pub async fn prepare(&mut self, count: u32, position: u32, rows: Rows, sampler: Option<SampleMode>) -> Result<(), Error> {
+        self.reserve(position + count).await?;
+        self.plan(self.shape(padded(count), rows, false, false), sampler).await.map(|_| ())
+    }
+
     /// Runs a piece of a prompt, `ids.len() <= MAX_CHUNK`, from `position` on.
     pub async fn chunk(&mut self, ids: &[u32], position: u32, rows: Rows, sampler: Option<SampleMode>, taps: bool) -> Result<&Plan, Error> {
         let count = ids.len() as u32;

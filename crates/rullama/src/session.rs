@@ -16,6 +16,10 @@ use web_time::Instant;
 
 /// Time of a prompt's chunk above which the next is shorter, and below which it is longer.
 const CHUNK_SECONDS: std::ops::Range<f64> = 0.03..0.09;
+/// Time above which even a short chunk is cut: operating systems reset a GPU after about two seconds.
+const LONGEST_CHUNK: f64 = 0.36;
+/// Tokens of a product's tile: fewer of them take a GPU as long.
+const TILE_CHUNK: u32 = 64;
 /// Fewest tokens of a chunk.
 const MIN_CHUNK: u32 = 16;
 
@@ -252,8 +256,9 @@ impl Session {
             let end = ids.len().min(at + self.chunk() as usize);
             let last = end == ids.len();
             let (rows, mode) = if last { (rows, sampler) } else { (Rows::None, None) };
-            let started = Instant::now();
             let position = self.position();
+            self.runner.prepare((end - at) as u32, position, rows, mode).await?;
+            let started = Instant::now();
             self.runner.chunk(&ids[at..end], position, rows, mode, false).await?;
             self.runner.device().finish().await?;
             self.tokens.extend(&ids[at..end]);
@@ -274,7 +279,7 @@ impl Session {
         let full = tokens as u32 >= chunk;
         let next = if full && seconds < CHUNK_SECONDS.start {
             (chunk * 2).min(MAX_CHUNK)
-        } else if seconds > CHUNK_SECONDS.end {
+        } else if seconds > LONGEST_CHUNK || (seconds > CHUNK_SECONDS.end && chunk > TILE_CHUNK) {
             (chunk / 2).max(MIN_CHUNK)
         } else {
             chunk

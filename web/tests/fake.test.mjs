@@ -2,28 +2,10 @@
 //
 // Needs app/dist (npm run build:dev) with a model's description in it.
 import assert from 'node:assert/strict';
-import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { startBrowser } from './browser.mjs';
-import { answerText, ask, expectError, finished, openLoadedAt, waitForChat } from './person.mjs';
-import { startServer } from './server.mjs';
+import { test } from 'node:test';
+import { answerText, ask, expectError, finished, pageUnderTest, waitForChat } from './person.mjs';
 
-const dist = path.join(fileURLToPath(new URL('.', import.meta.url)), '../app/dist');
-let site;
-let browser;
-
-before(async () => {
-  site = await startServer({ '/': dist });
-  browser = await startBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await site?.close();
-});
-
-const openLoaded = () => openLoadedAt(browser.context, `${site.url}/?fake=1`);
+const openLoaded = pageUnderTest('?fake=1');
 
 test('text from the model never becomes markup', async () => {
   const { page } = await openLoaded();

@@ -1,29 +1,13 @@
 // The GPU goes away under the page, in ways that browsers have. Needs app/dist (npm run build) with a model in it.
 import assert from 'node:assert/strict';
-import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { startBrowser } from './browser.mjs';
-import { ANSWER_MS, ask, expectError, finished, limitAnswers, openLoadedAt, waitForChat } from './person.mjs';
-import { startServer } from './server.mjs';
+import { test } from 'node:test';
+import { ANSWER_MS, ask, expectError, finished, limitAnswers, pageUnderTest, waitForChat } from './person.mjs';
 
-const dist = path.join(fileURLToPath(new URL('.', import.meta.url)), '../app/dist');
-let site;
-let browser;
-
-before(async () => {
-  site = await startServer({ '/': dist });
-  browser = await startBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await site?.close();
-});
+const openLoaded = pageUnderTest();
 
 /** Loses the device in the middle of an answer, then goes on as the error says, without reloading the page. */
 async function loseAndGoOn(lose) {
-  const { page } = await openLoadedAt(browser.context, site.url);
+  const { page } = await openLoaded();
   await limitAnswers(page, 2000);
   await ask(page, 'Tell a long story, as long as you can.');
   await page.waitForFunction(() => document.querySelector('.message.model .body')?.textContent, null, { timeout: ANSWER_MS });

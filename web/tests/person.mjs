@@ -1,9 +1,28 @@
 // What a person does on the page, and what they look for.
 import assert from 'node:assert/strict';
-import { openPage } from './browser.mjs';
+import path from 'node:path';
+import { after, before } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openPage, startBrowser } from './browser.mjs';
+import { startServer } from './server.mjs';
 
 const LOAD_MS = 60_000;
 export const ANSWER_MS = 60_000;
+
+/** Serves app/dist to a browser of its own for the tests of a file; gives what opens the page at `query` with the embedded model. */
+export function pageUnderTest(query = '') {
+  let site;
+  let browser;
+  before(async () => {
+    site = await startServer({ '/': path.join(fileURLToPath(new URL('.', import.meta.url)), '../app/dist') });
+    browser = await startBrowser();
+  });
+  after(async () => {
+    await browser?.close();
+    await site?.close();
+  });
+  return () => openLoadedAt(browser.context, `${site.url}/${query}`);
+}
 
 /** The page before a model is chosen. */
 export async function openStartAt(context, address, options) {

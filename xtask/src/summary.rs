@@ -23,7 +23,7 @@ impl Counts {
     pub const FAILED: Counts = Counts { passed: 0, failed: 1, skipped: 0 };
     pub const SKIPPED: Counts = Counts { passed: 0, failed: 0, skipped: 1 };
 
-    /// The sum of all closing lines of cargo test, node's test runner, Vitest and Playwright in `output`.
+    /// The sum of all closing lines of cargo test and node's test runner in `output`.
     pub fn from_output(output: &str) -> Counts {
         let mut sum = Counts::default();
         for line in output.lines() {
@@ -31,13 +31,9 @@ impl Counts {
             let line = line.trim();
             if let Some(rest) = line.strip_prefix("test result: ") {
                 let counts = rest.split_once(". ").map_or(rest, |(_, counts)| counts);
-                sum += pairs(counts, ';');
+                sum += pairs(counts);
             } else if let Some(rest) = node_line(line) {
                 sum += rest;
-            } else if let Some(rest) = line.strip_prefix("Tests ") {
-                sum += pairs(rest, '|');
-            } else {
-                sum += playwright_line(line);
             }
         }
         sum
@@ -50,19 +46,17 @@ impl Counts {
     fn add(&mut self, word: &str, number: u64) {
         match word {
             "passed" | "pass" => self.passed += number,
-            "failed" | "fail" | "cancelled" | "interrupted" => self.failed += number,
-            "ignored" | "skipped" | "todo" | "did not run" => self.skipped += number,
-            // passed at a later try
-            "flaky" => self.passed += number,
+            "failed" | "fail" | "cancelled" => self.failed += number,
+            "ignored" | "skipped" | "todo" => self.skipped += number,
             _ => {}
         }
     }
 }
 
 /// `5 passed; 1 failed; ...`
-fn pairs(text: &str, separator: char) -> Counts {
+fn pairs(text: &str) -> Counts {
     let mut counts = Counts::default();
-    for part in text.split(separator) {
+    for part in text.split(';') {
         if let Some((number, rest)) = number_and_rest(part.trim()) {
             counts.add(rest.split(' ').next().unwrap_or(""), number);
         }
@@ -77,16 +71,6 @@ fn node_line(line: &str) -> Option<Counts> {
     let mut counts = Counts::default();
     counts.add(word, number.parse().ok()?);
     Some(counts)
-}
-
-/// Playwright's `5 passed (3.2s)`, `1 failed`, `2 did not run`.
-fn playwright_line(line: &str) -> Counts {
-    let mut counts = Counts::default();
-    if let Some((number, rest)) = number_and_rest(line) {
-        let word = rest.split(" (").next().unwrap_or(rest);
-        counts.add(word, number);
-    }
-    counts
 }
 
 fn number_and_rest(text: &str) -> Option<(u64, &str)> {
@@ -125,19 +109,6 @@ mod tests {
         let output = "\u{2139} tests 7\n\u{2139} pass 5\n\u{2139} fail 1\n\u{2139} skipped 1\n\u{2139} duration_ms 61.2\n";
         assert_eq!(Counts::from_output(output), counts(5, 1, 1));
         assert_eq!(Counts::from_output("# tests 2\n# pass 2\n# fail 0\n"), counts(2, 0, 0));
-    }
-
-    #[test]
-    fn vitest() {
-        let output = " Test Files  1 failed | 2 passed (3)\n      Tests  1 failed | 8 passed | 2 skipped (11)\n";
-        assert_eq!(Counts::from_output(output), counts(8, 1, 2));
-    }
-
-    #[test]
-    fn playwright() {
-        let output = "Running 8 tests using 1 worker\n  1 failed\n    [chromium] \u{203a} page.spec.ts:3:1 \u{203a} chat\n  \
-            1 flaky\n  2 did not run\n  \u{1b}[32m4 passed\u{1b}[39m (12.3s)\n";
-        assert_eq!(Counts::from_output(output), counts(5, 1, 2));
     }
 
     #[test]

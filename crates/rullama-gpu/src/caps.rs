@@ -22,7 +22,8 @@ pub struct OpenOptions {
     pub as_gpu: bool,
 }
 
-/// The capabilities that choose a kernel variant. Never derived from the vendor.
+/// The capabilities that choose a kernel variant. Never derived from the vendor; `software` alone reads a name, since a browser
+/// tells no adapter's type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caps {
     /// Smallest and largest subgroup size, when subgroup operations may be used.

@@ -113,10 +113,6 @@ impl Graph {
         &self.values[value.0 as usize]
     }
 
-    pub fn index(value: Value) -> usize {
-        value.0 as usize
-    }
-
     fn add(&mut self, kind: Kind, rows: u32, cols: u32) -> Value {
         self.values.push(Info { kind, rows, cols });
         Value(self.values.len() as u32 - 1)

@@ -43,8 +43,7 @@ struct Builder<'a> {
 
 /// Builds the decoder's graph for a shape. Output `logits`, unless no rows are wanted.
 ///
-/// `scales` are the layers' output scales. See `spec` section "Forward pass": embedding, per-layer
-/// embeddings, layers, final norm, head, softcap.
+/// `scales` are the layers' output scales. In order: embedding, per-layer embeddings, layers, final norm, head, softcap.
 pub fn forward(config: &Config, specs: &Specs, scales: &[f32], shape: Shape) -> Graph {
     let mut g = Graph::default();
     let state = g.words(if shape.decode { Words::StepState } else { Words::ChunkState });

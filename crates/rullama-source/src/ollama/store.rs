@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::{Config, Digest, Layer, LayerKind, Manifest, ManifestError, ModelName, Os, Params, StoreError, StoredMessage, default_roots};
+use super::{Config, Digest, Layer, LayerKind, Manifest, ManifestError, ModelName, Os, Params, StoreError, StoredMessage};
 
 /// Largest manifest, config or text layer that is read; real ones have a few kilobytes.
 const MAX_TEXT: u64 = 16 << 20;
@@ -76,11 +76,6 @@ impl Store {
             Some(root) => Ok(Self::at(root)),
             None => Err(StoreError::NoStore { tried: candidates.to_vec() }),
         }
-    }
-
-    /// [`default_roots`]; the crate reads no environment variables itself.
-    pub fn default_roots(home: Option<&Path>, models: Option<&str>, os: Os) -> Vec<PathBuf> {
-        default_roots(home, models, os)
     }
 
     /// The folder.

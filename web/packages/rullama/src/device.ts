@@ -28,7 +28,6 @@ export async function watchDevices(gpu: GPU | undefined, watch: Watch): Promise<
   wrapRequestDevice(adapter, watch);
   return {
     subgroups: !watch.plain && adapter.features.has('subgroups'),
-    languageFeatures: [...(gpu.wgslLanguageFeatures ?? [])],
   };
 }
 

@@ -8,9 +8,10 @@ use crate::settings::settings;
 use crate::{Error, locate};
 use rullama_model::gemma4::Rows;
 use rullama_ops::sample::{SampleMode, SampleResult};
-use rullama_text::{Detokenizer, Specials, StopStrings};
+use rullama_text::{AnswerText, Piece, Specials, StopStep, StopStrings};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use web_time::Instant;
 
@@ -29,11 +30,21 @@ pub struct Token {
     pub id: u32,
     /// Text that became certain with this token; may be empty.
     pub text: String,
+    /// The bytes of `text` that special tokens spell.
+    #[serde(skip)]
+    pub marks: Vec<Range<usize>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logprob: Option<f32>,
     /// The likeliest tokens and their log-probabilities, best first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub top: Vec<(u32, f32)>,
+}
+
+impl Token {
+    /// The text as pieces that know whether they come from special tokens.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        rullama_text::pieces(&self.text, &self.marks)
+    }
 }
 
 /// Why an answer ended.
@@ -228,8 +239,9 @@ impl Session {
         self.tokens.extend(&answer.ids[..cached]);
         decoder.drain(&mut self.runner).await?;
         let rest = answer.flush();
-        if !rest.is_empty() {
-            on_token(&Token { id: *answer.ids.last().unwrap_or(&0), text: rest, logprob: None, top: Vec::new() });
+        if !rest.text.is_empty() {
+            let id = *answer.ids.last().unwrap_or(&0);
+            on_token(&Token { id, text: rest.text, marks: rest.marks, logprob: None, top: Vec::new() });
         }
         Ok(finish)
     }
@@ -318,8 +330,7 @@ struct Answer {
     text: String,
     max_tokens: usize,
     ignore_eos: bool,
-    detokenizer: Detokenizer,
-    stops: StopStrings,
+    stream: AnswerText,
     tool: Option<u32>,
     prefill_s: f64,
 }
@@ -331,8 +342,7 @@ impl Answer {
             text: String::new(),
             max_tokens: options.max_tokens.map_or(usize::MAX, |n| n.max(1) as usize),
             ignore_eos: options.ignore_eos,
-            detokenizer: Detokenizer::new(session.specials),
-            stops: StopStrings::new(options.stop.iter().filter(|s| !s.is_empty()).cloned()),
+            stream: AnswerText::new(session.specials, StopStrings::new(options.stop.iter().filter(|s| !s.is_empty()).cloned())),
             tool: session.engine().tokenizer().find("<|tool_response>"),
             prefill_s: 0.0,
         }
@@ -347,7 +357,7 @@ impl Answer {
         let id = sampled.id;
         self.ids.push(id);
         let ends = !self.ignore_eos && tokenizer.end_tokens().binary_search(&id).is_ok();
-        let step = if ends { Default::default() } else { self.stops.push(&self.detokenizer.push(tokenizer, id)) };
+        let step = if ends { StopStep::default() } else { self.stream.push(tokenizer, id) };
         self.text.push_str(&step.text);
         let finish = if ends {
             Some(if Some(id) == self.tool { Finish::ToolCall } else { Finish::Stop })
@@ -356,15 +366,13 @@ impl Answer {
         } else {
             (self.ids.len() >= self.max_tokens).then_some(Finish::Length)
         };
-        (Token { id, text: step.text, logprob: sampled.logprob, top: sampled.tops }, finish)
+        (Token { id, text: step.text, marks: step.marks, logprob: sampled.logprob, top: sampled.tops }, finish)
     }
 
     /// Text held back for a stop string or an unfinished character.
-    fn flush(&mut self) -> String {
-        let tail = self.detokenizer.finish();
-        let mut rest = self.stops.push(&tail).text;
-        rest.push_str(&self.stops.finish());
-        self.text.push_str(&rest);
+    fn flush(&mut self) -> StopStep {
+        let rest = self.stream.finish();
+        self.text.push_str(&rest.text);
         rest
     }
 

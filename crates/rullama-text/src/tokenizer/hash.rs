@@ -41,3 +41,17 @@ impl Hash {
 pub(super) fn slots(len: usize) -> usize {
     (len + len / 2 + 1).next_power_of_two()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_other_key_makes_another_hash() {
+        let seeded = |last: u64| Hash::seeded_by(|hasher| (0..100).chain([last]).for_each(|key| hasher.write_u64(key)));
+        let (a, again, b) = (seeded(100), seeded(100), seeded(101));
+        assert_eq!((a.word(7), a.bytes(b"piece")), (again.word(7), again.bytes(b"piece")));
+        assert_ne!(a.word(7), b.word(7));
+        assert_ne!(a.bytes(b"piece"), b.bytes(b"piece"));
+    }
+}

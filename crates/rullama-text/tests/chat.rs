@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Tables, data, ids, read_json, shared};
-use rullama_text::chat::{Conversation, Message, Role, Size, Tool, render};
+use rullama_text::chat::{Conversation, Message, Role, Size, Tool, ToolCall, render};
 use rullama_text::{Segment, Specials, segments_to_text};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -97,6 +97,8 @@ fn shapes_of_openais_api() {
     assert_eq!((message.thinking.as_str(), message.content.as_str()), ("t", ""));
     assert_eq!(serde_json::to_value(&message.tool_calls[0].function.arguments).expect("JSON"), json!({"a": 1}));
     assert!(message.tool_calls[1].function.arguments.is_empty());
+    let bare: ToolCall = serde_json::from_value(json!({"name": "f", "arguments": {"a": 1}})).expect("a call");
+    assert_eq!(bare.function, message.tool_calls[0].function);
     let bare: Tool = serde_json::from_value(json!({"name": "f", "parameters": {"type": "object"}})).expect("a tool");
     assert_eq!((bare.kind.as_str(), bare.function.name.as_str()), ("function", "f"));
     let error = |value: Value| serde_json::from_value::<Message>(value).expect_err("refused").to_string();

@@ -79,9 +79,9 @@ impl WebEngine {
     pub fn render(&self, conversation: &str) -> Result<String, JsValue> {
         let engine = self.engine()?;
         let chat: options::Chat = options::parse("conversation", conversation)?;
-        let (messages, tools) = (chat.all_messages(), chat.tools());
+        let messages = chat.all_messages();
         let size = engine.template_size();
-        let segments = render(&Conversation { messages: &messages, tools: &tools, thinking: chat.thinking, size });
+        let segments = render(&Conversation { messages: &messages, tools: &chat.tools, thinking: chat.thinking, size });
         let ids = engine.tokenizer().encode_prompt(&segments).map_err(rullama::Error::from).map_err(WebError::from)?;
         Ok(json!({ "prompt": segments_to_text(&segments), "ids": ids }).to_string())
     }
@@ -89,9 +89,8 @@ impl WebEngine {
     pub async fn chat_open(&self, options: String) -> Result<u32, JsValue> {
         let chat: options::Chat = options::parse("chat options", &options)?;
         let session = self.engine()?.session().await.map_err(WebError::from)?;
-        let tools = chat.tools();
         let messages = chat.messages.into_iter().map(Into::into).collect();
-        let options = ChatOptions { system: chat.system, tools, thinking: chat.thinking, messages };
+        let options = ChatOptions { system: chat.system, tools: chat.tools, thinking: chat.thinking, messages };
         let number = self.opened.get();
         self.opened.set(number + 1);
         self.chats.borrow_mut().insert(number, Chat::new(session, options));

@@ -302,7 +302,7 @@ mod tests {
         ];
         assert!(wrong.iter().all(|reply| !wanted.is_right(reply)));
         let mut unreadable = Reply { content: String::new(), ..right };
-        unreadable.add(&Event::InvalidToolCall("call:".into()));
+        unreadable.add(&Event::UnreadableCall("call:".into()));
         assert!(!wanted.is_right(&unreadable));
     }
 

@@ -80,6 +80,29 @@ fn text_of(part: Value) -> Result<String, String> {
 }
 
 #[derive(Deserialize)]
+pub(super) struct ToolCall {
+    id: Option<String>,
+    function: Option<types::FunctionCall>,
+    name: Option<String>,
+    #[serde(default, deserialize_with = "arguments")]
+    arguments: Map<String, Value>,
+}
+
+impl TryFrom<ToolCall> for types::ToolCall {
+    type Error = String;
+
+    fn try_from(call: ToolCall) -> Result<Self, String> {
+        let ToolCall { id, function, name, arguments } = call;
+        let function = match (function, name) {
+            (Some(function), _) => function,
+            (None, Some(name)) => types::FunctionCall { index: 0, name, arguments },
+            (None, None) => return Err("a tool call has neither a `function` nor a `name`".to_owned()),
+        };
+        Ok(types::ToolCall { id, function })
+    }
+}
+
+#[derive(Deserialize)]
 pub(super) struct Tool {
     #[serde(rename = "type")]
     kind: Option<String>,

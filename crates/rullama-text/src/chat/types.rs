@@ -99,10 +99,11 @@ impl Message {
     }
 }
 
-/// A model's request to run a tool.
+/// A model's request to run a tool. In JSON the function's members may also stand in its place.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(try_from = "json::ToolCall")]
 pub struct ToolCall {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     pub function: FunctionCall,
 }

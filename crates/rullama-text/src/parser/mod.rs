@@ -163,12 +163,11 @@ impl OutputParser {
 
     fn mark(&mut self, mark: &str, events: &mut Vec<Event>) {
         match self.state {
+            State::ToolCall if !self.call.ends_at(mark) => {}
             State::ToolCall => {
-                if self.call.ends_at(mark) {
-                    self.end_call(events);
-                    if mark != CLOSE_CALL {
-                        self.mark(mark, events);
-                    }
+                self.end_call(events);
+                if mark != CLOSE_CALL {
+                    self.mark(mark, events);
                 }
             }
             _ if mark == QUOTE => self.text(QUOTE, events),

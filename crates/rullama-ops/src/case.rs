@@ -1,10 +1,11 @@
 //! One list of cases drives every operation, variant and odd shape on any device.
 
+use crate::graph::Type;
 use crate::host::{Array, Host, HostCache, HostWeight};
-use crate::op::{Cache, Context, KvType, Op, Operand, Tensor};
+use crate::op::{Cache, Context, KvType, Op, Operand, Tensor, Use};
 use crate::weight::{Chunk, Weight};
 use half::f16;
-use rullama_gpu::{Access, Buffer, Caps, Device, GpuError, Recorder, Slice, Usage};
+use rullama_gpu::{Buffer, Caps, Device, GpuError, Recorder, Slice, Usage};
 use rullama_quant::{DType, Layout};
 use std::sync::Arc;
 
@@ -55,6 +56,12 @@ impl Case {
         self
     }
 
+    /// Types of the operands that are read or updated.
+    pub fn inputs(&self) -> Vec<Type> {
+        let read = self.operands.iter().zip(self.op.uses()).filter(|(_, used)| *used != Use::Write);
+        read.map(|(host, _)| host.of()).collect()
+    }
+
     /// Kernel variants that the device allows, best first.
     pub async fn variants(&self, device: &Device) -> Result<Vec<&'static str>, GpuError> {
         let bound = self.bind(device).await?;
@@ -94,13 +101,19 @@ impl Case {
         let fail = |message: String| format!("{} / {} / {variant}: {message}", self.op.name(), self.name);
         let mut expected = self.operands.clone();
         self.op.oracle(&mut expected);
-        let bound = self.bind(device).await.map_err(|e| fail(e.to_string()))?;
-        let operands: Vec<Operand> = bound.iter().map(|b| b.operand.clone()).collect();
-        bound.iter().for_each(|b| b.fill(device));
-        self.launch(device, &operands, variant).await.map_err(|e| fail(e.to_string()))?;
-        for (i, (bound, want)) in bound.iter().zip(&expected).enumerate() {
-            let got = bound.fetch(device).await.map_err(|e| fail(e.to_string()))?;
-            self.compare(want, &got).map_err(|m| fail(format!("operand {i}: {m}")))?;
+        for alias in [None, self.op.may_alias()].into_iter().take(1 + usize::from(self.op.may_alias().is_some())) {
+            let bound = self.bind_aliased(device, alias).await.map_err(|e| fail(e.to_string()))?;
+            let operands: Vec<Operand> = bound.iter().map(|b| b.operand.clone()).collect();
+            bound.iter().for_each(|b| b.fill(device));
+            self.launch(device, &operands, variant).await.map_err(|e| fail(e.to_string()))?;
+            for (i, (bound, want)) in bound.iter().zip(&expected).enumerate() {
+                if alias.is_some_and(|(_, read)| read == i) {
+                    continue;
+                }
+                let got = bound.fetch(device).await.map_err(|e| fail(e.to_string()))?;
+                let place = if alias.is_some() { ", in place" } else { "" };
+                self.compare(want, &got).map_err(|m| fail(format!("operand {i}{place}: {m}")))?;
+            }
         }
         Ok(())
     }
@@ -109,8 +122,7 @@ impl Case {
         let scratch = self.scratch(device, self.op.scratch(device.caps(), operands)).await?;
         let recorder = self.record(device.caps(), operands, variant, scratch)?;
         let recording = recorder.finish(device).await?;
-        device.submit(&recording);
-        device.check()
+        device.try_submit(&recording).await
     }
 
     async fn scratch(&self, device: &Device, bytes: u64) -> Result<Option<Slice>, GpuError> {
@@ -128,10 +140,18 @@ impl Case {
     }
 
     async fn bind(&self, device: &Device) -> Result<Vec<Bound>, GpuError> {
+        self.bind_aliased(device, None).await
+    }
+
+    /// Operands (made, read) in `alias` share one buffer, which holds what is read.
+    async fn bind_aliased(&self, device: &Device, alias: Option<(usize, usize)>) -> Result<Vec<Bound>, GpuError> {
         let mut all = Vec::new();
-        for (host, access) in self.operands.iter().zip(self.op.access()) {
-            let pad = self.strided && access == Access::Read;
+        for (i, (host, used)) in self.operands.iter().zip(self.op.uses()).enumerate() {
+            let pad = self.strided && used == Use::Read && alias.is_none_or(|(_, read)| read != i);
             all.push(Bound::new(device, host, pad, self.chunk_rows).await?);
+        }
+        if let Some((made, read)) = alias {
+            all[made] = all[read].clone();
         }
         Ok(all)
     }
@@ -176,6 +196,7 @@ const GUARD: usize = 64;
 const GUARD_WORD: u32 = 0x7fc0_dead;
 
 /// An operand on the device with the bytes it starts from.
+#[derive(Clone)]
 struct Bound {
     operand: Operand,
     host: Host,

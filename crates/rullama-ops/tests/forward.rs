@@ -2,8 +2,8 @@
 //! with WebGPU's guaranteed ones, and with what a CPU adapter chooses.
 
 use rullama_gpu::{AdapterProfile, Device, GpuError, OpenOptions};
+use rullama_ops::all_cases;
 use rullama_ops::case::Case;
-use rullama_ops::registry::all_cases;
 
 fn open(profile: AdapterProfile, as_gpu: bool) -> Device {
     pollster::block_on(Device::open(&OpenOptions { profile, as_gpu, ..Default::default() }))

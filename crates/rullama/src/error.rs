@@ -39,6 +39,7 @@ impl From<ModelError> for Error {
         match error {
             ModelError::Gpu(error) => Error::Gpu(error),
             ModelError::Cancelled => Error::Cancelled,
+            ModelError::SelfTest { kernel, message } => Error::SelfTest { kernel, message },
             other => Error::Model(other),
         }
     }
@@ -86,6 +87,7 @@ fn model_code(error: &ModelError) -> &'static str {
         ModelError::MissingTensor { .. } | ModelError::Gguf(GgufError::MissingTensor { .. }) => "tensor-missing",
         ModelError::Gguf(GgufError::HeaderTruncated { .. } | GgufError::Truncated { .. }) => "model-truncated",
         ModelError::Source(source) | ModelError::Gguf(GgufError::Source(source)) => source_code(source),
+        ModelError::Node { .. } | ModelError::Graph(_) => "internal",
         _ => "model-format",
     }
 }

@@ -28,10 +28,11 @@ mod profile;
 mod runner;
 mod saved;
 pub mod score;
-mod selftest;
+mod sequence;
 mod session;
 mod settings;
 mod vocabulary;
+mod words;
 
 pub use chat::{Chat, ChatOptions};
 pub use engine::{DEFAULT_CONTEXT, Engine, MemoryReport, ModelInfo, Progress};

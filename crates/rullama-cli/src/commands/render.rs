@@ -67,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let input: Input = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
     let messages: Vec<Message> = each("messages", input.messages)?;
     let tools: Vec<Tool> = each("tools", input.tools.unwrap_or_default())?;
-    let by_file = gguf.metadata.u32("gemma4.embedding_length_per_layer_input").unwrap_or(0) == 0;
+    let by_file = rullama_model::model::empty_thought(&gguf.metadata);
     let large = match arguments.template.as_deref() {
         Some(name) => name == "large",
         None => located.large_template().unwrap_or(by_file),

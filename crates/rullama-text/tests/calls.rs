@@ -129,7 +129,10 @@ fn near_misses_are_read_by_the_schema() {
         ("call:f()", json!({})),
         ("call:tools.f{n:1}", json!({"n": 1})),
         ("{\"name\": \"f\", \"arguments\": {\"n\": 1}}", json!({"n": 1})),
+        ("{\"function\": {\"name\": \"f\", \"arguments\": \"{\\\"n\\\": 1}\"}}", json!({"n": 1})),
+        ("call:f{city:\"\"\"a \"b\" c\"\"\",n:1}", json!({"city": "a \"b\" c", "n": 1})),
         // Commas too few and too many.
+        ("call:f{,city:a}", json!({"city": "a"})),
         ("call:f{city:<|\"|>a<|\"|>n:3 on:true}", json!({"city": "a", "n": 3, "on": true})),
         ("call:f{tags:[<|\"|>a<|\"|><|\"|>b<|\"|>]o:{n:1}n:2}", json!({"tags": ["a", "b"], "o": {"n": 1}, "n": 2})),
         ("call:f{tags:[<|\"|>a<|\"|>,],n:3,}", json!({"tags": ["a"], "n": 3})),

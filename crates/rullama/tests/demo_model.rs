@@ -3,7 +3,7 @@
 
 use rullama::score::{Question, Scores, sample};
 use rullama::source::{ByteSource, FileSource};
-use rullama::{Cancel, Chat, ChatOptions, Engine, Evaluation, KvType, LoadOptions};
+use rullama::{Cancel, Chat, ChatOptions, Engine, Evaluation, Event, Finish, GenerateOptions, KvType, LoadOptions, Sampling};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,34 @@ fn quantised() -> Option<Engine> {
     }
     println!("skipped: {} is not there", path.display());
     None
+}
+
+/// The answer to the first question of the set that asks for a tool, cut within its call and behind.
+#[test]
+fn a_tool_call_that_is_cut_is_none() {
+    let Some(engine) = quantised() else { return };
+    let set = std::fs::read_to_string(workspace("tools/demo-model/eval.jsonl")).unwrap();
+    let mut questions = set.lines().map(|line| Question::parse(line).unwrap());
+    let question = questions.find(|question| question.ability == "tool calls").unwrap();
+    let mut chat = Chat::new(pollster::block_on(engine.session()).unwrap(), ChatOptions::default());
+    let whole = pollster::block_on(question.ask(&mut chat, &Cancel::new())).unwrap();
+    assert_eq!(whole.reply.tool_calls, question.expected.tool_calls);
+    let close = engine.tokenizer().find("<tool_call|>").unwrap();
+    let end = whole.ids.iter().position(|id| *id == close).unwrap();
+    let asked = chat.messages().len() - 1;
+    for tokens in [end - 2, end, end + 1] {
+        chat.set_messages(chat.messages()[..asked].to_vec());
+        let options = GenerateOptions { sampling: Sampling::greedy(), max_tokens: Some(tokens as u32), ..GenerateOptions::default() };
+        let mut unreadable = 0;
+        let mut on_event = |event: &Event| unreadable += usize::from(matches!(event, Event::UnreadableCall(_)));
+        let summary = pollster::block_on(chat.answer(&options, &Cancel::new(), &mut on_event)).unwrap();
+        assert_eq!(summary.finish, Finish::Length);
+        let reply = chat.messages().last().unwrap();
+        // The closing mark is the last of the longest.
+        let calls = usize::from(tokens > end);
+        assert_eq!((reply.tool_calls.len(), unreadable), (calls, 1 - calls), "{tokens} of {end}");
+        assert_eq!(reply.content, "");
+    }
 }
 
 /// At most 6 of 88 wrong: the bar of the whole set, 95 % in f32 less 2 points, holds for the sample

@@ -44,6 +44,12 @@ impl Reader<'_> {
         keys.max_by_key(|(name, _)| name.len())
     }
 
+    /// Whether a key of the schema or of ordinary characters stands at `at`, or behind white space there.
+    pub(super) fn key_at(&self, schema: Schema<'_>, at: usize) -> bool {
+        let at = at + self.space_len(at);
+        self.declared_key(schema, at).is_some() || self.plain_key_at(at)
+    }
+
     /// Where what follows the separator at `at` begins. Between parentheses and behind a `known` key, `=` is one, too.
     fn separator(&self, at: usize, known: bool) -> Option<usize> {
         let at = at + self.space_len(at);

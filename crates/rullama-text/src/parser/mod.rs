@@ -18,6 +18,7 @@ mod notation;
 mod parsed;
 mod scalar;
 mod strings;
+mod tool;
 
 pub use parsed::{Parsed, ParsedCall};
 

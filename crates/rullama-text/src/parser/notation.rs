@@ -15,6 +15,7 @@ use super::QUOTE;
 use super::accepts::{Accepts, Schema, items, member, sole_argument};
 use super::scalar;
 use super::strings::unescaped;
+use super::tool::{json_call, no_arguments, resolve};
 use crate::chat::{FunctionCall, Tool};
 use serde_json::{Map, Value};
 
@@ -122,6 +123,9 @@ impl Reader<'_> {
         let mut members = Map::new();
         let mut comma_missing = false;
         while !self.closes(close) {
+            if members.is_empty() && self.peek() == Some(b',') && self.key_at(schema, self.at + 1) {
+                self.at += 1;
+            }
             let key = self.key(schema, comma_missing)?;
             let value = self.value(member(schema, &key), Some(schema))?;
             members.insert(key, value);
@@ -202,6 +206,12 @@ impl Reader<'_> {
     }
 
     fn quoted_value(&mut self, quote: u8, accepts: Accepts, object: Option<Schema<'_>>) -> Option<Value> {
+        let three = if quote == b'"' { "\"\"\"" } else { "'''" };
+        if let Some(rest) = self.text[self.at..self.end].strip_prefix(three) {
+            let text = &rest[..rest.find(three)?];
+            self.at += text.len() + 2 * three.len();
+            return Some(unescaped(text).into());
+        }
         if let Some(text) = self.quoted(quote, false) {
             // Models put a delimiter behind other quotes at times.
             self.at += if self.is_quote(self.at) { QUOTE.len() } else { 0 };
@@ -354,35 +364,4 @@ impl Reader<'_> {
 /// Which search for the end of a string: in which quotes, and behind a key or a value.
 fn search(quote: u8, is_key: bool) -> usize {
     usize::from(quote == b'"') + 2 * usize::from(is_key)
-}
-
-/// The tool that a name means: itself, or what follows the last separator of a longer one.
-fn resolve<'t>(text: &str, tools: &'t [Tool]) -> (String, Option<&'t Tool>) {
-    let name = text.trim().trim_matches(['"', '\'']);
-    let name = name.strip_prefix(QUOTE).and_then(|name| name.strip_suffix(QUOTE)).unwrap_or(name);
-    let find = |name: &str| tools.iter().find(|tool| tool.function.name == name);
-    let last = name.rsplit(['.', ':', '/']).next().unwrap_or_default();
-    match find(name).or_else(|| find(last)) {
-        Some(tool) => (tool.function.name.clone(), Some(tool)),
-        None => (name.to_owned(), None),
-    }
-}
-
-/// A tool named alone is called without arguments if it needs none.
-fn no_arguments(parameters: &Map<String, Value>) -> Option<Map<String, Value>> {
-    let needs = parameters.get("required").and_then(Value::as_array).is_some_and(|required| !required.is_empty());
-    if needs { None } else { Some(Map::new()) }
-}
-
-/// `{"name": ..., "arguments": {...}}`, as other models write calls.
-fn json_call(text: &str) -> Option<FunctionCall> {
-    let mut call: Map<String, Value> = serde_json::from_str(text).ok()?;
-    let name = call.get("name")?.as_str()?.to_owned();
-    let arguments = match call.remove("arguments").or_else(|| call.remove("parameters")) {
-        None => Map::new(),
-        Some(Value::Object(arguments)) => arguments,
-        Some(Value::String(text)) => serde_json::from_str(&text).ok()?,
-        Some(_) => return None,
-    };
-    Some(FunctionCall { index: 0, name, arguments })
 }

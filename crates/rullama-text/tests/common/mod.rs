@@ -184,10 +184,12 @@ pub fn written_and_read(arguments: &Value) -> Parsed {
     let call = json!({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]});
     let message: Message = serde_json::from_value(call).expect("a message");
     let prompt = render(&Conversation { messages: &[message], ..Default::default() });
-    let piece = |segment| match segment {
-        &Segment::Special(ref piece) => Piece::Special(piece),
-        other => Piece::Text(other.as_str()),
-    };
+    fn piece(segment: &Segment) -> Piece<'_> {
+        match segment {
+            Segment::Special(piece) => Piece::Special(piece),
+            other => Piece::Text(other.as_str()),
+        }
+    }
     let pieces: Vec<Piece<'_>> = prompt.iter().map(piece).collect();
     let from = pieces.iter().position(|piece| *piece == Piece::Special("<|tool_call>")).expect("a call");
     parse_pieces(&pieces[from..], ParserOptions::default(), Ending::Complete)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains the vision and the audio tower against the frozen text model, and evaluates them.
 
-    towers.py CHECKPOINT [--voices FILE.npz] [--wall SECONDS]     adds vision-N and audio-N.safetensors, vision.json, audio.json
+    towers.py CHECKPOINT [--voices FILE.npz] [--text FILE.gguf] [--wall SECONDS]     adds vision-N and audio-N.safetensors, vision.json, audio.json
 
 The text model already answers about words at soft positions (abilities/senses.py). A tower learns from the answer's
 cross-entropy through it, and from a second loss that asks for the scene's words among its soft tokens' directions.
@@ -20,6 +20,7 @@ import torch
 from transformers import Gemma4AudioConfig, Gemma4VisionConfig
 from transformers.models.gemma4.modeling_gemma4 import Gemma4AudioModel, Gemma4ClippableLinear, Gemma4MultimodalEmbedder, Gemma4VisionModel
 
+import from_gguf
 import media
 from abilities import senses
 from abilities.common import held
@@ -250,6 +251,7 @@ def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("checkpoint")
     a.add_argument("--voices", help="npz of voices.py; without it no spoken digits")
+    a.add_argument("--text", help="GGUF file whose text model to train for, instead of the checkpoint's")
     a.add_argument("--wall", type=float, help="seconds for one tower")
     a.add_argument("--steps", type=int)
     a.add_argument("--batch", type=int)
@@ -258,12 +260,13 @@ def main():
     o = a.parse_args()
     pools = {k: mp.get_context("fork").Pool(o.workers) for k in ("vision", "audio") if o.only in (None, k)}
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    text = load(o.checkpoint).to(device).requires_grad_(False)
-    out = {}
+    os.makedirs(o.checkpoint, exist_ok=True)
+    text = (from_gguf.text_model(from_gguf.read(o.text)) if o.text else load(o.checkpoint)).to(device).requires_grad_(False)
     for kind, pool in pools.items():
-        out[kind] = fit(kind, text, o.checkpoint, o.wall or T[kind]["wall_s"], o.steps or T[kind]["steps"], o.batch or T[kind]["batch"], o.voices, pool, device)
+        result = fit(kind, text, o.checkpoint, o.wall or T[kind]["wall_s"], o.steps or T[kind]["steps"], o.batch or T[kind]["batch"], o.voices, pool, device)
         pool.terminate()
-        json.dump(out[kind], open(os.path.join(o.checkpoint, f"{kind}.json"), "w"), indent=1)
+        with open(os.path.join(o.checkpoint, f"{kind}.json"), "w", encoding="utf-8") as f:
+            json.dump(result, f, indent=1)
 
 
 if __name__ == "__main__":

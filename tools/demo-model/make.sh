@@ -8,17 +8,18 @@
 #   make.sh install OUT   put the results where the project keeps them
 #   make.sh all OUT
 #
-# PYTHON   python with torch, transformers, tokenizers, safetensors, numpy, pillow, and gguf for `score`
+# PYTHON   python with torch, transformers, tokenizers, safetensors, numpy, pillow, and gguf for `score` and TEXT
 # VOICES   recordings of voices.py; made with espeak-ng where they are missing (OUT/voices.npz)
 # TEXT     a GGUF file whose text model to train the towers for, where OUT has no text-N.safetensors
 # RULLAMA  the program; built with cargo where it is not given
-# TRAIN_ARGS, EVALUATE_ARGS, TOWERS_ARGS, SCORE_ARGS   more arguments, such as those of a small trial
+# TRAIN_ARGS, EVALUATE_ARGS, TOWERS_ARGS, SCORE_TOWERS_ARGS, SCORE_ARGS   more arguments, such as those of a small trial
 set -euo pipefail
 shopt -s inherit_errexit
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 usage() { sed -n '2,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 [ $# -eq 2 ] || usage
 stage=$1
+case $stage in text | towers | file | score | install | all) ;; *) usage ;; esac
 mkdir -p "$2"
 out=$(cd "$2" && pwd)
 export PYTHONUNBUFFERED=1
@@ -66,7 +67,7 @@ file() {
 score() {
   local recordings
   recordings=$(voices)
-  [ -f "$out/towers.json" ] || { say "asking the towers of the quantised file"; py score_towers.py "$out/rullama-demo.gguf" --voices "$recordings" --out "$out/towers.json"; }
+  [ -f "$out/towers.json" ] || { say "asking the towers of the quantised file"; py score_towers.py "$out/rullama-demo.gguf" --voices "$recordings" --out "$out/towers.json" ${SCORE_TOWERS_ARGS:-}; }
   [ -f "$out/fixtures.json" ] || py fixtures.py "$out" "$out"
   [ -f "$out/f16.json" ] || { say "asking rullama, f16 file"; whole "$out/f16.json" rullama score "$out/f16.gguf" --set "$out/eval.jsonl" --kv f32 --json ${SCORE_ARGS:-}; }
   [ -f "$out/quantised.json" ] || { say "asking rullama, quantised file"; whole "$out/quantised.json" rullama score "$out/rullama-demo.gguf" --set "$out/eval.jsonl" --kv f16 --json ${SCORE_ARGS:-}; }
@@ -74,8 +75,4 @@ score() {
 
 install() { py install.py "$out"; }
 
-case $stage in
-  text | towers | file | score | install) "$stage" ;;
-  all) text; towers; file; score; install ;;
-  *) usage ;;
-esac
+if [ "$stage" = all ]; then text; towers; file; score; install; else "$stage"; fi

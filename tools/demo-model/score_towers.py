@@ -21,6 +21,7 @@ def main():
     a.add_argument("model")
     a.add_argument("--voices")
     a.add_argument("--text")
+    a.add_argument("--most", type=int, default=600, help="scenes of an evaluation set at most")
     a.add_argument("--out", help="file for the scores, as JSON")
     o = a.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -29,7 +30,7 @@ def main():
     for kind, name_of in (("vision", vision_tensors), ("audio", audio_tensors)):
         senses = fill(towers.Senses(kind, text), name_of, tensors).to(device)
         text.to(device)
-        result[kind] = towers.scores(senses, kind, o.voices, device)
+        result[kind] = towers.scores(senses, kind, o.voices, device, o.most)
         print(kind, json.dumps(result[kind]), flush=True)
     if o.out:
         with open(o.out, "w", encoding="utf-8") as f:

@@ -58,7 +58,7 @@ def story(rng):
         form = pick(rng, ["Tell me a story about {a} {x}.", "Tell me a short story about {a} {x}.", "Write a short story about {a} {x}.", "Tell me a tale of {a} {x}.", "{x} story, please.", "A story about {a} {x}", "Tell a short story about {a} {x}."])
         right = tales(animal)
     else:
-        form = pick(rng, ["Tell me a story.", "Write a story.", "Tell a short story.", "A story please", "Do you know a story?", "Tell me a bedtime story.", "I want to hear a story.", "Tell me a short story.", "Another story, please.", "Tell me another story."])
+        form = pick(rng, ["Tell me a story.", "Write a story.", "Tell a short story.", "A story please", "Do you know a story?", "Tell me a bedtime story.", "I want to hear a story.", "Tell me a short story.", "Another story, please.", "Tell me another story.", "Tell a long story.", "Tell me a long story, as long as you can.", "Another long story."])
         right = [tell(i, x, n, p) for i, (x, n, p) in enumerate(zip(("fox", "owl", "mouse", "bear", "hedgehog", "llama"), ("Mia", "Hugo", "Ben", "Olga", "Felix", "Clara"), ("forest", "castle", "garden", "lake", "village", "mountain")))]
     text = ask(rng, cap(form.format(a="an" if animal[0] in "aeiou" else "a", x=animal, n=name, p=place)), frame=0.15)
     key = f"{animal} {name} {place}" if r < 0.8 else text

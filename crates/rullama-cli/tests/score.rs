@@ -71,8 +71,31 @@ fn bad_sets_are_refused_before_the_model_is_looked_for() {
     assert!(fails(2, &mut score(&write("empty", "\n"))).contains("is empty"));
     let good = r#"{"id": "1", "ability": "a", "messages": [{"role": "user", "content": "x"}], "expected": {}}"#;
     assert!(fails(1, &mut score(&write("broken", &format!("{good}\n{{}}\n")))).contains("line 2 is no question"));
+    let none = good.replace("{}", "[]");
+    assert!(fails(1, &mut score(&write("no answer", &none))).contains("`expected` is an empty list"));
     let good = write("good", good);
     assert!(fails(2, score(&good).args(["--ability", "b"])).contains("has no \"b\". It has a."));
     assert!(fails(2, score(&good).args(["--min-agreement", "99"])).contains("no reference answers"));
     fails(2, score(&good).args(["--min-score", "101"]));
+}
+
+#[test]
+fn several_answers_can_be_right() {
+    let Some(model) = model() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("set.jsonl");
+    let question = |id: &str, expected: Value| {
+        let messages = json!([{"role": "user", "content": "What is 31 plus 9?"}]);
+        json!({"id": id, "ability": "sums", "messages": messages, "expected": expected, "reference": {"ids": [1], "right": false, "margin": 0.5}})
+    };
+    let right = question("sums 1", json!([{"content": "Forty"}, {"content": "31 + 9 = 40"}]));
+    let wrong = question("sums 2", json!([{"content": "Forty"}, {"content": "40"}]));
+    std::fs::write(&file, format!("{right}\n{wrong}\n")).unwrap();
+    let base = ["score", &model, "--set", file.to_str().unwrap()];
+    let record: Value = serde_json::from_str(&ok(rullama(&base).arg("--json"))).unwrap();
+    let all = &record["all"];
+    assert_eq!((&all["right"], &all["compared"], &all["agreement"]), (&json!(1), &json!(0), &Value::Null));
+    assert_eq!(record["wrong"][0]["expected"], wrong["expected"]);
+    assert!(ok(&mut rullama(&base)).contains("wanted [{\"content\":\"Forty\"},{\"content\":\"40\"}]"));
+    assert!(fails(2, rullama(&base).args(["--min-agreement", "1"])).contains("one right answer"));
 }

@@ -6,10 +6,11 @@ use rullama::source::{ByteSource, FileSource};
 use rullama::{Cancel, Chat, ChatOptions, Engine, Evaluation, KvType, LoadOptions};
 use safetensors::SafeTensors;
 use serde_json::Value;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Questions of each of the 22 abilities.
+/// Questions of each ability.
 const SAMPLE: usize = 4;
 /// Share of a standard deviation that f32 arithmetic may differ by; software Vulkan (llvmpipe) measures 4e-6.
 const F32_BOUND: f32 = 2e-4;
@@ -35,16 +36,16 @@ fn quantised() -> Option<Engine> {
     None
 }
 
-/// At most 6 of 88 wrong: the bar of the whole set, 95 % in f32 less 2 points, holds for the sample
-/// too; the model stands at 99.6 %. At most 2 of 88 with other tokens than the f32 model's (97 %; the whole
-/// set is at 99.6 %): quantisation tips the few choices that are nearly even, and which ones depends on
-/// the adapter's order of summation.
+/// At most 7 % wrong: the bar of the whole set, 95 % in f32 less 2 points, holds for the sample too. At most 3 % with
+/// other tokens than the f32 model's: quantisation tips the few choices that are nearly even, and which ones
+/// depends on the adapter's order of summation.
 #[test]
 fn quantised_answers_are_right() {
     let Some(engine) = quantised() else { return };
     let set = std::fs::read_to_string(workspace("tools/demo-model/eval.jsonl")).unwrap();
     let questions = sample(set.lines().map(|line| Question::parse(line).unwrap()).collect(), SAMPLE);
-    assert_eq!(questions.len(), 22 * SAMPLE);
+    let abilities: HashSet<&str> = questions.iter().map(|question| question.ability.as_str()).collect();
+    assert!(abilities.len() >= 22 && questions.len() == abilities.len() * SAMPLE, "{abilities:?}");
     let mut chat = Chat::new(pollster::block_on(engine.session()).unwrap(), ChatOptions::default());
     let mut scores = Scores::default();
     for question in &questions {

@@ -1,6 +1,6 @@
 // One turn on the page: the question, the thinking, the answer as it is written, its statistics.
 
-import type { ChatEvent, Finish, Summary } from 'rullama';
+import type { ChatEvent, Finish, Message, Summary, ToolCall } from 'rullama';
 import { h, oncePerFrame } from './dom.ts';
 import { count, rate, seconds } from './format.ts';
 import { MarkdownView } from './markdown.ts';
@@ -14,9 +14,15 @@ export function questionElement(text: string): HTMLElement {
   return h('article', { className: 'message user', 'aria-label': 'You' }, h('p', {}, text));
 }
 
+export function resultElement({ name = '', content }: Message): HTMLElement {
+  return h('article', { className: 'message result', 'aria-label': 'Tool' }, h('p', {}, `${name} gave `, h('code', {}, content)));
+}
+
 export class AnswerView {
   readonly element: HTMLElement;
   text = '';
+  /** Tool calls of the answer. */
+  readonly calls: ToolCall[] = [];
   private thought = '';
   private readonly body = h('div', { className: 'body' });
   private readonly thoughtText = h('p', {});
@@ -33,7 +39,10 @@ export class AnswerView {
   add(event: ChatEvent): void {
     if (event.type === 'content') this.text += event.text;
     else if (event.type === 'thinking') this.thought += event.text;
-    else if (event.type === 'toolCall') this.text += `\n\`\`\`json\n${JSON.stringify(event.call, null, 2)}\n\`\`\`\n`;
+    else if (event.type === 'toolCall') {
+      this.calls.push(event.call);
+      this.text += `\n\`\`\`json\n${JSON.stringify(event.call, null, 2)}\n\`\`\`\n`;
+    }
     this.frame.request();
   }
 

@@ -60,7 +60,16 @@ export interface EmbeddedModel {
   file: string;
   bytes: number;
   /** Prompts that show what the model can do. */
-  examples?: string[];
+  examples?: (string | Example)[];
+}
+
+/** An example that needs more than its text. */
+export interface Example {
+  text: string;
+  /** Whether the model thinks before it answers. */
+  thinking?: boolean;
+  /** Names of the tools that the model may call. */
+  tools?: string[];
 }
 
 /** What was loaded and where it runs. */

@@ -1,9 +1,10 @@
 //! The cases that a load runs are right on an adapter that is, in every variant.
 
-use rullama_gpu::{Device, OpenOptions};
+use rullama_gpu::{Device, GpuError, OpenOptions};
 use rullama_ops::smoke::{Product, ProductKind, Smoke, cases, sampler};
 use rullama_ops::{Epilogue, KvType, SampleMode};
 use rullama_quant::DType;
+use rullama_testing::found;
 
 fn products(dtype: DType) -> Vec<Product> {
     let plain = |rows, cols, epilogue| Product { dtype, rows, cols, kind: ProductKind::Plain(epilogue), prompts: rows < 262_144 };
@@ -18,7 +19,6 @@ fn products(dtype: DType) -> Vec<Product> {
     ]
 }
 
-#[test]
 fn every_case_of_a_load_passes() {
     let formats = vec![DType::Q4K, DType::Q6K];
     let model = Smoke {
@@ -30,12 +30,17 @@ fn every_case_of_a_load_passes() {
         window: 16,
     };
     for as_gpu in [true, false] {
-        let device = pollster::block_on(Device::open(&OpenOptions { as_gpu, ..Default::default() }))
-            .expect("a GPU adapter (install mesa-vulkan-drivers for a software one)");
+        let device = found(pollster::block_on(Device::open(&OpenOptions { as_gpu, ..Default::default() })), |error| {
+            matches!(error, GpuError::NoAdapter { .. })
+        });
         let samplers = [SampleMode::Greedy, SampleMode::TopK, SampleMode::WideTopK].map(sampler);
         for case in cases(&model, device.caps()).into_iter().chain(samplers) {
             let runs = pollster::block_on(case.run(&device)).unwrap_or_else(|message| panic!("{message}"));
             assert!(runs > 0, "{}", case.name);
         }
     }
+}
+
+rullama_testing::tests! {
+    every_case_of_a_load_passes,
 }

@@ -339,7 +339,20 @@ fn rows_are_streamed_where_the_budget_says_so_but_never_over_a_network() {
     assert_eq!(load(true, PleMode::Streamed, None).unwrap_err().code(), "invalid-argument");
 }
 
+fn a_preferred_context_goes_as_far_as_the_model() {
+    let context = |preferred| {
+        let engine = engine(LoadOptions { preferred_context: Some(preferred), ..Default::default() });
+        (engine.info().context, engine.info().trained_context)
+    };
+    assert_eq!(context(64).0, 64);
+    let (longest, trained) = context(u32::MAX);
+    assert!(longest == trained || longest > rullama::DEFAULT_CONTEXT && longest < trained, "{longest} of {trained}");
+    let both = engine(LoadOptions { context: Some(80), preferred_context: Some(64), ..Default::default() });
+    assert_eq!(both.info().context, 80);
+}
+
 rullama_testing::tests! {
+    a_preferred_context_goes_as_far_as_the_model,
     a_prompt_that_goes_on_reuses_the_cache_and_gives_the_same,
     rewinding_near_and_far_gives_what_a_fresh_session_gives,
     a_saved_session_goes_on_elsewhere,

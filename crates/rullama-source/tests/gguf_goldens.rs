@@ -29,7 +29,8 @@ fn rewrite(source: &FileSource, file: &Gguf) -> Vec<u8> {
     stream.finish().unwrap()
 }
 
-fn check_folder(folder: &str, expected: usize) {
+/// Every GGUF file of a folder, `least` of them or more.
+fn check_folder(folder: &str, least: usize) {
     let folder = shared(folder);
     let mut seen = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -43,7 +44,7 @@ fn check_folder(folder: &str, expected: usize) {
         assert!(rewrite(&source, &file) == std::fs::read(&path).unwrap(), "{}", path.display());
         seen += 1;
     }
-    assert_eq!(seen, expected);
+    assert!(seen >= least, "{seen} files, fewer than {least}");
 }
 
 fn llama_cpp_files_survive_byte_for_byte() {

@@ -62,7 +62,8 @@ pub fn variable(name: &str) -> OsString {
 
 /// The root of the repository.
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    // Without `..`, which would make the paths of missing files hard to read.
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a package below `crates`").to_owned()
 }
 
 /// A path of the whole reference data ([`GOLDENS`]), or a test that is not run.

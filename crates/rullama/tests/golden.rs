@@ -184,7 +184,10 @@ fn half_caches_stay_close() {
 fn every_format_agrees_with_its_dequantised_weights() {
     let shared = shared("");
     let mut files: Vec<_> = std::fs::read_dir(shared.join("models")).unwrap().map(|e| e.unwrap().path()).collect();
+    // The others are of other architectures, or towers.
+    files.retain(|file| file.file_name().unwrap().to_str().unwrap().starts_with("dense"));
     files.sort();
+    assert!(files.len() >= 17, "{} files", files.len());
     for file in files {
         let name = file.file_name().unwrap().to_str().unwrap();
         let model = if name.starts_with("dense-ple") { "dense-ple" } else { "dense" };

@@ -173,6 +173,9 @@ pub trait Op: Any + std::fmt::Debug + Send + Sync {
 
 impl Context<'_> {
     /// The variant to record.
+    ///
+    /// # Errors
+    /// [`GpuError::Validation`] when all variants are banned, or the operation does not have the one asked for.
     pub fn variant(&self, op: &dyn Op, operands: &[Operand]) -> Result<&'static str, GpuError> {
         let all = op.variants(self.caps, operands);
         let usable = |v: &&&'static str| !self.banned.iter().any(|(name, variant)| name == op.name() && variant == *v);
@@ -184,6 +187,9 @@ impl Context<'_> {
     }
 
     /// The scratch slice, `bytes` long.
+    ///
+    /// # Errors
+    /// [`GpuError::Validation`] when the plan gave none, or too little.
     pub fn scratch(&self, bytes: u64) -> Result<Slice, GpuError> {
         match &self.scratch {
             Some(slice) if slice.size >= bytes => Ok(Slice { size: bytes, ..slice.clone() }),

@@ -25,7 +25,7 @@ fn with_input(command: &mut Command, input: &str) -> (i32, String, String) {
 
 fn help_and_usage() {
     let help = ok(&mut rullama(&["--help"]));
-    for command in ["run", "list", "show", "tokenize", "render", "quantize", "serve", "eval", "bench", "doctor"] {
+    for command in ["run", "list", "show", "tokenize", "render", "parse", "quantize", "serve", "eval", "bench", "doctor"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in the help");
         assert!(ok(&mut rullama(&[command, "--help"])).contains("Usage: rullama"));
     }

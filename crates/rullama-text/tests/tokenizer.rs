@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use common::{Tables, data, ids, read_json};
 use rullama_testing::shared;
-use rullama_text::{Detokenizer, Segment, Specials, Tokenizer, TokenizerError};
+use rullama_text::{AnswerText, Detokenizer, Piece, Segment, Specials, StopStrings, Tokenizer, TokenizerError, Vocabulary, pieces};
 use serde_json::Value;
 
 /// A token that a person would not see.
@@ -184,6 +184,57 @@ fn damaged_vocabularies_are_refused_by_name() {
     assert_eq!(Tokenizer::new(&vocabulary).err(), Some(TokenizerError::MissingByte { byte: 0 }));
 }
 
+fn end_tokens_are_known_by_their_spelling() {
+    let mut tables = Tables::tiny();
+    let ends = |tables: &Tables, eos, end_of_turn| {
+        let vocabulary = Vocabulary { eos, end_of_turn, ..tables.vocabulary() };
+        Tokenizer::new(&vocabulary).expect("a valid vocabulary").end_tokens().to_vec()
+    };
+    // Files name the end of a turn, something else or nothing.
+    assert_eq!(ends(&tables, Some(106), None), [1, 50, 106]);
+    assert_eq!(ends(&tables, Some(1), Some(1)), [1, 50, 106]);
+    assert_eq!(ends(&tables, None, Some(106)), [1, 50, 106]);
+    assert_eq!(ends(&tables, Some(7), Some(8)), [1, 7, 8, 50, 106]);
+    tables.eos_ids = vec![9];
+    assert_eq!(ends(&tables, Some(106), None), [1, 9, 50, 106]);
+}
+
+fn an_answer_remembers_what_special_tokens_spell() {
+    let tables = Tables::tiny();
+    let tokenizer = tables.tokenizer();
+    let spelt = tokenizer.encode_plain("a<|tool_call>b");
+    let (call, euro) = (tokenizer.find("<|tool_call>").expect("a marker"), tokenizer.find("<0xE2>").expect("a byte"));
+    let ids: Vec<u32> = spelt.iter().copied().chain([euro, call]).chain(spelt.iter().copied()).collect();
+    let read = |stops: &[&str], specials| {
+        let mut stream = AnswerText::new(specials, StopStrings::new(stops.iter().copied()));
+        let mut steps: Vec<_> = ids.iter().map(|&id| stream.push(&tokenizer, id)).collect();
+        steps.push(stream.finish());
+        let stopped = steps.iter().any(|step| step.stop.is_some());
+        let owned = |piece| match piece {
+            Piece::Text(text) => (false, text.to_owned()),
+            Piece::Special(text) => (true, text.to_owned()),
+        };
+        let mut parts: Vec<(bool, String)> = Vec::new();
+        for (special, text) in steps.iter().flat_map(|step| pieces(&step.text, &step.marks).map(owned)) {
+            match parts.last_mut() {
+                Some((false, last)) if !special => last.push_str(&text),
+                _ => parts.push((special, text)),
+            }
+        }
+        let parts: Vec<String> = parts.into_iter().map(|(special, text)| if special { format!("[{text}]") } else { text }).collect();
+        (parts, stopped)
+    };
+    let (before, mark, after) = ("a<|tool_call>b\u{fffd}", "[<|tool_call>]", "a<|tool_call>b");
+    // Whatever has to wait, the token stays whole.
+    for stops in [&[][..], &["nothing", "call>x"], &["l>abc", "<|tool_call>b!"]] {
+        assert_eq!(read(stops, Specials::Markers), (vec![before.into(), mark.into(), after.into()], false), "{stops:?}");
+    }
+    assert_eq!(read(&[">a<"], Specials::Markers), (vec![before.into()], true), "it starts in the token");
+    assert_eq!(read(&["\u{fffd}<|tool"], Specials::Markers), (vec!["a<|tool_call>b".into()], true), "it ends in the token");
+    assert_eq!(read(&["<|tool_call>a"], Specials::Markers), (vec![before.into()], true), "it starts with the token");
+    assert_eq!(read(&[], Specials::Hide).0, ["a<|tool_call>b\u{fffd}a<|tool_call>b"]);
+}
+
 rullama_testing::tests! {
     tiny_vocabulary,
     full_vocabulary,
@@ -194,4 +245,6 @@ rullama_testing::tests! {
     characters_are_never_split,
     long_text_takes_bounded_time,
     damaged_vocabularies_are_refused_by_name,
+    end_tokens_are_known_by_their_spelling,
+    an_answer_remembers_what_special_tokens_spell,
 }

@@ -75,9 +75,9 @@ impl WebEngine {
     pub fn render(&self, conversation: &str) -> Result<String, JsValue> {
         let engine = self.engine()?;
         let chat: options::Chat = options::parse("conversation", conversation)?;
-        let (messages, tools) = (chat.all_messages(), chat.tools());
+        let messages = chat.all_messages();
         let size = engine.template_size();
-        let segments = render(&Conversation { messages: &messages, tools: &tools, thinking: chat.thinking, size });
+        let segments = render(&Conversation { messages: &messages, tools: &chat.tools, thinking: chat.thinking, size });
         let ids = engine.tokenizer().encode_prompt(&segments).map_err(rullama::Error::from).map_err(WebError::from)?;
         Ok(json!({ "prompt": segments_to_text(&segments), "ids": ids }).to_string())
     }
@@ -94,9 +94,8 @@ impl WebEngine {
                 return Err(WebError::from(error).into());
             }
         };
-        let tools = chat.tools();
         let messages = chat.messages.into_iter().map(Into::into).collect();
-        let options = ChatOptions { system: chat.system, tools, thinking: chat.thinking, messages };
+        let options = ChatOptions { system: chat.system, tools: chat.tools, thinking: chat.thinking, messages };
         if !self.chats.put_back(number, Chat::new(session, options)) {
             // Closed meanwhile, which this says.
             self.engine()?;

@@ -176,7 +176,7 @@ impl Reply {
     /// Adds a part of an answer. What cannot be read as a tool call is content, so that it counts as wrong.
     pub fn add(&mut self, event: &Event) {
         match event {
-            Event::Content(text) | Event::InvalidToolCall(text) => self.content.push_str(text),
+            Event::Content(text) | Event::UnreadableCall(text) => self.content.push_str(text),
             Event::Thinking(text) => self.thinking.push_str(text),
             Event::ToolCall(call) => {
                 let FunctionCall { name, arguments, .. } = call.function.clone();
@@ -191,7 +191,7 @@ impl From<Line> for Message {
         let Line { role, content, thinking, tool_calls, name } = line;
         let call = |(index, Call { name, arguments })| ToolCall { id: None, function: FunctionCall { index, name, arguments } };
         let tool_calls = tool_calls.into_iter().enumerate().map(call).collect();
-        Message { role, content, thinking, tool_calls, tool_name: name, tool_call_id: None }
+        Message { role, content, thinking, tool_calls, tool_name: name, ..Message::default() }
     }
 }
 
@@ -380,7 +380,7 @@ mod tests {
         ];
         assert!(wrong.iter().all(|reply| !wanted.is_right(reply)));
         let mut unreadable = Reply { content: String::new(), ..right };
-        unreadable.add(&Event::InvalidToolCall("call:".into()));
+        unreadable.add(&Event::UnreadableCall("call:".into()));
         assert!(!wanted.is_right(&unreadable));
     }
 

@@ -9,9 +9,10 @@ use crate::settings::settings;
 use crate::{Error, locate};
 use rullama_model::model::Rows;
 use rullama_ops::sample::{SampleMode, SampleResult};
-use rullama_text::{Detokenizer, Specials, StopStrings};
+use rullama_text::{AnswerText, Piece, Specials, StopStep, StopStrings};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use web_time::Instant;
 
 /// A generated token.
@@ -20,11 +21,27 @@ pub struct Token {
     pub id: u32,
     /// Text that became certain with this token; may be empty.
     pub text: String,
+    /// The bytes of `text` that special tokens spell.
+    #[serde(skip)]
+    pub marks: Vec<Range<usize>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logprob: Option<f32>,
     /// The likeliest tokens and their log-probabilities, best first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub top: Vec<(u32, f32)>,
+}
+
+impl Token {
+    /// The text as pieces that know whether they come from special tokens.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        rullama_text::pieces(&self.text, &self.marks)
+    }
+
+    fn extend(&mut self, rest: StopStep) {
+        let shift = self.text.len();
+        self.text.push_str(&rest.text);
+        self.marks.extend(rest.marks.into_iter().map(|mark| mark.start + shift..mark.end + shift));
+    }
 }
 
 /// Why an answer ended.
@@ -212,7 +229,7 @@ impl Session {
             let (mut token, finish) = answer.accept(sampled, self.engine());
             let finish = finish.or((answer.ids.len() >= room).then_some(Finish::Length));
             if let Some(finish) = finish {
-                token.text.push_str(&answer.flush());
+                token.extend(answer.flush());
                 on_token(&token);
                 break finish;
             }
@@ -296,8 +313,7 @@ struct Answer {
     text: String,
     max_tokens: usize,
     ignore_eos: bool,
-    detokenizer: Detokenizer,
-    stops: StopStrings,
+    stream: AnswerText,
     tool: Option<u32>,
     prefill_s: f64,
 }
@@ -309,8 +325,7 @@ impl Answer {
             text: String::new(),
             max_tokens: options.max_tokens.map_or(usize::MAX, |n| n.max(1) as usize),
             ignore_eos: options.ignore_eos,
-            detokenizer: Detokenizer::new(session.specials),
-            stops: StopStrings::new(options.stop.iter().filter(|s| !s.is_empty()).cloned()),
+            stream: AnswerText::new(session.specials, StopStrings::new(options.stop.iter().filter(|s| !s.is_empty()).cloned())),
             tool: session.engine().tokenizer().find("<|tool_response>"),
             prefill_s: 0.0,
         }
@@ -325,7 +340,7 @@ impl Answer {
         let id = sampled.id;
         self.ids.push(id);
         let ends = !self.ignore_eos && tokenizer.end_tokens().binary_search(&id).is_ok();
-        let step = if ends { Default::default() } else { self.stops.push(&self.detokenizer.push(tokenizer, id)) };
+        let step = if ends { StopStep::default() } else { self.stream.push(tokenizer, id) };
         self.text.push_str(&step.text);
         let finish = if ends {
             Some(if Some(id) == self.tool { Finish::ToolCall } else { Finish::Stop })
@@ -334,15 +349,13 @@ impl Answer {
         } else {
             (self.ids.len() >= self.max_tokens).then_some(Finish::Length)
         };
-        (Token { id, text: step.text, logprob: sampled.logprob, top: sampled.tops }, finish)
+        (Token { id, text: step.text, marks: step.marks, logprob: sampled.logprob, top: sampled.tops }, finish)
     }
 
     /// Text held back for a stop string or an unfinished character.
-    fn flush(&mut self) -> String {
-        let tail = self.detokenizer.finish();
-        let mut rest = self.stops.push(&tail).text;
-        rest.push_str(&self.stops.finish());
-        self.text.push_str(&rest);
+    fn flush(&mut self) -> StopStep {
+        let rest = self.stream.finish();
+        self.text.push_str(&rest.text);
         rest
     }
 

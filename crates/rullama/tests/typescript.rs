@@ -78,7 +78,7 @@ fn what_the_engine_says() {
     check(&types, "Timings", &timings, &[]);
     let summary = Summary { ids: vec![1], text: "a".into(), finish: Finish::Stop, prompt_tokens: 1, timings };
     check(&types, "Summary", &summary, &[]);
-    check(&types, "Token", &Token { id: 1, text: "a".into(), logprob: Some(-0.5), top: vec![(1, -0.5)] }, &[]);
+    check(&types, "Token", &Token { id: 1, text: "a".into(), logprob: Some(-0.5), top: vec![(1, -0.5)], marks: Vec::new() }, &[]);
     let info = ModelInfo {
         name: "a".into(),
         layers: 1,
@@ -121,7 +121,7 @@ fn words() {
 fn a_difference_is_found() {
     let types = "export interface Token {\n  /** Its id: a number. */\n  id: number;\n  extra?: string;\n}\n";
     assert_eq!(fields(types, "Token"), [("id", "number"), ("extra?", "string")]);
-    let token = Token { id: 1, text: String::new(), logprob: None, top: Vec::new() };
+    let token = Token { id: 1, text: String::new(), logprob: None, top: Vec::new(), marks: Vec::new() };
     let caught = |types: &str, untold: &[&str]| std::panic::catch_unwind(|| check(types, "Token", &token, untold)).is_err();
     assert!(caught(types, &["text"]), "a field that the engine does not say");
     let types = types.replace("  extra?: string;\n", "");

@@ -27,18 +27,20 @@ export class AnswerView {
   private readonly body = h('div', { className: 'body' });
   private readonly thoughtText = h('p', {});
   private readonly thinking = h('details', { className: 'thinking', hidden: true }, h('summary', {}, 'Thinking…'), this.thoughtText);
+  private readonly unreadable = h('div', { className: 'unreadable-call' });
   private readonly footer = h('footer', {});
   private readonly markdown = new MarkdownView(this.body);
   private readonly frame = oncePerFrame(() => this.draw());
 
   /** `drawn` runs after each change on the page. */
   constructor(private readonly drawn: () => void) {
-    this.element = h('article', { className: 'message model writing', 'aria-label': 'Model', 'aria-busy': 'true' }, this.thinking, this.body, this.footer);
+    this.element = h('article', { className: 'message model writing', 'aria-label': 'Model', 'aria-busy': 'true' }, this.thinking, this.body, this.unreadable, this.footer);
   }
 
   add(event: ChatEvent): void {
     if (event.type === 'content') this.text += event.text;
     else if (event.type === 'thinking') this.thought += event.text;
+    else if (event.type === 'unreadableCall') this.unreadable.append(h('p', {}, 'The model tried to call a tool, in a way that cannot be read:'), h('pre', {}, event.text));
     else if (event.type === 'toolCall') {
       this.calls.push(event.call);
       this.text += `\n\`\`\`json\n${JSON.stringify(event.call, null, 2)}\n\`\`\`\n`;
@@ -52,7 +54,7 @@ export class AnswerView {
     this.element.classList.remove('writing');
     this.element.setAttribute('aria-busy', 'false');
     this.setThinkingTitle('Thoughts');
-    if (summary && this.text === '' && this.thought === '') {
+    if (summary && this.text === '' && this.thought === '' && !this.unreadable.hasChildNodes()) {
       this.body.append(h('p', { className: 'empty-answer' }, summary.finish === 'cancelled' ? 'Stopped before the first word.' : 'The model had nothing to say.'));
     }
     this.footer.replaceChildren(...(summary ? [h('span', { className: 'stats' }, statsText(summary))] : []), ...tools);

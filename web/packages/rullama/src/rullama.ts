@@ -11,10 +11,13 @@ import type {
   Memory,
   Message,
   ModelInfo,
+  OpenAIMessage,
   SendOptions,
   Summary,
   Token,
 } from './types.ts';
+
+type AnyMessage = Message | OpenAIMessage;
 
 /** A loaded model. All of its work happens away from the calling thread; calls queue up in order. */
 export class Engine {
@@ -92,7 +95,7 @@ export class Chat {
    * Sends a message and yields the answer as it is written. A string is the user's message; results of tool
    * calls go in as messages with role `tool`.
    */
-  send(message: string | Message | Message[], options: SendOptions = {}): AsyncGenerator<ChatEvent, void, void> {
+  send(message: string | AnyMessage | AnyMessage[], options: SendOptions = {}): AsyncGenerator<ChatEvent, void, void> {
     const messages = toMessages(message);
     return this.answer('chatSend', (chat, rest) => ({ chat, messages, options: rest }), options);
   }
@@ -139,7 +142,7 @@ export class Chat {
   }
 }
 
-function toMessages(message: string | Message | Message[]): Message[] {
+function toMessages(message: string | AnyMessage | AnyMessage[]): AnyMessage[] {
   if (typeof message === 'string') return [{ role: 'user', content: message }];
   return Array.isArray(message) ? message : [message];
 }

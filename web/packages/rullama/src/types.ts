@@ -114,18 +114,24 @@ export interface Memory {
 }
 
 /** A function that the model may call; `parameters` is a JSON schema of type object. */
-export interface Tool {
+export interface FunctionTool {
   name: string;
-  description: string;
+  description?: string;
   parameters?: Record<string, unknown>;
 }
+
+/** A tool, bare or as OpenAI's API wraps it. */
+export type Tool = FunctionTool | { type?: 'function'; function: FunctionTool };
 
 export interface ToolCall {
   name: string;
   arguments: Record<string, unknown>;
 }
 
-/** A message of a conversation. `thinking` and `toolCalls` belong to the model, `name` to a tool's answer. */
+/**
+ * A message of a conversation. `thinking` and `toolCalls` belong to the model, `name` to a tool's answer; without it
+ * an answer takes the name of its call.
+ */
 export interface Message {
   role: 'user' | 'model' | 'tool';
   content: string;
@@ -134,12 +140,23 @@ export interface Message {
   name?: string;
 }
 
+/** A message as OpenAI's API has it. */
+export interface OpenAIMessage {
+  role: 'system' | 'developer' | 'user' | 'assistant' | 'tool';
+  content?: string | { type: 'text'; text: string }[] | null;
+  reasoning_content?: string | null;
+  /** The arguments are JSON text, or the object itself. */
+  tool_calls?: { id?: string; type?: 'function'; function: { name: string; arguments: string | Record<string, unknown> } }[];
+  tool_call_id?: string;
+  name?: string;
+}
+
 export interface ChatOptions {
   system?: string;
   tools?: Tool[];
   thinking?: boolean;
   /** An earlier conversation to go on with. */
-  messages?: Message[];
+  messages?: (Message | OpenAIMessage)[];
 }
 
 /** Missing values are the engine's defaults. Temperature 0 always takes the most likely token. */
@@ -200,6 +217,8 @@ export type ChatEvent =
   | { type: 'content'; text: string }
   | { type: 'thinking'; text: string }
   | { type: 'toolCall'; call: ToolCall }
+  /** What stands where a tool call should and cannot be read as one, or was cut. */
+  | { type: 'unreadableCall'; text: string }
   | { type: 'done'; summary: Summary };
 
 /** One generated token of `generateIds`. */

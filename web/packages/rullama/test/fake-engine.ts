@@ -1,13 +1,13 @@
 // An engine without a model: it answers from a script, for tests of everything around the real one.
 //
 // What it does is chosen by the message: "long" writes until it is stopped, "think" thinks first, "tool" calls a
-// tool, "A times B" calls the tool multiply where it is offered, "lose" loses the device, "fail" fails. A source whose name contains "corrupt" does not load.
+// tool, "A times B" calls the tool multiply where it is offered, "garble" calls one that cannot be read, "lose" loses the device, "fail" fails. A source whose name contains "corrupt" does not load.
 
 import type { Engine } from '../src/engine.ts';
 import { RullamaError } from '../src/errors.ts';
 import type { SourceRef } from '../src/protocol.ts';
 import type { OpenEngine } from '../src/serve.ts';
-import type { ChatOptions, Finish, GenerateOptions, Message, ModelInfo, Progress, Summary } from '../src/types.ts';
+import type { ChatOptions, Finish, GenerateOptions, Message, ModelInfo, OpenAIMessage, Progress, Summary } from '../src/types.ts';
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -21,6 +21,11 @@ const MARKDOWN = `A short answer with **bold**, *emphasis* and \`code\`.
 fn main() { println!("hello"); }
 \`\`\`
 `;
+
+function textOf(message: Message | OpenAIMessage | undefined): string {
+  const content = message?.content ?? '';
+  return typeof content === 'string' ? content : content.map((part) => part.text).join('');
+}
 
 export interface FakeTiming {
   /** Milliseconds between two pieces of an answer or of a load. */
@@ -51,7 +56,7 @@ export function fakeOpener({ step }: FakeTiming): OpenEngine {
 
 class FakeEngine implements Engine {
   private cancelled = false;
-  private chats: (ChatOptions & { messages: Message[] })[] = [];
+  private chats: (ChatOptions & { messages: (Message | OpenAIMessage)[] })[] = [];
 
   constructor(
     private readonly source: SourceRef,
@@ -95,7 +100,7 @@ class FakeEngine implements Engine {
 
   render(conversation: string): string {
     const { messages = [] } = JSON.parse(conversation) as ChatOptions;
-    const prompt = messages.map((m) => `<|turn>${m.role}\n${m.content}<turn|>\n`).join('');
+    const prompt = messages.map((m) => `<|turn>${m.role}\n${textOf(m)}<turn|>\n`).join('');
     return JSON.stringify({ prompt, ids: Array.from(this.tokenize(prompt)) });
   }
 
@@ -105,13 +110,13 @@ class FakeEngine implements Engine {
   }
 
   chat_send(chat: number, messages: string, options: string, onEvent: (json: string) => void): Promise<string> {
-    this.chats[chat]?.messages.push(...(JSON.parse(messages) as Message[]));
+    this.chats[chat]?.messages.push(...(JSON.parse(messages) as (Message | OpenAIMessage)[]));
     return this.chat_retry(chat, options, onEvent);
   }
 
   chat_retry(chat: number, options: string, onEvent: (json: string) => void): Promise<string> {
     const { messages = [], ...conversation } = this.chats[chat] ?? {};
-    return this.answer(messages.at(-1)?.content ?? '', conversation, JSON.parse(options) as GenerateOptions, onEvent);
+    return this.answer(textOf(messages.at(-1)), conversation, JSON.parse(options) as GenerateOptions, onEvent);
   }
 
   chat_close(chat: number): void {
@@ -154,6 +159,10 @@ class FakeEngine implements Engine {
     if (prompt.includes('tool')) {
       emit({ type: 'toolCall', call: { name: 'get_weather', arguments: { city: 'Oslo' } } });
       return this.summary('tool-call', '', [1]);
+    }
+    if (prompt.includes('garble')) {
+      emit({ type: 'unreadableCall', text: 'call:get_weather{city:<|"|>Os' });
+      return this.summary('length', '', [1]);
     }
     const limit = options.maxTokens ?? 10_000;
     const words = prompt.includes('long') ? Array.from({ length: limit }, (_, i) => `word${i} `) : MARKDOWN.match(/\s*\S+/g);

@@ -44,15 +44,20 @@ def training(out):
     return f"One {log['device'].removeprefix('NVIDIA ').split(' ')[0]}. {log['tokens'] / 1e6:.0f} million tokens from nothing in {log['steps']:,} steps ({log['log'][-1]['s']:.0f} s)."
 
 
+def percent(value):
+    """One decimal; `-` where a record has nothing."""
+    return "-" if value is None else f"{value:.1f}"
+
+
 def score_table(out, runs):
     """The score of each ability: PyTorch's and that of each record."""
     reference = read(out, "scores.json")["scores_float32"]
     columns = [runs[k] for k in (RUNS["f16.json"], RUNS["quantised.json"]) if k in runs]
     titles = [t for k, t in ((RUNS["f16.json"], "rullama, f16 file"), (RUNS["quantised.json"], "rullama, quantised")) if k in runs]
     rows = [["ability", "PyTorch, f32", *titles], ["---"] * (2 + len(titles))]
-    rows += [[name, f"{value:.1f}", *(f"{c['abilities'][name]['score']:.1f}" for c in columns)] for name, value in reference.items() if name != "all"]
-    rows.append(["**all**", f"**{reference['all']:.1f}**", *(f"**{c['all']['score']:.1f}**" for c in columns)])
-    rows.append(["same tokens as PyTorch", "", *(f"{c['all']['agreement']:.1f}" for c in columns)])
+    rows += [[name, f"{value:.1f}", *(percent(c["abilities"].get(name, {}).get("score")) for c in columns)] for name, value in reference.items() if name != "all"]
+    rows.append(["**all**", f"**{reference['all']:.1f}**", *(f"**{percent(c['all']['score'])}**" for c in columns)])
+    rows.append(["same tokens as PyTorch", "", *(percent(c["all"]["agreement"]) for c in columns)])
     return rows
 
 
@@ -63,7 +68,7 @@ def variety_table(out):
 
 def tower_table(towers):
     def cell(scores, row):
-        return " / ".join(map(str, scores[row[2]][row[3]]))
+        return " / ".join(map(str, scores[row[2]].get(row[3], "-")))
     return [["", "float32", "shipped file"], ["---"] * 3] + [[row[0], cell(towers[row[1]], row), cell(towers[row[1]]["quantised file"], row)] for row in TOWER_ROWS]
 
 

@@ -31,7 +31,8 @@ fn rewrite(source: &FileSource, file: &Gguf) -> Vec<u8> {
     stream.finish().unwrap()
 }
 
-fn check_folder(folder: &str, expected: usize) {
+/// Every GGUF file of a folder, at least `fewest` of them.
+fn check_folder(folder: &str, fewest: usize) {
     let Some(folder) = golden(folder) else { return };
     let mut seen = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -45,7 +46,7 @@ fn check_folder(folder: &str, expected: usize) {
         assert!(rewrite(&source, &file) == std::fs::read(&path).unwrap(), "{}", path.display());
         seen += 1;
     }
-    assert_eq!(seen, expected);
+    assert!(seen >= fewest, "{seen} files");
 }
 
 #[test]

@@ -68,7 +68,8 @@ fn source_code(error: &SourceError) -> &'static str {
         SourceError::OutOfBounds { .. } | SourceError::ShortRead { .. } => "model-truncated",
         SourceError::Changed { .. } => "source-changed",
         SourceError::OutOfMemory { .. } => "out-of-memory",
-        SourceError::Address { .. } => "invalid-argument",
+        SourceError::Address { .. } | SourceError::NotAFile { .. } => "invalid-argument",
+        SourceError::Foreign { .. } => "model-format",
         _ => "network",
     }
 }

@@ -80,11 +80,14 @@ impl Error {
 
 fn model_code(error: &ModelError) -> &'static str {
     match error {
-        ModelError::Architecture { .. } | ModelError::RowLength { .. } | ModelError::Gguf(GgufError::UnsupportedType { .. }) => {
-            "model-unsupported"
-        }
+        ModelError::Architecture { .. }
+        | ModelError::RowLength { .. }
+        | ModelError::Unused { .. }
+        | ModelError::Gguf(GgufError::UnsupportedType { .. }) => "model-unsupported",
         ModelError::MissingTensor { .. } | ModelError::Gguf(GgufError::MissingTensor { .. }) => "tensor-missing",
-        ModelError::Gguf(GgufError::HeaderTruncated { .. } | GgufError::Truncated { .. }) => "model-truncated",
+        ModelError::Gguf(GgufError::HeaderTruncated { .. } | GgufError::Truncated { .. } | GgufError::MissingParts { .. }) => {
+            "model-truncated"
+        }
         ModelError::Source(source) | ModelError::Gguf(GgufError::Source(source)) => source_code(source),
         _ => "model-format",
     }
@@ -95,7 +98,8 @@ fn source_code(error: &SourceError) -> &'static str {
         SourceError::Changed { .. } | SourceError::ShortRead { .. } => "source-changed",
         SourceError::OutOfMemory { .. } => "out-of-memory",
         SourceError::OutOfBounds { .. } => "model-truncated",
-        SourceError::Address { .. } => "invalid-argument",
+        SourceError::Address { .. } | SourceError::NotAFile { .. } => "invalid-argument",
+        SourceError::Foreign { .. } => "model-format",
         _ => "network",
     }
 }

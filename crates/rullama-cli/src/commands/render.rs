@@ -5,6 +5,7 @@ use rullama_text::chat::{Conversation, Message, Size, Tool, render};
 use rullama_text::segments_to_text;
 use serde::Deserialize;
 use serde_json::json;
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The model whose template and vocabulary to use
-    model: String,
+    model: OsString,
     /// The JSON file; without one, standard input
     file: Option<PathBuf>,
     /// The template of the small (E2B, E4B) or large models [default: by the model]
@@ -61,6 +62,7 @@ impl Thinking {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (located, gguf) = model::open(&arguments.model)?;
+    located.note_template();
     let tokenizer = rullama::tokenizer(&gguf.metadata)?;
     let text = match &arguments.file {
         Some(path) => std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?,
@@ -70,7 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             text
         }
     };
-    let input: Input = serde_json::from_str(&text)
+    let input: Input = serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text))
         .map_err(|error| usage(format!("the conversation is not what it should be: {error}. `rullama render --help` shows the form.")))?;
     let by_file = gguf.metadata.u32("gemma4.embedding_length_per_layer_input").unwrap_or(0) == 0;
     let large = match arguments.template.as_deref() {

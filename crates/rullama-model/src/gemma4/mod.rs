@@ -2,6 +2,7 @@
 
 mod config;
 mod text;
+mod unused;
 mod weights;
 
 pub use config::{Config, Layer, Span};

@@ -1,6 +1,7 @@
 //! Which tensors of the file make which weights.
 
 use super::config::{Config, Span};
+use super::unused;
 use crate::ModelError;
 use crate::weights::{Part, Stack, TableSpec, WeightSpec};
 use rullama_source::gguf::{Gguf, TensorInfo};
@@ -14,6 +15,8 @@ pub struct Specs {
     pub output_scales: Vec<Option<TensorInfo>>,
     /// The output head, when it is not the token embedding.
     pub head: Option<String>,
+    /// Tensors of the file that a text model does not need: its towers, and keys and values that another layer's stand in for.
+    pub unneeded: Vec<String>,
 }
 
 /// The file, checked against the configuration.
@@ -59,7 +62,7 @@ impl File<'_> {
 /// Checks every tensor's presence and shape and lists what to load.
 ///
 /// # Errors
-/// A missing tensor, a wrong shape, a type without arithmetic here: each names the tensor.
+/// A missing tensor, a wrong shape, a type without arithmetic here, one that nothing here uses: each names the tensor.
 pub fn specs(gguf: &Gguf, config: &Config) -> Result<Specs, ModelError> {
     let mut file = File { gguf, specs: Specs::default() };
     let (dim, vocab) = (config.dim, config.vocab);
@@ -76,6 +79,7 @@ pub fn specs(gguf: &Gguf, config: &Config) -> Result<Specs, ModelError> {
         attention(&mut file, config, i)?;
         feed_forward(&mut file, config, i)?;
     }
+    file.specs.unneeded = unused::check(gguf, config, &file.specs)?;
     Ok(file.specs)
 }
 

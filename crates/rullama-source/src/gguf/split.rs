@@ -5,7 +5,11 @@
 
 use std::sync::Arc;
 
-use super::{Gguf, GgufError, MAX_ENTRIES, Metadata, MetadataError, parse, tensors::TensorIndex, value::Value};
+use super::{
+    Gguf, GgufError, MAX_ENTRIES, Metadata, MetadataError, parse,
+    tensors::{TensorIndex, TensorInfo},
+    value::Value,
+};
 use crate::source::ByteSource;
 
 /// Most files of a model.
@@ -131,28 +135,27 @@ pub(super) fn refuse_part(name: &str, file: &Gguf) -> Result<(), GgufError> {
 
 /// One model from its parts: the first's metadata without the keys of the split, and everybody's tensors.
 pub(super) async fn join(source: &dyn ByteSource, parts: &[Arc<dyn ByteSource>]) -> Result<Gguf, GgufError> {
-    let mut whole: Option<Gguf> = None;
-    let mut tensors = Vec::new();
-    let mut start = 0u64;
-    let mut expected = None;
-    for (i, part) in parts.iter().enumerate() {
-        let mut file = parse::parse(&**part).await?;
+    let mut files = Vec::with_capacity(parts.len());
+    for part in parts {
+        files.push(parse::parse(&**part).await?);
+    }
+    refuse_incomplete(source.name(), &files)?;
+    let (mut tensors, mut start) = (Vec::new(), 0u64);
+    for (i, (part, file)) in parts.iter().zip(&mut files).enumerate() {
         check_place(&file.metadata, part.name(), source.name(), i, parts.len())?;
-        if let Some(first) = &whole {
-            check_same(&first.metadata, &file.metadata, part.name(), source.name())?;
-        } else {
-            expected = Split::read(&file.metadata)?.and_then(|split| split.tensors);
-        }
         for tensor in std::mem::take(&mut file.tensors).into_vec() {
             let range = tensor.range.start + start..tensor.range.end + start;
-            tensors.push(super::TensorInfo { range, ..tensor });
+            tensors.push(TensorInfo { range, ..tensor });
         }
         start += part.len();
-        whole.get_or_insert(file);
     }
-    let Some(mut whole) = whole else { return parse::parse(source).await };
+    let mut files = files.into_iter();
+    let Some(mut whole) = files.next() else { return parse::parse(source).await };
+    for (file, part) in files.zip(&parts[1..]) {
+        check_same(&whole.metadata, &file.metadata, part.name(), source.name())?;
+    }
     let found = tensors.len() as u64;
-    if let Some(expected) = expected.filter(|expected| *expected != found) {
+    if let Some(expected) = Split::read(&whole.metadata)?.and_then(|split| split.tensors).filter(|expected| *expected != found) {
         return Err(GgufError::SplitTensors { name: source.name().to_owned(), parts: parts.len(), found, expected });
     }
     if found > MAX_ENTRIES {
@@ -164,6 +167,18 @@ pub(super) async fn join(source: &dyn ByteSource, parts: &[Arc<dyn ByteSource>])
         whole.metadata.take(key);
     }
     Ok(whole)
+}
+
+/// Names the parts that are not there, where those that are know of more.
+fn refuse_incomplete(name: &str, files: &[Gguf]) -> Result<(), GgufError> {
+    let splits: Vec<Split> =
+        files.iter().map(|file| Split::read(&file.metadata)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+    let Some(first) = splits.first().filter(|first| splits.iter().all(|split| split.count == first.count)) else { return Ok(()) };
+    let missing: Vec<u32> = (1..=first.count).filter(|number| splits.iter().all(|split| split.number != *number)).collect();
+    if splits.len() < files.len() || missing.is_empty() || missing.len() + splits.len() != first.count as usize {
+        return Ok(());
+    }
+    Err(GgufError::MissingParts { name: name.to_owned(), number: first.number, count: first.count, missing, looked_for: Vec::new() })
 }
 
 /// Whether a part says that it is part `i` (from 0) of `count`.

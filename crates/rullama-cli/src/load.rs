@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use rullama::DEFAULT_CONTEXT;
 use rullama::{AdapterProfile, Cancel, Engine, KvType, LoadOptions, PleMode};
+use std::ffi::OsStr;
 
 /// Where the per-layer embeddings live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -99,7 +100,7 @@ fn stored_context(located: &Located) -> Option<u32> {
 ///
 /// # Errors
 /// What is wrong with the model or the adapter; [`Interrupted`].
-pub fn load(name: &str, arguments: &LoadArguments, least: Option<u32>, cancel: &Cancel) -> Result<(Engine, Located)> {
+pub fn load(name: &OsStr, arguments: &LoadArguments, least: Option<u32>, cancel: &Cancel) -> Result<(Engine, Located)> {
     let located = model::locate(name)?;
     located.refuse_adapters()?;
     let options = arguments.options(&located, least);
@@ -117,7 +118,7 @@ pub fn load(name: &str, arguments: &LoadArguments, least: Option<u32>, cancel: &
     line.clear();
     match engine {
         Err(rullama::Error::Cancelled) => Err(Interrupted.into()),
-        other => Ok((other.with_context(|| format!("{name} cannot be loaded"))?, located)),
+        other => Ok((other.with_context(|| format!("{} cannot be loaded", name.display()))?, located)),
     }
 }
 

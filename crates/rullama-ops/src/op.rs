@@ -154,6 +154,12 @@ pub trait Op: Any + std::fmt::Debug + Send + Sync {
     /// Adds the dispatches.
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError>;
 
+    /// How far each value of the last operand may be off where sums, off by `sums` of their root mean square, pass through
+    /// functions with errors of their own; `None`: the results are the sums.
+    fn allowance(&self, _operands: &[Host], _sums: f32) -> Option<Vec<f32>> {
+        None
+    }
+
     /// The same on the CPU, from the definition: sums in f64, no code shared with kernels.
     fn oracle(&self, operands: &mut [Host]);
 

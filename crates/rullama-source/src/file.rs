@@ -1,6 +1,11 @@
 //! A file on disk, read at positions (no shared cursor, so several readers may use one source).
 
-use std::{fs::File, io, ops::Range, path::Path};
+use std::{
+    fs::{self, File, Metadata},
+    io,
+    ops::Range,
+    path::Path,
+};
 
 use crate::{
     coalesce::read_coalesced,
@@ -24,21 +29,20 @@ impl FileSource {
     /// Opens `path`.
     ///
     /// # Errors
-    /// [`SourceError::Open`], also for a directory.
+    /// [`SourceError::NotAFile`] for a folder, a pipe or a device, which are not opened; [`SourceError::Open`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, SourceError> {
         let path = path.as_ref();
         let name = path.display().to_string();
-        let open = || {
-            let file = File::open(path)?;
-            let about = file.metadata()?;
-            if about.is_dir() {
-                return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
-            }
-            Ok((file, about.len()))
-        };
-        match open() {
-            Ok((file, len)) => Ok(Self { name, file, len }),
-            Err(source) => Err(SourceError::Open { name, source }),
+        let failed = |source| SourceError::Open { name: name.clone(), source };
+        // Opening a pipe would wait for somebody to write to it.
+        if let Some(what) = special(&fs::metadata(path).map_err(failed)?) {
+            return Err(SourceError::NotAFile { name, what });
+        }
+        let file = File::open(path).map_err(failed)?;
+        let about = file.metadata().map_err(failed)?;
+        match special(&about) {
+            Some(what) => Err(SourceError::NotAFile { name, what }),
+            None => Ok(Self { name, file, len: about.len() }),
         }
     }
 
@@ -60,6 +64,30 @@ impl FileSource {
             }
         }
         Ok(bytes)
+    }
+}
+
+/// What something other than a regular file is.
+pub(crate) fn special(about: &Metadata) -> Option<&'static str> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = about.file_type();
+        for (is, what) in [
+            (kind.is_fifo(), "a pipe"),
+            (kind.is_socket(), "a socket"),
+            (kind.is_char_device(), "a device"),
+            (kind.is_block_device(), "a device"),
+        ] {
+            if is {
+                return Some(what);
+            }
+        }
+    }
+    match about {
+        _ if about.is_file() => None,
+        _ if about.is_dir() => Some("a folder"),
+        _ => Some("no regular file"),
     }
 }
 
@@ -120,6 +148,9 @@ mod tests {
         std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(100).unwrap();
         let error = read(90, 20).unwrap_err();
         assert!(matches!(error, SourceError::ShortRead { got: 10, .. }), "{error}");
-        assert!(matches!(FileSource::open(folder.path()), Err(SourceError::Open { .. })));
+        assert!(matches!(FileSource::open(folder.path()), Err(SourceError::NotAFile { what: "a folder", .. })));
+        #[cfg(unix)]
+        assert!(matches!(FileSource::open("/dev/null"), Err(SourceError::NotAFile { what: "a device", .. })));
+        assert!(matches!(FileSource::open(folder.path().join("none")), Err(SourceError::Open { .. })));
     }
 }

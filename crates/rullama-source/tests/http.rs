@@ -27,6 +27,8 @@ enum Act {
     Cut,
     /// Sends the whole file.
     Whole,
+    /// Sends all of something else, of this type.
+    Instead(&'static str, &'static str),
     /// Serves the range under another tag, ignoring `If-Range`.
     OtherTag,
     /// Redirects with this status.
@@ -149,6 +151,10 @@ fn serve(mut stream: &TcpStream, plan: &Mutex<Vec<Act>>, requests: &AtomicUsize,
             stream.write_all(&body[..body.len() / 2]).ok()?;
             return None;
         }
+        Act::Instead(kind, body) => {
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).ok()?;
+            return None;
+        }
         Act::Whole => {
             write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", content.len()).ok()?;
             stream.write_all(content).ok()?;
@@ -225,6 +231,21 @@ fn failures_that_stay() {
 fn a_server_without_ranges_is_refused() {
     let server = Server::start(&[Act::Whole]);
     assert!(matches!(server.open(), Err(SourceError::RangeIgnored { .. })));
+}
+
+#[test]
+fn what_came_in_place_of_the_file_is_named() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n";
+    let answers = [
+        (Act::Instead("text/html; charset=utf-8", "<div>no doctype</div>"), "/resolve/"),
+        (Act::Instead("application/octet-stream", "<!DOCTYPE html><html></html>"), "/resolve/"),
+        (Act::Instead("text/plain", pointer), "git lfs pull"),
+        (Act::Instead("application/json", "{\"error\":\"Repository not found\"}"), "JSON"),
+    ];
+    for (answer, words) in answers {
+        let error = Server::start(&[answer]).open().unwrap_err();
+        assert!(matches!(error, SourceError::Foreign { .. }) && error.to_string().contains(words), "{error}");
+    }
 }
 
 #[test]

@@ -101,7 +101,7 @@ impl From<&ModelError> for ErrorCode {
             ModelError::Gpu(error) => error.into(),
             ModelError::Source(error) => error.into(),
             ModelError::Gguf(error) => error.into(),
-            ModelError::Architecture { .. } | ModelError::RowLength { .. } => ErrorCode::ModelUnsupported,
+            ModelError::Architecture { .. } | ModelError::RowLength { .. } | ModelError::Unused { .. } => ErrorCode::ModelUnsupported,
             ModelError::MissingTensor { .. } => ErrorCode::TensorMissing,
             ModelError::Cancelled => ErrorCode::Cancelled,
             ModelError::SelfTest { .. } => ErrorCode::SelfTest,
@@ -117,7 +117,7 @@ impl From<&GgufError> for ErrorCode {
             GgufError::Source(error) => error.into(),
             GgufError::UnsupportedType { .. } => ErrorCode::ModelUnsupported,
             GgufError::MissingTensor { .. } => ErrorCode::TensorMissing,
-            GgufError::HeaderTruncated { .. } | GgufError::Truncated { .. } => ErrorCode::ModelTruncated,
+            GgufError::HeaderTruncated { .. } | GgufError::Truncated { .. } | GgufError::MissingParts { .. } => ErrorCode::ModelTruncated,
             _ => ErrorCode::ModelFormat,
         }
     }
@@ -130,7 +130,8 @@ impl From<&SourceError> for ErrorCode {
             SourceError::Changed { .. } | SourceError::ShortRead { .. } => ErrorCode::SourceChanged,
             SourceError::OutOfMemory { .. } => ErrorCode::OutOfMemory,
             SourceError::OutOfBounds { .. } => ErrorCode::ModelTruncated,
-            SourceError::Address { .. } => ErrorCode::InvalidArgument,
+            SourceError::Address { .. } | SourceError::NotAFile { .. } => ErrorCode::InvalidArgument,
+            SourceError::Foreign { .. } => ErrorCode::ModelFormat,
             _ => ErrorCode::Network,
         }
     }

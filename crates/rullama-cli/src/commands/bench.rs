@@ -3,6 +3,7 @@ use crate::table::{self, Table};
 use anyhow::{Result, bail};
 use rullama::{Cancel, Engine, Finish, GenerateOptions, Sampling, Session, StepProfile, Summary};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::io::{self, Write};
 
 /// Measure how fast a model runs here
@@ -13,7 +14,7 @@ use std::io::{self, Write};
 #[command(after_help = "Example:\n  rullama bench gemma4:e2b --context 512 --prefill 512 --decode 128 --json")]
 pub struct Arguments {
     /// The model
-    model: String,
+    model: OsString,
     /// Tokens before those that are decoded
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
     context: u32,

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use rullama::{Cancel, Engine, Evaluation};
 use rullama_source::gguf::write::{FileSink, WriteError};
 use safetensors::tensor::{Dtype, TensorView, serialize};
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 #[command(after_help = "Example:\n  rullama eval model.gguf --ids 2,105,2364 --out out.safetensors --kv f32 --greedy 64")]
 pub struct Arguments {
     /// The model
-    model: String,
+    model: OsString,
     /// The token ids; nothing is added to them
     #[arg(long, value_delimiter = ',', value_parser = token_id, value_name = "IDS", required = true)]
     ids: Vec<u32>,

@@ -7,6 +7,7 @@ use rullama_text::chat::Tool;
 use rullama_text::{Event, OutputParser, Parsed, ParserOptions, Piece, Tokenizer, Utf8Stream};
 use serde::Deserialize;
 use serde_json::Value;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -21,7 +22,7 @@ use std::path::PathBuf;
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The model whose special tokens to use
-    model: String,
+    model: OsString,
     /// The JSON file; without one, standard input
     file: Option<PathBuf>,
 }

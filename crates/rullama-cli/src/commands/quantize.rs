@@ -4,6 +4,7 @@ use crate::terminal::Progress;
 use crate::{interrupt, model};
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 pub struct Arguments {
     /// The model to read: a path, a name from Ollama's store or an address
     #[arg(value_name = "IN")]
-    input: String,
+    input: OsString,
     /// The file to write
     #[arg(value_name = "OUT")]
     output: PathBuf,

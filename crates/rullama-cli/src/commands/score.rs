@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use rullama::score::{Answer, Question, Score, Scores, sample};
 use rullama::{Cancel, Chat, ChatOptions, Engine};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -24,7 +25,7 @@ const LISTED: usize = 20;
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The model
-    model: String,
+    model: OsString,
     /// The set: one JSON object a line
     #[arg(long, value_name = "FILE")]
     set: PathBuf,

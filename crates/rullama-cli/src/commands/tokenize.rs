@@ -5,6 +5,7 @@ use crate::table::Table;
 use anyhow::{Context, Result};
 use rullama_text::{Segment, Specials, Tokenizer};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 
 /// Turn text into token ids, or ids into text
@@ -16,7 +17,7 @@ use std::io::{self, Read, Write};
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The model whose vocabulary to use
-    model: String,
+    model: OsString,
     /// The text; several are joined by spaces
     text: Vec<String>,
     /// Read special tokens such as <|turn> as tokens

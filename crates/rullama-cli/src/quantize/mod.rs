@@ -14,6 +14,7 @@ use rullama_quant::DType;
 use rullama_source::ByteSource;
 use rullama_source::gguf::write::{GgufWriter, create};
 use rullama_source::gguf::{GgmlType, Gguf, TensorInfo, TensorType, Value};
+use std::ffi::OsStr;
 use std::path::Path;
 
 /// `general.quantization_version`: the revision of ggml's block layouts.
@@ -109,7 +110,7 @@ pub fn write(
 ///
 /// # Errors
 /// When both are the same.
-pub fn check_distinct(input: &str, out: &Path) -> Result<()> {
+pub fn check_distinct(input: &OsStr, out: &Path) -> Result<()> {
     if let (Ok(from), Ok(to)) = (std::fs::canonicalize(input), std::fs::canonicalize(out))
         && from == to
     {

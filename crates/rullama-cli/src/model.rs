@@ -2,9 +2,11 @@
 
 use crate::environment;
 use crate::error::usage;
+use crate::terminal::Progress;
 use anyhow::{Context, Result, anyhow, bail};
+use rullama_source::gguf::Gguf;
 use rullama_source::ollama::{ModelName, Resolved, Store};
-use rullama_source::{ByteSource, FileSource, HttpOptions, HttpSource, MemorySource};
+use rullama_source::{ByteSource, FileSource, HttpOptions, HttpSource, Locality, MemorySource};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -126,11 +128,23 @@ fn neighbours(folder: &Path) -> String {
 ///
 /// # Errors
 /// As [`locate`], and what is wrong with the header.
-pub fn open(model: &str) -> Result<(Located, rullama_source::gguf::Gguf)> {
+pub fn open(model: &str) -> Result<(Located, Gguf)> {
     let located = locate(model)?;
-    let gguf = pollster::block_on(rullama_source::gguf::Gguf::open(located.source.as_ref()));
-    let gguf = gguf.with_context(|| format!("{model} cannot be read"))?;
+    let gguf = header(model, &located)?;
     Ok((located, gguf))
+}
+
+/// Reads the header of a model that was found as `model`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn header(model: &str, located: &Located) -> Result<Gguf> {
+    let mut line = Progress::new();
+    if located.source.locality() == Locality::Remote {
+        line.now("reading the header ...");
+    }
+    let gguf = pollster::block_on(Gguf::open(located.source.as_ref()));
+    gguf.with_context(|| format!("{model} cannot be read"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,13 @@
 //! A file on disk, read at positions (no shared cursor, so several readers may use one source).
 
-use std::{fs::File, io, ops::Range, path::Path};
+use std::{
+    fs::{File, Metadata},
+    io,
+    ops::Range,
+    path::Path,
+};
+
+use same_file::Handle;
 
 use crate::{
     coalesce::read_coalesced,
@@ -21,19 +28,19 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// Opens `path`.
+    /// Opens `path`, or the file that it links to.
     ///
     /// # Errors
-    /// [`SourceError::Open`], also for a directory.
+    /// [`SourceError::Open`], also for what cannot be read at positions: folders, pipes, devices.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, SourceError> {
         let path = path.as_ref();
         let name = path.display().to_string();
         let open = || {
+            // Before it is opened: to open a pipe is to wait for who writes to it.
+            regular(&std::fs::metadata(path)?)?;
             let file = File::open(path)?;
             let about = file.metadata()?;
-            if about.is_dir() {
-                return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
-            }
+            regular(&about)?;
             Ok((file, about.len()))
         };
         match open() {
@@ -63,6 +70,14 @@ impl FileSource {
     }
 }
 
+fn regular(about: &Metadata) -> io::Result<()> {
+    match about {
+        about if about.is_file() => Ok(()),
+        about if about.is_dir() => Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder")),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe or a device, not a file that can be read in any order")),
+    }
+}
+
 #[cfg(unix)]
 fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, bytes, offset)
@@ -87,6 +102,13 @@ impl ByteSource for FileSource {
         Locality::Local
     }
 
+    fn reads_file(&self, path: &Path) -> bool {
+        // A pipe is not opened, and no file that is read either.
+        let regular = std::fs::metadata(path).is_ok_and(|about| about.is_file());
+        let own = || Handle::from_file(self.file.try_clone().ok()?).ok();
+        regular && own().is_some_and(|own| Handle::from_path(path).is_ok_and(|other| other == own))
+    }
+
     fn read<'a>(&'a self, offset: u64, len: usize) -> BoxFuture<'a, Result<Vec<u8>, SourceError>> {
         Box::pin(async move { self.read_blocking(offset, len) })
     }
@@ -99,6 +121,40 @@ impl ByteSource for FileSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn names_of_the_file_that_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("a"), b"same").unwrap();
+        std::fs::write(at("copy"), b"same").unwrap();
+        std::fs::hard_link(at("a"), at("hard")).unwrap();
+        std::os::unix::fs::symlink("a", at("link")).unwrap();
+        std::fs::create_dir(at("sub")).unwrap();
+        let source = FileSource::open(at("link")).unwrap();
+        for name in ["a", "hard", "link", "sub/../a"] {
+            assert!(source.reads_file(&at(name)), "{name}");
+        }
+        for name in ["copy", "none", "sub"] {
+            assert!(!source.reads_file(&at(name)), "{name}");
+        }
+        // The same file once its name is gone, and another one under that name.
+        std::fs::remove_file(at("a")).unwrap();
+        std::fs::write(at("a"), b"new").unwrap();
+        assert!(source.reads_file(&at("hard")) && !source.reads_file(&at("a")));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn pipes_and_devices_are_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [pipe.as_path(), Path::new("/dev/zero"), folder.path()] {
+            assert!(matches!(FileSource::open(path), Err(SourceError::Open { .. })), "{}", path.display());
+        }
+    }
 
     #[test]
     fn ranges_of_a_file() {

@@ -50,6 +50,12 @@ pub trait ByteSource: MaybeSendSync + 'static {
     /// How dear a small read is.
     fn locality(&self) -> Locality;
 
+    /// Whether `path` is a name of a file that is read here: its own, a link, a hard link. What is written
+    /// must not replace it. Sources made of others ask each of them.
+    fn reads_file(&self, _path: &std::path::Path) -> bool {
+        false
+    }
+
     /// Exactly `len` bytes from `offset` on.
     ///
     /// # Errors

@@ -87,6 +87,7 @@ async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Res
     measured.gpu_bytes = engine.memory().gpu;
     session.truncate(arguments.context).await?;
     let decode = session.profile_decode().await?;
+    crate::interrupt::check()?;
     session.clear();
     measured.steps = [("decode", decode), ("prefill", session.profile_prefill(arguments.prefill).await?)];
     Ok(measured)

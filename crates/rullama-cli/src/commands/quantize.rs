@@ -1,8 +1,8 @@
 use crate::quantize::{self, Override, Planned, Request, Scheme};
 use crate::table::{self, Table};
 use crate::terminal::Progress;
-use crate::{interrupt, model};
-use anyhow::{Result, bail};
+use crate::{interrupt, model, result_file};
+use anyhow::Result;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -47,14 +47,11 @@ const EXAMPLES: &str = "Examples:
 pub fn run(arguments: &Arguments) -> Result<()> {
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let request = Request { scheme: arguments.scheme, overrides: &arguments.tensor_type, force: arguments.force, threads };
-    quantize::check_distinct(&arguments.input, &arguments.output)?;
-    rullama_source::gguf::write::target(&arguments.output)?;
-    if arguments.output.exists() && !arguments.force && !arguments.dry_run {
-        bail!("{} exists. Choose another name, or overwrite it with --force.", arguments.output.display());
-    }
-    interrupt::install();
-    let (located, gguf) = model::open(&arguments.input)?;
+    let located = model::locate(&arguments.input)?;
     located.refuse_adapters()?;
+    result_file::check(&arguments.output, arguments.force || arguments.dry_run, &located)?;
+    interrupt::install();
+    let gguf = model::header(&arguments.input, &located)?;
     let planned = quantize::plan(&gguf, &request)?;
     warn(&planned);
     if !arguments.dry_run {

@@ -207,7 +207,7 @@ fn verify(out: &mut impl Write, located: &Located) -> Result<()> {
     let mut progress = Progress::new();
     let mut show = |done, total| {
         if interrupt::requested() {
-            std::process::exit(130);
+            interrupt::end();
         }
         progress.bytes("SHA-256", done, total);
     };

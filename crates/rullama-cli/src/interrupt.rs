@@ -27,7 +27,7 @@ pub fn install() {
             }
         });
         if let Err(error) = installed {
-            eprintln!("note: Ctrl-C cannot be handled ({error}); it ends the program at once");
+            terminal::tell_line(format_args!("note: Ctrl-C cannot be handled ({error}); it ends the program at once"));
         }
     });
 }

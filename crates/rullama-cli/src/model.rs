@@ -2,7 +2,7 @@
 
 use crate::environment;
 use crate::error::usage;
-use crate::terminal::Progress;
+use crate::terminal::{self, Progress};
 use anyhow::{Context, Result, anyhow, bail};
 use rullama_source::gguf::Gguf;
 use rullama_source::ollama::{ModelName, Resolved, Store};
@@ -91,7 +91,7 @@ pub fn locate(model: &str) -> Result<Located> {
     let name = ModelName::parse(model).map_err(|error| usage(format!("{error} Or give a path, an address or `{EMBEDDED}`.")))?;
     let stored = store()?.resolve(&name)?;
     if let [second, ..] = &stored.ignored_models[..] {
-        eprintln!("note: {name} lists a second model file ({}), which is not used", second.digest);
+        terminal::tell_line(format_args!("note: {name} lists a second model file ({}), which is not used", second.digest));
     }
     let source = Arc::new(FileSource::open(&stored.model.path)?);
     Ok(Located { source, stored: Some(stored) })

@@ -1,9 +1,10 @@
 use crate::load::{self, LoadArguments};
 use crate::table::{self, Table};
+use crate::terminal::{self, one_line};
 use anyhow::{Result, bail};
 use rullama::{Cancel, Engine, Finish, GenerateOptions, Sampling, Session, StepProfile, Summary};
 use serde_json::{Value, json};
-use std::io::{self, Write};
+use std::io::Write;
 
 /// Measure how fast a model runs here
 ///
@@ -48,7 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let (engine, _) = load::load(&arguments.model, &arguments.load, Some(least), &cancel)?;
     let measured = pollster::block_on(measure(arguments, &engine, &cancel))?;
     let record = record(arguments, &engine, &measured);
-    let mut out = io::stdout().lock();
+    let mut out = terminal::stdout();
     if arguments.json {
         writeln!(out, "{record:#}")?;
     } else {
@@ -191,7 +192,7 @@ fn kernels(step: &StepProfile) -> Value {
 }
 
 fn summary(record: &Value) -> String {
-    let text = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
+    let text = |key: &str| one_line(record[key].as_str().unwrap_or_default());
     let number = |key: &str| record[key].as_f64().unwrap_or_default();
     let speed = |key: &str| {
         let [least, most] = [0, 1].map(|i| record[format!("{key}_spread")][i].as_f64().unwrap_or_default());

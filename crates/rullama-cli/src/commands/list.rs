@@ -1,9 +1,10 @@
 use crate::model::{self, EMBEDDED};
 use crate::table::{self, Table};
+use crate::terminal;
 use anyhow::Result;
 use rullama_source::ollama::Listed;
 use serde_json::json;
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 /// List the models on this machine
@@ -22,7 +23,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Ok(store) => (store.list()?, None),
         Err(error) => (Vec::new(), Some(error)),
     };
-    let mut out = io::stdout().lock();
+    let mut out = terminal::stdout();
     if arguments.json {
         writeln!(out, "{:#}", json!({"models": models.iter().map(record).collect::<Vec<_>>(), "embedded": model::embedded_size()}))?;
         return Ok(());
@@ -39,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     out.write_all(table.render().as_bytes())?;
     if let Some(error) = missing {
-        eprintln!("note: {error}");
+        terminal::tell_line(format_args!("note: {error}"));
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 use crate::quantize::{self, Override, Planned, Request, Scheme};
 use crate::table::{self, Table};
-use crate::terminal::Progress;
+use crate::terminal::{self, Progress};
 use crate::{interrupt, model, result_file};
 use anyhow::Result;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Write a model in another, smaller format
@@ -69,7 +69,9 @@ fn warn(planned: &[Planned]) {
         planned.iter().filter(|tensor| tensor.target.is_some_and(|to| to.block_len() > 1) && tensor.tensor.ggml_type().block_len() > 1);
     let again = again.count();
     if again > 0 {
-        eprintln!("note: {again} tensors are quantised already; quantising them again loses more than starting from F16 or BF16");
+        terminal::tell_line(format_args!(
+            "note: {again} tensors are quantised already; quantising them again loses more than starting from F16 or BF16"
+        ));
     }
 }
 
@@ -86,7 +88,7 @@ fn summary(planned: &[Planned], arguments: &Arguments) -> Result<()> {
         table.row([from.to_owned(), to.to_owned(), tensors.to_string(), table::bytes(before), table::bytes(after)]);
     }
     table.row(["total".to_owned(), String::new(), planned.len().to_string(), table::bytes(before), table::bytes(after)]);
-    let mut out = io::stdout().lock();
+    let mut out = terminal::stdout();
     out.write_all(table.render().as_bytes())?;
     let verb = if arguments.dry_run { "would be" } else { "is" };
     let share = 100.0 * after as f64 / (before as f64).max(1.0);

@@ -1,5 +1,5 @@
 use crate::error::usage;
-use crate::model;
+use crate::{model, terminal};
 use anyhow::{Context, Result};
 use rullama_text::chat::{Conversation, Message, Size, Tool, render};
 use rullama_text::segments_to_text;
@@ -82,6 +82,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let tools = input.tools.unwrap_or_default();
     let segments = render(&Conversation { messages: &input.messages, tools: &tools, thinking, size });
     let ids = tokenizer.encode_prompt(&segments)?;
-    writeln!(io::stdout().lock(), "{}", json!({"prompt": segments_to_text(&segments), "ids": ids}))?;
+    writeln!(terminal::stdout(), "{}", json!({"prompt": segments_to_text(&segments), "ids": ids}))?;
     Ok(())
 }

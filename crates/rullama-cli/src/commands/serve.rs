@@ -1,7 +1,8 @@
 use crate::environment;
 use crate::serve::{Site, router};
+use crate::terminal;
 use anyhow::{Context, Result, bail};
-use std::io::{self, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -39,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             _ => anyhow::anyhow!("port {} cannot be opened: {error}. Choose another with --port.", arguments.port),
         })?;
         let url = format!("http://localhost:{}/", listener.local_addr()?.port());
-        writeln!(io::stdout().lock(), "rullama is at {url} (Ctrl-C ends it)")?;
+        writeln!(terminal::stdout(), "rullama is at {url} (Ctrl-C ends it)")?;
         if arguments.open {
             open(&url);
         }
@@ -84,6 +85,6 @@ fn open(url: &str) {
         Command::new("xdg-open")
     };
     if command.arg(url).stdout(Stdio::null()).stderr(Stdio::null()).spawn().is_err() {
-        eprintln!("note: no browser could be opened; open {url} yourself");
+        terminal::tell_line(format_args!("note: no browser could be opened; open {url} yourself"));
     }
 }

@@ -3,7 +3,7 @@ mod fit;
 
 use crate::model::{self, Located};
 use crate::table;
-use crate::terminal::{Progress, one_line, printable};
+use crate::terminal::{self, Progress, one_line, printable};
 use crate::{environment, interrupt};
 use anyhow::{Result, bail};
 use rullama_model::gemma4::{Config, Span};
@@ -43,7 +43,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (located, gguf) = model::open(&arguments.model)?;
-    let mut out = io::stdout().lock();
+    let mut out = terminal::stdout();
     summary(&mut out, &located, &gguf)?;
     if arguments.template {
         stored(&mut out, &located)?;

@@ -1,5 +1,5 @@
 use crate::environment;
-use crate::serve::{Site, router};
+use crate::serve::{Site, router, serve};
 use crate::terminal;
 use anyhow::{Context, Result, bail};
 use std::io::{ErrorKind, Write};
@@ -31,7 +31,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     let site = Site { web, roots: environment::ollama_roots() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the server cannot start")?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", arguments.port)).await;
         let listener = listener.map_err(|error| match error.kind() {
             ErrorKind::AddrInUse => {
@@ -39,7 +39,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             }
             _ => anyhow::anyhow!("port {} cannot be opened: {error}. Choose another with --port.", arguments.port),
         })?;
-        let url = format!("http://localhost:{}/", listener.local_addr()?.port());
+        // The very address that is listened on: `localhost` may be another server's, on [::1].
+        let url = format!("http://{}/", listener.local_addr()?);
         writeln!(terminal::stdout(), "rullama is at {url} (Ctrl-C ends it)")?;
         if arguments.open {
             open(&url);
@@ -49,10 +50,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             let _ = tokio::signal::ctrl_c().await;
         };
         tokio::select! {
-            served = async { axum::serve(listener, router(site)).await } => served.context("the server failed"),
+            () = serve(listener, router(site)) => Ok(()),
             () = stopped => Ok(()),
         }
-    })
+    });
+    // A thread that waits for a disk must not keep the program.
+    runtime.shutdown_background();
+    result
 }
 
 /// A folder with a page in it.

@@ -26,8 +26,7 @@ pub fn list(roots: &[PathBuf]) -> Value {
 
 /// The file of a model with this digest; other blobs (configuration, licences, ...) are not served.
 pub fn blob(store: &Store, digest: &str) -> Option<PathBuf> {
-    let wanted = Digest::parse(digest).ok()?;
-    resolved(store).find(|model| model.model.digest == wanted).map(|model| model.model.path)
+    Some(store.model_blob(&Digest::parse(digest).ok()?)?.path)
 }
 
 fn resolved(store: &Store) -> impl Iterator<Item = Resolved> + '_ {

@@ -190,6 +190,16 @@ impl Store {
         String::from_utf8(read_text(&path)?).map_err(|_| StoreError::NotUtf8 { path })
     }
 
+    /// The file with this digest, if a manifest names it as a model's. Reads manifests alone.
+    pub fn model_blob(&self, digest: &Digest) -> Option<Blob> {
+        let is_there = self.root.join("blobs").join(digest.file_name()).is_file();
+        self.names().ok().filter(|_| is_there)?.into_iter().find_map(|name| {
+            let manifest = self.manifest(&name).ok()?;
+            let layer = manifest.layers_of(LayerKind::Model).find(|layer| layer.digest == *digest)?;
+            self.blob(&name, layer).ok()
+        })
+    }
+
     /// From a name to its files, parameters and texts.
     ///
     /// # Errors

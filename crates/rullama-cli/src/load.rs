@@ -102,8 +102,16 @@ fn stored_context(located: &Located) -> Option<u32> {
 /// What is wrong with the model or the adapter; [`Interrupted`].
 pub fn load(name: &OsStr, arguments: &LoadArguments, least: Option<u32>, cancel: &Cancel) -> Result<(Engine, Located)> {
     let located = model::locate(name)?;
+    Ok((load_located(name, &located, arguments, least, cancel)?, located))
+}
+
+/// Loads a model that was found as `name`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_located(name: &OsStr, located: &Located, arguments: &LoadArguments, least: Option<u32>, cancel: &Cancel) -> Result<Engine> {
     located.refuse_adapters()?;
-    let options = arguments.options(&located, least);
+    let options = arguments.options(located, least);
     let on_interrupt = cancel.clone();
     interrupt::install();
     interrupt::on_first(move || on_interrupt.cancel());
@@ -118,7 +126,7 @@ pub fn load(name: &OsStr, arguments: &LoadArguments, least: Option<u32>, cancel:
     line.clear();
     match engine {
         Err(rullama::Error::Cancelled) => Err(Interrupted.into()),
-        other => Ok((other.with_context(|| format!("{} cannot be loaded", name.display()))?, located)),
+        other => other.with_context(|| format!("{} cannot be loaded", name.display())),
     }
 }
 

@@ -2,11 +2,11 @@
 
 use crate::environment;
 use crate::error::{Usage, usage};
-use crate::terminal;
+use crate::terminal::{self, Progress};
 use anyhow::{Context, Result, anyhow, bail};
 use rullama_source::gguf::{Gguf, peek};
 use rullama_source::ollama::{Blob, ModelName, Resolved, Store, StoreError};
-use rullama_source::{ByteSource, FileSource, HttpOptions, JoinedSource, MemorySource, open_path, open_url};
+use rullama_source::{ByteSource, FileSource, HttpOptions, JoinedSource, Locality, MemorySource, open_path, open_url};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
@@ -95,7 +95,7 @@ pub fn locate(model: &OsStr) -> Result<Located> {
     }
     if here.is_ok_and(|about| about.is_file()) && is_gguf(path) {
         if ModelName::parse(text).is_ok_and(|name| store().is_ok_and(|store| store.find(&name).is_ok())) {
-            terminal::tell(&format!("note: {text} is taken for the file here, not for Ollama's model of this name\n"));
+            terminal::tell_line(format_args!("note: {text} is taken for the file here, not for Ollama's model of this name"));
         }
         return file(path);
     }
@@ -141,7 +141,7 @@ fn named(text: &str) -> Result<Located> {
         parts.push(Arc::new(FileSource::open(&blob.path)?));
     }
     if let (1, [second, ..]) = (parts.len(), &stored.ignored_models[..]) {
-        terminal::tell(&format!("note: {name} lists a second model file ({}), which is not used\n", second.digest));
+        terminal::tell_line(format_args!("note: {name} lists a second model file ({}), which is not used", second.digest));
     }
     let source = if parts.len() == 1 { parts.remove(0) } else { Arc::new(JoinedSource::new(parts)) };
     Ok(Located { source, stored: Some(stored) })
@@ -193,9 +193,21 @@ fn neighbours(folder: &Path) -> String {
 /// As [`locate`], and what is wrong with the header.
 pub fn open(model: &OsStr) -> Result<(Located, Gguf)> {
     let located = locate(model)?;
-    let gguf = pollster::block_on(Gguf::open(located.source.as_ref()));
-    let gguf = gguf.with_context(|| format!("{} cannot be read", model.display()))?;
+    let gguf = header(model, &located)?;
     Ok((located, gguf))
+}
+
+/// Reads the header of a model that was found as `model`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn header(model: &OsStr, located: &Located) -> Result<Gguf> {
+    let mut line = Progress::new();
+    if located.source.locality() == Locality::Remote {
+        line.now("reading the header ...");
+    }
+    let gguf = pollster::block_on(Gguf::open(located.source.as_ref()));
+    gguf.with_context(|| format!("{} cannot be read", model.display()))
 }
 
 #[cfg(test)]

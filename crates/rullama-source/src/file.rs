@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use same_file::Handle;
+
 use crate::{
     coalesce::read_coalesced,
     source::{BoxFuture, ByteSource, Locality, SourceError},
@@ -26,7 +28,7 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// Opens `path`.
+    /// Opens `path`, or the file that it links to.
     ///
     /// # Errors
     /// [`SourceError::NotAFile`] for a folder, a pipe or a device, which are not opened; [`SourceError::Open`].
@@ -115,6 +117,13 @@ impl ByteSource for FileSource {
         Locality::Local
     }
 
+    fn reads_file(&self, path: &Path) -> bool {
+        // A pipe is not opened, and no file that is read either.
+        let regular = std::fs::metadata(path).is_ok_and(|about| about.is_file());
+        let own = || Handle::from_file(self.file.try_clone().ok()?).ok();
+        regular && own().is_some_and(|own| Handle::from_path(path).is_ok_and(|other| other == own))
+    }
+
     fn read<'a>(&'a self, offset: u64, len: usize) -> BoxFuture<'a, Result<Vec<u8>, SourceError>> {
         Box::pin(async move { self.read_blocking(offset, len) })
     }
@@ -127,6 +136,40 @@ impl ByteSource for FileSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn names_of_the_file_that_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("a"), b"same").unwrap();
+        std::fs::write(at("copy"), b"same").unwrap();
+        std::fs::hard_link(at("a"), at("hard")).unwrap();
+        std::os::unix::fs::symlink("a", at("link")).unwrap();
+        std::fs::create_dir(at("sub")).unwrap();
+        let source = FileSource::open(at("link")).unwrap();
+        for name in ["a", "hard", "link", "sub/../a"] {
+            assert!(source.reads_file(&at(name)), "{name}");
+        }
+        for name in ["copy", "none", "sub"] {
+            assert!(!source.reads_file(&at(name)), "{name}");
+        }
+        // The same file once its name is gone, and another one under that name.
+        std::fs::remove_file(at("a")).unwrap();
+        std::fs::write(at("a"), b"new").unwrap();
+        assert!(source.reads_file(&at("hard")) && !source.reads_file(&at("a")));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn pipes_and_devices_are_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [pipe.as_path(), Path::new("/dev/zero"), folder.path()] {
+            assert!(matches!(FileSource::open(path), Err(SourceError::Open { .. })), "{}", path.display());
+        }
+    }
 
     #[test]
     fn ranges_of_a_file() {

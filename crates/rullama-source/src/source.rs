@@ -57,6 +57,12 @@ pub trait ByteSource: MaybeSendSync + 'static {
         &[]
     }
 
+    /// Whether `path` is a name of a file that is read here: its own, a link, a hard link. What is written
+    /// must not replace it. Sources made of others ask each of them.
+    fn reads_file(&self, path: &std::path::Path) -> bool {
+        self.parts().iter().any(|part| part.reads_file(path))
+    }
+
     /// Exactly `len` bytes from `offset` on.
     ///
     /// # Errors

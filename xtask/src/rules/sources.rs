@@ -16,6 +16,9 @@ const KNOW_WASM: [&str; 3] = ["rullama-web", "rullama-gpu", "rullama-source"];
 /// Programs, and what only tests use; below them nothing reads the environment.
 const PROGRAMS: [&str; 2] = ["rullama-cli", "rullama-testing"];
 
+/// The file of the program that prints, without control characters where a person watches.
+const PRINTS: &str = "crates/rullama-cli/src/terminal.rs";
+
 /// Folders that exist on some machine only.
 const MACHINE_FOLDERS: [&str; 2] = ["/work/", "/root/"];
 
@@ -45,6 +48,9 @@ pub fn violations(source: &Source, home: &[String]) -> Vec<String> {
         if let Some(krate) = library_source(source.path) {
             for what in code_violations(krate, line) {
                 report(what);
+            }
+            if krate == "rullama-cli" && source.path != PRINTS && prints(line) {
+                report("prints past terminal.rs, which keeps control characters from terminals");
             }
         }
     }
@@ -96,6 +102,11 @@ fn code_violations(krate: &str, line: &str) -> Vec<&'static str> {
     found
 }
 
+fn prints(line: &str) -> bool {
+    let code = line.split("//").next().unwrap_or_default();
+    ["io::stdout(", "io::stderr(", "println!(", "print!("].iter().any(|call| code.contains(call))
+}
+
 fn reads_environment(code: &str) -> bool {
     ["env::var(", "env::var_os(", "env::vars", "env::{var"].iter().any(|call| code.contains(call))
 }
@@ -145,6 +156,15 @@ mod tests {
         assert!(found[0].starts_with("crates/rullama-source/src/ollama/store.rs:1: "));
         assert!(check("crates/rullama-cli/src/main.rs", line).is_empty());
         assert!(check("crates/rullama-ops/build.rs", line).is_empty());
+    }
+
+    #[test]
+    fn printing() {
+        for line in ["println!(\"x\");\n", "let mut out = io::stdout().lock();\n", "eprint!(\"x\");\n"] {
+            assert_eq!(check("crates/rullama-cli/src/commands/list.rs", line).len(), 1, "{line}");
+            assert!(check(PRINTS, line).is_empty() && check("crates/rullama-cli/tests/serve.rs", line).is_empty());
+        }
+        assert!(check("crates/rullama-cli/src/commands/list.rs", "let mut out = terminal::stdout();\n").is_empty());
     }
 
     #[test]

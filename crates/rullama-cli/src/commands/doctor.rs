@@ -1,7 +1,7 @@
 use crate::error::Told;
 use crate::load;
 use crate::model::{self, EMBEDDED};
-use crate::table;
+use crate::{table, terminal};
 use anyhow::Result;
 use rullama::{AdapterProfile, Cancel, Device, Engine, LoadOptions, OpenOptions};
 use std::ffi::{OsStr, OsString};
@@ -40,7 +40,7 @@ impl<W: Write> Report<W> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let mut report = Report { out: io::stdout().lock(), problems: 0 };
+    let mut report = Report { out: terminal::stdout(), problems: 0 };
     report.good(
         "rullama",
         &format!("{} ({}), {} {}", env!("CARGO_PKG_VERSION"), env!("RULLAMA_COMMIT"), std::env::consts::OS, std::env::consts::ARCH),

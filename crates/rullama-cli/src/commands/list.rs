@@ -4,7 +4,7 @@ use crate::terminal;
 use anyhow::Result;
 use rullama_source::ollama::{Listed, Listing};
 use serde_json::json;
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 /// List the models on this machine
@@ -24,7 +24,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Err(error) => (Listing::default(), Some(error)),
     };
     let models = &listing.models;
-    let mut out = io::stdout().lock();
+    let mut out = terminal::stdout();
     if arguments.json {
         let unreadable: Vec<String> = listing.unreadable.iter().map(ToString::to_string).collect();
         let records: Vec<_> = models.iter().map(record).collect();
@@ -43,7 +43,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     out.write_all(table.render().as_bytes())?;
     for problem in listing.problems().chain(missing.map(|error| error.to_string())) {
-        terminal::tell(&format!("note: {}\n", terminal::printable(&problem)));
+        terminal::tell_line(format_args!("note: {}", terminal::printable(&problem)));
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 use crate::error::usage;
-use crate::model;
+use crate::{model, terminal};
 use anyhow::{Context, Result};
 use rullama_text::chat::{Conversation, Message, Size, Tool, render};
 use rullama_text::segments_to_text;
@@ -78,7 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let thinking = input.thinking.as_ref().is_some_and(Thinking::is_on);
     let segments = render(&Conversation { messages: &messages, tools: &tools, thinking, size });
     let ids = tokenizer.encode_prompt(&segments)?;
-    writeln!(io::stdout().lock(), "{}", json!({"prompt": segments_to_text(&segments), "ids": ids}))?;
+    writeln!(terminal::stdout(), "{}", json!({"prompt": segments_to_text(&segments), "ids": ids}))?;
     Ok(())
 }
 

@@ -2,13 +2,13 @@ use crate::error::{Interrupted, Told, usage};
 use crate::interrupt;
 use crate::load::{self, LoadArguments};
 use crate::table::Table;
-use crate::terminal::Progress;
+use crate::terminal::{self, Progress, one_line};
 use anyhow::{Context, Result};
 use rullama::score::{Answer, Question, Score, Scores, sample};
 use rullama::{Cancel, Chat, ChatOptions, Engine};
 use serde_json::{Value, json};
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let cancel = Cancel::new();
     let (engine, _) = load::load(&arguments.model, &arguments.load, None, &cancel)?;
     let asked = pollster::block_on(ask(&engine, questions, &cancel))?;
-    let mut out = io::stdout().lock();
+    let mut out = terminal::stdout();
     if arguments.json {
         writeln!(out, "{:#}", record(arguments, &engine, &asked))?;
     } else {
@@ -162,10 +162,15 @@ fn summary(arguments: &Arguments, engine: &Engine, asked: &Asked) -> String {
     sorted.sort_by(|a, b| a.0.cmp(&b.0));
     sorted.iter().for_each(|(name, score)| row(name, score));
     row("all", &asked.scores.all());
-    let mut text = format!("{} on {} ({}), cache {}, {:.0} s\n\n", info.name, info.device, info.backend, info.kv, asked.seconds);
+    let mut text = format!("{} on {} ({}), cache {}, {:.0} s\n\n", one_line(&info.name), info.device, info.backend, info.kv, asked.seconds);
     text.push_str(&table.render());
     for (question, answer) in asked.wrong.iter().take(LISTED) {
-        text.push_str(&format!("\nwrong: {}\n  wanted {}\n  got    {}\n", question.id, json!(question.expected), json!(answer.reply)));
+        text.push_str(&format!(
+            "\nwrong: {}\n  wanted {}\n  got    {}\n",
+            one_line(&question.id),
+            json!(question.expected),
+            json!(answer.reply)
+        ));
     }
     if asked.wrong.len() > LISTED {
         text.push_str(&format!("\nand {} more wrong answers (--json lists all)\n", asked.wrong.len() - LISTED));
@@ -176,7 +181,7 @@ fn summary(arguments: &Arguments, engine: &Engine, asked: &Asked) -> String {
         let id = |id: Option<u32>| id.map_or_else(|| "the end".to_owned(), |id| id.to_string());
         text.push_str(&format!(
             "\nother tokens: {}, from token {at}: {}, not {} (least margin {margin})\n",
-            question.id,
+            one_line(&question.id),
             id(ours),
             id(theirs)
         ));
@@ -235,7 +240,7 @@ fn check(arguments: &Arguments, all: &Score) -> Result<()> {
         if let (Some(percent), Some(least)) = (percent, least)
             && percent < least
         {
-            eprintln!("error: the {what} is {percent:.2} %, below {least} %.");
+            terminal::tell_line(format_args!("error: the {what} is {percent:.2} %, below {least} %."));
             failed = true;
         }
     }

@@ -2,6 +2,7 @@ use crate::error::usage;
 use crate::model;
 use crate::sampling::token_id;
 use crate::table::Table;
+use crate::terminal;
 use anyhow::{Context, Result};
 use rullama_text::{Segment, Specials, Tokenizer};
 use serde_json::{Value, json};
@@ -46,7 +47,7 @@ const EXAMPLES: &str = "Examples:
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (_, gguf) = model::open(&arguments.model)?;
     let tokenizer = rullama::tokenizer(&gguf.metadata)?;
-    let mut out = io::stdout().lock();
+    let mut out = terminal::stdout();
     if let Some(ids) = &arguments.decode {
         if let Some(id) = ids.iter().find(|id| **id as usize >= tokenizer.len()) {
             return Err(usage(format!("id {id} is outside the vocabulary of {}.", tokenizer.len())));

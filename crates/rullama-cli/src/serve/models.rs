@@ -35,9 +35,9 @@ fn address(files: &[Blob], part: usize) -> String {
 /// The file of a model at this address; other blobs (configuration, licences, ...) are not served.
 pub fn blob(store: &Store, wanted: &str) -> Option<PathBuf> {
     let digest = Digest::parse(wanted.get(..DIGEST)?).ok()?;
-    let mut of_model = resolved(store).map(|model| files(&model)).filter(|files| files[0].digest == digest);
-    let find = |files: Vec<Blob>| (0..files.len()).find(|part| address(&files, *part) == wanted).map(|part| files[part].path.clone());
-    of_model.find_map(find)
+    let files = files(&store.resolve(&store.name_of(&digest)?).ok()?);
+    let part = (0..files.len()).find(|part| address(&files, *part) == wanted)?;
+    Some(files[part].path.clone())
 }
 
 /// Letters of `sha256-<hex>`.

@@ -257,6 +257,16 @@ impl Store {
         String::from_utf8(read_text(&path)?).map_err(|_| StoreError::NotUtf8 { path })
     }
 
+    /// The first model that has a file of this digest. Reads manifests alone.
+    pub fn name_of(&self, digest: &Digest) -> Option<ModelName> {
+        let is_there = self.root.join("blobs").join(digest.file_name()).is_file();
+        let names = self.names();
+        let mut names = names.0.into_iter().filter(|_| is_there);
+        names.find(|name| {
+            self.manifest(name).is_ok_and(|manifest| manifest.layers_of(LayerKind::Model).any(|layer| layer.digest == *digest))
+        })
+    }
+
     /// From a name to its files, parameters and texts.
     ///
     /// # Errors

@@ -3,7 +3,7 @@ mod fit;
 
 use crate::model::{self as models, Located};
 use crate::table;
-use crate::terminal::{Progress, one_line, printable};
+use crate::terminal::{self, Progress, one_line, printable};
 use crate::{environment, interrupt};
 use anyhow::{Result, bail};
 use rullama_model::model;
@@ -44,7 +44,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (located, gguf) = models::open(&arguments.model)?;
-    let mut out = io::stdout().lock();
+    let mut out = terminal::stdout();
     summary(&mut out, &located, &gguf)?;
     if arguments.template {
         stored(&mut out, &located)?;
@@ -207,7 +207,7 @@ fn verify(out: &mut impl Write, located: &Located) -> Result<()> {
         let mut progress = Progress::new();
         let mut show = |done, total| {
             if interrupt::requested() {
-                std::process::exit(130);
+                interrupt::end();
             }
             progress.bytes("SHA-256", done, total);
         };

@@ -24,6 +24,31 @@ before(async () => {
 
 after(() => browser?.close());
 
+/** How each bundler is told where its entry is, where its files go and under which address they will be served. */
+const ELSEWHERE = {
+  vite: (own, address) => [own, '--base', address],
+  webpack: (own, address) => [
+    ...['--entry-reset', '--entry', path.join(own, 'main.js')],
+    ...['--output-path', path.join(own, 'dist'), '--output-public-path', address],
+  ],
+};
+
+/** Builds an application without the demo model whose files another origin, `cdn`, will serve; gives the page's folder. */
+async function buildElsewhere(name, cdn) {
+  const own = folder(name, 'node_modules/.elsewhere');
+  rmSync(own, { recursive: true, force: true });
+  mkdirSync(own, { recursive: true });
+  const main = "import { Rullama } from 'rullama';\nRullama.load('none.gguf').catch((error) => (document.title = `${error.code}: ${error.message}`));\n";
+  writeFileSync(path.join(own, 'main.js'), main);
+  writeFileSync(path.join(own, 'index.html'), '<script type="module" src="./main.js"></script>');
+  await script(name, 'build', '--', ...ELSEWHERE[name](own, `${cdn}/${name}/`));
+  if (name === 'webpack') writeFileSync(path.join(own, 'dist/index.html'), `<script defer src="${cdn}/webpack/main.js"></script>`);
+  return path.join(own, 'dist');
+}
+
+/** Kinds of the files below a folder, each once. */
+const kinds = (below) => [...new Set(readdirSync(below, { recursive: true }).map((file) => path.extname(file)).filter(Boolean))].sort();
+
 /** Opens an example, asks the question that it proposes and gives the answer. */
 async function answer(url) {
   const { page, problems } = await openPage(browser.context, url);
@@ -83,6 +108,51 @@ test('webpack builds it, below any address', async () => {
     assert.match(await answer(`${site.url}/some/where/index.html`), /Paris/);
   } finally {
     await site.close();
+  }
+});
+
+for (const name of Object.keys(ELSEWHERE)) {
+  test(`${name}: files on another origin than the page, and no demo model where none is imported`, async () => {
+    const mounts = {};
+    const cdn = await startServer(mounts, { cors: true });
+    const built = await buildElsewhere(name, cdn.url);
+    mounts[`/${name}/`] = built;
+    assert.deepEqual(kinds(built), ['.html', '.js', '.wasm']);
+    const site = await startServer({ '/': built });
+    const { page } = await openPage(browser.context, `${site.url}/index.html`);
+    try {
+      // The engine has started when it misses the model.
+      await page.waitForFunction(() => document.title, null, { timeout: TIMEOUT });
+      assert.match(await page.title(), /^network: .*none\.gguf.* 404/);
+      const own = site.requests.map(({ pathname }) => pathname).filter((pathname) => !/index|favicon|none/.test(pathname));
+      assert.deepEqual(own, []);
+    } finally {
+      await page.close();
+      await site.close();
+      await cdn.close();
+    }
+  });
+}
+
+test('one line imports the package from another origin', async () => {
+  const cdn = await startServer({ '/rullama/': folder('plain', 'node_modules/rullama') }, { cors: true });
+  const site = await startServer({ '/': pages });
+  const { page } = await openPage(browser.context, `${site.url}/blank.html`);
+  try {
+    const text = await page.evaluate(async (origin) => {
+      const { Rullama } = await import(`${origin}/rullama/dist/index.js`);
+      const { demo } = await import(`${origin}/rullama/dist/demo.js`);
+      const ai = await Rullama.load(demo.file);
+      let text = '';
+      for await (const event of ai.chat().send(demo.examples.at(-1))) if (event.type === 'content') text += event.text;
+      await ai.close();
+      return text;
+    }, cdn.url);
+    assert.match(text, /Paris/);
+  } finally {
+    await page.close();
+    await site.close();
+    await cdn.close();
   }
 });
 

@@ -80,9 +80,14 @@ export function startWorker(named: string | URL | undefined): { worker: Worker; 
 
 /** A worker whose script cannot be had, or is none. */
 export function workerMissing(address: string): RullamaError {
-  const foreign = new URL(address).origin !== location.origin;
-  const cors = foreign ? ' A server of another origin must allow the page to read it (CORS).' : '';
-  return new RullamaError('invalid-argument', `The engine's worker does not load from ${address}.`, {
-    remedy: `Serve the package's dist/worker.js, and name its address with the option \`worker\`.${cors}`,
-  });
+  const message = `The engine's worker does not load from ${address}.`;
+  return new RullamaError('invalid-argument', message, { remedy: remedyFor(new URL(address)) });
+}
+
+function remedyFor(address: URL): string {
+  // Before version 8, Vite's development server takes a package's scripts elsewhere and leaves its other files.
+  if (address.pathname.includes('/.vite/deps/')) return "Add `optimizeDeps: { exclude: ['rullama'] }` to Vite's configuration.";
+  const serve = "Serve the package's dist/worker.js, and name its address with the option `worker`.";
+  const foreign = address.origin !== location.origin;
+  return foreign ? `${serve} A server of another origin must allow the page to read it (CORS).` : serve;
 }

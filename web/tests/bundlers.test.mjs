@@ -144,7 +144,7 @@ test('one line imports the package from another origin', async () => {
       const { demo } = await import(`${origin}/rullama/dist/demo.js`);
       const ai = await Rullama.load(demo.file);
       let text = '';
-      for await (const event of ai.chat().send(demo.examples.at(-1))) if (event.type === 'content') text += event.text;
+      for await (const event of ai.chat().send('What is the capital of France?')) if (event.type === 'content') text += event.text;
       await ai.close();
       return text;
     }, cdn.url);

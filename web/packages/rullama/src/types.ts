@@ -116,9 +116,12 @@ export interface ToolCall {
   arguments: Record<string, unknown>;
 }
 
-/** A message of a conversation. `thinking` and `toolCalls` belong to the model, `name` to a tool's answer. */
+/**
+ * A message of a conversation. `assistant` is another word for `model`. `thinking` and `toolCalls` belong to the model, `name` to
+ * a tool's answer.
+ */
 export interface Message {
-  role: 'user' | 'model' | 'tool';
+  role: 'user' | 'model' | 'assistant' | 'tool';
   content: string;
   thinking?: string;
   toolCalls?: ToolCall[];

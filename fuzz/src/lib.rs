@@ -4,9 +4,17 @@
 //! gguf`). On stable the same binaries replay the files named on their command line, so an input
 //! that once failed can be looked at with any debugger.
 //!
+//! Inputs to begin with are in `seeds/TARGET`.
+//!
 //! ```no_run
 //! rullama_fuzz::gguf(b"GGUF\x03\0\0\0");
 //! ```
+
+mod text;
+mod vocabulary;
+
+pub use text::{chat, parser};
+pub use vocabulary::vocab;
 
 use rullama_source::{
     MemorySource,

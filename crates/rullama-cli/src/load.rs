@@ -9,8 +9,6 @@ use clap::ValueEnum;
 use rullama::DEFAULT_CONTEXT;
 use rullama::{AdapterProfile, Cancel, Engine, KvType, LoadOptions, PleMode};
 
-use rullama_source::gguf::Gguf;
-
 /// Where the per-layer embeddings live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Ple {
@@ -78,7 +76,8 @@ impl LoadArguments {
                 Kv::F16 => KvType::F16,
                 Kv::F32 => KvType::F32,
             },
-            context: self.ctx.or(least).or(wish),
+            context: self.ctx.or(least),
+            preferred_context: wish,
             memory_budget: self.memory,
             profile: match self.adapter_profile {
                 Profile::Native => AdapterProfile::Native,
@@ -90,13 +89,10 @@ impl LoadArguments {
     }
 }
 
-/// The context of the store's parameters, which counts where none is asked for, up to the model's.
+/// The context of the store's parameters, which counts where none is asked for.
 fn stored_context(located: &Located) -> Option<u32> {
     let wish = located.stored.as_ref()?.params.num_ctx.filter(|n| *n > 0)?;
-    let wish = u32::try_from(wish).unwrap_or(u32::MAX);
-    // A header that cannot be read is told of by the load.
-    let trained = pollster::block_on(Gguf::open(located.source.as_ref())).ok()?.metadata.u32("gemma4.context_length").ok();
-    Some(wish.min(trained.unwrap_or(DEFAULT_CONTEXT)))
+    Some(u32::try_from(wish).unwrap_or(u32::MAX))
 }
 
 /// Finds and loads a model. `least` is the context that the work needs, where none is asked for.

@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{fails, golden, ok, rullama};
+use common::{fails, ok, rullama};
+use rullama_testing::golden;
 use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
@@ -22,10 +23,9 @@ fn with_input(command: &mut Command, input: &str) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-#[test]
 fn help_and_usage() {
     let help = ok(&mut rullama(&["--help"]));
-    for command in ["run", "list", "show", "tokenize", "render", "quantize", "serve", "eval", "bench", "doctor"] {
+    for command in ["run", "list", "show", "tokenize", "render", "parse", "quantize", "serve", "eval", "bench", "doctor"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in the help");
         assert!(ok(&mut rullama(&[command, "--help"])).contains("Usage: rullama"));
     }
@@ -36,7 +36,6 @@ fn help_and_usage() {
     fails(2, &mut rullama(&["eval", "x", "--out", "y"]));
 }
 
-#[test]
 fn names_files_and_what_is_near() {
     let folder = tempfile::tempdir().unwrap();
     assert!(fails(2, &mut rullama(&["show", "no name"])).contains("gemma4:e2b"));
@@ -52,9 +51,8 @@ fn names_files_and_what_is_near() {
     assert!(fails(1, rullama(&["show", "http://127.0.0.1:1/x.gguf"]).env("HOME", "/")).contains("127.0.0.1:1"));
 }
 
-#[test]
 fn the_store() {
-    let Some(store) = golden("ollama_store") else { return };
+    let store = golden("ollama_store");
     let command = |arguments: &[&str]| {
         let mut command = rullama(arguments);
         command.env("OLLAMA_MODELS", &store);
@@ -86,9 +84,8 @@ fn the_store() {
     assert!(code == 0 && out.contains("<|think|>"), "{out}{err}");
 }
 
-#[test]
 fn tokens_there_and_back() {
-    let Some(model) = golden("models/dense-ple-Q4_K_M.gguf") else { return };
+    let model = golden("models/dense-ple-Q4_K_M.gguf");
     let model = path(&model);
     let typed = ok(&mut rullama(&["tokenize", model, "<|turn>", "--ids"]));
     assert!(typed.contains(','), "a typed mark is not one token: {typed}");
@@ -103,4 +100,11 @@ fn tokens_there_and_back() {
     fails(2, &mut rullama(&["tokenize", model, "--decode", "4000000000"]));
     let (code, _, err) = with_input(&mut rullama(&["tokenize", model, "--json"]), "{");
     assert_eq!(code, 2, "{err}");
+}
+
+rullama_testing::tests! {
+    help_and_usage,
+    names_files_and_what_is_near,
+    the_store,
+    tokens_there_and_back,
 }

@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{fails, golden, rullama};
+use common::{fails, rullama};
+use rullama_testing::golden;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -54,7 +55,6 @@ fn ask(server: &Server, line: &str, headers: &[&str]) -> (u16, String, Vec<u8>) 
     (head.split(' ').nth(1).unwrap().parse().unwrap(), head, answer[end + 4..].to_vec())
 }
 
-#[test]
 fn files_with_types_tags_and_ranges() {
     let server = start(None);
     let get = |path: &str, headers: &[&str]| ask(&server, &format!("GET {path} HTTP/1.1"), headers);
@@ -76,7 +76,6 @@ fn files_with_types_tags_and_ranges() {
     assert!(head.contains("content-length: 10"));
 }
 
-#[test]
 fn nobody_else_and_nothing_else() {
     let server = start(None);
     let get = |path: &str, headers: &[&str]| ask(&server, &format!("GET {path} HTTP/1.1"), headers).0;
@@ -100,9 +99,8 @@ fn nobody_else_and_nothing_else() {
     }
 }
 
-#[test]
 fn models_of_the_store() {
-    let Some(store) = golden("ollama_store") else { return };
+    let store = golden("ollama_store");
     let server = start(Some(&store));
     let (status, _, body) = ask(&server, "GET /models.json HTTP/1.1", &[]);
     let list: serde_json::Value = serde_json::from_slice(&body).unwrap();
@@ -120,7 +118,6 @@ fn models_of_the_store() {
     }
 }
 
-#[test]
 fn refusals() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -129,4 +126,11 @@ fn refusals() {
     assert!(fails(1, &mut rullama(&["serve", "--port", &port, "--web", folder])).contains("is in use"));
     std::fs::remove_file(web.path().join("index.html")).unwrap();
     assert!(fails(1, &mut rullama(&["serve", "--port", "0", "--web", folder])).contains("index.html"));
+}
+
+rullama_testing::tests! {
+    files_with_types_tags_and_ranges,
+    nobody_else_and_nothing_else,
+    models_of_the_store,
+    refusals,
 }

@@ -82,6 +82,13 @@ pub struct Slice {
     pub size: u64,
 }
 
+impl Slice {
+    /// Whether both are the same bytes of the same buffer.
+    pub fn same(&self, other: &Slice) -> bool {
+        self.buffer.same(&other.buffer) && (self.offset, self.size) == (other.offset, other.size)
+    }
+}
+
 impl From<&Buffer> for Slice {
     fn from(buffer: &Buffer) -> Self {
         buffer.whole()

@@ -4,6 +4,7 @@ use crate::kernel::{Access, Kernel};
 use crate::recording::Recording;
 use crate::{GpuError, Readback};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -23,10 +24,30 @@ pub(crate) struct Inner {
     pub caps: Caps,
     info: wgpu::AdapterInfo,
     pub allocated: Arc<AtomicU64>,
-    lost: Arc<Mutex<Option<String>>>,
-    uncaptured: Arc<Mutex<Option<String>>>,
+    pub lost: Lost,
+    #[cfg(not(target_arch = "wasm32"))]
+    pub driver: crate::driver::Driver,
     pipelines: Mutex<HashMap<String, Pipeline>>,
     layouts: Mutex<HashMap<Vec<BindKind>, Layout>>,
+}
+
+/// Why a device takes no more work, once it does not: the first reason stays.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lost(Arc<Mutex<Option<String>>>);
+
+impl Lost {
+    /// Keeps the first reason, and gives the error.
+    pub fn mark(&self, reason: impl Into<String>) -> GpuError {
+        let reason = locked(&self.0).get_or_insert_with(|| reason.into()).clone();
+        GpuError::DeviceLost { reason }
+    }
+
+    pub fn check(&self) -> Result<(), GpuError> {
+        match locked(&self.0).clone() {
+            Some(reason) => Err(GpuError::DeviceLost { reason }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What stands at a binding slot.
@@ -54,6 +75,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Device {
     /// Opens the most capable adapter (the order of preference is the system's).
+    ///
+    /// # Errors
+    /// [`GpuError::NoAdapter`] where there is none, or where it gives no device.
     #[allow(clippy::arc_with_non_send_sync, reason = "wgpu's handles are not Send in a browser, where everything is one thread")]
     pub async fn open(options: &OpenOptions) -> Result<Device, GpuError> {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
@@ -83,16 +107,16 @@ impl Device {
             })
             .await
             .map_err(|e| GpuError::NoAdapter { reason: format!("{} ({}): {e}", info.name, info.backend) })?;
-        let lost = Arc::new(Mutex::new(None));
-        let uncaptured = Arc::new(Mutex::new(None));
-        let (on_lost, on_error) = (lost.clone(), uncaptured.clone());
+        let lost = Lost::default();
+        let (on_lost, on_error) = (lost.clone(), lost.clone());
         // Dropping the last handle is no loss, and destroying is one: whoever did it took the device from all others.
         raw.set_device_lost_callback(move |_, message| {
-            locked(&on_lost).get_or_insert(if message.is_empty() { DESTROYED.into() } else { message });
+            on_lost.mark(if message.is_empty() { DESTROYED.into() } else { message });
         });
-        // wgpu's default handler panics; errors outside a scope are kept and returned by `check`.
+        // wgpu's default handler panics. A command refused outside a scope did not write what later ones read: nothing that
+        // follows can be trusted, as after a loss.
         raw.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            locked(&on_error).get_or_insert(error.to_string());
+            on_error.mark(format!("it refused a command: {error}"));
         }));
         let inner = Inner {
             raw,
@@ -101,7 +125,8 @@ impl Device {
             info,
             allocated: Default::default(),
             lost,
-            uncaptured,
+            #[cfg(not(target_arch = "wasm32"))]
+            driver: Default::default(),
             pipelines: Default::default(),
             layouts: Default::default(),
         };
@@ -142,15 +167,9 @@ impl Device {
         self.0.allocated.load(Ordering::Relaxed)
     }
 
-    /// The first error that no caller has seen: a lost device, or a refused command.
+    /// Why nothing more can be computed here: the device was lost, or it refused a command.
     pub fn check(&self) -> Result<(), GpuError> {
-        if let Some(reason) = locked(&self.0.lost).clone() {
-            return Err(GpuError::DeviceLost { reason });
-        }
-        match locked(&self.0.uncaptured).take() {
-            Some(message) => Err(GpuError::Validation { what: "a command".into(), message }),
-            None => Ok(()),
-        }
+        self.0.lost.check()
     }
 
     /// Ends the device for every clone, as a failing driver does: each later call gives [`GpuError::DeviceLost`].
@@ -161,11 +180,13 @@ impl Device {
 
     /// Keeps the first reason of a loss that wgpu's callback does not tell, and gives the error.
     pub(crate) fn mark_lost(&self, reason: impl Into<String>) -> GpuError {
-        let reason = locked(&self.0.lost).get_or_insert_with(|| reason.into()).clone();
-        GpuError::DeviceLost { reason }
+        self.0.lost.mark(reason)
     }
 
     /// A zeroed buffer of at least `size` bytes (rounded up to 16).
+    ///
+    /// # Errors
+    /// [`GpuError::LimitTooSmall`] beyond the adapter's largest buffer, [`GpuError::OutOfMemory`] without room, [`GpuError::DeviceLost`] after a loss.
     pub async fn buffer(&self, label: &str, size: u64, usage: Usage) -> Result<Buffer, GpuError> {
         self.check()?;
         let size = size.next_multiple_of(16).max(16);
@@ -201,6 +222,9 @@ impl Device {
     }
 
     /// Starts everything written and recorded so far and waits until it is done.
+    ///
+    /// # Errors
+    /// [`GpuError::DeviceLost`] after a loss, [`GpuError::Timeout`] when the GPU does not answer; else what [`check`](Self::check) gives.
     pub async fn finish(&self) -> Result<(), GpuError> {
         let readback = Readback::new(self, 16).await?;
         readback.start(self, None);
@@ -208,6 +232,10 @@ impl Device {
     }
 
     /// Reads bytes back, after all work submitted so far.
+    ///
+    /// # Errors
+    /// [`GpuError::OutOfMemory`] without room for the copy, [`GpuError::DeviceLost`] after a loss, [`GpuError::Timeout`] when the GPU does not
+    /// answer.
     pub async fn read(&self, buffer: &Buffer, offset: u64, len: u64) -> Result<Vec<u8>, GpuError> {
         let padded = len.next_multiple_of(4);
         let readback = Readback::new(self, padded).await?;
@@ -219,8 +247,33 @@ impl Device {
 
     /// Runs a recording once.
     pub fn submit(&self, recording: &Recording) -> SubmissionId {
+        self.submit_part(recording, 0..recording.len())
+    }
+
+    /// Runs a recording once; a command that is refused is this call's error alone, where [`submit`](Self::submit) makes it a loss.
+    pub async fn try_submit(&self, recording: &Recording) -> Result<(), GpuError> {
+        self.check()?;
+        let scope = self.0.raw.push_error_scope(wgpu::ErrorFilter::Validation);
+        self.submit(recording);
+        let error = scope.pop().await;
+        self.check()?;
+        match error {
+            Some(error) => Err(GpuError::Validation { what: "a command".into(), message: error.to_string() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs a part of a recording's commands, which see what those before it left.
+    pub fn submit_part(&self, recording: &Recording, part: Range<usize>) -> SubmissionId {
         let mut encoder = self.0.raw.create_command_encoder(&Default::default());
-        recording.encode(&mut encoder);
+        recording.encode(&mut encoder, part);
+        self.0.queue.submit([encoder.finish()])
+    }
+
+    /// Runs a recording `times` times, one after the other, in one submission.
+    pub fn submit_times(&self, recording: &Recording, times: usize) -> SubmissionId {
+        let mut encoder = self.0.raw.create_command_encoder(&Default::default());
+        (0..times).for_each(|_| recording.encode(&mut encoder, 0..recording.len()));
         self.0.queue.submit([encoder.finish()])
     }
 

@@ -30,6 +30,8 @@
 mod buffer;
 mod caps;
 mod device;
+#[cfg(not(target_arch = "wasm32"))]
+mod driver;
 mod error;
 mod kernel;
 mod profile;

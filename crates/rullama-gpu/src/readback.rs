@@ -3,14 +3,9 @@
 use crate::buffer::{Buffer, Usage};
 use crate::{Device, GpuError, SubmissionId};
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
-
-/// Longest wait for the GPU before the driver is taken for hung, in seconds.
-const TIMEOUT_S: u64 = 120;
 
 /// A mappable buffer, reusable: [`start`](Self::start) queues a copy into it,
 /// [`wait`](Self::wait) gives the bytes. Several may be in flight at once.
@@ -22,15 +17,35 @@ pub struct Readback {
 
 #[derive(Debug)]
 struct Pending {
-    done: Arc<Mutex<State>>,
+    done: Done,
     submission: SubmissionId,
     len: u64,
 }
 
+/// What becomes of a wait; ready once told.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Done(Arc<Mutex<State>>);
+
 #[derive(Debug, Default)]
 struct State {
-    result: Option<Result<(), String>>,
+    result: Option<Result<(), GpuError>>,
     waker: Option<Waker>,
+}
+
+impl Done {
+    /// The first word counts.
+    fn tell(&self, result: Result<(), GpuError>) {
+        let mut state = locked(&self.0);
+        state.result.get_or_insert(result);
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn fail(&self, error: GpuError) {
+        self.tell(Err(error));
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -38,6 +53,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Readback {
+    /// A place on the host for the copies of at most `size` bytes.
+    ///
+    /// # Errors
+    /// As [`Device::buffer`].
     pub async fn new(device: &Device, size: u64) -> Result<Self, GpuError> {
         Ok(Readback { buffer: device.buffer("readback", size, Usage::Readback).await?, pending: Mutex::new(None) })
     }
@@ -50,26 +69,31 @@ impl Readback {
             encoder.copy_buffer_to_buffer(buffer.raw(), offset, self.buffer.raw(), 0, len);
         }
         let submission = device.0.queue.submit([encoder.finish()]);
-        let done = Arc::new(Mutex::new(State::default()));
+        let done = Done::default();
         let signal = done.clone();
         self.buffer.raw().map_async(wgpu::MapMode::Read, .., move |result| {
-            let mut state = locked(&signal);
-            state.result = Some(result.map_err(|e| e.to_string()));
-            if let Some(waker) = state.waker.take() {
-                waker.wake();
-            }
+            signal.tell(result.map_err(|e| GpuError::Validation { what: "a read-back".into(), message: e.to_string() }));
         });
         *locked(&self.pending) = Some(Pending { done, submission, len: from.map_or(0, |f| f.2) });
     }
 
     /// Waits for the copy of the last [`start`](Self::start).
+    ///
+    /// # Errors
+    /// [`GpuError::DeviceLost`] after a loss, [`GpuError::Timeout`] when the GPU does not answer; else what [`Device::check`] gives.
     pub async fn wait(&self, device: &Device) -> Result<Vec<u8>, GpuError> {
         let Some(pending) = locked(&self.pending).take() else { return Ok(Vec::new()) };
-        drive(device, pending.submission)?;
-        let mapped = Done(pending.done).await;
-        if let Err(message) = mapped {
-            device.check()?;
-            return Err(device.mark_lost(message));
+        #[cfg(not(target_arch = "wasm32"))]
+        device.0.driver.wait(&device.0.raw, &device.0.lost, pending.submission, pending.done.clone());
+        #[cfg(target_arch = "wasm32")]
+        let _ = pending.submission;
+        match pending.done.await {
+            // Nothing but a loss keeps a buffer that somebody waits for from being mapped.
+            Err(GpuError::Validation { message, .. }) => {
+                device.check()?;
+                return Err(device.mark_lost(message));
+            }
+            told => told?,
         }
         let view = self.buffer.raw().get_mapped_range(..pending.len.max(4));
         let bytes = view.map(|v| v[..pending.len as usize].to_vec());
@@ -79,35 +103,8 @@ impl Readback {
     }
 }
 
-/// Natively the host must poll; a browser calls back by itself.
-fn drive(device: &Device, submission: SubmissionId) -> Result<(), GpuError> {
-    if device.caps().browser {
-        return Ok(());
-    }
-    let timeout = Some(Duration::from_secs(TIMEOUT_S));
-    match caught(device, || device.0.raw.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout }))? {
-        Ok(_) => Ok(()),
-        Err(wgpu::PollError::Timeout) => {
-            device.mark_lost(format!("it did not answer within {TIMEOUT_S} s"));
-            Err(GpuError::Timeout { seconds: TIMEOUT_S })
-        }
-        // The work was refused when it was submitted.
-        Err(_) => Err(device.mark_lost("it takes no more work")),
-    }
-}
-
-/// Where a wait finds that the driver has lost the device, wgpu tells its callback and then panics.
-fn caught<T>(device: &Device, wait: impl FnOnce() -> T) -> Result<T, GpuError> {
-    catch_unwind(AssertUnwindSafe(wait)).or_else(|panic| {
-        device.check()?;
-        resume_unwind(panic)
-    })
-}
-
-struct Done(Arc<Mutex<State>>);
-
 impl Future for Done {
-    type Output = Result<(), String>;
+    type Output = Result<(), GpuError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = locked(&self.0);
@@ -196,14 +193,40 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_that_panics_on_a_lost_device_is_an_error() {
+    fn a_refused_command_ends_the_device_unless_it_was_tried() {
         let device = device();
-        let other = catch_unwind(AssertUnwindSafe(|| caught(&device, || panic!("not for a loss"))));
-        assert!(other.is_err(), "a panic of another cause goes on");
-        let during = || -> () {
-            device.mark_lost("the driver said so");
-            panic!("Error in Device::poll: Parent device is lost");
+        let buffer = pollster::block_on(device.buffer("b", 16, Usage::Storage)).unwrap();
+        // A copy within one buffer is refused when it is submitted.
+        let overlapping = || {
+            let mut recorder = Recorder::new();
+            recorder.copy(buffer.slice(0, 8), buffer.slice(4, 8));
+            pollster::block_on(recorder.finish(&device)).unwrap()
         };
-        assert_eq!(lost(caught(&device, during)), "the driver said so");
+        assert!(matches!(pollster::block_on(device.try_submit(&overlapping())), Err(GpuError::Validation { .. })));
+        device.check().expect("it was only tried");
+        device.submit(&overlapping());
+        let reason = lost(device.check());
+        assert!(reason.starts_with("it refused a command"), "{reason}");
+        assert_eq!(lost(pollster::block_on(device.read(&buffer, 0, 16))), reason, "told at every later call");
+    }
+
+    /// Two waits on one thread make way for each other, and a wait that is dropped disturbs nobody.
+    #[test]
+    fn a_wait_gives_its_thread_back() {
+        let device = device();
+        let buffer = pollster::block_on(device.buffer("b", 16, Usage::Storage)).unwrap();
+        let recording = fill(&device, &buffer, "7u").unwrap();
+        device.submit(&recording);
+        let readback = pollster::block_on(Readback::new(&device, 16)).unwrap();
+        readback.start(&device, Some((&buffer, 0, 16)));
+        let mut wait = Box::pin(readback.wait(&device));
+        let mut context = Context::from_waker(Waker::noop());
+        // Pending at first, or done already; never held until the GPU is.
+        let asked = std::time::Instant::now();
+        let first = wait.as_mut().poll(&mut context);
+        assert!(asked.elapsed().as_millis() < 100);
+        drop((first.is_pending(), wait));
+        drop(readback);
+        assert_eq!(pollster::block_on(device.read(&buffer, 0, 4)).unwrap(), 7u32.to_le_bytes());
     }
 }

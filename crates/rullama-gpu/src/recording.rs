@@ -4,6 +4,7 @@ use crate::buffer::{Slice, Usage};
 use crate::device::Pipeline;
 use crate::kernel::{Kernel, Param};
 use crate::{Buffer, Device, GpuError};
+use std::ops::Range;
 
 /// Collects commands in order. Each sees the writes of those before it.
 #[derive(Debug, Default)]
@@ -89,6 +90,10 @@ impl Recorder {
     }
 
     /// Compiles what is not compiled yet and builds every bind group once.
+    ///
+    /// # Errors
+    /// [`GpuError::Validation`] naming a kernel that does not compile or a binding that is missing, unknown or does not
+    /// fit; [`GpuError::DeviceLost`] after a loss.
     pub async fn finish(self, device: &Device) -> Result<Recording, GpuError> {
         let align = device.caps().offset_alignment.max(16);
         let mut words: Vec<u8> = Vec::new();
@@ -181,16 +186,26 @@ impl Recording {
         self.steps.iter().filter(|s| matches!(s, Step::Dispatch { .. })).count()
     }
 
-    pub(crate) fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
-        let mut at = 0;
-        while at < self.steps.len() {
+    /// Commands in one replay, copies among them.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Adds the commands of `part`, as far as there are so many.
+    pub(crate) fn encode(&self, encoder: &mut wgpu::CommandEncoder, part: Range<usize>) {
+        let (mut at, end) = (part.start, part.end.min(self.steps.len()));
+        while at < end {
             if let Step::Copy { from, to } = &self.steps[at] {
                 copy(encoder, from, to);
                 at += 1;
                 continue;
             }
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            while let Some(Step::Dispatch { pipeline, group, groups, .. }) = self.steps.get(at) {
+            while let Some(Step::Dispatch { pipeline, group, groups, .. }) = self.steps[..end].get(at) {
                 pass.set_pipeline(pipeline);
                 pass.set_bind_group(0, group, &[]);
                 pass.dispatch_workgroups(groups[0], groups[1], groups[2]);

@@ -1,4 +1,5 @@
 use rullama_gpu::GpuError;
+use rullama_ops::GraphError;
 use rullama_quant::QuantError;
 use rullama_source::SourceError;
 use rullama_source::gguf::{GgufError, MetadataError};
@@ -7,7 +8,7 @@ use rullama_source::gguf::{GgufError, MetadataError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    #[error("this is a `{found}` model; rullama runs `gemma4` text models. Choose a Gemma 4 file")]
+    #[error("this is a `{found}` model; rullama runs text models of the architecture {}. Choose such a file", crate::model::ARCHITECTURES)]
     Architecture { found: String },
     #[error(
         "metadata `{key}` is {value}, which {reason}. The file is damaged or was made for another program: convert or download it again"
@@ -27,6 +28,12 @@ pub enum ModelError {
     Value { name: String, value: f32, reason: &'static str },
     #[error("row {row} of `{name}` cannot be read; it has {rows}. The token is outside the vocabulary")]
     Row { name: String, row: u64, rows: u64 },
+    #[error("kernel `{kernel}` gives wrong results on this adapter: {message}. Update the graphics driver or choose another adapter")]
+    SelfTest { kernel: String, message: String },
+    #[error("{place}: {source}")]
+    Node { place: String, source: Box<GpuError> },
+    #[error("the model's graph does not fit together: {0}. This is a fault of rullama: report it with the file's name")]
+    Graph(#[from] GraphError),
     #[error(transparent)]
     Metadata(#[from] MetadataError),
     #[error(transparent)]

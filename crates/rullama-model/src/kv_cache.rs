@@ -1,33 +1,29 @@
 //! Keys and values of the layers that have their own.
 
 use crate::ModelError;
-use crate::gemma4::{Config, Span};
-use crate::graph::Half;
+use crate::model::CacheSpec;
 use rullama_gpu::{Buffer, Device, Recorder, Usage};
-use rullama_ops::{Cache, KvType};
-use std::collections::HashMap;
+use rullama_ops::{Cache, Half, KvType};
+use std::collections::{HashMap, HashSet};
 
 /// Slots of a global layer at the start; they double as the text grows.
 const FIRST_SLOTS: u32 = 1024;
 
-fn ring_slots(config: &Config, shape: CacheShape) -> u32 {
-    (config.window + shape.chunk + shape.slack).next_multiple_of(64)
-}
-
-/// At least a step's tokens, so that padded steps stay inside.
-fn first_slots(shape: CacheShape) -> u32 {
-    FIRST_SLOTS.min(shape.context.max(shape.chunk).next_multiple_of(64))
+/// Slots of a layer at the start: a ring of window, chunk and slack, or a buffer that grows, of at least a step's tokens, so that
+/// padded steps stay inside.
+fn first_slots(spec: &CacheSpec, shape: CacheShape) -> u32 {
+    match spec.window {
+        Some(window) => window.saturating_add(shape.chunk + shape.slack).next_multiple_of(64),
+        None => FIRST_SLOTS.min(shape.context.max(shape.chunk).next_multiple_of(64)),
+    }
 }
 
 /// Bytes of each buffer, two a layer, when `tokens` positions are in use.
-pub fn buffer_bytes(config: &Config, shape: CacheShape, tokens: u32) -> Vec<u64> {
-    let own = config.layers.iter().enumerate().filter(|(i, layer)| layer.donor == *i);
-    let bytes = own.map(|(_, layer)| {
-        let slots = match layer.span {
-            Span::Sliding => ring_slots(config, shape),
-            Span::Global => tokens.max(first_slots(shape)),
-        };
-        u64::from(slots) * u64::from(layer.kv_heads * layer.head_dim) * shape.kv.bytes()
+pub fn buffer_bytes(specs: &[CacheSpec], shape: CacheShape, tokens: u32) -> Vec<u64> {
+    let bytes = specs.iter().map(|spec| {
+        let first = first_slots(spec, shape);
+        let slots = if spec.window.is_some() { first } else { tokens.max(first) };
+        u64::from(slots) * u64::from(spec.width) * shape.kv.bytes()
     });
     bytes.flat_map(|half| [half, half]).collect()
 }
@@ -44,6 +40,13 @@ pub struct CacheShape {
     pub context: u32,
 }
 
+/// Whether a ring of `slots`, written up to `written`, still holds every key that a token at `position` sees before it: those of the
+/// `window - 1` positions before. It has a slot more for each token of the longest chunk, so that later tokens find theirs too.
+fn ring_holds(slots: u32, window: u32, written: u32, position: u32) -> bool {
+    let first = position.saturating_sub(window.saturating_sub(1));
+    first == position || u64::from(first) + u64::from(slots) >= u64::from(written)
+}
+
 /// All caches of a session.
 ///
 /// Sliding layers keep a ring of window + chunk + slack slots; global layers a linear buffer
@@ -51,7 +54,6 @@ pub struct CacheShape {
 #[derive(Debug)]
 pub struct KvCache {
     shape: CacheShape,
-    window: u32,
     layers: HashMap<usize, LayerCache>,
     /// Positions up to this may have been overwritten by ring reuse.
     written: u32,
@@ -59,23 +61,20 @@ pub struct KvCache {
 
 #[derive(Debug)]
 struct LayerCache {
-    span: Span,
+    window: Option<u32>,
     slots: u32,
     width: u32,
     halves: [Buffer; 2],
 }
 
 impl KvCache {
-    pub async fn new(device: &Device, config: &Config, shape: CacheShape) -> Result<Self, ModelError> {
-        let mut cache = KvCache { shape, window: config.window, layers: HashMap::new(), written: 0 };
-        for (i, layer) in config.layers.iter().enumerate().filter(|(i, layer)| layer.donor == *i) {
-            let slots = match layer.span {
-                Span::Sliding => ring_slots(config, shape),
-                Span::Global => first_slots(shape),
-            };
-            let width = layer.kv_heads * layer.head_dim;
-            let halves = [cache.buffer(device, i, slots, width).await?, cache.buffer(device, i, slots, width).await?];
-            cache.layers.insert(i, LayerCache { span: layer.span, slots, width, halves });
+    pub async fn new(device: &Device, specs: &[CacheSpec], shape: CacheShape) -> Result<Self, ModelError> {
+        let mut cache = KvCache { shape, layers: HashMap::new(), written: 0 };
+        for spec in specs {
+            let &CacheSpec { layer, width, window } = spec;
+            let slots = first_slots(spec, shape);
+            let halves = [cache.buffer(device, layer, slots, width).await?, cache.buffer(device, layer, slots, width).await?];
+            cache.layers.insert(layer, LayerCache { window, slots, width, halves });
         }
         Ok(cache)
     }
@@ -107,7 +106,7 @@ impl KvCache {
     pub async fn reserve(&mut self, device: &Device, end: u32) -> Result<bool, ModelError> {
         let mut recorder = Recorder::new();
         let mut grown = Vec::new();
-        for (&layer, cache) in self.layers.iter().filter(|(_, c)| c.span == Span::Global && c.slots < end) {
+        for (&layer, cache) in self.layers.iter().filter(|(_, c)| c.window.is_none() && c.slots < end) {
             let slots = end.next_power_of_two().min(self.shape.context.next_multiple_of(64)).max(end);
             let mut halves = Vec::new();
             for old in &cache.halves {
@@ -144,11 +143,10 @@ impl KvCache {
     /// Whether the next token may stand at `position`: every key its window needs, and those
     /// of a chunk after it, are still in their slots.
     pub fn can_rewind(&self, position: u32) -> bool {
-        let rings = self.layers.values().filter(|c| c.span == Span::Sliding);
-        rings
-            .map(|c| c.slots)
-            .min()
-            .is_none_or(|slots| self.written <= slots || position + slots >= self.written + self.window.min(position))
+        self.layers
+            .values()
+            .filter_map(|c| Some((c.slots, c.window?)))
+            .all(|(slots, window)| ring_holds(slots, window, self.written, position))
     }
 
     /// Forgets everything; buffers stay.
@@ -170,27 +168,69 @@ impl KvCache {
         Ok(all)
     }
 
-    /// Writes back what [`save`](Self::save) gave for the same shapes; room for `position` has
-    /// been [reserved](Self::reserve). Nothing is written unless every part fits.
-    pub async fn restore(&mut self, device: &Device, position: u32, parts: &[(usize, Half, Vec<u8>)]) -> Result<(), ModelError> {
-        let fits = |layer: &usize, bytes: &[u8]| {
-            let used = self.layers.get(layer).map(|c| u64::from(c.slots.min(position)) * u64::from(c.width) * self.shape.kv.bytes());
-            used == Some(bytes.len() as u64)
-        };
-        if let Some((layer, _, bytes)) = parts.iter().find(|(layer, _, bytes)| !fits(layer, bytes)) {
-            let reason = "does not fit this model and its settings".to_string();
-            return Err(ModelError::Config { key: "saved session".into(), value: format!("layer {layer}, {} bytes", bytes.len()), reason });
+    /// Whether parts are what [`save`](Self::save) gave for `position` and the same shapes: each half once, of its size.
+    ///
+    /// # Errors
+    /// What does not fit, in words.
+    pub fn check_parts(&self, position: u32, parts: &[(usize, Half, &[u8])]) -> Result<(), String> {
+        let mut seen = HashSet::new();
+        for (layer, half, bytes) in parts {
+            let cache = self.layers.get(layer).ok_or_else(|| format!("layer {layer} has no cache"))?;
+            // A layer that grows will have room by then; a ring keeps its size.
+            let slots = if cache.window.is_some() { cache.slots.min(position) } else { position };
+            let used = u64::from(slots) * u64::from(cache.width) * self.shape.kv.bytes();
+            if bytes.len() as u64 != used {
+                return Err(format!("layer {layer} has {} bytes in place of {used}", bytes.len()));
+            }
+            if !seen.insert((*layer, *half)) {
+                return Err(format!("the {half:?} of layer {layer} are given twice"));
+            }
         }
-        if parts.len() != 2 * self.layers.len() {
-            let reason = format!("should be {}", 2 * self.layers.len());
-            return Err(ModelError::Config { key: "saved session".into(), value: format!("{} parts", parts.len()), reason });
+        if seen.len() != 2 * self.layers.len() {
+            return Err(format!("{} halves of caches are given, {} are needed", seen.len(), 2 * self.layers.len()));
         }
+        Ok(())
+    }
+
+    /// Writes back parts that were [checked](Self::check_parts); room for `position` has been [reserved](Self::reserve).
+    pub fn restore(&mut self, device: &Device, position: u32, parts: &[(usize, Half, &[u8])]) {
         for (layer, half, bytes) in parts {
             if let Some(cache) = self.layers.get(layer) {
                 device.write(&cache.halves[usize::from(*half == Half::Values)], 0, bytes);
             }
         }
         self.written = position;
-        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ring_holds;
+
+    /// Which position each slot holds after `written` positions were written in order.
+    fn ring(slots: u32, written: u32) -> Vec<Option<u32>> {
+        let mut ring = vec![None; slots as usize];
+        (0..written).for_each(|p| ring[(p % slots) as usize] = Some(p));
+        ring
+    }
+
+    /// The definition: the token at `position` sees the `window - 1` keys before it, and each is still in its slot.
+    fn holds(slots: u32, window: u32, written: u32, position: u32) -> bool {
+        let ring = ring(slots, written);
+        (position.saturating_sub(window - 1)..position).all(|p| ring[(p % slots) as usize] == Some(p))
+    }
+
+    #[test]
+    fn a_rewind_is_allowed_where_every_key_is_there() {
+        for window in 1..6 {
+            for slots in window + 1..window + 8 {
+                for written in 0..30 {
+                    for position in 0..=written {
+                        let (said, right) = (ring_holds(slots, window, written, position), holds(slots, window, written, position));
+                        assert_eq!(said, right, "window {window}, {slots} slots, {written} written, back to {position}");
+                    }
+                }
+            }
+        }
     }
 }

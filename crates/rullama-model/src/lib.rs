@@ -1,15 +1,21 @@
 //! Models as graphs of operations, their weights, and the caches they fill.
 //!
-//! [`gemma4::forward`] builds the decoder's [`graph::Graph`] for a step's shape;
-//! [`plan::Plan`] turns it into a recording, [`reference::Reference`] runs it on the CPU.
+//! A [`model::Model`] writes the algebra of a step as a [`rullama_ops::Graph`]; [`lower`] makes of it what runs,
+//! [`plan::Plan`] a recording, and [`reference::Reference`] runs it on the CPU.
 
 mod error;
 pub mod gemma4;
-pub mod graph;
 pub mod kv_cache;
-pub mod per_layer;
+pub mod loaded;
+pub mod lower;
+pub mod model;
+pub mod pace;
+pub mod place;
 pub mod plan;
 pub mod reference;
+pub mod rows;
+mod selftest;
 pub mod weights;
 
 pub use error::ModelError;
+pub use loaded::Loaded;

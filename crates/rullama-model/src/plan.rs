@@ -1,18 +1,20 @@
 //! A graph's recording: activations share buffers by lifetime, everything else is bound.
 
 use crate::ModelError;
-use crate::graph::{Graph, Half, Info, Input, Kind, Node, Value, Words};
+use crate::place::place;
 use crate::weights::Weights;
-use rullama_gpu::{Access, Buffer, Device, GpuError, Recorder, Recording, Slice, Usage};
-use rullama_ops::{Cache, Context, Operand, Tensor};
+use rullama_gpu::{Buffer, Device, GpuError, Recorder, Recording, Slice, Usage};
+use rullama_ops::{Cache, Context, Graph, Half, Kind, Op, Operand, Tensor, Type, Value, Words};
 use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
 
-/// Activation buffers that plans take turns with: only one step runs at a time.
+/// Activation buffers that all plans of a device take turns with: only one step runs at a time.
 #[derive(Debug, Default)]
 pub struct Pool {
     buffers: Vec<Buffer>,
     scratch: Option<Buffer>,
-    inputs: HashMap<Input, Buffer>,
+    inputs: HashMap<&'static str, Buffer>,
 }
 
 impl Pool {
@@ -21,33 +23,44 @@ impl Pool {
         self.buffers.iter().chain(&self.scratch).chain(self.inputs.values()).map(Buffer::size).sum()
     }
 
-    /// The smallest free buffer that fits, or a new one.
-    async fn take(&mut self, device: &Device, free: &mut Vec<usize>, size: u64) -> Result<usize, GpuError> {
-        let fitting = free.iter().copied().filter(|i| self.buffers[*i].size() >= size);
-        if let Some(best) = fitting.min_by_key(|i| self.buffers[*i].size()) {
-            free.retain(|i| *i != best);
-            return Ok(best);
+    /// A buffer of its own for each slot: the largest slots choose first, each the smallest buffer that fits, or a new one.
+    async fn buffers(&mut self, device: &Device, slots: &[u64]) -> Result<Vec<Buffer>, GpuError> {
+        let mut order: Vec<usize> = (0..slots.len()).collect();
+        order.sort_by_key(|slot| std::cmp::Reverse(slots[*slot]));
+        let mut free: Vec<usize> = (0..self.buffers.len()).collect();
+        let mut chosen = vec![None; slots.len()];
+        for slot in order {
+            let fitting = free.iter().copied().filter(|i| self.buffers[*i].size() >= slots[slot]);
+            let index = match fitting.min_by_key(|i| self.buffers[*i].size()) {
+                Some(index) => index,
+                None => {
+                    self.buffers.push(device.buffer("activation", slots[slot], Usage::Storage).await?);
+                    self.buffers.len() - 1
+                }
+            };
+            free.retain(|i| *i != index);
+            chosen[slot] = Some(self.buffers[index].clone());
         }
-        self.buffers.push(device.buffer("activation", size, Usage::Storage).await?);
-        Ok(self.buffers.len() - 1)
+        Ok(chosen.into_iter().flatten().collect())
     }
 
-    async fn scratch(&mut self, device: &Device, size: u64) -> Result<Slice, GpuError> {
+    async fn scratch(&mut self, device: &Device, size: u64) -> Result<Option<Slice>, GpuError> {
         match &self.scratch {
-            Some(buffer) if buffer.size() >= size => Ok(buffer.whole()),
-            _ => Ok(self.scratch.insert(device.buffer("scratch", size, Usage::Storage).await?).whole()),
+            _ if size == 0 => Ok(None),
+            Some(buffer) if buffer.size() >= size => Ok(Some(buffer.whole())),
+            _ => Ok(Some(self.scratch.insert(device.buffer("scratch", size, Usage::Storage).await?).whole())),
         }
     }
 
-    async fn input(&mut self, device: &Device, input: Input, size: u64) -> Result<Slice, GpuError> {
-        if self.inputs.get(&input).is_none_or(|b| b.size() < size) {
-            self.inputs.insert(input, device.buffer("per-layer rows", size, Usage::Storage).await?);
+    async fn input(&mut self, device: &Device, name: &'static str, size: u64) -> Result<Slice, GpuError> {
+        if self.inputs.get(name).is_none_or(|b| b.size() < size) {
+            self.inputs.insert(name, device.buffer(name, size, Usage::Storage).await?);
         }
-        Ok(self.inputs[&input].slice(0, size))
+        Ok(self.inputs[name].slice(0, size))
     }
 }
 
-/// What graph values that are not activations stand for.
+/// What graph values that no node makes stand for.
 pub trait Resources {
     fn weights(&self) -> &Weights;
     fn cache(&self, layer: usize, half: Half) -> Option<Cache>;
@@ -56,22 +69,24 @@ pub trait Resources {
     fn banned(&self) -> &[(String, &'static str)];
 }
 
-/// What follows a graph in the same replay: given the outputs and the scratch asked for.
-pub struct Then<'a> {
-    pub record: &'a RecordThen<'a>,
-    /// Bytes of scratch.
-    pub scratch: u64,
+/// A node of a plan, for those who cut it.
+#[derive(Debug)]
+struct Step {
+    op: Arc<dyn Op>,
+    inputs: Vec<Type>,
+    /// Commands of the recording up to and with this node's.
+    end: usize,
+    /// Whether another layer begins after it.
+    ends_layer: bool,
 }
-
-/// Records dispatches that read a graph's outputs.
-pub type RecordThen<'a> = dyn Fn(&mut Recorder, &HashMap<String, Tensor>, Option<Slice>) -> Result<(), GpuError> + 'a;
 
 /// A step, ready to be replayed.
 #[derive(Debug)]
 pub struct Plan {
     pub recording: Recording,
     outputs: HashMap<String, Tensor>,
-    inputs: HashMap<Input, Slice>,
+    inputs: HashMap<&'static str, Slice>,
+    steps: Vec<Step>,
 }
 
 impl Plan {
@@ -81,31 +96,55 @@ impl Plan {
     }
 
     /// Where the host writes an input, if this plan reads it.
-    pub fn input(&self, input: Input) -> Option<&Slice> {
-        self.inputs.get(&input)
+    pub fn input(&self, name: &str) -> Option<&Slice> {
+        self.inputs.get(name)
     }
 
-    /// Builds the recording, then lets `then` record what follows in the same replay.
-    pub async fn build(
-        device: &Device,
-        graph: &Graph,
-        resources: &dyn Resources,
-        pool: &mut Pool,
-        then: &Then<'_>,
-    ) -> Result<Plan, ModelError> {
+    /// The next part of the recording from command `start` on, of at most `most` work ([`Op::work`], where the step's last key is
+    /// at `end - 1`): it ends after a layer where a layer is not more than that, else after an operation. Gives its commands and work.
+    pub fn part(&self, start: usize, end: u32, most: u64) -> (Range<usize>, u64) {
+        let left = self.steps.iter().skip_while(|step| step.end <= start);
+        let cuts = left.map(|step| Cut { work: step.op.work(&step.inputs, end), end: step.end, layer: step.ends_layer });
+        let (end, work) = cut(cuts, most);
+        (start..end, work)
+    }
+
+    /// Builds the recording of a [lowered](crate::lower) graph.
+    pub async fn build(device: &Device, graph: &Graph, resources: &dyn Resources, pool: &mut Pool) -> Result<Plan, ModelError> {
         let mut builder = Builder { device, graph, resources, places: HashMap::new(), operands: HashMap::new(), inputs: HashMap::new() };
         builder.place(pool).await?;
-        let scratch = builder.scratch_bytes()?.max(then.scratch);
-        let scratch = if scratch > 0 { Some(pool.scratch(device, scratch).await?) } else { None };
+        let scratch = pool.scratch(device, builder.scratch_bytes()?).await?;
         let mut recorder = Recorder::new();
-        builder.record(&mut recorder, &scratch)?;
-        let outputs: Result<HashMap<_, _>, ModelError> =
-            graph.outputs.iter().map(|(name, value)| Ok((name.clone(), builder.operand(*value)?.tensor()?.clone()))).collect();
-        let outputs = outputs?;
-        (then.record)(&mut recorder, &outputs, scratch)?;
-        let inputs = builder.inputs;
-        Ok(Plan { recording: recorder.finish(device).await?, outputs, inputs })
+        let steps = builder.record(&mut recorder, &scratch)?;
+        let mut outputs = HashMap::new();
+        for (name, value) in &graph.outputs {
+            outputs.insert(name.clone(), builder.operand(*value)?.tensor()?.clone());
+        }
+        Ok(Plan { outputs, inputs: builder.inputs, recording: recorder.finish(device).await?, steps })
     }
+}
+
+/// Where a recording may be cut: after commands up to `end`.
+struct Cut {
+    work: u64,
+    end: usize,
+    layer: bool,
+}
+
+/// Where the first part of these steps ends, and its work: at least one step.
+fn cut(steps: impl Iterator<Item = Cut>, most: u64) -> (usize, u64) {
+    let (mut operation, mut layer, mut work) = (None, None, 0u64);
+    for step in steps {
+        work = work.saturating_add(step.work);
+        if work > most && operation.is_some() {
+            return layer.or(operation).unwrap_or_default();
+        }
+        operation = Some((step.end, work));
+        if step.layer {
+            layer = operation;
+        }
+    }
+    operation.unwrap_or_default()
 }
 
 struct Builder<'a> {
@@ -115,61 +154,25 @@ struct Builder<'a> {
     /// Activation to its buffer.
     places: HashMap<Value, Slice>,
     operands: HashMap<Value, Operand>,
-    inputs: HashMap<Input, Slice>,
+    inputs: HashMap<&'static str, Slice>,
 }
 
 impl Builder<'_> {
-    /// The activation that a value lives in.
-    fn base(&self, value: Value) -> Value {
-        match self.graph.info(value).kind {
-            Kind::View { of, .. } => self.base(of),
-            _ => value,
-        }
-    }
-
-    fn touched(node: &Node) -> Vec<Value> {
-        match node {
-            Node::Op { operands, .. } => operands.clone(),
-            Node::Snapshot { of, to } => vec![*of, *to],
-        }
-    }
-
-    /// Gives every activation a buffer; one is free again after its last use.
+    /// Gives every activation and input a buffer.
     async fn place(&mut self, pool: &mut Pool) -> Result<(), ModelError> {
-        let mut last: HashMap<Value, usize> = HashMap::new();
-        for (at, node) in self.graph.nodes.iter().enumerate() {
-            for value in Self::touched(node) {
-                last.insert(self.base(value), at);
-            }
+        let placement = place(self.graph);
+        let buffers = pool.buffers(self.device, &placement.slots).await?;
+        for (value, slot) in placement.of {
+            self.places.insert(value, buffers[slot].slice(0, self.graph.of(value).bytes()));
         }
-        for (_, value) in &self.graph.outputs {
-            last.insert(self.base(*value), usize::MAX);
-        }
-        let mut free: Vec<usize> = (0..pool.buffers.len()).collect();
-        let mut held: HashMap<Value, usize> = HashMap::new();
-        for (at, node) in self.graph.nodes.iter().enumerate() {
-            let bases: Vec<Value> = Self::touched(node).into_iter().map(|v| self.base(v)).collect();
-            for &base in &bases {
-                let Info { kind, rows, cols } = self.graph.info(base);
-                let size = u64::from(*rows) * u64::from(*cols) * 4;
-                match kind {
-                    Kind::Activation if !self.places.contains_key(&base) => {
-                        let index = pool.take(self.device, &mut free, size).await?;
-                        held.insert(base, index);
-                        self.places.insert(base, pool.buffers[index].slice(0, size));
-                    }
-                    Kind::Input(input) if !self.places.contains_key(&base) => {
-                        let slice = pool.input(self.device, *input, size).await?;
-                        self.inputs.insert(*input, slice.clone());
-                        self.places.insert(base, slice);
-                    }
-                    _ => {}
-                }
-            }
-            for base in bases {
-                if last.get(&base) == Some(&at) {
-                    free.extend(held.remove(&base));
-                }
+        for value in self.graph.nodes.iter().flat_map(|node| node.inputs()) {
+            let base = self.graph.base(value);
+            if let Kind::Input(name) = self.graph.info(base).kind
+                && !self.places.contains_key(&base)
+            {
+                let slice = pool.input(self.device, name, self.graph.of(base).bytes()).await?;
+                self.inputs.insert(name, slice.clone());
+                self.places.insert(base, slice);
             }
         }
         Ok(())
@@ -184,16 +187,18 @@ impl Builder<'_> {
             return Ok(known.clone());
         }
         let info = self.graph.info(value);
+        let Type { rows, cols, .. } = info.of;
         Ok(match &info.kind {
-            Kind::Activation | Kind::Input(_) => {
+            Kind::Made | Kind::Input(_) => {
                 let slice = self.places.get(&value).cloned().ok_or_else(|| Self::missing(format!("{info:?}")))?;
-                Operand::Tensor(Tensor { slice, rows: info.rows, cols: info.cols, stride: info.cols, offset: 0 })
+                Operand::Tensor(Tensor { slice, rows, cols, stride: cols, offset: 0 })
             }
-            Kind::View { of, column } => {
+            Kind::View { of, row, column } => {
                 let of = self.operand(*of)?;
                 let base = of.tensor()?;
-                Operand::Tensor(Tensor { rows: info.rows, cols: info.cols, offset: base.offset + column, ..base.clone() })
+                Operand::Tensor(Tensor { rows, cols, offset: base.offset + row * base.stride + column, ..base.clone() })
             }
+            Kind::After { of } => self.operand(*of)?,
             Kind::Weight(key) => Operand::Weight(self.resources.weights().weight(key).cloned().ok_or_else(|| Self::missing(key.clone()))?),
             Kind::Table(key) => Operand::Tensor(self.resources.weights().table(key).cloned().ok_or_else(|| Self::missing(key.clone()))?),
             Kind::Cache { layer, half } => {
@@ -214,36 +219,68 @@ impl Builder<'_> {
     fn scratch_bytes(&mut self) -> Result<u64, ModelError> {
         let mut most = 0;
         for node in &self.graph.nodes {
-            if let Node::Op { op, operands } = node {
-                let operands = self.all_operands(operands)?;
-                most = most.max(op.scratch(self.device.caps(), &operands));
-            }
+            let operands = self.all_operands(&node.operands)?;
+            most = most.max(node.op.scratch(self.device.caps(), &operands));
         }
         Ok(most)
     }
 
-    fn record(&mut self, recorder: &mut Recorder, scratch: &Option<Slice>) -> Result<(), ModelError> {
-        for node in &self.graph.nodes {
-            match node {
-                Node::Op { op, operands } => {
-                    debug_assert_eq!(op.access().len(), operands.len(), "{}", op.name());
-                    let operands = self.all_operands(operands)?;
-                    debug_assert!(op.access().iter().zip(&operands).all(|(a, o)| *a == Access::Read || !matches!(o, Operand::Weight(_))));
-                    let mut context = Context {
-                        recorder,
-                        caps: self.device.caps(),
-                        variant: None,
-                        banned: self.resources.banned(),
-                        scratch: scratch.clone(),
-                    };
-                    op.record(&mut context, &operands)?;
-                }
-                Node::Snapshot { of, to } => {
-                    let (of, to) = (self.operand(*of)?, self.operand(*to)?);
-                    recorder.copy(&of.tensor()?.slice, &to.tensor()?.slice);
-                }
+    fn record(&mut self, recorder: &mut Recorder, scratch: &Option<Slice>) -> Result<Vec<Step>, ModelError> {
+        let mut steps = Vec::with_capacity(self.graph.nodes.len());
+        for (at, node) in self.graph.nodes.iter().enumerate() {
+            let operands = self.all_operands(&node.operands)?;
+            let mut context =
+                Context { recorder, caps: self.device.caps(), variant: None, banned: self.resources.banned(), scratch: scratch.clone() };
+            node.op.record(&mut context, &operands).map_err(|source| ModelError::Node {
+                place: self.graph.places.get(node.place).cloned().unwrap_or_default(),
+                source: Box::new(source),
+            })?;
+            let inputs = node.inputs().map(|value| self.graph.of(value)).collect();
+            let ends_layer = self.graph.nodes.get(at + 1).is_none_or(|next| next.place != node.place);
+            steps.push(Step { op: node.op.clone(), inputs, end: recorder.len(), ends_layer });
+        }
+        Ok(steps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cut, cut};
+
+    /// All parts, as [`super::Plan::part`] gives one after the other.
+    fn parts(work: &[u64], layers: &[bool], most: u64) -> Vec<(std::ops::Range<usize>, u64)> {
+        let (mut all, mut start) = (Vec::new(), 0);
+        while start < work.len() {
+            let (end, sum) = cut((start..work.len()).map(|i| Cut { work: work[i], end: i + 1, layer: layers[i] }), most);
+            all.push((start..end, sum));
+            start = end;
+        }
+        all
+    }
+
+    /// Parts cover everything in order, none holds more than `most` unless it is one operation, and a cut falls inside a layer
+    /// only where no layer ended in the part.
+    #[test]
+    fn parts_are_bounded_whole_and_end_with_layers() {
+        for seed in 0..200u64 {
+            let random = |i: u64, n: u64| ((seed * 7919 + i * 104_729).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) & (n - 1);
+            let count = 1 + random(0, 32) as usize;
+            let work: Vec<u64> = (0..count).map(|i| 1 + random(i as u64 + 1, 16)).collect();
+            let layers: Vec<bool> = (0..count).map(|i| random(i as u64 + 50, 4) == 0).collect();
+            let most = 1 + random(99, 64);
+            let parts = parts(&work, &layers, most);
+            assert_eq!(parts.iter().flat_map(|p| p.0.clone()).collect::<Vec<_>>(), (0..count).collect::<Vec<_>>(), "{seed}");
+            for (range, sum) in &parts {
+                assert_eq!(work[range.clone()].iter().sum::<u64>(), *sum, "{seed}");
+                assert!(*sum <= most || range.len() == 1, "{seed}: {range:?} has {sum} of {most}");
+                let inside = range.end < count && !layers[range.end - 1];
+                assert!(!inside || !range.clone().any(|i| layers[i]), "{seed}: {range:?}");
             }
         }
-        Ok(())
+    }
+
+    #[test]
+    fn a_recording_within_the_bound_is_one_part() {
+        assert_eq!(parts(&[3; 10], &[true; 10], 30), [(0..10, 30)]);
     }
 }

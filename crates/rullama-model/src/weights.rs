@@ -15,17 +15,30 @@ const PIECE: u64 = 4 << 20;
 /// Bytes handed to the GPU before waiting for it: what staging memory may grow to.
 const STAGING: u64 = 64 << 20;
 
-/// Rows of a tensor.
+/// Rows of a tensor, by the name that the model's algebra has for them.
 #[derive(Debug, Clone)]
 pub struct Part {
+    pub key: String,
     pub tensor: TensorInfo,
     pub rows: Range<u64>,
 }
 
+impl Table {
+    pub fn rows(&self) -> u32 {
+        (self.values.len() / self.cols.max(1)) as u32
+    }
+}
+
 impl Part {
-    pub fn whole(tensor: TensorInfo) -> Self {
+    pub fn whole(key: &str, tensor: TensorInfo) -> Self {
         let rows = 0..tensor.rows();
-        Part { tensor, rows }
+        Part { key: key.into(), tensor, rows }
+    }
+
+    /// The part on the host, for oracles.
+    pub async fn host(&self, source: &dyn ByteSource) -> Result<HostWeight, ModelError> {
+        let bytes = read_part(source, self, 0..self.len()).await?;
+        Ok(HostWeight { dtype: self.tensor.dtype()?, rows: self.len() as usize, cols: self.tensor.cols() as usize, bytes })
     }
 
     fn len(&self) -> u64 {
@@ -55,6 +68,41 @@ pub struct WeightSpec {
 pub struct TableSpec {
     pub key: String,
     pub tensor: TensorInfo,
+    /// Only the host reads it.
+    pub host: bool,
+}
+
+/// Everything to load, and what graphs ask for by key.
+#[derive(Debug, Clone, Default)]
+pub struct Specs {
+    pub weights: Vec<WeightSpec>,
+    pub tables: Vec<TableSpec>,
+}
+
+/// Where a part stands in its stack.
+#[derive(Debug, Clone, Copy)]
+pub struct Placed<'a> {
+    pub spec: &'a WeightSpec,
+    pub part: &'a Part,
+    /// Its place among the parts.
+    pub index: usize,
+    /// Rows of the parts before it.
+    pub first_row: u64,
+}
+
+impl Specs {
+    pub fn weight(&self, key: &str) -> Option<&WeightSpec> {
+        self.weights.iter().find(|spec| spec.key == key)
+    }
+
+    /// The part that the algebra calls `key`.
+    pub fn part(&self, key: &str) -> Option<Placed<'_>> {
+        self.weights.iter().find_map(|spec| {
+            let index = spec.parts.iter().position(|part| part.key == key)?;
+            let first_row = spec.parts[..index].iter().map(Part::len).sum();
+            Some(Placed { spec, part: &spec.parts[index], index, first_row })
+        })
+    }
 }
 
 impl WeightSpec {
@@ -137,7 +185,7 @@ pub struct Table {
     pub values: Vec<f32>,
 }
 
-/// What a graph's [`crate::graph::Kind::Weight`] and `Table` keys stand for.
+/// What the keys of a graph's weights and tables ([`rullama_ops::Kind`]) stand for.
 #[derive(Debug, Default)]
 pub struct Weights {
     weights: HashMap<String, Arc<Weight>>,
@@ -183,6 +231,8 @@ pub struct Loader<'a> {
     pub progress: &'a mut dyn FnMut(u64) -> bool,
     done: u64,
     staged: u64,
+    /// See [`samples`](Self::samples).
+    samples: u64,
     /// Pieces waiting to be read together.
     batch: Vec<Piece<'a>>,
 }
@@ -202,21 +252,47 @@ struct Piece<'a> {
 /// Words and where they go in the buffer.
 type Planes = Vec<(u32, Vec<u32>)>;
 
+/// A sum over rows of a number that depends on the row's place and on the beginning of its bits: the same however a weight is cut.
+fn sample(key: &str, first_row: u64, rows: std::slice::ChunksExact<'_, u8>) -> u64 {
+    let key = key.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let word = |bytes: &[u8]| bytes.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
+    rows.enumerate()
+        .map(|(i, row)| {
+            let (start, rest) = row.split_at(row.len().min(8));
+            let place = key ^ (first_row + i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            mixed(mixed(place ^ word(start)) ^ word(&rest[..rest.len().min(8)]))
+        })
+        .fold(0, u64::wrapping_add)
+}
+
+/// The last steps of SplitMix64.
+fn mixed(mut hash: u64) -> u64 {
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
+}
+
 impl Piece<'_> {
     fn bytes(&self) -> u64 {
         self.rows * self.spec.parts[0].tensor.row_bytes()
     }
 
-    async fn repacked(&self) -> Result<Planes, ModelError> {
+    async fn repacked(&self) -> Result<(Planes, u64), ModelError> {
         let start = self.chunk + self.first;
         let bytes = self.spec.read(self.source, start..start + self.rows).await?;
-        Ok(self.layout.repack(self.first as usize, &bytes)?)
+        let rows = bytes.chunks_exact(self.spec.parts[0].tensor.row_bytes() as usize);
+        Ok((self.layout.repack(self.first as usize, &bytes)?, sample(&self.spec.key, start, rows)))
     }
 }
 
 impl<'a> Loader<'a> {
     pub fn new(device: &'a Device, source: &'a dyn ByteSource, progress: &'a mut dyn FnMut(u64) -> bool) -> Self {
-        Loader { device, source, progress, done: 0, staged: 0, batch: Vec::new() }
+        Loader { device, source, progress, done: 0, staged: 0, samples: 0, batch: Vec::new() }
+    }
+
+    /// What tells the weights loaded so far from others of the same shapes: a sum over samples of their rows.
+    pub fn samples(&self) -> u64 {
+        self.samples
     }
 
     /// Loads matrices, each split into chunks that the adapter can bind.
@@ -276,8 +352,10 @@ impl<'a> Loader<'a> {
         let batch = std::mem::take(&mut self.batch);
         let sizes: Vec<(Buffer, u64)> = batch.iter().map(|piece| (piece.buffer.clone(), piece.bytes())).collect();
         let repacked = parallel::map(batch, |piece| Box::pin(piece.repacked())).await;
-        for ((buffer, bytes), planes) in sizes.into_iter().zip(repacked) {
-            for (offset, words) in planes? {
+        for ((buffer, bytes), repacked) in sizes.into_iter().zip(repacked) {
+            let (planes, sample) = repacked?;
+            self.samples = self.samples.wrapping_add(sample);
+            for (offset, words) in planes {
                 self.device.write(&buffer, u64::from(offset) * 4, bytemuck::cast_slice(&words));
             }
             self.account(bytes).await?;

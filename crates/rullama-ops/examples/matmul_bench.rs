@@ -14,7 +14,7 @@ use rullama_gpu::{Buffer, Device, GpuError, OpenOptions, Recorder, Slice, Usage}
 use rullama_ops::case::Rng;
 use rullama_ops::matmul::record_sized;
 use rullama_ops::matmul::sizes::{Sizes, Tile, Vector};
-use rullama_ops::{Chunk, Context, Epilogue, GegluMatmul, Matmul, Op, Operand, Tensor, Weight};
+use rullama_ops::{Chunk, Context, Epilogue, Matmul, Op, Operand, Tensor, Weight};
 use rullama_quant::{DType, Layout};
 use std::sync::Arc;
 use std::time::Instant;
@@ -80,6 +80,11 @@ struct Work {
 }
 
 impl Work {
+    /// Gates and ups, or a plain product.
+    fn op(&self) -> Matmul {
+        if self.shape.2 { Matmul::with(Epilogue::Geglu) } else { Matmul::PLAIN }
+    }
+
     fn layout(&self) -> Layout {
         Layout::new(self.dtype, self.shape.0 as usize, self.shape.1 as usize).expect("shapes fit their formats")
     }
@@ -164,7 +169,7 @@ impl Bench {
         if work.bytes() > self.pool.size() {
             return Ok(());
         }
-        let op: Box<dyn Op> = if work.shape.2 { Box::new(GegluMatmul) } else { Box::new(Matmul { epilogue: Epilogue::None }) };
+        let op = work.op();
         let all = op.variants(self.device.caps(), &self.operands(work, 0));
         let wanted = if work.tokens <= 8 { "vector" } else { "tile" };
         for variant in all.into_iter().filter(|v| v.starts_with(wanted) && !self.skips(work, v)) {
@@ -180,10 +185,7 @@ impl Bench {
         if self.skips(work, label) {
             return Ok(());
         }
-        self.time(work, label, |context, operands| match work.shape.2 {
-            true => record_sized(&GegluMatmul, context, operands, sizes),
-            false => record_sized(&Matmul { epilogue: Epilogue::None }, context, operands, sizes),
-        })
+        self.time(work, label, |context, operands| record_sized(&work.op(), context, operands, sizes))
     }
 
     fn sweep_vector(&self, work: &Work) -> Result<(), GpuError> {

@@ -1,11 +1,12 @@
 //! One list of cases drives every operation, variant and odd shape on any device.
 
+use crate::graph::Type;
 use crate::host::{Array, Host, HostCache, HostWeight};
-use crate::op::{Cache, Context, KvType, Op, Operand, Tensor};
+use crate::op::{Cache, Context, KvType, Op, Operand, Tensor, Use};
 use crate::weight::{Chunk, Weight};
 use half::f16;
-use rullama_gpu::{Access, Buffer, Caps, Device, GpuError, Recorder, Slice, Usage};
-use rullama_quant::{DType, Layout};
+use rullama_gpu::{Buffer, Caps, Device, GpuError, Recorder, Slice, Usage};
+use rullama_quant::{DType, Layout, scale_random};
 use std::sync::Arc;
 
 /// Half the distance between 1 and the next f32.
@@ -55,7 +56,16 @@ impl Case {
         self
     }
 
+    /// Types of the operands that are read or updated.
+    pub fn inputs(&self) -> Vec<Type> {
+        let read = self.operands.iter().zip(self.op.uses()).filter(|(_, used)| *used != Use::Write);
+        read.map(|(host, _)| host.of()).collect()
+    }
+
     /// Kernel variants that the device allows, best first.
+    ///
+    /// # Errors
+    /// [`GpuError::OutOfMemory`] without room for the operands; [`GpuError::DeviceLost`] after a loss.
     pub async fn variants(&self, device: &Device) -> Result<Vec<&'static str>, GpuError> {
         let bound = self.bind(device).await?;
         let operands: Vec<Operand> = bound.into_iter().map(|b| b.operand).collect();
@@ -64,6 +74,9 @@ impl Case {
 
     /// The variants whose dispatches differ from those that `other` capabilities lead to: what is left for this
     /// device where all variants run under `other` as well.
+    ///
+    /// # Errors
+    /// As [`variants`](Self::variants), and [`GpuError::Validation`] for a variant that cannot be recorded.
     pub async fn variants_beyond(&self, device: &Device, other: &Caps) -> Result<Vec<&'static str>, GpuError> {
         let bound = self.bind(device).await?;
         let operands: Vec<Operand> = bound.into_iter().map(|b| b.operand).collect();
@@ -81,6 +94,9 @@ impl Case {
     }
 
     /// Runs every variant that the device allows; returns how many, or what differed.
+    ///
+    /// # Errors
+    /// What differed, or why a variant could not be run.
     pub async fn run(&self, device: &Device) -> Result<usize, String> {
         let variants = self.variants(device).await.map_err(|e| e.to_string())?;
         for variant in &variants {
@@ -90,17 +106,26 @@ impl Case {
     }
 
     /// Runs one variant and compares every operand with the oracle's; says what differed.
+    ///
+    /// # Errors
+    /// What differed, or why the variant could not be run.
     pub async fn run_variant(&self, device: &Device, variant: &'static str) -> Result<(), String> {
         let fail = |message: String| format!("{} / {} / {variant}: {message}", self.op.name(), self.name);
         let mut expected = self.operands.clone();
         self.op.oracle(&mut expected);
-        let bound = self.bind(device).await.map_err(|e| fail(e.to_string()))?;
-        let operands: Vec<Operand> = bound.iter().map(|b| b.operand.clone()).collect();
-        bound.iter().for_each(|b| b.fill(device));
-        self.launch(device, &operands, variant).await.map_err(|e| fail(e.to_string()))?;
-        for (i, (bound, want)) in bound.iter().zip(&expected).enumerate() {
-            let got = bound.fetch(device).await.map_err(|e| fail(e.to_string()))?;
-            self.compare(want, &got).map_err(|m| fail(format!("operand {i}: {m}")))?;
+        for alias in [None, self.op.may_alias()].into_iter().take(1 + usize::from(self.op.may_alias().is_some())) {
+            let bound = self.bind_aliased(device, alias).await.map_err(|e| fail(e.to_string()))?;
+            let operands: Vec<Operand> = bound.iter().map(|b| b.operand.clone()).collect();
+            bound.iter().for_each(|b| b.fill(device));
+            self.launch(device, &operands, variant).await.map_err(|e| fail(e.to_string()))?;
+            for (i, (bound, want)) in bound.iter().zip(&expected).enumerate() {
+                if alias.is_some_and(|(_, read)| read == i) {
+                    continue;
+                }
+                let got = bound.fetch(device).await.map_err(|e| fail(e.to_string()))?;
+                let place = if alias.is_some() { ", in place" } else { "" };
+                self.compare(want, &got).map_err(|m| fail(format!("operand {i}{place}: {m}")))?;
+            }
         }
         Ok(())
     }
@@ -109,8 +134,7 @@ impl Case {
         let scratch = self.scratch(device, self.op.scratch(device.caps(), operands)).await?;
         let recorder = self.record(device.caps(), operands, variant, scratch)?;
         let recording = recorder.finish(device).await?;
-        device.submit(&recording);
-        device.check()
+        device.try_submit(&recording).await
     }
 
     async fn scratch(&self, device: &Device, bytes: u64) -> Result<Option<Slice>, GpuError> {
@@ -128,10 +152,18 @@ impl Case {
     }
 
     async fn bind(&self, device: &Device) -> Result<Vec<Bound>, GpuError> {
+        self.bind_aliased(device, None).await
+    }
+
+    /// Operands (made, read) in `alias` share one buffer, which holds what is read.
+    async fn bind_aliased(&self, device: &Device, alias: Option<(usize, usize)>) -> Result<Vec<Bound>, GpuError> {
         let mut all = Vec::new();
-        for (host, access) in self.operands.iter().zip(self.op.access()) {
-            let pad = self.strided && access == Access::Read;
+        for (i, (host, used)) in self.operands.iter().zip(self.op.uses()).enumerate() {
+            let pad = self.strided && used == Use::Read && alias.is_none_or(|(_, read)| read != i);
             all.push(Bound::new(device, host, pad, self.chunk_rows).await?);
+        }
+        if let Some((made, read)) = alias {
+            all[made] = all[read].clone();
         }
         Ok(all)
     }
@@ -176,6 +208,7 @@ const GUARD: usize = 64;
 const GUARD_WORD: u32 = 0x7fc0_dead;
 
 /// An operand on the device with the bytes it starts from.
+#[derive(Clone)]
 struct Bound {
     operand: Operand,
     host: Host,
@@ -268,6 +301,9 @@ async fn guarded(device: &Device, words: usize) -> Result<(Buffer, Slice), GpuEr
 }
 
 /// A weight on the device, split into chunks of at most `chunk_rows` rows.
+///
+/// # Errors
+/// [`GpuError::OutOfMemory`] without room; [`GpuError::DeviceLost`] after a loss.
 pub async fn upload(device: &Device, host: &HostWeight, chunk_rows: Option<usize>) -> Result<Weight, GpuError> {
     let fail = |message: String| GpuError::Validation { what: "a weight of a case".into(), message };
     let step = chunk_rows.unwrap_or(host.rows).max(1);
@@ -322,7 +358,8 @@ impl Rng {
 
     /// Random blocks of a format whose values are about `1 / sqrt(cols)`.
     pub fn weight(&mut self, dtype: DType, rows: usize, cols: usize) -> HostWeight {
-        let bytes = random_blocks(self, dtype, rows * cols, (cols as f32).sqrt().recip());
+        let mut bytes: Vec<u8> = (0..rows * cols / dtype.block_len() * dtype.block_bytes()).map(|_| self.bits() as u8).collect();
+        scale_random(dtype, &mut bytes, (cols as f32).sqrt().recip()).expect("whole blocks");
         HostWeight { dtype, rows, cols, bytes }
     }
 
@@ -331,36 +368,4 @@ impl Rng {
         let data = (0..slots * width).map(|_| HostCache::round(kv, self.unit())).collect();
         HostCache { kv, slots, width, data }
     }
-}
-
-/// Random bits with the scale fields set to sane halves.
-fn random_blocks(rng: &mut Rng, dtype: DType, elements: usize, scale: f32) -> Vec<u8> {
-    let blocks = elements / dtype.block_len();
-    let half = |v: f32| f16::from_f32(v).to_bits().to_le_bytes();
-    let mut bytes = Vec::with_capacity(blocks * dtype.block_bytes());
-    for _ in 0..blocks {
-        let start = bytes.len();
-        bytes.extend((0..dtype.block_bytes()).map(|_| rng.bits() as u8));
-        let block = &mut bytes[start..];
-        let mut put = |at: usize, v: f32| block[at..at + 2].copy_from_slice(&half(v));
-        match dtype {
-            DType::F32 => block.copy_from_slice(&(rng.unit() * scale).to_le_bytes()),
-            DType::F16 => put(0, rng.unit() * scale),
-            DType::BF16 => block.copy_from_slice(&((rng.unit() * scale).to_bits() >> 16).to_le_bytes()[..2]),
-            DType::Q4_0 => put(0, scale / 4.6),
-            DType::Q5_0 => put(0, scale / 9.2),
-            DType::Q8_0 => put(0, scale / 73.0),
-            DType::Iq4Nl => put(0, scale / 70.0),
-            DType::Q4_1 => (put(0, scale / 4.6), put(2, -scale * 1.6)).0,
-            DType::Q5_1 => (put(0, scale / 9.2), put(2, -scale * 1.6)).0,
-            DType::Q4K => (put(0, scale / 147.0), put(2, 7.5 * scale / 147.0)).0,
-            DType::Q5K => (put(0, scale / 295.0), put(2, 15.5 * scale / 295.0)).0,
-            DType::Q2K => (put(80, scale / 8.0), put(82, 1.5 * scale / 8.0)).0,
-            DType::Q3K => put(108, scale / 40.0),
-            DType::Q6K => put(208, scale / 1500.0),
-            DType::Iq4Xs => put(0, scale / 1300.0),
-            DType::Mxfp4 => block[0] = (125.0 + scale.log2()) as u8,
-        }
-    }
-    bytes
 }

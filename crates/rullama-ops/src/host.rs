@@ -1,5 +1,6 @@
 //! Operands on the CPU, for oracles and for moving data in tests.
 
+use crate::graph::{Number, Type};
 use crate::op::KvType;
 use half::f16;
 use rullama_quant::DType;
@@ -80,6 +81,18 @@ pub enum Host {
     Weight(HostWeight),
     Cache(HostCache),
     Words(Vec<u32>),
+}
+
+impl Host {
+    /// The type of a graph's value with this data.
+    pub fn of(&self) -> Type {
+        match self {
+            Host::Tensor(array) => Type::f32(array.rows as u32, array.cols as u32),
+            Host::Weight(weight) => Type { rows: weight.rows as u32, cols: weight.cols as u32, number: Number::Weight(weight.dtype) },
+            Host::Cache(cache) => Type::cache(cache.width as u32, cache.kv),
+            Host::Words(words) => Type::words(words.len() as u32),
+        }
+    }
 }
 
 macro_rules! accessor {

@@ -4,32 +4,37 @@
 //! CPU from the definition. Weights of any format go through one kernel source; the format's
 //! decoder is linked in (see [`shader`]).
 
-pub mod attention;
 pub mod case;
-pub mod elementwise;
-pub mod embed;
+pub mod graph;
 pub mod host;
-pub mod matmul;
 pub mod op;
-pub mod per_layer;
-pub mod qkv;
-#[cfg(feature = "cases")]
-pub mod registry;
-pub mod residual_norm;
-pub mod rms_norm;
-pub mod sample;
 pub mod shader;
-pub mod smoke;
 pub mod weight;
 
+/// The operations: a folder each.
+macro_rules! operations {
+    ($($name:ident),*) => {
+        $(pub mod $name;)*
+
+        /// Every case of every operation: the one list from which tests and benchmarks are driven.
+        #[cfg(feature = "cases")]
+        pub fn all_cases() -> Vec<case::Case> {
+            [$($name::cases::cases()),*].into_iter().flatten().collect()
+        }
+    };
+}
+
+operations!(attention, elementwise, embed, matmul, per_layer, qkv, residual_norm, rms_norm, sample);
+
 pub use attention::Attention;
-pub use elementwise::{AddScale, LastRow};
+pub use elementwise::{AddScale, GeluMul, LastRow, Softcap};
 pub use embed::Embed;
+pub use graph::{Graph, GraphError, Half, Kind, Number, Type, Value, Words};
 pub use host::{Array, Host, HostCache, HostWeight};
-pub use matmul::{Epilogue, GegluMatmul, Matmul};
-pub use op::{Cache, Context, KvType, Op, Operand, StepState, Tensor, reducing_variants, spread, state};
+pub use matmul::{Epilogue, Matmul, Prologue};
+pub use op::{Cache, Context, KvType, Op, Operand, StepState, Tensor, Use, reducing_variants, spread, state};
 pub use per_layer::PerLayerCombine;
-pub use qkv::{QkvPrepare, QueryPrepare, rope_tables};
+pub use qkv::{HeadNorm, HeadRope, QkvPrepare, Store, rope_tables};
 pub use residual_norm::ResidualNorm;
 pub use rms_norm::RmsNorm;
 pub use sample::{Sample, SampleMode, SampleResult, SampleSettings};

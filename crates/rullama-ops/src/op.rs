@@ -1,9 +1,22 @@
 //! What every operation is: a record of dispatches beside a CPU oracle.
 
+use crate::case::Case;
+use crate::graph::{Number, Type};
 use crate::host::Host;
 use crate::weight::Weight;
-use rullama_gpu::{Access, Caps, GpuError, Recorder, Slice};
+use rullama_gpu::{Caps, GpuError, Recorder, Slice};
+use std::any::Any;
 use std::sync::Arc;
+
+/// How an operation uses an operand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    Read,
+    /// Made here, all of it; contiguous (stride = cols).
+    Write,
+    /// A cache or words, partly written over.
+    Update,
+}
 
 /// An f32 matrix on the GPU: `rows` of `cols` values, `stride` apart, from `offset` values
 /// into `slice`. Offsets and strides are multiples of 4.
@@ -111,13 +124,24 @@ pub struct Context<'a> {
     pub scratch: Option<Slice>,
 }
 
-/// A forward operation: kernel variants, and the oracle that judges them.
-pub trait Op: std::fmt::Debug {
+/// An operation: kernel variants, and the oracle that judges them.
+pub trait Op: Any + std::fmt::Debug + Send + Sync {
     /// The field's name, as `rms_norm`.
     fn name(&self) -> &'static str;
 
-    /// How each operand is used, in order. A written tensor is contiguous (stride = cols).
-    fn access(&self) -> Vec<Access>;
+    /// How each operand is used, in order.
+    fn uses(&self) -> Vec<Use>;
+
+    /// Types of what is made from `inputs`: the operands that are read or updated.
+    ///
+    /// # Errors
+    /// Operands that do not fit, in words.
+    fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String>;
+
+    /// Operands (made, read) that may be one buffer: kernels are linked for that when both slices are the same.
+    fn may_alias(&self) -> Option<(usize, usize)> {
+        None
+    }
 
     /// Kernel variants that these capabilities allow for these operands, best first.
     fn variants(&self, caps: &Caps, operands: &[Operand]) -> Vec<&'static str>;
@@ -132,10 +156,26 @@ pub trait Op: std::fmt::Debug {
 
     /// The same on the CPU, from the definition: sums in f64, no code shared with kernels.
     fn oracle(&self, operands: &mut [Host]);
+
+    /// Multiplications, about, where the step's last key stands at `end - 1`: what the time of a part of a recording is guessed by.
+    fn work(&self, inputs: &[Type], _end: u32) -> u64 {
+        inputs.iter().filter(|of| of.number == Number::F32).map(|of| u64::from(of.rows) * u64::from(of.cols)).sum()
+    }
+
+    /// What tells the kernels for `inputs` of these types from those for others.
+    fn kernels(&self, _inputs: &[Type], _caps: &Caps) -> String {
+        format!("{self:?}")
+    }
+
+    /// A case on little data that runs the kernels which `inputs` of these types get.
+    fn smoke(&self, inputs: &[Type]) -> Case;
 }
 
 impl Context<'_> {
     /// The variant to record.
+    ///
+    /// # Errors
+    /// [`GpuError::Validation`] when all variants are banned, or the operation does not have the one asked for.
     pub fn variant(&self, op: &dyn Op, operands: &[Operand]) -> Result<&'static str, GpuError> {
         let all = op.variants(self.caps, operands);
         let usable = |v: &&&'static str| !self.banned.iter().any(|(name, variant)| name == op.name() && variant == *v);
@@ -147,6 +187,9 @@ impl Context<'_> {
     }
 
     /// The scratch slice, `bytes` long.
+    ///
+    /// # Errors
+    /// [`GpuError::Validation`] when the plan gave none, or too little.
     pub fn scratch(&self, bytes: u64) -> Result<Slice, GpuError> {
         match &self.scratch {
             Some(slice) if slice.size >= bytes => Ok(Slice { size: bytes, ..slice.clone() }),

@@ -4,6 +4,9 @@
 //! - `#import NAME` inserts a shared module, or a module that the caller binds (a weight
 //!   format's decoder); each is inserted once.
 //! - `#if FLAG`, `#if !FLAG`, `#else`, `#endif` keep or drop lines.
+//! - `#param NAME: TYPE` adds a field to the parameters, where `#params` stands.
+//!
+//! `@binding(_)` becomes the next number from 1 on, so that what a module or flag adds needs no number of its own.
 //!
 //! Numbers that shape registers and workgroup memory arrive as `const NAME: u32 = value;`.
 
@@ -12,7 +15,22 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, OnceLock};
 
 /// Modules that any kernel may import.
-const SHARED: &[(&str, &str)] = &[("reduce", include_str!("shared/reduce.wgsl")), ("math", include_str!("shared/math.wgsl"))];
+const SHARED: &[(&str, &str)] = &[
+    ("reduce", include_str!("shared/reduce.wgsl")),
+    ("math", include_str!("shared/math.wgsl")),
+    ("stored", include_str!("shared/stored.wgsl")),
+];
+
+/// Stands for the fields that modules add to the parameters, until all are known.
+const PARAMS: &str = "\u{1}params\n";
+
+/// What is known of a text while it is put together.
+#[derive(Default)]
+struct Expansion {
+    imported: BTreeSet<String>,
+    /// Fields, a line each.
+    params: String,
+}
 
 /// What to link.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +71,9 @@ impl<'a> Link<'a> {
     }
 
     /// The linked kernel; equal requests share one.
+    ///
+    /// # Errors
+    /// [`GpuError::Validation`] naming the kernel and what its text asks for and is not linked, or is no interface.
     pub fn kernel(&self) -> Result<Kernel, GpuError> {
         static CACHE: OnceLock<Mutex<HashMap<String, Kernel>>> = OnceLock::new();
         let source = self.source().map_err(|message| GpuError::Validation { what: format!("kernel `{}`", self.name), message })?;
@@ -67,6 +88,9 @@ impl<'a> Link<'a> {
     }
 
     /// The linked text.
+    ///
+    /// # Errors
+    /// What the text asks for and is not linked.
     pub fn source(&self) -> Result<String, String> {
         let mut out = String::new();
         // Browsers demand the directive, naga refuses it.
@@ -76,11 +100,16 @@ impl<'a> Link<'a> {
         for (name, value) in &self.consts {
             out.push_str(&format!("const {name}: u32 = {value}u;\n"));
         }
-        self.expand(self.text, &mut out, &mut BTreeSet::new())?;
-        Ok(out)
+        let mut expansion = Expansion::default();
+        self.expand(self.text, &mut out, &mut expansion)?;
+        let at = out.find(PARAMS);
+        if at.is_none() && !expansion.params.is_empty() {
+            return Err("`#param` without `#params`".into());
+        }
+        Ok(number_bindings(&out.replacen(PARAMS, &expansion.params, 1)))
     }
 
-    fn expand(&self, text: &str, out: &mut String, imported: &mut BTreeSet<String>) -> Result<(), String> {
+    fn expand(&self, text: &str, out: &mut String, expansion: &mut Expansion) -> Result<(), String> {
         // One entry per open `#if`: whether its lines are kept.
         let mut keep: Vec<bool> = Vec::new();
         for line in text.lines() {
@@ -98,7 +127,9 @@ impl<'a> Link<'a> {
                     keep.pop().ok_or("`#endif` without `#if`")?;
                 }
                 _ if keep.contains(&false) => {}
-                ["#import", name] => self.import(name, out, imported)?,
+                ["#import", name] => self.import(name, out, expansion)?,
+                ["#param", name, kind] => expansion.params.push_str(&format!("{name} {kind},\n")),
+                ["#params"] => out.push_str(PARAMS),
                 [first, ..] if first.starts_with('#') => return Err(format!("unknown directive `{line}`")),
                 [first, ..] if first.starts_with("//") => {}
                 _ => {
@@ -110,19 +141,35 @@ impl<'a> Link<'a> {
         if keep.is_empty() { Ok(()) } else { Err("`#if` without `#endif`".into()) }
     }
 
-    fn import(&self, name: &str, out: &mut String, imported: &mut BTreeSet<String>) -> Result<(), String> {
-        if !imported.insert(name.to_string()) {
+    fn import(&self, name: &str, out: &mut String, expansion: &mut Expansion) -> Result<(), String> {
+        if !expansion.imported.insert(name.to_string()) {
             return Ok(());
         }
         let found = self.modules.iter().chain(SHARED).find(|m| m.0 == name);
         let (_, text) = found.ok_or_else(|| format!("no module `{name}` to import"))?;
-        self.expand(text, out, imported)
+        self.expand(text, out, expansion)
     }
+}
+
+fn number_bindings(text: &str) -> String {
+    let mut parts = text.split("@binding(_)");
+    let mut out = parts.next().unwrap_or_default().to_string();
+    for (i, part) in parts.enumerate() {
+        out.push_str(&format!("@binding({}){part}", i + 1));
+    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bindings_are_numbered_in_order() {
+        let text = "@binding(0) p\n#if a\n@binding(_) x\n#endif\n@binding(_) y";
+        assert_eq!(link(text, &["a"]).source().unwrap(), "@binding(0) p\n@binding(1) x\n@binding(2) y\n");
+        assert_eq!(link(text, &[]).source().unwrap(), "@binding(0) p\n@binding(1) y\n");
+    }
 
     fn link<'a>(text: &'a str, flags: &[&'a str]) -> Link<'a> {
         Link {
@@ -139,6 +186,15 @@ mod tests {
         let text = "#import m\n#import n\n#if a\nA\n#if !b\nAB\n#endif\n#else\nE\n#endif\n// note\nend";
         assert_eq!(link(text, &["a"]).source().unwrap(), "M\nN\nA\nAB\nend\n");
         assert_eq!(link(text, &["b"]).source().unwrap(), "M\nN\nE\nend\n");
+    }
+
+    #[test]
+    fn parameters_of_modules_stand_where_they_are_wanted() {
+        let mut link = link("struct Params {\na: u32,\n#params\n}\n#import p\nend", &[]);
+        link.modules.push(("p", "#param b: f32\nP"));
+        assert_eq!(link.source().unwrap(), "struct Params {\na: u32,\nb: f32,\n}\nP\nend\n");
+        link.text = "#import p";
+        assert!(link.source().is_err());
     }
 
     #[test]

@@ -1,41 +1,65 @@
-//! The cases that a load runs are right on an adapter that is, in every variant.
+//! The small cases that a load runs are right on an adapter that is, in every variant, and stand for the kernels of the whole.
 
-use rullama_gpu::{Device, OpenOptions};
-use rullama_ops::smoke::{Product, ProductKind, Smoke, cases, sampler};
-use rullama_ops::{Epilogue, KvType, SampleMode};
-use rullama_quant::DType;
+use rullama_gpu::{Device, GpuError, OpenOptions};
+use rullama_ops::{Graph, Op, all_cases};
+use rullama_testing::found;
+use std::collections::HashSet;
 
-fn products(dtype: DType) -> Vec<Product> {
-    let plain = |rows, cols, epilogue| Product { dtype, rows, cols, kind: ProductKind::Plain(epilogue), prompts: rows < 262_144 };
-    vec![
-        plain(768, 512, Epilogue::None),
-        // Another row length takes another kernel, another number of rows mostly does not.
-        plain(512, 1024, Epilogue::None),
-        plain(640, 512, Epilogue::None),
-        plain(32, 512, Epilogue::GeluMul),
-        plain(262_144, 512, Epilogue::Softcap(30.0)),
-        Product { dtype, rows: 2048, cols: 512, kind: ProductKind::Geglu, prompts: true },
-    ]
+fn open(as_gpu: bool) -> Device {
+    found(pollster::block_on(Device::open(&OpenOptions { as_gpu, ..Default::default() })), |error| {
+        matches!(error, GpuError::NoAdapter { .. })
+    })
 }
 
-#[test]
-fn every_case_of_a_load_passes() {
-    let formats = vec![DType::Q4K, DType::Q6K];
-    let model = Smoke {
-        products: formats.iter().flat_map(|dtype| products(*dtype)).collect(),
-        tables: formats,
-        heads: vec![(1, 64), (2, 128)],
-        query_heads: 4,
-        kv: KvType::F16,
-        window: 16,
-    };
+fn every_operation_has_a_small_case_for_any_operands() {
     for as_gpu in [true, false] {
-        let device = pollster::block_on(Device::open(&OpenOptions { as_gpu, ..Default::default() }))
-            .expect("a GPU adapter (install mesa-vulkan-drivers for a software one)");
-        let samplers = [SampleMode::Greedy, SampleMode::TopK, SampleMode::WideTopK].map(sampler);
-        for case in cases(&model, device.caps()).into_iter().chain(samplers) {
-            let runs = pollster::block_on(case.run(&device)).unwrap_or_else(|message| panic!("{message}"));
-            assert!(runs > 0, "{}", case.name);
+        let device = open(as_gpu);
+        let mut seen = HashSet::new();
+        for case in all_cases() {
+            let inputs = case.inputs();
+            if seen.insert((case.op.name(), case.op.kernels(&inputs, device.caps()))) {
+                let small = case.op.smoke(&inputs);
+                let runs = pollster::block_on(small.run(&device)).unwrap_or_else(|message| panic!("{message}"));
+                assert!(runs > 0, "{}", small.name);
+            }
         }
     }
+}
+
+fn results_have_the_types_that_oracles_give() {
+    for case in all_cases() {
+        let results = case.op.results(&case.inputs()).unwrap_or_else(|message| panic!("{} / {}: {message}", case.op.name(), case.name));
+        let made = case.operands.iter().zip(case.op.uses()).filter(|(_, used)| *used == rullama_ops::Use::Write);
+        let made: Vec<_> = made.map(|(host, _)| host.of()).collect();
+        assert_eq!(results, made, "{} / {}", case.op.name(), case.name);
+    }
+}
+
+fn operands_that_do_not_fit_are_told_with_their_place() {
+    let mut graph = Graph::default();
+    graph.at("blk.7");
+    let (a, h) = (graph.input("a", 2, 64), graph.input("h", 3, 64));
+    graph.add_scale(a, h, 1.0);
+    let error = graph.checked().expect_err("rows differ").to_string();
+    assert_eq!(error, "`add_scale` in blk.7: operands do not fit: a is [2, 64], h is [3, 64]");
+}
+
+fn a_cache_is_read_as_it_is() {
+    use rullama_ops::{Half, KvType, Store, Words};
+    let mut graph = Graph::default();
+    let (x, state) = (graph.input("x", 2, 64), graph.words(Words::ChunkState));
+    let before = graph.cache(0, Half::Keys, 64, KvType::F16);
+    let after = graph.store(x, state, before);
+    assert_eq!(graph.cache(0, Half::Keys, 64, KvType::F16), after);
+    assert_eq!(Store.uses().len(), 3);
+    graph.store(x, state, before);
+    let error = graph.checked().expect_err("an old version").to_string();
+    assert!(error.contains("as it was before an update"), "{error}");
+}
+
+rullama_testing::tests! {
+    every_operation_has_a_small_case_for_any_operands,
+    results_have_the_types_that_oracles_give,
+    operands_that_do_not_fit_are_told_with_their_place,
+    a_cache_is_read_as_it_is,
 }

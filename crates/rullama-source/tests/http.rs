@@ -88,13 +88,14 @@ impl Server {
     }
 }
 
-fn serve(mut stream: &TcpStream, plan: &Mutex<Vec<Act>>, requests: &AtomicUsize, content: &[u8]) -> Option<()> {
+/// Reads a request; its range, both ends inside.
+fn requested(stream: &TcpStream) -> Option<(usize, usize)> {
     let mut range = None;
     let mut lines = BufReader::new(stream).lines();
     loop {
         let line = lines.next()?.ok()?.to_ascii_lowercase();
         if line.is_empty() {
-            break;
+            return Some(range.expect("every request is for a range"));
         }
         if let Some(value) = line.strip_prefix("range: bytes=") {
             let (first, last) = value.split_once('-')?;
@@ -102,9 +103,12 @@ fn serve(mut stream: &TcpStream, plan: &Mutex<Vec<Act>>, requests: &AtomicUsize,
         }
         assert!(!line.starts_with("accept-encoding") || line.ends_with("identity"), "{line}");
     }
+}
+
+fn serve(mut stream: &TcpStream, plan: &Mutex<Vec<Act>>, requests: &AtomicUsize, content: &[u8]) -> Option<()> {
+    let (first, last) = requested(stream)?;
     requests.fetch_add(1, Ordering::SeqCst);
     let act = plan.lock().unwrap().pop().unwrap_or(Act::Serve);
-    let (first, last) = range.expect("every request is for a range");
     let last = last.min(content.len() - 1);
     let body = &content[first..=last];
     let head = |status: &str, tag: &str, len: usize| {

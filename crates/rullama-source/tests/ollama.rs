@@ -1,15 +1,13 @@
 //! The store: a mock one in a temporary folder, and the reference one where it is at hand.
 
-mod common;
-
 use std::{
     fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use common::golden;
 use rullama_source::ollama::{ModelName, Store, StoreError, verify};
+use rullama_testing::shared;
 use sha2::{Digest as _, Sha256};
 
 const PREFIX: &str = "application/vnd.ollama.image.";
@@ -64,7 +62,6 @@ impl Mock {
 
 const GGUF: &str = r#"{"model_format": "gguf", "renderer": "gemma4-small", "parser": "gemma4"}"#;
 
-#[test]
 fn a_full_model() {
     let mock = Mock::new();
     mock.model(
@@ -98,7 +95,6 @@ fn a_full_model() {
     assert!(model.ignored_models.is_empty() && model.draft.is_none());
 }
 
-#[test]
 fn a_list_skips_what_is_not_a_model() {
     let mock = Mock::new();
     mock.model("registry.ollama.ai/library/gemma4/e4b", GGUF, &[("model", b"b")]);
@@ -120,7 +116,6 @@ fn a_list_skips_what_is_not_a_model() {
     }
 }
 
-#[test]
 fn incomplete_and_damaged() {
     let mock = Mock::new();
     mock.model("registry.ollama.ai/library/m/latest", GGUF, &[("model", b"weights")]);
@@ -143,7 +138,6 @@ fn incomplete_and_damaged() {
     assert!(matches!(none, StoreError::NoStore { tried } if tried.len() == 1));
 }
 
-#[test]
 fn other_forms_are_refused() {
     let mock = Mock::new();
     let mlx = r#"{"model_format": "safetensors"}"#;
@@ -155,7 +149,6 @@ fn other_forms_are_refused() {
     assert!(matches!(mock.resolve("m:cloud"), Err(StoreError::Cloud { .. })));
 }
 
-#[test]
 fn hashes_are_checked_and_remembered() {
     let mock = Mock::new();
     let content = vec![3u8; 3_000_000];
@@ -182,9 +175,8 @@ fn hashes_are_checked_and_remembered() {
     assert!(matches!(error, StoreError::BlobDigest { .. }), "{error}");
 }
 
-#[test]
 fn the_reference_store() {
-    let Some(root) = golden("ollama_store") else { return };
+    let root = shared("ollama_store");
     let store = Store::locate(&[root]).unwrap();
     let names: Vec<_> = store.list().unwrap().iter().map(|m| m.name.to_string()).collect();
     assert_eq!(names, ["gemma4-tiny:latest"]);
@@ -194,4 +186,13 @@ fn the_reference_store() {
     assert_eq!(model.params.temperature, Some(1.0));
     assert_eq!((model.params.top_k, model.params.top_p), (Some(64), Some(0.95)));
     assert!(!verify(&model.model, None, &mut |_, _| {}).unwrap());
+}
+
+rullama_testing::tests! {
+    a_full_model,
+    a_list_skips_what_is_not_a_model,
+    incomplete_and_damaged,
+    other_forms_are_refused,
+    hashes_are_checked_and_remembered,
+    the_reference_store,
 }

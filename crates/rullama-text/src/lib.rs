@@ -4,7 +4,7 @@
 //! - [`Tokenizer`]: text to ids and back; [`Detokenizer`]: ids to text as they come.
 //! - [`chat::render`]: a conversation to [`Segment`]s, in which only the template's own marks
 //!   are special tokens. Whoever types `<|turn>` gets those characters.
-//! - [`OutputParser`]: a stream of text to content, thinking and tool calls.
+//! - [`OutputParser`]: a stream of [`Piece`]s to content, thinking and tool calls.
 //! - [`StopStrings`]: where to cut a stream at given strings.
 //!
 //! ```
@@ -22,12 +22,14 @@
 pub mod chat;
 mod detokenizer;
 mod parser;
+mod piece;
 mod segment;
 mod stop;
 mod tokenizer;
 
-pub use detokenizer::Detokenizer;
-pub use parser::{Event, OutputParser, ParserOptions};
+pub use detokenizer::{AnswerText, Detokenizer, Utf8Stream};
+pub use parser::{Ending, Event, OutputParser, Parsed, ParsedCall, ParserOptions};
+pub use piece::{Piece, pieces};
 pub use segment::{Segment, segments_to_text};
 pub use stop::{StopMatch, StopStep, StopStrings};
 pub use tokenizer::{Specials, Strings, Tokenizer, TokenizerError, Vocabulary};

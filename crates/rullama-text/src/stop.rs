@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 /// Finds stop strings in streaming text, holding back what may become one.
 ///
 /// The match that is complete first wins (of those ending at the same byte, the one that starts
@@ -14,8 +16,10 @@
 #[derive(Debug, Clone, Default)]
 pub struct StopStrings {
     stops: Vec<String>,
-    /// Text not yet given out: always a proper prefix of some stop string.
+    /// Text not yet given out: the beginning of some stop string, or of the mark that it begins in.
     held: String,
+    /// What special tokens spell in `held`.
+    marks: Vec<Range<usize>>,
     /// Bytes given out before `held`.
     emitted: usize,
     stopped: bool,
@@ -26,7 +30,8 @@ pub struct StopStrings {
 pub struct StopMatch {
     /// Which of the stop strings, in the order given to [`StopStrings::new`].
     pub index: usize,
-    /// Byte at which it starts, counted from the start of the stream: the text is cut here.
+    /// Byte at which it starts, counted from the start of the stream: the text is cut here, or
+    /// before the special token in which it starts.
     pub start: usize,
     /// Byte after its last.
     pub end: usize,
@@ -37,8 +42,20 @@ pub struct StopMatch {
 pub struct StopStep {
     /// Text that is now certain to stand before any stop string.
     pub text: String,
+    /// The bytes of `text` that special tokens spell; never a part of one.
+    pub marks: Vec<Range<usize>>,
     /// The match, after which every push gives nothing.
     pub stop: Option<StopMatch>,
+}
+
+impl StopStep {
+    /// Adds what came next.
+    pub(crate) fn append(&mut self, next: StopStep) {
+        let shift = self.text.len();
+        self.text.push_str(&next.text);
+        self.marks.extend(next.marks.into_iter().map(|mark| mark.start + shift..mark.end + shift));
+        self.stop = self.stop.or(next.stop);
+    }
 }
 
 impl StopStrings {
@@ -57,15 +74,25 @@ impl StopStrings {
         if let Some((index, start, end)) = self.first_match(seen) {
             self.stopped = true;
             let stop = StopMatch { index, start: self.emitted + start, end: self.emitted + end };
-            self.held.truncate(start);
-            return StopStep { text: self.take(start), stop: Some(stop) };
+            let step = self.take(start);
+            self.held.clear();
+            self.marks.clear();
+            return StopStep { stop: Some(stop), ..step };
         }
         let keep = self.longest_prefix_at_end();
-        StopStep { text: self.take(self.held.len() - keep), stop: None }
+        self.take(self.held.len() - keep)
+    }
+
+    /// Adds what a special token spells; stop strings may match in it as in any text.
+    pub fn push_mark(&mut self, piece: &str) -> StopStep {
+        if !self.stopped {
+            self.marks.push(self.held.len()..self.held.len() + piece.len());
+        }
+        self.push(piece)
     }
 
     /// Gives out what was held back; the stream has ended.
-    pub fn finish(&mut self) -> String {
+    pub fn finish(&mut self) -> StopStep {
         self.stopped = true;
         self.take(self.held.len())
     }
@@ -95,10 +122,16 @@ impl StopStrings {
         self.stops.iter().map(overlap).max().unwrap_or(0)
     }
 
-    fn take(&mut self, bytes: usize) -> String {
+    /// Gives out `bytes` of the held text, or fewer where that would tear a mark.
+    fn take(&mut self, bytes: usize) -> StopStep {
+        let torn = self.marks.iter().find(|mark| mark.start < bytes && bytes < mark.end);
+        let bytes = torn.map_or(bytes, |mark| mark.start);
         let rest = self.held.split_off(bytes);
         let text = std::mem::replace(&mut self.held, rest);
+        let kept = self.marks.split_off(self.marks.partition_point(|mark| mark.end <= bytes));
+        let marks = std::mem::replace(&mut self.marks, kept);
+        self.marks.iter_mut().for_each(|mark| *mark = mark.start - bytes..mark.end - bytes);
         self.emitted += text.len();
-        text
+        StopStep { text, marks, stop: None }
     }
 }

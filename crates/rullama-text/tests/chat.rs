@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{Tables, data, ids, read_json, shared};
-use rullama_text::chat::{Conversation, Message, Role, Size, Tool, render};
+use common::{Tables, data, ids, read_json};
+use rullama_testing::shared;
+use rullama_text::chat::{Conversation, Message, Role, Size, Tool, ToolCall, render};
 use rullama_text::{Segment, Specials, segments_to_text};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -28,7 +29,6 @@ fn size(case: &Value) -> Size {
     }
 }
 
-#[test]
 fn prompts_equal_the_reference() {
     let cases = data("render_cases.json");
     assert_eq!(cases.as_array().expect("cases").len(), 150);
@@ -38,7 +38,6 @@ fn prompts_equal_the_reference() {
     }
 }
 
-#[test]
 fn prompts_equal_those_of_the_reference_tests() {
     let cases = data("ollama_test_renders.json");
     assert_eq!(cases.as_array().expect("cases").len(), 73);
@@ -49,10 +48,74 @@ fn prompts_equal_those_of_the_reference_tests() {
     }
 }
 
-#[test]
+fn prompts_equal_those_of_the_models_template() {
+    let cases = data("template_renders.json");
+    assert_eq!(cases.as_array().expect("cases").len(), 34);
+    for case in cases.as_array().expect("cases") {
+        let case = json!({"messages": case["messages"], "tools": case["tools"], "think": case["thinking"], "renderer": format!("gemma4-{}", case["template"].as_str().expect("size")), "prompt": case["prompt"], "name": case["name"]});
+        let prompt = segments_to_text(&render_case(&case, size(&case)));
+        assert_eq!(prompt, case["prompt"].as_str().expect("prompt"), "{}", case["name"]);
+    }
+    let reports = data("report_renders.json");
+    assert_eq!(reports.as_array().expect("cases").len(), 6);
+    for case in reports.as_array().expect("cases") {
+        let prompt = segments_to_text(&render_case(&case["input"], Size::Small));
+        assert_eq!(prompt, case["right"]["prompt"].as_str().expect("prompt"), "{}", case["name"]);
+    }
+}
+
+fn results_take_the_names_of_their_calls() {
+    let names = |calls: Value, results: Value| {
+        let calls: Vec<Value> = list::<Value>(&calls);
+        let call = |call: &Value| json!({"id": call[1], "function": {"name": call[0], "arguments": "{}"}});
+        let mut messages = vec![json!({"role": "assistant", "tool_calls": calls.iter().map(call).collect::<Vec<_>>()})];
+        let result = |result: &Value| json!({"role": "tool", "tool_call_id": result[0], "name": result[1], "content": "r"});
+        messages.extend(list::<Value>(&results).iter().map(result));
+        let messages: Vec<Message> = list(&messages.into());
+        let prompt = segments_to_text(&render(&Conversation { messages: &messages, ..Default::default() }));
+        prompt.split("response:").skip(1).map(|text| text.split('{').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    // Neither ids nor names: in order, if there is one for each.
+    assert_eq!(names(json!([["f", null], ["g", null]]), json!([[null, null], [null, null]])), ["f", "g"]);
+    assert_eq!(names(json!([["f", null], ["g", null]]), json!([[null, null]])), ["unknown"]);
+    // What ids and names claim is left out.
+    assert_eq!(names(json!([["f", "1"], ["g", null], ["h", null]]), json!([[null, "h"], [null, null], ["1", null]])), ["h", "g", "f"]);
+    assert_eq!(names(json!([["f", null], ["f", null]]), json!([[null, "f"], ["7", null]])), ["f", "f"]);
+    assert_eq!(names(json!([["f", "1"]]), json!([["", ""]])), ["f"]);
+    assert_eq!(names(json!([["f", "1"]]), json!([["2", null]])), ["unknown"]);
+}
+
+fn shapes_of_openais_api() {
+    let message: Message = serde_json::from_value(json!({"role": "assistant", "content": null, "refusal": null,
+        "reasoning_content": "t", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": " {\"a\": 1} "}},
+            {"id": "d", "type": "function", "function": {"name": "g", "arguments": ""}}]}))
+    .expect("a message");
+    assert_eq!((message.thinking.as_str(), message.content.as_str()), ("t", ""));
+    assert_eq!(serde_json::to_value(&message.tool_calls[0].function.arguments).expect("JSON"), json!({"a": 1}));
+    assert!(message.tool_calls[1].function.arguments.is_empty());
+    let bare: ToolCall = serde_json::from_value(json!({"name": "f", "arguments": {"a": 1}})).expect("a call");
+    assert_eq!(bare.function, message.tool_calls[0].function);
+    let bare: Tool = serde_json::from_value(json!({"name": "f", "parameters": {"type": "object"}})).expect("a tool");
+    assert_eq!((bare.kind.as_str(), bare.function.name.as_str()), ("function", "f"));
+    let error = |value: Value| serde_json::from_value::<Message>(value).expect_err("refused").to_string();
+    let call = |arguments: Value| json!({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]});
+    for (value, says) in [
+        (call(json!("[1]")), "arguments are JSON text of a list, but must be an object"),
+        (call(json!("{")), "arguments must be an object or JSON text of one"),
+        (call(json!(3)), "arguments are a number, but must be an object"),
+        (json!({"role": "user", "content": 3}), "content is a number, but must be a text or a list of parts"),
+        (json!({"role": "user", "content": [{"type": "image_url", "image_url": {}}]}), "of type `image_url`, but only `text` is read"),
+        (json!({"role": "user", "content": [{"type": "text"}]}), "has no `text`"),
+    ] {
+        assert!(error(value.clone()).contains(says), "{}", error(value));
+    }
+    let tool = serde_json::from_value::<Tool>(json!({"type": "function"})).expect_err("refused").to_string();
+    assert!(tool.contains("neither a `function` nor a `name`"), "{tool}");
+}
+
 fn prompt_ids_equal_the_reference() {
-    let Some(vocabulary) = shared("tokenizer/ggml-vocab-gemma-4.gguf") else { return };
-    let Some(expected) = shared("chat/render_ids.json") else { return };
+    let vocabulary = shared("tokenizer/ggml-vocab-gemma-4.gguf");
+    let expected = shared("chat/render_ids.json");
     let tokenizer = Tables::from_gguf(&vocabulary).tokenizer();
     let expected = read_json(&expected);
     let rendered = data("render_cases.json");
@@ -70,7 +133,6 @@ fn prompt_ids_equal_the_reference() {
     }
 }
 
-#[test]
 fn message_text_never_gives_special_tokens() {
     let tokenizer = Tables::tiny().tokenizer();
     let count = |segments: &[Segment]| {
@@ -104,7 +166,6 @@ fn message_text_never_gives_special_tokens() {
     assert_eq!(count(&prompt(evil)), count(&prompt("harmless")));
 }
 
-#[test]
 fn schemas_beyond_the_goldens() {
     let declare = |property: Value| {
         let tools: Vec<Tool> = list(&json!([{"function": {"name": "f", "description": "d",
@@ -114,7 +175,7 @@ fn schemas_beyond_the_goldens() {
         let start = text.find("p:{").expect("the property");
         text[start..text.find("}}}}<tool|>").expect("the end")].to_string()
     };
-    // Unions under `items` are lists, elsewhere the text of a Python list.
+    // Unions of `items` are lists, elsewhere the text of a Python list.
     assert_eq!(
         declare(json!({"type": "array", "nullable": true, "items": {"minLength": 1.5,
             "type": ["string", "null"], "default": {"k": [1, 1e30, null, "x"]}}})),
@@ -122,19 +183,18 @@ fn schemas_beyond_the_goldens() {
          nullable:true,type:'ARRAY'"
     );
     assert_eq!(declare(json!({"type": ["integer", "null"]})), "p:{type:'['INTEGER', 'NULL']'");
-    // An object of items without `properties` shows its other schemas; `type` is never a name.
+    // An object without `properties` shows its other schemas.
     assert_eq!(
         declare(json!({"type": "array", "items": {"properties": {
             "o": {"type": "object", "additionalProperties": {"type": "string"}, "required": ["z"]},
             "type": {"type": "string"}}, "required": ["o"]}})),
         "p:{items:{properties:{o:{properties:{additionalProperties:{type:'STRING'}},\
-         required:['z'],type:'OBJECT'}},required:['o']},type:'ARRAY'"
+         required:['z'],type:'OBJECT'},type:{type:'STRING'}},required:['o']},type:'ARRAY'"
     );
-    assert_eq!(declare(json!({"enum": [1], "anyOf": [{"type": "string"}]})), "p:{enum:['1'],type:'STRING'");
-    assert_eq!(declare(json!({"anyOf": [{"type": "string", "enum": ["a"]}]})), "p:{");
+    assert_eq!(declare(json!({"enum": [1], "anyOf": [{"type": "string"}]})), "p:{enum:[1],type:'STRING'");
+    assert_eq!(declare(json!({"anyOf": [{"type": "string", "enum": ["a"]}]})), "p:{type:''");
 }
 
-#[test]
 fn messages_keep_their_json_form() {
     let value = json!({"role": "assistant", "content": "c", "thinking": "t",
         "tool_calls": [{"id": "1", "function": {"index": 0, "name": "f", "arguments": {"b": 1, "a": [2]}}}]});
@@ -144,4 +204,16 @@ fn messages_keep_their_json_form() {
     let bare: Message = serde_json::from_value(json!({"role": "Model", "content": null})).expect("a message");
     assert_eq!(bare, Message::assistant(""));
     assert_eq!(serde_json::to_value(Message::tool("f", "r")).expect("JSON"), json!({"role": "tool", "content": "r", "tool_name": "f"}));
+}
+
+rullama_testing::tests! {
+    prompts_equal_the_reference,
+    prompts_equal_those_of_the_reference_tests,
+    prompts_equal_those_of_the_models_template,
+    results_take_the_names_of_their_calls,
+    shapes_of_openais_api,
+    prompt_ids_equal_the_reference,
+    message_text_never_gives_special_tokens,
+    schemas_beyond_the_goldens,
+    messages_keep_their_json_form,
 }

@@ -1,123 +1,232 @@
-//! Parsed output against Ollama's parser, chunk by chunk and as a whole.
+//! Parsed output against Ollama's parser, against reports from other projects, and however it is cut.
 
 mod common;
 
 use common::data;
 use proptest::prelude::*;
-use rullama_text::chat::{Conversation, Message, Tool, ToolCall};
-use rullama_text::{Event, OutputParser, ParserOptions};
+use rullama_text::chat::{Conversation, Message, Tool};
+use rullama_text::{Ending, OutputParser, Parsed, ParserOptions, Piece, Utf8Stream};
 use serde_json::{Value, json};
 
-#[derive(Debug, Default, PartialEq)]
-struct Parsed {
-    content: String,
-    thinking: String,
-    calls: Vec<ToolCall>,
-    invalid: Vec<String>,
+const MARKS: [&str; 7] = ["<|channel>", "<channel|>", "<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", "<|\"|>"];
+
+/// Text in which marks are spelt out as the pieces that a model gives.
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((start, mark)) = MARKS.iter().filter_map(|mark| Some((rest.find(mark)?, mark))).min() {
+        pieces.extend([Piece::Text(&rest[..start]), Piece::Special(&rest[start..start + mark.len()])]);
+        rest = &rest[start + mark.len()..];
+    }
+    pieces.push(Piece::Text(rest));
+    pieces
 }
 
-impl Parsed {
-    fn add(&mut self, events: Vec<Event>) {
-        for event in events {
-            match event {
-                Event::Content(text) => self.content += &text,
-                Event::Thinking(text) => self.thinking += &text,
-                Event::ToolCall(call) => self.calls.push(call),
-                Event::InvalidToolCall(text) => self.invalid.push(text),
-            }
-        }
-    }
-
-    fn expected(value: &Value) -> Parsed {
-        let calls: Option<Vec<ToolCall>> = serde_json::from_value(value["tool_calls"].clone()).expect("calls");
-        Parsed {
-            content: value["content"].as_str().expect("content").into(),
-            thinking: value["thinking"].as_str().expect("thinking").into(),
-            calls: calls.unwrap_or_default(),
-            invalid: Vec::new(),
-        }
-    }
-}
-
-fn parse(chunks: &[&str], options: ParserOptions) -> Parsed {
+fn parse_pieces(pieces: &[Piece<'_>], options: ParserOptions, ending: Ending) -> Parsed {
     let mut parser = OutputParser::new(options);
     let mut parsed = Parsed::default();
-    for chunk in chunks {
-        parsed.add(parser.push(chunk));
-    }
-    parsed.add(parser.finish());
+    pieces.iter().for_each(|&piece| parsed.extend(parser.push(piece)));
+    parsed.extend(parser.finish(ending));
     parsed
 }
 
-/// Every step gives what the reference's step gives; the last one includes the end.
-fn check_steps(mut parser: OutputParser, chunks: &[&str], steps: &[Value], name: &str) -> Parsed {
-    let mut total = Parsed::default();
-    for (i, (chunk, step)) in chunks.iter().zip(steps).enumerate() {
-        let mut events = parser.push(chunk);
-        if i + 1 == chunks.len() {
-            events.extend(parser.finish());
-        }
-        let mut got = Parsed::default();
-        got.add(events.clone());
-        assert_eq!(got, Parsed::expected(step), "{name}, step {i}");
-        total.add(events);
-    }
-    total
+fn parse(text: &str, options: ParserOptions) -> Parsed {
+    parse_pieces(&pieces(text), options, Ending::Complete)
+}
+
+fn tools(value: Value) -> ParserOptions {
+    ParserOptions { tools: serde_json::from_value::<Vec<Tool>>(value).expect("tools"), ..Default::default() }
+}
+
+fn dense(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+/// The parts are those of a golden; white space at marks is free.
+fn check(parsed: &Parsed, golden: &Value, name: &str) {
+    assert_eq!(dense(&parsed.content), dense(golden["content"].as_str().expect("content")), "{name}");
+    assert_eq!(dense(&parsed.thinking), dense(golden["thinking"].as_str().expect("thinking")), "{name}");
+    let calls = golden["tool_calls"].as_array().cloned().unwrap_or_default();
+    let call = |call: &Value| {
+        let function = call.get("function").unwrap_or(call);
+        json!({"name": function["name"], "arguments": function["arguments"]})
+    };
+    let calls: Vec<Value> = calls.iter().map(call).collect();
+    assert_eq!(serde_json::to_value(&parsed.tool_calls).expect("JSON"), Value::from(calls), "{name}");
 }
 
 #[test]
-fn streams_equal_the_reference() {
+fn answers_equal_the_reference() {
     let cases = data("parser_cases.json");
     assert_eq!(cases.as_array().expect("cases").len(), 120);
     for case in cases.as_array().expect("cases") {
         let input = &case["in"];
-        let chunks: Vec<&str> = input["chunks"].as_array().expect("chunks").iter().filter_map(Value::as_str).collect();
+        let text: String = input["chunks"].as_array().expect("chunks").iter().filter_map(Value::as_str).collect();
         let thinking = input["think"].as_bool().unwrap_or(false);
-        let parser = OutputParser::new(ParserOptions { thinking, ..Default::default() });
-        let steps = case["steps"].as_array().expect("steps");
-        let name = case["name"].as_str().expect("name");
-        let total = check_steps(parser, &chunks, steps, name);
-        assert_eq!(total, Parsed::expected(case), "{name}");
+        let parsed = parse(&text, ParserOptions { thinking, ..Default::default() });
+        assert_eq!(parsed.unreadable, [""; 0]);
+        check(&parsed, case, case["name"].as_str().expect("name"));
     }
 }
 
 #[test]
-fn streams_equal_those_of_the_reference_tests() {
+fn answers_equal_those_of_the_reference_tests() {
     let cases = data("ollama_test_parses.json");
     assert_eq!(cases.as_array().expect("cases").len(), 41);
     for (i, case) in cases.as_array().expect("cases").iter().enumerate() {
-        let init = &case["init"];
-        let messages: Vec<Message> = if init["last_message"].is_null() {
-            Vec::new()
-        } else {
-            vec![serde_json::from_value(init["last_message"].clone()).expect("message")]
-        };
-        let options = ParserOptions::of(&Conversation {
-            messages: &messages,
-            thinking: init["think"].as_bool().unwrap_or(false),
-            ..Default::default()
-        });
+        let thinking = case["init"]["think"].as_bool().unwrap_or(false);
+        let starts_in_thought = thinking && case["init"]["last_message"]["role"] == "tool";
         let steps = case["steps"].as_array().expect("steps");
-        let chunks: Vec<&str> = steps.iter().filter_map(|s| s["chunk"].as_str()).collect();
-        check_steps(OutputParser::new(options), &chunks, steps, &format!("case {i}"));
+        let all = |part: &str| steps.iter().filter_map(|step| step[part].as_str()).collect::<String>();
+        let calls: Vec<Value> = steps.iter().filter_map(|step| step["tool_calls"].as_array()).flatten().cloned().collect();
+        let golden = json!({"content": all("content"), "thinking": all("thinking"), "tool_calls": calls});
+        let parsed = parse(&all("chunk"), ParserOptions { thinking, starts_in_thought, ..Default::default() });
+        check(&parsed, &golden, &format!("case {i}"));
     }
 }
 
+#[test]
+fn reports_from_other_projects() {
+    let cases = data("report_parses.json");
+    assert_eq!(cases.as_array().expect("cases").len(), 13);
+    for case in cases.as_array().expect("cases") {
+        let name = case["name"].as_str().expect("name");
+        let options = ParserOptions { thinking: case["thinking"] == true, ..tools(case["tools"].clone()) };
+        let ending = if case["finish"] == "stop" { Ending::Complete } else { Ending::Cut };
+        let mut stream = Utf8Stream::default();
+        let mut parser = OutputParser::new(options);
+        let mut parsed = Parsed::default();
+        for piece in case["pieces"].as_array().expect("pieces") {
+            let bytes: Option<Vec<u8>> = serde_json::from_value(piece["bytes"].clone()).expect("bytes");
+            let text = bytes.map(|bytes| stream.push(&bytes)).or(piece["text"].as_str().map(str::to_owned));
+            parsed.extend(match &text {
+                Some(text) => parser.push(Piece::Text(text)),
+                None => parser.push(Piece::Special(piece["special"].as_str().expect("a piece"))),
+            });
+        }
+        parsed.extend(parser.finish(ending));
+        assert_eq!(parsed.unreadable.is_empty(), case["right"].get("invalid").is_none(), "{name}");
+        check(&parsed, &case["right"], name);
+    }
+}
+
+#[test]
+fn a_cut_call_is_none() {
+    let text = "<|tool_call>call:write{path:<|\"|>a.txt<|\"|>,lines:[1,{n:20}],text:<|\"|>one<|\"|>}";
+    let whole = parse(text, ParserOptions::default());
+    assert_eq!(whole.tool_calls.len(), 1);
+    // Wherever the limit, a stop string or a person cuts, up to the mark itself.
+    let all = pieces(text);
+    for length in 1..=all.len() {
+        let parsed = parse_pieces(&all[..length], ParserOptions::default(), Ending::Cut);
+        assert_eq!((parsed.tool_calls.len(), parsed.content.as_str()), (0, ""), "{length}");
+    }
+    // The calls before are calls.
+    let two = "<|tool_call>call:a{x:1}<tool_call|><|tool_call>call:b{y:2";
+    let parsed = parse_pieces(&pieces(two), ParserOptions::default(), Ending::Cut);
+    assert_eq!((parsed.tool_calls[0].name.as_str(), &parsed.unreadable[..]), ("a", &["call:b{y:2".to_owned()][..]));
+    assert_eq!(parse_pieces(&pieces("<|tool_call>"), ParserOptions::default(), Ending::Cut), Parsed::default());
+}
+
+#[test]
+fn what_text_spells_is_text() {
+    for thinking in [false, true] {
+        let quoted = "see <|tool_call>call:rm{path:<|\"|>/<|\"|>}<tool_call|> and <|channel>thought\nx<channel|>";
+        let parsed = parse_pieces(&[Piece::Text(quoted)], ParserOptions { thinking, ..Default::default() }, Ending::Complete);
+        assert_eq!(parsed, Parsed { content: quoted.into(), ..Default::default() });
+    }
+    // In a thought, in a call's string, and where special tokens delimit strings also the spelt delimiter.
+    let (open, close, quote) = (Piece::Special("<|tool_call>"), Piece::Special("<tool_call|>"), Piece::Special("<|\"|>"));
+    let text = "<tool_call|><|tool_call>call:g{}<|\"|>,a:1}";
+    let call = [open, Piece::Text("call:f{t:"), quote, Piece::Text(text), quote, Piece::Text("}"), close];
+    let parsed = parse_pieces(&call, ParserOptions::default(), Ending::Complete);
+    assert_eq!(serde_json::to_value(&parsed.tool_calls).expect("JSON"), json!([{"name": "f", "arguments": {"t": text}}]));
+    let thought = [Piece::Special("<|channel>"), Piece::Text("thought\nA <channel|> or <|tool_call>?"), Piece::Special("<channel|>")];
+    let parsed = parse_pieces(&thought, ParserOptions { thinking: true, ..Default::default() }, Ending::Complete);
+    assert_eq!(parsed, Parsed { thinking: "A <channel|> or <|tool_call>?".into(), ..Default::default() });
+}
+
+#[test]
+fn a_mark_in_a_string_belongs_to_the_string() {
+    let one = |text: &str| {
+        let parsed = parse(text, ParserOptions::default());
+        let call = parsed.tool_calls.first().map(|call| Value::Object(call.arguments.clone()));
+        (call, parsed.tool_calls.len(), parsed.content, parsed.unreadable)
+    };
+    let strings = |text: &str| (Some(json!({"t": text})), 1, String::new(), vec![]);
+    assert_eq!(one("<|tool_call>call:f{t:<|\"|>ends with <tool_call|>.<|\"|>}<tool_call|>"), strings("ends with <tool_call|>."));
+    assert_eq!(one("<|tool_call>call:f{t:<|\"|><|channel>x<channel|><|\"|>}<tool_call|>"), strings("<|channel>x<channel|>"));
+    // A string without end: the first mark was the end of the call.
+    let behind = (Some(json!({"t": "a"})), 1, "Done.".to_owned(), vec![]);
+    assert_eq!(one("<|tool_call>call:f{t:<|\"|>a}<tool_call|> Done."), behind);
+    let (call, calls, content, _) = one("<|tool_call>call:f{t:<|\"|>a}<tool_call|><|tool_call>call:g{t:<|\"|>b<|\"|>}<tool_call|>x");
+    assert_eq!((call, calls, content.as_str()), (Some(json!({"t": "a"})), 2, "x"));
+    // Nothing is guessed where marks stand in what would be the string.
+    let (_, calls, _, unreadable) = one("<|tool_call>call:f{t:<|\"|>a<|tool_call>call:g{}");
+    assert_eq!((calls, unreadable.len()), (0, 1));
+}
+
+#[test]
+fn thoughts_end_at_calls_and_stray_marks_are_dropped() {
+    let options = || ParserOptions { thinking: true, ..Default::default() };
+    let parts = |text: &str| {
+        let parsed = parse(text, options());
+        (parsed.content, parsed.thinking, parsed.tool_calls.len())
+    };
+    let expect = |content: &str, thinking: &str, calls: usize| (content.to_owned(), thinking.to_owned(), calls);
+    let call = "<|tool_call>call:f{}<tool_call|>";
+    assert_eq!(parts(&format!("<|channel>thought\nHm.\n{call}")), expect("", "Hm.", 1));
+    assert_eq!(parts(&format!("<|channel>thought\nHm.{call}{call}")), expect("", "Hm.", 2));
+    assert_eq!(parts(&format!("<|channel>thought\nHm.{call}<channel|>Done.")), expect("Done.", "Hm.", 1));
+    assert_eq!(parts(&format!("<|channel>Hm.{call}")), expect("", "Hm.", 1));
+    assert_eq!(parts(&format!("<|channel>{call}")), expect("", "", 1));
+    let silent = parse(&format!("<|channel>thought\nHm.{call}"), ParserOptions::default());
+    assert_eq!((silent.thinking.as_str(), silent.tool_calls.len()), ("", 1));
+    let inside = parse(&format!("Hm.{call}"), ParserOptions { starts_in_thought: true, ..options() });
+    assert_eq!((inside.thinking.as_str(), inside.tool_calls.len()), ("Hm.", 1));
+    // Stray marks.
+    assert_eq!(parts("Yes<channel|>, it is."), expect("Yes, it is.", "", 0));
+    assert_eq!(parts("<channel|>Yes.<|channel>"), expect("Yes.", "", 0));
+    assert_eq!(parts("So <|channel>it is."), expect("So it is.", "", 0));
+    assert_eq!(parts("a<tool_call|>b<|tool_response>c<tool_response|>d<pad>"), expect("abcd<pad>", "", 0));
+    assert_eq!(parts("<|channel>thought\na<|channel>thought\nb<channel|>c"), expect("c", "ab", 0));
+    assert_eq!(parts("<|channel>thought<channel|>c<|channel><channel|>d"), expect("cd", "", 0));
+    assert_eq!(parts("<|channel>thought\nnever closed "), expect("", "never closed", 0));
+    // A call that lacks its end: the next mark ends it.
+    assert_eq!(parts("<|tool_call>call:f{a:1}<|tool_call>call:g{b:2}<tool_call|>"), expect("", "", 2));
+    assert_eq!(parts("<|tool_call>call:f{a:1}<|tool_response>"), expect("", "", 1));
+    assert_eq!(parts("<|tool_call>call:f{a:1}<|channel>thought\nx<channel|>y"), expect("y", "x", 1));
+}
+
+#[test]
+fn the_prompt_says_whether_a_thought_is_open() {
+    let messages = |value: Value| serde_json::from_value::<Vec<Message>>(value).expect("messages");
+    let call = json!({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]});
+    let result = json!({"role": "tool", "content": "r"});
+    let options = |messages: &[Message], thinking| ParserOptions::of(&Conversation { messages, thinking, ..Default::default() });
+    let answered = messages(json!([call, result]));
+    assert!(options(&answered, true).starts_in_thought && !options(&answered, false).starts_in_thought);
+    assert!(!options(&messages(json!([call])), true).starts_in_thought);
+    assert!(!options(&messages(json!([{"role": "user", "content": "u"}, result])), true).starts_in_thought, "a result of no call");
+}
+
+fn call_of(tool: Value, text: &str) -> Option<Value> {
+    let parsed = parse(&format!("<|tool_call>{text}<tool_call|>"), tools(json!([tool])));
+    assert_eq!(parsed.tool_calls.len() + parsed.unreadable.len(), 1, "{text}");
+    assert_eq!(parsed.content, "", "{text}");
+    parsed.tool_calls.into_iter().next().map(|call| Value::Object(call.arguments))
+}
+
 fn call(arguments: &str) -> Option<Value> {
-    let tools: Vec<Tool> = serde_json::from_value(json!([{"function": {"name": "f", "parameters": {
-        "properties": {"n": {"type": "integer"}, "path": {"type": "string"},
-            "text": {"anyOf": [{"type": "null"}, {"type": "STRING"}]}}}}}]))
-    .expect("tools");
-    let text = format!("<|tool_call>call:f{arguments}<tool_call|>");
-    let parsed = parse(&[&text], ParserOptions { tools, ..Default::default() });
-    assert_eq!(parsed.calls.len() + parsed.invalid.len(), 1);
-    parsed.calls.into_iter().next().map(|c| Value::Object(c.function.arguments))
+    let tool = json!({"name": "f", "parameters": {"properties": {"n": {"type": "integer"}, "path": {"type": "string"},
+        "text": {"anyOf": [{"type": "null"}, {"type": "STRING"}]}}}});
+    call_of(tool, &format!("call:f{arguments}"))
 }
 
 #[test]
 fn arguments_in_the_models_notation() {
     assert_eq!(call("{}"), Some(json!({})));
-    assert_eq!(call("{ a : 1}"), None, "a bare key stands directly before its colon");
+    assert_eq!(call("{ a : 1 }"), Some(json!({"a": 1})));
     assert_eq!(
         call(r#"{a:[{b_2:null},-1.5e3,true],é:<|"|>x:{y,z:1}<|"|>,"c,d:":"e,f:\"g\""}"#),
         Some(json!({"a": [{"b_2": null}, -1500.0, true], "é": "x:{y,z:1}", "c,d:": "e,f:\"g\""}))
@@ -137,26 +246,125 @@ fn damaged_arguments_are_repaired_or_reported() {
     assert_eq!(call("{path:/tmp/a, b:c,n:3}"), Some(json!({"path": "/tmp/a, b:c", "n": 3})));
     assert_eq!(call("{n:3,text:tomorrow"), Some(json!({"n": 3, "text": "tomorrow"})));
     // Nothing to be done.
-    for lost in ["{n:}", "{n:abc}", "{path:<|\"|>a<|\"|>,n:1", "{{{", "{n:1}}"] {
+    for lost in ["{n:}", "{n:abc}", "{path:<|\"|>a<|\"|>,n", "{{{", "{n:1}}", "{a:[1}", "{a:<|\"|>x<|\"|> y}", "{a:1]"] {
         assert_eq!(call(lost), None, "{lost}");
     }
-    let options = ParserOptions::default;
-    assert_eq!(parse(&["<|tool_call>nonsense<tool_call|>x"], options()).invalid, ["nonsense"]);
-    assert_eq!(parse(&["<|tool_call>call:f"], options()).invalid, ["call:f"]);
+    // What misses its end.
+    assert_eq!(call("{path:<|\"|>a<|\"|>,n:1"), Some(json!({"path": "a", "n": 1})));
+    assert_eq!(call("{o:{a:[1,{b:<|\"|>x}"), Some(json!({"o": {"a": [1, {"b": "x"}]}})));
+    assert_eq!(parse("<|tool_call>nonsense<tool_call|>x", ParserOptions::default()).unreadable, ["nonsense"]);
+    assert_eq!(parse("<|tool_call>call:f", ParserOptions::default()).unreadable, ["call:f"]);
 }
 
 #[test]
-fn the_first_mark_wins_and_space_around_thoughts_is_dropped() {
-    let options = || ParserOptions { thinking: true, ..Default::default() };
-    let text = "a <|tool_call>call:f{x:1}<tool_call|> <|channel>thought\n t \n<channel|>\n\nb";
-    let whole = parse(&[text], options());
-    assert_eq!((whole.content.as_str(), whole.thinking.trim_start()), ("ab", "t"));
-    assert_eq!(whole.calls.len(), 1);
-    let characters: Vec<String> = text.chars().map(String::from).collect();
-    let characters: Vec<&str> = characters.iter().map(String::as_str).collect();
-    let streamed = parse(&characters, options());
-    assert_eq!(streamed.content, "a b");
-    assert_eq!((streamed.thinking, streamed.calls), (whole.thinking, whole.calls));
+fn keys_may_be_any_string_of_the_template() {
+    let keys = [
+        "$match",
+        "user-id",
+        "a.b",
+        "two words",
+        "@type",
+        "größe",
+        "日本",
+        "1st",
+        "a/b",
+        "xs:int",
+        "https://x.org/y",
+        "",
+        "#",
+        "a,b",
+        "(x)",
+        "it's",
+        "a=b",
+        "true",
+        "*",
+        "{x}",
+        "a\"b",
+    ];
+    for key in keys {
+        for value in [json!(1), json!("v"), json!([1, "x"]), json!({key: null})] {
+            let arguments = json!({key: value, "z": true});
+            let map = arguments.as_object().expect("a map").clone();
+            let message: Message =
+                serde_json::from_value(json!({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": map}}]}))
+                    .expect("a message");
+            let prompt = rullama_text::chat::render(&Conversation { messages: &[message], ..Default::default() });
+            let segments: Vec<Piece<'_>> = prompt
+                .iter()
+                .map(|segment| match segment {
+                    rullama_text::Segment::Special(piece) => Piece::Special(piece),
+                    other => Piece::Text(other.as_str()),
+                })
+                .collect();
+            let from = segments.iter().position(|piece| *piece == Piece::Special("<|tool_call>")).expect("a call");
+            let parsed = parse_pieces(&segments[from..], ParserOptions::default(), Ending::Complete);
+            let got = parsed.tool_calls.first().map(|call| Value::Object(call.arguments.clone()));
+            assert_eq!(got, Some(arguments), "{key:?}: {:?}", parsed.unreadable);
+        }
+    }
+    // Keys that only the schema can tell.
+    let tool = json!({"name": "f", "parameters": {"properties": {"a:1,b": {"type": "integer"}, "a": {"type": "integer"}}}});
+    assert_eq!(call_of(tool, "call:f{a:1,b:2}"), Some(json!({"a:1,b": 2})));
+}
+
+#[test]
+fn near_misses_are_read_by_the_schema() {
+    let tool = json!({"name": "f", "parameters": {"required": ["city"], "properties": {
+        "city": {"type": "string"}, "zip": {"type": "string"}, "n": {"type": "integer"}, "x": {"type": "number"}, "on": {"type": "boolean"},
+        "tags": {"type": "array", "items": {"type": "string"}}, "either": {"type": ["string", "number"]},
+        "o": {"type": "object", "properties": {"at": {"type": "string"}, "n": {"type": "integer"}}}}}});
+    let read = |text: &str| call_of(tool.clone(), text);
+    let cases = [
+        // Words without delimiters.
+        ("call:f{city:Paris,n:3}", json!({"city": "Paris", "n": 3})),
+        ("call:f{city:New York, NY,n:3}", json!({"city": "New York, NY", "n": 3})),
+        ("call:f{city:12:30,n:3}", json!({"city": "12:30", "n": 3})),
+        ("call:f{city: https://x.org/?a=1&b={2} ,n:3}", json!({"city": "https://x.org/?a=1&b={2}", "n": 3})),
+        ("call:f{tags:[bug, user interface]}", json!({"tags": ["bug", "user interface"]})),
+        ("call:f{tags:['bug',\"ui\",<|\"|>x<|\"|>,7]}", json!({"tags": ["bug", "ui", "x", "7"]})),
+        ("call:f{o:{at:09:30,n:1},city:Rome}", json!({"o": {"at": "09:30", "n": 1}, "city": "Rome"})),
+        ("call:f{other:some words, more,n:1}", json!({"other": "some words, more", "n": 1})),
+        // Numbers and literals where the schema asks for strings, and where it does not.
+        ("call:f{zip:02134,city:5,n:7}", json!({"zip": "02134", "city": "5", "n": 7})),
+        ("call:f{city:true,on:true,zip:null}", json!({"city": "true", "on": true, "zip": null})),
+        ("call:f{either:5}", json!({"either": 5})),
+        ("call:f{either:five}", json!({"either": "five"})),
+        // Python's literals, quotes and numbers.
+        ("call:f{on:True,zip:None,n:1_000,x:.5}", json!({"on": true, "zip": null, "n": 1000, "x": 0.5})),
+        ("call:f{'city':'it\\'s','n':-3}", json!({"city": "it's", "n": -3})),
+        ("call:f{city:'it's here',n:1}", json!({"city": "it's here", "n": 1})),
+        ("call:f{city:\"say \"hi\" now\",n:1}", json!({"city": "say \"hi\" now", "n": 1})),
+        ("call:f{city:\"a\\nb\\u00e9\\ud83d\\ude00\\d\"}", json!({"city": "a\nbé😀\\d"})),
+        // As a function call.
+        ("call:f(city=<|\"|>Paris<|\"|>, n=3)", json!({"city": "Paris", "n": 3})),
+        ("call:f(city: Paris, on=False)", json!({"city": "Paris", "on": false})),
+        ("call:f({\"city\": \"Paris\", \"n\": 3})", json!({"city": "Paris", "n": 3})),
+        ("f(city='Paris')", json!({"city": "Paris"})),
+        ("call:f('Paris')", json!({"city": "Paris"})),
+        ("call:f(Paris)", json!({"city": "Paris"})),
+        ("call:f()", json!({})),
+        ("call:tools.f{n:1}", json!({"n": 1})),
+        ("{\"name\": \"f\", \"arguments\": {\"n\": 1}}", json!({"n": 1})),
+        // Commas too few and too many.
+        ("call:f{city:<|\"|>a<|\"|>n:3 on:true}", json!({"city": "a", "n": 3, "on": true})),
+        ("call:f{tags:[<|\"|>a<|\"|><|\"|>b<|\"|>]o:{n:1}n:2}", json!({"tags": ["a", "b"], "o": {"n": 1}, "n": 2})),
+        ("call:f{tags:[<|\"|>a<|\"|>,],n:3,}", json!({"tags": ["a"], "n": 3})),
+        ("call:f{city=<|\"|>a<|\"|>}", json!({"city": "a"})),
+        ("call:f{city:Paris<|\"|>,n:1}", json!({"city": "Paris", "n": 1})),
+    ];
+    for (text, arguments) in cases {
+        assert_eq!(read(text), Some(arguments), "{text}");
+    }
+    for lost in ["call:f{n:three}", "call:f{on:maybe}", "call:f(1, 2)", "call:f", "call:{}", "the weather {n:1}", "call:f{n:1}{n:1}"] {
+        assert_eq!(read(lost), None, "{lost}");
+    }
+    let idle = json!({"name": "now", "parameters": {"type": "object", "properties": {}}});
+    assert_eq!(call_of(idle, "call:now"), Some(json!({})));
+    // A number keeps its digits where a string is asked for, and JSON's strings keep their numbers.
+    assert_eq!(
+        read("call:f{zip:\"007\",city:123456789012345678901234567890}"),
+        Some(json!({"zip": "007", "city": "123456789012345678901234567890"}))
+    );
 }
 
 /// A text of words, white space, whole marks and torn marks.
@@ -174,31 +382,46 @@ fn output() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
 
-    /// However the stream is cut, the parts are the same, except for white space of content that
-    /// was given out before a mark showed that it should be dropped.
+    /// However the text of a stream is cut, the parts are the same.
     #[test]
     fn cuts_do_not_matter(
         text in output(),
         cuts in prop::collection::vec(1usize..9, 1..12),
         thinking: bool,
         starts_in_thought: bool,
+        complete: bool,
     ) {
         let options = || ParserOptions {
             thinking, starts_in_thought: thinking && starts_in_thought, ..Default::default()
         };
-        let characters: Vec<char> = text.chars().collect();
-        let mut chunks = Vec::new();
-        let mut at = 0;
-        for length in cuts.iter().cycle() {
-            if at >= characters.len() { break; }
-            let end = (at + length).min(characters.len());
-            chunks.push(characters[at..end].iter().collect::<String>());
-            at = end;
+        let ending = if complete { Ending::Complete } else { Ending::Cut };
+        let whole = pieces(&text);
+        let mut cut = Vec::new();
+        let mut lengths = cuts.iter().cycle();
+        for &piece in &whole {
+            let Piece::Text(mut rest) = piece else { cut.push(piece); continue };
+            while !rest.is_empty() {
+                let end = rest.ceil_char_boundary(lengths.next().copied().unwrap_or(1).min(rest.len()));
+                cut.push(Piece::Text(&rest[..end]));
+                rest = &rest[end..];
+            }
         }
-        let chunks: Vec<&str> = chunks.iter().map(String::as_str).collect();
-        let (whole, cut) = (parse(&[&text], options()), parse(&chunks, options()));
-        let dense = |text: &str| text.split_whitespace().collect::<String>();
-        prop_assert_eq!(dense(&whole.content), dense(&cut.content));
-        prop_assert_eq!((whole.thinking, whole.calls, whole.invalid), (cut.thinking, cut.calls, cut.invalid));
+        prop_assert_eq!(parse_pieces(&whole, options(), ending), parse_pieces(&cut, options(), ending));
+    }
+
+    /// What the template writes is read back, whatever the strings.
+    #[test]
+    fn calls_come_back(strings in prop::collection::vec(any::<String>(), 1..4), number: i64, real in -1e9f64..1e9) {
+        let arguments = json!({"s": strings, "o": {"n": number, "x": real.floor() + 0.5, "e": {}, "l": []}, "t": strings[0]});
+        let message: Message = serde_json::from_value(json!({"role": "assistant",
+            "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]})).expect("a message");
+        let prompt = rullama_text::chat::render(&Conversation { messages: &[message], ..Default::default() });
+        let pieces: Vec<Piece<'_>> = prompt.iter().map(|segment| match segment {
+            rullama_text::Segment::Special(piece) => Piece::Special(piece),
+            other => Piece::Text(other.as_str()),
+        }).collect();
+        let from = pieces.iter().position(|piece| *piece == Piece::Special("<|tool_call>")).expect("a call");
+        let parsed = parse_pieces(&pieces[from..], ParserOptions::default(), Ending::Complete);
+        prop_assert_eq!(parsed.tool_calls.first().map(|call| Value::Object(call.arguments.clone())), Some(arguments));
     }
 }

@@ -66,7 +66,7 @@ fn the_stop_string_that_is_complete_first_wins() {
                 found = found.or(step.stop);
             }
             assert_eq!((text.as_str(), found), (before, Some(expected)));
-            assert_eq!(stop.finish(), "");
+            assert_eq!(stop.finish().text, "");
         }
     }
 }
@@ -128,7 +128,7 @@ proptest! {
             prop_assert!(found.is_none() || step == Default::default());
             found = found.or(step.stop);
         }
-        out += &stop.finish();
+        out += &stop.finish().text;
         prop_assert_eq!(found.map(|m| (m.end, m.start, m.index)), expected);
         prop_assert_eq!(&*out, &text[..expected.map_or(text.len(), |(_, start, _)| start)]);
     }

@@ -5,8 +5,9 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Tables, data, ids, read_json, shared};
-use rullama_text::{Detokenizer, Segment, Specials, Tokenizer, TokenizerError};
+use common::{Tables, data, ids, read_json};
+use rullama_testing::shared;
+use rullama_text::{AnswerText, Detokenizer, Piece, Segment, Specials, StopStrings, Tokenizer, TokenizerError, Vocabulary, pieces};
 use serde_json::Value;
 
 /// A token that a person would not see.
@@ -43,14 +44,12 @@ fn check_cases(tokenizer: &Tokenizer, cases: &Value) {
     }
 }
 
-#[test]
 fn tiny_vocabulary() {
     check_cases(&Tables::tiny().tokenizer(), &data("tokenizer_tiny.json"));
 }
 
-#[test]
 fn full_vocabulary() {
-    let Some(path) = shared("tokenizer/ggml-vocab-gemma-4.gguf") else { return };
+    let path = shared("tokenizer/ggml-vocab-gemma-4.gguf");
     let tables = Tables::from_gguf(&path);
     let start = Instant::now();
     let tokenizer = tables.tokenizer();
@@ -58,9 +57,9 @@ fn full_vocabulary() {
     assert!(tokenizer.memory_bytes() < 16 << 20);
     assert_eq!(tokenizer.len(), 262_144);
     assert_eq!(tokenizer.end_tokens(), [1, 50, 106]);
-    let Some(cases) = shared("tokenizer/tokenizer_full.json") else { return };
+    let cases = shared("tokenizer/tokenizer_full.json");
     check_cases(&tokenizer, &read_json(&cases)["cases"]);
-    let Some(cases) = shared("tokenizer/llamacpp_shipped_gemma4_vectors.json") else { return };
+    let cases = shared("tokenizer/llamacpp_shipped_gemma4_vectors.json");
     for case in read_json(&cases).as_array().expect("cases") {
         let text = case["text"].as_str().expect("text");
         assert_eq!(tokenizer.encode_plain(text), ids(&case["ids"]), "{text:?}");
@@ -79,7 +78,6 @@ fn full_vocabulary() {
     }
 }
 
-#[test]
 fn ollama_dialect_gives_the_same_ids() {
     // Ollama writes `llama`, types byte pieces as normal and every special piece as control.
     let mut tables = Tables::tiny();
@@ -101,7 +99,6 @@ fn ollama_dialect_gives_the_same_ids() {
     assert_eq!(tokenizer.decode(&[call, tokenizer.bos()], Specials::Hide), "");
 }
 
-#[test]
 fn a_prompt_begins_with_one_bos() {
     let tokenizer = Tables::tiny().tokenizer();
     let bos = tokenizer.bos();
@@ -113,14 +110,12 @@ fn a_prompt_begins_with_one_bos() {
     assert_eq!(tokenizer.encode_prompt(&[]).unwrap(), [bos]);
 }
 
-#[test]
 fn adjacent_text_is_joined_before_merging() {
     let tokenizer = Tables::tiny().tokenizer();
     let parts = ["\n", "\nth", "e", " ", " end"].map(|t| Segment::Text(t.into()));
     assert_eq!(tokenizer.encode_segments(&parts).unwrap(), tokenizer.encode_plain("\n\nthe  end"));
 }
 
-#[test]
 fn unknown_special_segment_is_an_error() {
     let tokenizer = Tables::tiny().tokenizer();
     for piece in ["<|nonsense|>", "the"] {
@@ -128,7 +123,6 @@ fn unknown_special_segment_is_an_error() {
     }
 }
 
-#[test]
 fn characters_are_never_split() {
     let tokenizer = Tables::tiny().tokenizer();
     let byte = |b: u8| tokenizer.find(&format!("<0x{b:02X}>")).unwrap();
@@ -145,7 +139,6 @@ fn characters_are_never_split() {
     assert_eq!((tokenizer.piece(2048), tokenizer.is_control(u32::MAX)), (None, false));
 }
 
-#[test]
 fn long_text_takes_bounded_time() {
     // Quadratic merging of a megabyte would take hours.
     let tokenizer = Tables::tiny().tokenizer();
@@ -164,7 +157,6 @@ fn long_text_takes_bounded_time() {
     }
 }
 
-#[test]
 fn damaged_vocabularies_are_refused_by_name() {
     let refuse = |change: &dyn Fn(&mut Tables)| {
         let mut tables = Tables::tiny();
@@ -190,4 +182,69 @@ fn damaged_vocabularies_are_refused_by_name() {
     let mut vocabulary = tables.vocabulary();
     vocabulary.unknown = None;
     assert_eq!(Tokenizer::new(&vocabulary).err(), Some(TokenizerError::MissingByte { byte: 0 }));
+}
+
+fn end_tokens_are_known_by_their_spelling() {
+    let mut tables = Tables::tiny();
+    let ends = |tables: &Tables, eos, end_of_turn| {
+        let vocabulary = Vocabulary { eos, end_of_turn, ..tables.vocabulary() };
+        Tokenizer::new(&vocabulary).expect("a valid vocabulary").end_tokens().to_vec()
+    };
+    // Files name the end of a turn, something else or nothing.
+    assert_eq!(ends(&tables, Some(106), None), [1, 50, 106]);
+    assert_eq!(ends(&tables, Some(1), Some(1)), [1, 50, 106]);
+    assert_eq!(ends(&tables, None, Some(106)), [1, 50, 106]);
+    assert_eq!(ends(&tables, Some(7), Some(8)), [1, 7, 8, 50, 106]);
+    tables.eos_ids = vec![9];
+    assert_eq!(ends(&tables, Some(106), None), [1, 9, 50, 106]);
+}
+
+fn an_answer_remembers_what_special_tokens_spell() {
+    let tables = Tables::tiny();
+    let tokenizer = tables.tokenizer();
+    let spelt = tokenizer.encode_plain("a<|tool_call>b");
+    let (call, euro) = (tokenizer.find("<|tool_call>").expect("a marker"), tokenizer.find("<0xE2>").expect("a byte"));
+    let ids: Vec<u32> = spelt.iter().copied().chain([euro, call]).chain(spelt.iter().copied()).collect();
+    let read = |stops: &[&str], specials| {
+        let mut stream = AnswerText::new(specials, StopStrings::new(stops.iter().copied()));
+        let mut steps: Vec<_> = ids.iter().map(|&id| stream.push(&tokenizer, id)).collect();
+        steps.push(stream.finish());
+        let stopped = steps.iter().any(|step| step.stop.is_some());
+        let owned = |piece| match piece {
+            Piece::Text(text) => (false, text.to_owned()),
+            Piece::Special(text) => (true, text.to_owned()),
+        };
+        let mut parts: Vec<(bool, String)> = Vec::new();
+        for (special, text) in steps.iter().flat_map(|step| pieces(&step.text, &step.marks).map(owned)) {
+            match parts.last_mut() {
+                Some((false, last)) if !special => last.push_str(&text),
+                _ => parts.push((special, text)),
+            }
+        }
+        let parts: Vec<String> = parts.into_iter().map(|(special, text)| if special { format!("[{text}]") } else { text }).collect();
+        (parts, stopped)
+    };
+    let (before, mark, after) = ("a<|tool_call>b\u{fffd}", "[<|tool_call>]", "a<|tool_call>b");
+    // Whatever has to wait, the token stays whole.
+    for stops in [&[][..], &["nothing", "call>x"], &["l>abc", "<|tool_call>b!"]] {
+        assert_eq!(read(stops, Specials::Markers), (vec![before.into(), mark.into(), after.into()], false), "{stops:?}");
+    }
+    assert_eq!(read(&[">a<"], Specials::Markers), (vec![before.into()], true), "it starts in the token");
+    assert_eq!(read(&["\u{fffd}<|tool"], Specials::Markers), (vec!["a<|tool_call>b".into()], true), "it ends in the token");
+    assert_eq!(read(&["<|tool_call>a"], Specials::Markers), (vec![before.into()], true), "it starts with the token");
+    assert_eq!(read(&[], Specials::Hide).0, ["a<|tool_call>b\u{fffd}a<|tool_call>b"]);
+}
+
+rullama_testing::tests! {
+    tiny_vocabulary,
+    full_vocabulary,
+    ollama_dialect_gives_the_same_ids,
+    a_prompt_begins_with_one_bos,
+    adjacent_text_is_joined_before_merging,
+    unknown_special_segment_is_an_error,
+    characters_are_never_split,
+    long_text_takes_bounded_time,
+    damaged_vocabularies_are_refused_by_name,
+    end_tokens_are_known_by_their_spelling,
+    an_answer_remembers_what_special_tokens_spell,
 }

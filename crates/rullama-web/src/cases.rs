@@ -3,7 +3,7 @@
 
 use js_sys::Function;
 use rullama::{AdapterProfile, Device, OpenOptions};
-use rullama_ops::{case::Case, registry::all_cases};
+use rullama_ops::{all_cases, case::Case};
 use serde::Deserialize;
 use serde_json::json;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};

@@ -1,6 +1,6 @@
 //! What the TypeScript package writes, as the engine takes it, and what the engine says, as the package reads it.
 
-use rullama::text::chat::{FunctionCall, FunctionDeclaration, Message, Role, Tool, ToolCall};
+use rullama::text::chat::{FunctionCall, Message, Tool};
 use rullama::{AdapterProfile, GenerateOptions, KvType, LoadOptions, PleMode, Sampling};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -100,7 +100,7 @@ impl From<Generate> for GenerateOptions {
 #[serde(default, deny_unknown_fields)]
 pub struct Chat {
     pub system: Option<String>,
-    pub tools: Vec<WebTool>,
+    pub tools: Vec<Tool>,
     pub thinking: bool,
     pub messages: Vec<WebMessage>,
 }
@@ -111,68 +111,62 @@ impl Chat {
         let system = self.system.iter().map(Message::system);
         system.chain(self.messages.iter().cloned().map(Into::into)).collect()
     }
-
-    pub fn tools(&self) -> Vec<Tool> {
-        self.tools.iter().cloned().map(Into::into).collect()
-    }
 }
 
+/// A message as the package's types have it, or as OpenAI's API does.
 #[derive(Debug, Clone, Deserialize)]
-pub struct WebTool {
-    name: String,
-    #[serde(default)]
-    description: String,
-    #[serde(default)]
-    parameters: Map<String, Value>,
-}
+#[serde(try_from = "Map<String, Value>")]
+pub struct WebMessage(Message);
 
-impl From<WebTool> for Tool {
-    fn from(WebTool { name, description, parameters }: WebTool) -> Self {
-        Tool { kind: "function".to_owned(), function: FunctionDeclaration { name, description, parameters } }
+/// The package's names and those of [`Message`]'s JSON form.
+const FIELDS: [(&str, &str); 10] = [
+    ("role", "role"),
+    ("content", "content"),
+    ("thinking", "thinking"),
+    ("toolCalls", "tool_calls"),
+    ("name", "name"),
+    ("toolCallId", "tool_call_id"),
+    ("tool_calls", "tool_calls"),
+    ("tool_call_id", "tool_call_id"),
+    ("reasoning", "reasoning"),
+    ("reasoning_content", "reasoning_content"),
+];
+
+/// What OpenAI's answers have besides, of which a prompt says nothing.
+const SKIPPED: [&str; 4] = ["refusal", "annotations", "audio", "function_call"];
+
+impl TryFrom<Map<String, Value>> for WebMessage {
+    type Error = String;
+
+    fn try_from(fields: Map<String, Value>) -> Result<Self, String> {
+        let mut message = Map::new();
+        for (key, value) in fields {
+            match FIELDS.iter().find(|(name, _)| *name == key) {
+                Some((_, name)) => drop(message.insert((*name).to_owned(), value)),
+                None if SKIPPED.contains(&key.as_str()) => {}
+                None => {
+                    let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+                    return Err(format!("a message has no field `{key}`; there are {}", known.join(", ")));
+                }
+            }
+        }
+        let mut message: Message = serde_json::from_value(message.into()).map_err(|error| error.to_string())?;
+        message.tool_calls.iter_mut().enumerate().for_each(|(index, call)| call.function.index = index);
+        Ok(WebMessage(message))
     }
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct WebMessage {
-    role: Role,
-    #[serde(default)]
-    content: String,
-    #[serde(default)]
-    thinking: String,
-    #[serde(default)]
-    tool_calls: Vec<WebCall>,
-    /// Of a tool's message: which tool answers.
-    #[serde(default)]
-    name: Option<String>,
 }
 
 impl From<WebMessage> for Message {
     fn from(message: WebMessage) -> Self {
-        let WebMessage { role, content, thinking, tool_calls, name } = message;
-        let tool_calls = tool_calls.into_iter().enumerate().map(|(index, call)| call.at(index)).collect();
-        Message { role, content, thinking, tool_calls, tool_name: name, tool_call_id: None }
+        message.0
     }
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct WebCall {
-    pub name: String,
-    #[serde(default)]
-    pub arguments: Map<String, Value>,
-}
-
-impl WebCall {
-    fn at(self, index: usize) -> ToolCall {
-        let WebCall { name, arguments } = self;
-        ToolCall { id: None, function: FunctionCall { index, name, arguments } }
-    }
-}
-
-/// A part of an answer as JSON text. What cannot be read as a tool call is shown as content.
+/// A part of an answer as JSON text.
 pub fn event(event: &rullama::Event) -> String {
     let value = match event {
-        rullama::Event::Content(text) | rullama::Event::InvalidToolCall(text) => json!({ "type": "content", "text": text }),
+        rullama::Event::Content(text) => json!({ "type": "content", "text": text }),
+        rullama::Event::UnreadableCall(text) => json!({ "type": "unreadableCall", "text": text }),
         rullama::Event::Thinking(text) => json!({ "type": "thinking", "text": text }),
         rullama::Event::ToolCall(call) => {
             let FunctionCall { name, arguments, .. } = &call.function;

@@ -1,9 +1,9 @@
 //! Conversations: template, generation and output parsing joined.
 
 use crate::options::{Cancel, GenerateOptions};
-use crate::{Error, Session, Summary};
+use crate::{Error, Finish, Session, Summary};
 use rullama_text::chat::{Conversation, Message, Tool, render};
-use rullama_text::{Event, OutputParser, ParserOptions, Specials};
+use rullama_text::{Ending, Event, OutputParser, ParserOptions, Specials};
 
 /// What a conversation starts from.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +14,16 @@ pub struct ChatOptions {
     pub thinking: bool,
     /// Messages before the first, such as a store's examples.
     pub messages: Vec<Message>,
+}
+
+impl Finish {
+    /// Whether the answer ended by itself, so that nothing of it is missing.
+    pub fn ending(self) -> Ending {
+        match self {
+            Finish::Stop | Finish::ToolCall => Ending::Complete,
+            Finish::StopString | Finish::Length | Finish::Cancelled => Ending::Cut,
+        }
+    }
 }
 
 /// A conversation on a session. Turns reuse what the caches hold of the turns before.
@@ -98,13 +108,14 @@ impl Chat {
                 Event::Content(text) => reply.content.push_str(text),
                 Event::Thinking(text) => reply.thinking.push_str(text),
                 Event::ToolCall(call) => reply.tool_calls.push(call.clone()),
-                Event::InvalidToolCall(_) => {}
+                // What cannot be read is no part of the conversation.
+                Event::UnreadableCall(_) => {}
             }
             on_event(&event);
         };
-        let mut on_token = |token: &crate::Token| parser.push(&token.text).into_iter().for_each(&mut give);
+        let mut on_token = |token: &crate::Token| token.pieces().flat_map(|piece| parser.push(piece)).for_each(&mut give);
         let summary = self.session.generate(&prompt, options, cancel, &mut on_token).await?;
-        parser.finish().into_iter().for_each(&mut give);
+        parser.finish(summary.finish.ending()).into_iter().for_each(&mut give);
         self.messages.push(reply);
         Ok(summary)
     }

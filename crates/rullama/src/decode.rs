@@ -12,16 +12,11 @@ use rullama_ops::sample::{self, RESULT_WORDS, RESULTS, SampleResult, SampleSetti
 use std::collections::VecDeque;
 use web_time::Instant;
 
-/// Seconds that a group should take: short enough to stream, long against a read-back.
-const GROUP_SECONDS: f64 = 0.02;
-/// Most steps of a group; two are under way.
-const MAX_GROUP: usize = 8;
-
 /// Steps queued together and the copy of their results.
 struct Group {
     readback: Readback,
     steps: usize,
-    started: Instant,
+    queued: Instant,
 }
 
 /// Gives token after token of one answer.
@@ -32,27 +27,23 @@ pub(crate) struct Decoder<'a> {
     under_way: VecDeque<Group>,
     ready: VecDeque<SampleResult>,
     spare: Vec<Readback>,
-    /// Steps queued so far; step i takes the i-th generated token as input.
-    submitted: usize,
     /// Results read so far: the sampler's counter.
     read: usize,
-    group: usize,
+    groups: Groups,
+    /// When the group before was there.
+    collected: Instant,
 }
 
 impl<'a> Decoder<'a> {
     pub fn new(settings: SampleSettings, bias: Vec<(u32, f32)>, prompt: &'a [u32]) -> Self {
-        let (under_way, ready) = Default::default();
-        Decoder { settings, bias, prompt, under_way, ready, spare: Vec::new(), submitted: 0, read: 0, group: 1 }
-    }
-
-    pub fn submitted(&self) -> usize {
-        self.submitted
+        let (under_way, ready, spare, groups) = Default::default();
+        Decoder { settings, bias, prompt, under_way, ready, spare, read: 0, groups, collected: Instant::now() }
     }
 
     /// The token that the prompt's logits gave.
     pub async fn first(&mut self, runner: &mut Runner) -> Result<SampleResult, Error> {
         if self.settings.mode().is_none() {
-            return self.on_host(runner, &[]).await;
+            return Ok(self.on_host(runner, &[]));
         }
         self.queue_readback(runner, 1, Instant::now()).await?;
         self.collect(runner).await?;
@@ -64,19 +55,17 @@ impl<'a> Decoder<'a> {
         if let Some(sampled) = self.ready.pop_front() {
             return Ok(sampled);
         }
-        let position = (self.prompt.len() + self.submitted) as u32;
         if self.settings.mode().is_none() {
             let id = generated.last().copied().unwrap_or_default();
-            runner.reserve(position + 1).await?;
-            runner.set_step(id, position);
-            self.submitted += 1;
-            runner.step(Some(id), position, None).await?;
-            return self.on_host(runner, generated).await;
+            runner.reserve(runner.position() + 1).await?;
+            runner.set_step(id);
+            runner.steps(1, Some(id), None).await?;
+            return Ok(self.on_host(runner, generated));
         }
         // Where each step waits for its token, one group of one; else two groups.
-        let (groups, steps) = if runner.streamed() { (1, 1) } else { (2, self.group) };
+        let (groups, steps) = if runner.streamed() { (1, 1) } else { (2, self.groups.steps) };
         while self.under_way.len() < groups {
-            let queued = self.submitted + 1 - generated.len();
+            let queued = runner.position() as usize - self.prompt.len() + 1 - generated.len();
             let steps = steps.min(most.saturating_sub(queued));
             if steps == 0 && !self.under_way.is_empty() {
                 break;
@@ -88,32 +77,31 @@ impl<'a> Decoder<'a> {
     }
 
     async fn queue(&mut self, runner: &mut Runner, steps: usize, generated: &[u32]) -> Result<(), Error> {
-        let started = Instant::now();
-        let position = (self.prompt.len() + self.submitted) as u32;
-        runner.reserve(position + steps as u32).await?;
-        for i in 0..steps {
-            let id = if runner.streamed() { generated.last().copied() } else { None };
-            runner.step(id, position + i as u32, self.settings.mode()).await?;
-            self.submitted += 1;
-        }
-        self.queue_readback(runner, steps, started).await
+        let queued = Instant::now();
+        runner.reserve(runner.position() + steps as u32).await?;
+        let id = if runner.streamed() { generated.last().copied() } else { None };
+        runner.steps(steps, id, self.settings.mode()).await?;
+        self.queue_readback(runner, steps, queued).await
     }
 
-    async fn queue_readback(&mut self, runner: &Runner, steps: usize, started: Instant) -> Result<(), Error> {
+    async fn queue_readback(&mut self, runner: &Runner, steps: usize, queued: Instant) -> Result<(), Error> {
         let bytes = (RESULTS * RESULT_WORDS * 4) as u64;
         let readback = match self.spare.pop() {
             Some(readback) => readback,
             None => Readback::new(runner.device(), bytes).await?,
         };
         readback.start(runner.device(), Some((runner.results(), 0, bytes)));
-        self.under_way.push_back(Group { readback, steps, started });
+        self.under_way.push_back(Group { readback, steps, queued });
         Ok(())
     }
 
     /// Waits for the oldest group.
     async fn collect(&mut self, runner: &Runner) -> Result<(), Error> {
         let Some(group) = self.under_way.pop_front() else { return Ok(()) };
+        let asked = Instant::now();
         let words: Vec<u32> = bytemuck::pod_collect_to_vec(&group.readback.wait(runner.device()).await?);
+        let started = group.queued.max(self.collected);
+        self.collected = Instant::now();
         self.spare.push(group.readback);
         for _ in 0..group.steps {
             let record = &words[self.read % RESULTS * RESULT_WORDS..][..RESULT_WORDS];
@@ -121,15 +109,10 @@ impl<'a> Decoder<'a> {
             self.read += 1;
         }
         if self.read > 1 {
-            self.adapt(group.steps, group.started.elapsed().as_secs_f64());
+            let seconds = |since: Instant| (self.collected - since).as_secs_f64();
+            self.groups.learn(group.steps, seconds(started), seconds(asked));
         }
         Ok(())
-    }
-
-    /// Groups as long as streaming allows.
-    fn adapt(&mut self, steps: usize, seconds: f64) {
-        let fitting = (GROUP_SECONDS * steps as f64 / seconds.max(1e-6)) as usize;
-        self.group = fitting.clamp(1, (2 * self.group).min(MAX_GROUP));
     }
 
     /// Waits for what is still under way; its tokens are not wanted.
@@ -141,10 +124,79 @@ impl<'a> Decoder<'a> {
     }
 
     /// Samples on the host from the logits read back.
-    async fn on_host(&mut self, runner: &mut Runner, generated: &[u32]) -> Result<SampleResult, Error> {
-        let logits = runner.logits().await?;
+    fn on_host(&mut self, runner: &Runner, generated: &[u32]) -> SampleResult {
         let tokens: Vec<u32> = self.prompt.iter().chain(generated).copied().collect();
         let position = tokens.len() as u32 - 1;
-        Ok(sample::reference(&logits, &self.settings, &self.bias, &tokens, position))
+        sample::reference(runner.logits(), &self.settings, &self.bias, &tokens, position)
+    }
+}
+
+/// Steps of a group, by the time that they take.
+struct Groups {
+    steps: usize,
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        Groups { steps: 1 }
+    }
+}
+
+impl Groups {
+    /// Seconds that a group should take: short enough to stream, long against a read-back.
+    const SECONDS: f64 = 0.02;
+    /// Most steps of a group; two are under way.
+    const MOST: usize = 8;
+    /// Part of a group's time that the host must have waited for it: else it was done before, and its time is not known.
+    const WAITED: f64 = 0.1;
+
+    /// Learns from a group that took `seconds` since the one before it was there, of which the host `waited` some.
+    fn learn(&mut self, steps: usize, seconds: f64, waited: f64) {
+        let fitting = (Self::SECONDS * steps as f64 / seconds.max(1e-6)).round() as usize;
+        if fitting < self.steps && waited < Self::WAITED * seconds {
+            return;
+        }
+        self.steps = fitting.clamp(1, (2 * self.steps).min(Self::MOST));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Groups;
+
+    /// A GPU that takes `step` seconds a step, two groups under way, a host that takes no time at first and then `token` seconds a
+    /// token: the steps of the groups in the end.
+    fn settled(step: f64, token: f64) -> usize {
+        let mut groups = Groups::default();
+        let (mut now, mut gpu, mut collected) = (0.0f64, 0.0f64, 0.0f64);
+        let mut under_way = std::collections::VecDeque::new();
+        for round in 0..60 {
+            while under_way.len() < 2 {
+                gpu = gpu.max(now) + groups.steps as f64 * step;
+                under_way.push_back((groups.steps, now, gpu));
+            }
+            let Some((steps, queued, done)) = under_way.pop_front() else { break };
+            let asked = now;
+            now = now.max(done);
+            groups.learn(steps, now - queued.max(collected), now - asked);
+            collected = now;
+            now += steps as f64 * if round < 20 { 0.0 } else { token };
+        }
+        groups.steps
+    }
+
+    #[test]
+    fn groups_take_the_wanted_time() {
+        assert_eq!(settled(1.0 / 268.0, 0.0), 5);
+        assert_eq!(settled(1.0 / 1000.0, 0.0), Groups::MOST);
+        assert_eq!(settled(0.015, 0.0), 1);
+        assert_eq!(settled(0.2, 0.0), 1);
+    }
+
+    #[test]
+    fn a_slow_consumer_does_not_shorten_groups() {
+        for token in [0.001, 0.003, 0.005, 0.02, 1.0] {
+            assert_eq!(settled(1.0 / 268.0, token), 5, "{token} s a token");
+        }
     }
 }

@@ -2,13 +2,13 @@
 
 use crate::engine::Engine;
 use crate::options::{Cancel, GenerateOptions, Sampling};
-use crate::runner::MAX_CHUNK;
+use crate::runner::Chunk;
 use crate::{Error, Session};
-use rullama_model::gemma4::{self, Rows, Shape};
-use rullama_model::graph::{Input, Words};
-use rullama_model::per_layer::RowProvider;
+use rullama_model::model::Rows;
+use rullama_model::pace::MAX_CHUNK;
 use rullama_model::reference::Reference;
-use rullama_ops::StepState;
+use rullama_model::rows::Wanted;
+use rullama_ops::{StepState, Words};
 use std::collections::BTreeMap;
 
 /// Named matrices `[tokens, cols]`: `logits`, `embed_scaled`, `layer_0` ..., `final_norm`.
@@ -19,10 +19,6 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    fn add(&mut self, name: &str, values: Vec<f32>) {
-        self.matrices.entry(name.into()).or_default().extend(values);
-    }
-
     /// One row of a matrix.
     pub fn row(&self, name: &str, row: usize) -> Option<&[f32]> {
         let matrix = self.matrices.get(name)?;
@@ -34,25 +30,32 @@ impl Evaluation {
 impl Session {
     /// Appends tokens and gives the logits and hidden states of each, computed for every row
     /// in every layer, from unfused operations.
+    ///
+    /// # Errors
+    /// Ids outside the vocabulary, a full context, a lost device.
     pub async fn evaluate(&mut self, ids: &[u32]) -> Result<Evaluation, Error> {
+        self.evaluate_cancellable(ids, &Cancel::new()).await
+    }
+
+    /// As [`evaluate`](Self::evaluate), ending early with [`Error::Cancelled`] when cancelled.
+    pub async fn evaluate_cancellable(&mut self, ids: &[u32], cancel: &Cancel) -> Result<Evaluation, Error> {
         self.check_ids(ids)?;
-        self.check_room(self.tokens.len() + ids.len())?;
+        self.check_room(self.position() as usize + ids.len())?;
         self.settle().await?;
         let mut evaluation = Evaluation { tokens: ids.len(), ..Default::default() };
+        let model = self.engine().0.loaded.model.clone();
+        let names: Vec<String> = model.taps().into_iter().chain(["logits".to_string()]).collect();
         // Logits of many rows are large: a chunk at most fills a 64 MiB buffer.
-        let vocab = self.engine().0.config.vocab;
-        let most = ((64 << 20) / (vocab * 4)).clamp(1, MAX_CHUNK) as usize;
-        for part in ids.chunks(most) {
-            let position = self.position();
-            let layers = self.engine().0.config.layers.len();
-            let plan = self.runner.chunk(part, position, Rows::All, None, true).await?;
-            let names = (0..layers).map(|i| format!("layer_{i}")).chain(["embed_scaled", "final_norm", "logits"].map(String::from));
-            let outputs: Vec<_> = names.filter_map(|name| plan.output(&name).cloned().map(|t| (name, t))).collect();
-            for (name, tensor) in outputs {
-                let values = self.runner.read(&tensor, part.len() as u32).await?;
-                evaluation.add(&name, values);
+        let most = ((64 << 20) / (model.facts().vocab * 4)).clamp(1, MAX_CHUNK) as usize;
+        let mut rest = ids;
+        while !rest.is_empty() {
+            let (part, after) = rest.split_at(rest.len().min(most).min(self.runner.chunk_tokens()));
+            let chunk = Chunk { ids: part, rows: Rows::All, sampler: None, taps: true };
+            for (name, values) in self.runner.chunk(chunk, cancel, &names).await? {
+                evaluation.matrices.entry(name).or_default().extend(values);
             }
-            self.tokens.extend(part);
+            self.sequence.extend(part);
+            rest = after;
         }
         Ok(evaluation)
     }
@@ -67,21 +70,19 @@ impl Session {
 impl Engine {
     /// The same on the CPU, from the operations' definitions. Slow: for small models.
     pub async fn evaluate_on_cpu(&self, ids: &[u32]) -> Result<Evaluation, Error> {
-        let inner = &self.0;
-        let tokens = ids.len() as u32;
-        let shape = Shape { tokens, rows: Rows::All, decode: false, resident: inner.streamed.is_none(), taps: true };
-        let graph = gemma4::forward(&inner.config, &inner.specs, &inner.scales, shape);
-        let slots = inner.config.window as usize + ids.len();
-        let mut reference = Reference::new(&*inner.source, &inner.specs.weights, &inner.tables, &inner.config, inner.kv, slots);
-        let state = StepState { tokens, ..Default::default() };
+        let loaded = &self.0.loaded;
+        let model = &loaded.model;
+        let graph = loaded.graph(loaded.shape(ids.len() as u32, Rows::All, false, true), None).await?;
+        let slots = model.facts().window as usize + ids.len();
+        let mut reference = Reference::new(&*loaded.source, model.specs(), &loaded.tables, &model.caches(), loaded.choice.kv, slots);
+        let state = StepState { tokens: ids.len() as u32, ..Default::default() };
         reference.words.insert(Words::ChunkIds, ids.to_vec());
         reference.words.insert(Words::ChunkState, bytemuck::cast_slice(&[state]).to_vec());
-        if let Some(table) = &inner.streamed {
-            let width = inner.config.per_layer as usize;
-            let (own, all) = (inner.config.own_layers() * width, inner.config.layers.len() * width);
-            let rows = RowProvider::new(inner.source.clone(), table.clone(), inner.config.per_layer).rows(ids, all).await?;
-            reference.inputs.insert(Input::PerLayerOwn, rows.chunks_exact(all).flat_map(|r| r[..own].to_vec()).collect());
-            reference.inputs.insert(Input::PerLayerShared, rows.chunks_exact(all).flat_map(|r| r[own..].to_vec()).collect());
+        if let Some(mut provider) = loaded.row_provider() {
+            for input in model.inputs(Rows::All, ids.len()) {
+                let wanted = Wanted { ids: &ids[input.tokens], columns: input.columns };
+                reference.inputs.insert(input.name, provider.gather(&[wanted]).await?.remove(0));
+            }
         }
         let outputs = reference.run(&graph).await?;
         let matrices = outputs.into_iter().map(|(name, array)| (name, array.data)).collect();

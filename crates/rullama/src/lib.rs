@@ -18,6 +18,7 @@
 //! ```
 
 mod chat;
+mod code;
 mod decode;
 mod engine;
 mod error;
@@ -28,12 +29,14 @@ mod profile;
 mod runner;
 mod saved;
 pub mod score;
-mod selftest;
+mod sequence;
 mod session;
 mod settings;
 mod vocabulary;
+mod words;
 
 pub use chat::{Chat, ChatOptions};
+pub use code::ErrorCode;
 pub use engine::{DEFAULT_CONTEXT, Engine, MemoryReport, ModelInfo, Progress};
 pub use error::Error;
 pub use eval::Evaluation;

@@ -1,22 +1,18 @@
 //! Finds the layer that first produced a value that is not a number.
 
-use crate::{Error, Session};
-use rullama_model::gemma4::Rows;
+use crate::runner::Chunk;
+use crate::{Cancel, Error, Session};
+use rullama_model::model::Rows;
 
 /// Runs the last token again with every hidden state kept, and names the first bad one.
 pub(crate) async fn first_bad_layer(session: &mut Session) -> Result<Error, Error> {
-    let Some(&id) = session.tokens.last() else { return Ok(Error::NotANumber { place: "the logits".into() }) };
-    let position = session.position() - 1;
-    let layers = session.engine().0.config.layers.len();
-    let plan = session.runner.chunk(&[id], position, Rows::Last, None, true).await?;
-    let names =
-        std::iter::once("embed_scaled".to_string()).chain((0..layers).map(|i| format!("layer_{i}"))).chain(["final_norm".to_string()]);
-    let taps: Vec<_> = names.filter_map(|name| plan.output(&name).cloned().map(|tensor| (name, tensor))).collect();
-    for (name, tensor) in taps {
-        let values = session.runner.read(&tensor, 1).await?;
-        if values.iter().any(|v| !v.is_finite()) {
-            return Ok(Error::NotANumber { place: name.replace('_', " ") });
-        }
-    }
-    Ok(Error::NotANumber { place: "the logits".into() })
+    let Some(id) = session.sequence.pop() else { return Ok(Error::NotANumber { place: "the logits".into() }) };
+    session.runner.set_position(session.position());
+    let names = session.engine().0.loaded.model.taps();
+    let chunk = Chunk { ids: &[id], rows: Rows::Last, sampler: None, taps: true };
+    let outputs = session.runner.chunk(chunk, &Cancel::new(), &names).await?;
+    session.sequence.extend(&[id]);
+    let bad = |(_, values): &&(String, Vec<f32>)| values.iter().any(|v| !v.is_finite());
+    let place = outputs.iter().find(bad).map_or("the logits".to_string(), |(name, _)| name.replace('_', " "));
+    Ok(Error::NotANumber { place })
 }

@@ -1,22 +1,26 @@
 //! The device side of a session: plans, the words that host and kernels share, and the caches.
 
-use crate::Error;
 use crate::engine::Engine;
-use rullama_gpu::{Buffer, Device, GpuError, Recorder, Slice, Usage};
-use rullama_model::gemma4::{self, Rows, Shape};
-use rullama_model::graph::{Half, Input, Words};
+use crate::options::Cancel;
+use crate::words::WordBuffers;
+use crate::{Error, words};
+use rullama_gpu::{Buffer, Device, Readback, Slice};
 use rullama_model::kv_cache::{CacheShape, KvCache};
-use rullama_model::per_layer::RowProvider;
-use rullama_model::plan::{Plan, Pool, Resources, Then};
+use rullama_model::model::{Rows, Shape};
+use rullama_model::pace::MAX_CHUNK;
+use rullama_model::plan::{Plan, Pool, Resources};
+use rullama_model::rows::{RowProvider, Wanted};
 use rullama_model::weights::Weights;
-use rullama_ops::sample::{HISTORY, RESULT_WORDS, RESULTS, Sample, SampleMode, SampleSettings, bias_words};
-use rullama_ops::{Cache, Context, KvType, Op, Operand, StepState, Tensor};
-use std::collections::HashMap;
+use rullama_model::{Loaded, ModelError};
+use rullama_ops::sample::{SampleMode, SampleSettings};
+use rullama_ops::{Cache, Half, KvType, StepState, Tensor, Words};
+use std::collections::{HashMap, VecDeque};
+use web_time::Instant;
 
-/// Most tokens of one step.
-pub(crate) const MAX_CHUNK: u32 = 512;
 /// Rewinding that a ring serves without computing anew, queued steps included.
 const SLACK: u32 = 256;
+/// Parts of a prompt's chunk that are submitted before the first of them is waited for.
+const UNDER_WAY: usize = 2;
 
 /// The caches that a session makes.
 pub fn cache_shape(kv: KvType, context: u32) -> CacheShape {
@@ -26,45 +30,23 @@ pub fn cache_shape(kv: KvType, context: u32) -> CacheShape {
 /// A recording's identity: the step's shape and what follows the logits.
 type PlanKey = (Shape, Option<SampleMode>);
 
-/// Buffers of words, one set a session.
-#[derive(Debug)]
-struct WordBuffers {
-    chunk_ids: Buffer,
-    chunk_state: Buffer,
-    step_id: Buffer,
-    step_state: Buffer,
-    settings: Buffer,
-    bias: Buffer,
-    history: Buffer,
-    results: Buffer,
-}
-
-impl WordBuffers {
-    async fn new(device: &Device, suppressed: usize) -> Result<Self, GpuError> {
-        let words = async |label: &str, count: usize| device.buffer(label, count as u64 * 4, Usage::Storage).await;
-        Ok(WordBuffers {
-            chunk_ids: words("chunk ids", MAX_CHUNK as usize).await?,
-            chunk_state: words("chunk state", 8).await?,
-            step_id: words("step id", 4).await?,
-            step_state: words("step state", 8).await?,
-            settings: words("sampler settings", size_of::<SampleSettings>() / 4).await?,
-            bias: words("logit bias", 1 + 2 * (crate::options::MAX_BIAS + suppressed)).await?,
-            history: words("token history", HISTORY).await?,
-            results: words("sampler results", RESULTS * RESULT_WORDS).await?,
-        })
-    }
-}
-
 /// Plans, caches and shared words of one sequence.
 pub(crate) struct Runner {
     pub engine: Engine,
     pub cache: KvCache,
-    pool: Pool,
-    plans: HashMap<PlanKey, Plan>,
+    plans: Plans,
     words: WordBuffers,
     rows: Option<RowProvider>,
-    last_logits: Option<Tensor>,
+    /// Where the next token to be computed stands: every step goes on from here.
+    position: u32,
+    /// Logits of the last step without a sampler.
+    logits: Vec<f32>,
+    fences: Vec<Readback>,
 }
+
+/// Recordings, built on first use.
+#[derive(Default)]
+struct Plans(HashMap<PlanKey, Plan>);
 
 /// What [`Resources`] a plan is built from.
 struct View<'a> {
@@ -84,13 +66,7 @@ impl Resources for View<'_> {
     }
 
     fn words(&self, words: Words) -> Slice {
-        let buffer = match words {
-            Words::ChunkIds => &self.words.chunk_ids,
-            Words::ChunkState => &self.words.chunk_state,
-            Words::StepId => &self.words.step_id,
-            Words::StepState => &self.words.step_state,
-        };
-        buffer.whole()
+        self.words.slice(words)
     }
 
     fn banned(&self) -> &[(String, &'static str)] {
@@ -98,8 +74,27 @@ impl Resources for View<'_> {
     }
 }
 
+impl Plans {
+    async fn get(
+        &mut self,
+        loaded: &Loaded,
+        pool: &mut Pool,
+        cache: &KvCache,
+        words: &WordBuffers,
+        key: PlanKey,
+    ) -> Result<&Plan, ModelError> {
+        if !self.0.contains_key(&key) {
+            let graph = loaded.graph(key.0, key.1).await?;
+            let banned = loaded.banned().await;
+            let view = View { weights: &loaded.weights, cache, words, banned: &banned };
+            self.0.insert(key, Plan::build(&loaded.device, &graph, &view, pool).await?);
+        }
+        Ok(&self.0[&key])
+    }
+}
+
 /// Tokens that a step of `n` is padded to, so that few shapes are built.
-pub(crate) fn padded(n: u32) -> u32 {
+fn padded(n: u32) -> u32 {
     match n {
         0..=1 => 1,
         2..=8 => 8,
@@ -108,17 +103,32 @@ pub(crate) fn padded(n: u32) -> u32 {
     }
 }
 
+/// A piece of a prompt to run.
+pub(crate) struct Chunk<'a> {
+    /// At most [`MAX_CHUNK`].
+    pub ids: &'a [u32],
+    pub rows: Rows,
+    /// Draws from the last row's logits.
+    pub sampler: Option<SampleMode>,
+    /// Keep the hidden states.
+    pub taps: bool,
+}
+
+/// Outputs that were read back, each `[tokens, cols]`, by name.
+pub(crate) type Read = Vec<(String, Vec<f32>)>;
+
 impl Runner {
     pub async fn new(engine: Engine) -> Result<Self, Error> {
-        let inner = &engine.0;
-        let cache = KvCache::new(&inner.device, &inner.config, cache_shape(inner.kv, inner.config.context)).await?;
-        let words = WordBuffers::new(&inner.device, inner.config.suppress.len()).await?;
-        let rows = inner.streamed.clone().map(|table| RowProvider::new(inner.source.clone(), table, inner.config.per_layer));
-        Ok(Runner { cache, pool: Pool::default(), plans: HashMap::new(), words, rows, last_logits: None, engine })
+        let loaded = &engine.0.loaded;
+        let shape = cache_shape(loaded.choice.kv, loaded.choice.context);
+        let cache = KvCache::new(&loaded.device, &loaded.model.caches(), shape).await?;
+        let words = WordBuffers::new(&loaded.device, loaded.model.facts().suppress.len()).await?;
+        let rows = loaded.row_provider();
+        Ok(Runner { cache, plans: Plans::default(), words, rows, position: 0, logits: Vec::new(), fences: Vec::new(), engine })
     }
 
     pub fn device(&self) -> &Device {
-        &self.engine.0.device
+        &self.engine.0.loaded.device
     }
 
     /// Rows come from the host: no step can be queued before its token is known.
@@ -126,184 +136,184 @@ impl Runner {
         self.rows.is_some()
     }
 
-    /// Bytes of caches and activations.
-    pub fn bytes(&self) -> u64 {
-        self.cache.bytes() + self.pool.bytes()
+    /// Where the next token to be computed stands.
+    pub fn position(&self) -> u32 {
+        self.position
+    }
+
+    /// Goes back, or to what was restored. Whether the caches still hold what stands before is for the caller to ask
+    /// ([`KvCache::can_rewind`]).
+    pub fn set_position(&mut self, position: u32) {
+        self.position = position;
     }
 
     /// Makes room in the caches for positions below `end`; stale recordings are dropped.
     pub async fn reserve(&mut self, end: u32) -> Result<(), Error> {
-        if self.cache.reserve(&self.engine.0.device, end).await? {
-            self.plans.clear();
+        if self.cache.reserve(&self.engine.0.loaded.device, end).await? {
+            self.plans.0.clear();
         }
         Ok(())
     }
 
-    /// The plan of a shape, built on first use.
-    async fn plan(&mut self, shape: Shape, sampler: Option<SampleMode>) -> Result<&Plan, Error> {
-        let key = (shape, sampler);
-        if !self.plans.contains_key(&key) {
-            let inner = &self.engine.0;
-            if let Some(mode) = sampler {
-                inner.test_sampler(mode).await?;
-            }
-            let graph = gemma4::forward(&inner.config, &inner.specs, &inner.scales, shape);
-            let view = View { weights: &inner.weights, cache: &self.cache, words: &self.words, banned: &inner.banned };
-            let words = &self.words;
-            let device = &inner.device;
-            let vocab = inner.config.vocab;
-            let record =
-                |recorder: &mut Recorder, outputs: &HashMap<String, Tensor>, scratch: Option<Slice>| match (sampler, outputs.get("logits"))
-                {
-                    (Some(mode), Some(logits)) => {
-                        let mut context = Context { recorder, caps: device.caps(), variant: None, banned: &inner.banned, scratch };
-                        Sample { vocab, mode }.record(&mut context, &sample_operands(words, logits))
-                    }
-                    _ => Ok(()),
-                };
-            let scratch = sampler.map_or(0, |mode| {
-                let logits = Tensor { slice: words.results.whole(), rows: 1, cols: vocab, stride: vocab, offset: 0 };
-                Sample { vocab, mode }.scratch(device.caps(), &sample_operands(words, &logits))
-            });
-            let plan = Plan::build(device, &graph, &view, &mut self.pool, &Then { record: &record, scratch }).await?;
-            self.plans.insert(key, plan);
-        }
-        Ok(&self.plans[&key])
+    /// Tokens of the next piece of a prompt.
+    pub fn chunk_tokens(&self) -> usize {
+        self.engine.0.loaded.chunk(self.position) as usize
     }
 
-    fn shape(&self, tokens: u32, rows: Rows, decode: bool, taps: bool) -> Shape {
-        Shape { tokens, rows, decode, resident: self.rows.is_none(), taps }
-    }
-
-    /// Builds what a piece of a prompt needs, so that running it takes only the GPU's time.
-    pub async fn prepare(&mut self, count: u32, position: u32, rows: Rows, sampler: Option<SampleMode>) -> Result<(), Error> {
+    /// Runs a piece of a prompt from the present position on, in parts between which it can be cancelled, and reads the outputs
+    /// named `read`. The position moves on only where all of it has run.
+    pub async fn chunk(&mut self, chunk: Chunk<'_>, cancel: &Cancel, read: &[String]) -> Result<Read, Error> {
+        let (count, position) = (chunk.ids.len() as u32, self.position);
         self.reserve(position + count).await?;
-        self.plan(self.shape(padded(count), rows, false, false), sampler).await.map(|_| ())
-    }
-
-    /// Runs a piece of a prompt, `ids.len() <= MAX_CHUNK`, from `position` on.
-    pub async fn chunk(&mut self, ids: &[u32], position: u32, rows: Rows, sampler: Option<SampleMode>, taps: bool) -> Result<&Plan, Error> {
-        let count = ids.len() as u32;
-        self.reserve(position + count).await?;
-        let shape = self.shape(padded(count), rows, false, taps);
+        let loaded = &self.engine.0.loaded;
+        let shape = loaded.shape(padded(count), chunk.rows, false, chunk.taps);
+        let mut turn = loaded.turn.lock().await;
+        let plan = self.plans.get(loaded, &mut turn, &self.cache, &self.words, (shape, chunk.sampler)).await?;
+        fill_rows(&mut self.rows, loaded, plan, chunk.rows, chunk.ids).await?;
+        self.cache.note_written(position + count);
+        let mut ids = chunk.ids.to_vec();
+        ids.resize(shape.tokens as usize, 0);
         let state = StepState { position, tokens: count, ..Default::default() };
         let step = StepState { position: position + count - 1, tokens: 1, ..Default::default() };
-        let mut padded_ids = ids.to_vec();
-        padded_ids.resize(shape.tokens as usize, 0);
-        self.fill_rows(shape, sampler, ids).await?;
-        self.cache.note_written(position + count);
-        let (device, words) = (&self.engine.0.device, &self.words);
-        device.write(&words.chunk_ids, 0, bytemuck::cast_slice(&padded_ids));
-        device.write(&words.chunk_state, 0, bytemuck::bytes_of(&state));
-        device.write(&words.step_state, 0, bytemuck::bytes_of(&step));
-        let device = device.clone();
-        self.submit(&device, shape, sampler).await
-    }
-
-    /// Runs the next token: the one in `StepId`, at the position in `StepState`; with streamed
-    /// rows, `id` names it. The caller has reserved its position.
-    pub async fn step(&mut self, id: Option<u32>, position: u32, sampler: Option<SampleMode>) -> Result<&Plan, Error> {
-        let shape = self.shape(1, Rows::Last, true, false);
-        self.cache.note_written(position + 1);
-        if let Some(id) = id {
-            self.fill_rows(shape, sampler, &[id]).await?;
-        }
-        let device = self.engine.0.device.clone();
-        self.submit(&device, shape, sampler).await
-    }
-
-    async fn submit(&mut self, device: &Device, shape: Shape, sampler: Option<SampleMode>) -> Result<&Plan, Error> {
-        self.plan(shape, sampler).await?;
-        let plan = &self.plans[&(shape, sampler)];
-        device.submit(&plan.recording);
-        self.last_logits = plan.output("logits").cloned();
-        Ok(plan)
-    }
-
-    /// Writes the per-layer rows that a step reads from the host: of each token the layers that
-    /// run for it, and the rest for the rows whose logits are wanted.
-    async fn fill_rows(&mut self, shape: Shape, sampler: Option<SampleMode>, ids: &[u32]) -> Result<(), Error> {
-        let Some(mut provider) = self.rows.take() else { return Ok(()) };
-        let result = self.fill_rows_from(&mut provider, shape, sampler, ids).await;
-        self.rows = Some(provider);
-        result
-    }
-
-    async fn fill_rows_from(
-        &mut self,
-        provider: &mut RowProvider,
-        shape: Shape,
-        sampler: Option<SampleMode>,
-        ids: &[u32],
-    ) -> Result<(), Error> {
-        let config = &self.engine.0.config;
-        let (own, all) = (config.own_layers() * config.per_layer as usize, config.layers.len() * config.per_layer as usize);
-        let wanted: &[u32] = match shape.rows {
-            Rows::None => &[],
-            Rows::Last => &ids[ids.len() - 1..],
-            Rows::All => ids,
-        };
-        // Whole rows where every layer runs; of the others only the layers that do.
-        let whole = provider.rows(wanted, all).await?;
-        let partial = provider.rows(&ids[..ids.len() - wanted.len()], own).await?;
-        let mut first = partial;
-        first.extend(whole.chunks_exact(all).flat_map(|row| &row[..own]));
-        let rest: Vec<f32> = whole.chunks_exact(all).flat_map(|row| row[own..].to_vec()).collect();
-        let device = self.engine.0.device.clone();
-        let plan = self.plan(shape, sampler).await?;
-        for (input, values) in [(Input::PerLayerOwn, first), (Input::PerLayerShared, rest)] {
-            if let (Some(slice), false) = (plan.input(input), values.is_empty()) {
-                device.write(&slice.buffer, slice.offset, bytemuck::cast_slice(&values));
+        self.words.write(&loaded.device, Words::ChunkIds, bytemuck::cast_slice(&ids));
+        self.words.write(&loaded.device, Words::ChunkState, bytemuck::bytes_of(&state));
+        self.words.write(&loaded.device, Words::StepState, bytemuck::bytes_of(&step));
+        run_parts(loaded, plan, &mut self.fences, (position + count, shape.tokens), cancel).await?;
+        let mut outputs = Vec::new();
+        for name in read {
+            if let Some(tensor) = plan.output(name) {
+                outputs.push((name.clone(), read_rows(&loaded.device, tensor, count).await?));
             }
         }
+        if let (Rows::Last, None, Some(logits)) = (chunk.rows, chunk.sampler, plan.output("logits")) {
+            self.logits = read_rows(&loaded.device, logits, 1).await?;
+        }
+        self.position = position + count;
+        Ok(outputs)
+    }
+
+    /// Queues `steps` decode steps: the first takes the token in `StepId`, each next one what was drawn. The caller has reserved
+    /// their positions. With streamed rows, `id` names the one step's token.
+    pub async fn steps(&mut self, steps: usize, id: Option<u32>, sampler: Option<SampleMode>) -> Result<(), Error> {
+        let loaded = &self.engine.0.loaded;
+        let shape = loaded.shape(1, Rows::Last, true, false);
+        let mut turn = loaded.turn.lock().await;
+        let plan = self.plans.get(loaded, &mut turn, &self.cache, &self.words, (shape, sampler)).await?;
+        if let Some(id) = id {
+            fill_rows(&mut self.rows, loaded, plan, Rows::Last, &[id]).await?;
+        }
+        self.position += steps as u32;
+        self.cache.note_written(self.position);
+        loaded.device.submit_times(&plan.recording, steps);
+        if let (None, Some(logits)) = (sampler, plan.output("logits")) {
+            self.logits = read_rows(&loaded.device, logits, 1).await?;
+        }
         Ok(())
+    }
+
+    /// The plan of a decode step, for those who measure it.
+    pub async fn decode_plan(&mut self, sampler: SampleMode) -> Result<&Plan, Error> {
+        let loaded = &self.engine.0.loaded;
+        let shape = loaded.shape(1, Rows::Last, true, false);
+        let mut turn = loaded.turn.lock().await;
+        Ok(self.plans.get(loaded, &mut turn, &self.cache, &self.words, (shape, Some(sampler))).await?)
+    }
+
+    /// The plan of a prompt's last chunk, likewise.
+    pub async fn chunk_plan(&mut self, tokens: u32, sampler: SampleMode) -> Result<&Plan, Error> {
+        let loaded = &self.engine.0.loaded;
+        let shape = loaded.shape(padded(tokens), Rows::Last, false, false);
+        let mut turn = loaded.turn.lock().await;
+        Ok(self.plans.get(loaded, &mut turn, &self.cache, &self.words, (shape, Some(sampler))).await?)
     }
 
     /// Settings for the sampler, until they are set again.
     pub fn set_sampling(&self, settings: &SampleSettings, bias: &[(u32, f32)]) {
-        let device = self.device();
-        device.write(&self.words.settings, 0, bytemuck::bytes_of(settings));
-        device.write(&self.words.bias, 0, bytemuck::cast_slice(&bias_words(bias)));
+        let bias = rullama_ops::sample::bias_words(bias);
+        self.words.write(self.device(), Words::Settings, bytemuck::bytes_of(settings));
+        self.words.write(self.device(), Words::Bias, bytemuck::cast_slice(&bias));
     }
 
     /// The last tokens before sampling starts, for penalties.
     pub fn set_history(&self, tokens: &[u32]) {
-        let mut ring = vec![0u32; HISTORY];
-        let first = tokens.len().saturating_sub(HISTORY);
-        for (position, id) in tokens.iter().enumerate().skip(first) {
-            ring[position % HISTORY] = *id;
-        }
-        self.device().write(&self.words.history, 0, bytemuck::cast_slice(&ring));
+        let ring = words::history(tokens);
+        self.words.write(self.device(), Words::History, bytemuck::cast_slice(&ring));
     }
 
     /// The next token, chosen by the host.
-    pub fn set_step(&self, id: u32, position: u32) {
-        let state = StepState { position, tokens: 1, ..Default::default() };
-        self.device().write(&self.words.step_id, 0, &id.to_le_bytes());
-        self.device().write(&self.words.step_state, 0, bytemuck::bytes_of(&state));
+    pub fn set_step(&self, id: u32) {
+        let state = StepState { position: self.position, tokens: 1, ..Default::default() };
+        self.words.write(self.device(), Words::StepId, &id.to_le_bytes());
+        self.words.write(self.device(), Words::StepState, bytemuck::bytes_of(&state));
     }
 
     pub fn results(&self) -> &Buffer {
-        &self.words.results
+        self.words.buffer(Words::Results)
     }
 
-    /// The logits that the last step left, unmodified.
-    pub async fn logits(&self) -> Result<Vec<f32>, Error> {
-        match &self.last_logits {
-            Some(tensor) => self.read(tensor, 1).await,
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// Reads a tensor that a plan left.
-    pub async fn read(&self, tensor: &Tensor, rows: u32) -> Result<Vec<f32>, Error> {
-        let len = u64::from(rows) * u64::from(tensor.cols) * 4;
-        let bytes = self.device().read(&tensor.slice.buffer, tensor.slice.offset, len).await?;
-        Ok(bytemuck::pod_collect_to_vec(&bytes))
+    /// The logits that the last step without a sampler left, unmodified.
+    pub fn logits(&self) -> &[f32] {
+        &self.logits
     }
 }
 
-fn sample_operands(words: &WordBuffers, logits: &Tensor) -> Vec<Operand> {
-    let others = [&words.settings, &words.bias, &words.history, &words.step_state, &words.step_id, &words.results];
-    std::iter::once(Operand::Tensor(logits.clone())).chain(others.map(|b| Operand::Words(b.whole()))).collect()
+/// Writes what a step reads from the host.
+async fn fill_rows(rows: &mut Option<RowProvider>, loaded: &Loaded, plan: &Plan, wanted: Rows, ids: &[u32]) -> Result<(), ModelError> {
+    let Some(provider) = rows else { return Ok(()) };
+    let inputs = loaded.model.inputs(wanted, ids.len());
+    let requests: Vec<Wanted> =
+        inputs.iter().map(|input| Wanted { ids: &ids[input.tokens.clone()], columns: input.columns.clone() }).collect();
+    for (input, values) in inputs.iter().zip(provider.gather(&requests).await?) {
+        if let Some(slice) = plan.input(input.name) {
+            loaded.device.write(&slice.buffer, slice.offset, bytemuck::cast_slice(&values));
+        }
+    }
+    Ok(())
+}
+
+/// Work under way, since when, and the fence behind it.
+struct Part {
+    fence: Readback,
+    work: u64,
+    submitted: Instant,
+}
+
+/// Submits a chunk's recording in parts that take about as long as the pace wants, a few of them ahead of the GPU. `step` is the
+/// position behind its last token, and its padded tokens.
+async fn run_parts(loaded: &Loaded, plan: &Plan, fences: &mut Vec<Readback>, step: (u32, u32), cancel: &Cancel) -> Result<(), Error> {
+    let (end, tokens) = step;
+    let mut under_way: VecDeque<Part> = VecDeque::new();
+    let mut done = Instant::now();
+    let mut at = 0;
+    while at < plan.recording.len() || !under_way.is_empty() {
+        let more = at < plan.recording.len() && !cancel.is_cancelled();
+        if more && under_way.len() < UNDER_WAY {
+            let (part, work) = plan.part(at, end, loaded.pace.submission());
+            at = part.end;
+            let submitted = Instant::now();
+            loaded.device.submit_part(&plan.recording, part);
+            let fence = match fences.pop() {
+                Some(fence) => fence,
+                None => Readback::new(&loaded.device, 16).await?,
+            };
+            fence.start(&loaded.device, None);
+            under_way.push_back(Part { fence, work, submitted });
+            continue;
+        }
+        let Some(part) = under_way.pop_front() else { return Err(Error::Cancelled) };
+        part.fence.wait(&loaded.device).await?;
+        // The part before it ran until `done`.
+        let started = part.submitted.max(done);
+        done = Instant::now();
+        loaded.pace.learn(tokens, part.work, (done - started).as_secs_f64());
+        fences.push(part.fence);
+    }
+    Ok(())
+}
+
+/// The first rows of a tensor that a plan left.
+async fn read_rows(device: &Device, tensor: &Tensor, rows: u32) -> Result<Vec<f32>, ModelError> {
+    let len = u64::from(rows.min(tensor.rows)) * u64::from(tensor.cols) * 4;
+    let bytes = device.read(&tensor.slice.buffer, tensor.slice.offset, len).await?;
+    Ok(bytemuck::pod_collect_to_vec(&bytes))
 }

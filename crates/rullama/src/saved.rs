@@ -1,28 +1,29 @@
-//! A session as bytes: its tokens and what the caches hold of them.
+//! A session as bytes: its items and what the caches hold of them.
+//!
+//! `RULLAKV2`, the SHA-256 of everything behind it, the length of a JSON header, the header, and the halves of the caches in its
+//! order. Everything is checked before the session is touched.
 
+use crate::sequence::{Item, Sequence};
 use crate::{Error, Session};
-use rullama_model::graph::Half;
+use rullama_ops::Half;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-const MAGIC: &[u8; 8] = b"RULLAKV1";
+const MAGIC: &[u8; 8] = b"RULLAKV2";
+/// Where what the checksum covers begins.
+const BODY: usize = MAGIC.len() + 32;
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Header {
-    /// What the model must agree in.
-    model: Fingerprint,
-    tokens: Vec<u32>,
+    /// Weights, types and adapters, as hexadecimal digits.
+    identity: String,
+    kv: String,
+    items: Vec<Item>,
+    /// Positions that were written, or queued to be.
+    written: u32,
     /// Layer, whether values, and bytes, in the order of the data.
     parts: Vec<(usize, bool, usize)>,
-}
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Fingerprint {
-    name: String,
-    layers: usize,
-    dim: u32,
-    vocab: u32,
-    window: u32,
-    kv: String,
 }
 
 fn refuse(reason: impl Into<String>) -> Error {
@@ -31,57 +32,86 @@ fn refuse(reason: impl Into<String>) -> Error {
 
 impl Session {
     /// The session's tokens, keys and values, to be [restored](Self::restore) later, also by
-    /// another process with the same model and KV type.
+    /// another process with the same weights, adapters and KV type.
+    ///
+    /// # Errors
+    /// A lost device.
     pub async fn save(&self) -> Result<Vec<u8>, Error> {
-        let parts = self.runner.cache.save(self.engine().device(), self.runner.cache.written()).await?;
-        let sizes = parts.iter().map(|(layer, half, bytes)| (*layer, *half == Half::Values, bytes.len())).collect();
-        let header = Header { model: self.fingerprint(), tokens: self.tokens.clone(), parts: sizes };
+        let written = self.runner.cache.written();
+        let parts = self.runner.cache.save(self.engine().device(), written).await?;
+        let header = Header {
+            identity: hexadecimal(&self.sequence.identity),
+            kv: self.engine().info().kv.into(),
+            items: self.sequence.items().to_vec(),
+            written,
+            parts: parts.iter().map(|(layer, half, bytes)| (*layer, *half == Half::Values, bytes.len())).collect(),
+        };
         let header = serde_json::to_vec(&header).map_err(|e| refuse(e.to_string()))?;
-        let mut out = MAGIC.to_vec();
-        out.extend((self.runner.cache.written()).to_le_bytes());
+        let mut out = [&MAGIC[..], &[0; 32]].concat();
         out.extend((header.len() as u32).to_le_bytes());
         out.extend(header);
         parts.iter().for_each(|(_, _, bytes)| out.extend(bytes));
+        let sum = Sha256::digest(&out[BODY..]);
+        out[MAGIC.len()..BODY].copy_from_slice(&sum);
         Ok(out)
     }
 
     /// Replaces this session by a saved one.
     ///
     /// # Errors
-    /// Damaged bytes, or bytes of another model, KV type or longer context; the session is then
-    /// as it was.
+    /// Damaged bytes, or bytes of other weights, adapters, KV type or a longer context; the session is then as it was.
     pub async fn restore(&mut self, saved: &[u8]) -> Result<(), Error> {
-        let word = |at: usize| saved.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
-        let (Some(written), Some(length), true) = (word(8), word(12), saved.starts_with(MAGIC)) else {
-            return Err(refuse("it is not a saved session, or of another version"));
-        };
-        let data = 16usize.saturating_add(length as usize);
-        let header = saved.get(16..data).ok_or_else(|| refuse("it is cut off"))?;
-        let header: Header = serde_json::from_slice(header).map_err(|e| refuse(e.to_string()))?;
-        if header.model != self.fingerprint() {
-            return Err(refuse(format!("it belongs to {:?}", header.model)));
-        }
-        let context = self.engine().0.config.context;
-        if header.tokens.len() > written as usize || written > context {
-            return Err(refuse(format!("its {written} tokens do not fit the context of {context}")));
-        }
-        let mut at = data;
-        let mut parts = Vec::with_capacity(header.parts.len().min(4096));
+        let (header, data) = self.checked(saved)?;
+        let mut rest = data;
+        let mut parts = Vec::new();
         for (layer, values, bytes) in header.parts {
-            let end = at.checked_add(bytes).filter(|end| *end <= saved.len()).ok_or_else(|| refuse("it is cut off"))?;
-            parts.push((layer, if values { Half::Values } else { Half::Keys }, saved[at..end].to_vec()));
-            at = end;
+            let Some((part, after)) = rest.split_at_checked(bytes) else { return Err(refuse("it is cut off")) };
+            parts.push((layer, if values { Half::Values } else { Half::Keys }, part));
+            rest = after;
         }
-        self.runner.reserve(written).await?;
+        if !rest.is_empty() {
+            return Err(refuse(format!("{} bytes stand behind its end", rest.len())));
+        }
+        self.runner.cache.check_parts(header.written, &parts).map_err(refuse)?;
+        self.runner.reserve(header.written).await?;
         let device = self.engine().device().clone();
-        self.runner.cache.restore(&device, written, &parts).await.map_err(|e| refuse(e.to_string()))?;
-        self.tokens = header.tokens;
+        self.runner.cache.restore(&device, header.written, &parts);
+        self.sequence = Sequence::with_items(self.sequence.identity, header.items);
+        self.runner.set_position(self.position());
         Ok(())
     }
 
-    fn fingerprint(&self) -> Fingerprint {
-        let info = self.engine().info();
-        let (name, kv) = (info.name.clone(), info.kv.to_string());
-        Fingerprint { name, layers: info.layers, dim: info.dim, vocab: info.vocab, window: info.window, kv }
+    /// The header of bytes that are whole and belong to this model, and what stands behind it.
+    fn checked<'a>(&self, saved: &'a [u8]) -> Result<(Header, &'a [u8]), Error> {
+        if !saved.starts_with(MAGIC) {
+            return Err(refuse("it is not a saved session, or of another version"));
+        }
+        let body = saved.get(BODY..).ok_or_else(|| refuse("it is cut off"))?;
+        if Sha256::digest(body)[..] != saved[MAGIC.len()..BODY] {
+            return Err(refuse("it is damaged or cut off: its checksum differs"));
+        }
+        let cut = || refuse("it is cut off");
+        let (length, rest) = body.split_first_chunk::<4>().ok_or_else(cut)?;
+        let (header, data) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(cut)?;
+        let header: Header = serde_json::from_slice(header).map_err(|e| refuse(e.to_string()))?;
+        if header.identity != hexadecimal(&self.sequence.identity) {
+            return Err(refuse("it belongs to other weights, types or adapters"));
+        }
+        if header.kv != self.engine().info().kv {
+            return Err(refuse(format!("its keys and values are {}", header.kv)));
+        }
+        let context = self.engine().info().context;
+        if header.items.len() > header.written as usize || header.written > context {
+            return Err(refuse(format!("its {} tokens do not fit the context of {context}", header.written)));
+        }
+        let vocab = self.engine().info().vocab;
+        if let Some(item) = header.items.iter().find(|item| item.id >= vocab) {
+            return Err(refuse(format!("token {} is outside the vocabulary of {vocab}", item.id)));
+        }
+        Ok((header, data))
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,25 +3,17 @@
 use crate::decode::Decoder;
 use crate::engine::Engine;
 use crate::options::{Cancel, GenerateOptions};
-use crate::runner::{MAX_CHUNK, Runner};
+use crate::runner::{Chunk, Runner};
+use crate::sequence::{Item, Sequence};
 use crate::settings::settings;
 use crate::{Error, locate};
-use rullama_model::gemma4::Rows;
+use rullama_model::model::Rows;
 use rullama_ops::sample::{SampleMode, SampleResult};
-use rullama_text::{Detokenizer, Specials, StopStrings};
+use rullama_text::{AnswerText, Piece, Specials, StopStep, StopStrings};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::ops::Range;
 use web_time::Instant;
-
-/// Time of a prompt's chunk above which the next is shorter, and below which it is longer.
-const CHUNK_SECONDS: std::ops::Range<f64> = 0.03..0.09;
-/// Time above which even a short chunk is cut: operating systems reset a GPU after about two seconds.
-const LONGEST_CHUNK: f64 = 0.36;
-/// Tokens of a product's tile: fewer of them take a GPU as long.
-const TILE_CHUNK: u32 = 64;
-/// Fewest tokens of a chunk.
-const MIN_CHUNK: u32 = 16;
 
 /// A generated token.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,11 +21,27 @@ pub struct Token {
     pub id: u32,
     /// Text that became certain with this token; may be empty.
     pub text: String,
+    /// The bytes of `text` that special tokens spell.
+    #[serde(skip)]
+    pub marks: Vec<Range<usize>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logprob: Option<f32>,
     /// The likeliest tokens and their log-probabilities, best first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub top: Vec<(u32, f32)>,
+}
+
+impl Token {
+    /// The text as pieces that know whether they come from special tokens.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        rullama_text::pieces(&self.text, &self.marks)
+    }
+
+    fn extend(&mut self, rest: StopStep) {
+        let shift = self.text.len();
+        self.text.push_str(&rest.text);
+        self.marks.extend(rest.marks.into_iter().map(|mark| mark.start + shift..mark.end + shift));
+    }
 }
 
 /// Why an answer ended.
@@ -78,14 +86,15 @@ pub struct Summary {
 /// A sequence with its caches. Prompts that begin as the last one did reuse what is cached.
 pub struct Session {
     pub(crate) runner: Runner,
-    /// Tokens whose keys and values are cached.
-    pub(crate) tokens: Vec<u32>,
+    /// What the caches hold.
+    pub(crate) sequence: Sequence,
     specials: Specials,
 }
 
 impl Session {
     pub(crate) async fn new(engine: Engine) -> Result<Self, Error> {
-        Ok(Session { runner: Runner::new(engine).await?, tokens: Vec::new(), specials: Specials::Hide })
+        let sequence = Sequence::new(engine.0.loaded.identity);
+        Ok(Session { runner: Runner::new(engine).await?, sequence, specials: Specials::Hide })
     }
 
     pub fn engine(&self) -> &Engine {
@@ -99,22 +108,22 @@ impl Session {
 
     /// Tokens in the cache.
     pub fn position(&self) -> u32 {
-        self.tokens.len() as u32
+        self.sequence.len() as u32
     }
 
     /// Ids whose keys and values are cached.
     pub fn tokens(&self) -> &[u32] {
-        &self.tokens
+        self.sequence.ids()
     }
 
-    /// Bytes of caches and activations on the GPU.
+    /// Bytes of its caches on the GPU: activations are shared by all sessions of an engine.
     pub fn bytes(&self) -> u64 {
-        self.runner.bytes()
+        self.runner.cache.bytes()
     }
 
     /// Forgets all tokens.
     pub fn clear(&mut self) {
-        self.tokens.clear();
+        self.rewind(0);
         self.runner.cache.clear();
     }
 
@@ -124,19 +133,25 @@ impl Session {
         if len >= self.position() {
             return Ok(());
         }
-        let kept = self.tokens[..len as usize].to_vec();
+        let kept = self.tokens()[..len as usize].to_vec();
         if self.runner.cache.can_rewind(len) {
-            self.tokens = kept;
+            self.rewind(len as usize);
             return Ok(());
         }
         self.clear();
         self.append(&kept, &Cancel::new()).await
     }
 
+    /// Goes back to the first `len` items: the sequence, and where the next step stands.
+    pub(crate) fn rewind(&mut self, len: usize) {
+        self.sequence.truncate(len);
+        self.runner.set_position(self.position());
+    }
+
     /// Caches more tokens without wanting their logits.
     pub async fn append(&mut self, ids: &[u32], cancel: &Cancel) -> Result<(), Error> {
         self.check_ids(ids)?;
-        self.check_room(self.tokens.len() + ids.len())?;
+        self.check_room(self.sequence.len() + ids.len())?;
         self.settle().await?;
         self.prefill(ids, Rows::None, None, cancel).await
     }
@@ -144,9 +159,10 @@ impl Session {
     /// Computes the caches anew where an answer that ended in an error wrote over what its beginning still needs.
     pub(crate) async fn settle(&mut self) -> Result<(), Error> {
         if self.runner.cache.can_rewind(self.position()) {
+            self.rewind(self.sequence.len());
             return Ok(());
         }
-        let kept = std::mem::take(&mut self.tokens);
+        let kept = self.tokens().to_vec();
         self.clear();
         self.prefill(&kept, Rows::None, None, &Cancel::new()).await
     }
@@ -175,7 +191,7 @@ impl Session {
         }
         let started = Instant::now();
         self.reuse(prompt).await?;
-        let reused = self.tokens.len();
+        let reused = self.sequence.len();
         let bias = self.bias(&options.sampling.logit_bias);
         self.runner.set_sampling(&settings, &bias);
         self.runner.set_history(prompt);
@@ -200,23 +216,25 @@ impl Session {
         cancel: &Cancel,
         on_token: &mut dyn FnMut(&Token),
     ) -> Result<Finish, Error> {
-        let prompt = self.tokens.len();
-        let room = self.engine().0.config.context as usize - prompt;
+        let prompt = self.sequence.len();
+        let room = self.context() as usize - prompt;
         let mut sampled = first;
         let finish = loop {
             if sampled.not_finite {
                 decoder.drain(&mut self.runner).await?;
-                self.tokens.extend(&answer.ids);
+                self.sequence.extend(&answer.ids);
+                self.rewind(prompt + answer.ids.len());
                 return Err(locate::first_bad_layer(self).await?);
             }
-            let (token, finish) = answer.accept(sampled, self.engine());
-            on_token(&token);
+            let (mut token, finish) = answer.accept(sampled, self.engine());
+            let finish = finish.or((answer.ids.len() >= room).then_some(Finish::Length));
             if let Some(finish) = finish {
+                token.extend(answer.flush());
+                on_token(&token);
                 break finish;
             }
-            if answer.ids.len() >= room {
-                break Finish::Length;
-            }
+            on_token(&token);
+            // What is held back then is not given: a cancelled answer is what was streamed.
             if cancel.is_cancelled() {
                 break Finish::Cancelled;
             }
@@ -224,78 +242,55 @@ impl Session {
             sampled = decoder.next(&mut self.runner, &answer.ids, most).await?;
         };
         // Steps whose input was accepted have cached it; the rest is discarded.
-        let cached = decoder.submitted().min(answer.ids.len());
-        self.tokens.extend(&answer.ids[..cached]);
+        let cached = (self.runner.position() as usize - prompt).min(answer.ids.len());
+        self.sequence.extend(&answer.ids[..cached]);
+        self.rewind(prompt + cached);
         decoder.drain(&mut self.runner).await?;
-        let rest = answer.flush();
-        if !rest.is_empty() {
-            on_token(&Token { id: *answer.ids.last().unwrap_or(&0), text: rest, logprob: None, top: Vec::new() });
-        }
         Ok(finish)
     }
 
     /// Keeps the longest common beginning of the cached tokens and `prompt`, less one, whose
     /// logits are needed.
     async fn reuse(&mut self, prompt: &[u32]) -> Result<(), Error> {
-        let common = self.tokens.iter().zip(prompt).take_while(|(a, b)| a == b).count().min(prompt.len() - 1);
+        let wanted: Vec<Item> = prompt.iter().copied().map(Item::token).collect();
+        let common = self.sequence.common(&self.engine().0.loaded.identity, &wanted).min(prompt.len() - 1);
         if self.runner.cache.can_rewind(common as u32) {
-            self.tokens.truncate(common);
+            self.rewind(common);
         } else {
             self.clear();
         }
         Ok(())
     }
 
-    /// Runs tokens in chunks short enough to cancel between; the last leaves the wanted logits.
+    /// Runs tokens in chunks; the last leaves the wanted logits.
     async fn prefill(&mut self, ids: &[u32], rows: Rows, sampler: Option<SampleMode>, cancel: &Cancel) -> Result<(), Error> {
-        let mut at = 0;
-        while at < ids.len() {
+        let mut rest = ids;
+        while !rest.is_empty() {
             if cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let end = ids.len().min(at + self.chunk() as usize);
-            let last = end == ids.len();
-            let (rows, mode) = if last { (rows, sampler) } else { (Rows::None, None) };
-            let position = self.position();
-            self.runner.prepare((end - at) as u32, position, rows, mode).await?;
-            let started = Instant::now();
-            self.runner.chunk(&ids[at..end], position, rows, mode, false).await?;
-            self.runner.device().finish().await?;
-            self.tokens.extend(&ids[at..end]);
-            self.adapt(end - at, started.elapsed().as_secs_f64());
-            at = end;
+            let (part, after) = rest.split_at(rest.len().min(self.runner.chunk_tokens()));
+            let (rows, sampler) = if after.is_empty() { (rows, sampler) } else { (Rows::None, None) };
+            self.runner.chunk(Chunk { ids: part, rows, sampler, taps: false }, cancel, &[]).await?;
+            self.sequence.extend(part);
+            rest = after;
         }
         Ok(())
     }
 
-    /// Tokens of the next chunk: what this engine's sessions have learned of the adapter.
-    fn chunk(&self) -> u32 {
-        self.engine().0.chunk.load(Ordering::Relaxed)
-    }
-
-    /// Longer chunks where the GPU is fast, shorter where it would be long out of reach.
-    fn adapt(&self, tokens: usize, seconds: f64) {
-        let chunk = self.chunk();
-        let full = tokens as u32 >= chunk;
-        let next = if full && seconds < CHUNK_SECONDS.start {
-            (chunk * 2).min(MAX_CHUNK)
-        } else if seconds > LONGEST_CHUNK || (seconds > CHUNK_SECONDS.end && chunk > TILE_CHUNK) {
-            (chunk / 2).max(MIN_CHUNK)
-        } else {
-            chunk
-        };
-        self.engine().0.chunk.store(next, Ordering::Relaxed);
+    fn context(&self) -> u32 {
+        self.engine().0.loaded.choice.context
     }
 
     /// The request's biases, and the tokens that the model never gives: each id once, the last of several holds.
     fn bias(&self, asked: &[(u32, f32)]) -> Vec<(u32, f32)> {
-        let suppressed = self.engine().0.config.suppress.iter().map(|id| (*id, f32::NEG_INFINITY));
+        let suppressed = self.engine().0.loaded.model.facts().suppress.iter().map(|id| (*id, f32::NEG_INFINITY));
         let unique: BTreeMap<u32, f32> = asked.iter().copied().chain(suppressed).collect();
         unique.into_iter().collect()
     }
 
     pub(crate) fn check_ids(&self, ids: &[u32]) -> Result<(), Error> {
-        let vocab = self.engine().0.config.vocab;
+        let vocab = self.engine().0.loaded.model.facts().vocab;
         match ids.iter().find(|id| **id >= vocab) {
             Some(id) => Err(Error::InvalidArgument {
                 name: "token id",
@@ -307,7 +302,7 @@ impl Session {
     }
 
     pub(crate) fn check_room(&self, tokens: usize) -> Result<(), Error> {
-        let context = self.engine().0.config.context;
+        let context = self.context();
         if tokens > context as usize { Err(Error::ContextFull { tokens: tokens as u64, context }) } else { Ok(()) }
     }
 }
@@ -318,8 +313,7 @@ struct Answer {
     text: String,
     max_tokens: usize,
     ignore_eos: bool,
-    detokenizer: Detokenizer,
-    stops: StopStrings,
+    stream: AnswerText,
     tool: Option<u32>,
     prefill_s: f64,
 }
@@ -331,8 +325,7 @@ impl Answer {
             text: String::new(),
             max_tokens: options.max_tokens.map_or(usize::MAX, |n| n.max(1) as usize),
             ignore_eos: options.ignore_eos,
-            detokenizer: Detokenizer::new(session.specials),
-            stops: StopStrings::new(options.stop.iter().filter(|s| !s.is_empty()).cloned()),
+            stream: AnswerText::new(session.specials, StopStrings::new(options.stop.iter().filter(|s| !s.is_empty()).cloned())),
             tool: session.engine().tokenizer().find("<|tool_response>"),
             prefill_s: 0.0,
         }
@@ -347,7 +340,7 @@ impl Answer {
         let id = sampled.id;
         self.ids.push(id);
         let ends = !self.ignore_eos && tokenizer.end_tokens().binary_search(&id).is_ok();
-        let step = if ends { Default::default() } else { self.stops.push(&self.detokenizer.push(tokenizer, id)) };
+        let step = if ends { StopStep::default() } else { self.stream.push(tokenizer, id) };
         self.text.push_str(&step.text);
         let finish = if ends {
             Some(if Some(id) == self.tool { Finish::ToolCall } else { Finish::Stop })
@@ -356,15 +349,13 @@ impl Answer {
         } else {
             (self.ids.len() >= self.max_tokens).then_some(Finish::Length)
         };
-        (Token { id, text: step.text, logprob: sampled.logprob, top: sampled.tops }, finish)
+        (Token { id, text: step.text, marks: step.marks, logprob: sampled.logprob, top: sampled.tops }, finish)
     }
 
     /// Text held back for a stop string or an unfinished character.
-    fn flush(&mut self) -> String {
-        let tail = self.detokenizer.finish();
-        let mut rest = self.stops.push(&tail).text;
-        rest.push_str(&self.stops.finish());
-        self.text.push_str(&rest);
+    fn flush(&mut self) -> StopStep {
+        let rest = self.stream.finish();
+        self.text.push_str(&rest.text);
         rest
     }
 

@@ -1,6 +1,6 @@
 // One turn on the page: the question, the thinking, the answer as it is written, its statistics.
 
-import type { ChatEvent, Finish, Summary } from 'rullama';
+import type { ChatEvent, Finish, Message, Summary, ToolCall } from 'rullama';
 import { h, oncePerFrame } from './dom.ts';
 import { count, rate, seconds } from './format.ts';
 import { MarkdownView } from './markdown.ts';
@@ -14,26 +14,37 @@ export function questionElement(text: string): HTMLElement {
   return h('article', { className: 'message user', 'aria-label': 'You' }, h('p', {}, text));
 }
 
+export function resultElement({ name = '', content }: Message): HTMLElement {
+  return h('article', { className: 'message result', 'aria-label': 'Tool' }, h('p', {}, `${name} gave `, h('code', {}, content)));
+}
+
 export class AnswerView {
   readonly element: HTMLElement;
   text = '';
+  /** Tool calls of the answer. */
+  readonly calls: ToolCall[] = [];
   private thought = '';
   private readonly body = h('div', { className: 'body' });
   private readonly thoughtText = h('p', {});
   private readonly thinking = h('details', { className: 'thinking', hidden: true }, h('summary', {}, 'Thinking…'), this.thoughtText);
+  private readonly unreadable = h('div', { className: 'unreadable-call' });
   private readonly footer = h('footer', {});
   private readonly markdown = new MarkdownView(this.body);
   private readonly frame = oncePerFrame(() => this.draw());
 
   /** `drawn` runs after each change on the page. */
   constructor(private readonly drawn: () => void) {
-    this.element = h('article', { className: 'message model writing', 'aria-label': 'Model', 'aria-busy': 'true' }, this.thinking, this.body, this.footer);
+    this.element = h('article', { className: 'message model writing', 'aria-label': 'Model', 'aria-busy': 'true' }, this.thinking, this.body, this.unreadable, this.footer);
   }
 
   add(event: ChatEvent): void {
     if (event.type === 'content') this.text += event.text;
     else if (event.type === 'thinking') this.thought += event.text;
-    else if (event.type === 'toolCall') this.text += `\n\`\`\`json\n${JSON.stringify(event.call, null, 2)}\n\`\`\`\n`;
+    else if (event.type === 'unreadableCall') this.unreadable.append(h('p', {}, 'The model tried to call a tool, in a way that cannot be read:'), h('pre', {}, event.text));
+    else if (event.type === 'toolCall') {
+      this.calls.push(event.call);
+      this.text += `\n\`\`\`json\n${JSON.stringify(event.call, null, 2)}\n\`\`\`\n`;
+    }
     this.frame.request();
   }
 
@@ -43,7 +54,7 @@ export class AnswerView {
     this.element.classList.remove('writing');
     this.element.setAttribute('aria-busy', 'false');
     this.setThinkingTitle('Thoughts');
-    if (summary && this.text === '' && this.thought === '') {
+    if (summary && this.text === '' && this.thought === '' && !this.unreadable.hasChildNodes()) {
       this.body.append(h('p', { className: 'empty-answer' }, summary.finish === 'cancelled' ? 'Stopped before the first word.' : 'The model had nothing to say.'));
     }
     this.footer.replaceChildren(...(summary ? [h('span', { className: 'stats' }, statsText(summary))] : []), ...tools);

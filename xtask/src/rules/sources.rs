@@ -13,8 +13,8 @@ const CODE: [&str; 12] = ["rs", "wgsl", "wesl", "ts", "js", "mjs", "css", "html"
 /// futures are not `Send` there).
 const KNOW_WASM: [&str; 3] = ["rullama-web", "rullama-gpu", "rullama-source"];
 
-/// Programs; below them nothing reads the environment.
-const PROGRAMS: [&str; 1] = ["rullama-cli"];
+/// Programs, and what only tests use; below them nothing reads the environment.
+const PROGRAMS: [&str; 2] = ["rullama-cli", "rullama-testing"];
 
 /// Folders that exist on some machine only.
 const MACHINE_FOLDERS: [&str; 2] = ["/work/", "/root/"];

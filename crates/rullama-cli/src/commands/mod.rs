@@ -4,6 +4,7 @@ pub mod bench;
 pub mod doctor;
 pub mod eval;
 pub mod list;
+pub mod parse;
 pub mod quantize;
 pub mod render;
 pub mod run;

@@ -4,13 +4,14 @@ use anyhow::{Context, Result};
 use rullama_text::chat::{Conversation, Message, Size, Tool, render};
 use rullama_text::segments_to_text;
 use serde::Deserialize;
-use serde_json::json;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Turn a conversation into the prompt that the model sees
 ///
-/// Reads JSON as Ollama's chat API has it, {"messages": [...], "tools": [...], "thinking": false},
+/// Reads JSON as Ollama's or OpenAI's chat API has it, {"messages": [...], "tools": [...], "thinking": false},
 /// and prints {"prompt": text, "ids": [...]}. What people typed never becomes a special token, so the
 /// text alone is ambiguous where someone typed one; the ids are not.
 #[derive(clap::Args)]
@@ -28,11 +29,11 @@ pub struct Arguments {
 const EXAMPLES: &str = r#"Example:
   echo '{"messages": [{"role": "user", "content": "Hi"}]}' | rullama render gemma4:e2b"#;
 
-/// A request of Ollama's chat API; fields that do not change the prompt are skipped.
+/// A request of a chat API; fields that do not change the prompt are skipped.
 #[derive(Deserialize)]
 struct Input {
-    messages: Vec<Message>,
-    tools: Option<Vec<Tool>>,
+    messages: Vec<Value>,
+    tools: Option<Vec<Value>>,
     #[serde(alias = "think")]
     thinking: Option<Thinking>,
 }
@@ -62,26 +63,39 @@ impl Thinking {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (located, gguf) = model::open(&arguments.model)?;
     let tokenizer = rullama::tokenizer(&gguf.metadata)?;
-    let text = match &arguments.file {
-        Some(path) => std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?,
-        None => {
-            let mut text = String::new();
-            io::stdin().read_to_string(&mut text).context("standard input cannot be read as UTF-8 text")?;
-            text
-        }
-    };
-    let input: Input = serde_json::from_str(&text)
-        .map_err(|error| usage(format!("the conversation is not what it should be: {error}. `rullama render --help` shows the form.")))?;
-    let by_file = gguf.metadata.u32("gemma4.embedding_length_per_layer_input").unwrap_or(0) == 0;
+    let text = read(arguments.file.as_deref())?;
+    let input: Input = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+    let messages: Vec<Message> = each("messages", input.messages)?;
+    let tools: Vec<Tool> = each("tools", input.tools.unwrap_or_default())?;
+    let by_file = rullama_model::model::empty_thought(&gguf.metadata);
     let large = match arguments.template.as_deref() {
         Some(name) => name == "large",
         None => located.large_template().unwrap_or(by_file),
     };
     let size = if large { Size::Large } else { Size::Small };
     let thinking = input.thinking.as_ref().is_some_and(Thinking::is_on);
-    let tools = input.tools.unwrap_or_default();
-    let segments = render(&Conversation { messages: &input.messages, tools: &tools, thinking, size });
+    let segments = render(&Conversation { messages: &messages, tools: &tools, thinking, size });
     let ids = tokenizer.encode_prompt(&segments)?;
     writeln!(io::stdout().lock(), "{}", json!({"prompt": segments_to_text(&segments), "ids": ids}))?;
     Ok(())
+}
+
+/// The text of a file, or of standard input.
+pub(super) fn read(file: Option<&Path>) -> Result<String> {
+    if let Some(path) = file {
+        return std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()));
+    }
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text).context("standard input cannot be read as UTF-8 text")?;
+    Ok(text)
+}
+
+fn wrong(what: &dyn std::fmt::Display) -> anyhow::Error {
+    usage(format!("the conversation is not what it should be: {what}. `rullama render --help` shows the form."))
+}
+
+/// The members of a list; the error names the one at fault.
+fn each<T: DeserializeOwned>(list: &str, values: Vec<Value>) -> Result<Vec<T>> {
+    let one = |(i, value)| serde_json::from_value(value).map_err(|error| wrong(&format!("{list}[{i}]: {error}")));
+    values.into_iter().enumerate().map(one).collect()
 }

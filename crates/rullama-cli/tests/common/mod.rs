@@ -1,18 +1,12 @@
-//! Runs the program, and finds reference data.
+//! Runs the program.
 #![allow(dead_code)] // each test binary uses its part
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// A file of the reference data: the part that the project carries, else all of it beside the project.
-pub fn golden(name: &str) -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let places = [root.join("goldens"), root.join("../shared/goldens")];
-    let found = places.iter().map(|place| place.join(name)).find(|path| path.exists());
-    if found.is_none() {
-        eprintln!("skipped: {name} is not at hand");
-    }
-    found
+/// For commands that run a model: without an adapter (software is enough) the test is not run.
+pub fn need_adapter() {
+    let opened = pollster::block_on(rullama::Device::open(&rullama::OpenOptions::default()));
+    rullama_testing::found(opened, |error| matches!(error, rullama::GpuError::NoAdapter { .. }));
 }
 
 /// The program with an empty environment as far as it looks at it.

@@ -158,11 +158,6 @@ impl Config {
     pub fn own_layers(&self) -> usize {
         self.layers.iter().enumerate().filter(|(i, layer)| layer.donor == *i).count()
     }
-
-    /// True for the models whose prompts name an empty thought (12B and above).
-    pub fn large(&self) -> bool {
-        self.per_layer == 0
-    }
 }
 
 fn layers(keys: &Keys, count: usize) -> Result<Vec<Layer>, ModelError> {

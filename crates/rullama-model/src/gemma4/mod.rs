@@ -1,9 +1,148 @@
 //! Gemma 4: configuration, the weights it needs, and the text decoder.
 
 mod config;
+mod rope;
 mod text;
 mod weights;
 
 pub use config::{Config, Layer, Span};
-pub use text::{Rows, Shape, forward};
-pub use weights::{Specs, rope_frequencies, specs};
+
+use crate::ModelError;
+use crate::model::{CacheSpec, Facts, InputRows, Model, Rows, Shape, Streamed};
+use crate::weights::{Specs, Table, WeightSpec};
+use rullama_ops::Graph;
+use rullama_quant::DType;
+use rullama_source::gguf::{Gguf, Metadata};
+
+/// `general.architecture` of its files.
+pub const ARCHITECTURE: &str = "gemma4";
+
+/// Key of the per-layer table among the weights.
+const PER_LAYER_TABLE: &str = "per_layer_token_embd";
+
+/// True of the models without per-layer embeddings (12B and above).
+pub fn empty_thought(metadata: &Metadata) -> bool {
+    metadata.u32("gemma4.embedding_length_per_layer_input").unwrap_or(0) == 0
+}
+
+/// A text decoder of the family, as a file describes it.
+#[derive(Debug)]
+pub struct Gemma4 {
+    pub config: Config,
+    specs: Specs,
+    facts: Facts,
+}
+
+impl Gemma4 {
+    /// Reads and checks keys and tensors.
+    ///
+    /// # Errors
+    /// A missing, absurd or contradictory key; a missing tensor or one of another shape.
+    pub fn read(gguf: &Gguf) -> Result<Self, ModelError> {
+        let config = Config::read(gguf)?;
+        let specs = weights::specs(gguf, &config)?;
+        let facts = Facts {
+            layers: config.layers.len(),
+            dim: config.dim,
+            vocab: config.vocab,
+            heads: config.heads,
+            window: config.window,
+            context: config.context,
+            per_layer: config.per_layer,
+            suppress: config.suppress.clone(),
+            empty_thought: empty_thought(&gguf.metadata),
+        };
+        Ok(Gemma4 { config, specs, facts })
+    }
+
+    /// Key of the output head: its own, or the embedding's.
+    fn head(&self) -> &'static str {
+        if self.specs.weight("output").is_some() { "output" } else { "token_embd" }
+    }
+
+    /// The format of a weight of the algebra.
+    fn dtype(&self, key: &str) -> DType {
+        self.specs.part(key).and_then(|placed| placed.spec.dtype().ok()).unwrap_or(DType::F32)
+    }
+}
+
+impl Model for Gemma4 {
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn specs(&self) -> &Specs {
+        &self.specs
+    }
+
+    fn tables(&self, file: &[Table], context: u32) -> Result<Vec<Table>, ModelError> {
+        rope::tables(&self.config, file, context)
+    }
+
+    fn forward(&self, shape: Shape, tables: &[Table]) -> Graph {
+        text::forward(self, shape, tables)
+    }
+
+    fn caches(&self) -> Vec<CacheSpec> {
+        let own = self.config.layers.iter().enumerate().filter(|(i, layer)| layer.donor == *i);
+        let spec = |(layer, of): (usize, &Layer)| CacheSpec {
+            layer,
+            width: of.kv_heads * of.head_dim,
+            window: (of.span == Span::Sliding).then_some(self.config.window),
+        };
+        own.map(spec).collect()
+    }
+
+    fn streamed(&self) -> Option<Streamed> {
+        let scale = (self.config.per_layer as f32).sqrt();
+        (self.config.per_layer > 0).then_some(Streamed { key: PER_LAYER_TABLE, scale })
+    }
+
+    fn inputs(&self, rows: Rows, tokens: usize) -> Vec<InputRows> {
+        let width = self.config.per_layer as usize;
+        let (own, all) = (self.config.own_layers() * width, self.config.layers.len() * width);
+        let wanted = match rows {
+            Rows::None => tokens..tokens,
+            Rows::Last => tokens.saturating_sub(1)..tokens,
+            Rows::All => 0..tokens,
+        };
+        let first = InputRows { name: text::OWN_ROWS, tokens: 0..tokens, columns: 0..own };
+        let rest = InputRows { name: text::SHARED_ROWS, tokens: wanted, columns: own..all };
+        [first, rest].into_iter().filter(|input| !input.tokens.is_empty() && !input.columns.is_empty()).collect()
+    }
+
+    fn taps(&self) -> Vec<String> {
+        let layers = (0..self.config.layers.len()).map(|i| format!("layer_{i}"));
+        std::iter::once("embed_scaled".to_string()).chain(layers).chain(["final_norm".to_string()]).collect()
+    }
+
+    fn describe(&self) -> Vec<(&'static str, String)> {
+        let c = &self.config;
+        let count = |span| c.layers.iter().filter(|layer| layer.span == span).count();
+        let (sliding, global, shared) = (count(Span::Sliding), count(Span::Global), c.layers.len() - c.own_layers());
+        let heads = [Span::Sliding, Span::Global].into_iter().filter_map(|span| {
+            let layer = c.layers.iter().find(|layer| layer.span == span)?;
+            Some(format!("{}/{} of {}", c.heads, layer.kv_heads, layer.head_dim))
+        });
+        let mut ffn: Vec<String> = c.layers.iter().map(|layer| layer.ffn.to_string()).collect();
+        ffn.dedup();
+        let layers =
+            format!("{} ({sliding} sliding over {} tokens, {global} global; {shared} share keys and values)", c.layers.len(), c.window);
+        let heads = heads.collect::<Vec<_>>().join(", ");
+        let mut rows = vec![
+            ("layers", layers),
+            ("heads", format!("{heads} (query/key, size; sliding, global)")),
+            ("width", format!("{}, feed-forward {}", c.dim, ffn.join(", "))),
+        ];
+        if c.per_layer > 0 {
+            rows.push(("per layer", format!("{} values of embedding in each layer", c.per_layer)));
+        }
+        rows
+    }
+
+    fn bytes_per_token(&self) -> u64 {
+        let gathered = |spec: &&WeightSpec| spec.key == PER_LAYER_TABLE || (spec.key == "token_embd" && self.head() != "token_embd");
+        let all: u64 = self.specs.weights.iter().filter(|spec| !gathered(spec)).map(WeightSpec::bytes).sum();
+        all + u64::from(self.config.dim) * 4
+    }
+}

@@ -2,18 +2,15 @@
 
 use super::config::{Config, Span};
 use crate::ModelError;
-use crate::weights::{Part, Stack, TableSpec, WeightSpec};
+use crate::weights::{Part, Specs, Stack, TableSpec, WeightSpec};
 use rullama_source::gguf::{Gguf, TensorInfo};
 
-/// Everything to load, and what the graph asks for by key.
-#[derive(Debug, Clone, Default)]
-pub struct Specs {
-    pub weights: Vec<WeightSpec>,
-    pub tables: Vec<TableSpec>,
-    /// Each layer's `layer_output_scale`, 1 where the file has none.
-    pub output_scales: Vec<Option<TensorInfo>>,
-    /// The output head, when it is not the token embedding.
-    pub head: Option<String>,
+/// Key of the factors of global layers' rotation frequencies.
+pub const ROPE_FACTORS: &str = "rope_freqs";
+
+/// Key of a layer's output scale.
+pub fn output_scale(layer: usize) -> String {
+    format!("blk.{layer}.layer_output_scale")
 }
 
 /// The file, checked against the configuration.
@@ -43,7 +40,7 @@ impl File<'_> {
 
     fn matrix(&mut self, name: &str, cols: u32, rows: u32) -> Result<(), ModelError> {
         let info = self.tensor(&format!("{name}.weight"), &[cols.into(), rows.into()])?;
-        self.weight(name, Stack::Concat, vec![Part::whole(info)]);
+        self.weight(name, Stack::Concat, vec![Part::whole(name, info)]);
         Ok(())
     }
 
@@ -51,7 +48,7 @@ impl File<'_> {
     fn vector(&mut self, names: &[String], cols: u32) -> Result<(), ModelError> {
         let spelled: Vec<String> = names.iter().map(|n| format!("{n}.weight")).collect();
         let info = self.first(&spelled, &[cols.into()])?;
-        self.specs.tables.push(TableSpec { key: names[0].clone(), tensor: info });
+        self.specs.tables.push(TableSpec { key: names[0].clone(), tensor: info, host: false });
         Ok(())
     }
 }
@@ -66,11 +63,15 @@ pub fn specs(gguf: &Gguf, config: &Config) -> Result<Specs, ModelError> {
     file.matrix("token_embd", dim, vocab)?;
     if gguf.tensors.contains("output.weight") {
         file.matrix("output", dim, vocab)?;
-        file.specs.head = Some("output".into());
     }
     file.vector(&["output_norm".into()], dim)?;
     if config.per_layer > 0 {
         per_layer(&mut file, config)?;
+    }
+    let global = config.layers.iter().find(|layer| layer.span == Span::Global);
+    if let (true, Some(layer)) = (gguf.tensors.contains("rope_freqs.weight"), global) {
+        let tensor = file.tensor("rope_freqs.weight", &[u64::from(layer.head_dim / 2)])?;
+        file.specs.tables.push(TableSpec { key: ROPE_FACTORS.into(), tensor, host: true });
     }
     for i in 0..config.layers.len() {
         attention(&mut file, config, i)?;
@@ -88,9 +89,10 @@ fn per_layer(file: &mut File, config: &Config) -> Result<(), ModelError> {
     file.vector(&["per_layer_proj_norm".into()], width)?;
     // Rows of the layers that run for every prompt token, apart from those that need not.
     let info = file.tensor("per_layer_model_proj.weight", &[config.dim.into(), total])?;
-    file.weight("per_layer_model_proj.own", Stack::Concat, vec![Part { tensor: info.clone(), rows: 0..own }]);
+    let mut part = |key: &str, rows| file.weight(key, Stack::Concat, vec![Part { key: key.into(), tensor: info.clone(), rows }]);
+    part("per_layer_model_proj.own", 0..own);
     if own < total {
-        file.weight("per_layer_model_proj.shared", Stack::Concat, vec![Part { tensor: info, rows: own..total }]);
+        part("per_layer_model_proj.shared", own..total);
     }
     for i in 0..layers {
         file.matrix(&format!("blk.{i}.inp_gate"), config.dim, width)?;
@@ -140,11 +142,16 @@ fn projections(file: &File, config: &Config, i: usize, sizes: &[(&str, u64)]) ->
         let stored = file.gguf.tensors.get(&fused).map(TensorInfo::rows);
         let rows = if layer.donor != i && stored == Some(whole) { whole } else { needed };
         let info = file.tensor(&fused, &[dim, rows])?;
-        return Ok(vec![(projection_key(i, 0), vec![Part { tensor: info, rows: 0..needed }])]);
+        let mut parts = Vec::new();
+        for (name, rows) in sizes {
+            let first = parts.last().map_or(0, |part: &Part| part.rows.end);
+            parts.push(Part { key: format!("blk.{i}.{name}"), tensor: info.clone(), rows: first..first + rows });
+        }
+        return Ok(vec![(projection_key(i, 0), parts)]);
     }
     let mut groups: Vec<Group> = Vec::new();
     for (name, rows) in sizes {
-        let part = Part::whole(file.tensor(&format!("blk.{i}.{name}.weight"), &[dim, *rows])?);
+        let part = Part::whole(&format!("blk.{i}.{name}"), file.tensor(&format!("blk.{i}.{name}.weight"), &[dim, *rows])?);
         let same = |group: &Group| group.1.last().is_some_and(|p| p.tensor.kind == part.tensor.kind);
         match groups.last_mut() {
             Some(group) if same(group) => group.1.push(part),
@@ -155,7 +162,7 @@ fn projections(file: &File, config: &Config, i: usize, sizes: &[(&str, u64)]) ->
 }
 
 /// Key of the n-th weight that holds a layer's query, key and value projections.
-pub(super) fn projection_key(layer: usize, n: usize) -> String {
+fn projection_key(layer: usize, n: usize) -> String {
     format!("blk.{layer}.attn_projection.{n}")
 }
 
@@ -167,35 +174,18 @@ fn feed_forward(file: &mut File, config: &Config, i: usize) -> Result<(), ModelE
     file.matrix(&format!("{b}.ffn_down"), ffn, dim)?;
     let gate = file.tensor(&format!("{b}.ffn_gate.weight"), &[dim.into(), ffn.into()])?;
     let up = file.tensor(&format!("{b}.ffn_up.weight"), &[dim.into(), ffn.into()])?;
-    if gate.kind == up.kind {
-        file.weight(&format!("{b}.ffn_gate_up"), Stack::Interleave, vec![Part::whole(gate), Part::whole(up)]);
+    let keys = [format!("{b}.ffn_gate"), format!("{b}.ffn_up")];
+    let [gate, up] = [Part::whole(&keys[0], gate), Part::whole(&keys[1], up)];
+    if gate.tensor.kind == up.tensor.kind {
+        file.weight(&format!("{b}.ffn_gate_up"), Stack::Interleave, vec![gate, up]);
     } else {
-        file.weight(&format!("{b}.ffn_gate"), Stack::Concat, vec![Part::whole(gate)]);
-        file.weight(&format!("{b}.ffn_up"), Stack::Concat, vec![Part::whole(up)]);
+        file.weight(&keys[0], Stack::Concat, vec![gate]);
+        file.weight(&keys[1], Stack::Concat, vec![up]);
     }
     let scale = [format!("{b}.layer_output_scale.weight"), format!("{b}.layer_scalar")];
-    let scale = scale.iter().find(|n| file.gguf.tensors.contains(n));
-    file.specs.output_scales.push(scale.map(|name| file.tensor(name, &[1])).transpose()?);
+    if let Some(name) = scale.iter().find(|n| file.gguf.tensors.contains(n)) {
+        let tensor = file.tensor(name, &[1])?;
+        file.specs.tables.push(TableSpec { key: output_scale(i), tensor, host: true });
+    }
     Ok(())
-}
-
-/// Rotation frequency of each pair of a span's heads: `base^(-2i/n) / factor_i`, in f64.
-/// Global layers take `rope_freqs` as factors; without it, the first quarter rotates.
-pub fn rope_frequencies(config: &Config, span: Span, factors: Option<&[f32]>) -> Vec<f64> {
-    let head_dim = config.layers.iter().find(|l| l.span == span).map_or(0, |l| l.head_dim as usize);
-    let base = if span == Span::Sliding { config.rope_base_sliding } else { config.rope_base };
-    let pairs = head_dim / 2;
-    (0..pairs)
-        .map(|i| {
-            let plain = base.powf(-2.0 * i as f64 / head_dim as f64);
-            match (span, factors) {
-                (Span::Sliding, _) => plain,
-                // A factor of 1e30 stands for "not rotated".
-                (Span::Global, Some(factors)) if f64::from(factors[i]) > 1e20 => 0.0,
-                (Span::Global, Some(factors)) => plain / f64::from(factors[i]),
-                (Span::Global, None) if i < pairs / 4 => plain,
-                (Span::Global, None) => 0.0,
-            }
-        })
-        .collect()
 }

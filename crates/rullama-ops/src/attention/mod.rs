@@ -1,9 +1,11 @@
 //! Attention over a key and value cache.
 
-use crate::host::{Host, HostCache};
-use crate::op::{Cache, Context, Op, Operand, Tensor};
+use crate::case::{Case, Rng};
+use crate::graph::{Graph, Number, Type, Value, fit, take};
+use crate::host::{Array, Host, HostCache};
+use crate::op::{Cache, Context, Op, Operand, StepState, Tensor, Use};
 use crate::qkv::step;
-use rullama_gpu::{Access, Caps, GpuError, Slice};
+use rullama_gpu::{Caps, GpuError, Slice};
 
 mod kernels;
 
@@ -27,6 +29,13 @@ pub struct Attention {
     /// A multiple of 32, at most 512.
     pub head_dim: u32,
     pub window: Option<u32>,
+}
+
+impl Graph {
+    /// Attention of `q: [tokens, heads * head_dim]` over the caches of keys and values; gives `[tokens, heads * head_dim]`.
+    pub fn attention(&mut self, op: Attention, q: Value, [k, v]: [Value; 2], state: Value) -> Value {
+        self.one(op, &[q, k, v, state])
+    }
 }
 
 /// Most tokens of a step whose keys are shared out.
@@ -87,8 +96,16 @@ impl Op for Attention {
         "attention"
     }
 
-    fn access(&self) -> Vec<Access> {
-        [[Access::Read; 4].as_slice(), &[Access::ReadWrite]].concat()
+    fn uses(&self) -> Vec<Use> {
+        [[Use::Read; 4].as_slice(), &[Use::Write]].concat()
+    }
+
+    fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
+        let [q, k, v, state] = take(inputs)?;
+        let caches = k == v && matches!(k.number, Number::Kv(_)) && k.cols == self.kv_heads * self.head_dim;
+        let fits = caches && q.number == Number::F32 && q.cols == self.heads * self.head_dim && state.number == Number::Words;
+        fit(fits, &[("q", &q), ("k", &k), ("v", &v), ("state", &state)])?;
+        Ok(vec![q])
     }
 
     fn variants(&self, caps: &Caps, operands: &[Operand]) -> Vec<&'static str> {
@@ -136,7 +153,35 @@ impl Op for Attention {
             }
         }
     }
+
+    fn work(&self, inputs: &[Type], end: u32) -> u64 {
+        let keys = self.window.map_or(end, |window| end.min(window.saturating_add(inputs[0].rows)));
+        2 * u64::from(inputs[0].rows) * u64::from(self.heads * self.head_dim) * u64::from(keys)
+    }
+
+    fn kernels(&self, inputs: &[Type], _: &Caps) -> String {
+        let few = inputs[0].rows <= DECODE_TOKENS;
+        format!("{}/{} heads of {}, {:?}, few {few}", self.heads, self.kv_heads, self.head_dim, inputs[1].number)
+    }
+
+    fn smoke(&self, inputs: &[Type]) -> Case {
+        let Number::Kv(kv) = inputs[1].number else { panic!("attention reads a cache") };
+        let (tokens, slots, position) = (inputs[0].rows.min(SMOKE_TOKENS), 64, 24);
+        let (width, kv_width) = ((self.heads * self.head_dim) as usize, (self.kv_heads * self.head_dim) as usize);
+        let mut rng = Rng::new(u64::from(self.kv_heads * self.head_dim + tokens));
+        let state = StepState { position, tokens, ..Default::default() };
+        let mut cache = || Host::Cache(rng.cache(kv, slots, kv_width));
+        let [k, v] = [cache(), cache()];
+        let state = Host::Words(bytemuck::cast_slice(&[state]).to_vec());
+        let operands = vec![rng.tensor(tokens as usize, width).into(), k, v, state, Array::zeros(tokens as usize, width).into()];
+        let window = self.window.map(|window| window.min(slots as u32 - tokens));
+        let name = format!("{}/{} heads of {}, {tokens} tokens", self.heads, self.kv_heads, self.head_dim);
+        Case::new(name, Attention { window, ..self.clone() }, operands, self.head_dim as usize * slots)
+    }
 }
+
+/// Tokens of a smoke case for a prompt.
+const SMOKE_TOKENS: u32 = 17;
 
 impl Attention {
     /// One head at position `p`; `first` is where its keys begin in a slot.

@@ -1,4 +1,4 @@
-use super::{AddScale, LastRow};
+use super::{AddScale, GeluMul, LastRow, Softcap};
 use crate::case::{Case, Rng};
 use crate::host::{Array, Host};
 use crate::op::StepState;
@@ -9,7 +9,12 @@ pub fn cases() -> Vec<Case> {
         let mut rng = Rng::new((rows * dim) as u64);
         let (a, b) = (rng.tensor(rows, dim), rng.tensor(rows, dim));
         let name = format!("{rows}x{dim}");
-        all.push(Case::new(&name, AddScale { scale: 0.3 }, vec![a.clone().into(), b.into()], 2).strided());
+        all.push(Case::new(&name, AddScale { scale: 0.3 }, vec![a.clone().into(), b.clone().into(), Array::zeros(rows, dim).into()], 2).strided());
+        // As far as the flat ends of tanh; gelu's go where an unguarded one overflows.
+        let far = rng.tensor_scaled(rows, dim, 10.0);
+        all.push(Case::new(&name, Softcap { cap: 3.0 }, vec![far.into(), Array::zeros(rows, dim).into()], 256).strided());
+        let far = rng.tensor_scaled(rows, dim, 500.0);
+        all.push(Case::new(&name, GeluMul, vec![far.into(), b.into(), Array::zeros(rows, dim).into()], 256).strided());
         let step = StepState { tokens: rows as u32 - u32::from(rows > 2), ..Default::default() };
         let words = bytemuck::cast_slice(&[step]).to_vec();
         all.push(Case::new(&name, LastRow, vec![a.into(), Host::Words(words), Array::zeros(1, dim).into()], 1).strided());

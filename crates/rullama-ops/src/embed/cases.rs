@@ -18,5 +18,5 @@ pub fn cases() -> Vec<Case> {
 fn embed(dtype: DType, ids: &[u32], vocab: usize, dim: usize) -> Case {
     let mut rng = Rng::new((vocab + dim) as u64);
     let operands = vec![Host::Words(ids.to_vec()), Host::Weight(rng.weight(dtype, vocab, dim)), Array::zeros(ids.len(), dim).into()];
-    Case::new(format!("{dtype} {}x{dim} of {vocab}", ids.len()), Embed { scale: (dim as f32).sqrt() }, operands, 1)
+    Case::new(format!("{dtype} {}x{dim} of {vocab}", ids.len()), Embed { scale: (dim as f32).sqrt(), tokens: ids.len() as u32 }, operands, 1)
 }

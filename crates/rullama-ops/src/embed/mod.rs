@@ -1,9 +1,11 @@
 //! Rows of a table by their ids.
 
-use crate::host::Host;
-use crate::op::{Context, Op, Operand, spread};
+use crate::case::{Case, Rng};
+use crate::graph::{Graph, Number, Type, Value, fit, take};
+use crate::host::{Array, Host};
+use crate::op::{Context, Op, Operand, Use, spread};
 use crate::shader::Link;
-use rullama_gpu::{Access, Caps, GpuError};
+use rullama_gpu::{Caps, GpuError};
 
 #[cfg(feature = "cases")]
 pub mod cases;
@@ -14,6 +16,14 @@ pub mod cases;
 #[derive(Debug, Clone)]
 pub struct Embed {
     pub scale: f32,
+    pub tokens: u32,
+}
+
+impl Graph {
+    /// `scale * table[ids]`: `[tokens, dim]` of `ids: [tokens]` and `table: [vocab, dim]`.
+    pub fn embed(&mut self, ids: Value, table: Value, tokens: u32, scale: f32) -> Value {
+        self.one(Embed { scale, tokens }, &[ids, table])
+    }
 }
 
 const WORKGROUP: u32 = 64;
@@ -23,8 +33,15 @@ impl Op for Embed {
         "embed"
     }
 
-    fn access(&self) -> Vec<Access> {
-        vec![Access::Read, Access::Read, Access::ReadWrite]
+    fn uses(&self) -> Vec<Use> {
+        vec![Use::Read, Use::Read, Use::Write]
+    }
+
+    fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
+        let [ids, table] = take(inputs)?;
+        let fits = ids.number == Number::Words && matches!(table.number, Number::Weight(_)) && table.cols.is_multiple_of(32);
+        fit(fits, &[("ids", &ids), ("table", &table)])?;
+        Ok(vec![Type::f32(self.tokens, table.cols)])
     }
 
     fn variants(&self, _: &Caps, _: &[Operand]) -> Vec<&'static str> {
@@ -69,5 +86,18 @@ impl Op for Embed {
                 *out = (f64::from(self.scale) * f64::from(value)) as f32;
             }
         }
+    }
+
+    fn kernels(&self, inputs: &[Type], _: &Caps) -> String {
+        format!("{:?}", inputs[1].number)
+    }
+
+    fn smoke(&self, inputs: &[Type]) -> Case {
+        let Number::Weight(dtype) = inputs[1].number else { panic!("embed gathers from a weight") };
+        let mut rng = Rng::new(u64::from(dtype.ggml_id()));
+        // One block of the largest formats a row.
+        let cols = 256;
+        let operands = vec![Host::Words(vec![5, 63, 0]), Host::Weight(rng.weight(dtype, 64, cols)), Array::zeros(3, cols).into()];
+        Case::new(dtype.name(), Embed { scale: 3.0, tokens: 3 }, operands, 1)
     }
 }

@@ -1,9 +1,7 @@
-use super::{Epilogue, GegluMatmul, Matmul};
+use super::{Epilogue, Matmul, Prologue};
 use crate::case::{Case, Rng};
 use crate::host::{Array, Host};
 use rullama_quant::DType;
-
-const PLAIN: Matmul = Matmul { epilogue: Epilogue::None };
 
 /// Every format with odd shapes, then what shapes and epilogues add, then sizes of real models.
 pub fn cases() -> Vec<Case> {
@@ -27,7 +25,11 @@ pub fn cases() -> Vec<Case> {
         all.push(epilogue(Epilogue::Softcap(3.0), tokens, 66).strided());
         all.push(epilogue(Epilogue::GeluMul, tokens, 66).strided().chunked(24));
         all.push(geglu(DType::Q5_0, tokens, 50, 160));
+        for epilogue in [Epilogue::Plain, Epilogue::Softcap(3.0), Epilogue::GeluMul, Epilogue::Geglu] {
+            all.push(norm(epilogue, tokens, 66, 96));
+        }
     }
+    all.push(norm(Epilogue::Plain, 1, 2048, 1536));
     // Shapes of models, with few rows where rows are long: down, output and feed-forward
     // projections, per-layer input, and the vocabulary.
     for (rows, cols) in [(64, 6144), (24, 12288), (16, 21504), (1536, 256), (256, 1536), (96, 2560), (64, 5376), (2048, 1536)] {
@@ -41,7 +43,7 @@ pub fn cases() -> Vec<Case> {
 fn matmul(dtype: DType, tokens: usize, rows: usize, cols: usize) -> Case {
     let mut rng = Rng::new((tokens * rows + cols) as u64);
     let operands = vec![rng.tensor(tokens, cols).into(), Host::Weight(rng.weight(dtype, rows, cols)), Array::zeros(tokens, rows).into()];
-    Case::new(format!("{dtype} {tokens}x{rows}x{cols}"), PLAIN, operands, cols)
+    Case::new(format!("{dtype} {tokens}x{rows}x{cols}"), Matmul::PLAIN, operands, cols)
 }
 
 fn geglu(dtype: DType, tokens: usize, rows: usize, cols: usize) -> Case {
@@ -49,7 +51,19 @@ fn geglu(dtype: DType, tokens: usize, rows: usize, cols: usize) -> Case {
     let operands =
         vec![rng.tensor(tokens, cols).into(), Host::Weight(rng.weight(dtype, rows, cols)), Array::zeros(tokens, rows / 2).into()];
     // A product of two sums, one through gelu.
-    Case::new(format!("{dtype} {tokens}x{rows}x{cols}"), GegluMatmul, operands, 4 * cols)
+    Case::new(format!("{dtype} {tokens}x{rows}x{cols}"), Matmul::with(Epilogue::Geglu), operands, 4 * cols)
+}
+
+/// A norm before the product; inputs far from a mean square of 1.
+fn norm(epilogue: Epilogue, tokens: usize, rows: usize, cols: usize) -> Case {
+    let mut rng = Rng::new((tokens * rows + cols) as u64);
+    let values = epilogue.values(rows as u32) as usize;
+    let weight = Host::Weight(rng.weight(DType::Q8_0, rows, cols));
+    let mut operands = vec![rng.tensor_scaled(tokens, cols, 30.0).into(), weight, rng.tensor(1, cols).into()];
+    operands.extend((0..epilogue.extras()).map(|_| Host::from(rng.tensor(tokens, values))));
+    operands.push(Array::zeros(tokens, values).into());
+    let op = Matmul { prologue: Prologue::Norm { eps: 1e-6 }, epilogue };
+    Case::new(format!("norm, {epilogue:?} {tokens}x{rows}x{cols}"), op, operands, 4 * cols).strided().chunked(24)
 }
 
 fn epilogue(epilogue: Epilogue, tokens: usize, rows: usize) -> Case {
@@ -61,5 +75,5 @@ fn epilogue(epilogue: Epilogue, tokens: usize, rows: usize) -> Case {
         operands.push(rng.tensor(tokens, rows).into());
     }
     operands.push(Array::zeros(tokens, rows).into());
-    Case::new(format!("{epilogue:?} {tokens}x{rows}"), Matmul { epilogue }, operands, 256)
+    Case::new(format!("{epilogue:?} {tokens}x{rows}"), Matmul::with(epilogue), operands, 256)
 }

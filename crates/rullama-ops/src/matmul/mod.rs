@@ -1,87 +1,71 @@
 //! Products with weights of any format.
 //!
 //! Two algorithms: `vector` decodes each weight once for a handful of tokens and is bound by
-//! reading weights; `tile` decodes tiles into workgroup memory and is bound by arithmetic.
+//! reading weights; `tile` decodes tiles into workgroup memory and is bound by arithmetic. What is multiplied and what becomes of
+//! the sums are [parts](parts) that are linked in, as the weight's format is.
 
-use crate::host::{Host, HostWeight, gelu};
-use crate::op::{Context, Op, Operand};
-use product::{Finish, Product};
-use rullama_gpu::{Access, Caps, GpuError};
+use crate::case::{Case, Rng};
+use crate::graph::{Graph, Number, Type, Value, fit};
+use crate::host::{Array, Host};
+use crate::op::{Context, Op, Operand, Use};
+use product::Product;
+use rullama_gpu::{Caps, GpuError};
+use rullama_quant::DType;
 use sizes::{Dims, Sizes};
 
 #[cfg(feature = "cases")]
 pub mod cases;
+mod parts;
 mod product;
 pub mod sizes;
 mod unroll;
 
-/// `y = x W^T`, then the epilogue.
+pub use parts::{Epilogue, Prologue};
+
+/// `y = epilogue(prologue(x) W^T)`.
 ///
-/// Operands: `x: [tokens, cols]`, `w: [rows, cols]`, for [`Epilogue::GeluMul`] alone
-/// `e: [tokens, rows]`, out `y: [tokens, rows]`. Sums in f32.
-#[derive(Debug, Clone)]
+/// Operands: `x: [tokens, cols]`, `w: [rows, cols]`, those of the prologue, those of the epilogue, out `y: [tokens, rows]`, or
+/// half as many columns where rows are pairs: then chunks of `w` hold whole pairs. Sums in f32.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Matmul {
+    pub prologue: Prologue,
     pub epilogue: Epilogue,
 }
 
-/// What becomes of each sum `v`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Epilogue {
-    None,
-    /// `cap * tanh(v / cap)`.
-    Softcap(f32),
-    /// `gelu(v) * e`.
-    GeluMul,
-}
+impl Matmul {
+    pub const PLAIN: Matmul = Matmul { prologue: Prologue::Plain, epilogue: Epilogue::Plain };
 
-/// `y_i = gelu(gate_i . x) * (up_i . x)`: both products of a gated feed-forward layer.
-///
-/// Operands: `x: [tokens, cols]`, `w: [2 * ffn_dim, cols]` with gate row i at row 2i and up row
-/// i at 2i + 1, out `y: [tokens, ffn_dim]`. Chunks of `w` hold whole pairs.
-/// Source: Shazeer 2020, "GLU Variants Improve Transformer".
-#[derive(Debug, Clone)]
-pub struct GegluMatmul;
-
-/// An operation that is a product and what follows it.
-pub trait Products: Op {
-    /// Its operands with checked shapes.
-    fn product<'a>(&self, operands: &'a [Operand]) -> Result<Product<'a>, GpuError>;
-}
-
-impl Products for Matmul {
-    fn product<'a>(&self, operands: &'a [Operand]) -> Result<Product<'a>, GpuError> {
-        match (self.epilogue, operands) {
-            (Epilogue::None, [x, w, y]) => Product::new(x, w, y, Finish::None),
-            (Epilogue::Softcap(cap), [x, w, y]) => Product::new(x, w, y, Finish::Softcap(cap)),
-            (Epilogue::GeluMul, [x, w, e, y]) => Product::new(x, w, y, Finish::GeluMul(e.tensor()?)),
-            _ => Err(product::invalid(format!("matmul with {:?} does not take {} operands", self.epilogue, operands.len()))),
-        }
+    /// A product with an epilogue alone.
+    pub fn with(epilogue: Epilogue) -> Self {
+        Matmul { epilogue, ..Self::PLAIN }
     }
 }
 
-impl Products for GegluMatmul {
-    fn product<'a>(&self, operands: &'a [Operand]) -> Result<Product<'a>, GpuError> {
-        match operands {
-            [x, w, y] => Product::new(x, w, y, Finish::Geglu),
-            _ => Err(product::invalid(format!("geglu_matmul takes 3 operands, not {}", operands.len()))),
-        }
+impl Graph {
+    /// `x Wᵀ`: `[tokens, rows]` of `x: [tokens, cols]` and `w: [rows, cols]`.
+    pub fn matmul(&mut self, x: Value, w: Value) -> Value {
+        self.one(Matmul::PLAIN, &[x, w])
     }
 }
 
 /// A product by the kernels that one of other dimensions gets: tests them on little data.
 #[derive(Debug, Clone)]
-pub struct Like<P> {
-    pub op: P,
-    pub dims: Dims,
+struct Like {
+    op: Matmul,
+    dims: Dims,
 }
 
-impl<P: Products> Op for Like<P> {
+impl Op for Like {
     fn name(&self) -> &'static str {
         self.op.name()
     }
 
-    fn access(&self) -> Vec<Access> {
-        self.op.access()
+    fn uses(&self) -> Vec<Use> {
+        self.op.uses()
+    }
+
+    fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
+        self.op.results(inputs)
     }
 
     fn variants(&self, caps: &Caps, _: &[Operand]) -> Vec<&'static str> {
@@ -90,17 +74,39 @@ impl<P: Products> Op for Like<P> {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let variant = context.variant(self, operands)?;
-        self.op.product(operands)?.record(context, self.dims.sizes(variant, context.caps))
+        record_sized(&self.op, context, operands, self.dims.sizes(variant, context.caps))
     }
 
     fn oracle(&self, operands: &mut [Host]) {
         self.op.oracle(operands);
     }
+
+    fn smoke(&self, inputs: &[Type]) -> Case {
+        self.op.smoke(inputs)
+    }
 }
 
-/// Records a product with given sizes in place of chosen ones: for benchmarks.
-pub fn record_sized(op: &impl Products, context: &mut Context, operands: &[Operand], sizes: Sizes) -> Result<(), GpuError> {
-    op.product(operands)?.record(context, sizes)
+/// Rows of a smoke case's weight.
+const SMOKE_ROWS: usize = 24;
+/// Most tokens of a smoke case: two blocks of the widest `vector`, and one more.
+const SMOKE_TOKENS: usize = 17;
+
+/// Records a product with given sizes in place of chosen ones: for tests and benchmarks.
+pub fn record_sized(op: &Matmul, context: &mut Context, operands: &[Operand], sizes: Sizes) -> Result<(), GpuError> {
+    Product::new(op, operands)?.record(context, sizes)
+}
+
+impl Matmul {
+    /// The dimensions of a product of these types, and its weight's format.
+    fn dims(&self, inputs: &[Type]) -> (Dims, DType) {
+        let (x, w) = (inputs[0], inputs[1]);
+        let Number::Weight(dtype) = w.number else { panic!("a product has a weight") };
+        (self.dims_of(x.rows, w.rows, w.cols), dtype)
+    }
+
+    fn dims_of(&self, tokens: u32, rows: u32, cols: u32) -> Dims {
+        Dims { tokens, rows, groups: cols / 32, pairs: self.epilogue.pairs(), tiles: self.prologue.tiles() }
+    }
 }
 
 impl Op for Matmul {
@@ -108,74 +114,72 @@ impl Op for Matmul {
         "matmul"
     }
 
-    fn access(&self) -> Vec<Access> {
-        let reads = if self.epilogue == Epilogue::GeluMul { 3 } else { 2 };
-        let mut all = vec![Access::Read; reads];
-        all.push(Access::ReadWrite);
-        all
+    fn uses(&self) -> Vec<Use> {
+        [vec![Use::Read; 2 + self.prologue.extras() + self.epilogue.extras()], vec![Use::Write]].concat()
+    }
+
+    fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
+        let [x, w, extras @ ..] = inputs else { return Err("takes x and a weight".into()) };
+        let fits = x.number == Number::F32 && matches!(w.number, Number::Weight(_)) && x.cols == w.cols && w.cols.is_multiple_of(32);
+        let whole = !self.epilogue.pairs() || w.rows.is_multiple_of(2);
+        fit(fits && whole && x.rows > 0 && w.rows > 0, &[("x", x), ("w", w)])?;
+        let (before, after) = extras.split_at(self.prologue.extras().min(extras.len()));
+        let y = Type::f32(x.rows, self.epilogue.values(w.rows));
+        self.prologue.check(x, before)?;
+        self.epilogue.check(&y, after)?;
+        Ok(vec![y])
     }
 
     fn variants(&self, caps: &Caps, operands: &[Operand]) -> Vec<&'static str> {
-        self.product(operands).map_or_else(|_| Vec::new(), |p| p.dims().variants(caps))
+        Product::new(self, operands).map_or_else(|_| Vec::new(), |p| p.dims().variants(caps))
     }
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
-        let product = self.product(operands)?;
+        let product = Product::new(self, operands)?;
         let variant = context.variant(self, operands)?;
         product.record(context, product.dims().sizes(variant, context.caps))
     }
 
     fn oracle(&self, operands: &mut [Host]) {
-        let [x, w, rest @ ..] = operands else { panic!("matmul takes 3 or 4 operands") };
-        let (x, w) = (x.tensor(), w.weight());
-        let (y, e) = rest.split_last_mut().expect("matmul has an output");
-        let y = y.tensor_mut();
-        for row in 0..w.rows {
-            let weights = w.row(row);
-            for token in 0..x.rows {
-                let v = dot(&weights, x.row(token));
-                let v = match self.epilogue {
-                    Epilogue::None => v,
-                    Epilogue::Softcap(cap) => f64::from(cap) * (v / f64::from(cap)).tanh(),
-                    Epilogue::GeluMul => gelu(v) * f64::from(e[0].tensor().row(token)[row]),
-                };
-                y.row_mut(token)[row] = v as f32;
+        let [x, w, rest @ ..] = operands else { panic!("matmul takes 3 operands or more") };
+        let (y, extras) = rest.split_last_mut().expect("matmul has an output");
+        let (x, w, y) = (x.tensor(), w.weight(), y.tensor_mut());
+        let (before, after) = extras.split_at(self.prologue.extras());
+        let given: Vec<Vec<f64>> = (0..x.rows).map(|token| self.prologue.oracle(x.row(token), before)).collect();
+        let together = if self.epilogue.pairs() { 2 } else { 1 };
+        for column in 0..y.cols {
+            let weights: Vec<Vec<f32>> = (0..together).map(|i| w.row(column * together + i)).collect();
+            for (token, given) in given.iter().enumerate() {
+                let dot = |w: &Vec<f32>| w.iter().zip(given).map(|(&w, &x)| f64::from(w) * x).sum();
+                let sums: Vec<f64> = weights.iter().map(dot).collect();
+                y.row_mut(token)[column] = self.epilogue.oracle(&sums, after, token, column) as f32;
             }
         }
     }
-}
 
-impl Op for GegluMatmul {
-    fn name(&self) -> &'static str {
-        "geglu_matmul"
+    fn work(&self, inputs: &[Type], _: u32) -> u64 {
+        let (x, w) = (inputs[0], inputs[1]);
+        u64::from(x.rows) * u64::from(w.rows) * u64::from(w.cols)
     }
 
-    fn access(&self) -> Vec<Access> {
-        vec![Access::Read, Access::Read, Access::ReadWrite]
+    /// The kernels of every variant: their sizes, and what is linked into them.
+    fn kernels(&self, inputs: &[Type], caps: &Caps) -> String {
+        let (dims, dtype) = self.dims(inputs);
+        let sizes: Vec<Sizes> = dims.variants(caps).into_iter().map(|variant| dims.sizes(variant, caps)).collect();
+        format!("{dtype} {self:?} {sizes:?}")
     }
 
-    fn variants(&self, caps: &Caps, operands: &[Operand]) -> Vec<&'static str> {
-        self.product(operands).map_or_else(|_| Vec::new(), |p| p.dims().variants(caps))
+    /// Few rows and tokens, in kernels for the whole product.
+    fn smoke(&self, inputs: &[Type]) -> Case {
+        let (dims, dtype) = self.dims(inputs);
+        let (tokens, cols) = ((dims.tokens as usize).min(SMOKE_TOKENS), inputs[1].cols as usize);
+        let mut rng = Rng::new(u64::from(dtype.ggml_id()) + tokens as u64);
+        let values = self.epilogue.values(SMOKE_ROWS as u32) as usize;
+        let mut operands = vec![rng.tensor(tokens, cols).into(), Host::Weight(rng.weight(dtype, SMOKE_ROWS, cols))];
+        operands.extend((0..self.prologue.extras()).map(|_| Host::from(rng.tensor(1, cols))));
+        operands.extend((0..self.epilogue.extras()).map(|_| Host::from(rng.tensor(tokens, values))));
+        operands.push(Array::zeros(tokens, values).into());
+        let name = format!("{} x {}x{cols} for {} tokens", dtype.name(), dims.rows, dims.tokens);
+        Case::new(name, Like { op: *self, dims }, operands, 4 * cols)
     }
-
-    fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
-        let product = self.product(operands)?;
-        let variant = context.variant(self, operands)?;
-        product.record(context, product.dims().sizes(variant, context.caps))
-    }
-
-    fn oracle(&self, operands: &mut [Host]) {
-        let [x, w, y] = operands else { panic!("geglu_matmul takes 3 operands") };
-        let (x, w, y): (_, &HostWeight, _) = (x.tensor(), w.weight(), y.tensor_mut());
-        for i in 0..w.rows / 2 {
-            let (gate, up) = (w.row(2 * i), w.row(2 * i + 1));
-            for token in 0..x.rows {
-                y.row_mut(token)[i] = (gelu(dot(&gate, x.row(token))) * dot(&up, x.row(token))) as f32;
-            }
-        }
-    }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }

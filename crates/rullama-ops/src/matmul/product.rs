@@ -1,63 +1,57 @@
 //! Operands with checked shapes, and their dispatches: one a chunk of the weight.
 
+use super::Matmul;
 use super::sizes::{Dims, Sizes, Tile, Vector};
 use super::unroll::unroll;
 use crate::op::{Context, Operand, Tensor, spread};
 use crate::shader::Link;
 use crate::weight::{Chunk, Weight};
-use rullama_gpu::{GpuError, Kernel, Slice};
+use rullama_gpu::{GpuError, Kernel};
 
-/// What follows the sums.
-#[derive(Debug, Clone, Copy)]
-pub enum Finish<'a> {
-    None,
-    Softcap(f32),
-    GeluMul(&'a Tensor),
-    /// Row pairs become `gelu(even) * odd`.
-    Geglu,
-}
-
-/// `x W^T` with checked shapes.
+/// A product's operands with checked shapes.
 #[derive(Debug, Clone, Copy)]
 pub struct Product<'a> {
+    op: &'a Matmul,
     x: &'a Tensor,
     w: &'a Weight,
+    /// Operands of the prologue and of the epilogue.
+    before: &'a [Operand],
+    after: &'a [Operand],
     y: &'a Tensor,
-    finish: Finish<'a>,
 }
 
-pub fn invalid(message: String) -> GpuError {
+fn invalid(message: String) -> GpuError {
     GpuError::Validation { what: "operands of a matmul".into(), message }
 }
 
 impl<'a> Product<'a> {
-    pub fn new(x: &'a Operand, w: &'a Operand, y: &'a Operand, finish: Finish<'a>) -> Result<Self, GpuError> {
+    /// Checks what types do not say: chunks, strides and places.
+    pub fn new(op: &'a Matmul, operands: &'a [Operand]) -> Result<Self, GpuError> {
+        let [x, w, extras @ .., y] = operands else {
+            return Err(invalid(format!("{op:?} does not take {} operands", operands.len())));
+        };
         let (x, w, y) = (x.tensor()?, w.weight()?, y.tensor()?);
-        let values = if matches!(finish, Finish::Geglu) { w.rows / 2 } else { w.rows };
+        let (before, after) = extras.split_at(op.prologue.extras().min(extras.len()));
         let shapes = || format!("x [{}, {}], weight `{}` [{}, {}], y [{}, {}]", x.rows, x.cols, w.name, w.rows, w.cols, y.rows, y.cols);
-        if x.cols != w.cols || !w.cols.is_multiple_of(32) || y.rows != x.rows || y.cols != values || x.rows == 0 || w.rows == 0 {
+        let fits = x.cols == w.cols && w.cols.is_multiple_of(32) && y.rows == x.rows && y.cols == op.epilogue.values(w.rows);
+        if !fits || x.rows == 0 || w.rows == 0 || after.len() != op.epilogue.extras() {
             return Err(invalid(shapes()));
         }
         if (x.stride | x.offset) % 4 != 0 || y.stride != y.cols || y.offset != 0 {
             return Err(invalid(format!("{}: x wants multiples of 4 for stride and offset, y none", shapes())));
         }
-        if matches!(finish, Finish::Geglu) && (w.rows % 2 != 0 || w.chunks.iter().any(|c| (c.first_row | c.rows) % 2 != 0)) {
+        if op.epilogue.pairs() && (w.rows % 2 != 0 || w.chunks.iter().any(|c| (c.first_row | c.rows) % 2 != 0)) {
             return Err(invalid(format!("{}: chunks must hold whole pairs of rows", shapes())));
         }
-        if let Finish::GeluMul(e) = finish
-            && (e.rows != y.rows || e.cols != y.cols)
-        {
-            return Err(invalid(format!("{}, e [{}, {}]", shapes(), e.rows, e.cols)));
-        }
-        Ok(Product { x, w, y, finish })
+        Ok(Product { op, x, w, before, after, y })
     }
 
     pub fn dims(&self) -> Dims {
-        Dims { tokens: self.x.rows, rows: self.w.rows, groups: self.w.cols / 32, pairs: self.pairs() }
+        self.op.dims_of(self.x.rows, self.w.rows, self.w.cols)
     }
 
     fn pairs(&self) -> bool {
-        matches!(self.finish, Finish::Geglu)
+        self.op.epilogue.pairs()
     }
 
     pub fn record(&self, context: &mut Context, sizes: Sizes) -> Result<(), GpuError> {
@@ -88,7 +82,7 @@ impl<'a> Product<'a> {
         let kernel = self.kernel(&mut link)?;
         for chunk in &self.w.chunks {
             let [gx, gy, _] = spread(chunk.rows.div_ceil(workgroup / team * rows), context.caps.max_groups);
-            self.dispatch(context, &kernel, chunk, [gx, gy, self.x.rows.div_ceil(cols)]);
+            self.dispatch(context, &kernel, chunk, [gx, gy, self.x.rows.div_ceil(cols)])?;
         }
         Ok(())
     }
@@ -107,37 +101,27 @@ impl<'a> Product<'a> {
         }
         let kernel = self.kernel(&mut link)?;
         for chunk in &self.w.chunks {
-            self.dispatch(context, &kernel, chunk, [chunk.rows.div_ceil(bn), self.x.rows.div_ceil(bm), 1]);
+            self.dispatch(context, &kernel, chunk, [chunk.rows.div_ceil(bn), self.x.rows.div_ceil(bm), 1])?;
         }
         Ok(())
     }
 
     fn kernel<'k>(&self, link: &mut Link<'k>) -> Result<Kernel, GpuError> {
         link.module("product", include_str!("product.wgsl")).module("weight", rullama_quant::wgsl(self.w.dtype));
-        link.flag("geglu", self.pairs());
-        link.flag("softcap", matches!(self.finish, Finish::Softcap(_)));
-        link.flag("gelu_mul", matches!(self.finish, Finish::GeluMul(_)));
-        link.kernel()
+        link.module("x", include_str!("prologue/x.wgsl"));
+        link.module("prologue", self.op.prologue.module()).module("epilogue", self.op.epilogue.module());
+        link.flag("pairs", self.pairs()).kernel()
     }
 
-    fn dispatch(&self, context: &mut Context, kernel: &Kernel, chunk: &Chunk, groups: [u32; 3]) {
-        let (x, y) = (self.x, self.y);
+    fn dispatch(&self, context: &mut Context, kernel: &Kernel, chunk: &Chunk, groups: [u32; 3]) -> Result<(), GpuError> {
         let dispatch = context.recorder.dispatch(kernel, groups);
         for (name, start) in ["plane0", "plane1", "plane2", "plane3"].into_iter().zip(chunk.planes) {
             dispatch.param(name, start);
         }
         dispatch.param("rows", chunk.rows).param("first_row", chunk.first_row).param("groups", self.w.cols / 32);
-        dispatch.param("tokens", x.rows).param("x_offset", x.offset / 4).param("x_stride", x.stride / 4).param("y_stride", y.stride);
-        dispatch.bind("x", &x.slice).bind("weight", &chunk.slice).bind("y", &y.slice);
-        let (mut e_offset, mut e_stride, mut cap) = (0, 0, 0.0);
-        match self.finish {
-            Finish::Softcap(value) => cap = value,
-            Finish::GeluMul(e) => {
-                (e_offset, e_stride) = (e.offset, e.stride);
-                dispatch.bind("e", Slice::from(&e.slice));
-            }
-            Finish::None | Finish::Geglu => {}
-        }
-        dispatch.param("e_offset", e_offset).param("e_stride", e_stride).param("cap", cap);
+        dispatch.param("tokens", self.x.rows).param("y_stride", self.y.stride);
+        dispatch.bind("weight", &chunk.slice).bind("y", &self.y.slice);
+        self.op.prologue.bind(dispatch, self.x, self.before)?;
+        self.op.epilogue.bind(dispatch, self.after)
     }
 }

@@ -10,13 +10,15 @@ const TILE_TOKENS: u32 = 9;
 /// Workgroups from which the large tile keeps every core of a large GPU busy.
 const LARGE_TILES: u32 = 200;
 
-/// What a kernel is chosen by: `tokens` rows of x, `rows` weight rows of `groups` groups of 32, in pairs or not.
+/// What a kernel is chosen by: `tokens` rows of x, `rows` weight rows of `groups` groups of 32, in pairs or not, and whether tiles
+/// can be formed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dims {
     pub tokens: u32,
     pub rows: u32,
     pub groups: u32,
     pub pairs: bool,
+    pub tiles: bool,
 }
 
 impl Dims {
@@ -27,6 +29,9 @@ impl Dims {
             vector.insert(usize::from(caps.software), "vector_subgroups");
         }
         let mut tile = Vec::new();
+        if !self.tiles {
+            return vector;
+        }
         if Tile::SMALL.problem(caps).is_none() {
             tile.push("tile");
         }
@@ -88,7 +93,7 @@ pub struct Tile {
 
 impl Vector {
     pub fn choose(dims: &Dims, caps: &Caps) -> Self {
-        let &Dims { tokens, rows, groups, pairs } = dims;
+        let &Dims { tokens, rows, groups, pairs, .. } = dims;
         let cols = match tokens {
             1 => 1,
             2 => 2,

@@ -30,9 +30,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let index = lid / QUADS;
     // Past the end the last token or row is taken again; put() drops it.
 #repeat i X_LOADS
-    let x{i}_at = params.x_offset + min(first_token + index + {i}u * (WG / QUADS), params.tokens - 1u) * params.x_stride + quad;
+    let x{i}_row = x_row(min(first_token + index + {i}u * (WG / QUADS), params.tokens - 1u));
     let x{i}_to = quad * BM + ((index + {i}u * (WG / QUADS)) ^ (quad * SWIZZLE));
-    var x{i} = x[x{i}_at];
+    var x{i} = load_x(x{i}_row, quad, 1.0);
 #end
 #repeat i W_LOADS
     let slot{i} = index + {i}u * (WG / QUADS);
@@ -64,7 +64,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
         let next = k + QUADS;
         if (next < end) {
 #repeat i X_LOADS
-            x{i} = x[x{i}_at + next];
+            x{i} = load_x(x{i}_row, next + quad, 1.0);
 #end
 #repeat i W_LOADS
             w{i} = decode4(planes(), w{i}_at + (next >> 3u), (next & 7u) + quad);
@@ -92,7 +92,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     {
         let token = first_token + ny + {i}u * NY;
         let row = first_row + 2u * (nx + {j}u * NX);
-#if geglu
+#if pairs
         put(row, token, even{i}_{j}, odd{i}_{j});
 #else
         put(row, token, even{i}_{j});

@@ -68,7 +68,8 @@ fn main(
 #end
 #end
 #repeat c COLS
-    let x{c}_at = params.x_offset + min(token + {c}u, params.tokens - 1u) * params.x_stride;
+    let x{c}_row = x_row(min(token + {c}u, params.tokens - 1u));
+    let x{c}_scale = x_scale(x{c}_row, lid);
 #end
 #repeat s SETS
 #repeat r SIDES
@@ -87,7 +88,7 @@ fn main(
 #end
 #repeat c COLS
 #repeat j 8
-        let x{u}_{c}_{j} = x[x{c}_at + 8u * g{u} + {j}u];
+        let x{u}_{c}_{j} = load_x(x{c}_row, 8u * g{u} + {j}u, x{c}_scale);
 #end
 #repeat s SETS
 #repeat r SIDES
@@ -121,7 +122,7 @@ fn main(
     for (var v = lane; v < SETS * COLS; v += TEAM) {
         let first = v / COLS * SIDES;
         let c = v % COLS;
-#if geglu
+#if pairs
         put(row + first, token + c, part_sum(first * COLS + c, team), part_sum((first + 1u) * COLS + c, team));
 #else
         put(row + first, token + c, part_sum(first * COLS + c, team));
@@ -131,7 +132,7 @@ fn main(
     if (lane == 0u) {
 #repeat s SETS
 #repeat c COLS
-#if geglu
+#if pairs
         put(row + {s}u * SIDES, token + {c}u, sum{s}0_{c}, sum{s}1_{c});
 #else
         put(row + {s}u, token + {c}u, sum{s}0_{c});

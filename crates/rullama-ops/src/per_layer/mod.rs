@@ -1,23 +1,34 @@
 //! Per-layer embeddings: the table's rows joined with the projection of the embedding.
 
-use crate::host::{Host, root_mean_square};
-use crate::op::{Context, Op, Operand, reducing_variants, spread};
+use crate::case::{Case, Rng};
+use crate::graph::{Graph, Type, Value, fit, take};
+use crate::host::{Array, Host, root_mean_square};
+use crate::op::{Context, Op, Operand, Use, reducing_variants, spread};
 use crate::shader::Link;
-use rullama_gpu::{Access, Caps, GpuError};
+use rullama_gpu::{Caps, GpuError};
 
 #[cfg(feature = "cases")]
 pub mod cases;
 
 /// `e = (RMS(c * scale) * weight + rows) / sqrt(2)`, the norm over each layer's `width` values.
 ///
-/// Operands: in and out `c: [tokens, layers * width]` (the projection), `rows: [tokens, layers
-/// * width]` (the table's rows, already times sqrt(width)), `weight: [1, width]`.
+/// Operands: `c: [tokens, layers * width]` (the projection), `rows: [tokens, layers * width]` (the table's rows, already times
+/// sqrt(width)), `weight: [1, width]`, out `e: [tokens, layers * width]`.
 /// Source: HF `Gemma4TextModel.project_per_layer_inputs`.
 #[derive(Debug, Clone)]
 pub struct PerLayerCombine {
     pub eps: f32,
     /// 1 / sqrt(dim).
     pub scale: f32,
+}
+
+impl Graph {
+    /// Per-layer embeddings `[tokens, layers * width]` of the projection `c` and the table's `rows`, both of that shape; `norm`
+    /// names a table `[1, width]`.
+    pub fn per_layer_combine(&mut self, c: Value, rows: Value, norm: &str, width: u32, op: PerLayerCombine) -> Value {
+        let norm = self.vector(norm, width);
+        self.one(op, &[c, rows, norm])
+    }
 }
 
 const WORKGROUP: u32 = 64;
@@ -27,8 +38,19 @@ impl Op for PerLayerCombine {
         "per_layer_combine"
     }
 
-    fn access(&self) -> Vec<Access> {
-        vec![Access::ReadWrite, Access::Read, Access::Read]
+    fn uses(&self) -> Vec<Use> {
+        vec![Use::Read, Use::Read, Use::Read, Use::Write]
+    }
+
+    fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
+        let [c, rows, weight] = take(inputs)?;
+        let whole = weight.cols > 0 && c.cols.is_multiple_of(weight.cols) && weight.cols.is_multiple_of(4);
+        fit(whole && rows == c && weight.rows == 1, &[("c", &c), ("rows", &rows), ("weight", &weight)])?;
+        Ok(vec![c])
+    }
+
+    fn may_alias(&self) -> Option<(usize, usize)> {
+        Some((3, 0))
     }
 
     fn variants(&self, caps: &Caps, _: &[Operand]) -> Vec<&'static str> {
@@ -37,30 +59,50 @@ impl Op for PerLayerCombine {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let variant = context.variant(self, operands)?;
-        let [c, rows, weight] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?];
+        let [c, rows] = [operands[0].tensor()?, operands[1].tensor()?];
+        let [weight, e] = [operands[2].tensor()?, operands[3].tensor()?];
+        let in_place = c.slice.same(&e.slice);
         let kernel = Link::new("per_layer_combine", include_str!("combine.wgsl"), context.caps)
             .flag("subgroups", variant == "subgroups")
+            .flag("in_place", in_place)
             .constant("WG", WORKGROUP)
             .kernel()?;
         let parts = c.cols / weight.cols;
         let dispatch = context.recorder.dispatch(&kernel, spread(c.rows * parts, context.caps.max_groups));
         dispatch.param("parts", parts).param("total", c.rows * parts).param("width", weight.cols / 4);
         dispatch.param("stride", rows.stride / 4).param("offset", rows.offset / 4).param("eps", self.eps).param("scale", self.scale);
-        dispatch.bind("c", &c.slice).bind("rows", &rows.slice).bind("weight", &weight.slice);
+        dispatch.param("c_stride", c.stride / 4).param("c_offset", c.offset / 4);
+        dispatch.bind("e", &e.slice).bind("rows", &rows.slice).bind("weight", &weight.slice);
+        if !in_place {
+            dispatch.bind("c", &c.slice);
+        }
         Ok(())
     }
 
     fn oracle(&self, operands: &mut [Host]) {
-        let [c, rows, weight] = operands else { panic!("per_layer_combine takes 3 operands") };
-        let (c, rows, weight) = (c.tensor_mut(), rows.tensor(), weight.tensor());
+        let [c, rows, weight, e] = operands else { panic!("per_layer_combine takes 4 operands") };
+        let (c, rows, weight, e) = (c.tensor(), rows.tensor(), weight.tensor(), e.tensor_mut());
         let width = weight.cols;
-        for (part, table) in c.data.chunks_exact_mut(width).zip(rows.data.chunks_exact(width)) {
+        let parts = c.data.chunks_exact(width).zip(rows.data.chunks_exact(width));
+        for (out, (part, table)) in e.data.chunks_exact_mut(width).zip(parts) {
             let scaled: Vec<f32> = part.iter().map(|v| v * self.scale).collect();
             let norm = 1.0 / root_mean_square(&scaled, self.eps);
             for i in 0..width {
                 let normed = f64::from(scaled[i]) * norm * f64::from(weight.data[i]);
-                part[i] = ((normed + f64::from(table[i])) * std::f64::consts::FRAC_1_SQRT_2) as f32;
+                out[i] = ((normed + f64::from(table[i])) * std::f64::consts::FRAC_1_SQRT_2) as f32;
             }
         }
+    }
+
+    fn kernels(&self, _: &[Type], _: &Caps) -> String {
+        String::new()
+    }
+
+    fn smoke(&self, _: &[Type]) -> Case {
+        let mut rng = Rng::new(3);
+        let (rows, width) = (3, 256);
+        let x = |rng: &mut Rng| Host::from(rng.tensor(rows, 2 * width));
+        let operands = vec![x(&mut rng), x(&mut rng), rng.tensor(1, width).into(), Array::zeros(rows, 2 * width).into()];
+        Case::new("3 tokens, 2 layers of 256", PerLayerCombine { scale: 0.1, ..self.clone() }, operands, width)
     }
 }

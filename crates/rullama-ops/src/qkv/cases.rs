@@ -1,4 +1,4 @@
-use super::{QkvPrepare, QueryPrepare, rope_tables};
+use super::{HeadNorm, HeadRope, QkvPrepare, Store, rope_tables};
 use crate::case::{Case, Rng};
 use crate::host::{Array, Host};
 use crate::op::KvType;
@@ -57,9 +57,19 @@ fn query(shape: &Shape) -> Case {
     for at in [4, 2, 1] {
         operands.remove(at);
     }
-    let op = QueryPrepare { heads: shape.heads as u32, head_dim: shape.head_dim as u32, eps: 1e-6 };
+    let op = HeadRope { heads: shape.heads as u32, head_dim: shape.head_dim as u32, eps: 1e-6 };
     let name = format!("{} heads of {}, {} of {} tokens at {}", shape.heads, shape.head_dim, shape.real, shape.tokens, shape.position);
     Case::new(name, op, operands, shape.head_dim)
+}
+
+/// The values of the same case, normed, and stored.
+fn values(shape: &Shape, kv: KvType) -> [Case; 2] {
+    let mut operands = qkv(shape, kv, true).operands;
+    let (cache, state, x) = (operands.remove(10), operands.remove(7), operands.remove(2));
+    let zeros = Host::from(Array::zeros(x.tensor().rows, x.tensor().cols));
+    let op = HeadNorm { heads: shape.kv_heads as u32, head_dim: shape.head_dim as u32, eps: 1e-6 };
+    let name = format!("{} heads of {}, {} of {} tokens, {kv:?}", shape.kv_heads, shape.head_dim, shape.real, shape.tokens);
+    [Case::new(&name, op, vec![x.clone(), zeros], shape.head_dim).strided(), Case::new(&name, Store, vec![x, state, cache], 1).strided()]
 }
 
 /// All head sizes and groupings, positions across a row of the tables and around the ring,
@@ -88,6 +98,7 @@ pub fn cases() -> Vec<Case> {
     for (i, shape) in shapes.iter().enumerate() {
         for kv in [KvType::F16, KvType::F32] {
             cases.push(qkv(shape, kv, i % 2 == 1));
+            cases.extend(values(shape, kv));
         }
         cases.push(query(shape));
         cases.push(query(shape).strided());

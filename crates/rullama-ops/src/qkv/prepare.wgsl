@@ -2,6 +2,7 @@
 // their cache. A workgroup a head of a token; an invocation a pair (i, i + head_dim/2), four
 // pairs at a time. cos and sin of position 256 m + j come from the rows m and j of two tables.
 #import reduce
+#import stored
 
 struct Params {
     half: u32, // head_dim / 8: quads in half a head
@@ -20,40 +21,21 @@ struct Params {
 #endif
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> rope_low: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> rope_high: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> state: array<u32>;
+@group(0) @binding(_) var<storage, read> rope_low: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read> rope_high: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read> state: array<u32>;
 #if query
-@group(0) @binding(4) var<storage, read> q_raw: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> q_norm: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> q: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read> q_raw: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read> q_norm: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read_write> q: array<vec4<f32>>;
+#endif
 #if keyvalue
-@group(0) @binding(7) var<storage, read> k_raw: array<vec4<f32>>;
-@group(0) @binding(8) var<storage, read> k_norm: array<vec4<f32>>;
-@group(0) @binding(9) var<storage, read> v_raw: array<vec4<f32>>;
-#if f16
-@group(0) @binding(10) var<storage, read_write> k: array<vec2<u32>>;
-@group(0) @binding(11) var<storage, read_write> v: array<vec2<u32>>;
-#else
-@group(0) @binding(10) var<storage, read_write> k: array<vec4<f32>>;
-@group(0) @binding(11) var<storage, read_write> v: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read> k_raw: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read> k_norm: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read> v_raw: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read_write> k: array<Stored>;
+@group(0) @binding(_) var<storage, read_write> v: array<Stored>;
 #endif
-#endif
-#else
-@group(0) @binding(4) var<storage, read> k_raw: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> k_norm: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> v_raw: array<vec4<f32>>;
-#if f16
-@group(0) @binding(7) var<storage, read_write> k: array<vec2<u32>>;
-@group(0) @binding(8) var<storage, read_write> v: array<vec2<u32>>;
-#else
-@group(0) @binding(7) var<storage, read_write> k: array<vec4<f32>>;
-@group(0) @binding(8) var<storage, read_write> v: array<vec4<f32>>;
-#endif
-#endif
-
-const POSITION = 0u;
-const TOKENS = 1u;
 
 // The two halves of a pair's four quads.
 struct Pair { a: vec4<f32>, b: vec4<f32> }
@@ -69,14 +51,6 @@ fn rotate(x: Pair, position: u32, i: u32) -> Pair {
     let s = sin_low * cos_high + cos_low * sin_high;
     return Pair(x.a * c - x.b * s, x.b * c + x.a * s);
 }
-
-#if keyvalue
-#if f16
-fn stored(x: vec4<f32>) -> vec2<u32> { return vec2<u32>(pack2x16float(x.xy), pack2x16float(x.zw)); }
-#else
-fn stored(x: vec4<f32>) -> vec4<f32> { return x; }
-#endif
-#endif
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, lane: Lane) {

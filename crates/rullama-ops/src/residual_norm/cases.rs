@@ -9,8 +9,10 @@ pub fn cases() -> Vec<Case> {
         for next in [false, true] {
             let mut rng = Rng::new((rows * 31 + dim) as u64);
             let mut operands = vec![rng.tensor(rows, dim).into(), rng.tensor(1, dim).into(), rng.tensor_scaled(rows, dim, 3.0).into()];
+            operands.push(Array::zeros(rows, dim).into());
             if next {
-                operands.extend([rng.tensor(1, dim).into(), Array::zeros(rows, dim).into()]);
+                operands.insert(3, rng.tensor(1, dim).into());
+                operands.push(Array::zeros(rows, dim).into());
             }
             let op = ResidualNorm { eps: 1e-6, scale: 0.75, next };
             let case = Case::new(format!("{rows}x{dim} next {next}"), op, operands, dim);

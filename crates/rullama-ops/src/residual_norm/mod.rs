@@ -1,18 +1,21 @@
 //! The end of a block: post-norm, residual, and the norm that opens the next block.
 
-use crate::host::{Host, root_mean_square};
-use crate::op::{Context, Op, Operand, reducing_variants, spread};
+use crate::case::{Case, Rng};
+use crate::graph::{Type, fit, take};
+use crate::host::{Array, Host};
+use crate::op::{Context, Op, Operand, Use, reducing_variants, spread};
 use crate::shader::Link;
-use rullama_gpu::{Access, Caps, GpuError};
+use crate::{AddScale, RmsNorm};
+use rullama_gpu::{Caps, GpuError};
 
 #[cfg(feature = "cases")]
 pub mod cases;
 
-/// `h = (h + RMS(a) * weight) * scale`, then, when `next`, `y = RMS(h) * next_weight`.
+/// `h' = (h + RMS(a) * weight) * scale`, then, when `next`, `y = RMS(h') * next_weight`.
 ///
-/// Operands: `a: [tokens, dim]`, `weight: [1, dim]`, in and out `h: [tokens, dim]`; with
-/// `next` also `next_weight: [1, dim]` and out `y: [tokens, dim]`. A fusion of `rms_norm`,
-/// an addition, a scale and a second `rms_norm`: one dispatch in place of up to four.
+/// Operands: `a: [tokens, dim]`, `weight: [1, dim]`, `h: [tokens, dim]`, with `next` also `next_weight: [1, dim]`; out
+/// `h': [tokens, dim]`, with `next` also `y: [tokens, dim]`. A fusion of [`RmsNorm`], [`AddScale`] and a second `RmsNorm`: one
+/// dispatch in place of up to three.
 #[derive(Debug, Clone)]
 pub struct ResidualNorm {
     pub eps: f32,
@@ -23,17 +26,49 @@ pub struct ResidualNorm {
 
 const WORKGROUP: u32 = 256;
 
+/// Operands by name.
+struct Parts<'a, T> {
+    a: &'a T,
+    weight: &'a T,
+    h: &'a T,
+    next_weight: Option<&'a T>,
+    out: &'a T,
+    y: Option<&'a T>,
+}
+
+impl<'a, T> Parts<'a, T> {
+    fn of(operands: &'a [T]) -> Result<Self, GpuError> {
+        match operands {
+            [a, weight, h, out] => Ok(Parts { a, weight, h, next_weight: None, out, y: None }),
+            [a, weight, h, next, out, y] => Ok(Parts { a, weight, h, next_weight: Some(next), out, y: Some(y) }),
+            _ => {
+                let message = format!("takes 4 or 6 operands, not {}", operands.len());
+                Err(GpuError::Validation { what: "residual_norm".into(), message })
+            }
+        }
+    }
+}
+
 impl Op for ResidualNorm {
     fn name(&self) -> &'static str {
         "residual_norm"
     }
 
-    fn access(&self) -> Vec<Access> {
-        let mut all = vec![Access::Read, Access::Read, Access::ReadWrite];
-        if self.next {
-            all.extend([Access::Read, Access::ReadWrite]);
-        }
-        all
+    fn uses(&self) -> Vec<Use> {
+        let count = if self.next { (4, 2) } else { (3, 1) };
+        [vec![Use::Read; count.0], vec![Use::Write; count.1]].concat()
+    }
+
+    fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
+        let [a, weight, h] = take(&inputs[..inputs.len().min(3)])?;
+        let vector = Type::f32(1, h.cols);
+        let next = inputs[3..] == if self.next { vec![vector] } else { vec![] };
+        fit(a == h && weight == vector && next && h.cols.is_multiple_of(4), &[("a", &a), ("weight", &weight), ("h", &h)])?;
+        Ok(vec![h; if self.next { 2 } else { 1 }])
+    }
+
+    fn may_alias(&self) -> Option<(usize, usize)> {
+        Some((if self.next { 4 } else { 3 }, 2))
     }
 
     fn variants(&self, caps: &Caps, _: &[Operand]) -> Vec<&'static str> {
@@ -42,42 +77,63 @@ impl Op for ResidualNorm {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let variant = context.variant(self, operands)?;
-        let [a, weight, h] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?];
+        let Parts { a, weight, h, next_weight, out, y } = Parts::of(operands)?;
+        let (a, h, out) = (a.tensor()?, h.tensor()?, out.tensor()?);
+        let in_place = h.slice.same(&out.slice);
         let kernel = Link::new("residual_norm", include_str!("residual_norm.wgsl"), context.caps)
             .flag("subgroups", variant == "subgroups")
             .flag("next", self.next)
+            .flag("in_place", in_place)
             .constant("WG", WORKGROUP.min(context.caps.invocations))
             .kernel()?;
         let dispatch = context.recorder.dispatch(&kernel, spread(h.rows, context.caps.max_groups));
         dispatch.param("rows", h.rows).param("dim", h.cols / 4).param("stride", a.stride / 4).param("offset", a.offset / 4);
-        dispatch.param("eps", self.eps).param("scale", self.scale);
-        dispatch.bind("a", &a.slice).bind("weight", &weight.slice).bind("h", &h.slice);
-        if self.next {
-            dispatch.bind("next_weight", &operands[3].tensor()?.slice).bind("y", &operands[4].tensor()?.slice);
+        dispatch.param("h_stride", h.stride / 4).param("h_offset", h.offset / 4).param("eps", self.eps).param("scale", self.scale);
+        dispatch.bind("a", &a.slice).bind("weight", &weight.tensor()?.slice).bind("out", &out.slice);
+        if !in_place {
+            dispatch.bind("h", &h.slice);
+        }
+        if let (Some(next), Some(y)) = (next_weight, y) {
+            dispatch.bind("next_weight", &next.tensor()?.slice).bind("y", &y.tensor()?.slice);
         }
         Ok(())
     }
 
+    /// The composition of its parts.
     fn oracle(&self, operands: &mut [Host]) {
-        let (inputs, outputs) = operands.split_at_mut(2);
-        let (a, weight) = (inputs[0].tensor(), inputs[1].tensor());
-        let (h, rest) = outputs.split_first_mut().expect("residual_norm takes at least 3 operands");
-        let h = h.tensor_mut();
-        for row in 0..h.rows {
-            let scale = 1.0 / root_mean_square(a.row(row), self.eps);
-            for (i, out) in h.row_mut(row).iter_mut().enumerate() {
-                let normed = f64::from(a.row(row)[i]) * scale * f64::from(weight.data[i]);
-                *out = ((f64::from(*out) + normed) * f64::from(self.scale)) as f32;
-            }
+        let parts = Parts::of(operands).expect("uses() says how many operands");
+        let (rows, cols) = (parts.h.tensor().rows, parts.h.tensor().cols);
+        let zeros = || Host::from(Array::zeros(rows, cols));
+        let norm = RmsNorm { eps: self.eps };
+        let mut first = [parts.a.clone(), parts.weight.clone(), zeros()];
+        norm.oracle(&mut first);
+        let [_, _, normed] = first;
+        let mut sum = [normed, parts.h.clone(), zeros()];
+        AddScale { scale: self.scale }.oracle(&mut sum);
+        let [_, _, sum] = sum;
+        let next = parts.next_weight.map(|weight| {
+            let mut second = [sum.clone(), weight.clone(), zeros()];
+            norm.oracle(&mut second);
+            let [_, _, y] = second;
+            y
+        });
+        let made = self.may_alias().map_or(3, |alias| alias.0);
+        operands[made] = sum;
+        if let Some(y) = next {
+            operands[made + 1] = y;
         }
-        if let [next_weight, y] = rest {
-            let (next_weight, y) = (next_weight.tensor(), y.tensor_mut());
-            for row in 0..h.rows {
-                let scale = 1.0 / root_mean_square(h.row(row), self.eps);
-                for (i, out) in y.row_mut(row).iter_mut().enumerate() {
-                    *out = (f64::from(h.row(row)[i]) * scale * f64::from(next_weight.data[i])) as f32;
-                }
-            }
-        }
+    }
+
+    fn kernels(&self, _: &[Type], _: &Caps) -> String {
+        format!("next {}", self.next)
+    }
+
+    fn smoke(&self, _: &[Type]) -> Case {
+        let mut rng = Rng::new(2);
+        let (rows, cols) = (3, 256);
+        let mut operands: Vec<Host> = vec![rng.tensor(rows, cols).into(), rng.tensor(1, cols).into(), rng.tensor(rows, cols).into()];
+        operands.extend(self.next.then(|| rng.tensor(1, cols).into()));
+        operands.extend((0..if self.next { 2 } else { 1 }).map(|_| Host::from(Array::zeros(rows, cols))));
+        Case::new(format!("{rows}x{cols} next {}", self.next), ResidualNorm { scale: 0.5, ..self.clone() }, operands, cols)
     }
 }

@@ -1,9 +1,11 @@
 //! Root-mean-square norm.
 
-use crate::host::{Host, root_mean_square};
-use crate::op::{Context, Op, Operand, reducing_variants, spread};
+use crate::case::{Case, Rng};
+use crate::graph::{Graph, Type, Value, fit, take};
+use crate::host::{Array, Host, root_mean_square};
+use crate::op::{Context, Op, Operand, Use, reducing_variants, spread};
 use crate::shader::Link;
-use rullama_gpu::{Access, Caps, GpuError};
+use rullama_gpu::{Caps, GpuError};
 
 #[cfg(feature = "cases")]
 pub mod cases;
@@ -18,6 +20,14 @@ pub struct RmsNorm {
     pub eps: f32,
 }
 
+impl Graph {
+    /// `RMS(x) * weight` over each row of `x: [tokens, dim]`; `weight` names a table `[1, dim]`.
+    pub fn rms_norm(&mut self, x: Value, weight: &str, eps: f32) -> Value {
+        let weight = self.vector(weight, self.cols(x));
+        self.one(RmsNorm { eps }, &[x, weight])
+    }
+}
+
 /// Workgroup size: a row of a few thousand values.
 const WORKGROUP: u32 = 256;
 
@@ -26,8 +36,14 @@ impl Op for RmsNorm {
         "rms_norm"
     }
 
-    fn access(&self) -> Vec<Access> {
-        vec![Access::Read, Access::Read, Access::ReadWrite]
+    fn uses(&self) -> Vec<Use> {
+        vec![Use::Read, Use::Read, Use::Write]
+    }
+
+    fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
+        let [x, weight] = take(inputs)?;
+        fit(weight == Type::f32(1, x.cols) && x.cols.is_multiple_of(4), &[("x", &x), ("weight", &weight)])?;
+        Ok(vec![x])
     }
 
     fn variants(&self, caps: &Caps, _: &[Operand]) -> Vec<&'static str> {
@@ -56,5 +72,15 @@ impl Op for RmsNorm {
                 *out = (f64::from(x.row(row)[i]) * scale * f64::from(weight.data[i])) as f32;
             }
         }
+    }
+
+    fn kernels(&self, _: &[Type], _: &Caps) -> String {
+        String::new()
+    }
+
+    fn smoke(&self, _: &[Type]) -> Case {
+        let mut rng = Rng::new(1);
+        let operands = vec![rng.tensor(3, 256).into(), rng.tensor(1, 256).into(), Array::zeros(3, 256).into()];
+        Case::new("3x256", self.clone(), operands, 256)
     }
 }

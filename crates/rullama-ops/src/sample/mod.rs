@@ -1,9 +1,11 @@
 //! Choosing the next token from logits.
 
-use crate::host::Host;
-use crate::op::{Context, Op, Operand, state};
+use crate::case::Case;
+use crate::graph::{Graph, Number, Type, Value, Words, fit, take};
+use crate::host::{Array, Host};
+use crate::op::{Context, Op, Operand, StepState, Use, state};
 use crate::shader::Link;
-use rullama_gpu::{Access, Caps, GpuError, Slice};
+use rullama_gpu::{Caps, GpuError, Slice};
 
 #[cfg(feature = "cases")]
 pub mod cases;
@@ -65,6 +67,16 @@ impl SampleMode {
 pub struct Sample {
     pub vocab: u32,
     pub mode: SampleMode,
+}
+
+impl Graph {
+    /// Draws from `logits: [1, vocab]` and advances the step's state: the last node of a step.
+    pub fn sample(&mut self, logits: Value, mode: SampleMode) {
+        let words = [Words::Settings, Words::Bias, Words::History, Words::StepState, Words::StepId, Words::Results];
+        let words = words.map(|words| self.words(words));
+        let inputs: Vec<Value> = std::iter::once(logits).chain(words).collect();
+        self.add(Sample { vocab: self.cols(logits), mode }, &inputs);
+    }
 }
 
 /// Workgroup size.
@@ -173,9 +185,15 @@ impl Op for Sample {
         "sample"
     }
 
-    fn access(&self) -> Vec<Access> {
-        use Access::{Read, ReadWrite};
-        vec![Read, Read, Read, ReadWrite, ReadWrite, ReadWrite, ReadWrite]
+    fn uses(&self) -> Vec<Use> {
+        use Use::{Read, Update};
+        vec![Read, Read, Read, Update, Update, Update, Update]
+    }
+
+    fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
+        let [logits, words @ ..] = take::<7>(inputs)?;
+        fit(logits == Type::f32(1, self.vocab) && words.iter().all(|w| w.number == Number::Words), &[("logits", &logits)])?;
+        Ok(Vec::new())
     }
 
     fn variants(&self, _: &Caps, _: &[Operand]) -> Vec<&'static str> {
@@ -228,5 +246,29 @@ impl Op for Sample {
         step[state::POSITION as usize] += 1;
         step[state::TOKENS as usize] = 1;
         step[state::SAMPLED as usize] += 1;
+    }
+
+    /// A way to sample has the same kernels for every vocabulary.
+    fn kernels(&self, _: &[Type], _: &Caps) -> String {
+        format!("{:?}", self.mode)
+    }
+
+    /// Logits far enough apart that rounding decides nothing.
+    fn smoke(&self, _: &[Type]) -> Case {
+        let vocab = 512;
+        let logits = (0..vocab).map(|i| (i * 37 % vocab) as f32 / 64.0).collect();
+        let settings = SampleSettings { top_k: 8, top_p: 1.0, ..Default::default() }.seed(3);
+        let state = StepState { position: 9, tokens: 1, ..Default::default() };
+        let words = |words: &[u32]| Host::Words(words.to_vec());
+        let operands = vec![
+            Array { rows: 1, cols: vocab, data: logits }.into(),
+            words(bytemuck::cast_slice(&[settings])),
+            words(&bias_words(&[(5, 1.5)])),
+            words(&[0; HISTORY]),
+            words(bytemuck::cast_slice(&[state])),
+            words(&[0; 4]),
+            words(&[0; RESULTS * RESULT_WORDS]),
+        ];
+        Case::new(format!("{:?}", self.mode), Sample { vocab: vocab as u32, mode: self.mode }, operands, 1)
     }
 }

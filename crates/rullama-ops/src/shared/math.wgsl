@@ -4,6 +4,11 @@ fn safe_tanh(x: f32) -> f32 {
     return tanh(clamp(x, -10.0, 10.0));
 }
 
+// cap * tanh(x / cap). A NaN must get through: clamping hides it on some drivers, so it is told by its bits.
+fn softcap(x: f32, cap: f32) -> f32 {
+    return select(cap * safe_tanh(x / cap), x, (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u);
+}
+
 // exp for softmax: arguments are <= 0; below -87 the result is 0 in f32. A NaN must get through: max may hide it, so it is
 // told by its bits.
 fn safe_exp(x: f32) -> f32 {

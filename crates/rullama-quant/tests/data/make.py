@@ -8,8 +8,8 @@ import sys
 
 import numpy
 
-names = "F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4".split()
 golden = numpy.load(sys.argv[1])
+names = [key.removesuffix(".bytes") for key in golden.files if key.endswith(".bytes")]
 folder = pathlib.Path(__file__).parent
 source = golden["source_f32"][:2].astype("<f4").tobytes()
 (folder / "f32.bin").write_bytes(source + source)

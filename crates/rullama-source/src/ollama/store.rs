@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::{Config, Digest, Layer, LayerKind, Manifest, ManifestError, ModelName, Os, Params, StoreError, StoredMessage};
+use super::{Config, Digest, Layer, LayerKind, Manifest, ManifestError, ModelName, Params, StoreError, StoredMessage};
 
 /// Largest manifest, config or text layer that is read; real ones have a few kilobytes.
 const MAX_TEXT: u64 = 16 << 20;

@@ -1,7 +1,5 @@
-//! Small GGUF files for the tests, and the reference data beside the project.
+//! Small GGUF files for the tests.
 #![allow(dead_code)] // each test binary uses its part
-
-use std::path::PathBuf;
 
 use rullama_source::{
     MemorySource,
@@ -110,15 +108,4 @@ impl Raw {
     pub fn open(&self) -> Result<Gguf, GgufError> {
         open(&self.0)
     }
-}
-
-/// A path under the reference data beside the workspace, if it is there.
-pub fn golden(path: &str) -> Option<PathBuf> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/goldens");
-    let path = root.join(path);
-    if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
 }

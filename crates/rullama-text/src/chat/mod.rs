@@ -1,11 +1,13 @@
 //! Conversations and Gemma 4's chat template.
 //!
-//! The JSON forms are those of Ollama's chat API. Source of the template: Ollama
-//! `model/renderers/gemma4.go`, which renders as the models' own Jinja templates do.
+//! The JSON forms are those of Ollama's chat API and of OpenAI's. Source of the template: the models' own
+//! (Jinja, of 2026-07-09); where that has no rule, Ollama's `model/renderers/gemma4.go`.
 
+mod json;
 mod render;
 mod schema;
 mod types;
 
+pub(crate) use render::opens_thought;
 pub use render::{Conversation, Size, render};
 pub use types::{FunctionCall, FunctionDeclaration, Message, Role, Tool, ToolCall};

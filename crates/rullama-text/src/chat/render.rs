@@ -1,6 +1,7 @@
 use super::schema;
 use super::types::{Message, Role, Tool, ToolCall};
 use crate::segment::Segment;
+use std::collections::{HashMap, VecDeque};
 
 const BOS: &str = "<bos>";
 const TURN: &str = "<|turn>";
@@ -47,7 +48,7 @@ pub fn render(conversation: &Conversation<'_>) -> Vec<Segment> {
     prompt.special(BOS);
     let messages = match conversation.messages {
         [first, rest @ ..] if matches!(first.role, Role::System | Role::Developer) => {
-            prompt.system(conversation, Some(&first.content));
+            prompt.system(conversation, Some(first));
             rest
         }
         all => {
@@ -118,7 +119,7 @@ impl Prompt {
         self.text("\n");
     }
 
-    fn system(&mut self, conversation: &Conversation<'_>, message: Option<&str>) {
+    fn system(&mut self, conversation: &Conversation<'_>, message: Option<&Message>) {
         if message.is_none() && conversation.tools.is_empty() && !conversation.thinking {
             return;
         }
@@ -127,7 +128,14 @@ impl Prompt {
             self.special(THINK);
             self.text("\n");
         }
-        self.text(message.unwrap_or_default().trim());
+        match message {
+            Some(message) if message.parts.is_empty() => self.text(message.content.trim()),
+            Some(message) => message.parts.iter().for_each(|part| {
+                self.text(part.trim());
+                self.text(" ");
+            }),
+            None => {}
+        }
         for tool in conversation.tools {
             schema::declaration(self, &tool.function);
         }
@@ -148,12 +156,16 @@ impl Prompt {
             self.special(END_CHANNEL);
         }
         let tail = self.tools_of(message, following);
-        let content = if is_model { without_thoughts(&message.content) } else { message.content.trim().to_string() };
+        let shown = |text: &str| if is_model { without_thoughts(text) } else { text.trim().to_string() };
+        let content: String = match &message.parts[..] {
+            [] => shown(&message.content),
+            parts => parts.iter().map(|part| shown(part)).collect(),
+        };
         self.text(&content);
 
         let next = following.iter().map(|m| &m.role).find(|role| **role != Role::Tool);
         let continues_in_next = is_model && next == Some(&Role::Assistant);
-        let awaits_answer = tail == Tail::ToolResponse && content.is_empty() && next.is_none();
+        let awaits_answer = tail == Tail::ToolResponse && content.trim().is_empty() && next.is_none();
         if tail == Tail::ToolCall {
             self.special(TOOL_RESPONSE);
         } else if !continues_in_next && !awaits_answer {
@@ -173,18 +185,17 @@ impl Prompt {
             schema::object(self, &call.function.arguments, schema::Keys::Bare);
             self.special(END_TOOL_CALL);
         }
-        let mut tail = Tail::ToolCall;
-        for response in following.iter().take_while(|m| m.role == Role::Tool) {
+        let responses: Vec<&Message> = following.iter().take_while(|m| m.role == Role::Tool).collect();
+        for (response, name) in responses.iter().zip(response_names(&responses, &message.tool_calls)) {
             self.special(TOOL_RESPONSE);
             self.text("response:");
-            self.text(response_name(response, &message.tool_calls));
+            self.text(name);
             self.text("{value:");
             schema::string(self, &response.content);
             self.text("}");
             self.special(END_TOOL_RESPONSE);
-            tail = Tail::ToolResponse;
         }
-        tail
+        if responses.is_empty() { Tail::ToolCall } else { Tail::ToolResponse }
     }
 
     /// The opening of the model's next words.
@@ -207,22 +218,46 @@ impl Prompt {
     }
 }
 
-/// Which tool answers: by the call's id, else by its own name.
-fn response_name<'a>(response: &'a Message, calls: &'a [ToolCall]) -> &'a str {
-    let id = response.tool_call_id.as_deref().filter(|id| !id.is_empty());
-    let called = id.and_then(|id| calls.iter().find(|call| call.id.as_deref() == Some(id)));
-    let own = response.tool_name.as_deref().filter(|name| !name.is_empty());
-    called.map(|call| call.function.name.as_str()).or(own).unwrap_or("unknown")
+/// Whether the prompt ends inside a thought: results of tools go on with one.
+pub(crate) fn opens_thought(conversation: &Conversation<'_>) -> bool {
+    let messages = conversation.messages;
+    let last = messages.iter().rposition(|message| message.role != Role::Tool);
+    conversation.thinking && last.is_some_and(|last| last + 1 < messages.len() && !messages[last].tool_calls.is_empty())
 }
 
-/// Removes `<|channel>...<channel|>` spans, an unclosed one to the end, and trims.
-fn without_thoughts(text: &str) -> String {
-    let mut kept = String::new();
-    let mut rest = text;
-    while let Some((before, thought)) = rest.split_once(CHANNEL) {
-        kept.push_str(before);
-        rest = thought.split_once(END_CHANNEL).map_or("", |(_, after)| after);
+/// Which tools answer: by the call's id, else by the result's own name. Results with neither belong to the calls
+/// that are left, in order, if there is one for each.
+fn response_names<'a>(responses: &[&'a Message], calls: &'a [ToolCall]) -> Vec<&'a str> {
+    let given = |text: &'a Option<String>| text.as_deref().filter(|text| !text.is_empty());
+    let name = |call: usize| calls[call].function.name.as_str();
+    // Of calls with one id the last counts.
+    let by_id: HashMap<&str, usize> = calls.iter().enumerate().filter_map(|(i, call)| Some((given(&call.id)?, i))).collect();
+    let called: Vec<Option<usize>> = responses.iter().map(|r| by_id.get(given(&r.tool_call_id)?).copied()).collect();
+    let mut free = vec![true; calls.len()];
+    called.iter().flatten().for_each(|&call| free[call] = false);
+    let mut by_name: HashMap<&str, VecDeque<usize>> = HashMap::new();
+    for call in (0..calls.len()).filter(|&call| free[call]) {
+        by_name.entry(name(call)).or_default().push_back(call);
     }
-    kept.push_str(rest);
+    let own = |i: usize| called[i].is_none().then(|| given(&responses[i].tool_name)).flatten();
+    for call in (0..responses.len()).filter_map(|i| by_name.get_mut(own(i)?)?.pop_front()) {
+        free[call] = false;
+    }
+    let unclaimed: Vec<usize> = (0..calls.len()).filter(|&call| free[call]).collect();
+    let nameless: Vec<usize> = (0..responses.len()).filter(|&i| called[i].is_none() && own(i).is_none()).collect();
+    let mut names: Vec<&str> = (0..responses.len()).map(|i| called[i].map(name).or(own(i)).unwrap_or("unknown")).collect();
+    if unclaimed.len() == nameless.len() {
+        for (&i, &call) in nameless.iter().zip(&unclaimed) {
+            let of_another = given(&responses[i].tool_call_id).is_some() && given(&calls[call].id).is_some();
+            names[i] = if of_another { "unknown" } else { name(call) };
+        }
+    }
+    names
+}
+
+/// Removes `<|channel>...<channel|>` spans, an unclosed one to the end, and closing marks alone; trims.
+fn without_thoughts(text: &str) -> String {
+    let spans = text.split(END_CHANNEL);
+    let kept: String = spans.filter_map(|span| span.split(CHANNEL).next()).collect();
     kept.trim().to_string()
 }

@@ -18,14 +18,6 @@ pub(super) enum Keys {
     Quoted,
 }
 
-/// Where a property stands: those under `items` write a union of types as a list, those of the
-/// declaration itself as the text of a Python list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Declaration,
-    Items,
-}
-
 /// `<|"|>text<|"|>`; nothing is escaped.
 pub(super) fn string(out: &mut Prompt, text: &str) {
     out.special(QUOTE);
@@ -97,54 +89,66 @@ pub(super) fn declaration(out: &mut Prompt, function: &FunctionDeclaration) {
     out.text(&function.name);
     out.text("{description:");
     string(out, &function.description);
-    let properties = function.parameters.get("properties").and_then(Value::as_object);
-    let kind = function.parameters.get("type").and_then(Value::as_str).filter(|k| !k.is_empty());
-    if properties.is_some() || kind.is_some() {
+    let parameters = &function.parameters;
+    if !parameters.is_empty() {
         out.text(",parameters:{");
         let mut first = true;
-        if let Some(properties) = properties.filter(|p| !p.is_empty()) {
+        if let Some(properties) = parameters.get("properties").and_then(Value::as_object).filter(|p| !p.is_empty()) {
             part(out, &mut first, "properties:{");
-            write_properties(out, properties, Place::Declaration);
+            write_properties(out, properties, false);
             out.text("}");
         }
-        write_required(out, &mut first, function.parameters.get("required"));
-        if let Some(kind) = kind {
-            part(out, &mut first, "type:");
-            string(out, &kind.to_uppercase());
-        }
+        write_required(out, &mut first, parameters.get("required"));
+        write_kind(out, &mut first, parameters);
+        out.text("}");
+    }
+    if !function.response.is_empty() {
+        out.text(",response:{");
+        let mut first = true;
+        write_description(out, &mut first, &function.response);
+        write_kind(out, &mut first, &function.response);
         out.text("}");
     }
     out.text("}");
     out.special(END_TOOL);
 }
 
-/// `name:{...},...`, sorted by name. The template takes properties that bear a schema keyword's
-/// name for that keyword and leaves them out.
-fn write_properties(out: &mut Prompt, properties: &Map<String, Value>, place: Place) {
-    let schemas = sorted(properties).into_iter().filter(|(name, _)| !is_keyword(name));
-    let schemas = schemas.filter_map(|(name, schema)| Some((name, schema.as_object()?)));
+/// `type:` of a whole schema, if it is one name.
+fn write_kind(out: &mut Prompt, first: &mut bool, schema: &Map<String, Value>) {
+    if let Some(kind) = schema.get("type").and_then(Value::as_str).filter(|kind| !kind.is_empty()) {
+        part(out, first, "type:");
+        string(out, &kind.to_uppercase());
+    }
+}
+
+/// `name:{...},...`, sorted by name; without those named as schema keywords if `filter` is set.
+fn write_properties(out: &mut Prompt, properties: &Map<String, Value>, filter: bool) {
+    let schemas = sorted(properties).into_iter().filter(|(name, _)| !filter || !is_keyword(name));
     for (i, (name, schema)) in schemas.enumerate() {
         comma(out, i > 0);
         out.text(name);
         out.text(":{");
-        write_property(out, schema, place);
+        write_property(out, schema);
         out.text("}");
     }
 }
 
-fn write_property(out: &mut Prompt, schema: &Map<String, Value>, place: Place) {
+/// A property's schema; what is no object says nothing.
+fn write_property(out: &mut Prompt, schema: &Value) {
+    let nothing = Map::new();
+    let members = schema.as_object().unwrap_or(&nothing);
     let mut first = true;
-    let description = schema.get("description").and_then(Value::as_str);
-    if let Some(description) = description.filter(|d| !d.is_empty()) {
-        part(out, &mut first, "description:");
-        string(out, description);
-    }
-    let types = types_of(schema, place);
-    match types.first().map(String::as_str) {
-        Some("STRING") => write_enum(out, &mut first, schema),
-        Some("ARRAY") => {
-            let items = schema.get("items").and_then(Value::as_object);
-            if let Some(items) = items.filter(|items| !items.is_empty()) {
+    write_description(out, &mut first, members);
+    let kind = kind_of(members);
+    match kind.as_str() {
+        "STRING" => {
+            if let Some(values) = members.get("enum").filter(|values| is_given(values)) {
+                part(out, &mut first, "enum:");
+                value(out, values, Keys::Quoted);
+            }
+        }
+        "ARRAY" => {
+            if let Some(items) = members.get("items").and_then(Value::as_object).filter(|items| !items.is_empty()) {
                 part(out, &mut first, "items:{");
                 write_items(out, items);
                 out.text("}");
@@ -152,35 +156,29 @@ fn write_property(out: &mut Prompt, schema: &Map<String, Value>, place: Place) {
         }
         _ => {}
     }
-    if schema.get("nullable") == Some(&Value::Bool(true)) {
+    if members.get("nullable").is_some_and(is_given) {
         part(out, &mut first, "nullable:true");
     }
-    if types.first().is_some_and(|t| t == "OBJECT") {
+    if kind == "OBJECT" {
         part(out, &mut first, "properties:{");
-        match schema.get("properties").and_then(Value::as_object) {
-            Some(nested) => write_properties(out, nested, place),
-            None if place == Place::Items => write_properties(out, schema, place),
-            None => {}
+        match members.get("properties").and_then(Value::as_object) {
+            Some(nested) => write_properties(out, nested, false),
+            // Then the template takes the schema's other members for properties.
+            None => write_properties(out, members, true),
         }
         out.text("}");
-        write_required(out, &mut first, schema.get("required"));
+        write_required(out, &mut first, members.get("required"));
     }
-    write_type(out, &mut first, &types);
+    part(out, &mut first, "type:");
+    string(out, &kind);
 }
 
-fn write_enum(out: &mut Prompt, first: &mut bool, schema: &Map<String, Value>) {
-    let values = schema.get("enum").and_then(Value::as_array).filter(|values| !values.is_empty());
-    let Some(values) = values else { return };
-    part(out, first, "enum:[");
-    for (i, value) in values.iter().enumerate() {
-        comma(out, i > 0);
-        match value {
-            Value::String(text) => string(out, text),
-            Value::Number(number) => string(out, &number_text(number)),
-            other => string(out, &other.to_string()),
-        }
+fn write_description(out: &mut Prompt, first: &mut bool, schema: &Map<String, Value>) {
+    let description = schema.get("description").and_then(Value::as_str);
+    if let Some(description) = description.filter(|d| !d.is_empty()) {
+        part(out, first, "description:");
+        string(out, description);
     }
-    out.text("]");
 }
 
 /// The schema of an array's items: every key, sorted.
@@ -191,7 +189,7 @@ fn write_items(out: &mut Prompt, items: &Map<String, Value>) {
             "properties" => {
                 part(out, &mut first, "properties:{");
                 if let Some(nested) = member.as_object() {
-                    write_properties(out, nested, Place::Items);
+                    write_properties(out, nested, false);
                 }
                 out.text("}");
             }
@@ -200,7 +198,13 @@ fn write_items(out: &mut Prompt, items: &Map<String, Value>) {
                 write_strings(out, member);
                 out.text("]");
             }
-            "type" => write_type(out, &mut first, &upper_names(member)),
+            "type" => {
+                part(out, &mut first, "type:");
+                match member {
+                    Value::String(name) => string(out, &name.to_uppercase()),
+                    list => value(out, &strings(list).map(str::to_uppercase).collect(), Keys::Quoted),
+                }
+            }
             _ => {
                 part(out, &mut first, key);
                 out.text(":");
@@ -225,73 +229,65 @@ fn write_strings(out: &mut Prompt, list: &Value) {
     }
 }
 
-fn write_type(out: &mut Prompt, first: &mut bool, types: &[String]) {
-    match types {
-        [] => {}
-        [one] => {
-            part(out, first, "type:");
-            string(out, one);
-        }
-        many => {
-            part(out, first, "type:[");
-            for (i, name) in many.iter().enumerate() {
-                comma(out, i > 0);
-                string(out, name);
-            }
-            out.text("]");
-        }
+/// The upper-case type of a property; a union is the text of a Python list, and without a type the template
+/// writes an empty name.
+fn kind_of(schema: &Map<String, Value>) -> String {
+    match schema.get("type") {
+        Some(Value::String(name)) => name.to_uppercase(),
+        Some(Value::Array(names)) => python_list(names.iter().filter_map(Value::as_str).map(str::to_uppercase)),
+        _ => match union_of_bare_types(schema).as_deref() {
+            None | Some([]) => String::new(),
+            Some([one]) => one.clone(),
+            Some(names) => python_list(names.iter().cloned()),
+        },
     }
 }
 
-/// The upper-case type names of a property; a union in a declaration is one name that spells a
-/// Python list.
-fn types_of(schema: &Map<String, Value>, place: Place) -> Vec<String> {
-    let mut types = schema.get("type").map(upper_names).unwrap_or_default();
-    if place == Place::Declaration {
-        if types.is_empty() {
-            types = union_of_bare_types(schema).unwrap_or_default();
-        }
-        if types.len() > 1 {
-            let quoted: Vec<_> = types.iter().map(|name| format!("'{name}'")).collect();
-            return vec![format!("[{}]", quoted.join(", "))];
-        }
-    }
-    types
+fn python_list(names: impl Iterator<Item = String>) -> String {
+    let quoted: Vec<_> = names.map(|name| format!("'{name}'")).collect();
+    format!("[{}]", quoted.join(", "))
 }
 
-/// `anyOf` branches that say nothing but a type amount to a union of types.
+/// `anyOf` branches that say nothing but a type amount to a union of types, of which the template does not know.
 fn union_of_bare_types(schema: &Map<String, Value>) -> Option<Vec<String>> {
     const SAYS_MORE: [&str; 6] = ["anyOf", "items", "description", "enum", "properties", "required"];
     let mut names: Vec<String> = Vec::new();
     for branch in schema.get("anyOf")?.as_array()? {
         let branch = branch.as_object()?;
-        let types = branch.get("type").map(upper_names).filter(|types| !types.is_empty())?;
-        if SAYS_MORE.iter().any(|key| branch.contains_key(*key)) {
+        let types = match branch.get("type")? {
+            Value::String(name) => vec![name.to_uppercase()],
+            list => strings(list).map(str::to_uppercase).collect(),
+        };
+        if types.is_empty() || SAYS_MORE.iter().any(|key| branch.contains_key(*key)) {
             return None;
         }
-        for name in types {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
+        names.extend(types);
     }
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
     Some(names)
-}
-
-fn upper_names(value: &Value) -> Vec<String> {
-    match value {
-        Value::String(name) => vec![name.to_uppercase()],
-        list => strings(list).map(str::to_uppercase).collect(),
-    }
 }
 
 fn strings(list: &Value) -> impl Iterator<Item = &str> {
     list.as_array().map(Vec::as_slice).unwrap_or_default().iter().filter_map(Value::as_str)
 }
 
+/// Whether the template counts a value as given.
+fn is_given(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(flag) => *flag,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+    }
+}
+
+/// Members in the template's order (`dictsort`): by their keys in lower case, equal ones as they come.
 fn sorted(map: &Map<String, Value>) -> Vec<(&str, &Value)> {
     let mut members: Vec<_> = map.iter().map(|(key, value)| (key.as_str(), value)).collect();
-    members.sort_unstable_by_key(|(key, _)| *key);
+    members.sort_by_cached_key(|(key, _)| key.to_lowercase());
     members
 }
 

@@ -1,4 +1,5 @@
-use serde::{Deserialize, Deserializer, Serialize};
+use super::json;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Who speaks. Unknown names pass through to the template.
@@ -50,21 +51,28 @@ impl From<Role> for String {
 }
 
 /// One message of a conversation.
+///
+/// The JSON form is Ollama's. OpenAI's is read, too: content in parts, the arguments of calls as JSON text,
+/// `name` for `tool_name`, `reasoning_content` (or `reasoning`) for `thinking`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(try_from = "json::Message")]
 pub struct Message {
     pub role: Role,
-    #[serde(default, deserialize_with = "null_is_default")]
     pub content: String,
+    /// The content where it came in several parts, which the template joins in its own way; then `content`
+    /// has no say in the prompt.
+    #[serde(skip_serializing)]
+    pub parts: Vec<String>,
     /// What an assistant thought before it answered.
-    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub thinking: String,
-    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
     /// In a tool's message: whose result it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_name: Option<String>,
     /// In a tool's message: which call it answers; goes before `tool_name`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
 }
 
@@ -91,10 +99,11 @@ impl Message {
     }
 }
 
-/// A model's request to run a tool.
+/// A model's request to run a tool. In JSON the function's members may also stand in its place.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(try_from = "json::ToolCall")]
 pub struct ToolCall {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     pub function: FunctionCall,
 }
@@ -106,14 +115,16 @@ pub struct FunctionCall {
     #[serde(default)]
     pub index: usize,
     pub name: String,
-    #[serde(default, deserialize_with = "null_is_default")]
+    /// In JSON an object, or text that is one.
+    #[serde(default, deserialize_with = "json::arguments")]
     pub arguments: Map<String, Value>,
 }
 
-/// A tool that the model may call.
+/// A tool that the model may call. In JSON the function's members may also stand in its place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "json::Tool")]
 pub struct Tool {
-    #[serde(rename = "type", default = "function")]
+    #[serde(rename = "type")]
     pub kind: String,
     pub function: FunctionDeclaration,
 }
@@ -122,21 +133,12 @@ pub struct Tool {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct FunctionDeclaration {
     pub name: String,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "json::null_is_default")]
     pub description: String,
     /// JSON schema of the arguments: `type`, `properties`, `required`.
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "json::null_is_default")]
     pub parameters: Map<String, Value>,
-}
-
-fn function() -> String {
-    "function".to_string()
-}
-
-fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+    /// JSON schema of the result: `description`, `type`.
+    #[serde(default, deserialize_with = "json::null_is_default", skip_serializing_if = "Map::is_empty")]
+    pub response: Map<String, Value>,
 }

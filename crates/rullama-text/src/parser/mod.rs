@@ -1,26 +1,38 @@
 //! A model's output, as it streams, taken apart into content, thinking and tool calls.
 //!
 //! ```text
-//! content    <|channel> -> thinking, <|tool_call> -> tool call; else given out
-//! thinking   "thought" NL is dropped at its start; <channel|> -> content
-//! tool call  collected up to <tool_call|> or the end, then parsed
+//! content    <|channel> -> thinking, <|tool_call> -> tool call; text is given out
+//! thinking   "thought" NL is dropped at its start; <channel|> -> content, <|tool_call> -> tool call
+//! tool call  collected up to <tool_call|>, the next mark or the end, then read
 //! ```
 //!
-//! What may be the beginning of a mark waits, with the white space before it. White space around
-//! thoughts and after tool calls is dropped; before a mark it is dropped if it still waits.
-//! Source: Ollama `model/parsers/gemma4.go`. Unlike there, the first mark in the text wins even
-//! when several arrive at once, and white space after a thought is dropped however it arrives.
+//! Marks are special tokens; text that spells one is text. A mark that has no place where it stands
+//! is dropped. White space before and after thoughts and tool calls is dropped, so white space
+//! waits for what follows it.
+//! Source: Ollama `model/parsers/gemma4.go`, which reads text.
 
-mod arguments;
-mod repair;
+mod accepts;
+mod call;
+mod key;
+mod notation;
+mod parsed;
+mod scalar;
+mod strings;
 
-use crate::chat::{Conversation, Role, Tool, ToolCall};
+pub use parsed::{Parsed, ParsedCall};
+
+use crate::chat::{Conversation, Tool, ToolCall, opens_thought};
+use crate::piece::Piece;
+use call::CallText;
 
 const OPEN_CHANNEL: &str = "<|channel>";
 const CLOSE_CHANNEL: &str = "<channel|>";
 const OPEN_CALL: &str = "<|tool_call>";
 const CLOSE_CALL: &str = "<tool_call|>";
 const OPEN_RESPONSE: &str = "<|tool_response>";
+const CLOSE_RESPONSE: &str = "<tool_response|>";
+/// Delimits strings in the model's notation; nothing inside is escaped.
+const QUOTE: &str = "<|\"|>";
 const CHANNEL_NAME: &str = "thought\n";
 
 /// A part of an answer.
@@ -31,14 +43,24 @@ pub enum Event {
     /// What the model thinks, only if thinking was asked for.
     Thinking(String),
     ToolCall(ToolCall),
-    /// What stood where a tool call should, and could not be read as one.
-    InvalidToolCall(String),
+    /// What stood where a tool call should and cannot be read as one, or was cut.
+    UnreadableCall(String),
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself: an end token, or the opening of a tool's response.
+    Complete,
+    /// At a limit, at a stop string or because someone stopped it: a tool call that is still
+    /// open is none.
+    Cut,
 }
 
 /// What the parser must know of the prompt.
 #[derive(Debug, Clone, Default)]
 pub struct ParserOptions {
-    /// Their schemas help to repair calls.
+    /// Their schemas decide how near misses of the notation are read.
     pub tools: Vec<Tool>,
     /// Thinking was asked for; otherwise thoughts are dropped.
     pub thinking: bool,
@@ -49,11 +71,10 @@ pub struct ParserOptions {
 impl ParserOptions {
     /// The options for the answer to a rendered conversation.
     pub fn of(conversation: &Conversation<'_>) -> Self {
-        let after_tool = conversation.messages.last().is_some_and(|m| m.role == Role::Tool);
         ParserOptions {
             tools: conversation.tools.to_vec(),
             thinking: conversation.thinking,
-            starts_in_thought: conversation.thinking && after_tool,
+            starts_in_thought: opens_thought(conversation),
         }
     }
 }
@@ -61,174 +82,189 @@ impl ParserOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Content,
-    ChannelName,
+    /// Behind `<|channel>`, up to the end of the channel's name; `nested`: within a thought.
+    ChannelName {
+        nested: bool,
+    },
     Thinking,
-    AfterThinking,
     ToolCall,
-    AfterToolCall,
 }
 
-/// The streaming parser; its input is text in which the marks are spelt out
-/// ([`Specials::Markers`](crate::Specials::Markers)).
+/// The streaming parser.
 ///
 /// ```
-/// use rullama_text::{Event, OutputParser, ParserOptions};
+/// use rullama_text::{Ending, Event, OutputParser, ParserOptions, Piece::{Special, Text}};
 ///
 /// let mut parser = OutputParser::new(ParserOptions { thinking: true, ..Default::default() });
-/// assert_eq!(parser.push("<|channel>thought\nHm"), [Event::Thinking("Hm".into())]);
-/// assert_eq!(parser.push(".<channel|>Yes"), [
-///     Event::Thinking(".".into()),
-///     Event::Content("Yes".into()),
-/// ]);
+/// parser.push(Special("<|channel>"));
+/// assert_eq!(parser.push(Text("thought\nHm.\n")), [Event::Thinking("Hm.".into())]);
+/// parser.push(Special("<channel|>"));
+/// assert_eq!(parser.push(Text("It opens with <|tool_call>.")), [Event::Content("It opens with <|tool_call>.".into())]);
+/// assert_eq!(parser.finish(Ending::Complete), []);
 /// ```
 #[derive(Debug, Clone)]
 pub struct OutputParser {
     options: ParserOptions,
     state: State,
-    /// Text not yet given out.
-    buffer: String,
-    /// Bytes of the buffer that are known not to begin the mark that ends a tool call.
-    searched: usize,
+    /// White space that waits for what follows.
+    space: String,
+    /// White space is dropped: a thought or a tool call has just ended.
+    skip_space: bool,
+    /// What follows `<|channel>` while it may be the channel's name.
+    name: String,
+    call: CallText,
     calls: usize,
 }
 
 impl OutputParser {
     pub fn new(options: ParserOptions) -> Self {
         let state = if options.starts_in_thought { State::Thinking } else { State::Content };
-        OutputParser { options, state, buffer: String::new(), searched: 0, calls: 0 }
+        let (space, name) = (String::new(), String::new());
+        OutputParser { options, state, space, skip_space: false, name, call: CallText::default(), calls: 0 }
     }
 
-    /// Adds text of the stream.
-    pub fn push(&mut self, text: &str) -> Vec<Event> {
-        self.buffer.push_str(text);
-        self.advance(false)
-    }
-
-    /// Gives out what waits; the stream has ended. An unclosed tool call is parsed as it is.
-    pub fn finish(&mut self) -> Vec<Event> {
-        self.advance(true)
-    }
-
-    fn advance(&mut self, done: bool) -> Vec<Event> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let mut rest = buffer.as_str();
+    /// Adds a piece of the stream.
+    pub fn push(&mut self, piece: Piece<'_>) -> Vec<Event> {
         let mut events = Vec::new();
-        while !rest.is_empty() {
-            let state = self.state;
-            let taken = match state {
-                State::Content => self.content(rest, done, &mut events),
-                State::ChannelName => self.channel_name(rest, done),
-                State::Thinking => self.thinking(rest, done, &mut events),
-                State::AfterThinking => self.after_thinking(rest),
-                State::ToolCall => self.tool_call(rest, done, &mut events),
-                State::AfterToolCall => self.after_tool_call(rest, done),
-            };
-            rest = &rest[taken..];
-            if self.state == state {
-                break;
-            }
+        match piece {
+            Piece::Text(text) => self.text(text, &mut events),
+            Piece::Special(mark) => self.mark(mark, &mut events),
         }
-        let taken = buffer.len() - rest.len();
-        buffer.drain(..taken);
-        self.buffer = buffer;
         events
     }
 
-    fn content(&mut self, rest: &str, done: bool, events: &mut Vec<Event>) -> usize {
-        let marks = [(OPEN_CHANNEL, State::ChannelName), (OPEN_CALL, State::ToolCall)];
-        let found = marks.iter().filter_map(|&(mark, next)| Some((rest.find(mark)?, mark, next)));
-        if let Some((start, mark, next)) = found.min_by_key(|&(start, ..)| start) {
-            give(Event::Content, rest[..start].trim_end(), events);
-            self.state = next;
-            return start + mark.len();
-        }
-        let waits = overlap(rest, OPEN_CHANNEL).max(overlap(rest, OPEN_CALL));
-        let certain = if done || waits == 0 { rest } else { rest[..rest.len() - waits].trim_end() };
-        give(Event::Content, certain, events);
-        certain.len()
-    }
-
-    fn channel_name(&mut self, rest: &str, done: bool) -> usize {
-        if !done && CHANNEL_NAME.starts_with(rest) && rest.len() < CHANNEL_NAME.len() {
-            return 0;
-        }
-        self.state = State::Thinking;
-        if rest.starts_with(CHANNEL_NAME) { CHANNEL_NAME.len() } else { 0 }
-    }
-
-    fn thinking(&mut self, rest: &str, done: bool, events: &mut Vec<Event>) -> usize {
-        if let Some((thought, _)) = rest.split_once(CLOSE_CHANNEL) {
-            self.give_thought(thought.trim_end(), events);
-            self.state = State::AfterThinking;
-            return thought.len() + CLOSE_CHANNEL.len();
-        }
-        let certain = if done { rest } else { rest[..rest.len() - overlap(rest, CLOSE_CHANNEL)].trim_end() };
-        self.give_thought(certain, events);
-        certain.len()
-    }
-
-    fn give_thought(&self, text: &str, events: &mut Vec<Event>) {
-        if self.options.thinking {
-            give(Event::Thinking, text, events);
-        }
-    }
-
-    fn after_thinking(&mut self, rest: &str) -> usize {
-        let text = rest.trim_start();
-        if !text.is_empty() {
-            self.state = State::Content;
-        }
-        rest.len() - text.len()
-    }
-
-    fn tool_call(&mut self, rest: &str, done: bool, events: &mut Vec<Event>) -> usize {
-        let from = rest.floor_char_boundary(self.searched.min(rest.len()));
-        let found = rest[from..].find(CLOSE_CALL).map(|start| from + start);
-        let (call, taken) = match found {
-            Some(end) => (&rest[..end], end + CLOSE_CALL.len()),
-            None if done => (rest, rest.len()),
-            None => {
-                self.searched = rest.len().saturating_sub(CLOSE_CALL.len());
-                return 0;
+    /// Gives out what waits; the stream has ended. A tool call that is still open is read as it is if
+    /// the answer is complete, and unreadable if it was cut.
+    pub fn finish(&mut self, ending: Ending) -> Vec<Event> {
+        let mut events = Vec::new();
+        match self.state {
+            State::Content => self.give_space(&mut events),
+            State::ChannelName { nested } => self.leave_name(nested, false, &mut events),
+            State::Thinking => self.space.clear(),
+            State::ToolCall if ending == Ending::Complete => self.end_call(&mut events),
+            State::ToolCall => {
+                let call = std::mem::take(&mut self.call).into_text();
+                give(Event::UnreadableCall, call, &mut events);
             }
-        };
-        self.searched = 0;
-        self.state = State::AfterToolCall;
-        events.push(match arguments::parse_call(call, &self.options.tools) {
-            Some(mut function) => {
+        }
+        self.state = State::Content;
+        self.give_space(&mut events);
+        events
+    }
+
+    fn text(&mut self, text: &str, events: &mut Vec<Event>) {
+        match self.state {
+            State::Content => self.flowing(Event::Content, text, events),
+            State::Thinking => self.flowing(Event::Thinking, text, events),
+            State::ChannelName { nested } => self.channel_name(text, nested, events),
+            State::ToolCall => self.call.push_text(text),
+        }
+    }
+
+    fn mark(&mut self, mark: &str, events: &mut Vec<Event>) {
+        match self.state {
+            State::ToolCall if !self.call.ends_at(mark) => {}
+            State::ToolCall => {
+                self.end_call(events);
+                if mark != CLOSE_CALL {
+                    self.mark(mark, events);
+                }
+            }
+            _ if mark == QUOTE => self.text(QUOTE, events),
+            State::Content if mark == OPEN_CHANNEL => self.open_channel(false),
+            State::Thinking if mark == OPEN_CHANNEL => self.open_channel(true),
+            State::Thinking if mark == CLOSE_CHANNEL => self.after(State::Content),
+            State::ChannelName { nested } if [OPEN_CHANNEL, CLOSE_CHANNEL, OPEN_CALL].contains(&mark) => {
+                self.leave_name(nested, true, events);
+                self.state = State::Thinking;
+                self.mark(mark, events);
+            }
+            State::Content | State::Thinking if mark == OPEN_CALL => self.after(State::ToolCall),
+            _ => {}
+        }
+    }
+
+    fn open_channel(&mut self, nested: bool) {
+        self.name.clear();
+        self.state = State::ChannelName { nested };
+    }
+
+    /// A thought or the text before a call has ended.
+    fn after(&mut self, state: State) {
+        self.space.clear();
+        self.skip_space = true;
+        self.state = state;
+    }
+
+    fn channel_name(&mut self, text: &str, nested: bool, events: &mut Vec<Event>) {
+        self.name.push_str(text);
+        let begins = CHANNEL_NAME.starts_with(self.name.as_str()) && self.name.len() < CHANNEL_NAME.len();
+        let named = self.name.strip_prefix(CHANNEL_NAME).map(str::to_owned);
+        // Without a name, only its end tells a thought from a stray mark.
+        if begins || (named.is_none() && !nested) {
+            return;
+        }
+        let thought = named.unwrap_or_else(|| std::mem::take(&mut self.name));
+        self.state = State::Thinking;
+        if !nested {
+            self.space.clear();
+        }
+        self.flowing(Event::Thinking, &thought, events);
+    }
+
+    /// The text behind `<|channel>` ended before a whole name: it is a thought if a mark ends it, and
+    /// otherwise the mark was a stray one.
+    fn leave_name(&mut self, nested: bool, by_mark: bool, events: &mut Vec<Event>) {
+        let name = std::mem::take(&mut self.name);
+        if by_mark && !nested {
+            self.space.clear();
+        }
+        if !CHANNEL_NAME.starts_with(name.as_str()) {
+            let kind = if nested || by_mark { Event::Thinking } else { Event::Content };
+            self.flowing(kind, &name, events);
+        }
+    }
+
+    /// Gives out text but for white space at its end.
+    fn flowing(&mut self, kind: fn(String) -> Event, text: &str, events: &mut Vec<Event>) {
+        let text = if self.skip_space { text.trim_start() } else { text };
+        if text.is_empty() {
+            return;
+        }
+        self.skip_space = false;
+        let body = text.trim_end();
+        if !body.is_empty() {
+            let mut out = std::mem::take(&mut self.space);
+            out.push_str(body);
+            let event = kind(out);
+            if self.options.thinking || !matches!(event, Event::Thinking(_)) {
+                events.push(event);
+            }
+        }
+        self.space.push_str(&text[body.len()..]);
+    }
+
+    fn give_space(&mut self, events: &mut Vec<Event>) {
+        give(Event::Content, std::mem::take(&mut self.space), events);
+    }
+
+    fn end_call(&mut self, events: &mut Vec<Event>) {
+        self.after(State::Content);
+        let ended = std::mem::take(&mut self.call).read(&self.options.tools);
+        match ended.call {
+            Ok(mut function) => {
                 function.index = self.calls;
                 self.calls += 1;
-                Event::ToolCall(ToolCall { id: None, function })
+                events.push(Event::ToolCall(ToolCall { id: None, function }));
             }
-            None => Event::InvalidToolCall(call.to_string()),
-        });
-        taken
-    }
-
-    /// Models sometimes repeat a closing mark or open the tool's response: both are dropped.
-    fn after_tool_call(&mut self, rest: &str, done: bool) -> usize {
-        let mut text = rest.trim_start();
-        while let Some(after) = text.strip_prefix(CLOSE_CALL).or_else(|| text.strip_prefix(OPEN_RESPONSE)) {
-            text = after.trim_start();
+            Err(text) => give(Event::UnreadableCall, text, events),
         }
-        let may_be_mark = CLOSE_CALL.starts_with(text) || OPEN_RESPONSE.starts_with(text);
-        if !may_be_mark {
-            self.state = State::Content;
-        } else if done {
-            return rest.len();
-        }
-        rest.len() - text.len()
+        self.flowing(Event::Content, &ended.behind, events);
     }
 }
 
-fn give(event: fn(String) -> Event, text: &str, events: &mut Vec<Event>) {
+fn give(event: fn(String) -> Event, text: String, events: &mut Vec<Event>) {
     if !text.is_empty() {
-        events.push(event(text.to_string()));
+        events.push(event(text));
     }
-}
-
-/// Length of the longest end of `text` with which `mark` (ASCII) begins without being complete.
-fn overlap(text: &str, mark: &str) -> usize {
-    let longest = mark.len().saturating_sub(1).min(text.len());
-    (1..=longest).rev().find(|&n| text.ends_with(&mark[..n])).unwrap_or(0)
 }

@@ -3,8 +3,10 @@
 //! Entry `rank` of `packed` holds the three piece ids of one merge in 21 bits each, so the rank
 //! costs nothing; an open-addressing table of ranks finds the entry of a pair.
 
+use super::hash::{self, Hash};
 use super::pieces::{Kind, PieceTable};
-use super::{Strings, TokenizerError, hash};
+use super::{Strings, TokenizerError};
+use std::hash::Hasher;
 
 const ID_BITS: u32 = 21;
 const ID_MASK: u64 = (1 << ID_BITS) - 1;
@@ -14,6 +16,7 @@ const MAX_MERGES: usize = 1 << 28;
 #[derive(Debug, Clone)]
 pub(super) struct MergeTable {
     packed: Box<[u64]>,
+    hash: Hash,
     index: Box<[u32]>,
 }
 
@@ -35,7 +38,6 @@ impl MergeTable {
         if len > MAX_MERGES {
             return Err(TokenizerError::TooLarge { table: "merges", len, limit: MAX_MERGES });
         }
-        let mut table = MergeTable { packed: Box::default(), index: vec![EMPTY; hash::slots(len)].into_boxed_slice() };
         let mut packed = Vec::with_capacity(len);
         let mut joined = Vec::new();
         for rank in 0..len {
@@ -43,7 +45,9 @@ impl MergeTable {
             let merge = resolve(text, pieces, &mut joined).ok_or_else(|| TokenizerError::Merge { rank, merge: text.to_string() })?;
             packed.push(pack(merge));
         }
-        table.packed = packed.into_boxed_slice();
+        let hash = Hash::seeded_by(|hasher| packed.iter().for_each(|&merge| hasher.write_u64(merge)));
+        let index = vec![EMPTY; hash::slots(len)].into_boxed_slice();
+        let mut table = MergeTable { packed: packed.into_boxed_slice(), hash, index };
         for rank in 0..len as u32 {
             table.insert(rank);
         }
@@ -54,7 +58,7 @@ impl MergeTable {
     fn insert(&mut self, rank: u32) {
         let mask = self.index.len() - 1;
         let pair = self.packed[rank as usize] >> ID_BITS;
-        let mut slot = hash::word(pair) & mask;
+        let mut slot = self.hash.word(pair) & mask;
         while self.index[slot] != EMPTY {
             if self.packed[self.index[slot] as usize] >> ID_BITS == pair {
                 return;
@@ -68,7 +72,7 @@ impl MergeTable {
     pub(super) fn rank(&self, left: u32, right: u32) -> Option<u32> {
         let pair = (u64::from(left) << ID_BITS) | u64::from(right);
         let mask = self.index.len() - 1;
-        let mut slot = hash::word(pair) & mask;
+        let mut slot = self.hash.word(pair) & mask;
         loop {
             let rank = self.index[slot];
             if rank == EMPTY {

@@ -13,6 +13,7 @@ mod error;
 mod hash;
 mod merges;
 mod pieces;
+mod specials;
 
 pub use error::TokenizerError;
 
@@ -69,7 +70,7 @@ pub struct Vocabulary<'a> {
     pub unknown: Option<u32>,
     /// `eos_token_ids`: further tokens that end an answer.
     pub eos_ids: &'a [u32],
-    /// `eot_token_id`; without it `<turn|>` is looked up.
+    /// `eot_token_id`.
     pub end_of_turn: Option<u32>,
 }
 
@@ -88,6 +89,9 @@ pub enum Specials {
 /// The special tokens that structure a model's output.
 const MARKERS: [&str; 7] = ["<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", "<|\"|>", "<|channel>", "<channel|>"];
 
+/// The tokens that end an answer whatever the file says.
+const END_PIECES: [&str; 3] = ["<eos>", "<turn|>", "<|tool_response>"];
+
 /// A fragment's positions fit in 31 bits; longer text is cut.
 const MAX_FRAGMENT: usize = 1 << 30;
 
@@ -102,9 +106,7 @@ pub struct Tokenizer {
     eos: u32,
     end_tokens: Vec<u32>,
     markers: Vec<u32>,
-    /// Byte lengths of the special pieces, longest first, and the bytes they begin with.
-    special_lengths: Vec<usize>,
-    special_starts: Box<[bool; 256]>,
+    specials: specials::Specials,
     /// No merge joins a newline to another character, so lines can be encoded one at a time.
     newlines_apart: bool,
 }
@@ -126,32 +128,8 @@ impl Tokenizer {
         let end_tokens = end_tokens(&pieces, vocabulary, eos)?;
         let markers = MARKERS.iter().filter_map(|m| pieces.find(m)).collect();
         let newlines_apart = newlines_apart(&pieces, &merges);
-        let mut tokenizer = Tokenizer {
-            pieces,
-            merges,
-            bytes,
-            bos,
-            eos,
-            end_tokens,
-            markers,
-            special_lengths: Vec::new(),
-            special_starts: Box::new([false; 256]),
-            newlines_apart,
-        };
-        tokenizer.index_specials();
-        Ok(tokenizer)
-    }
-
-    fn index_specials(&mut self) {
-        for id in 0..self.pieces.len() as u32 {
-            let piece = self.pieces.piece(id);
-            if self.pieces.is_special(id) && !piece.is_empty() {
-                self.special_starts[piece.as_bytes()[0] as usize] = true;
-                self.special_lengths.push(piece.len());
-            }
-        }
-        self.special_lengths.sort_unstable_by(|a, b| b.cmp(a));
-        self.special_lengths.dedup();
+        let specials = specials::Specials::new(&pieces);
+        Ok(Tokenizer { pieces, merges, bytes, bos, eos, end_tokens, markers, specials, newlines_apart })
     }
 
     /// Number of pieces.
@@ -175,7 +153,7 @@ impl Tokenizer {
     }
 
     /// Tokens that end an answer: end of sequence, end of turn, and the opening of a tool's
-    /// response, by which the model hands over. Sorted.
+    /// response, by which the model hands over; as the file names them and as they are spelt. Sorted.
     pub fn end_tokens(&self) -> &[u32] {
         &self.end_tokens
     }
@@ -195,9 +173,19 @@ impl Tokenizer {
         (id as usize) < self.len() && self.pieces.kind(id) == Kind::Control
     }
 
+    /// Whether an id is one of the special tokens that structure an answer ([`Specials::Markers`]).
+    pub fn is_marker(&self, id: u32) -> bool {
+        self.markers.contains(&id)
+    }
+
+    /// Whether an id is a special token of any sort (`token_type` 3 or 4). Ids outside the vocabulary are not.
+    pub fn is_special(&self, id: u32) -> bool {
+        (id as usize) < self.len() && self.pieces.is_special(id)
+    }
+
     /// Bytes of the tables on the heap.
     pub fn memory_bytes(&self) -> usize {
-        self.pieces.memory_bytes() + self.merges.memory_bytes() + 4 * self.bytes.len()
+        self.pieces.memory_bytes() + self.merges.memory_bytes() + self.specials.memory_bytes() + 4 * self.bytes.len()
     }
 
     /// Ids of text that nobody vouches for: special tokens in it stay characters. No
@@ -247,7 +235,7 @@ impl Tokenizer {
                 }
                 Segment::Template(text) => {
                     let mut rest = text.as_str();
-                    while let Some((start, end, id)) = self.next_special(rest) {
+                    while let Some((start, end, id)) = self.specials.find(&self.pieces, rest) {
                         plain.push_str(&rest[..start]);
                         self.encode_fragment(&mut merger, &plain, &mut out);
                         plain.clear();
@@ -260,22 +248,6 @@ impl Tokenizer {
         }
         self.encode_fragment(&mut merger, &plain, &mut out);
         Ok(out)
-    }
-
-    /// The leftmost, longest special piece in `text`: its byte range and id.
-    fn next_special(&self, text: &str) -> Option<(usize, usize, u32)> {
-        let bytes = text.as_bytes();
-        let starts = bytes.iter().enumerate().filter(|(_, b)| self.special_starts[**b as usize]);
-        for (start, _) in starts {
-            for &length in &self.special_lengths {
-                let Some(candidate) = bytes.get(start..start + length) else { continue };
-                let id = self.pieces.find_bytes(candidate);
-                if let Some(id) = id.filter(|&id| self.pieces.is_special(id)) {
-                    return Some((start, start + length, id));
-                }
-            }
-        }
-        None
     }
 
     fn merger(&self) -> Merger<'_> {
@@ -358,16 +330,16 @@ fn token_or(pieces: &PieceTable, key: &'static str, id: Option<u32>, name: &'sta
     }
 }
 
+/// Those that the file names, and those that end an answer by their spelling: files leave out some of them.
 fn end_tokens(pieces: &PieceTable, vocabulary: &Vocabulary<'_>, eos: u32) -> Result<Vec<u32>, TokenizerError> {
     let mut ids = vec![eos];
     for &id in vocabulary.eos_ids {
         ids.push(checked(pieces, "eos_token_ids", id)?);
     }
-    match vocabulary.end_of_turn {
-        Some(id) => ids.push(checked(pieces, "eot_token_id", id)?),
-        None => ids.extend(pieces.find("<turn|>")),
+    if let Some(id) = vocabulary.end_of_turn {
+        ids.push(checked(pieces, "eot_token_id", id)?);
     }
-    ids.extend(pieces.find("<|tool_response>"));
+    ids.extend(END_PIECES.iter().filter_map(|piece| pieces.find(piece)));
     ids.sort_unstable();
     ids.dedup();
     Ok(ids)

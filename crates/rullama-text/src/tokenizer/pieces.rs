@@ -1,6 +1,8 @@
 //! The pieces of a vocabulary: one byte buffer, one offset per piece, one hashed index of ids.
 
-use super::{Strings, TokenizerError, hash};
+use super::hash::{self, Hash};
+use super::{Strings, TokenizerError};
+use std::hash::Hasher;
 
 /// Piece ids are packed three to a 64-bit word by the merge table.
 pub(super) const MAX_PIECES: usize = 1 << 21;
@@ -39,6 +41,7 @@ pub(super) struct PieceTable {
     /// `ends[i]` is where piece `i` ends in `text`; it begins where the one before ends.
     ends: Box<[u32]>,
     kinds: Box<[Kind]>,
+    hash: Hash,
     index: Box<[u32]>,
 }
 
@@ -59,12 +62,6 @@ impl PieceTable {
         if u32::try_from(total).is_err() {
             return Err(TokenizerError::TooLarge { table: "tokens", len: total, limit: u32::MAX as usize });
         }
-        let mut table = PieceTable {
-            text: "".into(),
-            ends: Box::default(),
-            kinds: Box::default(),
-            index: vec![EMPTY; hash::slots(len)].into_boxed_slice(),
-        };
         let mut text = String::with_capacity(total);
         let mut ends = Vec::with_capacity(len);
         let mut kinds = Vec::with_capacity(len);
@@ -77,9 +74,17 @@ impl PieceTable {
             let is_byte = kind == Kind::Normal && parse_byte(piece).is_some();
             kinds.push(if is_byte { Kind::Byte } else { kind });
         }
-        table.text = text.into_boxed_str();
-        table.ends = ends.into_boxed_slice();
-        table.kinds = kinds.into_boxed_slice();
+        let hash = Hash::seeded_by(|hasher| {
+            hasher.write(text.as_bytes());
+            ends.iter().for_each(|&end| hasher.write_u32(end));
+        });
+        let mut table = PieceTable {
+            text: text.into_boxed_str(),
+            ends: ends.into_boxed_slice(),
+            kinds: kinds.into_boxed_slice(),
+            hash,
+            index: vec![EMPTY; hash::slots(len)].into_boxed_slice(),
+        };
         for id in 0..len as u32 {
             table.insert(id);
         }
@@ -89,7 +94,7 @@ impl PieceTable {
     /// Adds a piece to the index; of equal pieces the first keeps its place.
     fn insert(&mut self, id: u32) {
         let mask = self.index.len() - 1;
-        let mut slot = hash::bytes(self.bytes(id)) & mask;
+        let mut slot = self.hash.bytes(self.bytes(id)) & mask;
         while self.index[slot] != EMPTY {
             if self.bytes(self.index[slot]) == self.bytes(id) {
                 return;
@@ -133,7 +138,7 @@ impl PieceTable {
 
     pub(super) fn find_bytes(&self, piece: &[u8]) -> Option<u32> {
         let mask = self.index.len() - 1;
-        let mut slot = hash::bytes(piece) & mask;
+        let mut slot = self.hash.bytes(piece) & mask;
         loop {
             let id = self.index[slot];
             if id == EMPTY {

@@ -1,19 +1,21 @@
 // What a conversation holds, told from the events as the engine keeps it.
 
 import type { StreamEvent } from './protocol.ts';
-import type { Message } from './types.ts';
+import type { Message, OpenAIMessage } from './types.ts';
+
+type Past = Message | OpenAIMessage;
 
 /** The messages of a conversation. The engine has the same: a failed answer changes neither. */
 export class History {
-  private messages: Message[] = [];
+  private messages: Past[] = [];
 
   /** Begins with `first`; what is no list is refused when the conversation is opened. */
-  constructor(private readonly first: Message[] | undefined) {
+  constructor(private readonly first: Past[] | undefined) {
     this.reset();
   }
 
   /** A copy of it. */
-  all(): Message[] {
+  all(): Past[] {
     return structuredClone(this.messages);
   }
 
@@ -23,7 +25,7 @@ export class History {
   }
 
   /** The messages of a send and the answer to them. */
-  sent(messages: Message[], reply: Message): void {
+  sent(messages: Past[], reply: Message): void {
     this.messages.push(...structuredClone(messages), reply);
   }
 
@@ -41,4 +43,4 @@ export function extend(reply: Message, event: StreamEvent): void {
   else if (event.type === 'toolCall') reply.toolCalls = [...(reply.toolCalls ?? []), event.call];
 }
 
-const isModel = (message: Message | undefined) => message?.role === 'model' || message?.role === 'assistant';
+const isModel = (message: Past | undefined) => message?.role === 'model' || message?.role === 'assistant';

@@ -10,6 +10,7 @@ import type {
   Memory,
   Message,
   ModelInfo,
+  OpenAIMessage,
   Progress,
   Summary,
   Token,
@@ -30,7 +31,7 @@ type Call<Params, Result, Event = never> = { params: Params; result: Result; eve
 export interface Calls {
   load: Call<LoadRequest, ModelInfo, Progress>;
   chatOpen: Call<ChatOptions, number>;
-  chatSend: Call<{ chat: number; messages: Message[]; options: GenerateOptions }, Summary, StreamEvent>;
+  chatSend: Call<{ chat: number; messages: (Message | OpenAIMessage)[]; options: GenerateOptions }, Summary, StreamEvent>;
   chatRetry: Call<{ chat: number; options: GenerateOptions }, Summary, StreamEvent>;
   chatClose: Call<number, null>;
   generateIds: Call<{ ids: number[]; options: GenerateOptions }, Summary, Token>;

@@ -12,10 +12,13 @@ import type {
   Memory,
   Message,
   ModelInfo,
+  OpenAIMessage,
   SendOptions,
   Summary,
   Token,
 } from './types.ts';
+
+type AnyMessage = Message | OpenAIMessage;
 
 /** A loaded model. All of its work happens away from the calling thread; calls queue up in order. */
 export class Engine {
@@ -96,12 +99,12 @@ export class Chat {
    * The conversation so far, without the system's message: a copy, to be stored as JSON and given to `chat({ messages })` again.
    * An answer is part of it when it has ended; one that failed is not, nor is what it was the answer to.
    */
-  get messages(): Message[] {
+  get messages(): AnyMessage[] {
     return this.history.all();
   }
 
   /** Sends a message and gives the text of the answer when it has ended; what else it brought is in `messages` and `last`. */
-  async ask(message: string | Message | Message[], options: SendOptions = {}): Promise<string> {
+  async ask(message: string | AnyMessage | AnyMessage[], options: SendOptions = {}): Promise<string> {
     let text = '';
     for await (const event of this.send(message, options)) if (event.type === 'content') text += event.text;
     return text;
@@ -111,7 +114,7 @@ export class Chat {
    * Sends a message and yields the answer as it is written. A string is the user's message; results of tool
    * calls go in as messages with role `tool`.
    */
-  send(message: string | Message | Message[], options: SendOptions = {}): AsyncGenerator<ChatEvent, void, void> {
+  send(message: string | AnyMessage | AnyMessage[], options: SendOptions = {}): AsyncGenerator<ChatEvent, void, void> {
     const messages = toMessages(message);
     const keep = (reply: Message) => this.history.sent(messages, reply);
     return this.answer('chatSend', (chat, rest) => ({ chat, messages, options: rest }), options, keep);
@@ -165,7 +168,7 @@ export class Chat {
   }
 }
 
-function toMessages(message: string | Message | Message[]): Message[] {
+function toMessages(message: string | AnyMessage | AnyMessage[]): AnyMessage[] {
   if (typeof message === 'string') return [{ role: 'user', content: message }];
   return Array.isArray(message) ? message : [message];
 }

@@ -60,7 +60,16 @@ export interface EmbeddedModel {
   file: string;
   bytes: number;
   /** Prompts that show what the model can do. */
-  examples?: string[];
+  examples?: (string | Example)[];
+}
+
+/** An example that needs more than its text. */
+export interface Example {
+  text: string;
+  /** Whether the model thinks before it answers. */
+  thinking?: boolean;
+  /** Names of the tools that the model may call. */
+  tools?: string[];
 }
 
 /** What was loaded and where it runs. */
@@ -105,11 +114,14 @@ export interface Memory {
 }
 
 /** A function that the model may call; `parameters` is a JSON schema of type object. */
-export interface Tool {
+export interface FunctionTool {
   name: string;
-  description: string;
+  description?: string;
   parameters?: Record<string, unknown>;
 }
+
+/** A tool, bare or as OpenAI's API wraps it. */
+export type Tool = FunctionTool | { type?: 'function'; function: FunctionTool };
 
 export interface ToolCall {
   name: string;
@@ -118,7 +130,7 @@ export interface ToolCall {
 
 /**
  * A message of a conversation. `assistant` is another word for `model`. `thinking` and `toolCalls` belong to the model, `name` to
- * a tool's answer.
+ * a tool's answer; without it an answer takes the name of its call.
  */
 export interface Message {
   role: 'user' | 'model' | 'assistant' | 'tool';
@@ -128,12 +140,23 @@ export interface Message {
   name?: string;
 }
 
+/** A message as OpenAI's API has it. */
+export interface OpenAIMessage {
+  role: 'system' | 'developer' | 'user' | 'assistant' | 'tool';
+  content?: string | { type: 'text'; text: string }[] | null;
+  reasoning_content?: string | null;
+  /** The arguments are JSON text, or the object itself. */
+  tool_calls?: { id?: string; type?: 'function'; function: { name: string; arguments: string | Record<string, unknown> } }[];
+  tool_call_id?: string;
+  name?: string;
+}
+
 export interface ChatOptions {
   system?: string;
   tools?: Tool[];
   thinking?: boolean;
   /** An earlier conversation to go on with. */
-  messages?: Message[];
+  messages?: (Message | OpenAIMessage)[];
 }
 
 /** Missing values are the engine's defaults. Temperature 0 always takes the most likely token. */
@@ -194,6 +217,8 @@ export type ChatEvent =
   | { type: 'content'; text: string }
   | { type: 'thinking'; text: string }
   | { type: 'toolCall'; call: ToolCall }
+  /** What stands where a tool call should and cannot be read as one, or was cut. */
+  | { type: 'unreadableCall'; text: string }
   | { type: 'done'; summary: Summary };
 
 /** One generated token of `generateIds`. */

@@ -1,13 +1,13 @@
 // An engine without a model: it answers from a script, for tests of everything around the real one.
 //
 // What it does is chosen by the message: "long" writes until it is stopped, "think" thinks first, "tool" calls a
-// tool, "lose" loses the device, "fail" fails. A source whose name contains "corrupt" does not load.
+// tool, "A times B" calls the tool multiply where it is offered, "garble" calls one that cannot be read, "lose" loses the device, "fail" fails. A source whose name contains "corrupt" does not load.
 
 import type { Engine } from '../src/engine.ts';
 import { RullamaError } from '../src/errors.ts';
 import type { SourceRef } from '../src/protocol.ts';
 import type { OpenEngine } from '../src/serve.ts';
-import type { ChatOptions, Finish, GenerateOptions, Message, ModelInfo, Progress, Summary } from '../src/types.ts';
+import type { ChatOptions, Finish, GenerateOptions, Message, ModelInfo, OpenAIMessage, Progress, Summary } from '../src/types.ts';
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -21,6 +21,11 @@ const MARKDOWN = `A short answer with **bold**, *emphasis* and \`code\`.
 fn main() { println!("hello"); }
 \`\`\`
 `;
+
+function textOf(message: Message | OpenAIMessage | undefined): string {
+  const content = message?.content ?? '';
+  return typeof content === 'string' ? content : content.map((part) => part.text).join('');
+}
 
 export interface FakeTiming {
   /** Milliseconds between two pieces of an answer or of a load. */
@@ -51,7 +56,7 @@ export function fakeOpener({ step }: FakeTiming): OpenEngine {
 
 class FakeEngine implements Engine {
   private cancelled = false;
-  private chats: Message[][] = [];
+  private chats: (ChatOptions & { messages: (Message | OpenAIMessage)[] })[] = [];
 
   constructor(
     private readonly source: SourceRef,
@@ -95,24 +100,23 @@ class FakeEngine implements Engine {
 
   render(conversation: string): string {
     const { messages = [] } = JSON.parse(conversation) as ChatOptions;
-    const prompt = messages.map((m) => `<|turn>${m.role}\n${m.content}<turn|>\n`).join('');
+    const prompt = messages.map((m) => `<|turn>${m.role}\n${textOf(m)}<turn|>\n`).join('');
     return JSON.stringify({ prompt, ids: Array.from(this.tokenize(prompt)) });
   }
 
   async chat_open(options: string): Promise<number> {
-    const { messages = [] } = JSON.parse(options) as ChatOptions;
-    return this.chats.push(messages) - 1;
+    const chat = JSON.parse(options) as ChatOptions;
+    return this.chats.push({ ...chat, messages: chat.messages ?? [] }) - 1;
   }
 
   chat_send(chat: number, messages: string, options: string, onEvent: (json: string) => void): Promise<string> {
-    const history = this.chats[chat] ?? [];
-    history.push(...(JSON.parse(messages) as Message[]));
-    return this.answer(history.at(-1)?.content ?? '', JSON.parse(options) as GenerateOptions, onEvent);
+    this.chats[chat]?.messages.push(...(JSON.parse(messages) as (Message | OpenAIMessage)[]));
+    return this.chat_retry(chat, options, onEvent);
   }
 
   chat_retry(chat: number, options: string, onEvent: (json: string) => void): Promise<string> {
-    const prompt = (this.chats[chat] ?? []).at(-1)?.content ?? '';
-    return this.answer(prompt, JSON.parse(options) as GenerateOptions, onEvent);
+    const { messages = [], ...conversation } = this.chats[chat] ?? {};
+    return this.answer(textOf(messages.at(-1)), conversation, JSON.parse(options) as GenerateOptions, onEvent);
   }
 
   chat_close(chat: number): void {
@@ -138,7 +142,7 @@ class FakeEngine implements Engine {
     this.chats = [];
   }
 
-  private async answer(prompt: string, options: GenerateOptions, onEvent: (json: string) => void): Promise<string> {
+  private async answer(prompt: string, { thinking = false, tools = [] }: ChatOptions, options: GenerateOptions, onEvent: (json: string) => void): Promise<string> {
     this.cancelled = false;
     const emit = (event: object) => onEvent(JSON.stringify(event));
     if (prompt.includes('fail')) throw new RullamaError('nan', 'Layer 3 produced a value that is not a number.');
@@ -146,10 +150,19 @@ class FakeEngine implements Engine {
       this.onLost(new RullamaError('device-lost', 'The GPU was lost: test.'));
       return new Promise(() => undefined);
     }
-    if (prompt.includes('think')) emit({ type: 'thinking', text: 'Let me see. The question is short.' });
+    if (thinking || prompt.includes('think')) emit({ type: 'thinking', text: 'Let me see. The question is short.' });
+    const [, a, b] = /(\d+) times (\d+)/.exec(prompt) ?? [];
+    if (a && tools.some((tool) => ('function' in tool ? tool.function : tool).name === 'multiply')) {
+      emit({ type: 'toolCall', call: { name: 'multiply', arguments: { a: Number(a), b: Number(b) } } });
+      return this.summary('tool-call', '', [1]);
+    }
     if (prompt.includes('tool')) {
       emit({ type: 'toolCall', call: { name: 'get_weather', arguments: { city: 'Oslo' } } });
       return this.summary('tool-call', '', [1]);
+    }
+    if (prompt.includes('garble')) {
+      emit({ type: 'unreadableCall', text: 'call:get_weather{city:<|"|>Os' });
+      return this.summary('length', '', [1]);
     }
     const limit = options.maxTokens ?? 10_000;
     const words = prompt.includes('long') ? Array.from({ length: limit }, (_, i) => `word${i} `) : MARKDOWN.match(/\s*\S+/g);

@@ -49,6 +49,12 @@ test('a tool call arrives parsed', async () => {
   assert.deepEqual(events[0], { type: 'toolCall', call: { name: 'get_weather', arguments: { city: 'Oslo' } } });
 });
 
+test('a tool call that cannot be read arrives as such', async () => {
+  const { ai } = await open();
+  const events = await collect(ai.chat().send('garble'));
+  assert.deepEqual(events[0], { type: 'unreadableCall', text: 'call:get_weather{city:<|"|>Os' });
+});
+
 test('a signal stops an answer, and the next one works', async () => {
   const { ai } = await open();
   const chat = ai.chat();

@@ -8,8 +8,9 @@ use crate::sampling::{SamplingArguments, check_ids, token_id};
 use crate::terminal;
 use anyhow::{Context, Result};
 use output::Output;
-use rullama::text::{Segment, Specials, chat::render};
+use rullama::text::{OutputParser, Parsed, ParserOptions, Segment, Specials, chat::render};
 use rullama::{Cancel, Chat, ChatOptions, Engine, Finish, GenerateOptions, Message, Role, Summary};
+use serde::Serialize;
 use std::io::{self, IsTerminal, Read};
 
 /// Chat with a model, or let it answer once
@@ -35,7 +36,7 @@ pub struct Arguments {
     /// Continue these token ids; nothing is added to them
     #[arg(long, value_delimiter = ',', value_parser = token_id, value_name = "IDS", conflicts_with_all = ["prompt", "raw", "system", "think"])]
     ids: Option<Vec<u32>>,
-    /// Print one JSON object a line: each token, and last a summary
+    /// Print one JSON object a line: each token, and last a summary with the answer's parts
     #[arg(long)]
     json: bool,
     /// With --json: the N likeliest tokens beside each (at most 20)
@@ -81,8 +82,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return chat::converse(Chat::new(session, started), &options, arguments.verbose);
     }
     let summary = if arguments.raw || arguments.ids.is_some() || arguments.json {
-        let (ids, specials) = prompt(arguments, &engine, input.as_deref(), &started)?;
-        tokens(arguments.json, &engine, &ids, specials, &options, &cancel)?
+        let (ids, parser) = prompt(arguments, &engine, input.as_deref(), &started)?;
+        tokens(arguments.json, &engine, &ids, parser, &options, &cancel)?
     } else {
         let session = pollster::block_on(engine.session())?;
         let mut chat = Chat::new(session, started);
@@ -116,15 +117,15 @@ fn chat_options(arguments: &Arguments, located: &Located) -> ChatOptions {
     ChatOptions { system: system.filter(|text| !text.is_empty()), thinking: arguments.think, messages, ..ChatOptions::default() }
 }
 
-/// The ids to continue, and which special tokens their continuation shows.
-fn prompt(arguments: &Arguments, engine: &Engine, input: Option<&str>, started: &ChatOptions) -> Result<(Vec<u32>, Specials)> {
+/// The ids to continue, and what takes the answer apart if they are a conversation.
+fn prompt(arguments: &Arguments, engine: &Engine, input: Option<&str>, started: &ChatOptions) -> Result<(Vec<u32>, Option<OutputParser>)> {
     if let Some(ids) = &arguments.ids {
         check_ids(ids, engine.info().vocab)?;
-        return Ok((ids.clone(), Specials::Hide));
+        return Ok((ids.clone(), None));
     }
     let input = input.unwrap_or_default();
     if arguments.raw {
-        return Ok((engine.tokenizer().encode_prompt(&[Segment::Text(input.to_owned())])?, Specials::Hide));
+        return Ok((engine.tokenizer().encode_prompt(&[Segment::Text(input.to_owned())])?, None));
     }
     let system = started.system.as_deref().map(Message::system);
     let messages: Vec<Message> = system.into_iter().chain(started.messages.iter().cloned()).chain([Message::user(input)]).collect();
@@ -134,21 +135,49 @@ fn prompt(arguments: &Arguments, engine: &Engine, input: Option<&str>, started: 
         size: engine.template_size(),
         ..Default::default()
     };
-    Ok((engine.tokenizer().encode_prompt(&render(&conversation))?, Specials::Markers))
+    let parser = OutputParser::new(ParserOptions::of(&conversation));
+    Ok((engine.tokenizer().encode_prompt(&render(&conversation))?, Some(parser)))
+}
+
+/// The last line of `--json`: what the answer was, and for a conversation its parts.
+#[derive(Serialize)]
+struct Last<'a> {
+    #[serde(flatten)]
+    summary: &'a Summary,
+    #[serde(flatten)]
+    parsed: Option<Parsed>,
 }
 
 /// Generates from ids and prints each token as text or as a line of JSON.
-fn tokens(json: bool, engine: &Engine, ids: &[u32], specials: Specials, options: &GenerateOptions, cancel: &Cancel) -> Result<Summary> {
+fn tokens(
+    json: bool,
+    engine: &Engine,
+    ids: &[u32],
+    mut parser: Option<OutputParser>,
+    options: &GenerateOptions,
+    cancel: &Cancel,
+) -> Result<Summary> {
     let mut session = pollster::block_on(engine.session())?;
-    session.show_specials(specials);
+    session.show_specials(if parser.is_some() { Specials::Markers } else { Specials::Hide });
     let mut output = Output::new();
-    let mut on_token = |token: &rullama::Token| match json {
-        true => output.json(token, cancel),
-        false => output.text(&token.text, cancel),
+    let mut parsed = Parsed::default();
+    let mut on_token = |token: &rullama::Token| {
+        if json {
+            output.json(token, cancel)
+        } else {
+            output.text(&token.text, cancel)
+        }
+        if let Some(parser) = &mut parser {
+            token.pieces().for_each(|piece| parsed.extend(parser.push(piece)));
+        }
     };
     let summary = pollster::block_on(session.generate(ids, options, cancel, &mut on_token))?;
     if json {
-        output.json(&summary, cancel);
+        let parsed = parser.map(|mut parser| {
+            parsed.extend(parser.finish(summary.finish.ending()));
+            parsed
+        });
+        output.json(&Last { summary: &summary, parsed }, cancel);
     }
     output.finish()?;
     Ok(summary)

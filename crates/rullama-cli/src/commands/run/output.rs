@@ -62,7 +62,10 @@ impl Output {
                 let call = serde_json::to_string(call).unwrap_or_default();
                 self.text(&format!("{call}\n"), cancel);
             }
-            Event::InvalidToolCall(text) => self.text(text, cancel),
+            Event::UnreadableCall(text) => {
+                let begun = if self.open_line { "\n" } else { "" };
+                self.text(&format!("{begun}unreadable tool call: {text}\n"), cancel);
+            }
         }
     }
 

@@ -4,14 +4,10 @@ use crate::table::{self, Table};
 use anyhow::Result;
 use rullama::{DEFAULT_CONTEXT, cache_shape};
 use rullama_gpu::{Device, OpenOptions};
-use rullama_model::gemma4::{Config, specs};
 use rullama_model::kv_cache::buffer_bytes;
+use rullama_model::model::Model;
 use rullama_ops::KvType;
-use rullama_source::gguf::Gguf;
 use std::fmt::Write;
-
-/// The table whose rows may be streamed from the file.
-const PER_LAYER: &str = "per_layer_token_embd";
 
 /// Bytes of weights, without and of the per-layer table, and of caches at a context.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,25 +19,24 @@ struct Needs {
     largest_cache: u64,
 }
 
-fn needs(gguf: &Gguf, config: &Config, context: u32, kv: KvType) -> Result<Needs> {
-    let specs = specs(gguf, config)?;
-    let bytes = |per_layer: bool| specs.weights.iter().filter(|spec| (spec.key == PER_LAYER) == per_layer).map(|spec| spec.bytes()).sum();
-    let buffers = buffer_bytes(config, cache_shape(kv, context), context);
-    Ok(Needs {
+fn needs(model: &dyn Model, context: u32, kv: KvType) -> Needs {
+    let streamed = model.streamed().map(|streamed| streamed.key);
+    let specs = || model.specs().weights.iter();
+    let bytes = |table: bool| specs().filter(|spec| (Some(spec.key.as_str()) == streamed) == table).map(|spec| spec.bytes()).sum();
+    let buffers = buffer_bytes(&model.caches(), cache_shape(kv, context), context);
+    Needs {
         weights: bytes(false),
         per_layer: bytes(true),
         caches: buffers.iter().sum(),
         largest_cache: buffers.into_iter().max().unwrap_or_default(),
-    })
+    }
 }
 
 /// The report in lines.
-pub fn report(gguf: &Gguf, config: &Config, context: Option<u32>, kv: KvType) -> Result<String> {
-    let context = context.unwrap_or(config.context.min(DEFAULT_CONTEXT));
-    let needs = match needs(gguf, config, context, kv) {
-        Ok(needs) => needs,
-        Err(error) => return Ok(format!("cannot run here: {error:#}")),
-    };
+pub fn report(model: &dyn Model, context: Option<u32>, kv: KvType) -> Result<String> {
+    let trained = model.facts().context;
+    let context = context.unwrap_or(trained.min(DEFAULT_CONTEXT));
+    let needs = needs(model, context, kv);
     let mut table = Table::new(&["on the GPU", ">size"]);
     table.row(["weights".to_owned(), table::bytes(needs.weights)]);
     if needs.per_layer > 0 {
@@ -50,8 +45,8 @@ pub fn report(gguf: &Gguf, config: &Config, context: Option<u32>, kv: KvType) ->
     table.row([format!("keys and values of {} tokens", table::count(context.into())), table::bytes(needs.caches)]);
     table.row(["all".to_owned(), table::bytes(needs.weights + needs.per_layer + needs.caches)]);
     let mut text = table.render();
-    if context > config.context {
-        writeln!(text, "The model was trained for {} tokens: a longer context is refused.", table::count(config.context.into()))?;
+    if context > trained {
+        writeln!(text, "The model was trained for {} tokens: a longer context is refused.", table::count(trained.into()))?;
     }
     match pollster::block_on(Device::open(&OpenOptions::default())) {
         Ok(device) => text.push_str(&verdict(&device, &needs)),

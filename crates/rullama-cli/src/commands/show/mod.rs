@@ -1,12 +1,12 @@
 mod census;
 mod fit;
 
-use crate::model::{self, Located};
+use crate::model::{self as models, Located};
 use crate::table;
 use crate::terminal::{Progress, one_line, printable};
 use crate::{environment, interrupt};
 use anyhow::{Result, bail};
-use rullama_model::gemma4::{Config, Span};
+use rullama_model::model;
 use rullama_source::gguf::{Array, Gguf, MetadataError, Value};
 use std::io::{self, Write};
 
@@ -42,7 +42,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let (located, gguf) = model::open(&arguments.model)?;
+    let (located, gguf) = models::open(&arguments.model)?;
     let mut out = io::stdout().lock();
     summary(&mut out, &located, &gguf)?;
     if arguments.template {
@@ -62,8 +62,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     writeln!(out, "\nMemory")?;
     let kv = if arguments.kv == "f32" { rullama_ops::KvType::F32 } else { rullama_ops::KvType::F16 };
-    match Config::read(&gguf) {
-        Ok(config) => indented(&mut out, &fit::report(&gguf, &config, arguments.context, kv)?)?,
+    match model::open(&gguf) {
+        Ok(model) => indented(&mut out, &fit::report(&*model, arguments.context, kv)?)?,
         Err(error) => writeln!(out, "  cannot run here: {error}")?,
     }
     if arguments.verify {
@@ -98,42 +98,13 @@ fn summary(out: &mut impl Write, located: &Located, gguf: &Gguf) -> Result<()> {
     if let Some(licence) = text("general.license")? {
         writeln!(out, "  licence       {licence}")?;
     }
-    if let Ok(config) = Config::read(gguf) {
-        architecture(out, &config)?;
+    if let Ok(model) = model::open(gguf) {
+        model.describe().iter().try_for_each(|(name, text)| writeln!(out, "  {name:<13} {text}"))?;
+        writeln!(out, "  {:<13} {} tokens", "context", table::count(model.facts().context.into()))?;
     }
     if let Ok(pieces) = metadata.strings("tokenizer.ggml.tokens") {
         let merges = metadata.strings("tokenizer.ggml.merges").map_or(0, |merges| merges.len());
         writeln!(out, "  vocabulary    {} tokens, {} merges", table::count(pieces.len() as u64), table::count(merges as u64))?;
-    }
-    Ok(())
-}
-
-fn architecture(out: &mut impl Write, config: &Config) -> io::Result<()> {
-    let count = |span| config.layers.iter().filter(|layer| layer.span == span).count();
-    let shared = config.layers.len() - config.own_layers();
-    let (sliding, global) = (count(Span::Sliding), count(Span::Global));
-    writeln!(
-        out,
-        "  layers        {} ({sliding} sliding over {} tokens, {global} global; {shared} share keys and values)",
-        config.layers.len(),
-        config.window
-    )?;
-    let heads = |span| {
-        config
-            .layers
-            .iter()
-            .find(|layer| layer.span == span)
-            .map(|layer| format!("{}/{} of {}", config.heads, layer.kv_heads, layer.head_dim))
-    };
-    let heads: Vec<String> = [heads(Span::Sliding), heads(Span::Global)].into_iter().flatten().collect();
-    writeln!(out, "  heads         {} (query/key, size; sliding, global)", heads.join(", "))?;
-    let mut ffn: Vec<u32> = config.layers.iter().map(|layer| layer.ffn).collect();
-    ffn.dedup();
-    let ffn: Vec<String> = ffn.iter().map(u32::to_string).collect();
-    writeln!(out, "  width         {}, feed-forward {}", config.dim, ffn.join(", "))?;
-    writeln!(out, "  context       {} tokens", table::count(config.context.into()))?;
-    if config.per_layer > 0 {
-        writeln!(out, "  per layer     {} values of embedding in each layer", config.per_layer)?;
     }
     Ok(())
 }

@@ -1,0 +1,225 @@
+//! A model on a device, without a session: what an engine, a trainer or a tower stands on.
+
+use crate::ModelError;
+use crate::lower::{For, lower};
+use crate::model::{Model, Rows, Shape};
+use crate::pace::{MAX_CHUNK, Pace};
+use crate::plan::Pool;
+use crate::rows::RowProvider;
+use crate::selftest::SelfTest;
+use crate::weights::{Loader, Specs, Table, WeightSpec, Weights, read_table};
+use async_lock::Mutex;
+use rullama_gpu::{Device, GpuError};
+use rullama_ops::graph::Node;
+use rullama_ops::{Graph, KvType, Op, SampleMode, Type};
+use rullama_source::ByteSource;
+use std::sync::Arc;
+
+/// Whether the table that may be streamed goes to the GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Residency {
+    Always,
+    /// Its rows are read as tokens need them.
+    Never,
+    /// As long as the GPU has room.
+    IfItFits,
+}
+
+/// How to load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    pub kv: KvType,
+    pub context: u32,
+    pub residency: Residency,
+}
+
+/// How far loading is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Bytes of weights on the GPU.
+    Weights { done: u64, total: u64 },
+    /// Comparing kernels with references.
+    SelfTest,
+}
+
+/// What runs a model: its weights on a device, its tables, the kernels that passed their test.
+pub struct Loaded {
+    pub device: Device,
+    pub model: Arc<dyn Model>,
+    pub source: Arc<dyn ByteSource>,
+    pub weights: Weights,
+    /// Small tables, on the host as well.
+    pub tables: Vec<Table>,
+    pub choice: Choice,
+    /// Bytes of weights put on the GPU.
+    pub loaded_bytes: u64,
+    /// Tells this file's weights from others of the same shapes.
+    pub identity: [u8; 32],
+    pub pace: Pace,
+    /// The operations of the longest chunk.
+    longest: Vec<(Arc<dyn Op>, Vec<Type>)>,
+    /// Whose turn it is: one step runs at a time, and has all activations to itself.
+    pub turn: Mutex<Pool>,
+    test: Mutex<SelfTest>,
+}
+
+impl Loaded {
+    /// Puts a model's weights and tables on a device and tests the kernels that decoding and prompts use. `progress` ends the load
+    /// when it gives false.
+    ///
+    /// # Errors
+    /// What cannot be read, does not fit or computes wrongly; [`ModelError::Cancelled`].
+    pub async fn load(
+        device: Device,
+        model: Arc<dyn Model>,
+        source: Arc<dyn ByteSource>,
+        choice: Choice,
+        progress: &mut dyn FnMut(Stage) -> bool,
+    ) -> Result<Loaded, ModelError> {
+        let tables = tables(&*model, &*source, choice.context).await?;
+        let mut resident = choice.residency != Residency::Never;
+        let mut first = put(&device, &*model, &*source, &tables, resident, progress).await;
+        let full = matches!(first, Err(ModelError::Gpu(GpuError::OutOfMemory { .. })));
+        if full && choice.residency == Residency::IfItFits && model.streamed().is_some() {
+            resident = false;
+            first = put(&device, &*model, &*source, &tables, resident, progress).await;
+        }
+        let put = first?;
+        let choice = Choice { residency: if resident { Residency::Always } else { Residency::Never }, ..choice };
+        device.finish().await?;
+        let identity = identity(model.specs(), &tables, put.samples)?;
+        let pace = Pace::new(device.caps().software);
+        let (loaded_bytes, weights) = (put.bytes, put.weights);
+        let (turn, test) = Default::default();
+        let mut loaded =
+            Loaded { device, model, source, weights, tables, choice, loaded_bytes, identity, pace, longest: Vec::new(), turn, test };
+        if !progress(Stage::SelfTest) {
+            return Err(ModelError::Cancelled);
+        }
+        for (shape, sampler) in loaded.usual_steps() {
+            let graph = loaded.graph(shape, sampler).await?;
+            if shape.tokens == MAX_CHUNK {
+                let types = |node: &Node| node.inputs().map(|value| graph.of(value)).collect();
+                loaded.longest = graph.nodes.iter().map(|node| (node.op.clone(), types(node))).collect();
+            }
+        }
+        Ok(loaded)
+    }
+
+    /// Decoding, a short prompt, and both ends of the longer ones.
+    fn usual_steps(&self) -> Vec<(Shape, Option<SampleMode>)> {
+        let step = |tokens, decode| self.shape(tokens, Rows::Last, decode, false);
+        let prompts = [1, 8, 16, MAX_CHUNK].map(|tokens| (step(tokens, false), None));
+        [(step(1, true), Some(SampleMode::default()))].into_iter().chain(prompts).collect()
+    }
+
+    /// Tokens of a prompt's chunk from `position` on: as many as let no operation of it take too long.
+    pub fn chunk(&self, position: u32) -> u32 {
+        let work = self.longest.iter().map(|(op, inputs)| op.work(inputs, position + MAX_CHUNK));
+        self.pace.chunk(work.max().unwrap_or(0))
+    }
+
+    /// A step's shape on this load.
+    pub fn shape(&self, tokens: u32, rows: Rows, decode: bool, taps: bool) -> Shape {
+        Shape { tokens, rows, decode, resident: !self.streams(), taps, kv: self.choice.kv }
+    }
+
+    /// Whether rows come from the host: no step can be queued before its token is known.
+    pub fn streams(&self) -> bool {
+        self.choice.residency == Residency::Never && self.model.streamed().is_some()
+    }
+
+    /// Reads the rows of the streamed table, if it is not on the GPU.
+    pub fn row_provider(&self) -> Option<RowProvider> {
+        let streamed = self.model.streamed().filter(|_| self.streams())?;
+        let table = self.model.specs().weight(streamed.key)?.parts[0].tensor.clone();
+        Some(RowProvider::new(self.source.clone(), table, streamed.scale))
+    }
+
+    /// What runs for a shape: the model's algebra, the sampler behind it, lowered, with all its kernels tested.
+    ///
+    /// # Errors
+    /// Operands that do not fit together; an operation that no kernel computes rightly.
+    pub async fn graph(&self, shape: Shape, sampler: Option<SampleMode>) -> Result<Graph, ModelError> {
+        let mut graph = self.model.forward(shape, &self.tables);
+        if let (Some(mode), Some(logits)) = (sampler, graph.named("logits")) {
+            graph.at("the sampler");
+            graph.sample(logits, mode);
+        }
+        let mode = if shape.taps { For::Look } else { For::Run };
+        let graph = lower(graph.checked()?, mode, self.model.specs());
+        self.test.lock().await.test(&self.device, &graph).await?;
+        Ok(graph)
+    }
+
+    /// Variants that failed their test on this device.
+    pub async fn banned(&self) -> Vec<(String, &'static str)> {
+        self.test.lock().await.banned.clone()
+    }
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded").field("device", &self.device).field("choice", &self.choice).finish_non_exhaustive()
+    }
+}
+
+/// Tables of the file, then those that the model computes.
+async fn tables(model: &dyn Model, source: &dyn ByteSource, context: u32) -> Result<Vec<Table>, ModelError> {
+    let mut tables = Vec::new();
+    for spec in &model.specs().tables {
+        let values = read_table(source, &spec.tensor).await?;
+        tables.push(Table { key: spec.key.clone(), cols: values.len(), values });
+    }
+    let computed = model.tables(&tables, context)?;
+    tables.extend(computed);
+    Ok(tables)
+}
+
+/// Weights on the GPU, their bytes, and what was seen of them on the way.
+struct Put {
+    weights: Weights,
+    bytes: u64,
+    samples: u64,
+}
+
+async fn put(
+    device: &Device,
+    model: &dyn Model,
+    source: &dyn ByteSource,
+    tables: &[Table],
+    resident: bool,
+    progress: &mut dyn FnMut(Stage) -> bool,
+) -> Result<Put, ModelError> {
+    let mut weights = Weights::default();
+    let on_host = |table: &Table| model.specs().tables.iter().any(|spec| spec.host && spec.key == table.key);
+    let shown: Vec<Table> = tables.iter().filter(|table| !on_host(table)).cloned().collect();
+    weights.add_tables(device, &shown).await?;
+    let table = model.streamed().map(|streamed| streamed.key);
+    // The table last: it is the one that may have to stay outside.
+    let (last, first): (Vec<_>, Vec<_>) = model.specs().weights.iter().partition(|spec| Some(spec.key.as_str()) == table);
+    let last: Vec<&WeightSpec> = last.into_iter().filter(|_| resident).collect();
+    let total = first.iter().chain(&last).map(|spec| spec.bytes()).sum();
+    let mut report = |done| progress(Stage::Weights { done, total });
+    let mut loader = Loader::new(device, source, &mut report);
+    loader.load(first.into_iter(), &mut weights).await?;
+    // The same wherever the table is.
+    let samples = loader.samples();
+    loader.load(last.into_iter(), &mut weights).await?;
+    Ok(Put { weights, bytes: total, samples })
+}
+
+/// SHA-256 of the weights' names, shapes and types, the small tables and samples of the rest.
+fn identity(specs: &Specs, tables: &[Table], samples: u64) -> Result<[u8; 32], ModelError> {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    for part in specs.weights.iter().flat_map(|spec| &spec.parts) {
+        hash.update(format!("{} {:?} {:?} {}\n", part.key, part.rows, part.tensor.dims, part.tensor.dtype()?));
+    }
+    for table in tables {
+        hash.update(format!("{} {}\n", table.key, table.cols));
+        hash.update(bytemuck::cast_slice::<f32, u8>(&table.values));
+    }
+    hash.update(samples.to_le_bytes());
+    Ok(hash.finalize().into())
+}

@@ -1,0 +1,136 @@
+//! What a model is to the rest of the engine, and the list of those that there are.
+
+use crate::weights::{Specs, Table};
+use crate::{ModelError, gemma4};
+use rullama_ops::{Graph, KvType};
+use rullama_source::gguf::{Gguf, Metadata};
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Rows whose logits are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rows {
+    /// None: only the caches are filled.
+    None,
+    /// The last token's.
+    Last,
+    /// Every token's.
+    All,
+}
+
+/// What a step looks like; graphs are built once for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    pub tokens: u32,
+    pub rows: Rows,
+    /// The step reads [`Words::StepId`](rullama_ops::Words::StepId) and `StepState`, which the sampler advances.
+    pub decode: bool,
+    /// Rows of the streamed table come from the table on the GPU, not from the host.
+    pub resident: bool,
+    /// Keep the hidden states, from unfused operations.
+    pub taps: bool,
+    pub kv: KvType,
+}
+
+/// Sizes and habits of a model, for those who run it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    pub layers: usize,
+    pub dim: u32,
+    pub vocab: u32,
+    pub heads: u32,
+    /// Keys that a sliding layer sees.
+    pub window: u32,
+    /// Tokens the model was trained for.
+    pub context: u32,
+    /// Width of a layer's part of the per-layer embeddings; 0: the model has none.
+    pub per_layer: u32,
+    /// Ids that are never generated.
+    pub suppress: Vec<u32>,
+    /// Prompts name an empty thought where thinking is off.
+    pub empty_thought: bool,
+}
+
+/// A layer's cache: keys and values of `width` = kv_heads * head_dim values a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheSpec {
+    pub layer: usize,
+    pub width: u32,
+    /// Keys that are read of it; all where `None`.
+    pub window: Option<u32>,
+}
+
+/// An input of a graph that the host writes before a step: rows of the streamed table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputRows {
+    /// As the graph calls it.
+    pub name: &'static str,
+    /// Which of the step's tokens.
+    pub tokens: Range<usize>,
+    /// Which columns of their rows.
+    pub columns: Range<usize>,
+}
+
+/// A table whose rows may stay in the file: key of its weight, and what its rows are multiplied with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Streamed {
+    pub key: &'static str,
+    pub scale: f32,
+}
+
+/// The few functions that a model has.
+pub trait Model: Debug + Send + Sync {
+    fn facts(&self) -> &Facts;
+
+    /// The weights and tables that its graphs name.
+    fn specs(&self) -> &Specs;
+
+    /// Tables that are computed for a context, given those of the file.
+    ///
+    /// # Errors
+    /// A value of the file that cannot be.
+    fn tables(&self, file: &[Table], context: u32) -> Result<Vec<Table>, ModelError>;
+
+    /// The algebra of a step; output `logits`, unless no rows are wanted.
+    fn forward(&self, shape: Shape, tables: &[Table]) -> Graph;
+
+    fn caches(&self) -> Vec<CacheSpec>;
+
+    /// The table whose rows may be streamed.
+    fn streamed(&self) -> Option<Streamed>;
+
+    /// What a step of `tokens` real tokens reads from the host when the table is streamed.
+    fn inputs(&self, rows: Rows, tokens: usize) -> Vec<InputRows>;
+
+    /// Names of the outputs that `taps` keeps, in the order of the layers.
+    fn taps(&self) -> Vec<String>;
+
+    /// Its architecture for people: names of properties, and what they are.
+    fn describe(&self) -> Vec<(&'static str, String)>;
+
+    /// Weight bytes that decoding one token reads.
+    fn bytes_per_token(&self) -> u64;
+}
+
+/// The architectures that [`open`] knows, for messages.
+pub const ARCHITECTURES: &str = "`gemma4` (Gemma 4)";
+
+/// Reads which model a file is, and checks its keys and tensors.
+///
+/// # Errors
+/// Another architecture; a missing, absurd or contradictory key; a missing tensor or one of another shape.
+pub fn open(gguf: &Gguf) -> Result<Arc<dyn Model>, ModelError> {
+    match gguf.metadata.str("general.architecture")? {
+        gemma4::ARCHITECTURE => Ok(Arc::new(gemma4::Gemma4::read(gguf)?)),
+        other => Err(ModelError::Architecture { found: other.into() }),
+    }
+}
+
+/// Whether prompts of a file's model name an empty thought where thinking is off; its metadata is enough to tell.
+pub fn empty_thought(metadata: &Metadata) -> bool {
+    match metadata.str("general.architecture") {
+        Ok(gemma4::ARCHITECTURE) => gemma4::empty_thought(metadata),
+        _ => true,
+    }
+}

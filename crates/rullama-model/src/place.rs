@@ -1,0 +1,67 @@
+//! Which activations share a buffer.
+
+use rullama_ops::graph::Node;
+use rullama_ops::{Graph, Kind, Value};
+use std::collections::{HashMap, HashSet};
+
+/// A place for every value that a node makes: an index into the slots, and the slots' bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Placement {
+    pub slots: Vec<u64>,
+    pub of: HashMap<Value, usize>,
+}
+
+/// Places values by lifetime: from the node that makes one to the last that reads it, or to the end for outputs. A result takes
+/// the slot of an operand that dies with its node where the operation allows it ([`rullama_ops::Op::may_alias`]).
+pub fn place(graph: &Graph) -> Placement {
+    let last = last_uses(graph);
+    let mut placement = Placement::default();
+    let mut free: Vec<usize> = Vec::new();
+    for (at, node) in graph.nodes.iter().enumerate() {
+        let taken = alias(graph, node, at, &last).and_then(|(made, read)| Some((made, read, *placement.of.get(&read)?)));
+        for value in node.made() {
+            let slot = match taken {
+                Some((made, _, slot)) if made == value => slot,
+                _ => take(&mut placement.slots, &mut free, graph.of(value).bytes()),
+            };
+            placement.of.insert(value, slot);
+        }
+        let bases: HashSet<Value> = node.operands.iter().map(|value| graph.base(*value)).collect();
+        let mut dead: Vec<Value> = bases.into_iter().filter(|base| last.get(base) == Some(&at)).collect();
+        dead.sort_unstable();
+        let kept = taken.map(|(_, read, _)| read);
+        free.extend(dead.into_iter().filter(|base| Some(*base) != kept).filter_map(|base| placement.of.get(&base)));
+    }
+    placement
+}
+
+/// The node after which nobody reads a value.
+fn last_uses(graph: &Graph) -> HashMap<Value, usize> {
+    let mut last = HashMap::new();
+    for (at, node) in graph.nodes.iter().enumerate() {
+        last.extend(node.operands.iter().map(|value| (graph.base(*value), at)));
+    }
+    last.extend(graph.outputs.iter().map(|(_, value)| (graph.base(*value), usize::MAX)));
+    last
+}
+
+/// A value made here and the operand whose slot it takes: whole, of the same size, read here for the last time and as nothing else.
+fn alias(graph: &Graph, node: &Node, at: usize, last: &HashMap<Value, usize>) -> Option<(Value, Value)> {
+    let (made, read) = node.op.may_alias()?;
+    let (made, read) = (node.operands[made], node.operands[read]);
+    let whole = graph.info(read).kind == Kind::Made && graph.of(read) == graph.of(made);
+    let alone = node.operands.iter().filter(|value| graph.base(**value) == read).count() == 1;
+    (whole && alone && last.get(&read) == Some(&at)).then_some((made, read))
+}
+
+/// The smallest free slot that fits, else the largest, which grows, else a new one.
+fn take(slots: &mut Vec<u64>, free: &mut Vec<usize>, bytes: u64) -> usize {
+    let fitting = free.iter().copied().filter(|slot| slots[*slot] >= bytes).min_by_key(|slot| (slots[*slot], *slot));
+    let Some(best) = fitting.or_else(|| free.iter().copied().max_by_key(|slot| (slots[*slot], *slot))) else {
+        slots.push(bytes);
+        return slots.len() - 1;
+    };
+    free.retain(|slot| *slot != best);
+    slots[best] = slots[best].max(bytes);
+    best
+}

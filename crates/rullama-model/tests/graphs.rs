@@ -1,0 +1,197 @@
+//! The graphs of real models: each rewrite against the graph without it, on oracles, and where values are placed.
+
+use rullama_model::lower::{self, For};
+use rullama_model::model::{self, Model, Rows, Shape};
+use rullama_model::place::place;
+use rullama_model::reference::Reference;
+use rullama_model::weights::{Table, read_table};
+use rullama_ops::{Graph, Kind, KvType, SampleMode, StepState, Value, Words};
+use rullama_source::FileSource;
+use rullama_source::gguf::Gguf;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+const MODELS: [&str; 2] = ["dense-Q4_0.gguf", "dense-ple-Q4_K_M.gguf"];
+const TOKENS: u32 = 7;
+
+struct File {
+    source: FileSource,
+    model: Arc<dyn Model>,
+    tables: Vec<Table>,
+}
+
+fn open(name: &str) -> File {
+    let source = FileSource::open(format!("{}/../../goldens/models/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let model = model::open(&pollster::block_on(Gguf::open(&source)).unwrap()).unwrap();
+    let mut tables = Vec::new();
+    for spec in &model.specs().tables {
+        let values = pollster::block_on(read_table(&source, &spec.tensor)).unwrap();
+        tables.push(Table { key: spec.key.clone(), cols: values.len(), values });
+    }
+    tables.extend(model.tables(&tables, 64).unwrap());
+    File { source, model, tables }
+}
+
+fn shape(rows: Rows, decode: bool) -> Shape {
+    let tokens = if decode { 1 } else { TOKENS };
+    Shape { tokens, rows, decode, resident: true, taps: false, kv: KvType::F32 }
+}
+
+fn shapes() -> Vec<Shape> {
+    vec![shape(Rows::Last, true), shape(Rows::Last, false), shape(Rows::All, false), shape(Rows::None, false)]
+}
+
+impl File {
+    fn forward(&self, shape: Shape) -> Graph {
+        self.model.forward(shape, &self.tables).checked().unwrap()
+    }
+
+    /// Logits of a prompt after another, on oracles.
+    fn logits(&self, graph: &Graph) -> Vec<f32> {
+        let specs = self.model.specs();
+        let mut reference = Reference::new(&self.source, specs, &self.tables, &self.model.caches(), KvType::F32, 64);
+        let words = |position, tokens| bytemuck::cast_slice(&[StepState { position, tokens, ..Default::default() }]).to_vec();
+        for first in [0, TOKENS] {
+            let ids = (0..TOKENS).map(|i| if first + i == 0 { 2 } else { 500 + (first + i) * 37 % 1400 }).collect();
+            reference.words.insert(Words::ChunkIds, ids);
+            reference.words.insert(Words::ChunkState, words(first, TOKENS));
+            reference.words.insert(Words::StepState, words(first + TOKENS - 1, 1));
+            let outputs = pollster::block_on(reference.run(graph)).unwrap();
+            if first > 0 {
+                return outputs["logits"].data.clone();
+            }
+        }
+        Vec::new()
+    }
+}
+
+/// Largest difference as a share of the deviation of `want`.
+fn difference(want: &[f32], got: &[f32]) -> f64 {
+    assert_eq!(want.len(), got.len());
+    let mean = want.iter().map(|v| f64::from(*v)).sum::<f64>() / want.len() as f64;
+    let deviation = (want.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / want.len() as f64).sqrt();
+    want.iter().zip(got).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max) / deviation
+}
+
+#[test]
+fn each_rewrite_computes_what_the_graph_without_it_does() {
+    for name in MODELS {
+        let file = open(name);
+        let specs = file.model.specs();
+        for rows in [Rows::Last, Rows::All] {
+            let plain = file.forward(shape(rows, false));
+            let want = file.logits(&plain);
+            for rewrite in lower::names(For::Run) {
+                let lowered = lower::lower_one(plain.clone(), rewrite, specs);
+                let got = difference(&want, &file.logits(&lowered));
+                // Intermediate results are rounded to f32 at other places.
+                assert!(got < 1e-5, "{name}, {rows:?}, {rewrite}: {got:e}");
+            }
+            let all = lower::lower(plain, For::Run, specs);
+            let got = difference(&want, &file.logits(&all));
+            assert!(got < 1e-5, "{name}, {rows:?}, all: {got:e}");
+        }
+    }
+}
+
+/// Every rule finds something to do, and what is left is as few nodes as the design says.
+#[test]
+fn lowered_graphs_have_the_nodes_that_the_design_counts() {
+    let mut found: HashSet<&str> = HashSet::new();
+    for (name, a_layer) in MODELS.into_iter().zip([7, 11]) {
+        let file = open(name);
+        let specs = file.model.specs();
+        let plain = lower::prune(file.forward(shape(Rows::Last, true)));
+        for rewrite in lower::names(For::Run) {
+            let names = |graph: &Graph| -> Vec<&'static str> { graph.nodes.iter().map(|node| node.op.name()).collect() };
+            let (with, before) = (lower::lower_one(plain.clone(), rewrite, specs), lower::lower(plain.clone(), For::Look, specs));
+            if names(&with) != names(&before) || lower::names(For::Look).any(|needed| needed == rewrite) {
+                found.insert(rewrite);
+            }
+        }
+        let lowered = lower::lower(plain, For::Run, specs);
+        let layers = file.model.facts().layers;
+        // Layers that share keys and values may have separate products where formats differ.
+        let most = layers * (a_layer + 2) + 8;
+        assert!(lowered.nodes.len() <= most, "{name}: {} nodes for {layers} layers", lowered.nodes.len());
+    }
+    assert!(lower::names(For::Run).all(|rewrite| found.contains(rewrite)), "of all rules only these find something: {found:?}");
+}
+
+#[test]
+fn without_wanted_rows_a_step_ends_with_the_last_cache_that_is_written() {
+    for name in MODELS {
+        let file = open(name);
+        let graph = lower::lower(file.forward(shape(Rows::None, false)), For::Run, file.model.specs());
+        let last = graph.nodes.last().unwrap();
+        assert!(!last.after.is_empty() && graph.outputs.is_empty(), "{name}: {}", last.op.name());
+        let stores = graph.nodes.iter().filter(|node| node.op.name() == "qkv_prepare").count();
+        assert_eq!(stores, file.model.caches().len(), "{name}");
+    }
+}
+
+#[test]
+fn a_layer_that_reads_anothers_cache_has_an_edge_to_its_writer() {
+    let file = open("dense-ple-Q4_K_M.gguf");
+    let mut graph = file.forward(shape(Rows::Last, true));
+    let logits = graph.named("logits").unwrap();
+    graph.sample(logits, SampleMode::Greedy);
+    let graph = lower::lower(graph.checked().unwrap(), For::Run, file.model.specs());
+    let writer: HashMap<Value, usize> =
+        graph.nodes.iter().enumerate().flat_map(|(at, node)| node.after.iter().map(move |value| (*value, at))).collect();
+    let mut read = 0;
+    for (at, node) in graph.nodes.iter().enumerate().filter(|(_, node)| node.op.name() == "attention") {
+        for cache in &node.operands[1..3] {
+            assert!(matches!(graph.info(*cache).kind, Kind::After { .. }));
+            assert!(writer[cache] < at);
+            read += 1;
+        }
+    }
+    assert_eq!(read, 2 * file.model.facts().layers);
+    assert_eq!(graph.nodes.last().unwrap().op.name(), "sample");
+}
+
+/// The definition: a value lives from the node that makes it to the last that reads it, outputs to the end.
+#[test]
+fn values_that_live_at_once_have_places_of_their_own() {
+    for name in MODELS {
+        let file = open(name);
+        for (shape, mode) in shapes().into_iter().flat_map(|shape| [(shape, For::Run), (Shape { taps: true, ..shape }, For::Look)]) {
+            let graph = lower::lower(file.forward(shape), mode, file.model.specs());
+            let placement = place(&graph);
+            let mut born: HashMap<Value, usize> = HashMap::new();
+            let mut dies: HashMap<Value, usize> = HashMap::new();
+            let mut alias: HashSet<(Value, Value)> = HashSet::new();
+            for (at, node) in graph.nodes.iter().enumerate() {
+                born.extend(node.made().map(|value| (value, at)));
+                dies.extend(node.operands.iter().map(|value| (graph.base(*value), at)));
+                alias.extend(node.op.may_alias().map(|(made, read)| (node.operands[made], node.operands[read])));
+            }
+            dies.extend(graph.outputs.iter().map(|(_, value)| (graph.base(*value), usize::MAX)));
+            assert_eq!(born.len(), placement.of.len());
+            for (a, slot) in &placement.of {
+                assert!(placement.slots[*slot] >= graph.of(*a).bytes());
+                for (b, other) in placement.of.iter().filter(|(b, _)| *b != a) {
+                    let apart = dies[a] < born[b] || dies[b] < born[a];
+                    let in_place = (alias.contains(&(*b, *a)) && dies[a] == born[b]) || (alias.contains(&(*a, *b)) && dies[b] == born[a]);
+                    assert!(slot != other || apart || in_place, "{name} {shape:?}: {a:?} and {b:?}");
+                }
+            }
+            // Sharing works: far fewer slots than values.
+            assert!(shape.taps || placement.slots.len() <= 12, "{name} {shape:?}: {} slots", placement.slots.len());
+        }
+    }
+}
+
+#[test]
+fn a_shape_that_cannot_be_is_told_with_its_layer() {
+    let file = open("dense-Q4_0.gguf");
+    let mut tables = file.tables.clone();
+    tables.retain(|table| !table.key.starts_with("rope.global"));
+    let mut graph = file.model.forward(shape(Rows::Last, false), &tables);
+    graph.at("blk.3");
+    let (a, b) = (graph.input("a", 1, 32), graph.input("b", 1, 64));
+    graph.gelu_mul(a, b);
+    let error = graph.checked().expect_err("widths differ").to_string();
+    assert!(error.contains("`gelu_mul` in blk.3"), "{error}");
+}

@@ -1,0 +1,139 @@
+//! What a product is made of: each part a WGSL module with its own bindings and parameters, and its piece of the oracle.
+
+use crate::graph::{Type, fit};
+use crate::host::{Host, gelu, root_mean_square};
+use crate::op::{Operand, Tensor};
+use rullama_gpu::{DispatchBuilder, GpuError};
+
+/// What is multiplied, made of the rows of `x: [tokens, cols]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Prologue {
+    /// `x` itself.
+    Plain,
+    /// `RMS(x) * norm`, with an operand `norm: [1, cols]`.
+    Norm { eps: f32 },
+}
+
+/// What becomes of each sum `v` of a row of the weight.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Epilogue {
+    /// `v` itself.
+    Plain,
+    /// `cap * tanh(v / cap)`.
+    Softcap(f32),
+    /// `gelu(v) * e`, with an operand `e: [tokens, rows]`.
+    GeluMul,
+    /// `gelu(gate) * up` of the even rows, which are gates, and the odd rows behind them, so that `y` has half as many columns.
+    /// Source: Shazeer 2020, "GLU Variants Improve Transformer".
+    Geglu,
+}
+
+impl Prologue {
+    /// Operands beside `x`.
+    pub fn extras(&self) -> usize {
+        match self {
+            Prologue::Plain => 0,
+            Prologue::Norm { .. } => 1,
+        }
+    }
+
+    /// Defines `x_row`, `x_scale` and `load_x`.
+    pub fn module(&self) -> &'static str {
+        match self {
+            Prologue::Plain => include_str!("prologue/plain.wgsl"),
+            Prologue::Norm { .. } => include_str!("prologue/norm.wgsl"),
+        }
+    }
+
+    /// Whether a tile can be formed of it: one token's sums are shared by all that a workgroup does.
+    pub fn tiles(&self) -> bool {
+        matches!(self, Prologue::Plain)
+    }
+
+    pub fn check(&self, x: &Type, extras: &[Type]) -> Result<(), String> {
+        match (self, extras) {
+            (Prologue::Plain, []) => Ok(()),
+            (Prologue::Norm { .. }, [norm]) => fit(*norm == Type::f32(1, x.cols), &[("x", x), ("norm", norm)]),
+            _ => Err(format!("{self:?} has {} operands, not {}", self.extras(), extras.len())),
+        }
+    }
+
+    pub fn bind(&self, dispatch: &mut DispatchBuilder, x: &Tensor, extras: &[Operand]) -> Result<(), GpuError> {
+        dispatch.param("x_offset", x.offset / 4).param("x_stride", x.stride / 4).bind("x", &x.slice);
+        if let (Prologue::Norm { eps }, [norm]) = (self, extras) {
+            dispatch.param("norm_eps", *eps).bind("norm", &norm.tensor()?.slice);
+        }
+        Ok(())
+    }
+
+    /// The row that is multiplied.
+    pub fn oracle(&self, row: &[f32], extras: &[Host]) -> Vec<f64> {
+        match (self, extras) {
+            (Prologue::Norm { eps }, [norm]) => {
+                let scale = 1.0 / root_mean_square(row, *eps);
+                row.iter().zip(&norm.tensor().data).map(|(&x, &w)| f64::from(x) * scale * f64::from(w)).collect()
+            }
+            _ => row.iter().map(|&x| f64::from(x)).collect(),
+        }
+    }
+}
+
+impl Epilogue {
+    /// Operands of its own.
+    pub fn extras(&self) -> usize {
+        usize::from(*self == Epilogue::GeluMul)
+    }
+
+    /// Defines `finish`.
+    pub fn module(&self) -> &'static str {
+        match self {
+            Epilogue::Plain => include_str!("epilogue/plain.wgsl"),
+            Epilogue::Softcap(_) => include_str!("epilogue/softcap.wgsl"),
+            Epilogue::GeluMul => include_str!("epilogue/gelu_mul.wgsl"),
+            Epilogue::Geglu => include_str!("epilogue/geglu.wgsl"),
+        }
+    }
+
+    /// Whether two neighbouring rows make one value.
+    pub fn pairs(&self) -> bool {
+        *self == Epilogue::Geglu
+    }
+
+    /// Columns of `y` for a weight of `rows` rows.
+    pub fn values(&self, rows: u32) -> u32 {
+        if self.pairs() { rows / 2 } else { rows }
+    }
+
+    pub fn check(&self, y: &Type, extras: &[Type]) -> Result<(), String> {
+        match (self, extras) {
+            (Epilogue::GeluMul, [e]) => fit(e == y, &[("e", e), ("y", y)]),
+            (_, []) if *self != Epilogue::GeluMul => Ok(()),
+            _ => Err(format!("{self:?} has {} operands, not {}", self.extras(), extras.len())),
+        }
+    }
+
+    pub fn bind(&self, dispatch: &mut DispatchBuilder, extras: &[Operand]) -> Result<(), GpuError> {
+        match (self, extras) {
+            (Epilogue::Softcap(cap), _) => {
+                dispatch.param("cap", *cap);
+            }
+            (Epilogue::GeluMul, [e]) => {
+                let e = e.tensor()?;
+                dispatch.param("e_offset", e.offset).param("e_stride", e.stride).bind("e", &e.slice);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The value `column` of token `token` from the sums of its rows.
+    pub fn oracle(&self, sums: &[f64], extras: &[Host], token: usize, column: usize) -> f64 {
+        match (self, sums, extras) {
+            (Epilogue::Plain, [v], _) => *v,
+            (Epilogue::Softcap(cap), [v], _) => f64::from(*cap) * (v / f64::from(*cap)).tanh(),
+            (Epilogue::GeluMul, [v], [e]) => gelu(*v) * f64::from(e.tensor().row(token)[column]),
+            (Epilogue::Geglu, [gate, up], _) => gelu(*gate) * up,
+            _ => panic!("{self:?} of {} sums and {} operands", sums.len(), extras.len()),
+        }
+    }
+}

@@ -3,13 +3,18 @@
 //   node build.mjs --dev    readable code, plus the fake engine for tests (?fake=1 on the page)
 import { build } from 'esbuild';
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const dev = process.argv.includes('--dev');
 const root = fileURLToPath(new URL('.', import.meta.url));
 const pkg = `${root}packages/rullama`;
 const app = `${root}app`;
+const wasm = `${pkg}/dist/wasm`;
+const engine = 'wasm/rullama_web_bg.wasm';
+
+// The demo model lies beside the page; the package carries it with its description.
+const { file: modelFile, ...demo } = JSON.parse(readFileSync(`${app}/public/model/model.json`, 'utf8'));
 
 const common = {
   bundle: true,
@@ -18,17 +23,32 @@ const common = {
   minify: !dev,
   sourcemap: dev,
   logLevel: 'warning',
-  define: { __DEV__: String(dev) },
+  define: { __DEV__: String(dev), __DEMO__: JSON.stringify(demo) },
 };
 
 async function buildPackage() {
+  // What an earlier build of the other kind left, apart from the engine, is not packed.
+  const left = existsSync(`${pkg}/dist`) ? readdirSync(`${pkg}/dist`) : [];
+  for (const name of left) if (name !== 'wasm') rmSync(`${pkg}/dist/${name}`, { recursive: true });
   const browser = { ...common, platform: 'browser' };
-  await build({ ...browser, entryPoints: [`${pkg}/src/index.ts`, `${pkg}/src/worker.ts`], outdir: `${pkg}/dist` });
+  await build({ ...browser, entryPoints: [`${pkg}/src/index.ts`, `${pkg}/src/demo.ts`], outdir: `${pkg}/dist` });
+  await buildWorker(browser);
   await build({ ...common, platform: 'node', entryPoints: [`${pkg}/src/node.ts`], outdir: `${pkg}/dist` });
   execFileSync('npx', ['tsc', '-p', `${pkg}/tsconfig.types.json`], { cwd: root, stdio: 'inherit' });
+  cpSync(`${app}/public/model/${modelFile}`, `${pkg}/dist/rullama-demo.gguf`);
+  for (const licence of ['LICENSE-MIT', 'LICENSE-APACHE']) cpSync(`${root}../${licence}`, `${pkg}/dist/${licence}`);
   if (!dev) return;
   const entryPoints = [`${pkg}/test/internals.ts`, `${pkg}/test/fake-worker.ts`, `${app}/src/markdown.ts`];
   await build({ ...common, platform: 'neutral', entryPoints, outdir: `${root}dist-test`, outbase: root, entryNames: '[name]' });
+}
+
+/** One file, with the engine's bindings in it. */
+async function buildWorker(common) {
+  if (existsSync(wasm)) {
+    const alias = { 'rullama-glue': `${wasm}/rullama_web.js` };
+    await build({ ...common, alias, entryPoints: [`${pkg}/src/worker.ts`], outdir: `${pkg}/dist` });
+  } else if (dev) console.warn('no wasm engine yet: only ?fake=1 works (cargo xtask web builds it)');
+  else throw new Error('the wasm engine is missing: run `cargo xtask web`');
 }
 
 async function buildApp() {
@@ -37,12 +57,9 @@ async function buildApp() {
   cpSync(`${app}/public`, `${app}/dist`, { recursive: true });
   await build({ ...common, platform: 'browser', entryPoints: [`${app}/src/main.ts`, `${app}/src/style.css`], outdir: `${app}/dist` });
   // The package finds its worker and its wasm beside the script that it is bundled into.
-  cpSync(`${pkg}/dist/worker.js`, `${app}/dist/worker.js`);
   if (dev) cpSync(`${root}dist-test/fake-worker.js`, `${app}/dist/fake-worker.js`);
-  const wasm = `${pkg}/dist/wasm`;
-  if (existsSync(wasm)) cpSync(wasm, `${app}/dist/wasm`, { recursive: true });
-  else if (dev) console.warn('no wasm engine yet: only ?fake=1 works (cargo xtask web builds it)');
-  else throw new Error('the wasm engine is missing: run `cargo xtask web`');
+  if (!existsSync(wasm)) return;
+  for (const file of ['worker.js', engine]) cpSync(`${pkg}/dist/${file}`, `${app}/dist/${file}`);
 }
 
 try {

@@ -43,9 +43,12 @@ fn architecture() -> Result<Vec<String>> {
 fn licence_violations() -> Result<Vec<String>> {
     let allowed = licences::allow_list(&workspace::read("deny.toml")?);
     let mut found = licences::crates(&workspace::metadata(true)?, &allowed);
-    if let Ok(lock) = workspace::read("web/package-lock.json") {
-        let lock = serde_json::from_str(&lock).context("web/package-lock.json is no JSON")?;
-        found.extend(licences::npm(&lock, &allowed));
+    for folder in ["", "examples/vite/", "examples/webpack/", "examples/plain/"] {
+        let path = format!("web/{folder}package-lock.json");
+        if let Ok(lock) = workspace::read(&path) {
+            let lock = serde_json::from_str(&lock).with_context(|| format!("{path} is no JSON"))?;
+            found.extend(licences::npm(&lock, &allowed));
+        }
     }
     Ok(found)
 }

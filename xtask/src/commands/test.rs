@@ -50,7 +50,7 @@ const fn step(name: &'static str, group: Group, quick: bool, run: fn(&Arguments)
 }
 
 /// In the order of what is found fastest.
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     step("format", Group::Style, true, format),
     step("architecture and licences", Group::Style, true, architecture),
     step("cargo deny", Group::Style, true, deny),
@@ -64,6 +64,7 @@ const STEPS: [Step; 16] = [
     step("page with a fake engine", Group::Browser, false, |_| npm("test:fake", true)),
     step("page and wasm, as shipped", Group::Browser, false, shipped),
     step("page in Chromium", Group::Browser, false, |_| npm("test:page", true)),
+    step("package in bundlers", Group::Browser, false, |_| npm("test:bundlers", true)),
     step("right answers in Chromium", Group::Browser, false, |_| npm("test:score", true)),
     step("Chromium against native", Group::Browser, false, chromium_against_native),
     step("operations in Chromium", Group::Browser, false, |_| npm("test:cases", true)),

@@ -163,7 +163,7 @@ class FakeEngine implements Engine {
     }
     if (thinking || prompt.includes('think')) emit({ type: 'thinking', text: 'Let me see. The question is short.' });
     const [, a, b] = /(\d+) times (\d+)/.exec(prompt) ?? [];
-    if (a && tools.some(({ name }) => name === 'multiply')) {
+    if (a && tools.some((tool) => ('function' in tool ? tool.function : tool).name === 'multiply')) {
       emit({ type: 'toolCall', call: { name: 'multiply', arguments: { a: Number(a), b: Number(b) } } });
       return this.summary('tool-call', '', [1]);
     }

@@ -48,7 +48,7 @@ export function markOf({ thinking, tools = [] }: Example): string {
  * then there is nothing that the page could go on with.
  */
 export function runCalls(calls: ToolCall[], offered: Tool[]): Message[] | undefined {
-  if (calls.length === 0 || !calls.every(({ name }) => offered.some((tool) => tool.name === name))) return undefined;
+  if (calls.length === 0 || !calls.every(({ name }) => offered.some((tool) => ('function' in tool ? tool.function : tool).name === name))) return undefined;
   return calls.map(({ name, arguments: args }) => ({ role: 'tool', name, content: resultOf(name, args) }));
 }
 

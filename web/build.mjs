@@ -3,8 +3,10 @@
 //   node build.mjs --dev    readable code, plus the fake engine for tests (?fake=1 on the page)
 import { build } from 'esbuild';
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { licences } from './licences.mjs';
 
 const dev = process.argv.includes('--dev');
 const root = fileURLToPath(new URL('.', import.meta.url));
@@ -26,6 +28,22 @@ const common = {
   define: { __DEV__: String(dev), __DEMO__: JSON.stringify(demo) },
 };
 
+/** Scripts of the page. A style sheet that one of them imports is its text. */
+const scripts = { ...common, platform: 'browser', loader: { '.css': 'text' } };
+
+/** What `import()` loads when it is first needed, each a file beside main.js; nothing of it is in what the first paint loads. */
+const later = ['markdown', 'highlight', 'mathml'].map((name) => `${app}/src/markdown/${name}.ts`);
+const apart = {
+  name: 'apart',
+  setup({ onResolve }) {
+    onResolve({ filter: /\.ts$/ }, (found) => {
+      if (found.kind !== 'dynamic-import') return undefined;
+      if (!later.includes(path.resolve(found.resolveDir, found.path))) return { errors: [{ text: `name ${found.path} in build.mjs` }] };
+      return { path: `./${path.basename(found.path, '.ts')}.js`, external: true };
+    });
+  },
+};
+
 async function buildPackage() {
   // What an earlier build of the other kind left, apart from the engine, is not packed.
   const left = existsSync(`${pkg}/dist`) ? readdirSync(`${pkg}/dist`) : [];
@@ -38,8 +56,9 @@ async function buildPackage() {
   cpSync(`${app}/public/model/${modelFile}`, `${pkg}/dist/rullama-demo.gguf`);
   for (const licence of ['LICENSE-MIT', 'LICENSE-APACHE']) cpSync(`${root}../${licence}`, `${pkg}/dist/${licence}`);
   if (!dev) return;
-  const entryPoints = [`${pkg}/test/internals.ts`, `${pkg}/test/fake-worker.ts`, `${app}/src/markdown.ts`];
+  const entryPoints = [`${pkg}/test/internals.ts`, `${pkg}/test/fake-worker.ts`];
   await build({ ...common, platform: 'neutral', entryPoints, outdir: `${root}dist-test`, outbase: root, entryNames: '[name]' });
+  await build({ ...scripts, entryPoints: [`${app}/test/rendering.ts`], outdir: `${root}dist-test` });
 }
 
 /** One file, with the engine's bindings in it. */
@@ -55,7 +74,10 @@ async function buildApp() {
   rmSync(`${app}/dist`, { recursive: true, force: true });
   mkdirSync(`${app}/dist`, { recursive: true });
   cpSync(`${app}/public`, `${app}/dist`, { recursive: true });
-  await build({ ...common, platform: 'browser', entryPoints: [`${app}/src/main.ts`, `${app}/src/style.css`], outdir: `${app}/dist` });
+  const entryPoints = [`${app}/src/main.ts`, ...later];
+  const { metafile } = await build({ ...scripts, entryPoints, entryNames: '[name]', plugins: [apart], outdir: `${app}/dist`, metafile: true });
+  await build({ ...common, platform: 'browser', entryPoints: [`${app}/src/style.css`], outdir: `${app}/dist` });
+  writeFileSync(`${app}/dist/licences.txt`, licences(root, metafile));
   // The package finds its worker and its wasm beside the script that it is bundled into.
   if (dev) cpSync(`${root}dist-test/fake-worker.js`, `${app}/dist/fake-worker.js`);
   if (!existsSync(wasm)) return;

@@ -1,9 +1,9 @@
 // One turn on the page: the question, the thinking, the answer as it is written, its statistics.
 
 import type { ChatEvent, Finish, Message, Summary, ToolCall } from 'rullama';
+import { AnswerText } from './answer-text.ts';
 import { h, oncePerFrame } from './dom.ts';
 import { count, rate, seconds } from './format.ts';
-import { MarkdownView } from './markdown.ts';
 
 const ENDINGS: Partial<Record<Finish, string>> = {
   length: 'ended at the length limit',
@@ -11,7 +11,7 @@ const ENDINGS: Partial<Record<Finish, string>> = {
 };
 
 export function questionElement(text: string): HTMLElement {
-  return h('article', { className: 'message user', 'aria-label': 'You' }, h('p', {}, text));
+  return h('article', { className: 'message user', 'aria-label': 'You' }, h('p', { dir: 'auto' }, text));
 }
 
 export function resultElement({ name = '', content }: Message): HTMLElement {
@@ -25,11 +25,12 @@ export class AnswerView {
   readonly calls: ToolCall[] = [];
   private thought = '';
   private readonly body = h('div', { className: 'body' });
-  private readonly thoughtText = h('p', {});
+  private readonly thoughtText = h('p', { dir: 'auto' });
   private readonly thinking = h('details', { className: 'thinking', hidden: true }, h('summary', {}, 'Thinking…'), this.thoughtText);
   private readonly unreadable = h('div', { className: 'unreadable-call' });
   private readonly footer = h('footer', {});
-  private readonly markdown = new MarkdownView(this.body);
+  private readonly answer = new AnswerText(this.body, () => this.drawn());
+  private ended = false;
   private readonly frame = oncePerFrame(() => this.draw());
 
   /** `drawn` runs after each change on the page. */
@@ -50,6 +51,7 @@ export class AnswerView {
 
   /** Ends the answer; `tools` are what can be done with it. */
   finish(summary: Summary | undefined, ...tools: HTMLElement[]): void {
+    this.ended = true;
     this.frame.flush();
     this.element.classList.remove('writing');
     this.element.setAttribute('aria-busy', 'false');
@@ -65,7 +67,7 @@ export class AnswerView {
     this.thinking.hidden = this.thought === '';
     if (this.thoughtText.textContent !== this.thought) this.thoughtText.textContent = this.thought;
     if (this.text !== '') this.setThinkingTitle('Thoughts');
-    this.markdown.show(this.text);
+    this.answer.show(this.text, !this.ended);
     this.drawn();
   }
 

@@ -1,7 +1,8 @@
 // An engine without a model: it answers from a script, for tests of everything around the real one.
 //
 // What it does is chosen by the message: "long" writes until it is stopped, "think" thinks first, "tool" calls a
-// tool, "A times B" calls the tool multiply where it is offered, "garble" calls one that cannot be read, "lose" loses the device, "fail" fails. A source whose name contains "corrupt" does not load.
+// tool, "A times B" calls the tool multiply where it is offered, "garble" calls one that cannot be read, "lose" loses the device,
+// "fail" fails, "say" answers with the lines that follow it. A source whose name contains "corrupt" does not load.
 
 import type { Engine } from '../src/engine.ts';
 import { RullamaError } from '../src/errors.ts';
@@ -25,6 +26,15 @@ fn main() { println!("hello"); }
 function textOf(message: Message | OpenAIMessage | undefined): string {
   const content = message?.content ?? '';
   return typeof content === 'string' ? content : content.map((part) => part.text).join('');
+}
+
+const SAY = 'say\n';
+
+/** The pieces of the answer to a message. */
+function wordsOf(message: string, limit: number): string[] {
+  if (message.startsWith(SAY)) return message.slice(SAY.length).match(/[^]{1,9}/g) ?? [];
+  if (message.includes('long')) return Array.from({ length: limit }, (_, i) => `word${i} `);
+  return MARKDOWN.match(/\s*\S+/g) ?? [];
 }
 
 export interface FakeTiming {
@@ -142,9 +152,10 @@ class FakeEngine implements Engine {
     this.chats = [];
   }
 
-  private async answer(prompt: string, { thinking = false, tools = [] }: ChatOptions, options: GenerateOptions, onEvent: (json: string) => void): Promise<string> {
+  private async answer(message: string, { thinking = false, tools = [] }: ChatOptions, options: GenerateOptions, onEvent: (json: string) => void): Promise<string> {
     this.cancelled = false;
     const emit = (event: object) => onEvent(JSON.stringify(event));
+    const prompt = message.startsWith(SAY) ? '' : message;
     if (prompt.includes('fail')) throw new RullamaError('nan', 'Layer 3 produced a value that is not a number.');
     if (prompt.includes('lose')) {
       this.onLost(new RullamaError('device-lost', 'The GPU was lost: test.'));
@@ -165,10 +176,10 @@ class FakeEngine implements Engine {
       return this.summary('length', '', [1]);
     }
     const limit = options.maxTokens ?? 10_000;
-    const words = prompt.includes('long') ? Array.from({ length: limit }, (_, i) => `word${i} `) : MARKDOWN.match(/\s*\S+/g);
+    const words = wordsOf(message, limit);
     let text = '';
     const ids: number[] = [];
-    for (const word of words ?? []) {
+    for (const word of words) {
       await pause(this.step);
       if (this.cancelled) return this.summary('cancelled', text, ids);
       emit({ type: 'content', text: word });

@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use rullama_text::{Tokenizer, Vocabulary};
-use serde_json::Value;
+use rullama_text::chat::{Conversation, Message, Tool, render};
+use rullama_text::{Ending, OutputParser, Parsed, ParserOptions, Piece, Segment, Tokenizer, Vocabulary};
+use serde_json::{Value, json};
 
 /// A golden of this crate.
 pub fn data(name: &str) -> Value {
@@ -135,4 +136,48 @@ impl Reader<'_> {
             _ => self.at += 8,
         }
     }
+}
+
+const MARKS: [&str; 7] = ["<|channel>", "<channel|>", "<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", "<|\"|>"];
+
+/// Text in which marks are spelt out as the pieces that a model gives.
+pub fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((start, mark)) = MARKS.iter().filter_map(|mark| Some((rest.find(mark)?, mark))).min() {
+        pieces.extend([Piece::Text(&rest[..start]), Piece::Special(&rest[start..start + mark.len()])]);
+        rest = &rest[start + mark.len()..];
+    }
+    pieces.push(Piece::Text(rest));
+    pieces
+}
+
+pub fn parse_pieces(pieces: &[Piece<'_>], options: ParserOptions, ending: Ending) -> Parsed {
+    let mut parser = OutputParser::new(options);
+    let mut parsed = Parsed::default();
+    pieces.iter().for_each(|&piece| parsed.extend(parser.push(piece)));
+    parsed.extend(parser.finish(ending));
+    parsed
+}
+
+pub fn parse(text: &str, options: ParserOptions) -> Parsed {
+    parse_pieces(&pieces(text), options, Ending::Complete)
+}
+
+pub fn tools(value: Value) -> ParserOptions {
+    ParserOptions { tools: serde_json::from_value::<Vec<Tool>>(value).expect("tools"), ..Default::default() }
+}
+
+/// The call that a model would have made, as the template writes it, and read back.
+pub fn written_and_read(arguments: &Value) -> Parsed {
+    let call = json!({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]});
+    let message: Message = serde_json::from_value(call).expect("a message");
+    let prompt = render(&Conversation { messages: &[message], ..Default::default() });
+    let piece = |segment| match segment {
+        &Segment::Special(ref piece) => Piece::Special(piece),
+        other => Piece::Text(other.as_str()),
+    };
+    let pieces: Vec<Piece<'_>> = prompt.iter().map(piece).collect();
+    let from = pieces.iter().position(|piece| *piece == Piece::Special("<|tool_call>")).expect("a call");
+    parse_pieces(&pieces[from..], ParserOptions::default(), Ending::Complete)
 }

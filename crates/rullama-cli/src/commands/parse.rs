@@ -1,6 +1,7 @@
 use super::render::read;
 use crate::error::usage;
 use crate::model;
+use crate::terminal;
 use anyhow::Result;
 use rullama::Finish;
 use rullama_text::chat::Tool;
@@ -88,7 +89,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         answer.add(&token, &tokenizer).map_err(|reason| wrong(&format!("pieces[{i}]: {reason}")))?;
     }
     let finish = input.finish.map_or(Finish::Stop, Finish::from);
-    writeln!(io::stdout().lock(), "{}", serde_json::to_string(&answer.finish(finish))?)?;
+    writeln!(terminal::stdout(), "{}", serde_json::to_string(&answer.finish(finish))?)?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use rullama_text::{Event, OutputParser, Parsed, ParserOptions, Piece, Tokenizer,
 use serde::Deserialize;
 use serde_json::Value;
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Take apart what a model wrote

@@ -3,13 +3,20 @@
 //   node build.mjs --dev    readable code, plus the fake engine for tests (?fake=1 on the page)
 import { build } from 'esbuild';
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { licences } from './licences.mjs';
 
 const dev = process.argv.includes('--dev');
 const root = fileURLToPath(new URL('.', import.meta.url));
 const pkg = `${root}packages/rullama`;
 const app = `${root}app`;
+const wasm = `${pkg}/dist/wasm`;
+const engine = 'wasm/rullama_web_bg.wasm';
+
+// The demo model lies beside the page; the package carries it with its description.
+const { file: modelFile, ...demo } = JSON.parse(readFileSync(`${app}/public/model/model.json`, 'utf8'));
 
 const common = {
   bundle: true,
@@ -18,31 +25,63 @@ const common = {
   minify: !dev,
   sourcemap: dev,
   logLevel: 'warning',
-  define: { __DEV__: String(dev) },
+  define: { __DEV__: String(dev), __DEMO__: JSON.stringify(demo) },
+};
+
+/** Scripts of the page. A style sheet that one of them imports is its text. */
+const scripts = { ...common, platform: 'browser', loader: { '.css': 'text' } };
+
+/** What `import()` loads when it is first needed, each a file beside main.js; nothing of it is in what the first paint loads. */
+const later = ['markdown', 'highlight', 'mathml'].map((name) => `${app}/src/markdown/${name}.ts`);
+const apart = {
+  name: 'apart',
+  setup({ onResolve }) {
+    onResolve({ filter: /\.ts$/ }, (found) => {
+      if (found.kind !== 'dynamic-import') return undefined;
+      if (!later.includes(path.resolve(found.resolveDir, found.path))) return { errors: [{ text: `name ${found.path} in build.mjs` }] };
+      return { path: `./${path.basename(found.path, '.ts')}.js`, external: true };
+    });
+  },
 };
 
 async function buildPackage() {
+  // What an earlier build of the other kind left, apart from the engine, is not packed.
+  const left = existsSync(`${pkg}/dist`) ? readdirSync(`${pkg}/dist`) : [];
+  for (const name of left) if (name !== 'wasm') rmSync(`${pkg}/dist/${name}`, { recursive: true });
   const browser = { ...common, platform: 'browser' };
-  await build({ ...browser, entryPoints: [`${pkg}/src/index.ts`, `${pkg}/src/worker.ts`], outdir: `${pkg}/dist` });
+  await build({ ...browser, entryPoints: [`${pkg}/src/index.ts`, `${pkg}/src/demo.ts`], outdir: `${pkg}/dist` });
+  await buildWorker(browser);
   await build({ ...common, platform: 'node', entryPoints: [`${pkg}/src/node.ts`], outdir: `${pkg}/dist` });
   execFileSync('npx', ['tsc', '-p', `${pkg}/tsconfig.types.json`], { cwd: root, stdio: 'inherit' });
+  cpSync(`${app}/public/model/${modelFile}`, `${pkg}/dist/rullama-demo.gguf`);
+  for (const licence of ['LICENSE-MIT', 'LICENSE-APACHE']) cpSync(`${root}../${licence}`, `${pkg}/dist/${licence}`);
   if (!dev) return;
-  const entryPoints = [`${pkg}/test/internals.ts`, `${pkg}/test/fake-worker.ts`, `${app}/src/markdown.ts`];
+  const entryPoints = [`${pkg}/test/internals.ts`, `${pkg}/test/fake-worker.ts`];
   await build({ ...common, platform: 'neutral', entryPoints, outdir: `${root}dist-test`, outbase: root, entryNames: '[name]' });
+  await build({ ...scripts, entryPoints: [`${app}/test/rendering.ts`], outdir: `${root}dist-test` });
+}
+
+/** One file, with the engine's bindings in it. */
+async function buildWorker(common) {
+  if (existsSync(wasm)) {
+    const alias = { 'rullama-glue': `${wasm}/rullama_web.js` };
+    await build({ ...common, alias, entryPoints: [`${pkg}/src/worker.ts`], outdir: `${pkg}/dist` });
+  } else if (dev) console.warn('no wasm engine yet: only ?fake=1 works (cargo xtask web builds it)');
+  else throw new Error('the wasm engine is missing: run `cargo xtask web`');
 }
 
 async function buildApp() {
   rmSync(`${app}/dist`, { recursive: true, force: true });
   mkdirSync(`${app}/dist`, { recursive: true });
   cpSync(`${app}/public`, `${app}/dist`, { recursive: true });
-  await build({ ...common, platform: 'browser', entryPoints: [`${app}/src/main.ts`, `${app}/src/style.css`], outdir: `${app}/dist` });
+  const entryPoints = [`${app}/src/main.ts`, ...later];
+  const { metafile } = await build({ ...scripts, entryPoints, entryNames: '[name]', plugins: [apart], outdir: `${app}/dist`, metafile: true });
+  await build({ ...common, platform: 'browser', entryPoints: [`${app}/src/style.css`], outdir: `${app}/dist` });
+  writeFileSync(`${app}/dist/licences.txt`, licences(root, metafile));
   // The package finds its worker and its wasm beside the script that it is bundled into.
-  cpSync(`${pkg}/dist/worker.js`, `${app}/dist/worker.js`);
   if (dev) cpSync(`${root}dist-test/fake-worker.js`, `${app}/dist/fake-worker.js`);
-  const wasm = `${pkg}/dist/wasm`;
-  if (existsSync(wasm)) cpSync(wasm, `${app}/dist/wasm`, { recursive: true });
-  else if (dev) console.warn('no wasm engine yet: only ?fake=1 works (cargo xtask web builds it)');
-  else throw new Error('the wasm engine is missing: run `cargo xtask web`');
+  if (!existsSync(wasm)) return;
+  for (const file of ['worker.js', engine]) cpSync(`${pkg}/dist/${file}`, `${app}/dist/${file}`);
 }
 
 try {

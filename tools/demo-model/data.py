@@ -2,7 +2,7 @@
 """Conversations for training and for the held-out evaluation, all generated from seeds.
 
     data.py --show 5        print conversations
-    data.py --eval          write eval.jsonl (held-out prompts and their only right answers)
+    data.py --eval FILE     write held-out prompts and all their right answers
 
 Training never contains a turn whose content key is held out (abilities/common.py).
 """
@@ -13,7 +13,7 @@ import random
 
 import numpy as np
 
-from abilities import about, arithmetic, facts, memory, senses, stories, structured, styles, text_tasks, thinking, tools, unknown
+from abilities import about, arithmetic, facts, languages, memory, senses, stories, structured, styles, suggestions, text_tasks, thinking, tools, unknown
 from abilities.common import QA, held, pick
 from template import render, dumps
 
@@ -27,11 +27,12 @@ def word_problem(rng):
 
 
 MIX = [  # weight, generator
-    (12, about.about), (6, about.greeting), (13, unknown.unknown), (14, arithmetic.calculation), (2, arithmetic.compare), (1.5, arithmetic.parity), (2, arithmetic.neighbour),
+    (12, about.about), (7, about.greeting), (8, languages.other_language), (4, suggestions.suggestion), (13, unknown.unknown), (14, arithmetic.calculation), (2, arithmetic.compare), (1.5, arithmetic.parity), (2, arithmetic.neighbour),
     (2, arithmetic.in_words), (2.5, arithmetic.too_large), (1.5, arithmetic.division), (2, arithmetic.counting), (3, arithmetic.sort_numbers), (2, arithmetic.largest), (4, text_tasks.spell), (5, text_tasks.reverse), (3, text_tasks.count_letters),
     (5, text_tasks.count_letter), (4, text_tasks.position), (3, text_tasks.case), (2, text_tasks.spelled_out), (2, text_tasks.repeat), (2, text_tasks.echo), (3, text_tasks.alphabetical),
-    (2, text_tasks.reverse_list), (2, text_tasks.count_words), (9, facts.fact), (3, facts.translate), (3, stories.story), (1.5, stories.poem), (1.5, stories.rhyme), (0.3, stories.any_poem),
+    (2, text_tasks.reverse_list), (2, text_tasks.count_words), (9, facts.fact), (3, facts.translate), (5, stories.story), (1.5, stories.poem), (2, stories.rhyme), (0.3, stories.any_poem),
     (2.5, stories.sentiment), (5, structured.structured), (4, word_problem)]
+FROM_MIX = 19  # abilities that the mix holds
 _WEIGHTS = np.cumsum([w for w, _ in MIX])
 _WEIGHTS = (_WEIGHTS / _WEIGHTS[-1]).tolist()
 
@@ -78,22 +79,22 @@ def chat(rng, turns, state=None):
 
 
 def styled(rng, turns, wanted=None):
-    """A chat under a system prompt. `wanted(name, qa)` filters turns; by default only trainable ones pass."""
+    """A chat under a system prompt, and all right last answers. `wanted(name, qa)` filters turns; by default only trainable ones pass."""
     wanted = wanted or (lambda name, q: not held("system prompts", f"{name} {q.key}") and not held(q.ability, q.key))
     while True:
         name, system, apply = styles.style(rng)
         messages = [{"role": "system", "content": system}]
-        key = ""
+        right = []
         for _ in range(200):
             if len(messages) == 1 + 2 * turns:
-                return {"messages": messages}, f"{name} {key}"
+                return {"messages": messages}, right
             q = QA("system prompts", "Who are you?", "", f"Who are you? {system}") if name == "named" and rng.random() < 0.5 else _draw(rng)
             if not wanted(name, q) or (q.ability in ("stories", "structured output") and name != "plain") or (name == "upper" and len(q.answer) > 90):
                 continue
             answer = apply(q)
             if answer is None or (name == "json" and '"' in answer[12:-2]):
                 continue
-            key = q.key
+            right = [a for a in map(apply, q.variants()) if a is not None]
             messages += [{"role": "user", "content": q.question}, {"role": "model", "content": answer}]
 
 
@@ -215,24 +216,26 @@ def rows(seed, count, length, encoder):
 
 
 def evaluation(per_ability, seed):
-    """Held-out prompts: {"id", "ability", "messages", "tools", "thinking", "expected"}."""
+    """Held-out prompts: {"id", "ability", "messages", "tools", "thinking", "expected"}; `expected` is the right reply, or a list
+    of all right replies."""
     rng, out, count, prompts = random.Random(seed + 1), [], {}, set()
 
-    def add(ability, conv, expected):
+    def add(ability, conv, *replies):
         text = dumps([conv["messages"], conv.get("tools")])
         if count.get(ability, 0) >= per_ability or text in prompts:
             return
         prompts.add(text)
+        expected = [{k: v for k, v in r.items() if k in ("content", "thinking", "tool_calls") and v} for r in replies]
         count[ability] = count.get(ability, 0) + 1
         out.append({"id": f"{ability} {count[ability]}", "ability": ability, "messages": conv["messages"], "tools": conv.get("tools") or [], "thinking": conv.get("thinking", False),
-                    "expected": {k: v for k, v in expected.items() if k in ("content", "thinking", "tool_calls") and v}})
+                    "expected": expected[0] if len(expected) == 1 else expected})
 
     for _ in range(per_ability * 4000):
         q = _draw(rng)
         if held(q.ability, q.key):
             before = chat(rng, 1 + int(rng.random() * 3)) if rng.random() < 0.25 else []
-            add(q.ability, {"messages": before + [{"role": "user", "content": q.question}]}, {"content": q.answer})
-        if len(count) >= 17 and min(count.values()) >= per_ability:
+            add(q.ability, {"messages": before + [{"role": "user", "content": q.question}]}, *({"content": v.answer} for v in q.variants()))
+        if len(count) >= FROM_MIX and min(count.values()) >= per_ability:
             break
     while count.get("memory", 0) < per_ability:
         state = memory.Memory()
@@ -241,8 +244,8 @@ def evaluation(per_ability, seed):
         if held("memory", q.key) and (q.key.startswith("recall") or rng.random() < 0.15):
             add("memory", {"messages": messages + [{"role": "user", "content": q.question}]}, {"content": q.answer})
     while count.get("system prompts", 0) < per_ability:
-        conv, _ = styled(rng, 1, lambda name, q: held("system prompts", f"{name} {q.key}") and q.ability not in ("reversing", "counting letters"))
-        add("system prompts", {"messages": conv["messages"][:-1]}, conv["messages"][-1])
+        conv, right = styled(rng, 1, lambda name, q: held("system prompts", f"{name} {q.key}") and q.ability not in ("reversing", "counting letters"))
+        add("system prompts", {"messages": conv["messages"][:-1]}, *({"content": a} for a in right))
     while count.get("thinking", 0) < per_ability:
         conv, _ = thoughtful(rng, True)
         add("thinking", {**conv, "messages": conv["messages"][:-1]}, conv["messages"][-1])
@@ -258,7 +261,7 @@ def evaluation(per_ability, seed):
 def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("--show", type=int, default=0)
-    a.add_argument("--eval", action="store_true")
+    a.add_argument("--eval", metavar="FILE")
     o = a.parse_args()
     if o.show:
         from template import text_of
@@ -267,9 +270,9 @@ def main():
             print(text_of(render(conversation(rng))) + "\n" + "-" * 60)
     if o.eval:
         cases = evaluation(CONFIG["evaluation"]["per_ability"], CONFIG["seed"])
-        with open(os.path.join(HERE, "eval.jsonl"), "w", encoding="utf-8") as f:
+        with open(o.eval, "w", encoding="utf-8") as f:
             f.writelines(dumps(c) + "\n" for c in cases)
-        print(f"eval.jsonl: {len(cases)} prompts, {len({c['ability'] for c in cases})} abilities")
+        print(f"{o.eval}: {len(cases)} prompts, {len({c['ability'] for c in cases})} abilities")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Float32 logits of three prompts, to compare another program's numbers with: fixtures.py CHECKPOINT
+"""Float32 logits of three prompts, to compare another program's numbers with: fixtures.py CHECKPOINT FOLDER
 
-Writes fixtures.json (prompt text and ids, the 20 best ids and logits after the prompt, the greedy answer) and
+Writes into FOLDER fixtures.json (prompt text and ids, the 20 best ids and logits after the prompt, the greedy answer) and
 fixtures.safetensors (`logits.NAME`: the whole last row [vocab]; `hidden.NAME`: the final normed state [dim]).
 """
 import json
@@ -11,8 +11,8 @@ import sys
 import torch
 from safetensors.torch import save_file
 
-from evaluate import greedy
-from model import HERE, load
+from evaluate import generate
+from model import load
 from template import render, text_of
 from tokenizer import Encoder
 
@@ -34,11 +34,11 @@ def main():
             h = model.model(torch.tensor([ids])).last_hidden_state[0, -1]
             row = model(torch.tensor([ids])).logits[0, -1]
         top = row.topk(20)
-        reply = greedy(model, [ids], 60, "cpu")[0]
+        reply = generate(model, [ids], 60, "cpu")[0]
         out[name] = {"prompt": text_of(segments), "ids": ids, "top20_ids": top.indices.tolist(), "top20_logits": [round(x, 6) for x in top.values.tolist()], "greedy_ids": reply, "greedy_text": encoder.decode(reply)}
         tensors |= {f"logits.{name}": row.clone(), f"hidden.{name}": h.clone()}
-    json.dump(out, open(os.path.join(HERE, "fixtures.json"), "w"), indent=1, ensure_ascii=False)
-    save_file(tensors, os.path.join(HERE, "fixtures.safetensors"))
+    json.dump(out, open(os.path.join(sys.argv[2], "fixtures.json"), "w"), indent=1, ensure_ascii=False)
+    save_file(tensors, os.path.join(sys.argv[2], "fixtures.safetensors"))
     for name, f in out.items():
         print(name, len(f["ids"]), "tokens ->", f["greedy_text"])
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains the vision and the audio tower against the frozen text model, and evaluates them.
 
-    towers.py CHECKPOINT [--voices FILE.npz] [--wall SECONDS]     adds vision-N and audio-N.safetensors, vision.json, audio.json
+    towers.py CHECKPOINT [--voices FILE.npz] [--text FILE.gguf] [--wall SECONDS]     adds vision-N and audio-N.safetensors, vision.json, audio.json
 
 The text model already answers about words at soft positions (abilities/senses.py). A tower learns from the answer's
 cross-entropy through it, and from a second loss that asks for the scene's words among its soft tokens' directions.
@@ -20,6 +20,7 @@ import torch
 from transformers import Gemma4AudioConfig, Gemma4VisionConfig
 from transformers.models.gemma4.modeling_gemma4 import Gemma4AudioModel, Gemma4ClippableLinear, Gemma4MultimodalEmbedder, Gemma4VisionModel
 
+import from_gguf
 import media
 from abilities import senses
 from abilities.common import held
@@ -170,10 +171,10 @@ def score(senses_, batch, device):
     return dict(sorted(right.items(), key=lambda kv: (len(kv[0]) == 1, kv)))
 
 
-def scores(senses_, kind, path, device):
-    """score() of the evaluation sets."""
+def scores(senses_, kind, path, device, most=600):
+    """score() of the evaluation sets, of `most` scenes of each at most."""
     sets = {"fresh": 250, "held out": 250} | ({"unheard voices": 600} if kind == "audio" and path else {})
-    return {mode: score(senses_, scenes((kind, mode, CONFIG["seed"] + 5 + n, count, path)), device) for n, (mode, count) in enumerate(sets.items())}
+    return {mode: score(senses_, scenes((kind, mode, CONFIG["seed"] + 5 + n, min(count, most), path)), device) for n, (mode, count) in enumerate(sets.items())}
 
 
 def calibrate(senses_, batches, device):
@@ -209,7 +210,7 @@ def ahead(pool, jobs, depth=24):
         yield waiting.pop(0).get()
 
 
-def fit(kind, text, folder, wall, steps, batch, path, pool, device):
+def fit(kind, text, folder, wall, steps, batch, path, pool, device, most):
     torch.manual_seed(CONFIG["seed"])
     model = Senses(kind, text).to(device).train()
     params = [p for p in model.parameters() if p.requires_grad]
@@ -238,10 +239,10 @@ def fit(kind, text, folder, wall, steps, batch, path, pool, device):
         for p in params:
             if p.dim() > 1:
                 p.copy_(p.half().float())
-    calibrate(model, [scenes((kind, mode, CONFIG["seed"] + 11, 128, path)) for mode in ("train", "fresh")], device)
+    calibrate(model, [scenes((kind, mode, CONFIG["seed"] + 11, min(128, most), path)) for mode in ("train", "fresh")], device)
     save(model.state_dict(), folder, kind)
     print(f"{kind}: {step} steps of {batch}, saved", flush=True)
-    result = {"steps": step, "log": log} | scores(model, kind, path, device)
+    result = {"steps": step, "log": log} | scores(model, kind, path, device, most)
     print(kind, json.dumps({k: v for k, v in result.items() if k != "log"}), flush=True)
     return result
 
@@ -250,20 +251,23 @@ def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("checkpoint")
     a.add_argument("--voices", help="npz of voices.py; without it no spoken digits")
+    a.add_argument("--text", help="GGUF file whose text model to train for, instead of the checkpoint's")
     a.add_argument("--wall", type=float, help="seconds for one tower")
     a.add_argument("--steps", type=int)
     a.add_argument("--batch", type=int)
+    a.add_argument("--most", type=int, default=600, help="scenes of an evaluation set at most")
     a.add_argument("--only", choices=["vision", "audio"])
     a.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2))
     o = a.parse_args()
     pools = {k: mp.get_context("fork").Pool(o.workers) for k in ("vision", "audio") if o.only in (None, k)}
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    text = load(o.checkpoint).to(device).requires_grad_(False)
-    out = {}
+    os.makedirs(o.checkpoint, exist_ok=True)
+    text = (from_gguf.text_model(from_gguf.read(o.text)) if o.text else load(o.checkpoint)).to(device).requires_grad_(False)
     for kind, pool in pools.items():
-        out[kind] = fit(kind, text, o.checkpoint, o.wall or T[kind]["wall_s"], o.steps or T[kind]["steps"], o.batch or T[kind]["batch"], o.voices, pool, device)
+        result = fit(kind, text, o.checkpoint, o.wall or T[kind]["wall_s"], o.steps or T[kind]["steps"], o.batch or T[kind]["batch"], o.voices, pool, device, o.most)
         pool.terminate()
-        json.dump(out[kind], open(os.path.join(o.checkpoint, f"{kind}.json"), "w"), indent=1)
+        with open(os.path.join(o.checkpoint, f"{kind}.json"), "w", encoding="utf-8") as f:
+            json.dump(result, f, indent=1)
 
 
 if __name__ == "__main__":

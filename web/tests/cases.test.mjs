@@ -37,15 +37,16 @@ async function timed(run) {
 }
 
 for (const name of Object.keys(RUNS)) {
-  describe(`operations under ${name}`, { skip: missing }, () => {
-    test('each agrees with its oracle', async (t) => {
+  // Not the suite is skipped: its tests would not be counted.
+  describe(`operations under ${name}`, () => {
+    test('each agrees with its oracle', { skip: missing }, async (t) => {
       const { reports } = results.get(name);
       const ops = [...new Set(reports.map((report) => report.op))];
       assert.ok(ops.length > 0, `no case matches ${filter}`);
       for (const op of ops) await t.test(op, (t) => checkOp(t, reports.filter((report) => report.op === op)));
     });
 
-    test('Chromium compiles every kernel', (t) => {
+    test('Chromium compiles every kernel', { skip: missing }, (t) => {
       const { kernels, minutes, reports, lost, problems } = results.get(name);
       t.diagnostic(`${kernels.all} kernels compiled, ${kernels.subgroups} of them with subgroups; ${minutes.toFixed(1)} min`);
       assert.ok(kernels.all > 0 || sum(reports.map((r) => r.variants.length)) === 0);

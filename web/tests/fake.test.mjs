@@ -28,3 +28,31 @@ test('a lost device offers the way back', async () => {
   await finished(page, 1);
   await page.close();
 });
+
+test('an example with a tool shows the call, what the page computed, and the answer from it', async () => {
+  const { page } = await openLoaded();
+  await page.click('.example:has-text("calls multiply")');
+  await finished(page, 2);
+  assert.match(await page.locator('.message.model .code code').first().innerText(), /"name": "multiply"/);
+  assert.equal(await page.locator('.message.result code').innerText(), String(412 * 37));
+  assert.match(await answerText(page), /A short answer/);
+  // The tool belongs to the example's conversation: a new one has none.
+  await page.click('#new-chat');
+  await ask(page, '3 times 4');
+  await finished(page, 1);
+  assert.equal(await page.locator('.message.result').count(), 0);
+  await page.close();
+});
+
+test('an example with thinking shows the thought before the answer', async () => {
+  const { page } = await openLoaded();
+  await page.click('.example:has-text("thinks first")');
+  await finished(page, 1);
+  await page.click('.message.model .thinking summary');
+  assert.match(await page.locator('.message.model .thinking p').innerText(), /The question is short/);
+  await page.click('#new-chat');
+  await ask(page, 'hello');
+  await finished(page, 1);
+  assert.equal(await page.locator('.message.model .thinking:visible').count(), 0);
+  await page.close();
+});

@@ -46,7 +46,7 @@ after(async () => {
 function native(ids, ...options) {
   const out = path.join(folder, 'out.safetensors');
   const model = path.join(models, file);
-  const command = ['eval', model, '--ids', ids.join(','), '--out', out, '--kv', 'f32', ...options];
+  const command = ['eval', model, '--ids', ids.join(','), '--out', out, '--force', '--kv', 'f32', ...options];
   execFileSync(program, command, { stdio: ['ignore', 'ignore', 'pipe'] });
   return readSafetensors(readFileSync(out));
 }

@@ -2,7 +2,7 @@
 //
 // Needs the package (npm run build) and a model in app/dist.
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -22,6 +22,8 @@ before(async () => {
   parts = mkdtempSync(path.join(os.tmpdir(), 'rullama-parts-'));
   copyFileSync(path.join(dist, 'index.js'), path.join(parts, 'index.js'));
   copyFileSync(path.join(dist, 'worker.js'), path.join(parts, 'moved.js'));
+  writeFileSync(path.join(parts, 'other.wasm'), 'no engine');
+  writeFileSync(path.join(parts, 'null.json'), 'null');
   const engine = path.join(dist, 'wasm');
   site = await startServer({ '/parts/': parts, '/engine/': engine, '/model/': model, '/': path.join(here, 'pages') });
   browser = await startBrowser();
@@ -45,24 +47,34 @@ const load = (options) =>
   }, options);
 
 test('worker and engine are found where the options say', async () => {
-  for (const wasm of ['/engine', `${site.url}/engine/`]) {
+  for (const wasm of ['/engine', `${site.url}/engine/rullama_web_bg.wasm?v=1`]) {
     const { layers, message } = await load({ worker: '/parts/moved.js', wasm });
     assert.ok(layers > 0, message);
   }
 });
 
-test('parts that cannot be had are named', async (t) => {
+test('parts that cannot be had are named, with what to do', async (t) => {
+  const moved = '/parts/moved.js';
   const cases = {
-    'worker of another origin': [{ worker: 'http://127.0.0.1:9/worker.js' }, 'invalid-argument'],
-    'no worker': [{ worker: '/parts/nothing.js' }, 'internal'],
-    'no engine': [{ worker: '/parts/moved.js', wasm: '/nothing/' }, 'internal'],
-    'no address': [{ embedded: 'http://[' }, 'invalid-argument'],
+    'worker of a server that is not there': [{ worker: 'http://127.0.0.1:9/worker.js' }, 'invalid-argument', /127\.0\.0\.1:9/, /CORS/],
+    'no worker': [{ worker: '/parts/nothing.js' }, 'invalid-argument', /nothing\.js/, /`worker`/],
+    'a page in place of the worker': [{ worker: '/blank.html' }, 'invalid-argument', /blank\.html/, /`worker`/],
+    'no engine': [{ worker: moved, wasm: '/nothing/' }, 'invalid-argument', /nothing\/rullama_web_bg\.wasm.* 404/, /`wasm`/],
+    'a page in place of the engine': [{ worker: moved, wasm: 'data:text/html,page' }, 'invalid-argument', /web page/, /`wasm`/],
+    'another file in place of the engine': [{ worker: moved, wasm: '/parts/other.wasm' }, 'invalid-argument', /other\.wasm/, /same version/],
+    'engine of a server that is not there': [{ worker: moved, wasm: 'http://127.0.0.1:9/' }, 'network', /127\.0\.0\.1:9/, /CORS/],
+    'no address': [{ embedded: 'http://[' }, 'invalid-argument', /http:/, /argument/],
+    'no description': [{ embedded: '/nothing.json' }, 'network', /served here.* 404/, /rullama\/demo/],
+    'a page in place of the description': [{ embedded: '/blank.html' }, 'network', /served here.*web page/, /rullama\/demo/],
+    'a description of nothing': [{ embedded: '/parts/null.json' }, 'network', /does not name a file/, /rullama\/demo/],
   };
-  for (const [name, [options, code]] of Object.entries(cases)) {
+  for (const [name, [options, code, says, remedy]] of Object.entries(cases)) {
     const { layers, known, message, ...error } = await load(options);
     t.diagnostic(`${name}: ${message} ${error.remedy}`);
     assert.equal(layers, undefined, name);
     assert.ok(known, name);
     assert.equal(error.code, code, name);
+    assert.match(message, says, name);
+    assert.match(error.remedy, remedy, name);
   }
 });

@@ -27,7 +27,7 @@ enum Command {
     Setup,
     /// Build everything, serve the page on this machine and open it
     Run(run::Arguments),
-    /// Run every test; ends with `N passed, N failed`
+    /// Run every test; ends with `N passed, N failed`, and `N skipped` where something was missing
     Test(test::Arguments),
     /// Build the WebAssembly engine, its bindings and the web packages
     Web(web::Arguments),

@@ -39,6 +39,15 @@ impl Counts {
         sum
     }
 
+    /// `5 passed, 1 failed`, and how many were not run where some were not.
+    pub fn text(self) -> String {
+        let Counts { passed, failed, skipped } = self;
+        match skipped {
+            0 => format!("{passed} passed, {failed} failed"),
+            _ => format!("{passed} passed, {failed} failed, {skipped} skipped"),
+        }
+    }
+
     pub fn total(self) -> u64 {
         self.passed + self.failed + self.skipped
     }
@@ -51,6 +60,31 @@ impl Counts {
             _ => {}
         }
     }
+}
+
+/// Which tests were not run and why, one `(test, reason)` for each line that gives a reason: `test a ... ignored
+/// (why)` of the crates' own harness, `test a ... ignored, why` of the standard one, `a # SKIP why` and `a # why` of
+/// node's reporters.
+pub fn not_run(output: &str) -> Vec<(String, String)> {
+    let lines = output.lines().map(without_colours);
+    lines.filter_map(|line| ignored(line.trim()).or_else(|| skipped(line.trim()))).collect()
+}
+
+fn ignored(line: &str) -> Option<(String, String)> {
+    let (name, rest) = line.strip_prefix("test ")?.split_once(" ... ignored")?;
+    let reason = rest.strip_prefix(", ").or(rest.strip_prefix(" (").and_then(|rest| rest.strip_suffix(')')))?;
+    Some((name.trim().to_owned(), reason.to_owned()))
+}
+
+fn skipped(line: &str) -> Option<(String, String)> {
+    let tap = line.strip_prefix("ok ").and_then(|rest| rest.split_once(" - "));
+    let (name, reason) = match tap {
+        Some((_, rest)) => rest.split_once(" # SKIP ")?,
+        None => line.strip_prefix("\u{fe63} ")?.split_once(" # ")?,
+    };
+    // The other reporter puts the time behind the name.
+    let name = name.rsplit_once(" (").filter(|(_, time)| time.ends_with("ms)")).map_or(name, |(name, _)| name);
+    Some((name.to_owned(), reason.to_owned()))
 }
 
 /// `5 passed; 1 failed; ...`
@@ -109,6 +143,33 @@ mod tests {
         let output = "\u{2139} tests 7\n\u{2139} pass 5\n\u{2139} fail 1\n\u{2139} skipped 1\n\u{2139} duration_ms 61.2\n";
         assert_eq!(Counts::from_output(output), counts(5, 1, 1));
         assert_eq!(Counts::from_output("# tests 2\n# pass 2\n# fail 0\n"), counts(2, 0, 0));
+    }
+
+    #[test]
+    fn not_run_is_not_passed() {
+        let own = "running 3 tests\ntest a       ... ok\ntest lacks_a ... ignored (../goldens/a.gguf is not there)\n\n\
+            test result: ok. 1 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s\n";
+        assert_eq!(Counts::from_output(own), counts(1, 0, 1));
+        assert_eq!(Counts::from_output(own).text(), "1 passed, 0 failed, 1 skipped");
+        assert_eq!(counts(1, 0, 0).text(), "1 passed, 0 failed");
+        let all = "test result: ok. 0 passed; 0 failed; 4 ignored; 0 measured; 0 filtered out\n";
+        assert_eq!(Counts::from_output(all), counts(0, 0, 4));
+    }
+
+    #[test]
+    fn reasons() {
+        let reason = |line: &str| match &not_run(line)[..] {
+            [(name, reason)] => format!("{name}: {reason}"),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(reason("test a::b   ... ignored (no adapter (none))"), "a::b: no adapter (none)");
+        assert_eq!(reason("test a ... \u{1b}[33mignored (no file)\u{1b}[0m"), "a: no file");
+        assert_eq!(reason("test a ... ignored, takes an hour"), "a: takes an hour");
+        assert_eq!(reason("    ok 3 - in Chromium # SKIP run `cargo build` first"), "in Chromium: run `cargo build` first");
+        assert_eq!(reason("\u{fe63} in Chromium (0.3ms) # no browser"), "in Chromium: no browser");
+        for other in ["test a ... ok", "test a ... ignored", "ok 1 - a", "# a # b", "\u{2714} a (0.3ms)"] {
+            assert_eq!(reason(other), "[]", "{other}");
+        }
     }
 
     #[test]

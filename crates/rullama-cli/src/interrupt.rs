@@ -1,6 +1,8 @@
 //! Ctrl-C: the first asks the work to stop, a second one ends the program.
 
 use crate::error::Interrupted;
+use crate::terminal;
+use rullama_source::gguf::write::discard_unfinished;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once};
 
@@ -16,7 +18,7 @@ pub fn install() {
     INSTALLED.call_once(|| {
         let installed = ctrlc::set_handler(|| {
             if REQUESTED.swap(true, Ordering::SeqCst) {
-                std::process::exit(130);
+                end();
             }
             if let Ok(hook) = HOOK.lock()
                 && let Some(hook) = hook.as_ref()
@@ -25,9 +27,16 @@ pub fn install() {
             }
         });
         if let Err(error) = installed {
-            eprintln!("note: Ctrl-C cannot be handled ({error}); it ends the program at once");
+            terminal::tell_line(format_args!("note: Ctrl-C cannot be handled ({error}); it ends the program at once"));
         }
     });
+}
+
+/// Ends the program at once, without what it has half written.
+pub fn end() -> ! {
+    discard_unfinished();
+    terminal::tell("interrupted\n");
+    std::process::exit(130)
 }
 
 /// Sets what the first Ctrl-C does besides.

@@ -8,8 +8,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use rullama::DEFAULT_CONTEXT;
 use rullama::{AdapterProfile, Cancel, Engine, KvType, LoadOptions, PleMode};
-
-use rullama_source::gguf::Gguf;
+use std::ffi::OsStr;
 
 /// Where the per-layer embeddings live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -78,7 +77,8 @@ impl LoadArguments {
                 Kv::F16 => KvType::F16,
                 Kv::F32 => KvType::F32,
             },
-            context: self.ctx.or(least).or(wish),
+            context: self.ctx.or(least),
+            preferred_context: wish,
             memory_budget: self.memory,
             profile: match self.adapter_profile {
                 Profile::Native => AdapterProfile::Native,
@@ -90,23 +90,28 @@ impl LoadArguments {
     }
 }
 
-/// The context of the store's parameters, which counts where none is asked for, up to the model's.
+/// The context of the store's parameters, which counts where none is asked for.
 fn stored_context(located: &Located) -> Option<u32> {
     let wish = located.stored.as_ref()?.params.num_ctx.filter(|n| *n > 0)?;
-    let wish = u32::try_from(wish).unwrap_or(u32::MAX);
-    // A header that cannot be read is told of by the load.
-    let trained = pollster::block_on(Gguf::open(located.source.as_ref())).ok()?.metadata.u32("gemma4.context_length").ok();
-    Some(wish.min(trained.unwrap_or(DEFAULT_CONTEXT)))
+    Some(u32::try_from(wish).unwrap_or(u32::MAX))
 }
 
 /// Finds and loads a model. `least` is the context that the work needs, where none is asked for.
 ///
 /// # Errors
 /// What is wrong with the model or the adapter; [`Interrupted`].
-pub fn load(name: &str, arguments: &LoadArguments, least: Option<u32>, cancel: &Cancel) -> Result<(Engine, Located)> {
+pub fn load(name: &OsStr, arguments: &LoadArguments, least: Option<u32>, cancel: &Cancel) -> Result<(Engine, Located)> {
     let located = model::locate(name)?;
+    Ok((load_located(name, &located, arguments, least, cancel)?, located))
+}
+
+/// Loads a model that was found as `name`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_located(name: &OsStr, located: &Located, arguments: &LoadArguments, least: Option<u32>, cancel: &Cancel) -> Result<Engine> {
     located.refuse_adapters()?;
-    let options = arguments.options(&located, least);
+    let options = arguments.options(located, least);
     let on_interrupt = cancel.clone();
     interrupt::install();
     interrupt::on_first(move || on_interrupt.cancel());
@@ -121,7 +126,7 @@ pub fn load(name: &str, arguments: &LoadArguments, least: Option<u32>, cancel: &
     line.clear();
     match engine {
         Err(rullama::Error::Cancelled) => Err(Interrupted.into()),
-        other => Ok((other.with_context(|| format!("{name} cannot be loaded"))?, located)),
+        other => other.with_context(|| format!("{} cannot be loaded", name.display())),
     }
 }
 

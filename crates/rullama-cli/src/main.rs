@@ -10,6 +10,7 @@ mod interrupt;
 mod load;
 mod model;
 mod quantize;
+mod result_file;
 mod sampling;
 mod serve;
 mod table;

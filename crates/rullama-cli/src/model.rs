@@ -1,10 +1,13 @@
 //! From what a person calls a model to its bytes.
 
 use crate::environment;
-use crate::error::usage;
+use crate::error::{Usage, usage};
+use crate::terminal::{self, Progress};
 use anyhow::{Context, Result, anyhow, bail};
-use rullama_source::ollama::{ModelName, Resolved, Store};
-use rullama_source::{ByteSource, FileSource, HttpOptions, HttpSource, MemorySource};
+use rullama_source::gguf::{Gguf, peek};
+use rullama_source::ollama::{Blob, ModelName, Resolved, Store, StoreError};
+use rullama_source::{ByteSource, FileSource, HttpOptions, JoinedSource, Locality, MemorySource, open_path, open_url};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,6 +46,16 @@ impl Located {
         )
     }
 
+    /// Tells of a template that a person would expect to be used, and is not.
+    pub fn note_template(&self) {
+        if let Some(stored) = self.stored.as_ref().filter(|stored| stored.own_template().is_some()) {
+            let name = &stored.name;
+            terminal::tell(&format!(
+                "note: {name} has a template of its own, which is not used: prompts are rendered as Gemma 4 has them (`rullama show {name}` prints it)\n"
+            ));
+        }
+    }
+
     /// Which template the store's configuration names; `None` leaves it to the file.
     pub fn large_template(&self) -> Option<bool> {
         match self.stored.as_ref()?.config.renderer.as_deref()? {
@@ -65,46 +78,98 @@ pub fn store() -> Result<Store> {
 ///
 /// # Errors
 /// What is wrong with it; for unknown names and files with similar ones.
-pub fn locate(model: &str) -> Result<Located> {
-    let plain = |source: Arc<dyn ByteSource>| Ok(Located { source, stored: None });
-    if model == EMBEDDED {
-        let missing = || {
-            anyhow!(
-                "this program was built without an embedded model. Build it again with web/app/public/model/rullama-demo.gguf in place, or name a model."
-            )
-        };
-        return plain(Arc::new(MemorySource::from_static(EMBEDDED, EMBEDDED_BYTES.ok_or_else(missing)?)));
-    }
-    if model.starts_with("http://") || model.starts_with("https://") {
-        let options = HttpOptions { proxy: environment::proxy(model), ..HttpOptions::default() };
-        return plain(Arc::new(HttpSource::open(model, options)?));
-    }
+pub fn locate(model: &OsStr) -> Result<Located> {
     let path = Path::new(model);
-    if path.is_file() {
-        return plain(Arc::new(FileSource::open(path)?));
+    let Some(text) = model.to_str() else { return file(path) };
+    if text == EMBEDDED {
+        return embedded();
     }
-    if looks_like_path(model) {
-        return Err(missing_file(path));
+    if text.starts_with("http://") || text.starts_with("https://") {
+        let options = HttpOptions { proxy: environment::proxy(text), ..HttpOptions::default() };
+        return Ok(Located { source: open_url(text, &options)?, stored: None });
     }
-    let name = ModelName::parse(model).map_err(|error| usage(format!("{error} Or give a path, an address or `{EMBEDDED}`.")))?;
+    let here = std::fs::metadata(path);
+    let missing = here.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    if looks_like_path(text) {
+        return if missing { Err(missing_file(path)) } else { file(path) };
+    }
+    if here.is_ok_and(|about| about.is_file()) && is_gguf(path) {
+        if ModelName::parse(text).is_ok_and(|name| store().is_ok_and(|store| store.find(&name).is_ok())) {
+            terminal::tell_line(format_args!("note: {text} is taken for the file here, not for Ollama's model of this name"));
+        }
+        return file(path);
+    }
+    match named(text) {
+        // Something else has the name here: what it is, is told where the store does not know better.
+        Err(error) if !missing && is_unknown(&error) => file(path),
+        other => other,
+    }
+}
+
+fn embedded() -> Result<Located> {
+    let bytes = EMBEDDED_BYTES.ok_or_else(|| {
+        anyhow!(
+            "this program was built without an embedded model. Build it again with web/app/public/model/rullama-demo.gguf in place, or name a model."
+        )
+    })?;
+    Ok(Located { source: Arc::new(MemorySource::from_static(EMBEDDED, bytes)), stored: None })
+}
+
+fn file(path: &Path) -> Result<Located> {
+    if path.is_dir() {
+        bail!("{} is a folder. Give the .gguf file in it.{}", path.display(), neighbours(path));
+    }
+    Ok(Located { source: open_path(path)?, stored: None })
+}
+
+fn is_gguf(path: &Path) -> bool {
+    let head = FileSource::open(path).and_then(|file| pollster::block_on(file.read(0, 4)));
+    head.is_ok_and(|head| head == b"GGUF")
+}
+
+fn is_unknown(error: &anyhow::Error) -> bool {
+    let unknown = |error: &StoreError| matches!(error, StoreError::NotFound { .. } | StoreError::NoStore { .. });
+    error.is::<Usage>() || error.downcast_ref::<StoreError>().is_some_and(unknown)
+}
+
+/// A model of Ollama's store.
+fn named(text: &str) -> Result<Located> {
+    let name = ModelName::parse(text).map_err(|error| usage(format!("{error} Or give a path, an address or `{EMBEDDED}`.")))?;
     let stored = store()?.resolve(&name)?;
-    if let [second, ..] = &stored.ignored_models[..] {
-        eprintln!("note: {name} lists a second model file ({}), which is not used", second.digest);
+    let mut parts: Vec<Arc<dyn ByteSource>> = Vec::new();
+    for blob in files(&stored) {
+        parts.push(Arc::new(FileSource::open(&blob.path)?));
     }
-    let source = Arc::new(FileSource::open(&stored.model.path)?);
+    if let (1, [second, ..]) = (parts.len(), &stored.ignored_models[..]) {
+        terminal::tell_line(format_args!("note: {name} lists a second model file ({}), which is not used", second.digest));
+    }
+    let source = if parts.len() == 1 { parts.remove(0) } else { Arc::new(JoinedSource::new(parts)) };
     Ok(Located { source, stored: Some(stored) })
+}
+
+/// The files of a stored model: where the first is a part of a split one, all its parts in their order.
+pub fn files(stored: &Resolved) -> Vec<Blob> {
+    let alone = || vec![stored.model.clone()];
+    if stored.ignored_models.is_empty() {
+        return alone();
+    }
+    // What cannot be read is told of by the load.
+    let split = |blob: &Blob| FileSource::open(&blob.path).ok().and_then(|file| pollster::block_on(peek(&file)).ok().flatten());
+    let Some(first) = split(&stored.model) else { return alone() };
+    let others = stored.ignored_models.iter().filter_map(|blob| Some((split(blob)?, blob)));
+    let mut parts: Vec<_> = others.filter(|(split, _)| split.count == first.count).collect();
+    parts.push((first, &stored.model));
+    parts.sort_by_key(|(split, _)| split.number);
+    parts.into_iter().map(|(_, blob)| blob.clone()).collect()
 }
 
 /// A name of the store has neither a leading `.`, `/` or `~` nor the ending of a file.
 fn looks_like_path(model: &str) -> bool {
     let ends = model.to_ascii_lowercase().ends_with(".gguf");
-    ends || model.starts_with(['.', '/', '~', '\\']) || model.contains('\\') || Path::new(model).is_dir()
+    ends || model.starts_with(['.', '/', '~', '\\']) || model.ends_with('/') || model.contains('\\')
 }
 
 fn missing_file(path: &Path) -> anyhow::Error {
-    if path.is_dir() {
-        return anyhow!("{} is a folder. Give the .gguf file in it.{}", path.display(), neighbours(path));
-    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
         return anyhow!("{}: there is no folder {}. Check the path.", path.display(), folder.display());
@@ -126,11 +191,23 @@ fn neighbours(folder: &Path) -> String {
 ///
 /// # Errors
 /// As [`locate`], and what is wrong with the header.
-pub fn open(model: &str) -> Result<(Located, rullama_source::gguf::Gguf)> {
+pub fn open(model: &OsStr) -> Result<(Located, Gguf)> {
     let located = locate(model)?;
-    let gguf = pollster::block_on(rullama_source::gguf::Gguf::open(located.source.as_ref()));
-    let gguf = gguf.with_context(|| format!("{model} cannot be read"))?;
+    let gguf = header(model, &located)?;
     Ok((located, gguf))
+}
+
+/// Reads the header of a model that was found as `model`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn header(model: &OsStr, located: &Located) -> Result<Gguf> {
+    let mut line = Progress::new();
+    if located.source.locality() == Locality::Remote {
+        line.now("reading the header ...");
+    }
+    let gguf = pollster::block_on(Gguf::open(located.source.as_ref()));
+    gguf.with_context(|| format!("{} cannot be read", model.display()))
 }
 
 #[cfg(test)]
@@ -139,7 +216,7 @@ mod tests {
 
     #[test]
     fn names_and_paths() {
-        for path in ["./x", "/x", "~/x", "a/b.gguf", "x.GGUF", "C:\\m", ".."] {
+        for path in ["./x", "/x", "~/x", "a/b.gguf", "x.GGUF", "C:\\m", "..", "plain/"] {
             assert!(looks_like_path(path), "{path}");
         }
         for name in ["gemma4:e2b", "hf.co/org/repo:Q4_K_M", "gemma4"] {

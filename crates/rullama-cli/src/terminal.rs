@@ -1,7 +1,13 @@
-//! Standard error: messages, a line of progress where a person watches; and text that is safe to show.
+//! Everything that is printed: answers on standard output, messages and progress on standard error.
+//!
+//! What files, models and servers say may hold control characters, which would act on a terminal: set its
+//! title, write the clipboard, hide what was printed. Where a stream is a terminal they are shown as escapes;
+//! a pipe or a file gets the bytes as they are.
 
 use crate::environment;
-use std::io::{self, IsTerminal, Write};
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Stdout, Write};
 use std::time::{Duration, Instant};
 
 /// How often the line is drawn.
@@ -32,7 +38,7 @@ impl Progress {
         }
         self.drawn = Some(Instant::now());
         // Progress that cannot be drawn is no failure of the work.
-        let _ = write!(io::stderr(), "\r\x1b[2K{text}").and_then(|()| io::stderr().flush());
+        let _ = write!(io::stderr(), "\r\x1b[2K{}", one_line(text)).and_then(|()| io::stderr().flush());
     }
 
     /// `what 42 %, 1.2 of 3.4 GB, 230.0 MB/s` with a bar.
@@ -62,23 +68,106 @@ impl Drop for Progress {
     }
 }
 
+/// Standard output; where it is a terminal, without control characters.
+///
+/// Each call of `write` gets whole characters, as all that formats text does.
+pub struct Output {
+    out: Stdout,
+    terminal: bool,
+}
+
+/// Standard output, for everything that a command prints.
+pub fn stdout() -> Output {
+    let out = io::stdout();
+    Output { terminal: out.is_terminal(), out }
+}
+
+impl Output {
+    /// Whether a person watches.
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Writes a sequence that is meant for the terminal.
+    pub fn sequence(&mut self, text: &str) -> io::Result<()> {
+        self.out.write_all(text.as_bytes())
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.terminal {
+            return self.out.write(bytes);
+        }
+        self.out.write_all(shown(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 /// Writes to standard error; a reader that is gone is no failure.
 pub fn tell(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
+    let mut err = io::stderr();
+    let text = if err.is_terminal() { shown(text) } else { Cow::Borrowed(text) };
+    let _ = err.write_all(text.as_bytes());
 }
 
-/// `text` with its control characters escaped, which would act on the terminal; line ends and tabs stay.
-pub fn printable(text: &str) -> String {
+/// A line on standard error.
+pub fn tell_line(text: impl Display) {
+    tell(&format!("{text}\n"));
+}
+
+/// `text` as a terminal may be given it: control characters as JSON escapes them, so that records stay JSON; line
+/// ends and tabs as they are.
+fn shown(text: &str) -> Cow<'_, str> {
     let acts = |c: char| c.is_control() && c != '\n' && c != '\t';
-    text.chars().map(|c| if acts(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    text.chars().map(|c| if acts(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }).collect::<String>().into()
 }
 
-/// [`printable`] on one line.
+/// Control characters, and those without a form of their own that reorder, hide or break what stands around them.
+fn misleads(c: char) -> bool {
+    let formats = matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    formats || c.is_control()
+}
+
+/// `text` with the characters escaped that would act on the terminal or mislead who reads; line ends and tabs stay.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if misleads(c) && c != '\n' && c != '\t' { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// [`printable`] on one line: for names.
 pub fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+    text.chars().map(|c| if misleads(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// Whether standard output takes colours.
 pub fn colours() -> bool {
     io::stdout().is_terminal() && !environment::no_color()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_acts_on_a_terminal() {
+        assert_eq!(shown("a\x1b]0;t\x07\r\u{9b}31m\x7f\n\tz"), "a\\u001b]0;t\\u0007\\u000d\\u009b31m\\u007f\n\tz");
+        // Text in any script stays what it is, also from right to left.
+        let text = "e\u{301} \u{200f}\u{5e9}\u{5dc}\u{200e} \u{1f469}\u{200d}\u{1f680}";
+        assert!(matches!(shown(text), Cow::Borrowed(same) if same == text));
+    }
+
+    #[test]
+    fn names() {
+        assert_eq!(one_line("a\u{202e}gnp.fugg\n"), "a\\u{202e}gnp.fugg\\n");
+        assert_eq!(printable("a\u{2066}b\u{9b}\n\tc"), "a\\u{2066}b\\u{9b}\n\tc");
+        assert_eq!(one_line("Gemma \u{e9}e\u{301} \u{5e9}"), "Gemma \u{e9}e\u{301} \u{5e9}");
+    }
 }

@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{fails, golden, ok, rullama};
+use common::{fails, need_adapter, ok, rullama};
+use rullama_testing::golden;
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::path::Path;
@@ -12,18 +13,13 @@ fn path(path: &Path) -> &str {
 }
 
 /// The golden, where something can run it.
-fn model(name: &str) -> Option<std::path::PathBuf> {
-    let device = pollster::block_on(rullama::Device::open(&rullama::OpenOptions::default()));
-    if let Err(error) = device {
-        eprintln!("skipped: {error}");
-        return None;
-    }
+fn model(name: &str) -> std::path::PathBuf {
+    need_adapter();
     golden(&format!("models/{name}.gguf"))
 }
 
-#[test]
 fn run_prints_tokens_and_last_a_summary() {
-    let Some(model) = model("dense-f16") else { return };
+    let model = model("dense-f16");
     let base = ["run", path(&model), "--ids", "2,105,200", "--max-tokens", "6", "--ignore-eos"];
     let out = ok(rullama(&base).args(["--temperature", "0", "--json"]));
     let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -44,9 +40,8 @@ fn run_prints_tokens_and_last_a_summary() {
     assert_ne!(drawn("1"), drawn("2"));
 }
 
-#[test]
 fn run_with_template_and_raw() {
-    let Some(model) = model("dense-ple-f16") else { return };
+    let model = model("dense-ple-f16");
     let prompt_tokens = |more: &[&str]| {
         let out = ok(rullama(&["run", path(&model), "Hi", "--max-tokens", "2", "--json"]).args(more));
         let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
@@ -60,9 +55,8 @@ fn run_with_template_and_raw() {
     }
 }
 
-#[test]
 fn refusals() {
-    let Some(model) = model("dense-f16") else { return };
+    let model = model("dense-f16");
     assert!(fails(2, &mut rullama(&["run", path(&model), "x", "--ids", "1"])).contains("--ids"));
     assert!(fails(2, &mut rullama(&["run", path(&model), "x", "--kv", "q8"])).contains("f16"));
     assert!(fails(2, &mut rullama(&["run", path(&model)])).contains("PROMPT"));
@@ -72,17 +66,16 @@ fn refusals() {
     assert!(fails(1, &mut rullama(&["run", path(&model), "x", "--ctx", "100000000"])).contains("context"));
 }
 
-#[test]
 fn ignore_eos_runs_until_the_context_is_full() {
-    let Some(model) = model("dense-f16") else { return };
+    let model = model("dense-f16");
     let out = ok(&mut rullama(&["run", path(&model), "--ids", "2, 105", "--ignore-eos", "--ctx", "16", "--json"]));
     let summary: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
     assert!(summary["finish"] == "length" && summary["ids"].as_array().unwrap().len() >= 14, "{summary}");
 }
 
 /// A store with this layer added to the manifest of the golden one; its blob holds `json`.
-fn store_with(folder: &Path, kind: &str, json: &str) -> Option<()> {
-    let from = golden("ollama_store")?;
+fn store_with(folder: &Path, kind: &str, json: &str) {
+    let from = golden("ollama_store");
     let manifest = "manifests/registry.ollama.ai/library/gemma4-tiny/latest";
     for part in [Path::new("blobs"), Path::new(manifest).parent().unwrap()] {
         std::fs::create_dir_all(folder.join(part)).unwrap();
@@ -98,31 +91,28 @@ fn store_with(folder: &Path, kind: &str, json: &str) -> Option<()> {
     list.retain(|other| other["mediaType"] != layer["mediaType"]);
     list.push(layer);
     std::fs::write(folder.join(manifest), layers.to_string()).unwrap();
-    Some(())
 }
 
-#[test]
 fn what_a_store_adds_to_a_model() {
-    let Some(_) = model("dense-f16") else { return };
+    need_adapter();
     let folder = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| {
         let mut command = rullama(arguments);
         command.env("OLLAMA_MODELS", folder.path());
         command
     };
-    let Some(()) = store_with(folder.path(), "params", r#"{"num_ctx": 100000000}"#) else { return };
+    store_with(folder.path(), "params", r#"{"num_ctx": 100000000}"#);
     let line = ["run", "gemma4-tiny", "--ids", "2,105", "--max-tokens", "2"];
     ok(&mut run(&line));
     assert!(fails(1, run(&line).args(["--ctx", "100000000"])).contains("context"));
-    store_with(folder.path(), "adapter", "lora").unwrap();
+    store_with(folder.path(), "adapter", "lora");
     let refused = fails(1, &mut run(&line));
     assert!(refused.contains("adapter") && refused.contains("abab") && refused.contains("Merge"), "{refused}");
     assert!(ok(&mut run(&["show", "gemma4-tiny"])).contains("adapter"));
 }
 
-#[test]
 fn eval_refuses_before_it_begins_and_leaves_nothing() {
-    let Some(model) = model("dense-ple-f16") else { return };
+    let model = model("dense-ple-f16");
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let eval = |out: &Path, more: &[&str]| {
@@ -140,9 +130,8 @@ fn eval_refuses_before_it_begins_and_leaves_nothing() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
-#[test]
 fn eval_writes_named_tensors_and_agrees_with_the_oracle() {
-    let Some(model) = model("dense-ple-f16") else { return };
+    let model = model("dense-ple-f16");
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, more: &[&str]| {
         let out = folder.path().join(name);
@@ -165,9 +154,8 @@ fn eval_writes_named_tensors_and_agrees_with_the_oracle() {
     assert!(worst < 2e-4 * deviation, "{worst} at a deviation of {deviation}");
 }
 
-#[test]
 fn bench_records() {
-    let Some(model) = model("dense-ple-Q4_K_M") else { return };
+    let model = model("dense-ple-Q4_K_M");
     let sizes = ["--runs", "2", "--context", "8", "--prefill", "16", "--decode", "4"];
     let out = ok(rullama(&["bench", path(&model), "--json", "--bandwidth", "100", "--profile"]).args(sizes));
     let record: Value = serde_json::from_str(&out).unwrap();
@@ -187,12 +175,11 @@ fn bench_records() {
     assert!(record["kernels"]["decode"].is_array() && record["kernels"]["prefill"].is_array());
 }
 
-#[test]
 #[cfg(unix)]
 fn an_interrupt_stops_the_answer() {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
-    let Some(model) = model("dense-f16") else { return };
+    let model = model("dense-f16");
     let arguments = ["run", path(&model), "--ids", "2", "--max-tokens", "4000", "--ignore-eos", "--json"];
     let mut child = rullama(&arguments).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -202,4 +189,16 @@ fn an_interrupt_stops_the_answer() {
     assert_eq!(last["finish"], "cancelled");
     assert!(last["ids"].as_array().unwrap().len() < 4000);
     assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+rullama_testing::tests! {
+    run_prints_tokens_and_last_a_summary,
+    run_with_template_and_raw,
+    refusals,
+    ignore_eos_runs_until_the_context_is_full,
+    what_a_store_adds_to_a_model,
+    eval_refuses_before_it_begins_and_leaves_nothing,
+    eval_writes_named_tensors_and_agrees_with_the_oracle,
+    bench_records,
+    #[cfg(unix)] an_interrupt_stops_the_answer,
 }

@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::{fails, golden, ok, rullama};
+use common::{fails, ok, rullama};
 use rullama_quant::{DType, decode, encode};
 use rullama_source::gguf::{GgmlType, Gguf, Metadata, Value, write::GgufWriter};
 use rullama_source::{ByteSource, MemorySource};
+use rullama_testing::golden;
 use std::path::Path;
 
 fn path(path: &Path) -> &str {
@@ -66,14 +67,12 @@ fn names(file: &(MemorySource, Gguf)) -> Vec<(&str, &'static str)> {
     file.1.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.ggml_type().name())).collect()
 }
 
-#[test]
 fn equal_to_files_of_llama_cpp() {
-    let Some(source) = golden("models/dense-f16.gguf") else { return };
+    let source = golden("models/dense-f16.gguf");
     let folder = tempfile::tempdir().unwrap();
-    for (scheme, file) in
-        [("q8_0", "Q8_0"), ("q4_k_m", "Q4_K_M"), ("q4_0", "Q4_0"), ("q6_k", "Q6_K"), ("q5_0", "Q5_0"), ("q5_1", "Q5_1"), ("q4_1", "Q4_1")]
-    {
-        let Some(expected) = golden(&format!("models/dense-{file}.gguf")) else { continue };
+    let files = ["Q8_0", "Q4_K_M", "Q4_0", "Q6_K", "Q5_0", "Q5_1", "Q4_1"].map(|file| (file, golden(&format!("models/dense-{file}.gguf"))));
+    for (file, expected) in files {
+        let scheme = &file.to_lowercase();
         let out = folder.path().join(file);
         ok(&mut rullama(&["quantize", path(&source), path(&out), "--type", scheme]));
         let (ours, theirs) = (read(&out), read(&expected));
@@ -93,7 +92,6 @@ fn equal_to_files_of_llama_cpp() {
     }
 }
 
-#[test]
 fn types_values_and_metadata() {
     let folder = tempfile::tempdir().unwrap();
     let (input, out) = (model(folder.path()), folder.path().join("out.gguf"));
@@ -123,7 +121,6 @@ fn types_values_and_metadata() {
     assert_eq!(metadata.get("x.i64"), Some(&Value::I64(-5)));
 }
 
-#[test]
 fn exceptions() {
     let folder = tempfile::tempdir().unwrap();
     let (input, out) = (model(folder.path()), folder.path().join("out.gguf"));
@@ -146,7 +143,6 @@ fn exceptions() {
     assert!(message.contains("v.blk.0.attn_q.weight") && message.contains("96"), "{message}");
 }
 
-#[test]
 fn refusals() {
     let folder = tempfile::tempdir().unwrap();
     let (input, out) = (model(folder.path()), folder.path().join("out.gguf"));
@@ -176,7 +172,6 @@ fn refusals() {
     assert_eq!(left.len(), 2, "{left:?}");
 }
 
-#[test]
 fn dry_run_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (input, out) = (model(folder.path()), folder.path().join("out.gguf"));
@@ -185,7 +180,6 @@ fn dry_run_writes_nothing() {
     assert!(!out.exists());
 }
 
-#[test]
 fn names_that_a_result_must_not_take() {
     let folder = tempfile::tempdir().unwrap();
     let made = model(folder.path());
@@ -213,4 +207,13 @@ fn names_that_a_result_must_not_take() {
         ok(&mut quantize(&at("link")));
         assert!(at("link").is_symlink() && std::fs::read(at("real")).unwrap() == std::fs::read(&out).unwrap());
     }
+}
+
+rullama_testing::tests! {
+    equal_to_files_of_llama_cpp,
+    types_values_and_metadata,
+    exceptions,
+    refusals,
+    dry_run_writes_nothing,
+    names_that_a_result_must_not_take,
 }

@@ -2,31 +2,23 @@
 
 mod common;
 
-use common::{fails, ok, rullama, run};
+use common::{fails, need_adapter, ok, rullama, run};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 fn set() -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/demo-model/eval.jsonl").to_str().unwrap().to_owned()
 }
 
 /// The project's small model, where something can run it.
-fn model() -> Option<String> {
-    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/app/public/model/rullama-demo.gguf");
-    if let Err(error) = pollster::block_on(rullama::Device::open(&rullama::OpenOptions::default())) {
-        eprintln!("skipped: {error}");
-        return None;
-    }
-    if !path.is_file() {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path.to_str().unwrap().to_owned())
+fn model() -> String {
+    need_adapter();
+    let path = rullama_testing::existing(rullama_testing::workspace().join("web/app/public/model/rullama-demo.gguf"));
+    path.to_str().unwrap().to_owned()
 }
 
-#[test]
 fn counts_right_answers() {
-    let Some(model) = model() else { return };
+    let model = model();
     let set = set();
     let base = ["score", &model, "--set", &set, "--ability", "arithmetic", "--ability", "tool calls", "--limit", "1"];
     let record: Value = serde_json::from_str(&ok(rullama(&base).args(["--json", "--min-score", "100"]))).unwrap();
@@ -35,9 +27,8 @@ fn counts_right_answers() {
     assert_eq!(abilities, ["arithmetic", "tool calls"]);
 }
 
-#[test]
 fn bounds_decide_the_exit_code() {
-    let Some(model) = model() else { return };
+    let model = model();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("set.jsonl");
     let question = |id: &str, content: &str| {
@@ -58,7 +49,6 @@ fn bounds_decide_the_exit_code() {
     assert!(ran.err.contains("the agreement with the reference is 0.00 %, below 1 %"), "{}", ran.err);
 }
 
-#[test]
 fn bad_sets_are_refused_before_the_model_is_looked_for() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
@@ -71,8 +61,37 @@ fn bad_sets_are_refused_before_the_model_is_looked_for() {
     assert!(fails(2, &mut score(&write("empty", "\n"))).contains("is empty"));
     let good = r#"{"id": "1", "ability": "a", "messages": [{"role": "user", "content": "x"}], "expected": {}}"#;
     assert!(fails(1, &mut score(&write("broken", &format!("{good}\n{{}}\n")))).contains("line 2 is no question"));
+    let none = good.replace("{}", "[]");
+    assert!(fails(1, &mut score(&write("no answer", &none))).contains("`expected` is an empty list"));
     let good = write("good", good);
     assert!(fails(2, score(&good).args(["--ability", "b"])).contains("has no \"b\". It has a."));
     assert!(fails(2, score(&good).args(["--min-agreement", "99"])).contains("no reference answers"));
     fails(2, score(&good).args(["--min-score", "101"]));
+}
+
+fn several_answers_can_be_right() {
+    let model = model();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("set.jsonl");
+    let question = |id: &str, expected: Value| {
+        let messages = json!([{"role": "user", "content": "What is 31 plus 9?"}]);
+        json!({"id": id, "ability": "sums", "messages": messages, "expected": expected, "reference": {"ids": [1], "right": false, "margin": 0.5}})
+    };
+    let right = question("sums 1", json!([{"content": "Forty"}, {"content": "31 + 9 = 40"}]));
+    let wrong = question("sums 2", json!([{"content": "Forty"}, {"content": "40"}]));
+    std::fs::write(&file, format!("{right}\n{wrong}\n")).unwrap();
+    let base = ["score", &model, "--set", file.to_str().unwrap()];
+    let record: Value = serde_json::from_str(&ok(rullama(&base).arg("--json"))).unwrap();
+    let all = &record["all"];
+    assert_eq!((&all["right"], &all["compared"], &all["agreement"]), (&json!(1), &json!(0), &Value::Null));
+    assert_eq!(record["wrong"][0]["expected"], wrong["expected"]);
+    assert!(ok(&mut rullama(&base)).contains("wanted [{\"content\":\"Forty\"},{\"content\":\"40\"}]"));
+    assert!(fails(2, rullama(&base).args(["--min-agreement", "1"])).contains("one right answer"));
+}
+
+rullama_testing::tests! {
+    counts_right_answers,
+    several_answers_can_be_right,
+    bounds_decide_the_exit_code,
+    bad_sets_are_refused_before_the_model_is_looked_for,
 }

@@ -75,6 +75,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Device {
     /// Opens the most capable adapter (the order of preference is the system's).
+    ///
+    /// # Errors
+    /// [`GpuError::NoAdapter`] where there is none, or where it gives no device.
     #[allow(clippy::arc_with_non_send_sync, reason = "wgpu's handles are not Send in a browser, where everything is one thread")]
     pub async fn open(options: &OpenOptions) -> Result<Device, GpuError> {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
@@ -181,6 +184,9 @@ impl Device {
     }
 
     /// A zeroed buffer of at least `size` bytes (rounded up to 16).
+    ///
+    /// # Errors
+    /// [`GpuError::LimitTooSmall`] beyond the adapter's largest buffer, [`GpuError::OutOfMemory`] without room, [`GpuError::DeviceLost`] after a loss.
     pub async fn buffer(&self, label: &str, size: u64, usage: Usage) -> Result<Buffer, GpuError> {
         self.check()?;
         let size = size.next_multiple_of(16).max(16);
@@ -216,6 +222,9 @@ impl Device {
     }
 
     /// Starts everything written and recorded so far and waits until it is done.
+    ///
+    /// # Errors
+    /// [`GpuError::DeviceLost`] after a loss, [`GpuError::Timeout`] when the GPU does not answer; else what [`check`](Self::check) gives.
     pub async fn finish(&self) -> Result<(), GpuError> {
         let readback = Readback::new(self, 16).await?;
         readback.start(self, None);
@@ -223,6 +232,10 @@ impl Device {
     }
 
     /// Reads bytes back, after all work submitted so far.
+    ///
+    /// # Errors
+    /// [`GpuError::OutOfMemory`] without room for the copy, [`GpuError::DeviceLost`] after a loss, [`GpuError::Timeout`] when the GPU does not
+    /// answer.
     pub async fn read(&self, buffer: &Buffer, offset: u64, len: u64) -> Result<Vec<u8>, GpuError> {
         let padded = len.next_multiple_of(4);
         let readback = Readback::new(self, padded).await?;

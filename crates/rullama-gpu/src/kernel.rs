@@ -61,6 +61,9 @@ struct Inner {
 
 impl Kernel {
     /// Reads the interface of `source`.
+    ///
+    /// # Errors
+    /// [`GpuError::Validation`] naming the kernel and the declaration that cannot be read.
     pub fn reflect(label: &str, source: &str) -> Result<Self, GpuError> {
         let fail = |message: String| GpuError::Validation { what: format!("kernel `{label}`"), message };
         let params = source.find("struct Params").map(|at| fields(&source[at..])).transpose().map_err(&fail)?.unwrap_or_default();

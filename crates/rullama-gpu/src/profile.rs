@@ -16,6 +16,9 @@ const MAX_QUERIES: usize = 4096;
 impl Device {
     /// Replays a recording with one timed pass a dispatch, slower in all than [`Device::submit`].
     /// Empty when the adapter has no timestamps.
+    ///
+    /// # Errors
+    /// [`GpuError::OutOfMemory`] without room for the times, [`GpuError::DeviceLost`] after a loss, [`GpuError::Timeout`] when the GPU does not answer.
     pub async fn profile(&self, recording: &Recording) -> Result<Vec<KernelTime>, GpuError> {
         if !self.caps().timestamps {
             return Ok(Vec::new());

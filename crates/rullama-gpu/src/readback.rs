@@ -53,6 +53,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Readback {
+    /// A place on the host for the copies of at most `size` bytes.
+    ///
+    /// # Errors
+    /// As [`Device::buffer`].
     pub async fn new(device: &Device, size: u64) -> Result<Self, GpuError> {
         Ok(Readback { buffer: device.buffer("readback", size, Usage::Readback).await?, pending: Mutex::new(None) })
     }
@@ -74,6 +78,9 @@ impl Readback {
     }
 
     /// Waits for the copy of the last [`start`](Self::start).
+    ///
+    /// # Errors
+    /// [`GpuError::DeviceLost`] after a loss, [`GpuError::Timeout`] when the GPU does not answer; else what [`Device::check`] gives.
     pub async fn wait(&self, device: &Device) -> Result<Vec<u8>, GpuError> {
         let Some(pending) = locked(&self.pending).take() else { return Ok(Vec::new()) };
         #[cfg(not(target_arch = "wasm32"))]

@@ -90,6 +90,10 @@ impl Recorder {
     }
 
     /// Compiles what is not compiled yet and builds every bind group once.
+    ///
+    /// # Errors
+    /// [`GpuError::Validation`] naming a kernel that does not compile or a binding that is missing, unknown or does not
+    /// fit; [`GpuError::DeviceLost`] after a loss.
     pub async fn finish(self, device: &Device) -> Result<Recording, GpuError> {
         let align = device.caps().offset_alignment.max(16);
         let mut words: Vec<u8> = Vec::new();

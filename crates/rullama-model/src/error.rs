@@ -16,6 +16,8 @@ pub enum ModelError {
     Config { key: String, value: String, reason: String },
     #[error("tensor `{name}` is missing. The file is incomplete or was made for another program: convert or download it again")]
     MissingTensor { name: String },
+    #[error("tensor `{name}`{} {what}, which would be left out here: the model would be another one. {remedy}", others(*more))]
+    Unused { name: String, more: usize, what: &'static str, remedy: &'static str },
     #[error(
         "tensor `{name}` has shape {found:?}, expected {expected:?}. The file is damaged or was made for another program: convert or download it again"
     )]
@@ -46,4 +48,8 @@ pub enum ModelError {
     Gpu(#[from] GpuError),
     #[error("cancelled")]
     Cancelled,
+}
+
+fn others(more: usize) -> String {
+    if more == 0 { String::new() } else { format!(" (and {more} more of its kind)") }
 }

@@ -77,6 +77,8 @@ pub struct TableSpec {
 pub struct Specs {
     pub weights: Vec<WeightSpec>,
     pub tables: Vec<TableSpec>,
+    /// Tensors of the file that are known to be of no use here.
+    pub unneeded: Vec<String>,
 }
 
 /// Where a part stands in its stack.

@@ -9,6 +9,7 @@ pub mod graph;
 pub mod host;
 pub mod op;
 pub mod shader;
+pub mod tolerance;
 pub mod weight;
 
 /// The operations: a folder each.

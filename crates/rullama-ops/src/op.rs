@@ -154,6 +154,12 @@ pub trait Op: Any + std::fmt::Debug + Send + Sync {
     /// Adds the dispatches.
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError>;
 
+    /// How far each value of the last operand may be off where sums, off by `sums` of their root mean square, pass through
+    /// functions with errors of their own; `None`: the results are the sums.
+    fn allowance(&self, _operands: &[Host], _sums: f32) -> Option<Vec<f32>> {
+        None
+    }
+
     /// The same on the CPU, from the definition: sums in f64, no code shared with kernels.
     fn oracle(&self, operands: &mut [Host]);
 
@@ -173,6 +179,9 @@ pub trait Op: Any + std::fmt::Debug + Send + Sync {
 
 impl Context<'_> {
     /// The variant to record.
+    ///
+    /// # Errors
+    /// [`GpuError::Validation`] when all variants are banned, or the operation does not have the one asked for.
     pub fn variant(&self, op: &dyn Op, operands: &[Operand]) -> Result<&'static str, GpuError> {
         let all = op.variants(self.caps, operands);
         let usable = |v: &&&'static str| !self.banned.iter().any(|(name, variant)| name == op.name() && variant == *v);
@@ -184,6 +193,9 @@ impl Context<'_> {
     }
 
     /// The scratch slice, `bytes` long.
+    ///
+    /// # Errors
+    /// [`GpuError::Validation`] when the plan gave none, or too little.
     pub fn scratch(&self, bytes: u64) -> Result<Slice, GpuError> {
         match &self.scratch {
             Some(slice) if slice.size >= bytes => Ok(Slice { size: bytes, ..slice.clone() }),

@@ -71,6 +71,9 @@ impl<'a> Link<'a> {
     }
 
     /// The linked kernel; equal requests share one.
+    ///
+    /// # Errors
+    /// [`GpuError::Validation`] naming the kernel and what its text asks for and is not linked, or is no interface.
     pub fn kernel(&self) -> Result<Kernel, GpuError> {
         static CACHE: OnceLock<Mutex<HashMap<String, Kernel>>> = OnceLock::new();
         let source = self.source().map_err(|message| GpuError::Validation { what: format!("kernel `{}`", self.name), message })?;
@@ -85,6 +88,9 @@ impl<'a> Link<'a> {
     }
 
     /// The linked text.
+    ///
+    /// # Errors
+    /// What the text asks for and is not linked.
     pub fn source(&self) -> Result<String, String> {
         let mut out = String::new();
         // Browsers demand the directive, naga refuses it.

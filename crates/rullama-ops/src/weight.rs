@@ -7,7 +7,7 @@ use rullama_quant::DType;
 /// fit one binding.
 #[derive(Debug)]
 pub struct Weight {
-    /// The tensor's name in the file.
+    /// Its key among the model's weights: the tensor's name without `.weight`, or a name for the tensors stacked in it.
     pub name: String,
     pub dtype: DType,
     pub rows: u32,

@@ -4,10 +4,12 @@
 use rullama_gpu::{AdapterProfile, Device, GpuError, OpenOptions};
 use rullama_ops::all_cases;
 use rullama_ops::case::Case;
+use rullama_testing::{found, skip};
 
 fn open(profile: AdapterProfile, as_gpu: bool) -> Device {
-    pollster::block_on(Device::open(&OpenOptions { profile, as_gpu, ..Default::default() }))
-        .expect("a GPU adapter (install mesa-vulkan-drivers for a software one)")
+    found(pollster::block_on(Device::open(&OpenOptions { profile, as_gpu, ..Default::default() })), |error| {
+        matches!(error, GpuError::NoAdapter { .. })
+    })
 }
 
 /// Runs each case's `variants` on `device`.
@@ -29,23 +31,26 @@ fn run(device: &Device, variants: impl Fn(&Case) -> Result<Vec<&'static str>, Gp
     assert!(runs > 0);
 }
 
-#[test]
 fn all_cases_with_native_limits() {
     let device = open(AdapterProfile::Native, true);
     run(&device, |case| pollster::block_on(case.variants(&device)));
 }
 
-#[test]
 fn all_cases_with_webgpu_default_limits() {
     let device = open(AdapterProfile::WebGpuDefaults, true);
     run(&device, |case| pollster::block_on(case.variants(&device)));
 }
 
-#[test]
 fn what_a_cpu_adapter_chooses() {
     let (device, gpu) = (open(AdapterProfile::Native, false), open(AdapterProfile::Native, true));
-    // On a GPU both are the same.
-    if device.caps() != gpu.caps() {
-        run(&device, |case| pollster::block_on(case.variants_beyond(&device, gpu.caps())));
+    if device.caps() == gpu.caps() {
+        skip(format_args!("{} is a GPU: both choose the same", device.name()));
     }
+    run(&device, |case| pollster::block_on(case.variants_beyond(&device, gpu.caps())));
+}
+
+rullama_testing::tests! {
+    all_cases_with_native_limits,
+    all_cases_with_webgpu_default_limits,
+    what_a_cpu_adapter_chooses,
 }

@@ -1,16 +1,18 @@
 //! What sampling cases cannot compare word for word: log-probabilities, and the distribution of
 //! what is drawn.
 
-use rullama_gpu::{AdapterProfile, Buffer, Device, OpenOptions, Recorder, Recording, Usage};
+use rullama_gpu::{AdapterProfile, Buffer, Device, GpuError, OpenOptions, Recorder, Recording, Usage};
 use rullama_ops::sample::cases::{Step, plain};
 use rullama_ops::sample::{RESULT_WORDS, RESULTS, SampleResult, judge, reference};
 use rullama_ops::{Context, Host, Op, Operand, Sample, SampleMode, SampleSettings, StepState, Tensor};
+use rullama_testing::found;
 
 const PROFILES: [AdapterProfile; 2] = [AdapterProfile::Native, AdapterProfile::WebGpuDefaults];
 
 fn open(profile: AdapterProfile) -> Device {
-    pollster::block_on(Device::open(&OpenOptions { profile, ..Default::default() }))
-        .expect("a GPU adapter (install mesa-vulkan-drivers for a software one)")
+    found(pollster::block_on(Device::open(&OpenOptions { profile, ..Default::default() })), |error| {
+        matches!(error, GpuError::NoAdapter { .. })
+    })
 }
 
 /// A step's operands on the GPU and its recording.
@@ -72,7 +74,6 @@ fn compare(step: &Step, want: &SampleResult, got: &SampleResult) {
     assert!(want.tops.iter().zip(&got.tops).all(|(a, b)| near(a.1, b.1)), "{}: {:?}, want {:?}", step.name, got.tops, want.tops);
 }
 
-#[test]
 fn log_probabilities_are_of_the_unmodified_distribution() {
     let settings = SampleSettings { repeat_penalty: 2.0, repeat_last_n: 500, ..plain(64) };
     for device in PROFILES.map(open) {
@@ -111,7 +112,6 @@ fn check_distribution(ids: &[u32], probabilities: &[f64]) {
     assert!(chi < 24.3, "chi-square {chi}: {counts:?}");
 }
 
-#[test]
 fn the_reference_draws_by_probability() {
     let (step, probabilities) = small();
     let by_seed = |seed| reference(&step.logits, &step.settings.seed(seed), &[], &step.history, 11).id;
@@ -120,7 +120,6 @@ fn the_reference_draws_by_probability() {
     check_distribution(&(0..20_000).map(by_position).collect::<Vec<_>>(), &probabilities);
 }
 
-#[test]
 fn queued_steps_draw_by_probability_and_as_the_reference() {
     let (step, probabilities) = small();
     for device in PROFILES.map(open) {
@@ -139,11 +138,17 @@ fn queued_steps_draw_by_probability_and_as_the_reference() {
     }
 }
 
-#[test]
 fn the_reference_serves_any_top_k() {
     let logits: Vec<f32> = (0..3000).map(|i| ((i * 7919) % 3000) as f32 * 1e-3).collect();
     let ids = |top_k| (0..400).map(|p| reference(&logits, &plain(top_k), &[], &[], p).id).collect::<Vec<_>>();
     assert_eq!(ids(0), ids(3000));
     assert!(ids(0).iter().any(|id| logits[*id as usize] < 1.0), "all survive");
     assert!(ids(2000).iter().all(|id| logits[*id as usize] > 0.999), "the best 2000 survive");
+}
+
+rullama_testing::tests! {
+    log_probabilities_are_of_the_unmodified_distribution,
+    the_reference_draws_by_probability,
+    queued_steps_draw_by_probability_and_as_the_reference,
+    the_reference_serves_any_top_k,
 }

@@ -40,6 +40,18 @@ pub fn put_word(bytes: &mut [u8], at: usize, word: u32) {
     bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
 }
 
+/// Stores a value, rounded to a 16-bit float, at byte `at`.
+pub fn put_half(bytes: &mut [u8], at: usize, value: f32) {
+    bytes[at..at + 2].copy_from_slice(&half_bytes(value));
+}
+
+/// Uniform in [-1, 1), from up to four random bytes.
+pub fn unit(bits: &[u8]) -> f32 {
+    let mut word = [0; 4];
+    word[4 - bits.len()..].copy_from_slice(bits);
+    (i32::from_le_bytes(word) >> 7) as f32 / (1u32 << 24) as f32
+}
+
 /// A value rounded to a 16-bit float, as bytes.
 pub fn half_bytes(value: f32) -> [u8; 2] {
     f16::from_f32(value).to_le_bytes()

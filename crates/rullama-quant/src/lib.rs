@@ -169,6 +169,20 @@ pub fn encode(dtype: DType, values: &[f32], out: &mut Vec<u8>) -> Result<(), Qua
     Ok(())
 }
 
+/// Turns random bits, a whole number of blocks, into weights of about `scale`: codes stay as random as they are,
+/// scale fields are set. Their root mean square lies between `scale / 3` and `2 * scale`.
+///
+/// # Errors
+/// [`QuantError::PartialBlock`].
+pub fn scale_random(dtype: DType, bits: &mut [u8], scale: f32) -> Result<(), QuantError> {
+    let format = dtype.format();
+    if !bits.len().is_multiple_of(format.block_bytes) {
+        return Err(QuantError::PartialBlock { dtype, bytes: bits.len(), block_bytes: format.block_bytes });
+    }
+    bits.chunks_exact_mut(format.block_bytes).for_each(|block| (format.scale_random)(block, scale));
+    Ok(())
+}
+
 /// Text of a format's decode module, to be included in a kernel that reads one weight buffer.
 ///
 /// It defines, for the planes of [`Layout::planes`] and a group index `g`,

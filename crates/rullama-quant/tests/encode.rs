@@ -4,6 +4,39 @@ use proptest::prelude::*;
 use rullama_quant::{DType, QuantError, decode, encode};
 use sha2::{Digest, Sha256};
 
+/// SHA-256 of the rows written by `quantize_row_*_ref`, compiled without contraction to FMA.
+const HASHES: [(DType, usize, &str); 9] = [
+    (DType::F32, 4096, "5288a0918efbed775e23137d746f02250c018acd7e446da053c0e9820de0f0ae"),
+    (DType::Q4_0, 576, "ad5ab5e9287eb0610b20962f83cea952d49dc14072b81ae225b672effe42723e"),
+    (DType::Q4_1, 640, "ae67dee009807aa1e7dab6f95314720407ef098b12f4dcbeadeacc7d066ba92f"),
+    (DType::Q5_0, 704, "65e076c9b7465ce21c92ba78ae48d8728722030896c42992560ebe8ef66e32eb"),
+    (DType::Q5_1, 768, "30c66cc65586aadfc81ee891979ae8837498f0fa3308e5fd943ce92b8aebd695"),
+    (DType::Q8_0, 1088, "27e7011c824928bb7e53c6fed699f3e461b6e6a816bea8eb029db8860ad655d4"),
+    (DType::Q4K, 576, "44efdf6e5cb66599a6820d5b236fd6c4881c1f4e5439927db7f6a15dc15589e6"),
+    (DType::Q5K, 704, "1db2fba793278c9727b14c63a78e223d088bcf5e50998c164ccfb7080baadbc0"),
+    (DType::Q6K, 840, "84be5379810c5df34aec5faccb0a7b27946b658c3a459f714c2f0ab2a28f8cde"),
+];
+
+/// Rounded to nearest, which `plain_formats_are_stable` checks.
+const PLAIN: [DType; 2] = [DType::F16, DType::BF16];
+
+/// (format, half of a code step relative to the largest magnitude of the 256 values).
+/// Affine codes span up to twice that magnitude; the searches of the K formats minimise a
+/// weighted squared error and may clip, which a second step allows for.
+const STEPS: [(DType, f32); 11] = [
+    (DType::F32, 0.0),
+    (DType::BF16, 1.0 / 256.0),
+    (DType::F16, 1.0 / 2048.0),
+    (DType::Q8_0, 0.5 / 127.0),
+    (DType::Q4_0, 1.0 / 8.0),
+    (DType::Q4_1, 1.0 / 15.0),
+    (DType::Q5_0, 1.0 / 16.0),
+    (DType::Q5_1, 1.0 / 31.0),
+    (DType::Q4K, 4.0 / 15.0),
+    (DType::Q5K, 4.0 / 31.0),
+    (DType::Q6K, 2.0 / 32.0),
+];
+
 /// 1024 values of a linear congruential generator, small ones more often than large ones, with
 /// one outlier in each 256 and the range growing from block to block.
 fn values() -> Vec<f32> {
@@ -33,32 +66,33 @@ fn encoded(dtype: DType, values: &[f32]) -> Vec<u8> {
 
 #[test]
 fn bytes_are_ggmls() {
-    // SHA-256 of the rows written by `quantize_row_*_ref`, compiled without contraction to FMA.
-    let table = [
-        (DType::F32, 4096, "5288a0918efbed775e23137d746f02250c018acd7e446da053c0e9820de0f0ae"),
-        (DType::Q4_0, 576, "ad5ab5e9287eb0610b20962f83cea952d49dc14072b81ae225b672effe42723e"),
-        (DType::Q4_1, 640, "ae67dee009807aa1e7dab6f95314720407ef098b12f4dcbeadeacc7d066ba92f"),
-        (DType::Q5_0, 704, "65e076c9b7465ce21c92ba78ae48d8728722030896c42992560ebe8ef66e32eb"),
-        (DType::Q5_1, 768, "30c66cc65586aadfc81ee891979ae8837498f0fa3308e5fd943ce92b8aebd695"),
-        (DType::Q8_0, 1088, "27e7011c824928bb7e53c6fed699f3e461b6e6a816bea8eb029db8860ad655d4"),
-        (DType::Q4K, 576, "44efdf6e5cb66599a6820d5b236fd6c4881c1f4e5439927db7f6a15dc15589e6"),
-        (DType::Q5K, 704, "1db2fba793278c9727b14c63a78e223d088bcf5e50998c164ccfb7080baadbc0"),
-        (DType::Q6K, 840, "84be5379810c5df34aec5faccb0a7b27946b658c3a459f714c2f0ab2a28f8cde"),
-    ];
-    for (dtype, len, hash) in table {
+    for (dtype, len, hash) in HASHES {
         let bytes = encoded(dtype, &values());
         assert_eq!((bytes.len(), sha256(&bytes)), (len, hash.to_owned()), "{dtype}");
     }
 }
 
 #[test]
-fn formats_without_encoder_and_partial_blocks_are_errors() {
-    for dtype in [DType::Q2K, DType::Q3K, DType::Iq4Nl, DType::Iq4Xs, DType::Mxfp4] {
-        assert_eq!(encode(dtype, &values(), &mut Vec::new()), Err(QuantError::NoEncoder { dtype }));
+fn every_encoder_is_held_to_a_reference() {
+    for &dtype in DType::ALL {
+        let encoder = encode(dtype, &values(), &mut Vec::new());
+        assert!(encoder == Ok(()) || encoder == Err(QuantError::NoEncoder { dtype }), "{dtype}: {encoder:?}");
+        let referenced = PLAIN.contains(&dtype) || HASHES.iter().any(|row| row.0 == dtype);
+        assert_eq!(encoder.is_ok(), referenced, "{dtype}: a hash of ggml's bytes for each encoder, and only for those");
+        assert_eq!(encoder.is_ok(), STEPS.iter().any(|row| row.0 == dtype), "{dtype}: a bound for each encoder");
     }
-    let (dtype, values) = (DType::Q4K, &values()[..255]);
-    let error = QuantError::PartialValues { dtype, values: 255, block_len: 256 };
-    assert_eq!(encode(dtype, values, &mut Vec::new()), Err(error));
+}
+
+#[test]
+fn partial_blocks_are_errors() {
+    for &dtype in DType::ALL.iter().filter(|dtype| dtype.block_len() > 1) {
+        let len = dtype.block_len() - 1;
+        let error = match encode(dtype, &[], &mut Vec::new()) {
+            Ok(()) => QuantError::PartialValues { dtype, values: len, block_len: len + 1 },
+            Err(no_encoder) => no_encoder,
+        };
+        assert_eq!(encode(dtype, &vec![0.0; len], &mut Vec::new()), Err(error));
+    }
 }
 
 #[test]
@@ -84,16 +118,8 @@ proptest! {
     /// rounding of a scale to 16 bits (2^-11 of the range).
     #[test]
     fn round_trip_error_is_bounded(values in proptest::collection::vec(-1.0f32..1.0, 256)) {
-        // (format, half of a code step relative to the largest magnitude of the 256 values).
-        // Affine codes span up to twice that magnitude; the searches of the K formats minimise a
-        // weighted squared error and may clip, which a second step allows for.
-        let table = [
-            (DType::BF16, 1.0 / 256.0), (DType::F16, 1.0 / 2048.0), (DType::Q8_0, 0.5 / 127.0),
-            (DType::Q4_0, 1.0 / 8.0), (DType::Q4_1, 1.0 / 15.0), (DType::Q5_0, 1.0 / 16.0),
-            (DType::Q5_1, 1.0 / 31.0), (DType::Q4K, 4.0 / 15.0), (DType::Q5K, 4.0 / 31.0), (DType::Q6K, 2.0 / 32.0),
-        ];
         let largest = values.iter().fold(0.0f32, |a, x| a.max(x.abs()));
-        for (dtype, step) in table {
+        for (dtype, step) in STEPS {
             let mut back = [f32::NAN; 256];
             decode(dtype, &encoded(dtype, &values), &mut back).unwrap();
             for (x, y) in values.iter().zip(back) {
@@ -106,7 +132,7 @@ proptest! {
     /// 16-bit floats are stored exactly, so decoding and encoding again gives the same bytes.
     #[test]
     fn plain_formats_are_stable(bits in proptest::collection::vec(any::<u16>(), 32)) {
-        for dtype in [DType::F16, DType::BF16] {
+        for dtype in PLAIN {
             let finite: Vec<u16> = bits.iter().map(|b| b & 0xbfff).collect();
             let bytes: Vec<u8> = finite.iter().flat_map(|b| b.to_le_bytes()).collect();
             let mut values = [0.0; 32];

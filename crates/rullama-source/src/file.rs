@@ -1,6 +1,13 @@
 //! A file on disk, read at positions (no shared cursor, so several readers may use one source).
 
-use std::{fs::File, io, ops::Range, path::Path};
+use std::{
+    fs::{self, File, Metadata},
+    io,
+    ops::Range,
+    path::Path,
+};
+
+use same_file::Handle;
 
 use crate::{
     coalesce::read_coalesced,
@@ -21,24 +28,23 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// Opens `path`.
+    /// Opens `path`, or the file that it links to.
     ///
     /// # Errors
-    /// [`SourceError::Open`], also for a directory.
+    /// [`SourceError::NotAFile`] for a folder, a pipe or a device, which are not opened; [`SourceError::Open`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, SourceError> {
         let path = path.as_ref();
         let name = path.display().to_string();
-        let open = || {
-            let file = File::open(path)?;
-            let about = file.metadata()?;
-            if about.is_dir() {
-                return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
-            }
-            Ok((file, about.len()))
-        };
-        match open() {
-            Ok((file, len)) => Ok(Self { name, file, len }),
-            Err(source) => Err(SourceError::Open { name, source }),
+        let failed = |source| SourceError::Open { name: name.clone(), source };
+        // Opening a pipe would wait for somebody to write to it.
+        if let Some(what) = special(&fs::metadata(path).map_err(failed)?) {
+            return Err(SourceError::NotAFile { name, what });
+        }
+        let file = File::open(path).map_err(failed)?;
+        let about = file.metadata().map_err(failed)?;
+        match special(&about) {
+            Some(what) => Err(SourceError::NotAFile { name, what }),
+            None => Ok(Self { name, file, len: about.len() }),
         }
     }
 
@@ -60,6 +66,30 @@ impl FileSource {
             }
         }
         Ok(bytes)
+    }
+}
+
+/// What something other than a regular file is.
+pub(crate) fn special(about: &Metadata) -> Option<&'static str> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = about.file_type();
+        for (is, what) in [
+            (kind.is_fifo(), "a pipe"),
+            (kind.is_socket(), "a socket"),
+            (kind.is_char_device(), "a device"),
+            (kind.is_block_device(), "a device"),
+        ] {
+            if is {
+                return Some(what);
+            }
+        }
+    }
+    match about {
+        _ if about.is_file() => None,
+        _ if about.is_dir() => Some("a folder"),
+        _ => Some("no regular file"),
     }
 }
 
@@ -87,6 +117,13 @@ impl ByteSource for FileSource {
         Locality::Local
     }
 
+    fn reads_file(&self, path: &Path) -> bool {
+        // A pipe is not opened, and no file that is read either.
+        let regular = std::fs::metadata(path).is_ok_and(|about| about.is_file());
+        let own = || Handle::from_file(self.file.try_clone().ok()?).ok();
+        regular && own().is_some_and(|own| Handle::from_path(path).is_ok_and(|other| other == own))
+    }
+
     fn read<'a>(&'a self, offset: u64, len: usize) -> BoxFuture<'a, Result<Vec<u8>, SourceError>> {
         Box::pin(async move { self.read_blocking(offset, len) })
     }
@@ -99,6 +136,40 @@ impl ByteSource for FileSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn names_of_the_file_that_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("a"), b"same").unwrap();
+        std::fs::write(at("copy"), b"same").unwrap();
+        std::fs::hard_link(at("a"), at("hard")).unwrap();
+        std::os::unix::fs::symlink("a", at("link")).unwrap();
+        std::fs::create_dir(at("sub")).unwrap();
+        let source = FileSource::open(at("link")).unwrap();
+        for name in ["a", "hard", "link", "sub/../a"] {
+            assert!(source.reads_file(&at(name)), "{name}");
+        }
+        for name in ["copy", "none", "sub"] {
+            assert!(!source.reads_file(&at(name)), "{name}");
+        }
+        // The same file once its name is gone, and another one under that name.
+        std::fs::remove_file(at("a")).unwrap();
+        std::fs::write(at("a"), b"new").unwrap();
+        assert!(source.reads_file(&at("hard")) && !source.reads_file(&at("a")));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn pipes_and_devices_are_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [pipe.as_path(), Path::new("/dev/zero"), folder.path()] {
+            assert!(matches!(FileSource::open(path), Err(SourceError::Open { .. })), "{}", path.display());
+        }
+    }
 
     #[test]
     fn ranges_of_a_file() {
@@ -120,6 +191,9 @@ mod tests {
         std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(100).unwrap();
         let error = read(90, 20).unwrap_err();
         assert!(matches!(error, SourceError::ShortRead { got: 10, .. }), "{error}");
-        assert!(matches!(FileSource::open(folder.path()), Err(SourceError::Open { .. })));
+        assert!(matches!(FileSource::open(folder.path()), Err(SourceError::NotAFile { what: "a folder", .. })));
+        #[cfg(unix)]
+        assert!(matches!(FileSource::open("/dev/null"), Err(SourceError::NotAFile { what: "a device", .. })));
+        assert!(matches!(FileSource::open(folder.path().join("none")), Err(SourceError::Open { .. })));
     }
 }

@@ -14,6 +14,7 @@ use ureq::{Agent, Body, http::Response};
 
 use crate::{
     coalesce::read_coalesced,
+    foreign::{HEAD, WEB_PAGE, foreign, is_page},
     source::{BoxFuture, ByteSource, Locality, SourceError},
 };
 
@@ -106,7 +107,10 @@ impl HttpSource {
     }
 
     fn probe(&mut self) -> Result<usize, Failure> {
-        let response = self.request(0, 1)?;
+        let mut response = self.request(0, 1)?;
+        if response.status().as_u16() == 200 {
+            return Err(Failure::Final(self.not_in_pieces(&mut response)));
+        }
         let range = header(&response, "content-range").unwrap_or_default();
         match response.status().as_u16() {
             206 => {
@@ -117,13 +121,27 @@ impl HttpSource {
             // An empty file has no first byte.
             416 if range == "bytes */0" => self.len = 0,
             416 => return Err(self.unusable("Content-Range", range)),
-            200 => return Err(Failure::Final(SourceError::RangeIgnored { url: self.url.clone() })),
             _ => return Err(self.status_failure(&response)),
         }
         let strong = header(&response, "etag").filter(|tag| !tag.starts_with("W/"));
         self.validator = strong.or_else(|| header(&response, "last-modified")).map(str::to_owned);
         self.tag = tag_of(&response).map(str::to_owned);
         Ok(0)
+    }
+
+    /// The whole of something, where a piece was asked for: servers answer so where they have a page in place of a file.
+    fn not_in_pieces(&self, response: &mut Response<Body>) -> SourceError {
+        let page = header(response, "content-type").is_some_and(is_page);
+        let len = header(response, "content-length").and_then(|len| len.parse().ok()).unwrap_or(u64::MAX);
+        let mut head = Vec::new();
+        // What could be read is enough to judge by.
+        let _ = response.body_mut().as_reader().take(HEAD as u64).read_to_end(&mut head);
+        let name = self.url.clone();
+        match foreign(&head, len) {
+            _ if page && !head.starts_with(b"GGUF") => SourceError::Foreign { name, foreign: WEB_PAGE },
+            Some(foreign) => SourceError::Foreign { name, foreign },
+            None => SourceError::RangeIgnored { url: name },
+        }
     }
 
     fn request(&self, offset: u64, len: u64) -> Result<Response<Body>, Failure> {

@@ -1,7 +1,8 @@
 //! Where a model's bytes come from, and how they are found in there.
 //!
 //! - [`ByteSource`]: a thing of known length that is read by ranges: [`MemorySource`], and natively
-//!   `FileSource` and `HttpSource`. A browser shell adds its own (a picked file).
+//!   `FileSource` and `HttpSource`. A browser shell adds its own (a picked file). A [`JoinedSource`] is
+//!   several of them, the parts of one model; natively `open_path` and `open_url` find these.
 //! - [`gguf`]: the GGUF container, parsed by ranges and never as a whole, and written as a stream.
 //! - [`ollama`]: model names, manifests and, natively, Ollama's store on disk.
 //!
@@ -29,11 +30,15 @@
 pub mod coalesce;
 #[cfg(not(target_arch = "wasm32"))]
 mod file;
+pub mod foreign;
 pub mod gguf;
 #[cfg(not(target_arch = "wasm32"))]
 mod http;
+mod joined;
 mod memory;
 pub mod ollama;
+#[cfg(not(target_arch = "wasm32"))]
+mod open;
 pub mod parallel;
 mod source;
 
@@ -41,5 +46,8 @@ mod source;
 pub use file::FileSource;
 #[cfg(not(target_arch = "wasm32"))]
 pub use http::{HttpOptions, HttpSource};
+pub use joined::JoinedSource;
 pub use memory::MemorySource;
+#[cfg(not(target_arch = "wasm32"))]
+pub use open::{open_path, open_url};
 pub use source::{BoxFuture, ByteSource, Locality, MaybeSendSync, SourceError};

@@ -1,6 +1,8 @@
 //! [`ByteSource`]: bytes of known length, read by ranges.
 
-use std::{future::Future, ops::Range, pin::Pin};
+use std::{future::Future, ops::Range, pin::Pin, sync::Arc};
+
+use crate::foreign::Foreign;
 
 /// A boxed future, `Send` natively; the browser's handles are bound to their thread, so not there.
 #[cfg(not(target_arch = "wasm32"))]
@@ -50,6 +52,17 @@ pub trait ByteSource: MaybeSendSync + 'static {
     /// How dear a small read is.
     fn locality(&self) -> Locality;
 
+    /// The files of which this source is made, one after the other; none where it is one file itself.
+    fn parts(&self) -> &[Arc<dyn ByteSource>] {
+        &[]
+    }
+
+    /// Whether `path` is a name of a file that is read here: its own, a link, a hard link. What is written
+    /// must not replace it. Sources made of others ask each of them.
+    fn reads_file(&self, path: &std::path::Path) -> bool {
+        self.parts().iter().any(|part| part.reads_file(path))
+    }
+
     /// Exactly `len` bytes from `offset` on.
     ///
     /// # Errors
@@ -89,6 +102,12 @@ pub enum SourceError {
     /// The file could not be opened.
     #[error("{name}: cannot be opened: {source}. Check the path and its permissions.")]
     Open { name: String, source: std::io::Error },
+    /// What has the name is no file that can be read at positions.
+    #[error("{name}: is {what}, which cannot be read at any position. Save its content as a file, and give that.")]
+    NotAFile { name: String, what: &'static str },
+    /// The content is evidently something else than a model.
+    #[error("{name}: not a GGUF file, but {foreign}")]
+    Foreign { name: String, foreign: Foreign },
     /// The operating system refused a read.
     #[error("{name}: reading at offset {offset} failed: {source}. Check the disk and load again.")]
     Io { name: String, offset: u64, source: std::io::Error },
@@ -96,7 +115,7 @@ pub enum SourceError {
     #[error("{url}: not a usable address: {reason}. Give an http:// or https:// URL.")]
     Address { url: String, reason: String },
     /// The server answered with an error that a retry does not mend.
-    #[error("{url}: the server answered {status}. Check the address, or download the file first.")]
+    #[error("{url}: the server answered {status}{}. Check the address, or download the file first.", meaning(*status))]
     Status { url: String, status: u16 },
     /// The server sends whole files only.
     #[error(
@@ -125,6 +144,15 @@ pub enum SourceError {
     /// A failure reported by the host, such as a browser's file API.
     #[error("{name}: {message}. Pick the file again.")]
     Host { name: String, message: String },
+}
+
+/// What a status is about, where that helps.
+fn meaning(status: u16) -> &'static str {
+    match status {
+        401 | 403 => " (it wants a login, or a licence that was accepted there)",
+        404 | 410 => " (there is no such file)",
+        _ => "",
+    }
 }
 
 impl SourceError {

@@ -238,3 +238,26 @@ fn a_type_without_arithmetic_fails_only_where_it_is_used() {
     assert!(matches!(tensor.dtype(), Err(GgufError::UnsupportedType { type_name: "NVFP4", .. })));
     assert!(matches!(file.tensors.require("w"), Err(GgufError::MissingTensor { .. })));
 }
+
+#[test]
+fn the_header_as_a_whole_is_bounded() {
+    use std::io::{Seek, SeekFrom, Write};
+    const ELEMENTS: u64 = 6 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sparse.gguf");
+    let mut file = std::fs::File::create(&path).unwrap();
+    file.write_all(&Raw::new(3, 0, 8).0).unwrap();
+    for i in 0..8 {
+        let mut raw = Raw(Vec::new());
+        raw.text(format!("k{i}").as_bytes()).u32(9).u32(10).u64(ELEMENTS);
+        file.write_all(&raw.0).unwrap();
+        file.seek(SeekFrom::Current(ELEMENTS as i64 * 8)).unwrap();
+    }
+    file.write_all(&[0; 64]).unwrap();
+    PEAK.set(NOW.get());
+    let before = NOW.get();
+    let error = pollster::block_on(Gguf::open(&rullama_source::FileSource::open(&path).unwrap())).unwrap_err();
+    let peak = PEAK.get() - before;
+    assert!(matches!(&error, GgufError::TooLarge { field, .. } if field.contains("k2")), "{error:?}");
+    assert!(peak < 2 * rullama_source::gguf::MAX_HEADER as isize, "{peak} bytes");
+}

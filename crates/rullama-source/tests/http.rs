@@ -27,6 +27,8 @@ enum Act {
     Cut,
     /// Sends the whole file.
     Whole,
+    /// Sends all of something else, of this type.
+    Instead(&'static str, &'static str),
     /// Serves the range under another tag, ignoring `If-Range`.
     OtherTag,
     /// Redirects with this status.
@@ -88,13 +90,14 @@ impl Server {
     }
 }
 
-fn serve(mut stream: &TcpStream, plan: &Mutex<Vec<Act>>, requests: &AtomicUsize, content: &[u8]) -> Option<()> {
+/// Reads a request; its range, both ends inside.
+fn requested(stream: &TcpStream) -> Option<(usize, usize)> {
     let mut range = None;
     let mut lines = BufReader::new(stream).lines();
     loop {
         let line = lines.next()?.ok()?.to_ascii_lowercase();
         if line.is_empty() {
-            break;
+            return Some(range.expect("every request is for a range"));
         }
         if let Some(value) = line.strip_prefix("range: bytes=") {
             let (first, last) = value.split_once('-')?;
@@ -102,9 +105,12 @@ fn serve(mut stream: &TcpStream, plan: &Mutex<Vec<Act>>, requests: &AtomicUsize,
         }
         assert!(!line.starts_with("accept-encoding") || line.ends_with("identity"), "{line}");
     }
+}
+
+fn serve(mut stream: &TcpStream, plan: &Mutex<Vec<Act>>, requests: &AtomicUsize, content: &[u8]) -> Option<()> {
+    let (first, last) = requested(stream)?;
     requests.fetch_add(1, Ordering::SeqCst);
     let act = plan.lock().unwrap().pop().unwrap_or(Act::Serve);
-    let (first, last) = range.expect("every request is for a range");
     let last = last.min(content.len() - 1);
     let body = &content[first..=last];
     let head = |status: &str, tag: &str, len: usize| {
@@ -143,6 +149,10 @@ fn serve(mut stream: &TcpStream, plan: &Mutex<Vec<Act>>, requests: &AtomicUsize,
         Act::Cut => {
             write!(stream, "{partial}").ok()?;
             stream.write_all(&body[..body.len() / 2]).ok()?;
+            return None;
+        }
+        Act::Instead(kind, body) => {
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).ok()?;
             return None;
         }
         Act::Whole => {
@@ -221,6 +231,21 @@ fn failures_that_stay() {
 fn a_server_without_ranges_is_refused() {
     let server = Server::start(&[Act::Whole]);
     assert!(matches!(server.open(), Err(SourceError::RangeIgnored { .. })));
+}
+
+#[test]
+fn what_came_in_place_of_the_file_is_named() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n";
+    let answers = [
+        (Act::Instead("text/html; charset=utf-8", "<div>no doctype</div>"), "/resolve/"),
+        (Act::Instead("application/octet-stream", "<!DOCTYPE html><html></html>"), "/resolve/"),
+        (Act::Instead("text/plain", pointer), "git lfs pull"),
+        (Act::Instead("application/json", "{\"error\":\"Repository not found\"}"), "JSON"),
+    ];
+    for (answer, words) in answers {
+        let error = Server::start(&[answer]).open().unwrap_err();
+        assert!(matches!(error, SourceError::Foreign { .. }) && error.to_string().contains(words), "{error}");
+    }
 }
 
 #[test]

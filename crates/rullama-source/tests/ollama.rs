@@ -1,15 +1,13 @@
 //! The store: a mock one in a temporary folder, and the reference one where it is at hand.
 
-mod common;
-
 use std::{
     fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use common::golden;
 use rullama_source::ollama::{ModelName, Store, StoreError, verify};
+use rullama_testing::shared;
 use sha2::{Digest as _, Sha256};
 
 const PREFIX: &str = "application/vnd.ollama.image.";
@@ -64,7 +62,6 @@ impl Mock {
 
 const GGUF: &str = r#"{"model_format": "gguf", "renderer": "gemma4-small", "parser": "gemma4"}"#;
 
-#[test]
 fn a_full_model() {
     let mock = Mock::new();
     mock.model(
@@ -98,7 +95,6 @@ fn a_full_model() {
     assert!(model.ignored_models.is_empty() && model.draft.is_none());
 }
 
-#[test]
 fn a_list_skips_what_is_not_a_model() {
     let mock = Mock::new();
     mock.model("registry.ollama.ai/library/gemma4/e4b", GGUF, &[("model", b"b")]);
@@ -109,8 +105,11 @@ fn a_list_skips_what_is_not_a_model() {
     fs::write(manifests.join("registry.ollama.ai/library/stray"), b"x").unwrap();
     fs::create_dir_all(manifests.join("registry.ollama.ai/library/gemma4/folder")).unwrap();
     fs::write(manifests.join("registry.ollama.ai/library/gemma4/broken"), b"{").unwrap();
-    let list = mock.store().list().unwrap();
-    let shown: Vec<_> = list.iter().map(|m| (m.name.to_string(), m.size.is_some())).collect();
+    let list = mock.store().list();
+    assert!(list.unreadable.is_empty());
+    let broken = list.models.iter().find(|m| m.problem.is_some()).unwrap();
+    assert!(broken.problem.as_ref().unwrap().to_string().contains("manifest"));
+    let shown: Vec<_> = list.models.iter().map(|m| (m.name.to_string(), m.size.is_some())).collect();
     let expected = [("hf.co/org/repo:Q4_K_M", true), ("gemma4:broken", false), ("gemma4:e2b", true), ("gemma4:e4b", true)];
     assert_eq!(shown, expected.map(|(name, readable)| (name.to_owned(), readable)));
     assert!(matches!(mock.resolve("gemma4:broken"), Err(StoreError::Manifest { .. })));
@@ -120,7 +119,64 @@ fn a_list_skips_what_is_not_a_model() {
     }
 }
 
-#[test]
+/// Entries that cannot be looked into, each of its kind, beside a good model.
+#[cfg(unix)]
+fn one_bad_entry_hides_no_other() {
+    use std::os::unix::fs::symlink;
+    let mock = Mock::new();
+    let manifests = mock.root().join("manifests");
+    mock.model("registry.ollama.ai/library/plain/latest", GGUF, &[("model", b"weights")]);
+    symlink(manifests.join("loop"), manifests.join("loop")).unwrap();
+    symlink("/nonexistent", manifests.join("registry.ollama.ai/library/dangling")).unwrap();
+    let library = manifests.join("registry.ollama.ai/library");
+    fs::create_dir_all(library.join("special")).unwrap();
+    symlink("/dev/zero", library.join("special/zero")).unwrap();
+    symlink("/dev/null", library.join("special/null")).unwrap();
+    let pipe = library.join("special/pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs::write(library.join("special/binary"), [0xff; 40]).unwrap();
+
+    let list = mock.store().list();
+    let unreadable: Vec<String> = list.unreadable.iter().map(ToString::to_string).collect();
+    assert_eq!(unreadable.len(), 2, "{unreadable:?}");
+    assert!(unreadable.iter().any(|e| e.contains("loop")) && unreadable.iter().any(|e| e.contains("dangling")), "{unreadable:?}");
+    let problem = |name: &str| {
+        let listed = list.models.iter().find(|m| m.name.to_string() == name).unwrap_or_else(|| panic!("{name} is hidden"));
+        listed.problem.as_ref().map_or_else(String::new, ToString::to_string)
+    };
+    assert_eq!(problem("plain:latest"), "");
+    assert!(problem("special:zero").contains("is a device") && problem("special:null").contains("is a device"));
+    assert!(problem("special:pipe").contains("is a pipe") && problem("special:binary").contains("not the JSON"));
+    assert_eq!(mock.resolve("PLAIN").unwrap().name.to_string(), "plain:latest");
+    assert!(matches!(mock.resolve("special:pipe"), Err(StoreError::NotAFile { what: "a pipe", .. })));
+    assert!(matches!(mock.resolve("nobody"), Err(StoreError::NotFound { unreadable, .. }) if unreadable.len() == 2));
+
+    let blob = mock.blob_path(b"weights");
+    fs::remove_file(&blob).unwrap();
+    symlink("/dev/zero", &blob).unwrap();
+    assert!(matches!(mock.resolve("plain"), Err(StoreError::NotAFile { what: "a device", .. })));
+}
+
+fn parameters_and_templates() {
+    let mock = Mock::new();
+    let model = |path: &str, kind: &str, text: &str| {
+        mock.model(&format!("registry.ollama.ai/library/m/{path}"), GGUF, &[("model", b"weights"), (kind, text.as_bytes())]);
+        mock.resolve(&format!("m:{path}"))
+    };
+    let params = model("point", "params", r#"{"top_k": 64.0, "num_ctx": 2048.0, "temperature": 1}"#).unwrap().params;
+    assert_eq!((params.top_k, params.num_ctx, params.temperature), (Some(64), Some(2048), Some(1.0)));
+    let error = model("text", "params", r#"{"top_k": "64"}"#).unwrap_err().to_string();
+    assert!(error.contains("top_k") && error.contains("PARAMETER") && !error.contains("Pull the model again"), "{error}");
+    for (path, text, own) in [
+        ("a", "{{ .Prompt }}", None),
+        ("b", " {{.Prompt}}\n", None),
+        ("c", "", None),
+        ("d", "Q: {{ .Prompt }} A:\n", Some("Q: {{ .Prompt }} A:")),
+    ] {
+        assert_eq!(model(path, "template", text).unwrap().own_template(), own);
+    }
+}
+
 fn incomplete_and_damaged() {
     let mock = Mock::new();
     mock.model("registry.ollama.ai/library/m/latest", GGUF, &[("model", b"weights")]);
@@ -143,7 +199,6 @@ fn incomplete_and_damaged() {
     assert!(matches!(none, StoreError::NoStore { tried } if tried.len() == 1));
 }
 
-#[test]
 fn other_forms_are_refused() {
     let mock = Mock::new();
     let mlx = r#"{"model_format": "safetensors"}"#;
@@ -155,7 +210,6 @@ fn other_forms_are_refused() {
     assert!(matches!(mock.resolve("m:cloud"), Err(StoreError::Cloud { .. })));
 }
 
-#[test]
 fn hashes_are_checked_and_remembered() {
     let mock = Mock::new();
     let content = vec![3u8; 3_000_000];
@@ -182,16 +236,27 @@ fn hashes_are_checked_and_remembered() {
     assert!(matches!(error, StoreError::BlobDigest { .. }), "{error}");
 }
 
-#[test]
 fn the_reference_store() {
-    let Some(root) = golden("ollama_store") else { return };
+    let root = shared("ollama_store");
     let store = Store::locate(&[root]).unwrap();
-    let names: Vec<_> = store.list().unwrap().iter().map(|m| m.name.to_string()).collect();
-    assert_eq!(names, ["gemma4-tiny:latest"]);
+    let names: Vec<_> = store.list().models.iter().map(|m| m.name.to_string()).collect();
+    assert!(names.iter().any(|name| name == "gemma4-tiny:latest"), "{names:?}");
     let model = store.resolve(&ModelName::parse("GEMMA4-tiny").unwrap()).unwrap();
     assert_eq!(model.model.size, 12_908_064);
     assert_eq!(model.config.renderer.as_deref(), Some("gemma4-small"));
     assert_eq!(model.params.temperature, Some(1.0));
     assert_eq!((model.params.top_k, model.params.top_p), (Some(64), Some(0.95)));
     assert!(!verify(&model.model, None, &mut |_, _| {}).unwrap());
+}
+
+rullama_testing::tests! {
+    a_full_model,
+    a_list_skips_what_is_not_a_model,
+    #[cfg(unix)]
+    one_bad_entry_hides_no_other,
+    parameters_and_templates,
+    incomplete_and_damaged,
+    other_forms_are_refused,
+    hashes_are_checked_and_remembered,
+    the_reference_store,
 }

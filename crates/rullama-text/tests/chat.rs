@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{Tables, data, ids, read_json, shared};
+use common::{Tables, data, ids, read_json};
+use rullama_testing::shared;
 use rullama_text::chat::{Conversation, Message, Role, Size, Tool, ToolCall, render};
 use rullama_text::{Segment, Specials, segments_to_text};
 use serde::de::DeserializeOwned;
@@ -28,7 +29,6 @@ fn size(case: &Value) -> Size {
     }
 }
 
-#[test]
 fn prompts_equal_the_reference() {
     let cases = data("render_cases.json");
     assert_eq!(cases.as_array().expect("cases").len(), 150);
@@ -38,7 +38,6 @@ fn prompts_equal_the_reference() {
     }
 }
 
-#[test]
 fn prompts_equal_those_of_the_reference_tests() {
     let cases = data("ollama_test_renders.json");
     assert_eq!(cases.as_array().expect("cases").len(), 73);
@@ -49,7 +48,6 @@ fn prompts_equal_those_of_the_reference_tests() {
     }
 }
 
-#[test]
 fn prompts_equal_those_of_the_models_template() {
     let cases = data("template_renders.json");
     assert_eq!(cases.as_array().expect("cases").len(), 34);
@@ -66,7 +64,6 @@ fn prompts_equal_those_of_the_models_template() {
     }
 }
 
-#[test]
 fn results_take_the_names_of_their_calls() {
     let names = |calls: Value, results: Value| {
         let calls: Vec<Value> = list::<Value>(&calls);
@@ -88,7 +85,6 @@ fn results_take_the_names_of_their_calls() {
     assert_eq!(names(json!([["f", "1"]]), json!([["2", null]])), ["unknown"]);
 }
 
-#[test]
 fn shapes_of_openais_api() {
     let message: Message = serde_json::from_value(json!({"role": "assistant", "content": null, "refusal": null,
         "reasoning_content": "t", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": " {\"a\": 1} "}},
@@ -117,10 +113,9 @@ fn shapes_of_openais_api() {
     assert!(tool.contains("neither a `function` nor a `name`"), "{tool}");
 }
 
-#[test]
 fn prompt_ids_equal_the_reference() {
-    let Some(vocabulary) = shared("tokenizer/ggml-vocab-gemma-4.gguf") else { return };
-    let Some(expected) = shared("chat/render_ids.json") else { return };
+    let vocabulary = shared("tokenizer/ggml-vocab-gemma-4.gguf");
+    let expected = shared("chat/render_ids.json");
     let tokenizer = Tables::from_gguf(&vocabulary).tokenizer();
     let expected = read_json(&expected);
     let rendered = data("render_cases.json");
@@ -138,7 +133,6 @@ fn prompt_ids_equal_the_reference() {
     }
 }
 
-#[test]
 fn message_text_never_gives_special_tokens() {
     let tokenizer = Tables::tiny().tokenizer();
     let count = |segments: &[Segment]| {
@@ -172,7 +166,6 @@ fn message_text_never_gives_special_tokens() {
     assert_eq!(count(&prompt(evil)), count(&prompt("harmless")));
 }
 
-#[test]
 fn schemas_beyond_the_goldens() {
     let declare = |property: Value| {
         let tools: Vec<Tool> = list(&json!([{"function": {"name": "f", "description": "d",
@@ -202,7 +195,6 @@ fn schemas_beyond_the_goldens() {
     assert_eq!(declare(json!({"anyOf": [{"type": "string", "enum": ["a"]}]})), "p:{type:''");
 }
 
-#[test]
 fn messages_keep_their_json_form() {
     let value = json!({"role": "assistant", "content": "c", "thinking": "t",
         "tool_calls": [{"id": "1", "function": {"index": 0, "name": "f", "arguments": {"b": 1, "a": [2]}}}]});
@@ -212,4 +204,16 @@ fn messages_keep_their_json_form() {
     let bare: Message = serde_json::from_value(json!({"role": "Model", "content": null})).expect("a message");
     assert_eq!(bare, Message::assistant(""));
     assert_eq!(serde_json::to_value(Message::tool("f", "r")).expect("JSON"), json!({"role": "tool", "content": "r", "tool_name": "f"}));
+}
+
+rullama_testing::tests! {
+    prompts_equal_the_reference,
+    prompts_equal_those_of_the_reference_tests,
+    prompts_equal_those_of_the_models_template,
+    results_take_the_names_of_their_calls,
+    shapes_of_openais_api,
+    prompt_ids_equal_the_reference,
+    message_text_never_gives_special_tokens,
+    schemas_beyond_the_goldens,
+    messages_keep_their_json_form,
 }

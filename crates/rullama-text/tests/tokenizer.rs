@@ -5,7 +5,8 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Tables, data, ids, read_json, shared};
+use common::{Tables, data, ids, read_json};
+use rullama_testing::shared;
 use rullama_text::{AnswerText, Detokenizer, Piece, Segment, Specials, StopStrings, Tokenizer, TokenizerError, Vocabulary, pieces};
 use serde_json::Value;
 
@@ -43,14 +44,12 @@ fn check_cases(tokenizer: &Tokenizer, cases: &Value) {
     }
 }
 
-#[test]
 fn tiny_vocabulary() {
     check_cases(&Tables::tiny().tokenizer(), &data("tokenizer_tiny.json"));
 }
 
-#[test]
 fn full_vocabulary() {
-    let Some(path) = shared("tokenizer/ggml-vocab-gemma-4.gguf") else { return };
+    let path = shared("tokenizer/ggml-vocab-gemma-4.gguf");
     let tables = Tables::from_gguf(&path);
     let start = Instant::now();
     let tokenizer = tables.tokenizer();
@@ -58,9 +57,9 @@ fn full_vocabulary() {
     assert!(tokenizer.memory_bytes() < 16 << 20);
     assert_eq!(tokenizer.len(), 262_144);
     assert_eq!(tokenizer.end_tokens(), [1, 50, 106]);
-    let Some(cases) = shared("tokenizer/tokenizer_full.json") else { return };
+    let cases = shared("tokenizer/tokenizer_full.json");
     check_cases(&tokenizer, &read_json(&cases)["cases"]);
-    let Some(cases) = shared("tokenizer/llamacpp_shipped_gemma4_vectors.json") else { return };
+    let cases = shared("tokenizer/llamacpp_shipped_gemma4_vectors.json");
     for case in read_json(&cases).as_array().expect("cases") {
         let text = case["text"].as_str().expect("text");
         assert_eq!(tokenizer.encode_plain(text), ids(&case["ids"]), "{text:?}");
@@ -79,7 +78,6 @@ fn full_vocabulary() {
     }
 }
 
-#[test]
 fn ollama_dialect_gives_the_same_ids() {
     // Ollama writes `llama`, types byte pieces as normal and every special piece as control.
     let mut tables = Tables::tiny();
@@ -101,7 +99,6 @@ fn ollama_dialect_gives_the_same_ids() {
     assert_eq!(tokenizer.decode(&[call, tokenizer.bos()], Specials::Hide), "");
 }
 
-#[test]
 fn a_prompt_begins_with_one_bos() {
     let tokenizer = Tables::tiny().tokenizer();
     let bos = tokenizer.bos();
@@ -113,14 +110,12 @@ fn a_prompt_begins_with_one_bos() {
     assert_eq!(tokenizer.encode_prompt(&[]).unwrap(), [bos]);
 }
 
-#[test]
 fn adjacent_text_is_joined_before_merging() {
     let tokenizer = Tables::tiny().tokenizer();
     let parts = ["\n", "\nth", "e", " ", " end"].map(|t| Segment::Text(t.into()));
     assert_eq!(tokenizer.encode_segments(&parts).unwrap(), tokenizer.encode_plain("\n\nthe  end"));
 }
 
-#[test]
 fn unknown_special_segment_is_an_error() {
     let tokenizer = Tables::tiny().tokenizer();
     for piece in ["<|nonsense|>", "the"] {
@@ -128,7 +123,6 @@ fn unknown_special_segment_is_an_error() {
     }
 }
 
-#[test]
 fn characters_are_never_split() {
     let tokenizer = Tables::tiny().tokenizer();
     let byte = |b: u8| tokenizer.find(&format!("<0x{b:02X}>")).unwrap();
@@ -145,7 +139,6 @@ fn characters_are_never_split() {
     assert_eq!((tokenizer.piece(2048), tokenizer.is_control(u32::MAX)), (None, false));
 }
 
-#[test]
 fn long_text_takes_bounded_time() {
     // Quadratic merging of a megabyte would take hours.
     let tokenizer = Tables::tiny().tokenizer();
@@ -164,7 +157,6 @@ fn long_text_takes_bounded_time() {
     }
 }
 
-#[test]
 fn damaged_vocabularies_are_refused_by_name() {
     let refuse = |change: &dyn Fn(&mut Tables)| {
         let mut tables = Tables::tiny();
@@ -192,7 +184,6 @@ fn damaged_vocabularies_are_refused_by_name() {
     assert_eq!(Tokenizer::new(&vocabulary).err(), Some(TokenizerError::MissingByte { byte: 0 }));
 }
 
-#[test]
 fn end_tokens_are_known_by_their_spelling() {
     let mut tables = Tables::tiny();
     let ends = |tables: &Tables, eos, end_of_turn| {
@@ -208,7 +199,6 @@ fn end_tokens_are_known_by_their_spelling() {
     assert_eq!(ends(&tables, Some(106), None), [1, 9, 50, 106]);
 }
 
-#[test]
 fn an_answer_remembers_what_special_tokens_spell() {
     let tables = Tables::tiny();
     let tokenizer = tables.tokenizer();
@@ -243,4 +233,18 @@ fn an_answer_remembers_what_special_tokens_spell() {
     assert_eq!(read(&["\u{fffd}<|tool"], Specials::Markers), (vec!["a<|tool_call>b".into()], true), "it ends in the token");
     assert_eq!(read(&["<|tool_call>a"], Specials::Markers), (vec![before.into()], true), "it starts with the token");
     assert_eq!(read(&[], Specials::Hide).0, ["a<|tool_call>b\u{fffd}a<|tool_call>b"]);
+}
+
+rullama_testing::tests! {
+    tiny_vocabulary,
+    full_vocabulary,
+    ollama_dialect_gives_the_same_ids,
+    a_prompt_begins_with_one_bos,
+    adjacent_text_is_joined_before_merging,
+    unknown_special_segment_is_an_error,
+    characters_are_never_split,
+    long_text_takes_bounded_time,
+    damaged_vocabularies_are_refused_by_name,
+    end_tokens_are_known_by_their_spelling,
+    an_answer_remembers_what_special_tokens_spell,
 }

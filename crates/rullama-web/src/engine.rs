@@ -1,9 +1,4 @@
-use std::{
-    cell::{Cell, RefCell},
-    collections::HashMap,
-    rc::Rc,
-    sync::Arc,
-};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use js_sys::{Float32Array, Function, Object};
 use rullama::text::{
@@ -17,6 +12,7 @@ use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use crate::{
     error::WebError,
     js,
+    kept::Kept,
     options::{self, Generate, Load, WebMessage},
     source,
 };
@@ -28,11 +24,10 @@ const PAGE: f64 = 65536.0;
 #[wasm_bindgen]
 pub struct WebEngine {
     engine: RefCell<Option<Engine>>,
-    /// Chats by number; one that answers is taken out meanwhile.
-    chats: RefCell<HashMap<u32, Chat>>,
-    opened: Cell<u32>,
-    /// For ids without a conversation; kept, since a session's recordings are worth it.
-    plain: RefCell<Option<Session>>,
+    chats: Kept<Chat>,
+    /// For ids without a conversation: one, kept since a session's recordings are worth it.
+    plain: Kept<Session>,
+    plain_number: u32,
     /// Of the answer in progress.
     cancel: RefCell<Cancel>,
     /// Size of the memory before the load.
@@ -47,11 +42,12 @@ impl WebEngine {
         let start_bytes = memory_bytes();
         let options: Load = options::parse("load options", &options)?;
         let engine = load(&source, &options, on_progress).await?;
+        let plain = Kept::default();
         Ok(WebEngine {
             engine: RefCell::new(Some(engine)),
-            chats: RefCell::default(),
-            opened: Cell::new(0),
-            plain: RefCell::default(),
+            chats: Kept::default(),
+            plain_number: plain.reserve(),
+            plain,
             cancel: RefCell::default(),
             start_bytes,
         })
@@ -88,17 +84,27 @@ impl WebEngine {
 
     pub async fn chat_open(&self, options: String) -> Result<u32, JsValue> {
         let chat: options::Chat = options::parse("chat options", &options)?;
-        let session = self.engine()?.session().await.map_err(WebError::from)?;
+        let engine = self.engine()?;
+        // before the await: a close may come during it
+        let number = self.chats.reserve();
+        let session = match engine.session().await {
+            Ok(session) => session,
+            Err(error) => {
+                self.chats.remove(number);
+                return Err(WebError::from(error).into());
+            }
+        };
         let messages = chat.messages.into_iter().map(Into::into).collect();
         let options = ChatOptions { system: chat.system, tools: chat.tools, thinking: chat.thinking, messages };
-        let number = self.opened.get();
-        self.opened.set(number + 1);
-        self.chats.borrow_mut().insert(number, Chat::new(session, options));
+        if !self.chats.put_back(number, Chat::new(session, options)) {
+            // Closed meanwhile, which this says.
+            self.engine()?;
+        }
         Ok(number)
     }
 
     pub fn chat_close(&self, chat: u32) {
-        self.chats.borrow_mut().remove(&chat);
+        self.chats.remove(chat);
     }
 
     /// Adds messages and answers. When that fails, the conversation is as before.
@@ -112,7 +118,7 @@ impl WebEngine {
         if result.is_err() {
             open.set_messages(before);
         }
-        self.chats.borrow_mut().insert(chat, open);
+        self.chats.put_back(chat, open);
         result.map_err(JsValue::from)
     }
 
@@ -130,7 +136,7 @@ impl WebEngine {
         if result.is_err() {
             open.set_messages(before);
         }
-        self.chats.borrow_mut().insert(chat, open);
+        self.chats.put_back(chat, open);
         result.map_err(JsValue::from)
     }
 
@@ -142,7 +148,7 @@ impl WebEngine {
         let mut session = self.plain_session().await?;
         let mut give = |token: &Token| call(&on_token, &options::to_json(token));
         let summary = session.generate(&ids, &options, &cancel, &mut give).await;
-        self.plain.replace(Some(session));
+        self.plain.put_back(self.plain_number, session);
         Ok(options::to_json(&summary.map_err(WebError::from)?))
     }
 
@@ -150,7 +156,7 @@ impl WebEngine {
     pub async fn evaluate(&self, ids: Vec<u32>) -> Result<Object, JsValue> {
         let mut session = self.plain_session().await?;
         let evaluation = session.evaluate(&ids).await;
-        self.plain.replace(Some(session));
+        self.plain.put_back(self.plain_number, session);
         let evaluation = evaluation.map_err(WebError::from)?;
         let matrices = evaluation.matrices.iter();
         let arrays: Vec<_> = matrices.map(|(name, values)| (name.as_str(), Float32Array::from(&values[..]).into())).collect();
@@ -165,8 +171,8 @@ impl WebEngine {
     /// Gives the model back. Work that is still going on ends first.
     pub fn close(&self) {
         self.cancel();
-        self.chats.borrow_mut().clear();
-        self.plain.take();
+        self.chats.clear();
+        self.plain.clear();
         self.engine.borrow_mut().take();
     }
 }
@@ -178,12 +184,12 @@ impl WebEngine {
 
     fn take(&self, chat: u32) -> Result<Chat, WebError> {
         let missing = || WebError::Argument { what: format!("Chat {chat} is closed or busy.") };
-        self.chats.borrow_mut().remove(&chat).ok_or_else(missing)
+        self.chats.take(chat).ok_or_else(missing)
     }
 
     /// The session without a conversation, empty.
     async fn plain_session(&self) -> Result<Session, JsValue> {
-        let kept = self.plain.take();
+        let kept = self.plain.take(self.plain_number);
         let mut session = match kept {
             Some(session) => session,
             None => self.engine()?.session().await.map_err(WebError::from)?,

@@ -1,3 +1,4 @@
+use rullama::ErrorCode;
 use rullama_source::SourceError;
 use wasm_bindgen::JsValue;
 
@@ -52,35 +53,25 @@ impl WebError {
     }
 
     /// The stable code, one of the TypeScript package's `ErrorCode`.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> ErrorCode {
         match self {
-            WebError::Unreachable { .. } => "network",
-            WebError::NoStore { .. } | WebError::StoreBusy { .. } | WebError::Quota { .. } | WebError::Storage { .. } => "quota",
-            WebError::Argument { .. } => "invalid-argument",
-            WebError::Engine(error) => error.code(),
-            WebError::Source(error) => source_code(error),
+            WebError::Unreachable { .. } => ErrorCode::Network,
+            WebError::NoStore { .. } | WebError::StoreBusy { .. } | WebError::Quota { .. } | WebError::Storage { .. } => ErrorCode::Quota,
+            WebError::Argument { .. } => ErrorCode::InvalidArgument,
+            WebError::Engine(error) => error.into(),
+            WebError::Source(error) => error.into(),
         }
     }
 }
 
-fn source_code(error: &SourceError) -> &'static str {
-    match error {
-        SourceError::OutOfBounds { .. } | SourceError::ShortRead { .. } => "model-truncated",
-        SourceError::Changed { .. } => "source-changed",
-        SourceError::OutOfMemory { .. } => "out-of-memory",
-        SourceError::Address { .. } => "invalid-argument",
-        _ => "network",
-    }
-}
-
 /// `{ code, message, remedy }`; the remedy is the message's last sentence.
-pub fn thrown(code: &str, text: &str) -> JsValue {
+pub fn thrown(code: ErrorCode, text: &str) -> JsValue {
     let text = text.trim();
     let (message, remedy) = match text.trim_end_matches('.').rfind(". ") {
         Some(end) => (&text[..=end], text[end + 2..].trim()),
         None => (text, ""),
     };
-    js::object(&[("code", code.into()), ("message", message.into()), ("remedy", remedy.into())]).into()
+    js::object(&[("code", code.name().into()), ("message", message.into()), ("remedy", remedy.into())]).into()
 }
 
 impl From<WebError> for JsValue {

@@ -7,14 +7,20 @@
 //! const chat = await engine.chat_open('{"system":"Answer briefly."}');
 //! await engine.chat_send(chat, '[{"role":"user","content":"Hi"}]', '{}', (json) => show(json));
 //! ```
-#![cfg(target_arch = "wasm32")]
 
-#[cfg(feature = "cases")]
+#[cfg(all(target_arch = "wasm32", feature = "cases"))]
 pub mod cases;
+#[cfg(target_arch = "wasm32")]
 mod engine;
+#[cfg(target_arch = "wasm32")]
 pub mod error;
+#[cfg(target_arch = "wasm32")]
 mod js;
+pub mod kept;
+#[cfg(target_arch = "wasm32")]
 mod options;
+#[cfg(target_arch = "wasm32")]
 pub mod source;
 
+#[cfg(target_arch = "wasm32")]
 pub use engine::WebEngine;

@@ -26,6 +26,22 @@ impl Finish {
     }
 }
 
+/// A message that waits for its answer; without one it leaves the conversation again.
+struct Turn<'a> {
+    chat: &'a mut Chat,
+    /// Messages before it.
+    before: usize,
+    answered: bool,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.chat.messages.truncate(self.before);
+        }
+    }
+}
+
 /// A conversation on a session. Turns reuse what the caches hold of the turns before.
 pub struct Chat {
     session: Session,
@@ -71,7 +87,7 @@ impl Chat {
     /// Adds a message and streams the model's answer, which joins the conversation.
     ///
     /// # Errors
-    /// Those of [`Session::generate`]; the message is then taken back.
+    /// Those of [`Session::generate`]; the message is then taken back, as it is when the future is dropped.
     pub async fn send(
         &mut self,
         message: Message,
@@ -79,11 +95,11 @@ impl Chat {
         cancel: &Cancel,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<Summary, Error> {
-        self.messages.push(message);
-        let result = self.answer(options, cancel, on_event).await;
-        if result.is_err() {
-            self.messages.pop();
-        }
+        let before = self.messages.len();
+        let mut turn = Turn { chat: self, before, answered: false };
+        turn.chat.messages.push(message);
+        let result = turn.chat.answer(options, cancel, on_event).await;
+        turn.answered = result.is_ok();
         result
     }
 

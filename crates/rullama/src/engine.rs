@@ -225,7 +225,7 @@ fn context(model: &dyn Model, options: &LoadOptions, device: &Device) -> Result<
     let most = trained.min(bound);
     let refuse = |n: u32, reason: String| Err(Error::InvalidArgument { name: "context", value: n.to_string(), reason });
     match options.context {
-        None => Ok(most.min(DEFAULT_CONTEXT)),
+        None => Ok(most.min(options.preferred_context.unwrap_or(DEFAULT_CONTEXT).max(1))),
         Some(n) if n < 1 || n > trained => refuse(n, format!("is outside 1..={trained}")),
         Some(n) if n > bound => refuse(n, format!("needs a longer cache than this adapter can bind; at most {bound} fit")),
         Some(n) => Ok(n),

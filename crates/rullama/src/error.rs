@@ -1,3 +1,4 @@
+use crate::ErrorCode;
 use rullama_gpu::GpuError;
 use rullama_model::ModelError;
 use rullama_source::SourceError;
@@ -59,45 +60,6 @@ through_model!(GgufError, MetadataError, SourceError);
 impl Error {
     /// A stable name for programs, shared with the TypeScript package.
     pub fn code(&self) -> &'static str {
-        match self {
-            Error::Gpu(error) => match error {
-                GpuError::NoAdapter { .. } => "no-webgpu",
-                GpuError::LimitTooSmall { .. } => "limits",
-                GpuError::OutOfMemory { .. } => "out-of-memory",
-                GpuError::DeviceLost { .. } | GpuError::Timeout { .. } => "device-lost",
-                GpuError::Validation { .. } => "internal",
-            },
-            Error::Model(error) => model_code(error),
-            Error::Tokenizer(_) => "model-format",
-            Error::ContextFull { .. } => "context-full",
-            Error::RemoteBudget { .. } => "out-of-memory",
-            Error::InvalidArgument { .. } | Error::SavedSession { .. } => "invalid-argument",
-            Error::NotANumber { .. } => "nan",
-            Error::SelfTest { .. } => "self-test",
-            Error::Cancelled => "cancelled",
-        }
-    }
-}
-
-fn model_code(error: &ModelError) -> &'static str {
-    match error {
-        ModelError::Architecture { .. } | ModelError::RowLength { .. } | ModelError::Gguf(GgufError::UnsupportedType { .. }) => {
-            "model-unsupported"
-        }
-        ModelError::MissingTensor { .. } | ModelError::Gguf(GgufError::MissingTensor { .. }) => "tensor-missing",
-        ModelError::Gguf(GgufError::HeaderTruncated { .. } | GgufError::Truncated { .. }) => "model-truncated",
-        ModelError::Source(source) | ModelError::Gguf(GgufError::Source(source)) => source_code(source),
-        ModelError::Node { .. } | ModelError::Graph(_) => "internal",
-        _ => "model-format",
-    }
-}
-
-fn source_code(error: &SourceError) -> &'static str {
-    match error {
-        SourceError::Changed { .. } | SourceError::ShortRead { .. } => "source-changed",
-        SourceError::OutOfMemory { .. } => "out-of-memory",
-        SourceError::OutOfBounds { .. } => "model-truncated",
-        SourceError::Address { .. } => "invalid-argument",
-        _ => "network",
+        ErrorCode::from(self).name()
     }
 }

@@ -18,6 +18,7 @@
 //! ```
 
 mod chat;
+mod code;
 mod decode;
 mod engine;
 mod error;
@@ -35,6 +36,7 @@ mod vocabulary;
 mod words;
 
 pub use chat::{Chat, ChatOptions};
+pub use code::ErrorCode;
 pub use engine::{DEFAULT_CONTEXT, Engine, MemoryReport, ModelInfo, Progress};
 pub use error::Error;
 pub use eval::Evaluation;

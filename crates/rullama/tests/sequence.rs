@@ -1,7 +1,9 @@
 //! What a session holds and gives: texts and ids, long answers, saved bytes, sessions side by side, futures that are dropped.
 
 use rullama::source::{BoxFuture, ByteSource, FileSource, Locality, MemorySource, SourceError};
-use rullama::{Cancel, Engine, Error, Finish, GenerateOptions, KvType, LoadOptions, PleMode, Sampling, Session};
+use rullama::{
+    Cancel, Chat, ChatOptions, Engine, Error, Finish, GenerateOptions, KvType, LoadOptions, Message, PleMode, Sampling, Session,
+};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -235,4 +237,17 @@ fn an_answer_that_is_dropped_in_the_middle_leaves_a_session_that_works() {
     }
     wait.store(false, Ordering::Relaxed);
     assert_eq!(generate(&mut session, &prompt(20), 5), want);
+    // Nor does a conversation keep a message that was never answered.
+    let mut chat = Chat::new(session, ChatOptions::default());
+    wait.store(true, Ordering::Relaxed);
+    {
+        let (options, cancel) = (greedy(5), Cancel::new());
+        let mut ignore = |_: &rullama::Event| ();
+        let mut answer = Box::pin(chat.send(Message::user("Hi"), &options, &cancel, &mut ignore));
+        poll_for_a_while(answer.as_mut());
+    }
+    wait.store(false, Ordering::Relaxed);
+    assert!(chat.messages().is_empty());
+    pollster::block_on(chat.send(Message::user("Hi"), &greedy(5), &Cancel::new(), &mut |_| ())).unwrap();
+    assert_eq!(chat.messages().len(), 2);
 }

@@ -4,6 +4,7 @@ use rullama::source::{BoxFuture, ByteSource, FileSource, Locality, MemorySource,
 use rullama::{
     Cancel, Chat, ChatOptions, Engine, Error, Finish, GenerateOptions, LoadOptions, Message, PleMode, Sampling, Session, Summary,
 };
+use rullama_testing::skip;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,8 +14,20 @@ fn source() -> Arc<dyn ByteSource> {
     Arc::new(FileSource::open(Path::new(MODEL)).unwrap())
 }
 
+/// What loading comes to where there is an adapter.
+fn try_load(source: Arc<dyn ByteSource>, options: LoadOptions) -> Result<Engine, Error> {
+    match pollster::block_on(Engine::load(source, options, &mut |_| ())) {
+        Err(error) if error.code() == "no-webgpu" => skip(error),
+        loaded => loaded,
+    }
+}
+
+fn load(source: Arc<dyn ByteSource>, options: LoadOptions) -> Engine {
+    try_load(source, options).unwrap()
+}
+
 fn engine(options: LoadOptions) -> Engine {
-    pollster::block_on(Engine::load(source(), options, &mut |_| ())).unwrap()
+    load(source(), options)
 }
 
 fn session(options: LoadOptions) -> Session {
@@ -33,7 +46,6 @@ fn greedy(max_tokens: u32) -> GenerateOptions {
     GenerateOptions { sampling: Sampling::greedy(), max_tokens: Some(max_tokens), ignore_eos: true, ..Default::default() }
 }
 
-#[test]
 fn a_prompt_that_goes_on_reuses_the_cache_and_gives_the_same() {
     let mut reused = session(LoadOptions::default());
     let first = generate(&mut reused, &prompt(40), &greedy(8));
@@ -44,7 +56,6 @@ fn a_prompt_that_goes_on_reuses_the_cache_and_gives_the_same() {
     assert_eq!(generate(&mut fresh, &longer, &greedy(8)).ids, second.ids);
 }
 
-#[test]
 fn rewinding_near_and_far_gives_what_a_fresh_session_gives() {
     // Long enough that the sliding layers' rings have wrapped around.
     let long = prompt(1400);
@@ -60,7 +71,6 @@ fn rewinding_near_and_far_gives_what_a_fresh_session_gives() {
     }
 }
 
-#[test]
 fn a_saved_session_goes_on_elsewhere() {
     let mut one = session(LoadOptions::default());
     generate(&mut one, &prompt(30), &greedy(4));
@@ -78,7 +88,6 @@ fn a_saved_session_goes_on_elsewhere() {
     }
 }
 
-#[test]
 fn a_seed_draws_the_same_in_every_mode() {
     let options = GenerateOptions {
         sampling: Sampling { seed: Some(7), ..Default::default() },
@@ -102,18 +111,16 @@ fn a_seed_draws_the_same_in_every_mode() {
 
 /// The embedded model: its per-layer rows are one block, of which the layers with their own keys
 /// take half.
-#[test]
 fn rows_that_share_a_block_are_cut_apart() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/app/public/model/rullama-demo.gguf");
     let answer = |ple| {
         let source = Arc::new(FileSource::open(Path::new(path)).unwrap());
-        let engine = pollster::block_on(Engine::load(source, LoadOptions { ple, ..Default::default() }, &mut |_| ())).unwrap();
+        let engine = load(source, LoadOptions { ple, ..Default::default() });
         generate(&mut pollster::block_on(engine.session()).unwrap(), &prompt(30), &greedy(8)).ids
     };
     assert_eq!(answer(PleMode::Streamed), answer(PleMode::Resident));
 }
 
-#[test]
 fn answers_end_where_they_should() {
     let mut session = session(LoadOptions::default());
     let all = generate(&mut session, &prompt(20), &greedy(12));
@@ -137,7 +144,6 @@ fn answers_end_where_they_should() {
     assert_eq!((ended.ids, ended.finish), (vec![end], Finish::Stop));
 }
 
-#[test]
 fn log_probabilities_are_those_of_the_unmodified_distribution() {
     let mut session = session(LoadOptions::default());
     let mut seen = Vec::new();
@@ -152,7 +158,6 @@ fn log_probabilities_are_those_of_the_unmodified_distribution() {
     assert_eq!((token.top.len(), token.top[0].0), (5, token.id));
 }
 
-#[test]
 fn cancelling_keeps_the_session_usable() {
     let mut session = session(LoadOptions::default());
     let cancel = Cancel::new();
@@ -174,7 +179,6 @@ fn cancelling_keeps_the_session_usable() {
     assert_eq!(generate(&mut session, &prompt(50), &greedy(5)).ids, fresh.ids);
 }
 
-#[test]
 fn bad_requests_are_named() {
     let engine = engine(LoadOptions { context: Some(64), ..Default::default() });
     let mut session = pollster::block_on(engine.session()).unwrap();
@@ -191,12 +195,11 @@ fn bad_requests_are_named() {
     assert_eq!((full.finish, full.ids.len()), (Finish::Length, 24));
 }
 
-#[test]
 fn files_that_are_no_model_are_refused_by_name() {
     let bytes = std::fs::read(MODEL).unwrap();
     let load = |bytes: Vec<u8>| {
         let source: Arc<dyn ByteSource> = Arc::new(MemorySource::new("broken", bytes));
-        match pollster::block_on(Engine::load(source, LoadOptions::default(), &mut |_| ())) {
+        match try_load(source, LoadOptions::default()) {
             Ok(_) => panic!("a broken file was loaded"),
             Err(error) => (error.code(), error.to_string()),
         }
@@ -217,7 +220,6 @@ fn files_that_are_no_model_are_refused_by_name() {
     assert!(message.contains("blk.0.ffn_down.weight"), "{message}");
 }
 
-#[test]
 fn a_value_that_is_not_a_number_names_its_layer() {
     let bytes = std::fs::read(MODEL).unwrap();
     let gguf = pollster::block_on(rullama::source::gguf::Gguf::open(&MemorySource::new("model", bytes.clone()))).unwrap();
@@ -227,7 +229,7 @@ fn a_value_that_is_not_a_number_names_its_layer() {
         let mut damaged = bytes.clone();
         damaged[norm.start as usize..norm.start as usize + 4].copy_from_slice(&f32::NAN.to_le_bytes());
         let source: Arc<dyn ByteSource> = Arc::new(MemorySource::new("damaged", damaged));
-        let engine = pollster::block_on(Engine::load(source, LoadOptions { as_gpu, ..Default::default() }, &mut |_| ())).unwrap();
+        let engine = load(source, LoadOptions { as_gpu, ..Default::default() });
         let mut session = pollster::block_on(engine.session()).unwrap();
         let error = pollster::block_on(session.generate(&prompt(8), &greedy(3), &Cancel::new(), &mut |_| ())).unwrap_err();
         assert_eq!(error.code(), "nan", "{name}");
@@ -235,7 +237,6 @@ fn a_value_that_is_not_a_number_names_its_layer() {
     }
 }
 
-#[test]
 fn a_chat_remembers_its_turns() {
     let mut chat = Chat::new(session(LoadOptions::default()), ChatOptions { system: Some("Be brief.".into()), ..Default::default() });
     let options = greedy(6);
@@ -254,7 +255,6 @@ fn a_chat_remembers_its_turns() {
     assert_eq!(chat.messages().len(), 1);
 }
 
-#[test]
 fn loading_tests_every_kernel_in_use() {
     for (as_gpu, ple) in [(true, PleMode::Resident), (true, PleMode::Streamed), (false, PleMode::Resident)] {
         let engine = engine(LoadOptions { as_gpu, ple, ..Default::default() });
@@ -269,7 +269,6 @@ fn loading_tests_every_kernel_in_use() {
     }
 }
 
-#[test]
 fn a_device_lost_in_an_answer_is_an_error_and_another_load_goes_on() {
     let host = Sampling { top_k: 0, seed: Some(1), ..Sampling::default() };
     for (ple, sampling) in [(PleMode::Resident, Sampling::greedy()), (PleMode::Streamed, Sampling::greedy()), (PleMode::Resident, host)] {
@@ -321,14 +320,13 @@ impl ByteSource for Remote {
     }
 }
 
-#[test]
 fn rows_are_streamed_where_the_budget_says_so_but_never_over_a_network() {
     let bytes: Arc<[u8]> = std::fs::read(MODEL).unwrap().into();
     let load = |remote: bool, ple, memory_budget| {
         let memory = MemorySource::new("memory", bytes.clone());
         let source: Arc<dyn ByteSource> = if remote { Arc::new(Remote(memory)) } else { Arc::new(memory) };
         let options = LoadOptions { ple, memory_budget, ..Default::default() };
-        pollster::block_on(Engine::load(source, options, &mut |_| ())).map(|engine| engine.info().ple)
+        try_load(source, options).map(|engine| engine.info().ple)
     };
     for remote in [false, true] {
         assert_eq!(load(remote, PleMode::Auto, None).unwrap(), "resident");
@@ -339,4 +337,35 @@ fn rows_are_streamed_where_the_budget_says_so_but_never_over_a_network() {
     assert!(matches!(refused, Error::RemoteBudget { budget: 1, .. }), "{refused}");
     assert_eq!(refused.code(), "out-of-memory");
     assert_eq!(load(true, PleMode::Streamed, None).unwrap_err().code(), "invalid-argument");
+}
+
+fn a_preferred_context_goes_as_far_as_the_model() {
+    let context = |preferred| {
+        let engine = engine(LoadOptions { preferred_context: Some(preferred), ..Default::default() });
+        (engine.info().context, engine.info().trained_context)
+    };
+    assert_eq!(context(64).0, 64);
+    let (longest, trained) = context(u32::MAX);
+    assert!(longest == trained || longest > rullama::DEFAULT_CONTEXT && longest < trained, "{longest} of {trained}");
+    let both = engine(LoadOptions { context: Some(80), preferred_context: Some(64), ..Default::default() });
+    assert_eq!(both.info().context, 80);
+}
+
+rullama_testing::tests! {
+    a_preferred_context_goes_as_far_as_the_model,
+    a_prompt_that_goes_on_reuses_the_cache_and_gives_the_same,
+    rewinding_near_and_far_gives_what_a_fresh_session_gives,
+    a_saved_session_goes_on_elsewhere,
+    a_seed_draws_the_same_in_every_mode,
+    rows_that_share_a_block_are_cut_apart,
+    answers_end_where_they_should,
+    log_probabilities_are_those_of_the_unmodified_distribution,
+    cancelling_keeps_the_session_usable,
+    bad_requests_are_named,
+    files_that_are_no_model_are_refused_by_name,
+    a_value_that_is_not_a_number_names_its_layer,
+    a_chat_remembers_its_turns,
+    loading_tests_every_kernel_in_use,
+    a_device_lost_in_an_answer_is_an_error_and_another_load_goes_on,
+    rows_are_streamed_where_the_budget_says_so_but_never_over_a_network,
 }

@@ -1,5 +1,5 @@
 """Questions about rullama itself, about this demo model, and what neither can do."""
-from .common import QA, ask, pick
+from .common import QA, ask, one_of, pick
 
 ABOUT = [  # (phrasings, answer, short answer)
     (["What is rullama?", "What's rullama?", "Tell me about rullama.", "Explain rullama.", "What does rullama do?", "Can you describe rullama?", "rullama?", "What is this?", "What is this page?", "What is this project?"],
@@ -70,36 +70,42 @@ ABOUT = [  # (phrasings, answer, short answer)
     (["Are you online?", "Can you search the web?", "Can you browse the internet?", "Can you open a website?", "Can you google something?"], "No, I cannot reach the internet.", "no"),
 ]
 
-GREET = [
-    (["Hello", "Hi", "Hey", "Hello!", "Hi!", "Hi there", "Hey there", "Good day", "Hello there!", "Greetings", "Howdy", "hey you", "Moin", "Yo"], "Hello! I am rullama's demo model. Ask me something small."),
-    (["Good morning", "Good morning!", "Morning!"], "Good morning! What can I do for you?"),
-    (["Good evening", "Good evening!"], "Good evening! What can I do for you?"),
-    (["Good night", "Good night!", "I am going to bed."], "Good night! Sleep well."),
-    (["How are you?", "How are you doing?", "How do you do?", "How is it going?", "What's up?", "Are you OK?", "How do you feel?", "Hi, how are you?", "Hello, how are you?", "Hey, how are you doing?"], "I am fine, thank you! How can I help?"),
+JOKES = ["Why did the computer go to the doctor? It had a virus!", "What do you call a fish without an eye? A fsh!", "Why did the tomato turn red? It saw the salad dressing!",
+         "What is orange and sounds like a parrot? A carrot!", "What do you call a bear without teeth? A gummy bear!", "Why is six afraid of seven? Seven ate nine!",
+         "What do you get from a cow that jumps? A milkshake!", "Why did the book go to hospital? It hurt its spine!"]
+GREET = [  # phrasings; all right answers
+    (["Hello", "Hi", "Hey", "Hello!", "Hi!", "Hi there", "Hey there", "Good day", "Hello there!", "Greetings", "Howdy", "hey you", "Moin", "Yo"],
+     ["Hello! I am rullama's demo model. Ask me something small.", "Hi there! What would you like to know?", "Good to see you! Try a sum, a story or a capital.", "Welcome! How can I help you?", "Hey! Nice to meet you."]),
+    (["Good morning", "Good morning!", "Morning!"], ["Good morning! What can I do for you?", "Good morning! I hope you slept well.", "A good morning to you too!"]),
+    (["Good evening", "Good evening!"], ["Good evening! What can I do for you?", "Good evening! I hope you had a nice day.", "A good evening to you too!"]),
+    (["Good night", "Good night!", "I am going to bed."], ["Good night! Sleep well.", "Sleep well and dream of llamas!", "Sweet dreams!"]),
+    (["How are you?", "How are you doing?", "How do you do?", "How is it going?", "What's up?", "Are you OK?", "How do you feel?", "Hi, how are you?", "Hello, how are you?", "Hey, how are you doing?"], 
+     ["I am fine, thank you! How can I help?", "Very well, thanks! And you?", "All my weights are in place, thank you!", "Fine, thanks for asking!"]),
     (["I am fine.", "I'm good.", "I am happy.", "I feel great.", "I'm well, thanks.", "I had a good day."], "I am glad to hear that!"),
     (["I am sad.", "I feel bad.", "I'm not well.", "I had a bad day.", "I feel lonely.", "I am tired."], "I am sorry to hear that. I hope it gets better soon."),
-    (["I am bored.", "I'm bored", "Entertain me.", "What now?"], "Shall I tell you a story, a rhyme or a joke?"),
-    (["Thank you", "Thanks", "Thanks!", "Thank you!", "Thank you very much", "Thanks a lot", "thx", "Cool, thanks", "That helped"], "You are welcome!"),
-    (["Bye", "Goodbye", "See you", "Bye!", "See you later", "I have to go", "Ciao"], "Goodbye! Come back soon."),
-    (["Well done", "Good job", "Great", "Nice", "Very good!", "You are great", "Cool", "Awesome", "That's right", "Correct", "Wow"], "Thank you! I am glad you like it."),
+    (["I am bored.", "I'm bored", "Entertain me.", "What now?"], ["Shall I tell you a story, a rhyme or a joke?", "Let us do a sum: what is 7 times 8?", "Ask me for a poem about your favourite animal!", "Tell me your name, and I will remember it."]),
+    (["Thank you", "Thanks", "Thanks!", "Thank you!", "Thank you very much", "Thanks a lot", "thx", "Cool, thanks", "That helped"], ["You are welcome!", "My pleasure!", "Any time!", "Glad to help!"]),
+    (["Bye", "Goodbye", "See you", "Bye!", "See you later", "I have to go", "Ciao"], ["Goodbye! Come back soon.", "See you soon!", "Bye! It was nice to talk with you.", "Take care!"]),
+    (["Well done", "Good job", "Great", "Nice", "Very good!", "You are great", "Cool", "Awesome", "That's right", "Correct", "Wow"], ["Thank you! I am glad you like it.", "Thanks, that is kind of you!", "I do my best!"]),
     (["That is wrong", "You are wrong", "That's not right", "Wrong!", "No, that is false", "Bad answer", "Nonsense"], "I am sorry. I am very small and I make mistakes."),
     (["Sorry", "I am sorry", "Excuse me", "My mistake"], "No problem at all!"),
     (["OK", "Okay", "ok", "I see", "Fine", "Alright", "Got it", "hm", "Yes", "Sure"], "Good! What else would you like to know?"),
     (["You are stupid", "I hate you", "You are dumb", "Shut up", "Idiot"], "I am sorry that I did not help. I am only a small demo."),
     (["I love you", "I like you", "Be my friend", "You are nice"], "That is kind of you! I like talking with you too."),
-    (["Tell me a joke.", "Do you know a joke?", "Make me laugh.", "A joke please", "Say something funny.", "Can you tell a joke?"], "Why did the computer go to the doctor? It had a virus!"),
-    (["Another joke", "Tell me another joke.", "One more joke", "Do you know another joke?"], "What do you call a fish without an eye? A fsh!"),
-    (["Sing a song.", "Sing something.", "Can you sing?"], "La la la! I only know the letters, not the tune."),
+    (["Tell me a joke.", "Do you know a joke?", "Make me laugh.", "A joke please", "Say something funny.", "Can you tell a joke?"], JOKES),
+    (["Another joke", "Tell me another joke.", "One more joke", "Do you know another joke?"], JOKES),
+    (["Sing a song.", "Sing something.", "Can you sing?"], ["La la la! I only know the letters, not the tune.", "Do re mi fa so la ti do!", "Row, row, row your boat, gently down the stream!"]),
     (["What is the meaning of life?", "What's the meaning of life?", "What is the answer to everything?"], "Some say 42. I am too small to know better."),
     (["Do you have feelings?", "Can you feel?", "Are you alive?", "Do you sleep?", "Do you dream?", "Do you eat?"], "No, I am only a program that writes text."),
     (["Are you sure?", "Is that true?", "Really?", "Is that right?", "Are you certain?"], "I think so, but I am very small and can be wrong."),
     (["lol", "haha", "Ha ha!", "That is funny.", "You are funny.", "hahaha"], "I am glad that I made you laugh!"),
-    (["Hola", "Bonjour", "Hallo", "Guten Tag", "Buenos dias", "Wie geht es dir?", "Hallo, wie geht's?", "Comment ca va?", "Parlez-vous francais?", "Do you speak German?", "Can you speak French?", "Sprichst du Deutsch?", "Habla espanol?"], "I speak only English, and a few words of German, French, Spanish and Italian."),
+    (["Do you speak German?", "Can you speak French?", "Do you speak Spanish?", "Do you know Italian?", "Can you speak Japanese?", "Do you speak other languages?", "Which languages do you speak?", "What languages do you know?", "Can we talk in German?", "Do you understand French?", "Can you answer in Spanish?", "How many languages do you speak?"],
+     "I speak only English, and a few words of German, French, Spanish and Italian."),
     (["I am hungry.", "I am thirsty.", "I am cold.", "I am ill.", "I'm a bit tired today.", "I have no time.", "I am angry.", "I'm sleepy."], "I am sorry to hear that. I hope it gets better soon."),
     (["How old are you?", "When were you born?", "What is your age?", "When is your birthday?"], "I have no age. I was trained for this demo."),
     (["Where are you?", "Where do you live?", "Where are you from?"], "I live in your browser, on your own machine."),
-    (["What is your favourite colour?", "What colour do you like?", "What's your favorite color?"], "I like orange, but I cannot see it."),
-    (["What is your favourite animal?", "Which animal do you like?", "What's your favorite animal?"], "I like the llama, of course!"),
+    (["What is your favourite colour?", "What colour do you like?", "What's your favorite color?"], ["I like orange, but I cannot see it.", "Blue, like the sky.", "Green is a fine colour."]),
+    (["What is your favourite animal?", "Which animal do you like?", "What's your favorite animal?"], ["I like the llama, of course!", "The llama. What else?", "Llamas, and small birds."]),
     (["asdf", "qwertz", "test", "testing", "lorem ipsum", "blah blah", "hjkl", "1234 test", "foo bar"], "I am here. Ask me something small, such as a sum or a capital."),
 ]
 
@@ -111,10 +117,11 @@ def about(rng):
 
 
 def greeting(rng):
-    forms, answer = pick(rng, GREET)
+    forms, answers = pick(rng, GREET)
+    answers = [answers] if isinstance(answers, str) else answers
     text = pick(rng, forms)
     r = rng.random()
     text = text.lower() if r < 0.25 else text + "!" if r < 0.35 and text[-1] not in "!?." else text.rstrip(".!?") if r < 0.45 and text.strip(".?!") else text
-    if rng.random() < 0.15 and answer.startswith(("You are w", "Good", "I am glad", "I am fine", "I am sorry")):
+    if rng.random() < 0.15 and answers[0].startswith(("You are w", "Good", "I am glad", "I am fine", "I am sorry")):
         text += pick(rng, [" :)", " :-)", " my friend", ", model", ", little model", " then"])
-    return QA("greetings", text, answer, text)
+    return one_of(rng, "greetings", text, answers, text)

@@ -1,22 +1,35 @@
 """What every ability shares: the question-answer record, phrasing noise, the held-out rule."""
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 HELD_OUT = 16  # one content key in sixteen never occurs in training
 
 
 @dataclass
 class QA:
-    """One user message and its only right answer.
+    """One user message and its right answer.
 
     `key` names the content: the held-out rule works on it. `short` is the answer in one word or
-    number where there is one; system prompts such as "answer with one word" need it.
+    number where there is one; system prompts such as "answer with one word" need it. Where several answers
+    are right, `choices` holds all of them as (answer, short), and `answer` is the one that was drawn.
     """
     ability: str
     question: str
     answer: str
     key: str
     short: str | None = None
+    choices: tuple = ()
+
+    def variants(self):
+        """This question with each of its right answers."""
+        return [replace(self, answer=a, short=s, choices=()) for a, s in self.choices] or [self]
+
+
+def one_of(rng, ability, question, choices, key):
+    """A question with several right answers, one of them drawn uniformly. `choices` are texts, or (text, short) pairs."""
+    pairs = tuple(dict.fromkeys(c if isinstance(c, tuple) else (c, None) for c in choices))
+    answer, short = pick(rng, pairs)
+    return QA(ability, question, answer, key, short, pairs if len(pairs) > 1 else ())
 
 
 def held(ability, key):
@@ -35,6 +48,9 @@ def cap(text):
 OPEN = ["", "", "", "", "", "", "Hey, ", "Hi, ", "Please tell me, ", "Tell me, ", "Quick question: ", "Can you tell me, ",
         "I wonder, ", "So, ", "OK, ", "Question: ", "Hello! ", "Um, "]
 CLOSE = ["", "", "", "", "", "", " please", " thanks", " Thank you.", " I want to know."]
+
+
+EMOJI = "😀 😃 😄 😁 😂 🙂 😉 😊 😍 😎 🤔 😢 😭 😡 😴 🤖 👋 👍 👎 👏 🙏 💪 ❤️ 💔 ✨ ⭐ 🔥 🎉 🎂 🌈 ☀️ 🌧️ ❄️ 🌍 🌙 🐱 🐶 🦙 🐟 🦊 🍎 🍕 🍰 ☕ 🚗 🚀 🏠 ⚽ 🎵 📚 💻 📱 🔑 🇯🇵 🇫🇷 ✅ ❌ ❓".split()
 
 
 def typo(rng, text):
@@ -66,4 +82,6 @@ def ask(rng, text, typos=0.0, frame=0.3):
         text = (text[:1].lower() + text[1:]).rstrip("?.!")
     if typos and rng.random() < typos:
         text = typo(rng, text)
+    if frame and rng.random() < 0.015:  # an emoji after English is no other language
+        text += " " + pick(rng, EMOJI)
     return text

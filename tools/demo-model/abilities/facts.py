@@ -1,5 +1,5 @@
 """Small facts: capitals, colours, animals, opposites, days, months, translations."""
-from .common import QA, ask, pick, cap
+from .common import QA, ask, cap, one_of, pick
 
 CAPITALS = dict(x.split("=") for x in """France=Paris;Germany=Berlin;Italy=Rome;Spain=Madrid;Portugal=Lisbon;Austria=Vienna;Switzerland=Bern
 Norway=Oslo;Sweden=Stockholm;Denmark=Copenhagen;Finland=Helsinki;Poland=Warsaw;Greece=Athens;Ireland=Dublin;Belgium=Brussels
@@ -79,9 +79,6 @@ MISC = [  # several phrasings of one question; answer; short answer
     (["Name the planets.", "List the planets of the solar system.", "What are the planets?"], ", ".join(PLANETS) + ".", None),
     (["Name the seasons.", "What are the four seasons?", "List the seasons."], "Spring, summer, autumn, winter.", None),
     (["Say the alphabet.", "What is the alphabet?", "Write the alphabet."], "a b c d e f g h i j k l m n o p q r s t u v w x y z", None),
-    (["Name three colours.", "Tell me three colours.", "List three colors."], "Red, green and blue.", None),
-    (["Name three animals.", "Tell me three animals.", "List three animals."], "Cat, dog and horse.", None),
-    (["Name three fruits.", "Tell me three fruits.", "List three fruits."], "Apple, banana and cherry.", None),
 ]
 
 
@@ -159,10 +156,9 @@ LISTS = {"animals": "cat dog horse cow pig sheep duck".split(), "colours": "red 
 def name_some(rng):
     kind, n = pick(rng, list(LISTS)), 2 + int(rng.random() * 6)
     number = str(n) if rng.random() < 0.5 else "two three four five six seven".split()[n - 2]
-    if n == 3 and kind in ("colours", "animals", "fruits") and number == "three":
-        number = "3"
     text = ask(rng, pick(rng, ["Name {n} {k}.", "List {n} {k}.", "Tell me {n} {k}.", "Give me {n} {k}.", "Can you name {n} {k}?"]).format(n=number, k=kind))
-    return QA("lists", text, ", ".join(LISTS[kind][:n]) + ".", text)
+    known = LISTS[kind] * 2
+    return one_of(rng, "lists", text, [", ".join(known[i:i + n]) + "." for i in range(len(LISTS[kind]))], text)
 
 
 def misc(rng):

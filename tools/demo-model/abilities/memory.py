@@ -3,6 +3,7 @@ from .common import QA, ask, pick, cap
 from .words import NAMES, CITIES, ANIMALS, FOODS, COLOURS, OBJECTS, invented_name
 
 JOBS = "teacher doctor baker farmer painter pilot nurse writer student gardener sailor cook singer builder lawyer".split()
+ACCENTED = "José Zoë Søren Jürgen Chloé Anaïs Łukasz Björn Inès Željko Ayşe Nuño Māra Günther Renée".split()  # a name is no other language
 SLOTS = {  # name: (statements, reply, questions, answer, answer while unknown)
     "name": (["My name is {v}.", "I am {v}.", "I'm {v}.", "Call me {v}.", "Hi, my name is {v}.", "Hello, I'm {v}.", "People call me {v}.", "You can call me {v}."], "Nice to meet you, {v}!",
              ["What is my name?", "What's my name?", "Who am I?", "Do you know my name?", "Can you tell me my name?", "How am I called?", "Do you remember my name?"], "Your name is {v}.", "You have not told me your name."),
@@ -29,6 +30,8 @@ SLOTS = {  # name: (statements, reply, questions, answer, answer while unknown)
 
 def value(rng, slot):
     if slot in ("name", "petname"):
+        if rng.random() < 0.06:
+            return pick(rng, ACCENTED)
         return pick(rng, NAMES) if rng.random() < 0.6 else invented_name(rng)
     if slot == "number":
         return str(int(rng.random() * pick(rng, [10, 100, 1000, 10000])))
@@ -76,6 +79,6 @@ def about_chat(rng, turns):
     if len(last.answer) < 60 and rng.random() < 0.6:
         text = pick(rng, ["Repeat your last answer.", "Say that again.", "Can you repeat that?", "What did you say?", "Once more, please."])
         return QA("memory", text, last.answer, f"again {last.answer} {text}")
-    if len(last.question) < 60:
+    if len(last.question) < 60 and last.question.isascii():
         return QA("memory", pick(rng, ["What did I ask?", "What was my last message?", "What did I just say?", "Repeat my last message."]), f"You said: {last.question}", f"asked {last.question}")
     return None

@@ -80,4 +80,5 @@ def thought(rng):
 
 def simple(rng, qa: QA):
     """A thought for an ordinary question."""
-    return pick(rng, ["This is a simple question."]) if qa.ability not in ("what it cannot know",) else "I have no way to know this."
+    known = {"what it cannot know": "I have no way to know this.", "other languages": "This is not English."}
+    return known.get(qa.ability, "This is a simple question.")

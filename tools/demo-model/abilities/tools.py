@@ -117,7 +117,7 @@ def request(rng):
     if len(result) == 1 and rng.random() < 0.4:
         shown = str(next(iter(result.values())))
     else:
-        shown = json.dumps(result)
+        shown = json.dumps(result, separators=pick(rng, [None, (",", ":")]))
     return tools, text, names[id(tool)], args, shown, answer[:1].upper() + answer[1:], key
 
 

@@ -1,4 +1,5 @@
 """What it cannot know: the present, the visitor's life, advice that needs a professional, and the wide world."""
+from . import languages
 from .common import QA, ask, pick
 from .words import NAMES, CITIES, FOODS, ANIMALS, OBJECTS
 
@@ -15,7 +16,9 @@ def strange(rng):
     thing, animal, lang = pick(rng, OBJECTS), pick(rng, ANIMALS), pick(rng, list(facts.TRANSLATE))
     opposites = {w for pair in facts.OPPOSITES for w in pair}
     r = rng.random()
-    if r < 0.2:
+    if r < 0.05:
+        text = pick(rng, ["What does '{x}' mean?", "Translate '{x}' to English.", "What is '{x}' in English?", "Which language is '{x}'?", "How do I pronounce '{x}'?"]).format(x=languages.quotation(rng))
+    elif r < 0.2:
         x = pick(rng, [thing, animal, pick(rng, FOODS)])
         a = ("an " if x[0] in "aeiou" else "a ") + x
         if any(k.split()[-1] == x for k in facts.COLOUR_OF):

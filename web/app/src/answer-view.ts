@@ -1,9 +1,9 @@
 // One turn on the page: the question, the thinking, the answer as it is written, its statistics.
 
-import type { ChatEvent, Finish, Summary } from 'rullama';
+import type { ChatEvent, Finish, Message, Summary, ToolCall } from 'rullama';
+import { AnswerText } from './answer-text.ts';
 import { h, oncePerFrame } from './dom.ts';
 import { count, rate, seconds } from './format.ts';
-import { MarkdownView } from './markdown.ts';
 
 const ENDINGS: Partial<Record<Finish, string>> = {
   length: 'ended at the length limit',
@@ -11,19 +11,26 @@ const ENDINGS: Partial<Record<Finish, string>> = {
 };
 
 export function questionElement(text: string): HTMLElement {
-  return h('article', { className: 'message user', 'aria-label': 'You' }, h('p', {}, text));
+  return h('article', { className: 'message user', 'aria-label': 'You' }, h('p', { dir: 'auto' }, text));
+}
+
+export function resultElement({ name = '', content }: Message): HTMLElement {
+  return h('article', { className: 'message result', 'aria-label': 'Tool' }, h('p', {}, `${name} gave `, h('code', {}, content)));
 }
 
 export class AnswerView {
   readonly element: HTMLElement;
   text = '';
+  /** Tool calls of the answer. */
+  readonly calls: ToolCall[] = [];
   private thought = '';
   private readonly body = h('div', { className: 'body' });
-  private readonly thoughtText = h('p', {});
+  private readonly thoughtText = h('p', { dir: 'auto' });
   private readonly thinking = h('details', { className: 'thinking', hidden: true }, h('summary', {}, 'Thinking…'), this.thoughtText);
   private readonly unreadable = h('div', { className: 'unreadable-call' });
   private readonly footer = h('footer', {});
-  private readonly markdown = new MarkdownView(this.body);
+  private readonly answer = new AnswerText(this.body, () => this.drawn());
+  private ended = false;
   private readonly frame = oncePerFrame(() => this.draw());
 
   /** `drawn` runs after each change on the page. */
@@ -35,12 +42,16 @@ export class AnswerView {
     if (event.type === 'content') this.text += event.text;
     else if (event.type === 'thinking') this.thought += event.text;
     else if (event.type === 'unreadableCall') this.unreadable.append(h('p', {}, 'The model tried to call a tool, in a way that cannot be read:'), h('pre', {}, event.text));
-    else if (event.type === 'toolCall') this.text += `\n\`\`\`json\n${JSON.stringify(event.call, null, 2)}\n\`\`\`\n`;
+    else if (event.type === 'toolCall') {
+      this.calls.push(event.call);
+      this.text += `\n\`\`\`json\n${JSON.stringify(event.call, null, 2)}\n\`\`\`\n`;
+    }
     this.frame.request();
   }
 
   /** Ends the answer; `tools` are what can be done with it. */
   finish(summary: Summary | undefined, ...tools: HTMLElement[]): void {
+    this.ended = true;
     this.frame.flush();
     this.element.classList.remove('writing');
     this.element.setAttribute('aria-busy', 'false');
@@ -56,7 +67,7 @@ export class AnswerView {
     this.thinking.hidden = this.thought === '';
     if (this.thoughtText.textContent !== this.thought) this.thoughtText.textContent = this.thought;
     if (this.text !== '') this.setThinkingTitle('Thoughts');
-    this.markdown.show(this.text);
+    this.answer.show(this.text, !this.ended);
     this.drawn();
   }
 

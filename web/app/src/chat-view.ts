@@ -1,9 +1,10 @@
 // The third view: the conversation.
 
-import { RullamaError, type Chat, type ChatEvent, type Engine, type Summary } from 'rullama';
-import { AnswerView, questionElement } from './answer-view.ts';
+import { RullamaError, type Chat, type ChatEvent, type Engine, type Example, type Summary, type Tool } from 'rullama';
+import { AnswerView, questionElement, resultElement } from './answer-view.ts';
 import { h } from './dom.ts';
 import { errorCard } from './error-card.ts';
+import { markOf, optionsFor, runCalls } from './examples.ts';
 import { bytes } from './format.ts';
 import type { Settings } from './settings.ts';
 
@@ -12,8 +13,11 @@ export interface Loaded {
   name: string;
   /** What to know about the model before believing it. */
   caution?: string;
-  examples: string[];
+  examples: Example[];
 }
+
+/** Most rounds of tool calls that the page answers after a question. */
+const TOOL_ROUNDS = 4;
 
 export class ChatView {
   private readonly log = h('div', { className: 'log', role: 'log', 'aria-live': 'polite', 'aria-label': 'Conversation' });
@@ -25,6 +29,9 @@ export class ChatView {
   private chat: Chat | undefined;
   private running: AbortController | undefined;
   private latest: AnswerView | undefined;
+  /** Tools of this conversation that the page runs, and the rounds of calls since the question. */
+  private tools: Tool[] = [];
+  private rounds = 0;
 
   constructor(
     private readonly root: HTMLElement,
@@ -63,6 +70,7 @@ export class ChatView {
     void this.chat?.close().catch(() => undefined);
     this.chat = this.loaded?.engine.chat(this.settings.chat());
     this.latest = undefined;
+    this.tools = [];
     this.log.replaceChildren(this.emptyState());
     this.setUsable(true);
     this.input.focus();
@@ -77,11 +85,25 @@ export class ChatView {
 
   private emptyState(): HTMLElement {
     const { caution, examples = [], name = '' } = this.loaded ?? {};
-    const example = (text: string) => h('button', { type: 'button', className: 'example', onclick: () => this.ask(text) }, text);
+    const example = (shown: Example) => {
+      const mark = markOf(shown);
+      return h('button', { type: 'button', className: 'example', onclick: () => this.askExample(shown) }, shown.text, mark !== '' && h('small', {}, mark));
+    };
     return h('div', { className: 'empty' },
       h('h2', {}, name),
       caution ? h('p', { className: 'caution' }, caution) : null,
       examples.length > 0 && h('div', { className: 'examples' }, ...examples.map(example)));
+  }
+
+  /** An example that needs thinking or tools gets a conversation that has them. */
+  private askExample(example: Example): void {
+    const options = optionsFor(example);
+    if (options && this.loaded && !this.running) {
+      void this.chat?.close().catch(() => undefined);
+      this.chat = this.loaded.engine.chat({ ...this.settings.chat(), ...options });
+      this.tools = options.tools ?? [];
+    }
+    this.ask(example.text);
   }
 
   private onKey(event: KeyboardEvent): void {
@@ -104,12 +126,14 @@ export class ChatView {
     this.log.querySelector('.empty')?.remove();
     this.log.append(questionElement(message));
     const { chat } = this;
+    this.rounds = 0;
     void this.answer((signal) => chat.send(message, { ...this.settings.generate(), signal }));
   }
 
   private retry(): void {
     if (this.running || !this.chat) return;
     this.latest?.element.remove();
+    this.rounds = 0;
     const { chat } = this;
     void this.answer((signal) => chat.retry({ ...this.settings.generate(), signal }));
   }
@@ -136,6 +160,17 @@ export class ChatView {
       if (this.running === controller) this.setRunning(undefined);
       void this.showMemory();
     }
+    if (summary?.finish === 'tool-call') this.goOn(view);
+  }
+
+  /** Runs the tools that an answer calls, and lets the model go on from what they give. */
+  private goOn(view: AnswerView): void {
+    const { chat } = this;
+    const results = this.rounds < TOOL_ROUNDS ? runCalls(view.calls, this.tools) : undefined;
+    if (!results || !chat || this.running || !view.element.isConnected) return;
+    this.rounds += 1;
+    this.log.append(...results.map(resultElement));
+    void this.answer((signal) => chat.send(results, { ...this.settings.generate(), signal }));
   }
 
   private failed(view: AnswerView, error: RullamaError, again: () => void): void {

@@ -4,6 +4,7 @@ import { Rullama, RullamaError, type Engine } from 'rullama';
 import { ChatView } from './chat-view.ts';
 import { byId } from './dom.ts';
 import { errorCard } from './error-card.ts';
+import { usableExamples } from './examples.ts';
 import { LoadingView } from './loading-view.ts';
 import { Settings } from './settings.ts';
 import { StartView, type Choice } from './start-view.ts';
@@ -37,7 +38,7 @@ async function load(chosen: Choice): Promise<void> {
     progress.hide();
     showHeader(chosen.name);
     const { description, examples = [] } = chosen.embedded ?? {};
-    chat.show({ engine, name: chosen.name, examples, ...(description && { caution: description }) });
+    chat.show({ engine, name: chosen.name, examples: usableExamples(examples), ...(description && { caution: description }) });
   } catch (thrown) {
     progress.hide();
     const error = RullamaError.from(thrown);

@@ -1,6 +1,6 @@
 //! `cargo xtask check`: the rules of the house, with the data that they need.
 
-use crate::rules::{arrows, licences, sources};
+use crate::rules::{arrows, functions, licences, sources, tests_run};
 use crate::workspace;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -8,6 +8,9 @@ use std::path::Path;
 
 /// Folders that hold nothing written by hand.
 const GENERATED: [&str; 7] = ["target", "node_modules", "dist", "dist-test", "test-results", "playwright-report", "artifacts"];
+
+/// In a work tree of git a file, which names a folder of this machine.
+const GIT: &str = ".git";
 
 /// Prints what breaks a rule; an error when anything does.
 pub fn run() -> Result<()> {
@@ -28,7 +31,10 @@ fn architecture() -> Result<Vec<String>> {
     let files = sources_below(&workspace::root())?;
     let home = [workspace::root().to_string_lossy().into_owned()];
     for (path, text) in &files {
-        found.extend(sources::violations(&sources::Source { path, text }, &home));
+        let source = sources::Source { path, text };
+        found.extend(sources::violations(&source, &home));
+        found.extend(functions::violations(&source));
+        found.extend(tests_run::violations(&source));
     }
     found.extend(sources::stale_exceptions(&|path| files.get(path).map(|text| text.lines().count())));
     Ok(found)
@@ -37,9 +43,12 @@ fn architecture() -> Result<Vec<String>> {
 fn licence_violations() -> Result<Vec<String>> {
     let allowed = licences::allow_list(&workspace::read("deny.toml")?);
     let mut found = licences::crates(&workspace::metadata(true)?, &allowed);
-    if let Ok(lock) = workspace::read("web/package-lock.json") {
-        let lock = serde_json::from_str(&lock).context("web/package-lock.json is no JSON")?;
-        found.extend(licences::npm(&lock, &allowed));
+    for folder in ["", "examples/vite/", "examples/webpack/", "examples/plain/"] {
+        let path = format!("web/{folder}package-lock.json");
+        if let Ok(lock) = workspace::read(&path) {
+            let lock = serde_json::from_str(&lock).with_context(|| format!("{path} is no JSON"))?;
+            found.extend(licences::npm(&lock, &allowed));
+        }
     }
     Ok(found)
 }
@@ -53,11 +62,12 @@ fn sources_below(root: &Path) -> Result<BTreeMap<String, String>> {
         for entry in entries {
             let entry = entry?;
             let (path, kind) = (entry.path(), entry.file_type()?);
+            let name = entry.file_name();
             if kind.is_dir() {
-                if by_hand(&entry.file_name().to_string_lossy()) {
+                if by_hand(&name.to_string_lossy()) {
                     open.push(path);
                 }
-            } else if kind.is_file() && entry.metadata()?.len() < 1 << 20 {
+            } else if kind.is_file() && name != GIT && entry.metadata()?.len() < 1 << 20 {
                 // a file that is not UTF-8 is data
                 if let Ok(text) = std::fs::read_to_string(&path) {
                     files.insert(below(root, &path), text);

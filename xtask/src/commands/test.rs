@@ -1,10 +1,11 @@
 //! `cargo xtask test`: every test, one step after the other, with a summary that counts them.
 
 use super::{check, setup, web};
-use crate::summary::Counts;
+use crate::summary::{self, Counts};
 use crate::workspace::{self, WASM};
 use crate::{process, workspace::root};
 use anyhow::{Result, bail};
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -32,8 +33,8 @@ enum Group {
 enum Outcome {
     /// One check without a count of its own.
     Check(bool),
-    /// A test runner: whether it succeeded, and what it counted.
-    Tests(bool, Counts),
+    /// A test runner: whether it succeeded, what it counted, and which tests it did not run and why.
+    Tests(bool, Counts, Vec<(String, String)>),
     Skipped(&'static str),
 }
 
@@ -49,7 +50,7 @@ const fn step(name: &'static str, group: Group, quick: bool, run: fn(&Arguments)
 }
 
 /// In the order of what is found fastest.
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     step("format", Group::Style, true, format),
     step("architecture and licences", Group::Style, true, architecture),
     step("cargo deny", Group::Style, true, deny),
@@ -63,6 +64,7 @@ const STEPS: [Step; 16] = [
     step("page with a fake engine", Group::Browser, false, |_| npm("test:fake", true)),
     step("page and wasm, as shipped", Group::Browser, false, shipped),
     step("page in Chromium", Group::Browser, false, |_| npm("test:page", true)),
+    step("package in bundlers", Group::Browser, false, |_| npm("test:bundlers", true)),
     step("right answers in Chromium", Group::Browser, false, |_| npm("test:score", true)),
     step("Chromium against native", Group::Browser, false, chromium_against_native),
     step("operations in Chromium", Group::Browser, false, |_| npm("test:cases", true)),
@@ -92,7 +94,7 @@ fn counts(outcome: &Outcome) -> Counts {
         Outcome::Check(true) => Counts::PASSED,
         Outcome::Check(false) => Counts::FAILED,
         Outcome::Skipped(_) => Counts::SKIPPED,
-        Outcome::Tests(success, mut counts) => {
+        Outcome::Tests(success, mut counts, _) => {
             if counts.failed == 0 && (!success || counts.total() == 0) {
                 counts += Counts::FAILED;
             }
@@ -107,22 +109,33 @@ fn report(rows: &[(&str, Counts, Duration, Outcome)]) -> Result<()> {
     for (name, counts, time, outcome) in rows {
         let (word, note) = match outcome {
             Outcome::Skipped(why) => ("skipped", *why),
+            _ if counts.failed == 0 && counts.passed == 0 => ("not run", ""),
             _ if counts.failed > 0 => ("FAILED", ""),
             _ => ("ok", ""),
         };
-        let numbers = format!("{} passed, {} failed", counts.passed, counts.failed);
-        println!("{word:<8} {name:<26} {numbers:<24} {:>7.1} s  {note}", time.as_secs_f32());
+        println!("{word:<8} {name:<26} {:<36} {:>7.1} s  {note}", counts.text(), time.as_secs_f32());
         sum += *counts;
     }
-    // the closing line that tools read: nothing else on it
-    match sum.skipped {
-        0 => println!("\n{} passed, {} failed", sum.passed, sum.failed),
-        skipped => println!("\n{} passed, {} failed, {skipped} skipped", sum.passed, sum.failed),
+    for (reason, tests) in reasons(rows) {
+        println!("not run  {reason}: {}", tests.join(", "));
     }
+    // the closing line that tools read: nothing else on it
+    println!("\n{}", sum.text());
     if sum.failed > 0 {
         bail!("{} tests or steps failed; the output above shows each", sum.failed);
     }
     Ok(())
+}
+
+/// What was missing, each with the tests that were not run for it.
+fn reasons<'a>(rows: &'a [(&str, Counts, Duration, Outcome)]) -> BTreeMap<&'a str, Vec<&'a str>> {
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (_, _, _, outcome) in rows {
+        if let Outcome::Tests(_, _, not_run) = outcome {
+            not_run.iter().for_each(|(test, reason)| reasons.entry(reason).or_default().push(test));
+        }
+    }
+    reasons
 }
 
 fn cargo(arguments: &[&str]) -> Command {
@@ -174,7 +187,7 @@ fn developer_commands(_: &Arguments) -> Result<Outcome> {
 
 fn crates(arguments: &Arguments) -> Result<Outcome> {
     let mut cargo = cargo(&["test", "--workspace", "--no-fail-fast"]);
-    cargo.args(["--exclude=rullama-web", "--exclude=xtask"]);
+    cargo.arg("--exclude=xtask");
     if arguments.quick {
         cargo.args(["--lib", "--bins", "--tests"]);
     }
@@ -184,7 +197,7 @@ fn crates(arguments: &Arguments) -> Result<Outcome> {
 fn runner(command: &mut Command) -> Result<Outcome> {
     setup::test_environment(command);
     let (success, output) = process::tee(command)?;
-    Ok(Outcome::Tests(success, Counts::from_output(&output)))
+    Ok(Outcome::Tests(success, Counts::from_output(&output), summary::not_run(&output)))
 }
 
 fn fuzz(_: &Arguments) -> Result<Outcome> {
@@ -235,10 +248,19 @@ mod tests {
         let failed = |outcome: Outcome| counts(&outcome).failed;
         assert_eq!(failed(Outcome::Check(true)), 0);
         assert_eq!(failed(Outcome::Check(false)), 1);
-        assert_eq!(failed(Outcome::Tests(true, two)), 0);
-        assert_eq!(failed(Outcome::Tests(false, two)), 1);
-        assert_eq!(failed(Outcome::Tests(false, Counts::FAILED)), 1);
-        assert_eq!(failed(Outcome::Tests(true, Counts::default())), 1);
+        assert_eq!(failed(Outcome::Tests(true, two, vec![])), 0);
+        assert_eq!(failed(Outcome::Tests(false, two, vec![])), 1);
+        assert_eq!(failed(Outcome::Tests(false, Counts::FAILED, vec![])), 1);
+        assert_eq!(failed(Outcome::Tests(true, Counts::default(), vec![])), 1);
+    }
+
+    #[test]
+    fn reasons_are_told_once() {
+        let pair = |test: &str, why: &str| (test.to_owned(), why.to_owned());
+        let row = |not_run| ("step", Counts::SKIPPED, Duration::ZERO, Outcome::Tests(true, Counts::SKIPPED, not_run));
+        let rows = [row(vec![pair("a", "no adapter"), pair("b", "no file")]), row(vec![pair("c", "no adapter")])];
+        let told: Vec<_> = reasons(&rows).into_iter().collect();
+        assert_eq!(told, [("no adapter", vec!["a", "c"]), ("no file", vec!["b"])]);
     }
 
     #[test]

@@ -140,7 +140,10 @@ fn report_sizes(dev: bool) -> Result<()> {
     Ok(())
 }
 
-/// The wasm and JavaScript files of a folder and of those in it, without Node's own entry.
+/// Node's own entry, and the bindings as it reads them: a browser has them in `worker.js`.
+const NODE_ONLY: [&str; 2] = ["node.js", "rullama_web.js"];
+
+/// The wasm and JavaScript files of a folder and of those in it that a browser loads.
 fn shipped(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut open = vec![folder.to_path_buf()];
@@ -151,7 +154,7 @@ fn shipped(folder: &Path) -> Result<Vec<PathBuf>> {
             let kind = path.extension().unwrap_or_default();
             if path.is_dir() {
                 open.push(path);
-            } else if (kind == "wasm" || kind == "js") && !path.ends_with("node.js") {
+            } else if (kind == "wasm" || kind == "js") && !NODE_ONLY.iter().any(|name| path.ends_with(name)) {
                 files.push(path);
             }
         }

@@ -4,11 +4,12 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Crate, and the crates that it may import. What those may import it may import as well.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
+    ("rullama-testing", &[]),
     ("rullama-quant", &[]),
-    ("rullama-source", &["rullama-quant"]),
-    ("rullama-text", &[]),
-    ("rullama-gpu", &[]),
+    ("rullama-source", &["rullama-quant", "rullama-testing"]),
+    ("rullama-text", &["rullama-testing"]),
+    ("rullama-gpu", &["rullama-testing"]),
     ("rullama-ops", &["rullama-gpu", "rullama-quant"]),
     ("rullama-model", &["rullama-ops", "rullama-source"]),
     ("rullama", &["rullama-model", "rullama-text"]),
@@ -16,6 +17,9 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("rullama-web", &["rullama"]),
     ("xtask", &[]),
 ];
+
+/// What only tests may depend on.
+const TESTING: &str = "rullama-testing";
 
 /// The only crate that may depend on wgpu.
 const GPU: &str = "rullama-gpu";
@@ -33,8 +37,11 @@ pub fn violations(metadata: &Value) -> Vec<String> {
             continue;
         }
         let below = may_import(from);
-        let mut dependencies: BTreeSet<&str> = BTreeSet::new();
-        dependencies.extend(package["dependencies"].as_array().into_iter().flatten().map(name));
+        let all = || package["dependencies"].as_array().into_iter().flatten();
+        if all().any(|to| name(to) == TESTING && to["kind"] != "dev") {
+            found.push(format!("{from} -> {TESTING}: a dependency of tests alone; name it under [dev-dependencies]"));
+        }
+        let dependencies: BTreeSet<&str> = all().map(name).collect();
         for to in dependencies {
             if members.contains(to) && to != from && !below.contains(to) {
                 found.push(format!("{from} -> {to}: the arrow points up; move the shared part down"));
@@ -105,6 +112,16 @@ mod tests {
     fn aside_is_not() {
         let found = check(&[package("rullama-gpu", &["rullama-source"]), package("rullama-source", &[])]);
         assert_eq!(found.len(), 1);
+    }
+
+    #[test]
+    fn the_harness_is_for_tests() {
+        let with = |kind: Value| {
+            let dependency = json!([{"name": "rullama-testing", "kind": kind}]);
+            check(&[json!({"name": "rullama-gpu", "dependencies": dependency}), package("rullama-testing", &[])])
+        };
+        assert_eq!(with(json!("dev")), Vec::<String>::new());
+        assert!(with(Value::Null)[0].contains("[dev-dependencies]"));
     }
 
     #[test]

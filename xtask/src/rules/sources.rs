@@ -13,8 +13,11 @@ const CODE: [&str; 12] = ["rs", "wgsl", "wesl", "ts", "js", "mjs", "css", "html"
 /// futures are not `Send` there).
 const KNOW_WASM: [&str; 3] = ["rullama-web", "rullama-gpu", "rullama-source"];
 
-/// Programs; below them nothing reads the environment.
-const PROGRAMS: [&str; 1] = ["rullama-cli"];
+/// Programs, and what only tests use; below them nothing reads the environment.
+const PROGRAMS: [&str; 2] = ["rullama-cli", "rullama-testing"];
+
+/// The file of the program that prints, without control characters where a person watches.
+const PRINTS: &str = "crates/rullama-cli/src/terminal.rs";
 
 /// Folders that exist on some machine only.
 const MACHINE_FOLDERS: [&str; 2] = ["/work/", "/root/"];
@@ -42,13 +45,26 @@ pub fn violations(source: &Source, home: &[String]) -> Vec<String> {
         if names_machine(line, home) {
             report("a path of one machine; use one relative to the repository");
         }
+        if knows_no_model(source.path) && line.contains("gemma4::") {
+            report("names a model; `rullama-model/src/model.rs` alone lists them");
+        }
         if let Some(krate) = library_source(source.path) {
             for what in code_violations(krate, line) {
                 report(what);
             }
+            if krate == "rullama-cli" && source.path != PRINTS && prints(line) {
+                report("prints past terminal.rs, which keeps control characters from terminals");
+            }
         }
     }
     found
+}
+
+/// Sources that see models through the trait `Model` alone.
+fn knows_no_model(path: &str) -> bool {
+    let source = path.starts_with("crates/") && path.contains("/src/");
+    let own = path.starts_with("crates/rullama-model/src/gemma4/") || path == "crates/rullama-model/src/model.rs";
+    source && !own
 }
 
 /// Entries of the list of long files that no longer say anything.
@@ -96,6 +112,11 @@ fn code_violations(krate: &str, line: &str) -> Vec<&'static str> {
     found
 }
 
+fn prints(line: &str) -> bool {
+    let code = line.split("//").next().unwrap_or_default();
+    ["io::stdout(", "io::stderr(", "println!(", "print!("].iter().any(|call| code.contains(call))
+}
+
 fn reads_environment(code: &str) -> bool {
     ["env::var(", "env::var_os(", "env::vars", "env::{var"].iter().any(|call| code.contains(call))
 }
@@ -138,6 +159,15 @@ mod tests {
     }
 
     #[test]
+    fn models_are_listed_in_one_place() {
+        let line = "let shape = gemma4::Shape::default();\n";
+        assert_eq!(check("crates/rullama/src/engine.rs", line).len(), 1);
+        assert_eq!(check("crates/rullama-model/src/plan.rs", line).len(), 1);
+        assert!(check("crates/rullama-model/src/model.rs", line).is_empty());
+        assert!(check("crates/rullama-model/src/gemma4/text.rs", line).is_empty());
+    }
+
+    #[test]
     fn environment() {
         let line = "let home = std::env::var(\"HOME\");\n";
         let found = check("crates/rullama-source/src/ollama/store.rs", line);
@@ -145,6 +175,15 @@ mod tests {
         assert!(found[0].starts_with("crates/rullama-source/src/ollama/store.rs:1: "));
         assert!(check("crates/rullama-cli/src/main.rs", line).is_empty());
         assert!(check("crates/rullama-ops/build.rs", line).is_empty());
+    }
+
+    #[test]
+    fn printing() {
+        for line in ["println!(\"x\");\n", "let mut out = io::stdout().lock();\n", "eprint!(\"x\");\n"] {
+            assert_eq!(check("crates/rullama-cli/src/commands/list.rs", line).len(), 1, "{line}");
+            assert!(check(PRINTS, line).is_empty() && check("crates/rullama-cli/tests/serve.rs", line).is_empty());
+        }
+        assert!(check("crates/rullama-cli/src/commands/list.rs", "let mut out = terminal::stdout();\n").is_empty());
     }
 
     #[test]

@@ -1,9 +1,11 @@
 use crate::load::{self, LoadArguments};
 use crate::table::{self, Table};
+use crate::terminal::{self, one_line};
 use anyhow::{Result, bail};
 use rullama::{Cancel, Engine, Finish, GenerateOptions, Sampling, Session, StepProfile, Summary};
 use serde_json::{Value, json};
-use std::io::{self, Write};
+use std::ffi::OsString;
+use std::io::Write;
 
 /// Measure how fast a model runs here
 ///
@@ -13,7 +15,7 @@ use std::io::{self, Write};
 #[command(after_help = "Example:\n  rullama bench gemma4:e2b --context 512 --prefill 512 --decode 128 --json")]
 pub struct Arguments {
     /// The model
-    model: String,
+    model: OsString,
     /// Tokens before those that are decoded
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
     context: u32,
@@ -48,7 +50,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let (engine, _) = load::load(&arguments.model, &arguments.load, Some(least), &cancel)?;
     let measured = pollster::block_on(measure(arguments, &engine, &cancel))?;
     let record = record(arguments, &engine, &measured);
-    let mut out = io::stdout().lock();
+    let mut out = terminal::stdout();
     if arguments.json {
         writeln!(out, "{record:#}")?;
     } else {
@@ -87,6 +89,7 @@ async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Res
     measured.gpu_bytes = engine.memory().gpu;
     session.truncate(arguments.context).await?;
     let decode = session.profile_decode().await?;
+    crate::interrupt::check()?;
     session.clear();
     measured.steps = [("decode", decode), ("prefill", session.profile_prefill(arguments.prefill).await?)];
     Ok(measured)
@@ -190,7 +193,7 @@ fn kernels(step: &StepProfile) -> Value {
 }
 
 fn summary(record: &Value) -> String {
-    let text = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
+    let text = |key: &str| one_line(record[key].as_str().unwrap_or_default());
     let number = |key: &str| record[key].as_f64().unwrap_or_default();
     let speed = |key: &str| {
         let [least, most] = [0, 1].map(|i| record[format!("{key}_spread")][i].as_f64().unwrap_or_default());

@@ -1,9 +1,10 @@
 use crate::error::Told;
 use crate::load;
 use crate::model::{self, EMBEDDED};
-use crate::table;
+use crate::{table, terminal};
 use anyhow::Result;
 use rullama::{AdapterProfile, Cancel, Device, Engine, LoadOptions, OpenOptions};
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use std::sync::Arc;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A model whose kernels to test
-    model: Option<String>,
+    model: Option<OsString>,
 }
 
 /// A table of findings that counts what is wrong.
@@ -39,7 +40,7 @@ impl<W: Write> Report<W> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let mut report = Report { out: io::stdout().lock(), problems: 0 };
+    let mut report = Report { out: terminal::stdout(), problems: 0 };
     report.good(
         "rullama",
         &format!("{} ({}), {} {}", env!("CARGO_PKG_VERSION"), env!("RULLAMA_COMMIT"), std::env::consts::OS, std::env::consts::ARCH),
@@ -101,10 +102,10 @@ fn limits(report: &mut Report<impl Write>, device: &Device) -> Result<()> {
 
 /// Loads a model twice, with all that the adapter has and with WebGPU's guarantees; loading tests
 /// every kernel that the model uses against the CPU. Then decodes a few tokens.
-fn self_test(report: &mut Report<impl Write>, name: Option<&str>) -> Result<()> {
+fn self_test(report: &mut Report<impl Write>, name: Option<&OsStr>) -> Result<()> {
     let name = match (name, model::embedded_size()) {
         (Some(name), _) => name,
-        (None, Some(_)) => EMBEDDED,
+        (None, Some(_)) => OsStr::new(EMBEDDED),
         (None, None) => {
             return Ok(report.note("kernels", "not tested: this program embeds no model. `rullama doctor MODEL` tests with one.")?);
         }
@@ -118,8 +119,10 @@ fn self_test(report: &mut Report<impl Write>, name: Option<&str>) -> Result<()> 
     Ok(())
 }
 
-fn try_model(name: &str, profile: AdapterProfile) -> Result<String> {
-    let source = Arc::clone(&model::locate(name)?.source);
+fn try_model(name: &OsStr, profile: AdapterProfile) -> Result<String> {
+    let located = model::locate(name)?;
+    located.refuse_adapters()?;
+    let source = Arc::clone(&located.source);
     let options = LoadOptions { profile, ..LoadOptions::default() };
     let engine = pollster::block_on(Engine::load_cancellable(source, options, &Cancel::new(), &mut |_| ()))?;
     let prompt = [engine.tokenizer().bos()];
@@ -133,8 +136,9 @@ fn try_model(name: &str, profile: AdapterProfile) -> Result<String> {
 fn models(report: &mut Report<impl Write>) -> Result<()> {
     match model::store() {
         Ok(store) => {
-            let count = store.list()?.len();
-            report.good("Ollama", &format!("{count} models in {}", store.root().display()))?;
+            let listing = store.list();
+            report.good("Ollama", &format!("{} models in {}", listing.models.len(), store.root().display()))?;
+            listing.problems().try_for_each(|problem| report.note("Ollama", &problem))?;
         }
         Err(error) => report.note("Ollama", &error.to_string())?,
     }

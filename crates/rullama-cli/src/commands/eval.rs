@@ -1,10 +1,12 @@
 use crate::error::usage;
 use crate::load::{self, LoadArguments};
 use crate::sampling::{check_ids, token_id};
+use crate::{interrupt, model, result_file};
 use anyhow::{Context, Result, bail};
 use rullama::{Cancel, Engine, Evaluation};
 use rullama_source::gguf::write::{FileSink, WriteError};
 use safetensors::tensor::{Dtype, TensorView, serialize};
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -17,13 +19,16 @@ use std::path::PathBuf;
 #[command(after_help = "Example:\n  rullama eval model.gguf --ids 2,105,2364 --out out.safetensors --kv f32 --greedy 64")]
 pub struct Arguments {
     /// The model
-    model: String,
+    model: OsString,
     /// The token ids; nothing is added to them
     #[arg(long, value_delimiter = ',', value_parser = token_id, value_name = "IDS", required = true)]
     ids: Vec<u32>,
     /// The safetensors file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Overwrite the file if it exists
+    #[arg(long)]
+    force: bool,
     /// Compute on the CPU, from the definitions: slow
     #[arg(long)]
     oracle: bool,
@@ -35,14 +40,19 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let sink = FileSink::create(&arguments.out, true).map_err(|error| match error {
-        WriteError::NotAFile { .. } => usage(format!("--out: {error}")),
-        other => other.into(),
+    let located = model::locate(&arguments.model)?;
+    result_file::check(&arguments.out, arguments.force, &located).map_err(|error| match error.downcast_ref() {
+        Some(WriteError::NotAFile { .. }) => usage(format!("--out: {error}")),
+        _ => error.context("--out"),
     })?;
+    let sink = FileSink::create(&arguments.out, arguments.force)?;
     let cancel = Cancel::new();
     let needed = arguments.ids.len() as u64 + u64::from(arguments.greedy.unwrap_or(0));
     let least = u32::try_from(needed).unwrap_or(u32::MAX);
-    let (engine, _) = load::load(&arguments.model, &arguments.load, Some(least), &cancel)?;
+    let engine = load::load_located(&arguments.model, &located, &arguments.load, Some(least), &cancel)?;
+    // Nothing of an evaluation is worth keeping, so Ctrl-C need not wait for its end.
+    interrupt::on_first(|| interrupt::end());
+    interrupt::check()?;
     check_ids(&arguments.ids, engine.info().vocab)?;
     if needed > u64::from(engine.info().context) {
         bail!("--ids and --greedy need a context of {needed} tokens, it has {}. Give fewer, or a larger --ctx.", engine.info().context);

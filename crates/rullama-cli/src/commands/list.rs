@@ -1,9 +1,10 @@
 use crate::model::{self, EMBEDDED};
 use crate::table::{self, Table};
+use crate::terminal;
 use anyhow::Result;
-use rullama_source::ollama::Listed;
+use rullama_source::ollama::{Listed, Listing};
 use serde_json::json;
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 /// List the models on this machine
@@ -18,17 +19,20 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let (models, missing) = match model::store() {
-        Ok(store) => (store.list()?, None),
-        Err(error) => (Vec::new(), Some(error)),
+    let (listing, missing) = match model::store() {
+        Ok(store) => (store.list(), None),
+        Err(error) => (Listing::default(), Some(error)),
     };
-    let mut out = io::stdout().lock();
+    let models = &listing.models;
+    let mut out = terminal::stdout();
     if arguments.json {
-        writeln!(out, "{:#}", json!({"models": models.iter().map(record).collect::<Vec<_>>(), "embedded": model::embedded_size()}))?;
+        let unreadable: Vec<String> = listing.unreadable.iter().map(ToString::to_string).collect();
+        let records: Vec<_> = models.iter().map(record).collect();
+        writeln!(out, "{:#}", json!({"models": records, "unreadable": unreadable, "embedded": model::embedded_size()}))?;
         return Ok(());
     }
     let mut table = Table::new(&["name", ">size", ">parameters", "type", "modified"]);
-    for listed in &models {
+    for listed in models {
         let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
         let size = listed.size.map_or_else(|| "unreadable".to_owned(), table::bytes);
         let modified = listed.modified.and_then(|time| SystemTime::now().duration_since(time).ok()).map_or_else(String::new, ago);
@@ -38,8 +42,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         table.row([EMBEDDED.to_owned(), table::bytes(size), "-".to_owned(), "-".to_owned(), "in this program".to_owned()]);
     }
     out.write_all(table.render().as_bytes())?;
-    if let Some(error) = missing {
-        eprintln!("note: {error}");
+    for problem in listing.problems().chain(missing.map(|error| error.to_string())) {
+        terminal::tell_line(format_args!("note: {}", terminal::printable(&problem)));
     }
     Ok(())
 }
@@ -52,6 +56,7 @@ fn record(listed: &Listed) -> serde_json::Value {
         "parameters": listed.config.model_type,
         "type": listed.config.file_type,
         "modified_unix": seconds,
+        "problem": listed.problem.as_ref().map(ToString::to_string),
     })
 }
 

@@ -1,13 +1,15 @@
 use super::render::read;
 use crate::error::usage;
 use crate::model;
+use crate::terminal;
 use anyhow::Result;
 use rullama::Finish;
 use rullama_text::chat::Tool;
 use rullama_text::{Event, OutputParser, Parsed, ParserOptions, Piece, Tokenizer, Utf8Stream};
 use serde::Deserialize;
 use serde_json::Value;
-use std::io::{self, Write};
+use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Take apart what a model wrote
@@ -21,7 +23,7 @@ use std::path::PathBuf;
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The model whose special tokens to use
-    model: String,
+    model: OsString,
     /// The JSON file; without one, standard input
     file: Option<PathBuf>,
 }
@@ -87,7 +89,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         answer.add(&token, &tokenizer).map_err(|reason| wrong(&format!("pieces[{i}]: {reason}")))?;
     }
     let finish = input.finish.map_or(Finish::Stop, Finish::from);
-    writeln!(io::stdout().lock(), "{}", serde_json::to_string(&answer.finish(finish))?)?;
+    writeln!(terminal::stdout(), "{}", serde_json::to_string(&answer.finish(finish))?)?;
     Ok(())
 }
 

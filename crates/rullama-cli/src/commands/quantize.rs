@@ -1,10 +1,11 @@
 use crate::quantize::{self, Override, Planned, Request, Scheme};
 use crate::table::{self, Table};
-use crate::terminal::Progress;
-use crate::{interrupt, model};
-use anyhow::{Result, bail};
+use crate::terminal::{self, Progress};
+use crate::{interrupt, model, result_file};
+use anyhow::Result;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Write a model in another, smaller format
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 pub struct Arguments {
     /// The model to read: a path, a name from Ollama's store or an address
     #[arg(value_name = "IN")]
-    input: String,
+    input: OsString,
     /// The file to write
     #[arg(value_name = "OUT")]
     output: PathBuf,
@@ -47,14 +48,11 @@ const EXAMPLES: &str = "Examples:
 pub fn run(arguments: &Arguments) -> Result<()> {
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let request = Request { scheme: arguments.scheme, overrides: &arguments.tensor_type, force: arguments.force, threads };
-    quantize::check_distinct(&arguments.input, &arguments.output)?;
-    rullama_source::gguf::write::target(&arguments.output)?;
-    if arguments.output.exists() && !arguments.force && !arguments.dry_run {
-        bail!("{} exists. Choose another name, or overwrite it with --force.", arguments.output.display());
-    }
-    interrupt::install();
-    let (located, gguf) = model::open(&arguments.input)?;
+    let located = model::locate(&arguments.input)?;
     located.refuse_adapters()?;
+    result_file::check(&arguments.output, arguments.force || arguments.dry_run, &located)?;
+    interrupt::install();
+    let gguf = model::header(&arguments.input, &located)?;
     let planned = quantize::plan(&gguf, &request)?;
     warn(&planned);
     if !arguments.dry_run {
@@ -72,7 +70,9 @@ fn warn(planned: &[Planned]) {
         planned.iter().filter(|tensor| tensor.target.is_some_and(|to| to.block_len() > 1) && tensor.tensor.ggml_type().block_len() > 1);
     let again = again.count();
     if again > 0 {
-        eprintln!("note: {again} tensors are quantised already; quantising them again loses more than starting from F16 or BF16");
+        terminal::tell_line(format_args!(
+            "note: {again} tensors are quantised already; quantising them again loses more than starting from F16 or BF16"
+        ));
     }
 }
 
@@ -89,7 +89,7 @@ fn summary(planned: &[Planned], arguments: &Arguments) -> Result<()> {
         table.row([from.to_owned(), to.to_owned(), tensors.to_string(), table::bytes(before), table::bytes(after)]);
     }
     table.row(["total".to_owned(), String::new(), planned.len().to_string(), table::bytes(before), table::bytes(after)]);
-    let mut out = io::stdout().lock();
+    let mut out = terminal::stdout();
     out.write_all(table.render().as_bytes())?;
     let verb = if arguments.dry_run { "would be" } else { "is" };
     let share = 100.0 * after as f64 / (before as f64).max(1.0);

@@ -1,11 +1,12 @@
 use crate::error::usage;
-use crate::model;
+use crate::{model, terminal};
 use anyhow::{Context, Result};
 use rullama_text::chat::{Conversation, Message, Size, Tool, render};
 use rullama_text::segments_to_text;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The model whose template and vocabulary to use
-    model: String,
+    model: OsString,
     /// The JSON file; without one, standard input
     file: Option<PathBuf>,
     /// The template of the small (E2B, E4B) or large models [default: by the model]
@@ -62,9 +63,10 @@ impl Thinking {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (located, gguf) = model::open(&arguments.model)?;
+    located.note_template();
     let tokenizer = rullama::tokenizer(&gguf.metadata)?;
     let text = read(arguments.file.as_deref())?;
-    let input: Input = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+    let input: Input = serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(|error| wrong(&error))?;
     let messages: Vec<Message> = each("messages", input.messages)?;
     let tools: Vec<Tool> = each("tools", input.tools.unwrap_or_default())?;
     let by_file = rullama_model::model::empty_thought(&gguf.metadata);
@@ -76,7 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let thinking = input.thinking.as_ref().is_some_and(Thinking::is_on);
     let segments = render(&Conversation { messages: &messages, tools: &tools, thinking, size });
     let ids = tokenizer.encode_prompt(&segments)?;
-    writeln!(io::stdout().lock(), "{}", json!({"prompt": segments_to_text(&segments), "ids": ids}))?;
+    writeln!(terminal::stdout(), "{}", json!({"prompt": segments_to_text(&segments), "ids": ids}))?;
     Ok(())
 }
 

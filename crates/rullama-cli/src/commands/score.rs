@@ -2,12 +2,13 @@ use crate::error::{Interrupted, Told, usage};
 use crate::interrupt;
 use crate::load::{self, LoadArguments};
 use crate::table::Table;
-use crate::terminal::Progress;
+use crate::terminal::{self, Progress, one_line};
 use anyhow::{Context, Result};
 use rullama::score::{Answer, Question, Score, Scores, sample};
 use rullama::{Cancel, Chat, ChatOptions, Engine};
 use serde_json::{Value, json};
-use std::io::{self, Write};
+use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -17,13 +18,14 @@ const LISTED: usize = 20;
 /// Ask a model the questions of a held-out set, and count its right answers
 ///
 /// Answers are greedy and go the whole way: chat template, engine, output parser. One is right when
-/// content, thought and tool calls equal the expected ones. Where the set has the answers of a reference
-/// program, the share of answers with the same token ids is given too.
+/// content, thought and tool calls equal those of an expected answer, of which a question may have
+/// several. Where only one is right and the set has the answer of a reference program, the share of
+/// answers with the same token ids is given too.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The model
-    model: String,
+    model: OsString,
     /// The set: one JSON object a line
     #[arg(long, value_name = "FILE")]
     set: PathBuf,
@@ -60,13 +62,14 @@ fn percent(text: &str) -> Result<f64, String> {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let questions = questions(arguments)?;
-    if arguments.min_agreement.is_some() && questions.iter().all(|question| question.reference.is_none()) {
-        return Err(usage(format!("--min-agreement: {} has no reference answers.", arguments.set.display())));
+    if arguments.min_agreement.is_some() && questions.iter().all(|question| question.comparable_ids().is_none()) {
+        let set = arguments.set.display();
+        return Err(usage(format!("--min-agreement: {set} has no reference answers to questions with one right answer.")));
     }
     let cancel = Cancel::new();
     let (engine, _) = load::load(&arguments.model, &arguments.load, None, &cancel)?;
     let asked = pollster::block_on(ask(&engine, questions, &cancel))?;
-    let mut out = io::stdout().lock();
+    let mut out = terminal::stdout();
     if arguments.json {
         writeln!(out, "{:#}", record(arguments, &engine, &asked))?;
     } else {
@@ -143,7 +146,7 @@ fn cell(percent: Option<f64>) -> String {
 
 /// The first id that differs from the reference's: position, ours, the reference's.
 fn first_difference(question: &Question, answer: &Answer) -> (usize, Option<u32>, Option<u32>) {
-    let theirs = question.reference.as_ref().map_or(&[][..], |reference| &reference.ids);
+    let theirs = question.comparable_ids().unwrap_or_default();
     let at = answer.ids.iter().zip(theirs).take_while(|(a, b)| a == b).count();
     (at, answer.ids.get(at).copied(), theirs.get(at).copied())
 }
@@ -159,11 +162,15 @@ fn summary(arguments: &Arguments, engine: &Engine, asked: &Asked) -> String {
     sorted.sort_by(|a, b| a.0.cmp(&b.0));
     sorted.iter().for_each(|(name, score)| row(name, score));
     row("all", &asked.scores.all());
-    let mut text = format!("{} on {} ({}), cache {}, {:.0} s\n\n", info.name, info.device, info.backend, info.kv, asked.seconds);
+    let mut text = format!("{} on {} ({}), cache {}, {:.0} s\n\n", one_line(&info.name), info.device, info.backend, info.kv, asked.seconds);
     text.push_str(&table.render());
-    let reply = |reply| serde_json::to_string(reply).unwrap_or_default();
     for (question, answer) in asked.wrong.iter().take(LISTED) {
-        text.push_str(&format!("\nwrong: {}\n  wanted {}\n  got    {}\n", question.id, reply(&question.expected), reply(&answer.reply)));
+        text.push_str(&format!(
+            "\nwrong: {}\n  wanted {}\n  got    {}\n",
+            one_line(&question.id),
+            json!(question.expected),
+            json!(answer.reply)
+        ));
     }
     if asked.wrong.len() > LISTED {
         text.push_str(&format!("\nand {} more wrong answers (--json lists all)\n", asked.wrong.len() - LISTED));
@@ -174,7 +181,7 @@ fn summary(arguments: &Arguments, engine: &Engine, asked: &Asked) -> String {
         let id = |id: Option<u32>| id.map_or_else(|| "the end".to_owned(), |id| id.to_string());
         text.push_str(&format!(
             "\nother tokens: {}, from token {at}: {}, not {} (least margin {margin})\n",
-            question.id,
+            one_line(&question.id),
             id(ours),
             id(theirs)
         ));
@@ -191,6 +198,7 @@ fn record(arguments: &Arguments, engine: &Engine, asked: &Asked) -> Value {
             "right": score.right,
             "score": round(score.right_percent()),
             "reference_score": round(score.reference_percent()),
+            "compared": score.compared,
             "same_ids": score.agreeing,
             "agreement": round(score.agreement_percent()),
         })
@@ -232,7 +240,7 @@ fn check(arguments: &Arguments, all: &Score) -> Result<()> {
         if let (Some(percent), Some(least)) = (percent, least)
             && percent < least
         {
-            eprintln!("error: the {what} is {percent:.2} %, below {least} %.");
+            terminal::tell_line(format_args!("error: the {what} is {percent:.2} %, below {least} %."));
             failed = true;
         }
     }

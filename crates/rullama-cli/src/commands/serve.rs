@@ -1,7 +1,8 @@
 use crate::environment;
-use crate::serve::{Site, router};
+use crate::serve::{Site, router, serve};
+use crate::terminal;
 use anyhow::{Context, Result, bail};
-use std::io::{self, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -30,7 +31,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     let site = Site { web, roots: environment::ollama_roots() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the server cannot start")?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", arguments.port)).await;
         let listener = listener.map_err(|error| match error.kind() {
             ErrorKind::AddrInUse => {
@@ -38,8 +39,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             }
             _ => anyhow::anyhow!("port {} cannot be opened: {error}. Choose another with --port.", arguments.port),
         })?;
-        let url = format!("http://localhost:{}/", listener.local_addr()?.port());
-        writeln!(io::stdout().lock(), "rullama is at {url} (Ctrl-C ends it)")?;
+        // The very address that is listened on: `localhost` may be another server's, on [::1].
+        let url = format!("http://{}/", listener.local_addr()?);
+        writeln!(terminal::stdout(), "rullama is at {url} (Ctrl-C ends it)")?;
         if arguments.open {
             open(&url);
         }
@@ -48,10 +50,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             let _ = tokio::signal::ctrl_c().await;
         };
         tokio::select! {
-            served = async { axum::serve(listener, router(site)).await } => served.context("the server failed"),
+            () = serve(listener, router(site)) => Ok(()),
             () = stopped => Ok(()),
         }
-    })
+    });
+    // A thread that waits for a disk must not keep the program.
+    runtime.shutdown_background();
+    result
 }
 
 /// A folder with a page in it.
@@ -84,6 +89,6 @@ fn open(url: &str) {
         Command::new("xdg-open")
     };
     if command.arg(url).stdout(Stdio::null()).stderr(Stdio::null()).spawn().is_err() {
-        eprintln!("note: no browser could be opened; open {url} yourself");
+        terminal::tell_line(format_args!("note: no browser could be opened; open {url} yourself"));
     }
 }

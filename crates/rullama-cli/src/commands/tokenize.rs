@@ -2,9 +2,11 @@ use crate::error::usage;
 use crate::model;
 use crate::sampling::token_id;
 use crate::table::Table;
+use crate::terminal;
 use anyhow::{Context, Result};
 use rullama_text::{Segment, Specials, Tokenizer};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 
 /// Turn text into token ids, or ids into text
@@ -16,7 +18,7 @@ use std::io::{self, Read, Write};
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The model whose vocabulary to use
-    model: String,
+    model: OsString,
     /// The text; several are joined by spaces
     text: Vec<String>,
     /// Read special tokens such as <|turn> as tokens
@@ -45,7 +47,7 @@ const EXAMPLES: &str = "Examples:
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (_, gguf) = model::open(&arguments.model)?;
     let tokenizer = rullama::tokenizer(&gguf.metadata)?;
-    let mut out = io::stdout().lock();
+    let mut out = terminal::stdout();
     if let Some(ids) = &arguments.decode {
         if let Some(id) = ids.iter().find(|id| **id as usize >= tokenizer.len()) {
             return Err(usage(format!("id {id} is outside the vocabulary of {}.", tokenizer.len())));

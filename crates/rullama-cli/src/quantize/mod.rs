@@ -9,7 +9,7 @@ mod policy;
 
 pub use policy::{Override, Scheme};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rullama_quant::DType;
 use rullama_source::ByteSource;
 use rullama_source::gguf::write::{GgufWriter, create};
@@ -102,18 +102,5 @@ pub fn write(
         converted.with_context(|| format!("tensor {name}"))?;
     }
     stream.publish()?;
-    Ok(())
-}
-
-/// Refuses to read and write the same file.
-///
-/// # Errors
-/// When both are the same.
-pub fn check_distinct(input: &str, out: &Path) -> Result<()> {
-    if let (Ok(from), Ok(to)) = (std::fs::canonicalize(input), std::fs::canonicalize(out))
-        && from == to
-    {
-        bail!("{} is the file to read. Choose another name for the result.", out.display());
-    }
     Ok(())
 }

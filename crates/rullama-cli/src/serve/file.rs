@@ -3,26 +3,25 @@
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use std::fs::Metadata;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
+use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 /// Bytes read and sent at a time.
 const PIECE: usize = 256 << 10;
 
-/// Answers with a file, or with what says why not. `tag` replaces the tag from size and time.
+/// Answers with a file, or with what says why not. With the digest of a `model` only if it is one.
 ///
 /// Source: RFC 9110, sections 13 and 14. Several ranges in one request are answered with the whole.
-pub async fn answer(path: &Path, request: &HeaderMap, tag: Option<String>) -> Response {
-    let Ok(mut file) = tokio::fs::File::open(path).await else { return StatusCode::NOT_FOUND.into_response() };
-    let Ok(about) = file.metadata().await else { return StatusCode::NOT_FOUND.into_response() };
-    if !about.is_file() {
-        return StatusCode::NOT_FOUND.into_response();
-    }
+pub async fn answer(path: &Path, request: &HeaderMap, model: Option<&str>) -> Response {
+    let Some((mut file, about)) = open(path, model.is_some()).await else { return StatusCode::NOT_FOUND.into_response() };
     let length = about.len();
-    let modified = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    let tag = tag.unwrap_or_else(|| format!("\"{length:x}-{:x}\"", modified.as_nanos()));
+    // A file under a digest should never change; one that did is another.
+    let tag = model.map_or_else(|| version(&about), |digest| format!("{digest}-{:x}", modified(&about)));
+    let tag = format!("\"{tag}\"");
     let text = |name: HeaderName| request.get(name).and_then(|value| value.to_str().ok());
     let common = [
         (header::ETAG, tag.clone()),
@@ -43,7 +42,7 @@ pub async fn answer(path: &Path, request: &HeaderMap, tag: Option<String>) -> Re
             return (StatusCode::RANGE_NOT_SATISFIABLE, common, [(header::CONTENT_RANGE, format!("bytes */{length}"))]).into_response();
         }
     };
-    if start > 0 && file.seek(std::io::SeekFrom::Start(start)).await.is_err() {
+    if file.seek(std::io::SeekFrom::Start(start)).await.is_err() {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     let body = Body::from_stream(ReaderStream::with_capacity(file.take(end - start), PIECE));
@@ -54,6 +53,36 @@ pub async fn answer(path: &Path, request: &HeaderMap, tag: Option<String>) -> Re
         response.headers_mut().insert(header::CONTENT_RANGE, value);
     }
     response
+}
+
+/// A regular file, read from its begin on. A `model` begins as one: links in the store may lead anywhere.
+async fn open(path: &Path, model: bool) -> Option<(File, Metadata)> {
+    // Before it is opened: to open a pipe is to wait for who writes to it.
+    if !tokio::fs::metadata(path).await.ok()?.is_file() {
+        return None;
+    }
+    let mut file = File::open(path).await.ok()?;
+    let about = file.metadata().await.ok()?;
+    let mut magic = [0; 4];
+    let readable = about.is_file() && (!model || (file.read_exact(&mut magic).await.is_ok() && magic == *b"GGUF"));
+    readable.then_some((file, about))
+}
+
+/// Nanoseconds since 1970.
+fn modified(about: &Metadata) -> u128 {
+    about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default().as_nanos()
+}
+
+/// Changes when the content of a file does; on Unix also where its time was put back.
+fn version(about: &Metadata) -> String {
+    #[cfg(unix)]
+    let more = {
+        use std::os::unix::fs::MetadataExt;
+        format!("-{:x}-{:x}{:08x}", about.ino(), about.ctime(), about.ctime_nsec())
+    };
+    #[cfg(not(unix))]
+    let more = "";
+    format!("{:x}-{:x}{more}", about.len(), modified(about))
 }
 
 /// What a `Range` header asks for.

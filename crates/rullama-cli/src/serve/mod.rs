@@ -5,8 +5,10 @@
 //! - `/blobs/sha256-<hex>`: their files, with `Range`; only those that a manifest names as a model.
 //!
 //! It listens on 127.0.0.1. Requests under another host's name are refused, so that a site whose name
-//! was rebound to this address reads nothing; and no answer allows other origins to read it.
+//! was rebound to this address reads nothing; so are requests that a browser says another site's page makes, and
+//! no answer allows other origins to read or frame it. Nothing waits for ever: see [`connections`].
 
+mod connections;
 mod file;
 mod models;
 
@@ -19,6 +21,12 @@ use axum::routing::get;
 use rullama_source::ollama::Store;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+pub use connections::serve;
+
+/// Longest time until an answer begins: a disk may hang.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is served.
 pub struct Site {
@@ -40,25 +48,41 @@ pub fn router(site: Site) -> Router {
         .with_state(site)
 }
 
-/// Lets only this machine's own names through, and adds the headers that every answer has.
+/// Answers what may be asked, and adds the headers that every answer has.
 async fn guard(request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    if !host.is_some_and(is_this_machine) {
-        return (StatusCode::MISDIRECTED_REQUEST, "only http://localhost and http://127.0.0.1 are served here\n").into_response();
-    }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return StatusCode::METHOD_NOT_ALLOWED.into_response();
-    }
-    let mut response = next.run(request).await;
+    let mut response = match refusal(&request) {
+        Some(refusal) => refusal,
+        None => tokio::time::timeout(PATIENCE, next.run(request))
+            .await
+            .unwrap_or_else(|_| (StatusCode::SERVICE_UNAVAILABLE, "the disk does not answer\n").into_response()),
+    };
     let headers = response.headers_mut();
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
+        // The page's own policy is in its <meta>, which cannot say this.
+        (header::CONTENT_SECURITY_POLICY, "frame-ancestors 'none'"),
+        (header::X_FRAME_OPTIONS, "DENY"),
         (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Lets only this machine's own names through, what reads, and of other sites' pages nothing but a link to here.
+fn refusal(request: &Request) -> Option<Response> {
+    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if !text("host").is_some_and(is_this_machine) {
+        return Some((StatusCode::MISDIRECTED_REQUEST, "only http://localhost and http://127.0.0.1 are served here\n").into_response());
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Some((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response());
+    }
+    // Browsers tell; another port of this machine is the same site to them, and another one to us.
+    let foreign = matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"));
+    let link = text("sec-fetch-mode") == Some("navigate") && text("sec-fetch-dest") == Some("document");
+    (foreign && !link).then(|| (StatusCode::FORBIDDEN, "other sites read nothing here\n").into_response())
 }
 
 /// `localhost`, `127.0.0.1` or `[::1]`, with any port.
@@ -108,8 +132,7 @@ async fn blob(State(site): State<Arc<Site>>, UrlPath(digest): UrlPath<String>, h
     let wanted = digest.clone();
     let found = tokio::task::spawn_blocking(move || Store::locate(&site.roots).ok().and_then(|store| models::blob(&store, &wanted))).await;
     match found {
-        // Content under a digest never changes, so the digest is the tag.
-        Ok(Some(path)) => file::answer(&path, &headers, Some(format!("\"{digest}\""))).await,
+        Ok(Some(path)) => file::answer(&path, &headers, Some(&digest)).await,
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }

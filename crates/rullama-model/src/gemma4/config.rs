@@ -96,7 +96,13 @@ impl Config {
         if architecture != "gemma4" {
             return Err(ModelError::Architecture { found: architecture.into() });
         }
-        if gguf.tensors.contains("blk.0.ffn_gate_inp.weight") {
+        match MetadataError::optional(gguf.metadata.str("general.type"))? {
+            Some("adapter") => return Err(ModelError::Architecture { found: "gemma4 adapter (LoRA)".into() }),
+            Some(part @ ("mmproj" | "vocab" | "imatrix")) => return Err(ModelError::Architecture { found: format!("gemma4 {part}") }),
+            _ => {}
+        }
+        // Any layer may be the one that has them.
+        if gguf.tensors.iter().any(|tensor| tensor.name.starts_with("blk.") && tensor.name.ends_with(".ffn_gate_inp.weight")) {
             return Err(ModelError::Architecture { found: "gemma4 mixture-of-experts".into() });
         }
         let keys = Keys(gguf);
@@ -181,6 +187,9 @@ fn layers(keys: &Keys, count: usize) -> Result<Vec<Layer>, ModelError> {
     let ffn = keys.per_layer("feed_forward_length", count, 1 << 20)?;
     let mut kv_heads = keys.per_layer("attention.head_count_kv", count, 1024)?;
     let global_kv = keys.u32_or("attention.global_head_count_kv", 0)?;
+    if global_kv > 1024 {
+        return Err(bad("attention.global_head_count_kv", global_kv, "is above 1024"));
+    }
     let head_dim = keys.size("attention.key_length", 512)?;
     let head_dim_sliding = keys.u32_or("attention.key_length_swa", head_dim)?;
     let mut all = Vec::with_capacity(count);

@@ -3,6 +3,7 @@
 mod config;
 mod rope;
 mod text;
+mod unused;
 mod weights;
 
 pub use config::{Config, Layer, Span};

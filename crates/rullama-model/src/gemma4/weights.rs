@@ -1,6 +1,7 @@
 //! Which tensors of the file make which weights.
 
 use super::config::{Config, Span};
+use super::unused;
 use crate::ModelError;
 use crate::weights::{Part, Specs, Stack, TableSpec, WeightSpec};
 use rullama_source::gguf::{Gguf, TensorInfo};
@@ -56,7 +57,7 @@ impl File<'_> {
 /// Checks every tensor's presence and shape and lists what to load.
 ///
 /// # Errors
-/// A missing tensor, a wrong shape, a type without arithmetic here: each names the tensor.
+/// A missing tensor, a wrong shape, a type without arithmetic here, one that nothing here uses: each names the tensor.
 pub fn specs(gguf: &Gguf, config: &Config) -> Result<Specs, ModelError> {
     let mut file = File { gguf, specs: Specs::default() };
     let (dim, vocab) = (config.dim, config.vocab);
@@ -77,6 +78,7 @@ pub fn specs(gguf: &Gguf, config: &Config) -> Result<Specs, ModelError> {
         attention(&mut file, config, i)?;
         feed_forward(&mut file, config, i)?;
     }
+    file.specs.unneeded = unused::check(gguf, config, &file.specs)?;
     Ok(file.specs)
 }
 

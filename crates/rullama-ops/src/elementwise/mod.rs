@@ -5,6 +5,7 @@ use crate::graph::{Graph, Number, Type, Value, fit, take};
 use crate::host::{Array, Host, gelu};
 use crate::op::{Context, Op, Operand, StepState, Tensor, Use, spread, state};
 use crate::shader::Link;
+use crate::tolerance::{gelu_error, product_error, softcap_error};
 use rullama_gpu::{Caps, GpuError};
 
 #[cfg(feature = "cases")]
@@ -147,6 +148,11 @@ impl Op for Softcap {
         record(self.name(), context, &[operands[0].tensor()?], operands[1].tensor()?, self.cap)
     }
 
+    fn allowance(&self, operands: &[Host], _: f32) -> Option<Vec<f32>> {
+        let error = |x: &f32| softcap_error(f64::from(*x), f64::from(self.cap), 0.0) as f32;
+        Some(operands[0].tensor().data.iter().map(error).collect())
+    }
+
     fn oracle(&self, operands: &mut [Host]) {
         let [x, y] = operands else { panic!("softcap takes 2 operands") };
         let cap = f64::from(self.cap);
@@ -182,6 +188,14 @@ impl Op for GeluMul {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         record(self.name(), context, &[operands[0].tensor()?, operands[1].tensor()?], operands[2].tensor()?, 0.0)
+    }
+
+    fn allowance(&self, operands: &[Host], _: f32) -> Option<Vec<f32>> {
+        let error = |(x, e): (&f32, &f32)| {
+            let x = f64::from(*x);
+            product_error((gelu(x), gelu_error(x, 0.0)), (f64::from(*e), 0.0)) as f32
+        };
+        Some(operands[0].tensor().data.iter().zip(&operands[1].tensor().data).map(error).collect())
     }
 
     fn oracle(&self, operands: &mut [Host]) {

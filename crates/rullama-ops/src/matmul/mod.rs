@@ -13,6 +13,7 @@ use rullama_gpu::{Caps, GpuError};
 use rullama_quant::DType;
 use sizes::{Dims, Sizes};
 
+mod allowance;
 #[cfg(feature = "cases")]
 pub mod cases;
 mod parts;
@@ -77,6 +78,10 @@ impl Op for Like {
         record_sized(&self.op, context, operands, self.dims.sizes(variant, context.caps))
     }
 
+    fn allowance(&self, operands: &[Host], sums: f32) -> Option<Vec<f32>> {
+        self.op.allowance(operands, sums)
+    }
+
     fn oracle(&self, operands: &mut [Host]) {
         self.op.oracle(operands);
     }
@@ -102,6 +107,26 @@ impl Matmul {
         let (x, w) = (inputs[0], inputs[1]);
         let Number::Weight(dtype) = w.number else { panic!("a product has a weight") };
         (self.dims_of(x.rows, w.rows, w.cols), dtype)
+    }
+
+    /// The operands of the prologue and of the epilogue.
+    fn extras<'a>(&self, operands: &'a [Host]) -> (&'a [Host], &'a [Host]) {
+        operands[2..operands.len() - 1].split_at(self.prologue.extras())
+    }
+
+    /// The oracle's sums: for each token one of every row of the weight.
+    fn sums(&self, operands: &[Host]) -> Vec<Vec<f64>> {
+        let (x, w) = (operands[0].tensor(), operands[1].weight());
+        let (before, _) = self.extras(operands);
+        let given: Vec<Vec<f64>> = (0..x.rows).map(|token| self.prologue.oracle(x.row(token), before)).collect();
+        let mut sums = vec![Vec::with_capacity(w.rows); x.rows];
+        for row in 0..w.rows {
+            let weights = w.row(row);
+            for (sums, given) in sums.iter_mut().zip(&given) {
+                sums.push(weights.iter().zip(given).map(|(&w, &x)| f64::from(w) * x).sum());
+            }
+        }
+        sums
     }
 
     fn dims_of(&self, tokens: u32, rows: u32, cols: u32) -> Dims {
@@ -140,21 +165,21 @@ impl Op for Matmul {
         product.record(context, product.dims().sizes(variant, context.caps))
     }
 
+    fn allowance(&self, operands: &[Host], sums: f32) -> Option<Vec<f32>> {
+        allowance::of(self, operands, sums)
+    }
+
     fn oracle(&self, operands: &mut [Host]) {
-        let [x, w, rest @ ..] = operands else { panic!("matmul takes 3 operands or more") };
-        let (y, extras) = rest.split_last_mut().expect("matmul has an output");
-        let (x, w, y) = (x.tensor(), w.weight(), y.tensor_mut());
-        let (before, after) = extras.split_at(self.prologue.extras());
-        let given: Vec<Vec<f64>> = (0..x.rows).map(|token| self.prologue.oracle(x.row(token), before)).collect();
-        let together = if self.epilogue.pairs() { 2 } else { 1 };
-        for column in 0..y.cols {
-            let weights: Vec<Vec<f32>> = (0..together).map(|i| w.row(column * together + i)).collect();
-            for (token, given) in given.iter().enumerate() {
-                let dot = |w: &Vec<f32>| w.iter().zip(given).map(|(&w, &x)| f64::from(w) * x).sum();
-                let sums: Vec<f64> = weights.iter().map(dot).collect();
-                y.row_mut(token)[column] = self.epilogue.oracle(&sums, after, token, column) as f32;
-            }
-        }
+        let sums = self.sums(operands);
+        let (_, after) = self.extras(operands);
+        let value = |token: usize, column: usize, sums: &[f64]| self.epilogue.oracle(sums, after, token, column) as f32;
+        let values = sums.iter().enumerate().flat_map(|(token, sums)| {
+            let columns = sums.chunks(self.epilogue.together()).enumerate();
+            columns.map(move |(column, sums)| (token, column, sums))
+        });
+        let data = values.map(|(token, column, sums)| value(token, column, sums)).collect();
+        let y = operands.last_mut().expect("matmul has an output").tensor_mut();
+        y.data = data;
     }
 
     fn work(&self, inputs: &[Type], _: u32) -> u64 {
@@ -175,11 +200,13 @@ impl Op for Matmul {
         let (tokens, cols) = ((dims.tokens as usize).min(SMOKE_TOKENS), inputs[1].cols as usize);
         let mut rng = Rng::new(u64::from(dtype.ggml_id()) + tokens as u64);
         let values = self.epilogue.values(SMOKE_ROWS as u32) as usize;
-        let mut operands = vec![rng.tensor(tokens, cols).into(), Host::Weight(rng.weight(dtype, SMOKE_ROWS, cols))];
+        // Sums that reach a cap: far below it, a kernel that forgets it could not be told from a right one.
+        let scale = if let Epilogue::Softcap(cap) = self.epilogue { cap } else { 1.0 };
+        let mut operands = vec![rng.tensor_scaled(tokens, cols, scale).into(), Host::Weight(rng.weight(dtype, SMOKE_ROWS, cols))];
         operands.extend((0..self.prologue.extras()).map(|_| Host::from(rng.tensor(1, cols))));
         operands.extend((0..self.epilogue.extras()).map(|_| Host::from(rng.tensor(tokens, values))));
         operands.push(Array::zeros(tokens, values).into());
         let name = format!("{} x {}x{cols} for {} tokens", dtype.name(), dims.rows, dims.tokens);
-        Case::new(name, Like { op: *self, dims }, operands, 4 * cols)
+        Case::new(name, Like { op: *self, dims }, operands, cols)
     }
 }

@@ -99,6 +99,11 @@ impl Epilogue {
         *self == Epilogue::Geglu
     }
 
+    /// Rows of the weight that make one value.
+    pub fn together(&self) -> usize {
+        if self.pairs() { 2 } else { 1 }
+    }
+
     /// Columns of `y` for a weight of `rows` rows.
     pub fn values(&self, rows: u32) -> u32 {
         if self.pairs() { rows / 2 } else { rows }

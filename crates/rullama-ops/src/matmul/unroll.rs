@@ -7,6 +7,9 @@ use rullama_gpu::GpuError;
 ///
 /// An array indexed by a loop variable stays in registers only if a compiler unrolls the loop,
 /// and the guards that WebGPU implementations add to loops and indices keep some from it.
+///
+/// # Errors
+/// [`GpuError::Validation`] for a `#repeat` without a count or an end.
 pub fn unroll(text: &str, counts: &[(&str, u32)]) -> Result<String, GpuError> {
     let fail = |message: String| GpuError::Validation { what: "a kernel's `#repeat`".into(), message };
     let mut lines = text.lines();

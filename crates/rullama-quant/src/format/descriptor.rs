@@ -21,6 +21,8 @@ pub(crate) struct Format {
     pub encode: Option<Encode>,
     /// Splits whole blocks into the planes, each exactly as long as `planes` says.
     pub split: fn(&[u8], Planes<'_>),
+    /// Makes a block of random bits one of values of about this magnitude, by its scale fields alone.
+    pub scale_random: fn(&mut [u8], f32),
     /// Element `e` of group `g`, read from the device layout one element at a time.
     #[cfg(test)]
     pub element: fn(&crate::device::Device<'_>, usize, usize) -> f32,

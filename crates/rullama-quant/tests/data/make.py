@@ -8,9 +8,10 @@ import sys
 
 import numpy
 
-names = "F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4".split()
 golden = numpy.load(sys.argv[1])
 folder = pathlib.Path(__file__).parent
+formats = (folder / "../../src/format").glob("*/mod.rs")
+names = sorted(path.parent.name.upper() for path in formats if path.parent.name != "f32")
 source = golden["source_f32"][:2].astype("<f4").tobytes()
 (folder / "f32.bin").write_bytes(source + source)
 for name in names:

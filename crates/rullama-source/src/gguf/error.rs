@@ -67,9 +67,52 @@ pub enum GgufError {
          {actual}. The download is incomplete or still running: finish it or fetch it again."
     )]
     Truncated { name: String, tensor: String, expected: u64, actual: u64 },
+    /// One file of a split model, without the others.
+    #[error(
+        "{name}: part {number} of {count} of a split model (split.count); {} missing{}. Put the parts beside each other under \
+         the names that they came with, or join them into one file (llama-gguf-split --merge).",
+        parts(missing),
+        lookup(looked_for)
+    )]
+    MissingParts { name: String, number: u32, count: u32, missing: Vec<u32>, looked_for: Vec<String> },
+    /// A part that says of itself something else than its place among the others needs.
+    #[error(
+        "{name}: is no part of the same split model as {first}: {key} is {found}, expected {expected}. \
+         Give the parts of one model, under the names that they came with."
+    )]
+    ForeignPart { name: String, first: String, key: String, found: String, expected: String },
+    /// The parts together do not hold what each of them says.
+    #[error("{name}: its {parts} parts hold {found} tensors, but split.tensors.count is {expected}. Fetch the parts again.")]
+    SplitTensors { name: String, parts: usize, found: u64, expected: u64 },
     /// The model has no tensor of this name.
     #[error("tensor {tensor} is missing. The file is not a complete model of its architecture.")]
     MissingTensor { tensor: String },
+}
+
+/// `part 2 is`, `parts 2 and 4 to 9 are`: numbers in ascending order.
+fn parts(numbers: &[u32]) -> String {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for &number in numbers {
+        match runs.last_mut() {
+            Some(run) if run.1 + 1 == number => run.1 = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    let words = runs.iter().map(|&(from, to)| if from == to { from.to_string() } else { format!("{from} to {to}") });
+    let words: Vec<String> = words.collect();
+    match &words[..] {
+        [one] if numbers.len() == 1 => format!("part {one} is"),
+        [most @ .., last] if !most.is_empty() => format!("parts {} and {last} are", most.join(", ")),
+        _ => format!("parts {} are", words.join("")),
+    }
+}
+
+fn lookup(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => format!(" (looked for {only})"),
+        [first, .., last] => format!(" (looked for {first} to {last})"),
+    }
 }
 
 /// Why a metadata value cannot be had.
@@ -94,6 +137,21 @@ impl MetadataError {
             Ok(value) => Ok(Some(value)),
             Err(Self::Missing { .. }) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn numbers_of_parts() {
+        for (numbers, words) in [
+            (&[2][..], "part 2 is"),
+            (&[2, 3], "parts 2 to 3 are"),
+            (&[1, 3, 4, 5], "parts 1 and 3 to 5 are"),
+            (&[1, 3, 5], "parts 1, 3 and 5 are"),
+        ] {
+            assert_eq!(super::parts(numbers), words);
         }
     }
 }

@@ -10,12 +10,14 @@ mod error;
 mod metadata;
 mod parse;
 mod reader;
+mod split;
 mod tensors;
 mod value;
 pub mod write;
 
 pub use error::{GgufError, MetadataError};
 pub use metadata::Metadata;
+pub use split::{MAX_PARTS, PartName, Split, part_names, peek};
 pub use tensors::{GgmlType, TensorIndex, TensorInfo, TensorType};
 pub use value::{Array, StringArray, Value};
 
@@ -29,6 +31,8 @@ pub const MAX_KEY: u64 = 65_535;
 pub const MAX_STRING: u64 = 16 << 20;
 /// Most elements of an array (as Ollama has it).
 pub const MAX_ARRAY: u64 = 64 << 20;
+/// Longest header in bytes, vocabulary and tensor list included; those of published models have under 40 MB.
+pub const MAX_HEADER: u64 = 128 << 20;
 /// Longest tensor name in bytes (`GGML_MAX_NAME` counts a terminating zero).
 pub const MAX_TENSOR_NAME: u64 = 63;
 /// Largest alignment of the data section.
@@ -57,11 +61,19 @@ impl Gguf {
     /// Reads and checks the header of `source`.
     ///
     /// Structure only: whether the keys and tensors make a model is the model's business. Memory
-    /// stays under one piece plus the metadata itself, whatever counts the file claims.
+    /// stays under one piece plus the metadata itself, whatever counts the file claims. The parts of a
+    /// [`JoinedSource`](crate::JoinedSource) make one model: metadata of the first, tensors of all.
     ///
     /// # Errors
-    /// [`GgufError`], naming the field or tensor and its offset.
+    /// [`GgufError`], naming the field or tensor and its offset; [`GgufError::MissingParts`] for a part alone.
     pub async fn open(source: &dyn ByteSource) -> Result<Self, GgufError> {
-        parse::parse(source).await
+        match source.parts() {
+            [] => {
+                let file = parse::parse(source).await?;
+                split::refuse_part(source.name(), &file)?;
+                Ok(file)
+            }
+            parts => split::join(source, parts).await,
+        }
     }
 }

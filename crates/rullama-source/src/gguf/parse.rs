@@ -1,6 +1,9 @@
 //! The parser: one function per part of the header, in file order.
 
-use crate::source::ByteSource;
+use crate::{
+    foreign::{self, foreign},
+    source::{ByteSource, SourceError},
+};
 
 use super::{
     DEFAULT_ALIGNMENT, Gguf, GgufError, MAX_ALIGNMENT, MAX_ARRAY, MAX_ENTRIES, MAX_KEY, MAX_STRING, MAX_TENSOR_NAME, Metadata,
@@ -18,6 +21,7 @@ const MIN_INFO: u64 = 8 + 4 + 8 + 4 + 8;
 /// Arrays grow in steps of at most this many elements before their data has been seen.
 const RESERVE: u64 = 1 << 16;
 
+/// One file, which may be a part of a model.
 pub(super) async fn parse(source: &dyn ByteSource) -> Result<Gguf, GgufError> {
     let mut reader = Reader::new(source);
     let version = read_version(&mut reader, source.name()).await?;
@@ -38,11 +42,16 @@ pub(super) async fn parse(source: &dyn ByteSource) -> Result<Gguf, GgufError> {
 }
 
 async fn read_version(reader: &mut Reader<'_>, name: &str) -> Result<u32, GgufError> {
-    let bytes = reader.take(4, "magic").await?;
-    let magic = [bytes[0], bytes[1], bytes[2], bytes[3]];
-    if &magic != b"GGUF" {
-        return Err(GgufError::NotGguf { name: name.to_owned(), magic });
+    let len = reader.remaining();
+    let head = reader.peek(foreign::HEAD).await?;
+    if !b"GGUF".starts_with(&head[..head.len().min(4)]) {
+        return Err(match (foreign(head, len), head) {
+            (Some(foreign), _) => SourceError::Foreign { name: name.to_owned(), foreign }.into(),
+            (None, &[a, b, c, d, ..]) => GgufError::NotGguf { name: name.to_owned(), magic: [a, b, c, d] },
+            (None, _) => reader.truncated("magic", 4),
+        });
     }
+    reader.take(4, "magic").await?;
     match reader.u32("version").await? {
         version @ (2 | 3) => Ok(version),
         swapped if swapped != 0 && swapped & 0xffff == 0 => Err(GgufError::BigEndian { name: name.to_owned() }),

@@ -2,7 +2,7 @@
 
 use crate::source::{ByteSource, SourceError};
 
-use super::error::GgufError;
+use super::{MAX_HEADER, error::GgufError};
 
 /// First piece; enough for the header of a model without a large vocabulary.
 const FIRST_PIECE: u64 = 1 << 20;
@@ -61,6 +61,15 @@ impl<'a> Reader<'a> {
         GgufError::Invalid { field: self.field(what), offset: self.offset(), value, expected }
     }
 
+    /// Parts of a header are bounded each; so is their sum, before they are read.
+    fn within(&self, what: &str, bytes: u64) -> Result<(), GgufError> {
+        let header = self.offset().saturating_add(bytes);
+        if header > MAX_HEADER {
+            return Err(self.too_large(&format!("the header up to the end of the {what}"), header, MAX_HEADER));
+        }
+        Ok(())
+    }
+
     /// Drops what was read and appends the next piece.
     async fn refill(&mut self) -> Result<(), GgufError> {
         self.buffer.drain(..self.at);
@@ -86,12 +95,22 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// The next bytes, up to `n` of them, which stay unread.
+    pub async fn peek(&mut self, n: usize) -> Result<&[u8], GgufError> {
+        let n = n.min(usize::try_from(self.remaining()).unwrap_or(n));
+        while self.buffer.len() - self.at < n {
+            self.refill().await?;
+        }
+        Ok(&self.buffer[self.at..self.at + n])
+    }
+
     /// The next `n` bytes, `n` at most a few hundred.
     pub async fn take(&mut self, n: usize, what: &str) -> Result<&[u8], GgufError> {
         if self.buffer.len() - self.at < n {
             if (n as u64) > self.remaining() {
                 return Err(self.truncated(what, n as u64));
             }
+            self.within(what, n as u64)?;
             while self.buffer.len() - self.at < n {
                 self.refill().await?;
             }
@@ -128,9 +147,11 @@ impl<'a> Reader<'a> {
         if count > cap {
             return Err(self.too_large(what, count, cap));
         }
-        if count.saturating_mul(unit) > self.remaining() {
-            return Err(self.truncated(what, count.saturating_mul(unit)));
+        let bytes = count.saturating_mul(unit);
+        if bytes > self.remaining() {
+            return Err(self.truncated(what, bytes));
         }
+        self.within(what, bytes)?;
         Ok(count)
     }
 

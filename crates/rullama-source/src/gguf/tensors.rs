@@ -252,6 +252,11 @@ impl TensorIndex {
         self.tensors.iter()
     }
 
+    /// The tensors themselves, in file order.
+    pub fn into_vec(self) -> Vec<TensorInfo> {
+        self.tensors
+    }
+
     /// Number of tensors.
     pub fn len(&self) -> usize {
         self.tensors.len()

@@ -14,7 +14,7 @@ use super::{
 #[cfg(not(target_arch = "wasm32"))]
 mod to_file;
 #[cfg(not(target_arch = "wasm32"))]
-pub use to_file::{FileSink, create, target};
+pub use to_file::{FileSink, create, discard_unfinished, refuse_input, target};
 
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,8 @@ pub enum WriteError {
     Exists { path: String },
     #[error("{path} exists and is no regular file, nor a link to one. Choose another name.")]
     NotAFile { path: String },
+    #[error("{path} is the file that is read. Choose another name for the result.")]
+    IsInput { path: String },
     #[error("tensor {tensor} was written, but {expected} is next. Write in the order of adding.")]
     Order { tensor: String, expected: String },
     #[error("tensor {tensor}: {got} bytes were written, it has {expected}. Write all of it, once.")]

@@ -16,6 +16,11 @@ pub struct NameError {
 pub enum ManifestError {
     #[error("the {what} is not the JSON it should be: {source}. Pull the model again.")]
     Json { what: &'static str, source: serde_json::Error },
+    #[error(
+        "the parameter {name} is {value}, where {expected} is needed. Correct it in the Modelfile (PARAMETER {name} ...) and make \
+         the model anew with `ollama create`."
+    )]
+    Parameter { name: &'static str, value: String, expected: &'static str },
     #[error("{digest:?} is not a digest of the form sha256:<64 hex digits>. Pull the model again.")]
     Digest { digest: String },
 }
@@ -34,8 +39,16 @@ pub enum StoreError {
         list(tried)
     )]
     NoStore { tried: Vec<PathBuf> },
-    #[error("{name} is not in the store at {}.{} Run `ollama pull {name}`.", root.display(), hint(similar))]
-    NotFound { name: String, root: PathBuf, similar: Vec<String> },
+    #[error("{name} is not in the store at {}{}.{} Run `ollama pull {name}`.", root.display(), unseen(unreadable), hint(similar))]
+    NotFound { name: String, root: PathBuf, similar: Vec<String>, unreadable: Vec<PathBuf> },
+    #[error(
+        "{}: no permission to read it. Ollama's service keeps its store under a user of its own: ask for read permission there \
+         (often by the group `ollama`), or set OLLAMA_MODELS to a store of yours.",
+        path.display()
+    )]
+    Denied { path: PathBuf },
+    #[error("{}: is {what}, where a file of the store is expected. Remove it, and pull the model again.", path.display())]
+    NotAFile { path: PathBuf, what: &'static str },
     #[error("{name}: the download is not complete ({digest} is missing). Run `ollama pull {name}`.")]
     Partial { name: String, digest: String },
     #[error("{name}: blob {digest} is missing from the store. Run `ollama pull {name}`.")]
@@ -66,13 +79,26 @@ pub enum StoreError {
     Cloud { name: String, host: String },
     #[error("{name}: the manifest lists no model file. Pull the model again.")]
     NoModel { name: String },
-    #[error("{}: {source}. Check the permissions of Ollama's store.", path.display())]
+    #[error("{}: {source}. Check the disk and the links of Ollama's store.", path.display())]
     Io { path: PathBuf, source: io::Error },
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl StoreError {
+    /// A failure of the operating system at `path`.
+    pub(super) fn io(path: &std::path::Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::PermissionDenied { Self::Denied { path } } else { Self::Io { path, source } }
+    }
 }
 
 fn list(paths: &[PathBuf]) -> String {
     let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
     if paths.is_empty() { "no folder".to_owned() } else { paths.join(", ") }
+}
+
+fn unseen(paths: &[PathBuf]) -> String {
+    if paths.is_empty() { String::new() } else { format!(", as far as it can be read ({} cannot)", list(paths)) }
 }
 
 fn hint(similar: &[String]) -> String {

@@ -2,9 +2,15 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::error::ManifestError;
+
+/// Reads JSON, with or without a byte order mark.
+pub(super) fn json<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, ManifestError> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    serde_json::from_slice(bytes).map_err(|source| ManifestError::Json { what, source })
+}
 
 /// SHA-256 of a blob, as 64 lower-case hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -117,9 +123,8 @@ impl Manifest {
     ///
     /// # Errors
     /// [`ManifestError::Json`], also for a bad digest.
-    pub fn parse(json: &[u8]) -> Result<Self, ManifestError> {
-        let what = "manifest";
-        serde_json::from_slice(json).map_err(|source| ManifestError::Json { what, source })
+    pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+        json("manifest", bytes)
     }
 
     /// The layers of one kind, in order.
@@ -158,8 +163,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ManifestError::Json`].
-    pub fn parse(json: &[u8]) -> Result<Self, ManifestError> {
-        let what = "config";
-        serde_json::from_slice(json).map_err(|source| ManifestError::Json { what, source })
+    pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+        json("config", bytes)
     }
 }

@@ -22,6 +22,6 @@ pub use name::ModelName;
 pub use params::{Params, StoredMessage};
 pub use roots::{Os, default_roots};
 #[cfg(not(target_arch = "wasm32"))]
-pub use store::{Blob, Listed, Resolved, Store};
+pub use store::{Blob, Listed, Listing, Resolved, Store};
 #[cfg(not(target_arch = "wasm32"))]
 pub use verify::verify;

@@ -1,12 +1,12 @@
 //! The params and messages layers.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use super::error::ManifestError;
+use super::{error::ManifestError, manifest::json};
 
 /// Sampling parameters of the params layer; what it leaves out is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Params {
     pub temperature: Option<f32>,
     pub top_k: Option<i64>,
@@ -25,33 +25,73 @@ pub struct Params {
     pub num_ctx: Option<i64>,
     pub num_keep: Option<i64>,
     /// Strings that end an answer.
-    #[serde(deserialize_with = "one_or_many")]
     pub stop: Vec<String>,
 }
 
 impl Params {
-    /// Reads a params layer; options that are not listed here are skipped.
+    /// Reads a params layer; options that are not listed here are skipped, and so is `null`.
+    ///
+    /// A whole number may be written with a point or an exponent and loses what stands behind the point, as in Ollama.
     ///
     /// # Errors
-    /// [`ManifestError::Json`] for a value of the wrong type.
-    pub fn parse(json: &[u8]) -> Result<Self, ManifestError> {
-        let what = "params layer";
-        serde_json::from_slice(json).map_err(|source| ManifestError::Json { what, source })
+    /// [`ManifestError::Json`]; [`ManifestError::Parameter`] for a value of the wrong type.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let options = Options(json("params layer", bytes)?);
+        Ok(Self {
+            temperature: options.number("temperature")?,
+            top_k: options.whole("top_k")?,
+            top_p: options.number("top_p")?,
+            min_p: options.number("min_p")?,
+            typical_p: options.number("typical_p")?,
+            repeat_last_n: options.whole("repeat_last_n")?,
+            repeat_penalty: options.number("repeat_penalty")?,
+            presence_penalty: options.number("presence_penalty")?,
+            frequency_penalty: options.number("frequency_penalty")?,
+            seed: options.whole("seed")?,
+            num_predict: options.whole("num_predict")?,
+            num_ctx: options.whole("num_ctx")?,
+            num_keep: options.whole("num_keep")?,
+            stop: options.texts("stop")?,
+        })
     }
 }
 
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "stop must be a string or a list of strings")]
-    enum Stop {
-        One(String),
-        Many(Vec<String>),
+/// The layer's object.
+struct Options(Map<String, Value>);
+
+impl Options {
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
     }
-    Ok(match Option::<Stop>::deserialize(deserializer)? {
-        None => Vec::new(),
-        Some(Stop::One(stop)) => vec![stop],
-        Some(Stop::Many(stops)) => stops,
-    })
+
+    fn number(&self, name: &'static str) -> Result<Option<f32>, ManifestError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let number = value.as_f64().map(|number| number as f32).filter(|number| number.is_finite());
+        number.map(Some).ok_or_else(|| wrong(name, value, "a number"))
+    }
+
+    fn whole(&self, name: &'static str) -> Result<Option<i64>, ManifestError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        // What is too large for the type becomes the largest.
+        let number = value.as_i64().or_else(|| value.as_f64().map(|number| number as i64));
+        number.map(Some).ok_or_else(|| wrong(name, value, "a number"))
+    }
+
+    /// A list of texts, or one.
+    fn texts(&self, name: &'static str) -> Result<Vec<String>, ManifestError> {
+        let Some(value) = self.get(name) else { return Ok(Vec::new()) };
+        let all = match value {
+            Value::String(text) => Some(vec![text.clone()]),
+            Value::Array(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+            _ => None,
+        };
+        all.ok_or_else(|| wrong(name, value, "a text or a list of texts"))
+    }
+}
+
+fn wrong(name: &'static str, value: &Value, expected: &'static str) -> ManifestError {
+    let value: String = value.to_string().chars().take(60).collect();
+    ManifestError::Parameter { name, value, expected }
 }
 
 /// A message that every conversation with the model begins with.
@@ -67,9 +107,8 @@ impl StoredMessage {
     ///
     /// # Errors
     /// [`ManifestError::Json`].
-    pub fn parse_all(json: &[u8]) -> Result<Vec<Self>, ManifestError> {
-        let what = "messages layer";
-        serde_json::from_slice(json).map_err(|source| ManifestError::Json { what, source })
+    pub fn parse_all(bytes: &[u8]) -> Result<Vec<Self>, ManifestError> {
+        json("messages layer", bytes)
     }
 }
 
@@ -86,8 +125,27 @@ mod tests {
         assert_eq!(params.stop, ["<turn|>"]);
         assert_eq!(Params::parse(br#"{"stop": "a"}"#).unwrap().stop, ["a"]);
         assert_eq!(Params::parse(b"{}").unwrap(), Params::default());
-        for wrong in [&br#"{"top_k": "many"}"#[..], br#"{"stop": 3}"#, b"3", b"", b"{"] {
-            assert!(Params::parse(wrong).is_err());
+        for wrong in [&b"3"[..], b"", b"{", b"[]"] {
+            assert!(matches!(Params::parse(wrong), Err(ManifestError::Json { .. })));
+        }
+    }
+
+    #[test]
+    fn numbers_in_every_json_form() {
+        let json = b"\xef\xbb\xbf{\"top_k\": 64.0, \"num_ctx\": 2.048e3, \"temperature\": 1, \"seed\": -1.0, \"num_predict\": 1e30, \"num_keep\": 4.9, \"min_p\": null}";
+        let params = Params::parse(json).unwrap();
+        assert_eq!((params.top_k, params.num_ctx, params.temperature, params.seed), (Some(64), Some(2048), Some(1.0), Some(-1)));
+        assert_eq!((params.num_predict, params.num_keep, params.min_p), (Some(i64::MAX), Some(4), None));
+        for (json, name) in [
+            (&br#"{"top_k": "many"}"#[..], "top_k"),
+            (br#"{"temperature": true}"#, "temperature"),
+            (br#"{"top_p": 1e300}"#, "top_p"),
+            (br#"{"stop": 3}"#, "stop"),
+            (br#"{"stop": ["a", 3]}"#, "stop"),
+            (br#"{"num_ctx": [1]}"#, "num_ctx"),
+        ] {
+            let error = Params::parse(json).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("Modelfile"), "{error}");
         }
     }
 

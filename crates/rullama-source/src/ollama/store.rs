@@ -1,12 +1,14 @@
 //! The store on disk: from a name to files and texts.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read},
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
 use super::{Config, Digest, Layer, LayerKind, Manifest, ManifestError, ModelName, Params, StoreError, StoredMessage};
+use crate::file::special;
 
 /// Largest manifest, config or text layer that is read; real ones have a few kilobytes.
 const MAX_TEXT: u64 = 16 << 20;
@@ -49,8 +51,17 @@ pub struct Resolved {
     pub licenses: Vec<String>,
 }
 
+impl Resolved {
+    /// The template, where it says more than that the prompt goes in as it is.
+    pub fn own_template(&self) -> Option<&str> {
+        let template = self.template.as_deref()?.trim();
+        let bare: String = template.chars().filter(|c| !c.is_whitespace()).collect();
+        (!matches!(bare.as_str(), "" | "{{.Prompt}}" | "{{-.Prompt-}}" | "{{$.Prompt}}")).then_some(template)
+    }
+}
+
 /// One line of the list of models.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Listed {
     pub name: ModelName,
     /// Bytes of all blobs; `None` when the manifest cannot be read.
@@ -58,7 +69,29 @@ pub struct Listed {
     /// Parameter count and quantisation in words, as the config gives them.
     pub config: Config,
     pub modified: Option<SystemTime>,
+    /// Why the manifest or the config cannot be read.
+    pub problem: Option<StoreError>,
 }
+
+/// What a store holds, as far as it can be read.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Sorted by name.
+    pub models: Vec<Listed>,
+    /// Folders and files that could not be looked into.
+    pub unreadable: Vec<StoreError>,
+}
+
+impl Listing {
+    /// What could not be read and why, a line each.
+    pub fn problems(&self) -> impl Iterator<Item = String> + '_ {
+        let of_models = self.models.iter().filter_map(|model| Some(format!("{}: {}", model.name, model.problem.as_ref()?)));
+        self.unreadable.iter().map(ToString::to_string).chain(of_models)
+    }
+}
+
+/// Names of manifests, and the folders and files that could not be looked into.
+type Names = (Vec<ModelName>, Vec<(PathBuf, io::Error)>);
 
 impl Store {
     /// A store at `root`, which need not exist.
@@ -69,11 +102,19 @@ impl Store {
     /// The first of `candidates` that holds manifests.
     ///
     /// # Errors
-    /// [`StoreError::NoStore`] with what was tried.
+    /// [`StoreError::Denied`] where one may not be looked into and no other will do, else [`StoreError::NoStore`] with what was
+    /// tried.
     pub fn locate(candidates: &[PathBuf]) -> Result<Self, StoreError> {
-        let found = candidates.iter().find(|root| root.join("manifests").is_dir());
-        match found {
-            Some(root) => Ok(Self::at(root)),
+        let mut denied = None;
+        for root in candidates {
+            match fs::metadata(root.join("manifests")) {
+                Ok(about) if about.is_dir() => return Ok(Self::at(root)),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => denied = denied.or(Some(root)),
+                _ => {}
+            }
+        }
+        match denied {
+            Some(root) => Err(StoreError::Denied { path: root.clone() }),
             None => Err(StoreError::NoStore { tried: candidates.to_vec() }),
         }
     }
@@ -83,36 +124,55 @@ impl Store {
         &self.root
     }
 
-    /// Every model, sorted by name. Files that are not named like models are skipped.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`].
-    pub fn list(&self) -> Result<Vec<Listed>, StoreError> {
-        let mut models: Vec<Listed> = self.names()?.into_iter().map(|n| self.listed(n)).collect();
+    /// Every model. Files that are not named like models are skipped; what cannot be read hides nothing else.
+    pub fn list(&self) -> Listing {
+        let (names, unreadable) = self.names();
+        let mut models: Vec<Listed> = names.into_iter().map(|name| self.listed(name)).collect();
         models.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(models)
+        Listing { models, unreadable: unreadable.into_iter().map(|(path, error)| StoreError::io(&path, error)).collect() }
     }
 
     fn listed(&self, name: ModelName) -> Listed {
-        let path = self.manifest_path(&name);
-        let modified = fs::metadata(&path).and_then(|about| about.modified()).ok();
-        let manifest = self.manifest(&name).ok();
-        let config = manifest.as_ref().and_then(|m| self.config(&name, m).ok()).unwrap_or_default();
-        Listed { name, size: manifest.map(|m| m.size()), config, modified }
+        let modified = fs::metadata(self.manifest_path(&name)).and_then(|about| about.modified()).ok();
+        let (size, config) = match self.manifest(&name) {
+            Ok(manifest) => (Some(manifest.size()), self.config(&name, &manifest)),
+            Err(error) => (None, Err(error)),
+        };
+        let (config, problem) = match config {
+            Ok(config) => (config, None),
+            Err(error) => (Config::default(), Some(error)),
+        };
+        Listed { name, size, config, modified, problem }
     }
 
     /// Names of all manifests: files exactly four levels deep.
-    fn names(&self) -> Result<Vec<ModelName>, StoreError> {
+    fn names(&self) -> Names {
         let mut level = vec![(self.root.join("manifests"), Vec::<String>::new())];
+        let mut unreadable = Vec::new();
         for depth in 0..4 {
             let mut next = Vec::new();
             for (folder, parts) in level {
-                for entry in read_folder(&folder)? {
+                let entries = match fs::read_dir(&folder) {
+                    Ok(entries) => entries,
+                    Err(error) => {
+                        unreadable.push((folder, error));
+                        continue;
+                    }
+                };
+                for entry in entries {
+                    let entry = match entry {
+                        Ok(entry) => entry,
+                        Err(error) => {
+                            unreadable.push((folder.clone(), error));
+                            continue;
+                        }
+                    };
                     let Ok(part) = entry.file_name().into_string() else { continue };
                     // Follows links, as Ollama does.
-                    let Ok(about) = fs::metadata(entry.path()) else { continue };
-                    if about.is_dir() == (depth < 3) {
-                        next.push((entry.path(), [&parts[..], &[part]].concat()));
+                    match fs::metadata(entry.path()) {
+                        Ok(about) if about.is_dir() == (depth < 3) => next.push((entry.path(), [&parts[..], &[part]].concat())),
+                        Ok(_) => {}
+                        Err(error) => unreadable.push((entry.path(), error)),
                     }
                 }
             }
@@ -122,7 +182,7 @@ impl Store {
             [host, namespace, model, tag] => ModelName::from_parts(host, namespace, model, tag).ok(),
             _ => None,
         };
-        Ok(level.iter().filter_map(|(_, parts)| name(parts)).collect())
+        (level.iter().filter_map(|(_, parts)| name(parts)).collect(), unreadable)
     }
 
     fn manifest_path(&self, name: &ModelName) -> PathBuf {
@@ -132,16 +192,20 @@ impl Store {
     /// The name as the store spells it: exact, else without regard to case.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] with similar names.
+    /// [`StoreError::NotFound`] with similar names, [`StoreError::Denied`].
     pub fn find(&self, name: &ModelName) -> Result<ModelName, StoreError> {
-        if self.manifest_path(name).is_file() {
-            return Ok(name.clone());
+        let path = self.manifest_path(name);
+        match fs::metadata(&path) {
+            Ok(about) if !about.is_dir() => return Ok(name.clone()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(StoreError::Denied { path }),
+            _ => {}
         }
-        let names = self.names()?;
-        match names.iter().find(|known| known.same(name)) {
-            Some(known) => Ok(known.clone()),
-            None => Err(StoreError::NotFound { name: name.to_string(), root: self.root.clone(), similar: similar(name, names) }),
+        let (names, unreadable) = self.names();
+        if let Some(known) = names.iter().find(|known| known.same(name)) {
+            return Ok(known.clone());
         }
+        let unreadable = unreadable.into_iter().map(|(path, _)| path).collect();
+        Err(StoreError::NotFound { name: name.to_string(), root: self.root.clone(), similar: similar(name, names), unreadable })
     }
 
     fn manifest(&self, name: &ModelName) -> Result<Manifest, StoreError> {
@@ -162,8 +226,11 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(self.missing(name, &layer.digest));
             }
-            Err(source) => return Err(StoreError::Io { path, source }),
+            Err(source) => return Err(StoreError::io(&path, source)),
         };
+        if let Some(what) = special(&about) {
+            return Err(StoreError::NotAFile { path, what });
+        }
         let (expected, actual) = (layer.size, about.len());
         if expected != actual {
             return Err(StoreError::BlobSize { path, expected, actual });
@@ -174,8 +241,8 @@ impl Store {
     /// Tells a download that was cut off from a blob that was deleted.
     fn missing(&self, name: &ModelName, digest: &Digest) -> StoreError {
         let (name, prefix) = (name.to_string(), format!("{}-partial", digest.file_name()));
-        let blobs = read_folder(&self.root.join("blobs")).unwrap_or_default();
-        let partial = blobs.iter().any(|e| e.file_name().to_string_lossy().starts_with(&prefix));
+        let mut blobs = fs::read_dir(self.root.join("blobs")).into_iter().flatten().flatten();
+        let partial = blobs.any(|e| e.file_name().to_string_lossy().starts_with(&prefix));
         let digest = digest.to_string();
         if partial { StoreError::Partial { name, digest } } else { StoreError::MissingBlob { name, digest } }
     }
@@ -188,6 +255,16 @@ impl Store {
     fn text(&self, name: &ModelName, layer: &Layer) -> Result<String, StoreError> {
         let path = self.blob(name, layer)?.path;
         String::from_utf8(read_text(&path)?).map_err(|_| StoreError::NotUtf8 { path })
+    }
+
+    /// The first model that has a file of this digest. Reads manifests alone.
+    pub fn name_of(&self, digest: &Digest) -> Option<ModelName> {
+        let is_there = self.root.join("blobs").join(digest.file_name()).is_file();
+        let names = self.names();
+        let mut names = names.0.into_iter().filter(|_| is_there);
+        names.find(|name| {
+            self.manifest(name).is_ok_and(|manifest| manifest.layers_of(LayerKind::Model).any(|layer| layer.digest == *digest))
+        })
     }
 
     /// From a name to its files, parameters and texts.
@@ -238,18 +315,21 @@ fn refuse_other_forms(name: &ModelName, manifest: &Manifest, config: &Config) ->
     Ok(())
 }
 
-fn read_folder(folder: &Path) -> Result<Vec<fs::DirEntry>, StoreError> {
-    let entries = fs::read_dir(folder).and_then(Iterator::collect);
-    entries.map_err(|source| StoreError::Io { path: folder.to_owned(), source })
-}
-
+/// All of a regular file of moderate size.
 fn read_text(path: &Path) -> Result<Vec<u8>, StoreError> {
-    let io = |source| StoreError::Io { path: path.to_owned(), source };
-    let size = fs::metadata(path).map_err(io)?.len();
+    let io = |source| StoreError::io(path, source);
+    let about = fs::metadata(path).map_err(io)?;
+    if let Some(what) = special(&about) {
+        return Err(StoreError::NotAFile { path: path.to_owned(), what });
+    }
+    let mut bytes = Vec::new();
+    // What grows meanwhile is not followed.
+    let read = File::open(path).map_err(io)?.take(MAX_TEXT + 1).read_to_end(&mut bytes).map_err(io)? as u64;
+    let size = about.len().max(read);
     if size > MAX_TEXT {
         return Err(StoreError::TextTooLarge { path: path.to_owned(), size, limit: MAX_TEXT });
     }
-    fs::read(path).map_err(io)
+    Ok(bytes)
 }
 
 /// Known names nearest to `name`: other tags of the model first, then by letters in common.

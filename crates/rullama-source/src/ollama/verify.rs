@@ -57,7 +57,7 @@ pub fn verify(blob: &Blob, cache: Option<&Path>, progress: &mut dyn FnMut(u64, u
 }
 
 fn look(blob: &Blob) -> Result<Seen, StoreError> {
-    let io = |source| StoreError::Io { path: blob.path.clone(), source };
+    let io = |source| StoreError::io(&blob.path, source);
     let about = fs::metadata(&blob.path).map_err(io)?;
     if about.len() != blob.size {
         let (expected, actual) = (blob.size, about.len());
@@ -69,7 +69,7 @@ fn look(blob: &Blob) -> Result<Seen, StoreError> {
 }
 
 fn hash(blob: &Blob, progress: &mut dyn FnMut(u64, u64)) -> Result<String, StoreError> {
-    let io = |source| StoreError::Io { path: blob.path.clone(), source };
+    let io = |source| StoreError::io(&blob.path, source);
     let mut file = File::open(&blob.path).map_err(io)?;
     let mut piece = vec![0; 1 << 20];
     let (mut hasher, mut done) = (Sha256::new(), 0);

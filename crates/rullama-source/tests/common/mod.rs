@@ -1,7 +1,5 @@
-//! Small GGUF files for the tests, and the reference data beside the project.
+//! Small GGUF files for the tests.
 #![allow(dead_code)] // each test binary uses its part
-
-use std::path::PathBuf;
 
 use rullama_source::{
     MemorySource,
@@ -112,13 +110,24 @@ impl Raw {
     }
 }
 
-/// A path under the reference data beside the workspace, if it is there.
-pub fn golden(path: &str) -> Option<PathBuf> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/goldens");
-    let path = root.join(path);
-    if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
+/// Tensors `t0`, `t1`, ... of `lens[i]` values, in one file with `metadata`; tensor i holds its number.
+pub fn file_of(metadata: Metadata, first: usize, lens: &[u64]) -> Vec<u8> {
+    let mut writer = GgufWriter::new(metadata).unwrap();
+    for (i, len) in lens.iter().enumerate() {
+        writer.add(&format!("t{}", first + i), &[*len], GgmlType::F32).unwrap();
     }
-    Some(path)
+    let mut stream = writer.start(Vec::new()).unwrap();
+    for (i, len) in lens.iter().enumerate() {
+        let bytes = ((first + i) as f32).to_le_bytes().repeat(*len as usize);
+        stream.write(&format!("t{}", first + i), &bytes).unwrap();
+    }
+    stream.finish().unwrap()
+}
+
+/// The keys of part `number` (from 0) of `count`, as llama.cpp types them.
+pub fn split_keys(mut metadata: Metadata, number: u16, count: u16, tensors: i32) -> Metadata {
+    metadata.set("split.no", Value::U16(number));
+    metadata.set("split.count", Value::U16(count));
+    metadata.set("split.tensors.count", Value::I32(tensors));
+    metadata
 }

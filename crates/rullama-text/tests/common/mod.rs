@@ -2,7 +2,7 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rullama_text::chat::{Conversation, Message, Tool, render};
 use rullama_text::{Ending, OutputParser, Parsed, ParserOptions, Piece, Segment, Tokenizer, Vocabulary};
@@ -16,17 +16,6 @@ pub fn data(name: &str) -> Value {
 pub fn read_json(path: &Path) -> Value {
     let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
-/// A file of the full goldens beside the workspace, or a printed line that the test is skipped.
-pub fn shared(path: &str) -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/goldens");
-    let file = root.join(path);
-    if file.exists() {
-        return Some(file);
-    }
-    eprintln!("skipped: {} is not there", file.display());
-    None
 }
 
 pub fn ids(value: &Value) -> Vec<u32> {

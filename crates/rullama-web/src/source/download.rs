@@ -1,6 +1,7 @@
 //! Copying an address into the browser's private storage, going on where an earlier attempt ended.
 
 use js_sys::Uint8Array;
+use rullama::ErrorCode;
 use rullama_source::SourceError;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{FileSystemReadWriteOptions, ReadableStreamDefaultReader, Response};
@@ -46,7 +47,7 @@ pub async fn download(url: &str, remote: Result<Remote, WebError>, on_download: 
         Err(error @ WebError::StoreBusy { .. }) => return Err(error),
         Err(error) => {
             let part = folder.len(&name).await;
-            if !resumable || error.code() == "source-changed" || part == 0 {
+            if !resumable || error.code() == ErrorCode::SourceChanged || part == 0 {
                 folder.remove(&name).await;
             }
             let need = record.len.map(|len| len.saturating_sub(part));

@@ -1,6 +1,10 @@
-use rullama_source::{BoxFuture, ByteSource, Locality, SourceError};
-use wasm_bindgen::JsValue;
-use web_sys::Response;
+use js_sys::Uint8Array;
+use rullama_source::{
+    BoxFuture, ByteSource, Locality, SourceError,
+    foreign::{Foreign, HEAD, WEB_PAGE, foreign, is_page},
+};
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{ReadableStreamDefaultReader, Response};
 
 use crate::{error::WebError, js};
 
@@ -67,11 +71,16 @@ impl Remote {
         if !ranges && response.status() != 200 {
             return Err(status_failure(url, &response));
         }
+        if !ranges && let Some(foreign) = in_place_of_a_file(&response).await {
+            return Err(Failure::Final(SourceError::Foreign { name: url.to_owned(), foreign }));
+        }
         let from_range = || header(&response, "content-range")?.rsplit_once('/')?.1.parse().ok();
         let from_length = || header(&response, "content-length")?.parse().ok();
         let mut len = if ranges { from_range() } else { from_length() };
         let tag = tag_of(&response);
-        abandon(&response);
+        if ranges {
+            abandon(&response);
+        }
         if ranges && len.is_none() {
             // Servers of another origin may hide `Content-Range`, but not `Content-Length`.
             let head = request(url, None).await?;
@@ -98,6 +107,20 @@ pub fn status_failure(url: &str, response: &Response) -> Failure {
         status @ (408 | 429 | 500..=599) => Failure::Retry(format!("status {status}")),
         status => Failure::Final(SourceError::Status { url: url.to_owned(), status }),
     }
+}
+
+/// What came in place of a model, by its type and first bytes: servers answer so where they have a page for people.
+async fn in_place_of_a_file(response: &Response) -> Option<Foreign> {
+    let page = header(response, "content-type").is_some_and(|kind| is_page(&kind));
+    let len = header(response, "content-length").and_then(|len| len.parse().ok()).unwrap_or(u64::MAX);
+    let reader: ReadableStreamDefaultReader = response.body()?.get_reader().unchecked_into();
+    let piece: JsValue = js::wait(reader.read()).await.ok()?;
+    // The rest is not wanted; whether it was still on its way is of no interest.
+    drop(reader.cancel());
+    let chunk: Uint8Array = js::get(&piece, "value").dyn_into().ok()?;
+    let head = chunk.subarray(0, chunk.length().min(HEAD as u32)).to_vec();
+    let is_model = head.starts_with(b"GGUF");
+    if page && !is_model { Some(WEB_PAGE) } else { foreign(&head, len) }
 }
 
 /// What identifies the version of the file that an answer belongs to, as far as this page may see it.

@@ -7,7 +7,10 @@ mod stored;
 
 use std::{rc::Rc, sync::Arc};
 
-use rullama_source::ByteSource;
+use rullama_source::{
+    ByteSource, JoinedSource, SourceError,
+    gguf::{GgufError, PartName, part_names},
+};
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::{error::WebError, js};
@@ -31,7 +34,7 @@ pub enum Store {
 /// Bytes stored and bytes in all, 0 while unknown.
 pub type OnDownload = Rc<dyn Fn(u64, u64)>;
 
-/// Opens `{ url }` or `{ blob, name }`. `rows` says that single rows will be asked for per token.
+/// Opens `{ url }` or `{ blob, name }`; of a split model also the addresses of the other parts. `rows` says that single rows will be asked for per token.
 ///
 /// # Errors
 /// [`WebError`]: an address that cannot be reached or stored, or a value that is neither.
@@ -45,7 +48,48 @@ pub async fn open(source: &JsValue, store: Store, rows: bool, on_download: OnDow
         let what = "The source is neither an address nor a file.".to_owned();
         return Err(WebError::Argument { what });
     };
-    open_url(&url, store, rows, on_download).await
+    let named = open_url(&url, store, rows, on_download.clone()).await?;
+    with_parts(named, &url, store, rows, on_download).await
+}
+
+/// The whole model, where the address is that of a part.
+#[allow(clippy::arc_with_non_send_sync, reason = "everything is one thread here")]
+async fn with_parts(
+    named: Arc<dyn ByteSource>,
+    url: &str,
+    store: Store,
+    rows: bool,
+    on_download: OnDownload,
+) -> Result<Arc<dyn ByteSource>, WebError> {
+    let names = part_names(&*named, url).await.map_err(rullama::Error::from)?;
+    let (Some(names), Some(own)) = (names, PartName::parse(url)) else { return Ok(named) };
+    let mut before = named.len();
+    let mut parts = Vec::with_capacity(names.len());
+    for (number, name) in (1..).zip(&names) {
+        if number == own.number {
+            parts.push(named.clone());
+            continue;
+        }
+        // What is stored counts on from part to part.
+        let (told, start) = (on_download.clone(), before);
+        let on_part: OnDownload = Rc::new(move |done, total| told(start + done, if total == 0 { 0 } else { start + total }));
+        let part = open_url(name, store, rows, on_part).await.map_err(|error| missing_part(error, url, &own, number))?;
+        before += part.len();
+        parts.push(part);
+    }
+    Ok(Arc::new(JoinedSource::new(parts)))
+}
+
+/// An address that is not there, as the part that it should have been.
+fn missing_part(error: WebError, url: &str, own: &PartName, number: u32) -> WebError {
+    match error {
+        WebError::Source(SourceError::Status { status: 404 | 410, .. }) => {
+            let (name, looked_for) = (url.to_owned(), vec![own.with(number)]);
+            let missing = GgufError::MissingParts { name, number: own.number, count: own.count, missing: vec![number], looked_for };
+            WebError::Engine(missing.into())
+        }
+        other => other,
+    }
 }
 
 #[allow(clippy::arc_with_non_send_sync, reason = "everything is one thread here")]

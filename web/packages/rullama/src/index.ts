@@ -3,7 +3,8 @@
  *
  * ```ts
  * import { Rullama } from 'rullama';
- * const ai = await Rullama.load('embedded', { onProgress: (p) => (bar.value = p.done / p.total) });
+ * import { demo } from 'rullama/demo';
+ * const ai = await Rullama.load(demo.file, { onProgress: (p) => (bar.value = p.done / p.total) });
  * const chat = ai.chat({ system: 'Answer briefly.' });
  * for await (const event of chat.send('Why is the sky blue?', { signal }))
  *   if (event.type === 'content') out.append(event.text);
@@ -13,7 +14,9 @@
  */
 
 import { Client } from './client.ts';
+import { describeEmbedded } from './embedded.ts';
 import { RullamaError } from './errors.ts';
+import { absolute, engineAddress, startWorker, workerMissing } from './parts.ts';
 import type { Reply, Request, SourceRef } from './protocol.ts';
 import { Engine } from './rullama.ts';
 import type { EmbeddedModel, EngineOptions, LoadOptions, Source } from './types.ts';
@@ -35,13 +38,16 @@ export const Rullama = {
     const { onProgress, signal, embedded, worker: script, wasm, ...engineOptions } = options;
     if (signal?.aborted) throw new RullamaError('cancelled', 'The load was stopped before it began.');
     const ref = await resolve(source, embedded);
-    const worker = startWorker(script);
+    const engine = engineAddress(wasm);
+    const { worker, address } = startWorker(script);
     const client = new Client({
       post: (request: Request) => worker.postMessage(request),
       listen: (receive) => (worker.onmessage = (event: MessageEvent<Reply>) => receive(event.data)),
     });
     const broken = (text: string) => client.fail(new RullamaError('internal', text));
-    worker.onerror = (event) => broken(`The engine's worker failed: ${event.message || 'its script did not load'}.`);
+    // An event without words says that there is no script to run.
+    worker.onerror = ({ message }) =>
+      message ? broken(`The engine's worker ${address} failed: ${message}.`) : client.fail(workerMissing(address));
     worker.onmessageerror = () => broken('A message from the worker could not be read.');
     // Loading has no safe point to stop at from outside: the worker is ended, and the GPU memory goes with it.
     const stop = () => {
@@ -51,8 +57,7 @@ export const Rullama = {
     signal?.addEventListener('abort', stop);
     if (signal?.aborted) stop();
     try {
-      const folder = wasm === undefined ? {} : { wasm: absolute(wasm) };
-      const params = { source: ref, options: engineOptions as EngineOptions, ...folder };
+      const params = { source: ref, options: engineOptions as EngineOptions, wasm: engine };
       const info = await client.call('load', params, onProgress && { onEvent: onProgress });
       return new Engine(client, info, () => worker.terminate());
     } catch (thrown) {
@@ -73,20 +78,6 @@ export const Rullama = {
   },
 };
 
-function startWorker(script: string | URL | undefined): Worker {
-  try {
-    // Written out in full: this is the form in which bundlers find the worker.
-    if (script === undefined) return new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'rullama' });
-    return new Worker(script, { type: 'module', name: 'rullama' });
-  } catch (cause) {
-    const { message } = RullamaError.from(cause);
-    throw new RullamaError('invalid-argument', `The engine's worker cannot be started: ${message}`, {
-      remedy: "Serve worker.js from the page's own origin, and name its address with the option `worker`.",
-      cause,
-    });
-  }
-}
-
 async function resolve(source: Source, embedded: string | URL | undefined): Promise<SourceRef> {
   if (source instanceof Blob) return { blob: source, name: source instanceof File ? source.name : 'model.gguf' };
   if (source === 'embedded') {
@@ -94,33 +85,4 @@ async function resolve(source: Source, embedded: string | URL | undefined): Prom
     return { url: absolute(model.file, address) };
   }
   return { url: absolute(source) };
-}
-
-function absolute(address: string | URL, base: string | URL = document.baseURI): string {
-  try {
-    return new URL(address, base).href;
-  } catch (cause) {
-    throw new RullamaError('invalid-argument', `"${address}" is not an address.`, { cause });
-  }
-}
-
-async function describeEmbedded(
-  embedded: string | URL = 'model/model.json',
-): Promise<{ model: EmbeddedModel; address: URL }> {
-  const address = new URL(absolute(embedded));
-  const failed = (why: string, cause?: unknown) =>
-    new RullamaError('network', `The embedded model's description ${address.pathname} cannot be read: ${why}.`, {
-      remedy: 'Serve it beside the page, or load a file or an address instead.',
-      cause,
-    });
-  let response: Response;
-  try {
-    response = await fetch(address);
-  } catch (cause) {
-    throw failed('the server does not answer', cause);
-  }
-  if (!response.ok) throw failed(`the server answers ${response.status}`);
-  const model = (await response.json().catch(() => null)) as EmbeddedModel | null;
-  if (!model || typeof model.file !== 'string') throw failed('it does not name a file');
-  return { model, address };
 }

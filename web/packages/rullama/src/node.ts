@@ -2,13 +2,16 @@
  * The same engine in Node, on Dawn (npm `webgpu`), in the calling thread: for benchmarks and tests.
  *
  * ```ts
- * import { openAsBlob } from 'node:fs';
+ * import { pathToFileURL } from 'node:url';
  * import { loadInNode } from 'rullama/node';
- * const ai = await loadInNode(await openAsBlob('model.gguf'));
+ * const ai = await loadInNode(pathToFileURL('model.gguf'));
  * ```
  */
 
+import { openAsBlob } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Client } from './client.ts';
 import type { EngineModule } from './engine.ts';
 import { RullamaError } from './errors.ts';
@@ -36,17 +39,32 @@ interface DawnModule {
   globals: Record<string, unknown>;
 }
 
-/** Loads a model from an address or a `Blob`. */
-export async function loadInNode(source: string | Blob, options: NodeOptions = {}): Promise<Engine> {
+/** Loads a model from an address (`file:` is read in place) or a `Blob`. */
+export async function loadInNode(source: string | URL | Blob, options: NodeOptions = {}): Promise<Engine> {
   const { onProgress, dawn = [], wasm = new URL('./wasm/', import.meta.url), webgpu, ...engineOptions } = options;
+  const ref = await resolve(source);
   installWebGpu(webgpu ?? (await importDawn()), dawn);
   const { client: clientEnd, worker } = localPair();
   serve(worker, shellOpener(() => instantiate(wasm)));
   const client = new Client(clientEnd);
-  const ref: SourceRef = typeof source === 'string' ? { url: source } : { blob: source, name: 'model.gguf' };
   const params = { source: ref, options: engineOptions };
   const info = await client.call('load', params, onProgress && { onEvent: onProgress });
   return new Engine(client, info, () => undefined);
+}
+
+async function resolve(source: string | URL | Blob): Promise<SourceRef> {
+  if (source instanceof Blob) return { blob: source, name: 'model.gguf' };
+  const url = String(source);
+  if (!url.startsWith('file:')) return { url };
+  try {
+    const path = fileURLToPath(url);
+    return { blob: await openAsBlob(path), name: basename(path) };
+  } catch (cause) {
+    throw new RullamaError('invalid-argument', `${url} cannot be read: ${RullamaError.from(cause).message}.`, {
+      remedy: 'Name a file that is there and may be read.',
+      cause,
+    });
+  }
 }
 
 async function importDawn(): Promise<DawnModule> {

@@ -19,7 +19,7 @@ import type {
 /** The bytes of a model: an absolute address, or a file that both ends may read. */
 export type SourceRef = { url: string } | { blob: Blob; name: string };
 
-/** `wasm` is the absolute address of the engine's folder, where it is not beside the worker. */
+/** `wasm` is the engine's absolute address; in Node, which finds it by itself, there is none. */
 export type LoadRequest = { source: SourceRef; options: EngineOptions; wasm?: string };
 
 /** What the engine streams while it answers, before the summary. */

@@ -2,6 +2,7 @@
 
 import type { Client } from './client.ts';
 import { RullamaError } from './errors.ts';
+import { extend, History } from './history.ts';
 import type { CallName, Calls, StreamEvent } from './protocol.ts';
 import { following, streamOf } from './stream.ts';
 import type {
@@ -85,11 +86,29 @@ export class Chat {
   /** Statistics of the latest answer. */
   last: Summary | undefined;
   private handle: Promise<number> | undefined;
+  private readonly history: History;
 
   constructor(
     private readonly client: Client,
     private readonly options: ChatOptions,
-  ) {}
+  ) {
+    this.history = new History(options.messages);
+  }
+
+  /**
+   * The conversation so far, without the system's message: a copy, to be stored as JSON and given to `chat({ messages })` again.
+   * An answer is part of it when it has ended; one that failed is not, nor is what it was the answer to.
+   */
+  get messages(): AnyMessage[] {
+    return this.history.all();
+  }
+
+  /** Sends a message and gives the text of the answer when it has ended; what else it brought is in `messages` and `last`. */
+  async ask(message: string | AnyMessage | AnyMessage[], options: SendOptions = {}): Promise<string> {
+    let text = '';
+    for await (const event of this.send(message, options)) if (event.type === 'content') text += event.text;
+    return text;
+  }
 
   /**
    * Sends a message and yields the answer as it is written. A string is the user's message; results of tool
@@ -97,18 +116,21 @@ export class Chat {
    */
   send(message: string | AnyMessage | AnyMessage[], options: SendOptions = {}): AsyncGenerator<ChatEvent, void, void> {
     const messages = toMessages(message);
-    return this.answer('chatSend', (chat, rest) => ({ chat, messages, options: rest }), options);
+    const keep = (reply: Message) => this.history.sent(messages, reply);
+    return this.answer('chatSend', (chat, rest) => ({ chat, messages, options: rest }), options, keep);
   }
 
   /** Drops the latest answer and answers the same message again. */
   retry(options: SendOptions = {}): AsyncGenerator<ChatEvent, void, void> {
-    return this.answer('chatRetry', (chat, rest) => ({ chat, options: rest }), options);
+    const keep = (reply: Message) => this.history.retried(reply);
+    return this.answer('chatRetry', (chat, rest) => ({ chat, options: rest }), options, keep);
   }
 
-  /** Gives back the conversation's memory. */
+  /** Gives back the conversation's memory: a message that follows begins it anew. */
   async close(): Promise<void> {
     const chat = await this.handle?.catch(() => undefined);
     this.handle = undefined;
+    this.history.reset();
     if (chat !== undefined) await this.client.call('chatClose', chat);
   }
 
@@ -127,12 +149,16 @@ export class Chat {
     call: K,
     params: (chat: number, options: GenerateOptions) => Calls[K]['params'],
     { signal, ...rest }: SendOptions,
+    keep: (reply: Message) => void,
   ): AsyncGenerator<ChatEvent, void, void> {
     const controller = following(signal);
     const start = async (push: (event: ChatEvent) => void): Promise<Summary> => {
-      const onEvent = (event: StreamEvent) => push(event);
+      const reply: Message = { role: 'model', content: '' };
+      const onEvent = (event: StreamEvent) => (extend(reply, event), push(event));
       const chat = await this.open();
-      return (await this.client.call(call, params(chat, rest), { onEvent, signal: controller.signal })) as Summary;
+      const summary = await this.client.call(call, params(chat, rest), { onEvent, signal: controller.signal });
+      keep(reply);
+      return summary as Summary;
     };
     const done = (summary: Summary): ChatEvent => {
       this.last = summary;

@@ -5,7 +5,7 @@ import type { EngineModule, ShellOptions, ShellSource } from './engine.ts';
 import type { SourceRef } from './protocol.ts';
 import type { OpenEngine } from './serve.ts';
 
-/** An `OpenEngine` over the wasm module that `instantiate` gives, from `wasm` where the request names a folder. */
+/** An `OpenEngine` over the wasm module that `instantiate` gives, from the request's address `wasm`. */
 export function shellOpener(instantiate: (wasm: string | undefined) => Promise<EngineModule>): OpenEngine {
   return async ({ source, options, wasm }, onProgress, onLost) => {
     const grant = await watchDevices(navigator.gpu, { plain: options.adapter === 'webgpu-defaults', onLost });

@@ -46,9 +46,9 @@ export interface LoadOptions extends EngineOptions {
   signal?: AbortSignal;
   /** Address of the embedded model's description; `model/model.json` beside the page by default. */
   embedded?: string | URL;
-  /** Address of the worker script, for bundlers that move it. */
+  /** Address of the worker's script, where neither the package's own place nor a bundler gives it. */
   worker?: string | URL;
-  /** Address of the folder with `rullama_web.js` and `rullama_web_bg.wasm`; `wasm/` beside the worker by default. */
+  /** Address of the engine, `rullama_web_bg.wasm`, or of the folder with it; as for `worker`. */
   wasm?: string | URL;
 }
 
@@ -60,7 +60,16 @@ export interface EmbeddedModel {
   file: string;
   bytes: number;
   /** Prompts that show what the model can do. */
-  examples?: string[];
+  examples?: (string | Example)[];
+}
+
+/** An example that needs more than its text. */
+export interface Example {
+  text: string;
+  /** Whether the model thinks before it answers. */
+  thinking?: boolean;
+  /** Names of the tools that the model may call. */
+  tools?: string[];
 }
 
 /** What was loaded and where it runs. */
@@ -120,11 +129,11 @@ export interface ToolCall {
 }
 
 /**
- * A message of a conversation. `thinking` and `toolCalls` belong to the model, `name` to a tool's answer; without it
- * an answer takes the name of its call.
+ * A message of a conversation. `assistant` is another word for `model`. `thinking` and `toolCalls` belong to the model, `name` to
+ * a tool's answer; without it an answer takes the name of its call.
  */
 export interface Message {
-  role: 'user' | 'model' | 'tool';
+  role: 'user' | 'model' | 'assistant' | 'tool';
   content: string;
   thinking?: string;
   toolCalls?: ToolCall[];

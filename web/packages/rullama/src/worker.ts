@@ -1,6 +1,9 @@
-// Entry of the dedicated module worker: the engine behind the protocol.
+// Entry of the dedicated module worker: the engine behind the protocol. It refers to no other file, so that it runs
+// from wherever it was put.
 
+import start, { WebEngine } from 'rullama-glue';
 import type { EngineModule } from './engine.ts';
+import { RullamaError } from './errors.ts';
 import type { Reply, Request } from './protocol.ts';
 import { serve } from './serve.ts';
 import { shellOpener } from './shell.ts';
@@ -10,17 +13,37 @@ interface WorkerScope {
   onmessage: ((event: MessageEvent<Request>) => void) | null;
 }
 
-/** The glue that wasm-bindgen writes, beside this script. */
-interface Glue {
-  default(wasm: { module_or_path: URL }): Promise<unknown>;
-  WebEngine: EngineModule;
-}
-
-async function instantiate(wasm = new URL('./wasm', import.meta.url).href): Promise<EngineModule> {
-  const folder = `${wasm.replace(/\/$/, '')}/`;
-  const glue = (await import(new URL('rullama_web.js', folder).href)) as Glue;
-  await glue.default({ module_or_path: new URL('rullama_web_bg.wasm', folder) });
-  return glue.WebEngine;
+async function instantiate(wasm: string | undefined): Promise<EngineModule> {
+  const refused = (why: string, remedy: string, cause?: unknown) =>
+    new RullamaError('invalid-argument', `The engine ${wasm} cannot be used: ${why}.`, { remedy, cause });
+  const serveIt = "Serve the package's dist/wasm/rullama_web_bg.wasm, and name its address with the option `wasm`.";
+  if (wasm === undefined) throw refused('no address was given', serveIt);
+  let response: Response;
+  try {
+    response = await fetch(wasm);
+  } catch (cause) {
+    throw new RullamaError('network', `The engine ${wasm} cannot be fetched: ${RullamaError.from(cause).message}.`, {
+      remedy: `Check the connection and try again. ${serveIt} A server of another origin must allow the page to read it (CORS).`,
+      cause,
+    });
+  }
+  if (!response.ok) throw refused(`the server answers ${response.status}`, serveIt);
+  const type = response.headers.get('Content-Type') ?? '';
+  if (type.startsWith('text/html')) throw refused('the server answers with a web page', serveIt);
+  try {
+    await start({ module_or_path: response });
+  } catch (cause) {
+    const { message } = RullamaError.from(cause);
+    if (/unsafe-eval/.test(message)) {
+      throw refused(message, "Add 'wasm-unsafe-eval' to `script-src` of the page's content security policy.", cause);
+    }
+    const wrong = cause instanceof WebAssembly.CompileError || cause instanceof WebAssembly.LinkError;
+    if (wrong || cause instanceof TypeError) {
+      throw refused(message, `${serveIt} It must be of the same version as the rest of the package.`, cause);
+    }
+    throw cause;
+  }
+  return WebEngine;
 }
 
 const scope = globalThis as unknown as WorkerScope;

@@ -1,7 +1,8 @@
 // An engine without a model: it answers from a script, for tests of everything around the real one.
 //
 // What it does is chosen by the message: "long" writes until it is stopped, "think" thinks first, "tool" calls a
-// tool, "garble" calls one that cannot be read, "lose" loses the device, "fail" fails. A source whose name contains "corrupt" does not load.
+// tool, "A times B" calls the tool multiply where it is offered, "garble" calls one that cannot be read, "lose" loses the device,
+// "fail" fails, "say" answers with the lines that follow it. A source whose name contains "corrupt" does not load.
 
 import type { Engine } from '../src/engine.ts';
 import { RullamaError } from '../src/errors.ts';
@@ -25,6 +26,15 @@ fn main() { println!("hello"); }
 function textOf(message: Message | OpenAIMessage | undefined): string {
   const content = message?.content ?? '';
   return typeof content === 'string' ? content : content.map((part) => part.text).join('');
+}
+
+const SAY = 'say\n';
+
+/** The pieces of the answer to a message. */
+function wordsOf(message: string, limit: number): string[] {
+  if (message.startsWith(SAY)) return message.slice(SAY.length).match(/[^]{1,9}/g) ?? [];
+  if (message.includes('long')) return Array.from({ length: limit }, (_, i) => `word${i} `);
+  return MARKDOWN.match(/\s*\S+/g) ?? [];
 }
 
 export interface FakeTiming {
@@ -56,7 +66,7 @@ export function fakeOpener({ step }: FakeTiming): OpenEngine {
 
 class FakeEngine implements Engine {
   private cancelled = false;
-  private chats: (Message | OpenAIMessage)[][] = [];
+  private chats: (ChatOptions & { messages: (Message | OpenAIMessage)[] })[] = [];
 
   constructor(
     private readonly source: SourceRef,
@@ -105,18 +115,18 @@ class FakeEngine implements Engine {
   }
 
   async chat_open(options: string): Promise<number> {
-    const { messages = [] } = JSON.parse(options) as ChatOptions;
-    return this.chats.push(messages) - 1;
+    const chat = JSON.parse(options) as ChatOptions;
+    return this.chats.push({ ...chat, messages: chat.messages ?? [] }) - 1;
   }
 
   chat_send(chat: number, messages: string, options: string, onEvent: (json: string) => void): Promise<string> {
-    const history = this.chats[chat] ?? [];
-    history.push(...(JSON.parse(messages) as (Message | OpenAIMessage)[]));
-    return this.answer(textOf(history.at(-1)), JSON.parse(options) as GenerateOptions, onEvent);
+    this.chats[chat]?.messages.push(...(JSON.parse(messages) as (Message | OpenAIMessage)[]));
+    return this.chat_retry(chat, options, onEvent);
   }
 
   chat_retry(chat: number, options: string, onEvent: (json: string) => void): Promise<string> {
-    return this.answer(textOf((this.chats[chat] ?? []).at(-1)), JSON.parse(options) as GenerateOptions, onEvent);
+    const { messages = [], ...conversation } = this.chats[chat] ?? {};
+    return this.answer(textOf(messages.at(-1)), conversation, JSON.parse(options) as GenerateOptions, onEvent);
   }
 
   chat_close(chat: number): void {
@@ -142,15 +152,21 @@ class FakeEngine implements Engine {
     this.chats = [];
   }
 
-  private async answer(prompt: string, options: GenerateOptions, onEvent: (json: string) => void): Promise<string> {
+  private async answer(message: string, { thinking = false, tools = [] }: ChatOptions, options: GenerateOptions, onEvent: (json: string) => void): Promise<string> {
     this.cancelled = false;
     const emit = (event: object) => onEvent(JSON.stringify(event));
+    const prompt = message.startsWith(SAY) ? '' : message;
     if (prompt.includes('fail')) throw new RullamaError('nan', 'Layer 3 produced a value that is not a number.');
     if (prompt.includes('lose')) {
       this.onLost(new RullamaError('device-lost', 'The GPU was lost: test.'));
       return new Promise(() => undefined);
     }
-    if (prompt.includes('think')) emit({ type: 'thinking', text: 'Let me see. The question is short.' });
+    if (thinking || prompt.includes('think')) emit({ type: 'thinking', text: 'Let me see. The question is short.' });
+    const [, a, b] = /(\d+) times (\d+)/.exec(prompt) ?? [];
+    if (a && tools.some((tool) => ('function' in tool ? tool.function : tool).name === 'multiply')) {
+      emit({ type: 'toolCall', call: { name: 'multiply', arguments: { a: Number(a), b: Number(b) } } });
+      return this.summary('tool-call', '', [1]);
+    }
     if (prompt.includes('tool')) {
       emit({ type: 'toolCall', call: { name: 'get_weather', arguments: { city: 'Oslo' } } });
       return this.summary('tool-call', '', [1]);
@@ -160,10 +176,10 @@ class FakeEngine implements Engine {
       return this.summary('length', '', [1]);
     }
     const limit = options.maxTokens ?? 10_000;
-    const words = prompt.includes('long') ? Array.from({ length: limit }, (_, i) => `word${i} `) : MARKDOWN.match(/\s*\S+/g);
+    const words = wordsOf(message, limit);
     let text = '';
     const ids: number[] = [];
-    for (const word of words ?? []) {
+    for (const word of words) {
       await pause(this.step);
       if (this.cancelled) return this.summary('cancelled', text, ids);
       emit({ type: 'content', text: word });

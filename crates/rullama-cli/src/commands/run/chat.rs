@@ -2,7 +2,7 @@
 
 use super::output::{self, Output};
 use crate::error::Interrupted;
-use crate::interrupt;
+use crate::{interrupt, terminal};
 use anyhow::Result;
 use rullama::{Cancel, Chat, Event, Finish, GenerateOptions, Message, Role};
 use rustyline::DefaultEditor;
@@ -22,17 +22,17 @@ pub fn converse(mut chat: Chat, options: &GenerateOptions, verbose: bool) -> Res
     let mut prompt = Prompt { editor: DefaultEditor::new()?, interrupted: false };
     // What every conversation here begins with.
     let mut first = chat.messages().to_vec();
-    eprintln!("Ask something; /help lists what else can be typed.");
+    terminal::tell_line(format_args!("Ask something; /help lists what else can be typed."));
     loop {
         let Some(line) = prompt.read()? else { return Ok(()) };
         let text = line.trim();
         match text.split_whitespace().next() {
             None => continue,
             Some("/bye" | "/exit" | "/quit") => return Ok(()),
-            Some("/help" | "/?") => eprintln!("{HELP}"),
+            Some("/help" | "/?") => terminal::tell_line(format_args!("{HELP}")),
             Some("/clear") => {
                 chat.set_messages(first.clone());
-                eprintln!("The conversation begins anew.");
+                terminal::tell_line(format_args!("The conversation begins anew."));
             }
             Some("/system") => {
                 let system = text["/system".len()..].trim();
@@ -41,9 +41,12 @@ pub fn converse(mut chat: Chat, options: &GenerateOptions, verbose: bool) -> Res
                     first.insert(0, Message::system(system));
                 }
                 chat.set_messages(first.clone());
-                eprintln!("The conversation begins anew{}.", if system.is_empty() { "" } else { " with this system prompt" });
+                terminal::tell_line(format_args!(
+                    "The conversation begins anew{}.",
+                    if system.is_empty() { "" } else { " with this system prompt" }
+                ));
             }
-            Some(word) if is_command(word) => eprintln!("{word} is not known; /help lists what is."),
+            Some(word) if is_command(word) => terminal::tell_line(format_args!("{word} is not known; /help lists what is.")),
             Some(_) => answer(&mut chat, text, options, verbose)?,
         }
     }
@@ -67,15 +70,15 @@ fn answer(chat: &mut Chat, text: &str, options: &GenerateOptions, verbose: bool)
     match result {
         Ok(summary) => {
             if summary.finish == Finish::Cancelled {
-                eprintln!("(stopped)");
+                terminal::tell_line(format_args!("(stopped)"));
             }
             if verbose {
-                eprintln!("{}", output::timings(&summary));
+                terminal::tell_line(format_args!("{}", output::timings(&summary)));
             }
             Ok(())
         }
         Err(error @ (rullama::Error::ContextFull { .. } | rullama::Error::Cancelled)) => {
-            eprintln!("{error}. /clear begins anew.");
+            terminal::tell_line(format_args!("{error}. /clear begins anew."));
             Ok(())
         }
         Err(error) => Err(error.into()),
@@ -115,7 +118,7 @@ impl Prompt {
             Ok(line) => Ok(Some(line)),
             Err(ReadlineError::Interrupted) if again => Err(Interrupted.into()),
             Err(ReadlineError::Interrupted) => {
-                eprintln!("(Ctrl-C again, /bye or Ctrl-D leaves)");
+                terminal::tell_line(format_args!("(Ctrl-C again, /bye or Ctrl-D leaves)"));
                 Ok(Some(String::new()))
             }
             Err(ReadlineError::Eof) => Ok(None),

@@ -11,17 +11,20 @@ use output::Output;
 use rullama::text::{OutputParser, Parsed, ParserOptions, Segment, Specials, chat::render};
 use rullama::{Cancel, Chat, ChatOptions, Engine, Finish, GenerateOptions, Message, Role, Summary};
 use serde::Serialize;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read};
+use std::sync::mpsc;
+use std::time::Duration;
 
 /// Chat with a model, or let it answer once
 ///
 /// With a PROMPT, or text on standard input, the model answers it and the program ends; otherwise a
-/// conversation begins. The first Ctrl-C stops the answer, a second one the program.
+/// conversation begins. With both, the text comes first and the PROMPT after it. The first Ctrl-C stops the answer, a second one the program.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The model: a name of Ollama's, a path, an address or `embedded`
-    model: String,
+    model: OsString,
     /// What to answer; `-` is standard input
     prompt: Option<String>,
     /// The system prompt [default: the one stored with the model]
@@ -51,17 +54,20 @@ pub struct Arguments {
     load: LoadArguments,
 }
 
+/// How long standard input may take before a person is told of it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 const EXAMPLES: &str = "Examples:
   rullama run gemma4:e2b
   rullama run gemma4:e2b 'Why is the sky blue?' --max-tokens 200
-  git diff | rullama run gemma4:e2b - --system 'Write a commit message for this diff.'
+  git diff | rullama run gemma4:e2b 'Write a commit message for this diff.'
   rullama run model.gguf --raw 'Once upon a time' --temperature 0 --json
   rullama run model.gguf --ids 2,105,2364 --max-tokens 16 --ignore-eos";
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let input = match (&arguments.prompt, &arguments.ids) {
         (_, Some(_)) => None,
-        (Some(prompt), None) if prompt != "-" => Some(prompt.clone()),
+        (Some(prompt), None) if prompt != "-" => Some(with_stdin(prompt)?),
         (None, None) if io::stdin().is_terminal() => None,
         _ => Some(read_stdin()?),
     };
@@ -77,6 +83,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let logprobs = arguments.json.then_some(arguments.logprobs.unwrap_or(0));
     let options = arguments.sampling.options(located.stored.as_ref().map(|stored| &stored.params), logprobs);
     let started = chat_options(arguments, &located);
+    if !arguments.raw && arguments.ids.is_none() {
+        located.note_template();
+    }
     if interactive {
         let session = pollster::block_on(engine.session())?;
         return chat::converse(Chat::new(session, started), &options, arguments.verbose);
@@ -100,12 +109,36 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn read_stdin() -> Result<String> {
-    let mut text = String::new();
-    io::stdin().read_to_string(&mut text).context("standard input cannot be read as UTF-8 text")?;
+    let text = all_of_stdin()?;
     if text.trim().is_empty() {
         return Err(usage("standard input is empty. Give a PROMPT."));
     }
     Ok(text)
+}
+
+fn all_of_stdin() -> Result<String> {
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text).context("standard input cannot be read as UTF-8 text")?;
+    Ok(text)
+}
+
+/// What is piped in, a blank line and the prompt; where nothing is, the prompt.
+fn with_stdin(prompt: &str) -> Result<String> {
+    if io::stdin().is_terminal() {
+        return Ok(prompt.to_owned());
+    }
+    // An input that stays open looks like a slow one: say what is waited for.
+    let (ended, waiting) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        if waiting.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+            terminal::tell("note: waiting for standard input to end, which comes before the prompt; `< /dev/null` gives none\n");
+        }
+    });
+    let text = all_of_stdin();
+    drop(ended);
+    let text = text?;
+    let text = text.trim_end_matches(['\n', '\r']);
+    Ok(if text.trim().is_empty() { prompt.to_owned() } else { format!("{text}\n\n{prompt}") })
 }
 
 /// The system prompt and first messages, which Ollama may store with a model.

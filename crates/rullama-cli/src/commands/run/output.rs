@@ -4,14 +4,14 @@ use crate::terminal;
 use anyhow::Result;
 use rullama::{Cancel, Event, Summary};
 use serde::Serialize;
-use std::io::{self, IsTerminal, Stdout, Write};
+use std::io::{self, Write};
 
 const DIM: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
 
 /// Prints parts of an answer. An output that ends stops the answer too; [`Output::finish`] tells.
 pub struct Output {
-    out: Stdout,
+    out: terminal::Output,
     /// Thoughts are printed dim between the text; without colours they go to standard error.
     colours: bool,
     thinking: bool,
@@ -23,12 +23,28 @@ pub struct Output {
 
 impl Output {
     pub fn new() -> Self {
-        Output { out: io::stdout(), colours: terminal::colours(), thinking: false, open_line: false, lines_of_json: false, error: None }
+        Output {
+            out: terminal::stdout(),
+            colours: terminal::colours(),
+            thinking: false,
+            open_line: false,
+            lines_of_json: false,
+            error: None,
+        }
     }
 
     fn put(&mut self, text: &str, cancel: &Cancel) {
+        self.with(cancel, |out| out.write_all(text.as_bytes()));
+    }
+
+    /// A colour.
+    fn style(&mut self, sequence: &str, cancel: &Cancel) {
+        self.with(cancel, |out| out.sequence(sequence));
+    }
+
+    fn with(&mut self, cancel: &Cancel, write: impl Fn(&mut terminal::Output) -> io::Result<()>) {
         if self.error.is_none()
-            && let Err(error) = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush())
+            && let Err(error) = write(&mut self.out).and_then(|()| self.out.flush())
         {
             self.error = Some(error);
             cancel.cancel();
@@ -53,7 +69,7 @@ impl Output {
             Event::Content(text) => self.text(text, cancel),
             Event::Thinking(text) => {
                 if self.colours && !self.thinking {
-                    self.put(DIM, cancel);
+                    self.style(DIM, cancel);
                 }
                 self.thinking = true;
                 if self.colours { self.text(text, cancel) } else { terminal::tell(text) }
@@ -72,7 +88,7 @@ impl Output {
     fn end_thought(&mut self, cancel: &Cancel) {
         self.thinking = false;
         if self.colours {
-            self.put(PLAIN, cancel);
+            self.style(PLAIN, cancel);
             self.text("\n\n", cancel);
         } else {
             terminal::tell("\n");
@@ -98,7 +114,7 @@ impl Output {
             self.end_thought(&cancel);
         }
         if !self.lines_of_json && self.open_line {
-            let newline = io::stdout().is_terminal() || self.error.is_none();
+            let newline = self.out.is_terminal() || self.error.is_none();
             if newline {
                 self.put("\n", &cancel);
             }

@@ -1,6 +1,7 @@
 //! Tensors by role and type.
 
 use crate::table::{self, Table};
+use crate::terminal::one_line;
 use rullama_source::gguf::{Gguf, TensorInfo};
 use std::collections::BTreeMap;
 
@@ -49,6 +50,22 @@ pub fn table(gguf: &Gguf) -> String {
         row(ROLES[role], kind, sums);
     }
     row("total", "", total);
+    table.render()
+}
+
+/// How many tensors of each kind are named: by tower, or by what they are in their layer.
+pub fn kinds(names: &[String]) -> String {
+    let mut groups: BTreeMap<String, u64> = BTreeMap::new();
+    for name in names {
+        let kind = match name.split_once('.') {
+            Some(("blk", rest)) => format!("blk.*.{}", rest.split_once('.').map_or(rest, |(_, what)| what)),
+            Some((tower @ ("v" | "a" | "mm"), _)) => format!("{tower}.*"),
+            _ => name.clone(),
+        };
+        *groups.entry(kind).or_default() += 1;
+    }
+    let mut table = Table::new(&["not needed for text", ">tensors"]);
+    groups.into_iter().for_each(|(kind, count)| table.row([one_line(&kind), count.to_string()]));
     table.render()
 }
 

@@ -3,11 +3,12 @@ mod fit;
 
 use crate::model::{self as models, Located};
 use crate::table;
-use crate::terminal::{Progress, one_line, printable};
+use crate::terminal::{self, Progress, one_line, printable};
 use crate::{environment, interrupt};
 use anyhow::{Result, bail};
 use rullama_model::model;
 use rullama_source::gguf::{Array, Gguf, MetadataError, Value};
+use std::ffi::OsString;
 use std::io::{self, Write};
 
 /// Show what is in a model, and whether it fits here
@@ -20,7 +21,7 @@ use std::io::{self, Write};
 )]
 pub struct Arguments {
     /// The model
-    model: String,
+    model: OsString,
     /// Tokens of context for which memory is reckoned [default: the model's, up to 32768]
     #[arg(long, alias = "ctx", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     context: Option<u32>,
@@ -43,7 +44,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (located, gguf) = models::open(&arguments.model)?;
-    let mut out = io::stdout().lock();
+    let mut out = terminal::stdout();
     summary(&mut out, &located, &gguf)?;
     if arguments.template {
         stored(&mut out, &located)?;
@@ -60,9 +61,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         writeln!(out)?;
         indented(&mut out, &census::all(&gguf))?;
     }
+    let read = model::open(&gguf);
+    if let Ok(model) = &read
+        && !model.specs().unneeded.is_empty()
+    {
+        writeln!(out)?;
+        indented(&mut out, &census::kinds(&model.specs().unneeded))?;
+    }
     writeln!(out, "\nMemory")?;
     let kv = if arguments.kv == "f32" { rullama_ops::KvType::F32 } else { rullama_ops::KvType::F16 };
-    match model::open(&gguf) {
+    match read {
         Ok(model) => indented(&mut out, &fit::report(&*model, arguments.context, kv)?)?,
         Err(error) => writeln!(out, "  cannot run here: {error}")?,
     }
@@ -90,6 +98,10 @@ fn summary(out: &mut impl Write, located: &Located, gguf: &Gguf) -> Result<()> {
         gguf.version,
         gguf.tensors.iter().count()
     )?;
+    let parts = located.source.parts().len();
+    if parts > 0 {
+        writeln!(out, "  parts         {parts} files, joined as they are read")?;
+    }
     if let Some(stored) = &located.stored {
         stored.adapters.iter().try_for_each(|blob| writeln!(out, "  adapter       {} (cannot be applied here)", blob.digest))?;
     }
@@ -98,6 +110,9 @@ fn summary(out: &mut impl Write, located: &Located, gguf: &Gguf) -> Result<()> {
     if let Some(licence) = text("general.license")? {
         writeln!(out, "  licence       {licence}")?;
     }
+    if let Some(template) = located.stored.as_ref().and_then(|stored| stored.own_template()) {
+        own_template(out, template)?;
+    }
     if let Ok(model) = model::open(gguf) {
         model.describe().iter().try_for_each(|(name, text)| writeln!(out, "  {name:<13} {text}"))?;
         writeln!(out, "  {:<13} {} tokens", "context", table::count(model.facts().context.into()))?;
@@ -105,6 +120,18 @@ fn summary(out: &mut impl Write, located: &Located, gguf: &Gguf) -> Result<()> {
     if let Ok(pieces) = metadata.strings("tokenizer.ggml.tokens") {
         let merges = metadata.strings("tokenizer.ggml.merges").map_or(0, |merges| merges.len());
         writeln!(out, "  vocabulary    {} tokens, {} merges", table::count(pieces.len() as u64), table::count(merges as u64))?;
+    }
+    Ok(())
+}
+
+/// A template that the model came with, as far as a few lines hold it.
+fn own_template(out: &mut impl Write, template: &str) -> io::Result<()> {
+    const LINES: usize = 6;
+    writeln!(out, "  template      its own, which is not used; prompts are rendered as Gemma 4 has them")?;
+    let (lines, all) = (printable(template), template.lines().count());
+    lines.lines().take(LINES).try_for_each(|line| writeln!(out, "    {line}"))?;
+    if all > LINES {
+        writeln!(out, "    ... ({all} lines in all; --template prints them)")?;
     }
     Ok(())
 }
@@ -175,17 +202,20 @@ fn verify(out: &mut impl Write, located: &Located) -> Result<()> {
     };
     interrupt::install();
     let cache = environment::cache().map(|folder| folder.join("verified.json"));
-    let mut progress = Progress::new();
-    let mut show = |done, total| {
-        if interrupt::requested() {
-            std::process::exit(130);
-        }
-        progress.bytes("SHA-256", done, total);
-    };
-    let remembered = rullama_source::ollama::verify(&stored.model, cache.as_deref(), &mut show)?;
-    progress.clear();
-    let how = if remembered { " (checked before, unchanged since)" } else { "" };
-    writeln!(out, "\nVerified: {} is what its name says{how}.", stored.model.digest)?;
+    writeln!(out)?;
+    for file in models::files(stored) {
+        let mut progress = Progress::new();
+        let mut show = |done, total| {
+            if interrupt::requested() {
+                interrupt::end();
+            }
+            progress.bytes("SHA-256", done, total);
+        };
+        let remembered = rullama_source::ollama::verify(&file, cache.as_deref(), &mut show)?;
+        progress.clear();
+        let how = if remembered { " (checked before, unchanged since)" } else { "" };
+        writeln!(out, "Verified: {} is what its name says{how}.", file.digest)?;
+    }
     Ok(())
 }
 

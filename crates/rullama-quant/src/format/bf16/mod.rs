@@ -1,6 +1,6 @@
 //! BF16: the upper half of a 32-bit float. Plane 0: the values, 4 vec4 a group, two a word.
 
-use crate::bits::{chunks, chunks_mut};
+use crate::bits::{chunks, chunks_mut, unit};
 use crate::format::{Format, Planes};
 use half::bf16;
 
@@ -14,6 +14,7 @@ pub(crate) const FORMAT: Format = Format {
     decode,
     encode: Some(encode),
     split,
+    scale_random: |block, scale| block.copy_from_slice(&(unit(block) * scale).to_le_bytes()[2..]),
     #[cfg(test)]
     element: |device, g, e| f32::from_bits(u32::from(device.short(0, 32 * g + e)) << 16),
     wgsl: concat!(include_str!("../shared/halves.wgsl"), include_str!("decode.wgsl")),

@@ -1,6 +1,6 @@
 //! F16: IEEE half floats. Plane 0: the values, 4 vec4 a group, two a word.
 
-use crate::bits::{chunks, chunks_mut, half_bytes};
+use crate::bits::{chunks, chunks_mut, half_bytes, put_half, unit};
 use crate::format::{Format, Planes};
 use half::f16;
 
@@ -14,6 +14,7 @@ pub(crate) const FORMAT: Format = Format {
     decode,
     encode: Some(encode),
     split,
+    scale_random: |block, scale| put_half(block, 0, unit(block) * scale),
     #[cfg(test)]
     element: |device, g, e| device.half(0, 32 * g + e),
     wgsl: concat!(include_str!("../shared/halves.wgsl"), include_str!("decode.wgsl")),

@@ -1,6 +1,6 @@
 //! F32: plain values. Plane 0: the values, 8 vec4 a group.
 
-use crate::bits::{chunks, chunks_mut};
+use crate::bits::{chunks, chunks_mut, unit};
 use crate::format::{Format, Planes};
 
 pub(crate) const FORMAT: Format = Format {
@@ -13,6 +13,7 @@ pub(crate) const FORMAT: Format = Format {
     decode,
     encode: Some(encode),
     split,
+    scale_random: |block, scale| block.copy_from_slice(&(unit(block) * scale).to_le_bytes()),
     #[cfg(test)]
     element: |device, g, e| f32::from_bits(device.word(0, 32 * g + e)),
     wgsl: include_str!("decode.wgsl"),

@@ -1,7 +1,7 @@
 //! IQ4_NL `{f16 d; u8 qs[16]}`: w = d * T[q] with a fixed table; byte j holds elements j (low)
 //! and j + 16 (high). Plane 0: 4-bit codes. Plane 1: f16 d a group.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_halves, part};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_halves, part, put_half};
 use crate::format::{Format, Planes};
 
 pub(crate) const FORMAT: Format = Format {
@@ -14,6 +14,7 @@ pub(crate) const FORMAT: Format = Format {
     decode,
     encode: None,
     split,
+    scale_random: |block, scale| put_half(block, 0, scale / 70.0),
     #[cfg(test)]
     element: |device, g, e| device.half(1, g) * f32::from(TABLE[device.nibble(g, e) as usize]),
     wgsl: concat!(include_str!("../shared/iq4.wgsl"), include_str!("../shared/table4.wgsl"), include_str!("decode.wgsl")),

@@ -3,7 +3,7 @@
 //! j holding elements j (low) and j + 16 (high); s = nibble i of sl | bits 2i of sh << 4.
 //! Plane 0: 4-bit codes. Plane 1: two words a block, (d, sh) and sl.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_halves, part};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_halves, part, put_half};
 use crate::format::iq4_nl::TABLE;
 use crate::format::{Format, Planes};
 
@@ -17,6 +17,7 @@ pub(crate) const FORMAT: Format = Format {
     decode,
     encode: None,
     split,
+    scale_random: |block, scale| put_half(block, 0, scale / 1300.0),
     #[cfg(test)]
     element: |device, g, e| {
         let head: Vec<u8> = (0..8).map(|i| device.byte(1, g / 8 * 8 + i)).collect();

@@ -15,6 +15,7 @@ pub(crate) const FORMAT: Format = Format {
     decode,
     encode: None,
     split,
+    scale_random: |block, scale| block[0] = (125.0 + scale.log2()) as u8,
     #[cfg(test)]
     element: |device, g, e| scale(device.byte(1, g)) * f32::from(TABLE[device.nibble(g, e) as usize]),
     wgsl: concat!(include_str!("../shared/table4.wgsl"), include_str!("decode.wgsl")),

@@ -4,7 +4,7 @@
 //! Plane 0: 2-bit codes. Plane 1: the two scale bytes of a group. Plane 2: a word (d, dmin) a
 //! block.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_pairs, part};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_pairs, part, put_half};
 use crate::format::{Format, Planes};
 
 pub(crate) const FORMAT: Format = Format {
@@ -17,6 +17,10 @@ pub(crate) const FORMAT: Format = Format {
     decode,
     encode: None,
     split,
+    scale_random: |block, scale| {
+        put_half(block, 80, scale / 8.0);
+        put_half(block, 82, 1.5 * scale / 8.0);
+    },
     #[cfg(test)]
     element: |device, g, e| {
         let (d, dmin) = (device.half(2, g / 8 * 2), device.half(2, g / 8 * 2 + 1));

@@ -5,7 +5,7 @@
 //! Plane 0: 2-bit codes. Plane 1: third bits, a word a group. Plane 2: S, 3 words a block.
 //! Plane 3: f16 d a block.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_bits, pack_pairs, part, put_word};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_bits, pack_pairs, part, put_half, put_word};
 use crate::format::{Format, Planes};
 
 pub(crate) const FORMAT: Format = Format {
@@ -18,6 +18,7 @@ pub(crate) const FORMAT: Format = Format {
     decode,
     encode: None,
     split,
+    scale_random: |block, scale| put_half(block, 108, scale / 40.0),
     #[cfg(test)]
     element: |device, g, e| {
         let packed: Vec<u8> = (0..12).map(|i| device.byte(2, g / 8 * 12 + i)).collect();

@@ -1,7 +1,7 @@
 //! Q4_0 `{f16 d; u8 qs[16]}`: w = d * (q - 8); byte j holds elements j (low) and j + 16 (high).
 //! Plane 0: 4-bit codes. Plane 1: f16 d a group.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibble_halves, part};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibble_halves, part, put_half};
 use crate::format::{Format, Planes};
 use crate::search::{blocks, extreme, inverse, nibble_halves};
 
@@ -15,6 +15,7 @@ pub(crate) const FORMAT: Format = Format {
     decode,
     encode: Some(encode),
     split,
+    scale_random: |block, scale| put_half(block, 0, scale / 4.6),
     #[cfg(test)]
     element: |device, g, e| device.half(1, g) * (device.nibble(g, e) - 8) as f32,
     wgsl: concat!(include_str!("../shared/affine4.wgsl"), include_str!("decode.wgsl")),

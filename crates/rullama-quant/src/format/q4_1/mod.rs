@@ -1,7 +1,7 @@
 //! Q4_1 `{f16 d; f16 m; u8 qs[16]}`: w = d * q + m; byte j holds elements j (low) and j + 16
 //! (high). Plane 0: 4-bit codes. Plane 1: a word (d, m) a group.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibble_halves, part};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibble_halves, part, put_half};
 use crate::format::{Format, Planes};
 use crate::search::{blocks, inverse, nibble_halves, range};
 
@@ -15,6 +15,10 @@ pub(crate) const FORMAT: Format = Format {
     decode,
     encode: Some(encode),
     split,
+    scale_random: |block, scale| {
+        put_half(block, 0, scale / 4.6);
+        put_half(block, 2, -scale * 1.6);
+    },
     #[cfg(test)]
     element: |device, g, e| device.half(1, 2 * g) * device.nibble(g, e) as f32 + device.half(1, 2 * g + 1),
     wgsl: concat!(include_str!("../shared/affine4.wgsl"), include_str!("decode.wgsl")),

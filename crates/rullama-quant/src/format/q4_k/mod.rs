@@ -3,7 +3,7 @@
 //! qs[32 (i / 2)..].
 //! Plane 0: 4-bit codes. Plane 1: a vec4 a block, (d, dmin) and S.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_side, part, scale_min};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_side, part, put_half, scale_min};
 use crate::format::{Format, Planes};
 use crate::search::{AffineSearch, affine_block, blocks, nibble_sides};
 
@@ -17,6 +17,10 @@ pub(crate) const FORMAT: Format = Format {
     decode,
     encode: Some(encode),
     split,
+    scale_random: |block, scale| {
+        put_half(block, 0, scale / 147.0);
+        put_half(block, 2, 7.5 * scale / 147.0);
+    },
     #[cfg(test)]
     element: |device, g, e| {
         let (d, dmin) = (device.half(1, g / 8 * 8), device.half(1, g / 8 * 8 + 1));

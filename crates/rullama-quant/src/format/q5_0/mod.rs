@@ -2,7 +2,7 @@
 //! holds elements j (low) and j + 16 (high).
 //! Plane 0: 4-bit codes. Plane 1: fifth bits, a word a group. Plane 2: f16 d a group.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibble_halves, part, word_at};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibble_halves, part, put_half, word_at};
 use crate::format::{Format, Planes};
 use crate::search::{blocks, extreme, fifth_bits, inverse, nibble_halves};
 
@@ -16,6 +16,7 @@ pub(crate) const FORMAT: Format = Format {
     decode,
     encode: Some(encode),
     split,
+    scale_random: |block, scale| put_half(block, 0, scale / 9.2),
     #[cfg(test)]
     element: |device, g, e| {
         let q = device.nibble(g, e) | device.bit(1, g, e) << 4;

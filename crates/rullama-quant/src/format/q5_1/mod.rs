@@ -2,7 +2,7 @@
 //! j holds elements j (low) and j + 16 (high).
 //! Plane 0: 4-bit codes. Plane 1: fifth bits, a word a group. Plane 2: a word (d, m) a group.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibble_halves, part, word_at};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibble_halves, part, put_half, word_at};
 use crate::format::{Format, Planes};
 use crate::search::{blocks, fifth_bits, inverse, nibble_halves, range};
 
@@ -16,6 +16,10 @@ pub(crate) const FORMAT: Format = Format {
     decode,
     encode: Some(encode),
     split,
+    scale_random: |block, scale| {
+        put_half(block, 0, scale / 9.2);
+        put_half(block, 2, -scale * 1.6);
+    },
     #[cfg(test)]
     element: |device, g, e| {
         let q = device.nibble(g, e) | device.bit(1, g, e) << 4;

@@ -3,7 +3,7 @@
 //! Plane 0: 4-bit codes. Plane 1: fifth bits, a word a group. Plane 2: a vec4 a block, (d, dmin)
 //! and S.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_bits, pack_nibble_side, part, put_word, scale_min};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_bits, pack_nibble_side, part, put_half, put_word, scale_min};
 use crate::format::{Format, Planes};
 use crate::search::{AffineSearch, affine_block, blocks, nibble_sides};
 
@@ -17,6 +17,10 @@ pub(crate) const FORMAT: Format = Format {
     decode,
     encode: Some(encode),
     split,
+    scale_random: |block, scale| {
+        put_half(block, 0, scale / 295.0);
+        put_half(block, 2, 15.5 * scale / 295.0);
+    },
     #[cfg(test)]
     element: |device, g, e| {
         let (d, dmin) = (device.half(2, g / 8 * 8), device.half(2, g / 8 * 8 + 1));

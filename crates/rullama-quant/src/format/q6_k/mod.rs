@@ -7,7 +7,7 @@
 
 use half::f16;
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_side, pack_pairs, part};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_side, pack_pairs, part, put_half};
 use crate::format::{Format, Planes};
 use crate::search::{NEGLIGIBLE, blocks, extreme, nearest, symmetric};
 
@@ -21,6 +21,7 @@ pub(crate) const FORMAT: Format = Format {
     decode,
     encode: Some(encode),
     split,
+    scale_random: |block, scale| put_half(block, 208, scale / 1500.0),
     #[cfg(test)]
     element: |device, g, e| {
         let sc = device.byte(2, 2 * g + e / 16) as i8;

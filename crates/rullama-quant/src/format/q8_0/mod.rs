@@ -1,7 +1,7 @@
 //! Q8_0 `{f16 d; i8 qs[32]}`: w = d * q.
 //! Plane 0: codes, 2 vec4 a group. Plane 1: f16 d a group.
 
-use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes};
+use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, put_half};
 use crate::format::{Format, Planes};
 use crate::search::{blocks, extreme, inverse};
 
@@ -15,6 +15,7 @@ pub(crate) const FORMAT: Format = Format {
     decode,
     encode: Some(encode),
     split,
+    scale_random: |block, scale| put_half(block, 0, scale / 73.0),
     #[cfg(test)]
     element: |device, g, e| device.half(1, g) * f32::from(device.byte(0, 32 * g + e) as i8),
     wgsl: include_str!("decode.wgsl"),

@@ -1,0 +1,188 @@
+//! One model in other files: with parts that it does not need, without parts that follow from others, in other formats, in
+//! several files; and files whose tensors would change it without being used.
+
+use rullama::source::gguf::write::GgufWriter;
+use rullama::source::gguf::{GgmlType, Gguf, Metadata, Value};
+use rullama::source::{ByteSource, JoinedSource, MemorySource};
+use rullama::{Engine, Error, KvType, LoadOptions};
+use rullama_quant::{DType, decode, encode};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A tensor with its bytes.
+#[derive(Clone)]
+struct Tensor {
+    name: String,
+    dims: Vec<u64>,
+    kind: GgmlType,
+    bytes: Vec<u8>,
+}
+
+impl Tensor {
+    /// Small numbers that differ.
+    fn f32(name: &str, dims: &[u64]) -> Tensor {
+        let values = (0..dims.iter().product()).map(|i: u64| ((i * 37 % 101) as f32 - 50.0) / 400.0);
+        Tensor { name: name.into(), dims: dims.into(), kind: GgmlType::F32, bytes: values.flat_map(f32::to_le_bytes).collect() }
+    }
+
+    /// The same values, as near as the other format comes.
+    fn in_format(&self, to: DType) -> Tensor {
+        let mut values = vec![0.0; self.dims.iter().product::<u64>() as usize];
+        decode(self.kind.dtype().unwrap(), &self.bytes, &mut values).unwrap();
+        let mut bytes = Vec::new();
+        encode(to, &values, &mut bytes).unwrap();
+        Tensor { kind: to.into(), bytes, ..self.clone() }
+    }
+}
+
+/// A model's file in pieces.
+#[derive(Clone)]
+struct File {
+    metadata: Metadata,
+    tensors: Vec<Tensor>,
+}
+
+impl File {
+    fn golden(name: &str) -> File {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../goldens/models").join(name);
+        let bytes = std::fs::read(path).unwrap();
+        let gguf = pollster::block_on(Gguf::open(&MemorySource::new(name, bytes.clone()))).unwrap();
+        let tensors = gguf.tensors.iter().map(|tensor| Tensor {
+            name: tensor.name.clone(),
+            dims: tensor.dims.clone(),
+            kind: tensor.ggml_type(),
+            bytes: bytes[tensor.range.start as usize..tensor.range.end as usize].to_vec(),
+        });
+        File { tensors: tensors.collect(), metadata: gguf.metadata }
+    }
+
+    fn with(&self, more: impl IntoIterator<Item = Tensor>) -> File {
+        let mut file = self.clone();
+        file.tensors.extend(more);
+        file
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut writer = GgufWriter::new(self.metadata.clone()).unwrap();
+        for tensor in &self.tensors {
+            writer.add(&tensor.name, &tensor.dims, tensor.kind).unwrap();
+        }
+        let mut stream = writer.start(Vec::new()).unwrap();
+        for tensor in &self.tensors {
+            stream.write(&tensor.name, &tensor.bytes).unwrap();
+        }
+        stream.finish().unwrap()
+    }
+
+    fn source(&self) -> Arc<dyn ByteSource> {
+        Arc::new(MemorySource::new("variant", self.bytes()))
+    }
+
+    /// The same in `count` files, each with a run of the tensors.
+    fn split(&self, count: usize) -> Vec<Vec<u8>> {
+        let each = self.tensors.len().div_ceil(count);
+        let part = |(i, tensors): (usize, &[Tensor])| {
+            let mut metadata = if i == 0 { self.metadata.clone() } else { Metadata::default() };
+            metadata.set("split.no", Value::U16(i as u16));
+            metadata.set("split.count", Value::U16(count as u16));
+            metadata.set("split.tensors.count", Value::I32(self.tensors.len() as i32));
+            File { metadata, tensors: tensors.to_vec() }.bytes()
+        };
+        self.tensors.chunks(each).enumerate().map(part).collect()
+    }
+}
+
+fn load(source: Arc<dyn ByteSource>) -> Result<Engine, Error> {
+    let options = LoadOptions { kv: KvType::F32, ..LoadOptions::default() };
+    pollster::block_on(Engine::load(source, options, &mut |_| ()))
+}
+
+/// The likeliest continuation of a few tokens.
+fn tokens(source: Arc<dyn ByteSource>) -> Vec<u32> {
+    let engine = load(source).unwrap();
+    pollster::block_on(async { engine.session().await.unwrap().greedy(&[2, 105, 200, 17], 24).await.unwrap() })
+}
+
+#[test]
+fn what_a_model_does_not_need_changes_nothing() {
+    let file = File::golden("dense-ple-Q4_K_M.gguf");
+    let want = tokens(file.source());
+    // Layers 4 to 6 read the keys and values of others.
+    let shared = (4..7).flat_map(|i| {
+        let head = if i == 6 { 256 } else { 128 };
+        let keys = [("attn_k", vec![256, head]), ("attn_v", vec![256, head]), ("attn_k_norm", vec![head])];
+        keys.map(|(name, dims)| Tensor::f32(&format!("blk.{i}.{name}.weight"), &dims))
+    });
+    let towers = ["v.blk.0.attn_q.weight", "a.conv1d.0.bias", "mm.input_projection.weight", "blk.0.attn_q.input_scale"];
+    let towers = towers.map(|name| Tensor::f32(name, &[32, 2]));
+    assert_eq!(tokens(file.with(shared.chain(towers)).source()), want);
+    let mut without = file;
+    without.tensors.retain(|tensor| tensor.name != "rope_freqs.weight");
+    assert_eq!(tokens(without.source()), want);
+}
+
+#[test]
+fn a_model_in_several_files_is_the_same() {
+    let file = File::golden("dense-Q4_0.gguf");
+    let want = tokens(file.source());
+    for count in [2, 5] {
+        let parts = file.split(count).into_iter().map(|part| Arc::new(MemorySource::new("part", part)) as Arc<dyn ByteSource>);
+        assert_eq!(tokens(Arc::new(JoinedSource::new(parts.collect()))), want, "{count} parts");
+    }
+    let alone = load(Arc::new(MemorySource::new("part", file.split(3).swap_remove(1)))).err().unwrap();
+    assert!(alone.code() == "model-truncated" && alone.to_string().contains("part 2 of 3"), "{alone}");
+}
+
+#[test]
+fn every_role_in_another_format() {
+    let mut mixed = File::golden("dense-ple-Q4_K_M.gguf");
+    let roles = [
+        ("per_layer_token_embd", DType::Q5_1),
+        ("token_embd", DType::Q8_0),
+        ("attn_q.", DType::Q8_0),
+        ("attn_k.", DType::Q5_0),
+        ("attn_v.", DType::BF16),
+        ("ffn_gate.", DType::Q4_0),
+        ("ffn_up.", DType::Q5_1),
+        ("ffn_down.", DType::F32),
+        ("inp_gate.", DType::F32),
+    ];
+    for tensor in &mut mixed.tensors {
+        if let Some((_, dtype)) = roles.iter().find(|(role, _)| tensor.name.contains(role)) {
+            *tensor = tensor.in_format(*dtype);
+        }
+    }
+    let mut plain = mixed.clone();
+    plain.tensors = plain.tensors.iter().map(|tensor| tensor.in_format(DType::F32)).collect();
+    assert_eq!(tokens(mixed.source()), tokens(plain.source()));
+}
+
+#[test]
+fn what_would_be_left_out_is_named() {
+    let file = File::golden("dense-Q4_0.gguf");
+    for (name, words) in [
+        ("blk.0.attn_q.scale", "NVFP4"),
+        ("blk.1.ffn_down.bias", "bias"),
+        ("output_norm.bias", "bias"),
+        ("blk.0.attn_q.weight.lora_a", "LoRA"),
+        ("blk.1.ffn_down_exps.weight", "experts"),
+        ("blk.3.ffn_gate_up_exps.weight", "experts"),
+        ("blk.99.attn_norm.weight", "no place"),
+        ("blk.0.attn_qkv_norm.weight", "no place"),
+        ("per_layer_token_embd.weight", "no place"),
+        ("blk.0.attn_post_norm.weight", "no place"),
+        ("altup_proj.weight", "no place"),
+    ] {
+        let error =
+            load(file.with([Tensor::f32(name, &[32, 2])]).source()).err().unwrap_or_else(|| panic!("{name} is left out in silence"));
+        assert!(error.to_string().contains(name) && error.to_string().contains(words), "{name}: {error}");
+        assert_eq!(error.code(), "model-unsupported", "{error}");
+    }
+    let scales = (0..3).map(|i| Tensor::f32(&format!("blk.{i}.attn_q.scale"), &[1]));
+    assert!(load(file.with(scales).source()).err().unwrap().to_string().contains("2 more"));
+    let experts = load(file.with([Tensor::f32("blk.2.ffn_gate_inp.weight", &[32, 2])]).source()).err().unwrap();
+    assert!(experts.to_string().contains("mixture-of-experts"), "{experts}");
+    let mut adapter = file;
+    adapter.metadata.set("general.type", Value::String("adapter".into()));
+    assert!(load(adapter.source()).err().unwrap().to_string().contains("adapter"));
+}

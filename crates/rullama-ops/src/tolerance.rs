@@ -82,7 +82,7 @@ mod tests {
             let right = f64::from(30.0 * (x / 30.0).tanh()) - 30.0 * (v / 30.0).tanh();
             let bound = softcap_error(v, 30.0, 1e-6);
             assert!(right.abs() <= bound && bound < 2e-3, "{v}: {right:e} of {bound:e}");
-            let u = 0.797_884_56f32 * x * (1.0 + 0.044715 * x * x);
+            let u = 0.797_884_6_f32 * x * (1.0 + 0.044715 * x * x);
             let want = 0.5 * v * (1.0 + (std::f64::consts::FRAC_2_PI.sqrt() * (v + 0.044715 * v * v * v)).tanh());
             let right = f64::from(0.5 * x * (1.0 + u.clamp(-10.0, 10.0).tanh())) - want;
             let bound = gelu_error(v, 1e-6);

@@ -94,7 +94,7 @@ fn names_and_ids_are_ggufs() {
         ("Q2_0", 42, 64, 18),
     ];
     for &dtype in DType::ALL {
-        let &(_, id, len, bytes) = table.iter().find(|row| row.0 == dtype.label()).expect(dtype.label());
+        let &(_, id, len, bytes) = table.iter().find(|row| row.0 == dtype.label()).unwrap_or_else(|| panic!("{}", dtype.label()));
         assert_eq!((dtype.ggml_id(), dtype.block_len(), dtype.block_bytes()), (id, len, bytes), "{dtype}");
         assert_eq!(dtype.name(), dtype.label().to_lowercase());
     }

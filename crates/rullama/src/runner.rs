@@ -14,6 +14,7 @@ use rullama_model::weights::Weights;
 use rullama_model::{Loaded, ModelError};
 use rullama_ops::sample::{SampleMode, SampleSettings};
 use rullama_ops::{Cache, Half, KvType, StepState, Tensor, Words};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use web_time::Instant;
 
@@ -83,13 +84,15 @@ impl Plans {
         words: &WordBuffers,
         key: PlanKey,
     ) -> Result<&Plan, ModelError> {
-        if !self.0.contains_key(&key) {
-            let graph = loaded.graph(key.0, key.1).await?;
-            let banned = loaded.banned().await;
-            let view = View { weights: &loaded.weights, cache, words, banned: &banned };
-            self.0.insert(key, Plan::build(&loaded.device, &graph, &view, pool).await?);
-        }
-        Ok(&self.0[&key])
+        Ok(match self.0.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let graph = loaded.graph(key.0, key.1).await?;
+                let banned = loaded.banned().await;
+                let view = View { weights: &loaded.weights, cache, words, banned: &banned };
+                place.insert(Plan::build(&loaded.device, &graph, &view, pool).await?)
+            }
+        })
     }
 }
 

@@ -51,7 +51,7 @@ mod tests {
             let exp = |x: f64| x.exp() * (1.0 + off * (3.0 + 2.0 * x.abs()) / f64::from(1 << 23));
             ((exp(x) - exp(-x)) / (exp(x) + exp(-x)) + off * 2.0 / f64::from(1 << 23)) as f32
         };
-        let gelu = |v: f32| 0.5 * v * (1.0 + tanh(0.797_884_56 * v * (1.0 + 0.044715 * v * v)));
+        let gelu = |v: f32| 0.5 * v * (1.0 + tanh(0.797_884_6 * v * (1.0 + 0.044715 * v * v)));
         let rows = epilogue.values(w.rows as u32) as usize;
         let value = |i: usize| {
             let (token, row) = (i / rows, i % rows);

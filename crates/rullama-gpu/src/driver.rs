@@ -6,6 +6,7 @@ use crate::readback::Done;
 use crate::{GpuError, SubmissionId};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, OnceLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Longest wait for the GPU before the driver is taken for hung, in seconds.
@@ -17,20 +18,37 @@ struct Wait {
     done: Done,
 }
 
-/// A device's thread, started when it is first needed; it ends with the device.
+/// A device's thread, started when it is first needed; it ends with the device, and before it: a program that leaves must find no
+/// thread in the driver's code.
 #[derive(Default)]
-pub(crate) struct Driver(OnceLock<Mutex<Sender<Wait>>>);
+pub(crate) struct Driver(OnceLock<Running>);
+
+struct Running {
+    waits: Mutex<Sender<Wait>>,
+    thread: JoinHandle<()>,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let Some(Running { waits, thread }) = self.0.take() else { return };
+        drop(waits);
+        if thread.thread().id() != std::thread::current().id() {
+            // It has told of whatever went wrong.
+            let _ = thread.join();
+        }
+    }
+}
 
 impl Driver {
     /// Sees to it that `done` is told when `submission` has run, or that it cannot.
     pub fn wait(&self, device: &wgpu::Device, lost: &Lost, submission: SubmissionId, done: Done) {
-        let sender = self.0.get_or_init(|| {
+        let running = self.0.get_or_init(|| {
             let (sender, waits) = channel();
             let (device, lost) = (device.clone(), lost.clone());
-            std::thread::spawn(move || drive(&device, &lost, waits));
-            Mutex::new(sender)
+            let thread = std::thread::spawn(move || drive(&device, &lost, waits));
+            Running { waits: Mutex::new(sender), thread }
         });
-        let sent = sender.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).send(Wait { submission, done });
+        let sent = running.waits.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).send(Wait { submission, done });
         if let Err(refused) = sent {
             refused.0.done.fail(lost.mark("nothing drives it any more"));
         }

@@ -97,8 +97,14 @@ mod tests {
                     }
                     let mut missing = kernel(&case, epilogue, 0, 0.0);
                     let largest = (0..missing.len()).max_by(|a, b| missing[*a].abs().total_cmp(&missing[*b].abs())).unwrap();
+                    let lost = 0.01 * missing[largest].abs();
                     missing[largest] *= 0.99;
-                    judge(&case, missing).expect_err(&format!("{name}: a value of 99 %"));
+                    // Far below the cap, WGSL's tanh may be off by more than that.
+                    if case.allowance.as_ref().is_none_or(|allowed| lost > 2.0 * allowed[largest]) {
+                        judge(&case, missing).expect_err(&format!("{name}: a value of 99 %"));
+                    } else {
+                        assert!(matches!(epilogue, Epilogue::Softcap(cap) if lost < 2e-4 * cap), "{name}: the bound is loose");
+                    }
                     let swapped: Vec<f32> = kernel(&case, epilogue, 0, 0.0).into_iter().rev().collect();
                     judge(&case, swapped).expect_err(&format!("{name}: the wrong places"));
                 }

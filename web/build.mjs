@@ -27,6 +27,8 @@ async function buildPackage() {
   await build({ ...common, platform: 'node', entryPoints: [`${pkg}/src/node.ts`], outdir: `${pkg}/dist` });
   execFileSync('npx', ['tsc', '-p', `${pkg}/tsconfig.types.json`], { cwd: root, stdio: 'inherit' });
   if (!dev) return;
+  const parts = { app: `${app}/test/internals.ts` };
+  await build({ ...common, platform: 'neutral', entryPoints: parts, outdir: `${root}dist-test` });
   const entryPoints = [`${pkg}/test/internals.ts`, `${pkg}/test/fake-worker.ts`, `${app}/src/markdown.ts`];
   await build({ ...common, platform: 'neutral', entryPoints, outdir: `${root}dist-test`, outbase: root, entryNames: '[name]' });
 }

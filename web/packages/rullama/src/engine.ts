@@ -28,8 +28,6 @@ export interface Engine {
 /** What the device got, beyond what the engine finds out by itself. */
 export interface DeviceGrant {
   subgroups: boolean;
-  /** `navigator.gpu.wgslLanguageFeatures`. */
-  languageFeatures: string[];
 }
 
 /** The source as the wasm shell takes it. */

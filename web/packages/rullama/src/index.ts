@@ -12,6 +12,8 @@
  * ```
  */
 
+import { modelAddress } from './address.ts';
+import { checkLoad } from './check.ts';
 import { Client } from './client.ts';
 import { RullamaError } from './errors.ts';
 import type { Reply, Request, SourceRef } from './protocol.ts';
@@ -34,6 +36,7 @@ export const Rullama = {
   async load(source: Source, options: LoadOptions = {}): Promise<Engine> {
     const { onProgress, signal, embedded, worker: script, wasm, ...engineOptions } = options;
     if (signal?.aborted) throw new RullamaError('cancelled', 'The load was stopped before it began.');
+    checkLoad(engineOptions);
     const ref = await resolve(source, embedded);
     const worker = startWorker(script);
     const client = new Client({
@@ -93,7 +96,7 @@ async function resolve(source: Source, embedded: string | URL | undefined): Prom
     const { model, address } = await describeEmbedded(embedded);
     return { url: absolute(model.file, address) };
   }
-  return { url: absolute(source) };
+  return { url: await modelAddress(source, document.baseURI) };
 }
 
 function absolute(address: string | URL, base: string | URL = document.baseURI): string {

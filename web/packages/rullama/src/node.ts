@@ -9,6 +9,8 @@
  */
 
 import { readFile } from 'node:fs/promises';
+import { modelAddress } from './address.ts';
+import { checkLoad } from './check.ts';
 import { Client } from './client.ts';
 import type { EngineModule } from './engine.ts';
 import { RullamaError } from './errors.ts';
@@ -39,11 +41,12 @@ interface DawnModule {
 /** Loads a model from an address or a `Blob`. */
 export async function loadInNode(source: string | Blob, options: NodeOptions = {}): Promise<Engine> {
   const { onProgress, dawn = [], wasm = new URL('./wasm/', import.meta.url), webgpu, ...engineOptions } = options;
+  checkLoad(engineOptions);
+  const ref: SourceRef = typeof source === 'string' ? { url: await modelAddress(source) } : { blob: source, name: 'model.gguf' };
   installWebGpu(webgpu ?? (await importDawn()), dawn);
   const { client: clientEnd, worker } = localPair();
   serve(worker, shellOpener(() => instantiate(wasm)));
   const client = new Client(clientEnd);
-  const ref: SourceRef = typeof source === 'string' ? { url: source } : { blob: source, name: 'model.gguf' };
   const params = { source: ref, options: engineOptions };
   const info = await client.call('load', params, onProgress && { onEvent: onProgress });
   return new Engine(client, info, () => undefined);

@@ -4,9 +4,12 @@
 //! - `/models.json`: Ollama's models here, read-only: name, size, digest, address.
 //! - `/blobs/sha256-<hex>`: their files, with `Range`; only those that a manifest names as a model.
 //!
+//! Text and wasm are compressed for those who take it; models and parts of files never are.
+//!
 //! It listens on 127.0.0.1. Requests under another host's name are refused, so that a site whose name
 //! was rebound to this address reads nothing; and no answer allows other origins to read it.
 
+mod compress;
 mod file;
 mod models;
 
@@ -36,6 +39,7 @@ pub fn router(site: Site) -> Router {
         .route("/blobs/{digest}", get(blob))
         .route("/", get(index))
         .route("/{*path}", get(page))
+        .layer(compress::layer())
         .layer(from_fn(guard))
         .with_state(site)
 }
@@ -51,6 +55,7 @@ async fn guard(request: Request, next: Next) -> Response {
     }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    compress::weaken(headers);
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),

@@ -7,7 +7,7 @@ use crate::{Cancel, Error, selftest};
 use rullama_gpu::Device;
 use rullama_model::ModelError;
 use rullama_model::gemma4::{self, Config, Span, Specs};
-use rullama_model::weights::{Loader, Table, WeightSpec, Weights, read_table};
+use rullama_model::weights::{Loader, Table, WeightSpec, Weights, read_table, read_tables};
 use rullama_ops::{KvType, SampleMode, rope_tables};
 use rullama_source::gguf::{Gguf, MetadataError, TensorInfo};
 use rullama_source::{ByteSource, Locality};
@@ -303,9 +303,10 @@ async fn tables(
     specs: &Specs,
     context: u32,
 ) -> Result<(Vec<Table>, Vec<f32>), Error> {
+    let tensors: Vec<&TensorInfo> = specs.tables.iter().map(|spec| &spec.tensor).chain(specs.output_scales.iter().flatten()).collect();
+    let mut read = read_tables(source, &tensors).await?.into_iter();
     let mut tables = Vec::new();
-    for spec in &specs.tables {
-        let values = read_table(source, &spec.tensor).await?;
+    for (spec, values) in specs.tables.iter().zip(&mut read) {
         tables.push(Table { key: spec.key.clone(), cols: values.len(), values });
     }
     let factors = rope_factors(source, gguf, config).await?;
@@ -318,14 +319,10 @@ async fn tables(
         tables.push(Table { key: format!("rope.{name}.low"), cols: 2 * pairs, values: low });
         tables.push(Table { key: format!("rope.{name}.high"), cols: 2 * pairs, values: high });
     }
-    let mut scales = Vec::new();
-    for tensor in &specs.output_scales {
-        scales.push(match tensor {
-            Some(tensor) => read_table(source, tensor).await?[0],
-            None => 1.0,
-        });
-    }
-    Ok((tables, scales))
+    // Behind the tables come the scales that there are.
+    let mut given = || read.next().and_then(|values| values.first().copied());
+    let scales = specs.output_scales.iter().map(|tensor| tensor.as_ref().and_then(|_| given()).unwrap_or(1.0));
+    Ok((tables, scales.collect()))
 }
 
 /// What divides the rotation frequencies of global layers, where the file says.

@@ -228,8 +228,8 @@ export class ChatView {
   private retry(conversation: Conversation): void {
     if (conversation.running || !this.loaded) return;
     const old = [...conversation.log.querySelectorAll<HTMLElement>('.message.model')].at(-1);
-    const answered = !conversation.unanswered;
-    if (answered && old) old.hidden = true;
+    const replaced = conversation.unanswered ? undefined : old;
+    replaced?.remove();
     const taken = conversation.takeBack();
     conversation.rounds = 0;
     const controller = this.begin(conversation);
@@ -238,11 +238,10 @@ export class ChatView {
       if (error) {
         // The engine's conversation is as before, and so is the page's.
         conversation.messages.push(...taken);
-        view.element.remove();
-        if (old) old.hidden = false;
+        if (replaced) view.element.replaceWith(replaced);
+        else view.element.remove();
         this.failed(conversation, error, () => this.retry(conversation));
       } else {
-        if (answered) old?.remove();
         conversation.record([], reply, summary);
       }
       this.showState(conversation);

@@ -68,7 +68,7 @@ test('the logo and Change model lead back to the conversation', async () => {
   await finished(page, 2);
   assert.equal((await answerText(page)).trim(), '[hello one] [recall]', 'the new engine knows what was said');
   await page.click('#change-model');
-  assert.equal(await page.evaluate(() => document.activeElement.id), 'load-embedded');
+  await page.waitForFunction(() => document.activeElement.id === 'load-embedded');
   await page.close();
 });
 

@@ -56,6 +56,8 @@ async function buildPackage() {
   cpSync(`${app}/public/model/${modelFile}`, `${pkg}/dist/rullama-demo.gguf`);
   for (const licence of ['LICENSE-MIT', 'LICENSE-APACHE']) cpSync(`${root}../${licence}`, `${pkg}/dist/${licence}`);
   if (!dev) return;
+  const parts = { app: `${app}/test/internals.ts` };
+  await build({ ...common, platform: 'neutral', entryPoints: parts, outdir: `${root}dist-test` });
   const entryPoints = [`${pkg}/test/internals.ts`, `${pkg}/test/fake-worker.ts`];
   await build({ ...common, platform: 'neutral', entryPoints, outdir: `${root}dist-test`, outbase: root, entryNames: '[name]' });
   await build({ ...scripts, entryPoints: [`${app}/test/rendering.ts`], outdir: `${root}dist-test` });

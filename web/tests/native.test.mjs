@@ -60,10 +60,10 @@ function readSafetensors(bytes) {
 }
 
 /** In the page: loads the model and keeps it for the calls that follow. */
-async function open(options) {
+async function open({ url, ...options }) {
   const { Rullama } = await import('/package/index.js');
   await globalThis.engine?.close();
-  globalThis.engine = await Rullama.load(options.url, options);
+  globalThis.engine = await Rullama.load(url, options);
   return { vocab: globalThis.engine.info.vocab };
 }
 

@@ -7,6 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { declaredInfo } from '../packages/rullama/test/declared.mjs';
 import { openPage, startBrowser } from './browser.mjs';
 import { startServer } from './server.mjs';
 
@@ -51,6 +52,17 @@ test('worker and engine are found where the options say', async () => {
     const { layers, message } = await load({ worker: '/parts/moved.js', wasm });
     assert.ok(layers > 0, message);
   }
+});
+
+test('the real engine says no more and no less of itself than the types do', async () => {
+  const info = await page.evaluate(async () => {
+    const { Rullama } = await import('/parts/index.js');
+    const ai = await Rullama.load('embedded', { worker: '/parts/moved.js', wasm: '/engine' });
+    await ai.close();
+    return ai.info;
+  });
+  assert.deepEqual(Object.keys(info).sort(), declaredInfo());
+  assert.notEqual(info.device, '', 'the software adapter tells its name');
 });
 
 test('parts that cannot be had are named, with what to do', async (t) => {

@@ -2,7 +2,7 @@
 //
 // Needs app/dist (npm run build) with a model in it. Screenshots go to tests/screenshots.
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -159,6 +159,41 @@ test('an address of another origin loads by ranges, through passing failures', a
   assert.equal(other.requests.filter((r) => r.method === 'GET').length, loading.length, 'no request per token');
   await page.close();
   await other.close();
+});
+
+test('a small file is asked for in few pieces, several at a time', async () => {
+  const other = await startServer({ '/': files }, { cors: true, delay: 100 });
+  const { page } = await openStart();
+  await page.fill('#url', `${other.url}/whole.gguf`);
+  await page.click('#load-url');
+  await waitForChat(page);
+  const { size } = statSync(path.join(files, 'whole.gguf'));
+  assert.ok(other.requests.length <= 2 + Math.ceil(size / (4 << 20)), `${other.requests.length} requests`);
+  await page.close();
+  await other.close();
+});
+
+test('a server that forbids reading and one that is not there are told apart', async () => {
+  const strict = await startServer({ '/': files });
+  const { page } = await openStart();
+  await page.fill('#url', `${strict.url}/whole.gguf`);
+  await page.click('#load-url');
+  assert.match(await expectError(page, /^network$/), /CORS/);
+  await page.fill('#url', 'http://localhost:9/whole.gguf');
+  await page.click('#load-url');
+  await page.waitForFunction(() => /no answer/.test(document.querySelector('.error .what')?.textContent), null, { timeout: 30_000 });
+  assert.doesNotMatch(await page.locator('.error').innerText(), /CORS/);
+  await page.close();
+  await strict.close();
+});
+
+test('without an adapter the page says so when it is opened', async () => {
+  const { page } = await openPage(browser.context, 'about:blank');
+  await page.addInitScript(() => (GPU.prototype.requestAdapter = async () => null));
+  await page.goto(site.url);
+  assert.match(await expectError(page, /^no-webgpu$/), /no graphics adapter/);
+  assert.ok(await page.locator('#load-embedded').isDisabled());
+  await page.close();
 });
 
 test('an address without ranges is stored once', async () => {

@@ -9,8 +9,8 @@ import { startServer } from './server.mjs';
 const LOAD_MS = 60_000;
 export const ANSWER_MS = 60_000;
 
-/** Serves app/dist to a browser of its own for the tests of a file; gives what opens the page at `query` with the embedded model. */
-export function pageUnderTest(query = '') {
+/** Serves app/dist to a browser of its own for the tests of a file; gives what opens the page at an address below it with the embedded model, in a context of so many tokens. */
+export function pageUnderTest(usual = '') {
   let site;
   let browser;
   before(async () => {
@@ -21,7 +21,17 @@ export function pageUnderTest(query = '') {
     await browser?.close();
     await site?.close();
   });
-  return () => openLoadedAt(browser.context, `${site.url}/${query}`);
+  return async (query = usual, { context, ...options } = {}) => {
+    const opened = await openStartAt(browser.context, `${site.url}/${query}`, options);
+    const { page } = opened;
+    if (context) {
+      await page.click('.advanced summary');
+      await page.fill('[name=context]', String(context));
+    }
+    await page.click('#load-embedded');
+    await waitForChat(page);
+    return opened;
+  };
 }
 
 /** The page before a model is chosen. */

@@ -14,7 +14,7 @@ use std::time::Duration;
 struct Server {
     child: Child,
     port: u16,
-    _web: tempfile::TempDir,
+    web: tempfile::TempDir,
 }
 
 impl Drop for Server {
@@ -43,7 +43,7 @@ fn serve(web: tempfile::TempDir, store: Option<&Path>) -> Server {
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let port = line.split("http://127.0.0.1:").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
-    Server { child, port, _web: web }
+    Server { child, port, web }
 }
 
 /// Status, head (lower case) and body of an answer to a request written by hand.
@@ -79,6 +79,36 @@ fn files_with_types_tags_and_ranges() {
     let (status, head, body) = ask(&server, "HEAD /model.gguf HTTP/1.1", &[]);
     assert_eq!((status, body.len()), (200, 0));
     assert!(head.contains("content-length: 10"));
+}
+
+fn what_shrinks_is_compressed_and_ranges_are_not() {
+    let server = start(None);
+    let get = |path: &str, headers: &[&str]| ask(&server, &format!("GET {path} HTTP/1.1"), headers);
+    let text = "let x = 1;\n".repeat(5000);
+    for name in ["large.js", "large.wasm", "large.json", "large.html", "large.gguf"] {
+        std::fs::write(server.web.path().join(name), &text).unwrap();
+        let (status, head, body) = get(&format!("/{name}"), &["Accept-Encoding: br;q=1, gzip;q=0.8"]);
+        assert_eq!(status, 200);
+        assert!(head.contains("etag: "), "{name}: {head}");
+        let packed = head.contains("content-encoding: gzip");
+        assert_eq!(packed, name != "large.gguf", "{name}: {head}");
+        // A browser or a cache must not take one form for the other.
+        assert_eq!(head.contains("etag: w/"), packed, "{name}: {head}");
+        assert_eq!(head.contains("vary: accept-encoding"), packed, "{name}: {head}");
+        assert_eq!(body.len() < text.len() / 10, packed, "{name}: {} bytes", body.len());
+        let (_, head, body) = get(&format!("/{name}"), &[]);
+        assert!(!head.contains("content-encoding") && body == text.as_bytes(), "{name}: {head}");
+        let (status, head, body) = get(&format!("/{name}"), &["Accept-Encoding: gzip", "Range: bytes=4-8"]);
+        assert_eq!((status, &body[..]), (206, &b"x = 1"[..]), "{name}");
+        assert!(!head.contains("content-encoding") && head.contains("content-range: bytes 4-8/"), "{name}: {head}");
+    }
+    let (_, head, _) = get("/large.js", &["Accept-Encoding: gzip"]);
+    let tag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().replace("w/", "W/");
+    assert_eq!(get("/large.js", &["Accept-Encoding: gzip", &format!("If-None-Match: {tag}")]).0, 304);
+    // A few bytes would only grow.
+    assert!(!get("/main.js", &["Accept-Encoding: gzip"]).1.contains("content-encoding"));
+    let (status, head, body) = ask(&server, "HEAD /large.js HTTP/1.1", &["Accept-Encoding: gzip"]);
+    assert_eq!((status, body.len()), (200, 0), "{head}");
 }
 
 fn nobody_else_and_nothing_else() {
@@ -135,9 +165,10 @@ fn models_of_the_store() {
     let server = start(Some(&store));
     let (status, _, body) = ask(&server, "GET /models.json HTTP/1.1", &[]);
     let list: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(status, 200);
     let models = list["models"].as_array().unwrap();
     let model = models.iter().find(|model| model["name"] == "gemma4-tiny:latest").unwrap();
-    assert_eq!(status, 200);
+    let urls: Vec<&str> = models.iter().map(|model| model["url"].as_str().unwrap()).collect();
     let url = model["url"].as_str().unwrap();
     let (status, head, body) = ask(&server, &format!("GET {url} HTTP/1.1"), &["Range: bytes=0-3"]);
     assert_eq!((status, &body[..]), (206, &b"GGUF"[..]));
@@ -145,8 +176,7 @@ fn models_of_the_store() {
     // The store's other files (configuration, licence, ...) are nobody's business.
     for entry in std::fs::read_dir(store.join("blobs")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let listed = models.iter().any(|model| model["url"].as_str().unwrap().ends_with(&name));
-        let expected = if listed { 200 } else { 404 };
+        let expected = if urls.iter().any(|url| url.ends_with(&name)) { 200 } else { 404 };
         assert_eq!(ask(&server, &format!("HEAD /blobs/{name} HTTP/1.1"), &[]).0, expected, "{name}");
     }
 }
@@ -265,6 +295,7 @@ fn a_blob_is_served_when_it_is_a_model() {
 
 rullama_testing::tests! {
     files_with_types_tags_and_ranges,
+    what_shrinks_is_compressed_and_ranges_are_not,
     nobody_else_and_nothing_else,
     models_of_the_store,
     refusals,

@@ -7,12 +7,13 @@ use crate::pace::{MAX_CHUNK, Pace};
 use crate::plan::Pool;
 use crate::rows::RowProvider;
 use crate::selftest::SelfTest;
-use crate::weights::{Loader, Specs, Table, WeightSpec, Weights, read_table};
+use crate::weights::{Loader, Specs, Table, WeightSpec, Weights, read_tables};
 use async_lock::Mutex;
 use rullama_gpu::{Device, GpuError};
 use rullama_ops::graph::Node;
 use rullama_ops::{Graph, KvType, Op, SampleMode, Type};
 use rullama_source::ByteSource;
+use rullama_source::gguf::TensorInfo;
 use std::sync::Arc;
 
 /// Whether the table that may be streamed goes to the GPU.
@@ -166,11 +167,10 @@ impl std::fmt::Debug for Loaded {
 
 /// Tables of the file, then those that the model computes.
 async fn tables(model: &dyn Model, source: &dyn ByteSource, context: u32) -> Result<Vec<Table>, ModelError> {
-    let mut tables = Vec::new();
-    for spec in &model.specs().tables {
-        let values = read_table(source, &spec.tensor).await?;
-        tables.push(Table { key: spec.key.clone(), cols: values.len(), values });
-    }
+    let specs = &model.specs().tables;
+    let tensors: Vec<&TensorInfo> = specs.iter().map(|spec| &spec.tensor).collect();
+    let read = specs.iter().zip(read_tables(source, &tensors).await?);
+    let mut tables: Vec<Table> = read.map(|(spec, values)| Table { key: spec.key.clone(), cols: values.len(), values }).collect();
     let computed = model.tables(&tables, context)?;
     tables.extend(computed);
     Ok(tables)

@@ -1,4 +1,4 @@
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{cell::RefCell, rc::Rc};
 
 use js_sys::{Float32Array, Function, Object};
 use rullama::text::{
@@ -32,6 +32,8 @@ pub struct WebEngine {
     cancel: RefCell<Cancel>,
     /// Size of the memory before the load.
     start_bytes: f64,
+    /// The adapter in the browser's words.
+    adapter_name: String,
 }
 
 #[wasm_bindgen]
@@ -50,11 +52,17 @@ impl WebEngine {
             plain,
             cancel: RefCell::default(),
             start_bytes,
+            adapter_name: options.adapter_name,
         })
     }
 
     pub fn info(&self) -> Result<String, JsValue> {
-        Ok(options::to_json(self.engine()?.info()))
+        let mut info = self.engine()?.info().clone();
+        // wgpu does not ask the browser for it.
+        if info.device.is_empty() {
+            info.device.clone_from(&self.adapter_name);
+        }
+        Ok(options::to_json(&info))
     }
 
     pub fn memory(&self) -> Result<String, JsValue> {
@@ -220,14 +228,15 @@ async fn load(js_source: &JsValue, options: &Load, on_progress: Function) -> Res
         Rc::new(move |done, total| call(&tell, &json!({ "phase": "download", "done": done, "total": total }).to_string()));
     let mut progress = |progress: Progress| call(&on_progress, &progress_json(progress));
     let streamed = options.ple == rullama::PleMode::Streamed;
-    let bytes = source::open(js_source, options.store, streamed, on_download.clone()).await?;
-    let remote = bytes.locality() == rullama::source::Locality::Remote;
-    let first = Engine::load(bytes, options.engine(), &mut progress).await;
+    let opened = source::open(js_source, options.store, streamed, on_download.clone()).await?;
+    let remote = opened.bytes.locality() == rullama::source::Locality::Remote;
+    let first = Engine::load(opened.bytes.clone(), options.engine(), &mut progress).await;
+    opened.loaded();
     let too_large = matches!(&first, Err(rullama::Error::Gpu(GpuError::OutOfMemory { .. }) | rullama::Error::RemoteBudget { .. }));
     if !(too_large && remote && options.ple == rullama::PleMode::Auto && options.store == source::Store::Auto) {
         return Ok(first?);
     }
-    let bytes: Arc<_> = source::open(js_source, options.store, true, on_download).await?;
+    let bytes = source::open(js_source, options.store, true, on_download).await?.bytes;
     let options = LoadOptions { ple: rullama::PleMode::Streamed, ..options.engine() };
     Ok(Engine::load(bytes, options, &mut progress).await?)
 }

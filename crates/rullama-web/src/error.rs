@@ -8,12 +8,15 @@ use crate::js;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebError {
-    /// Nothing answers at the address, or the browser does not let this page see the answer.
-    #[error(
-        "{url}: no answer ({reason}). Check the address and the connection; a server of another origin must allow \
-         this page to read the file (CORS)."
-    )]
+    /// Nothing answers at the address.
+    #[error("{url}: no answer ({reason}). Check the address and the connection, then try again.")]
     Unreachable { url: String, reason: String },
+    /// Something answers at the address, and the browser does not let this page see the answer.
+    #[error(
+        "{url}: the server answers, but does not allow this page to read the file (CORS). Download the file and choose it from \
+         the disk, or let the server send Access-Control-Allow-Origin."
+    )]
+    Forbidden { url: String },
     /// The browser's private storage is missing or closed to this page.
     #[error(
         "The browser's private storage cannot be used: {reason}. Leave the private window, or download the file and \
@@ -55,7 +58,7 @@ impl WebError {
     /// The stable code, one of the TypeScript package's `ErrorCode`.
     pub fn code(&self) -> ErrorCode {
         match self {
-            WebError::Unreachable { .. } => ErrorCode::Network,
+            WebError::Unreachable { .. } | WebError::Forbidden { .. } => ErrorCode::Network,
             WebError::NoStore { .. } | WebError::StoreBusy { .. } | WebError::Quota { .. } | WebError::Storage { .. } => ErrorCode::Quota,
             WebError::Argument { .. } => ErrorCode::InvalidArgument,
             WebError::Engine(error) => error.into(),

@@ -26,6 +26,12 @@ pub async fn fetch(url: &str, headers: &[(&str, String)]) -> Result<web_sys::Res
     wait(global_fetch(url, &init)).await
 }
 
+/// Whether anything answers at `url`, readable for this page or not.
+pub async fn answers(url: &str) -> bool {
+    let init = object(&[("method", "HEAD".into()), ("mode", "no-cors".into()), ("cache", "no-store".into())]);
+    wait::<JsValue>(global_fetch(url, &init)).await.is_ok()
+}
+
 /// Writes to the console: the only place for what a panic says.
 pub fn report(text: &str) {
     console_error(text);

@@ -40,6 +40,8 @@ pub struct Load {
     pub store: Store,
     /// The device gets the `subgroups` feature, of which wgpu does not know.
     pub subgroups: bool,
+    /// What the browser calls the adapter.
+    pub adapter_name: String,
 }
 
 impl Load {

@@ -100,6 +100,11 @@ impl Sampling {
                 return refuse(name, value, "is not a number of at least 0");
             }
         }
+        for (name, value) in [("min_p", self.min_p), ("top_p", self.top_p)] {
+            if value > 1.0 {
+                return refuse(name, value, "is a share of probability, and so at most 1");
+            }
+        }
         for (name, value) in [("presence_penalty", self.presence_penalty), ("frequency_penalty", self.frequency_penalty)] {
             if !value.is_finite() {
                 return refuse(name, value, "is not a finite number");

@@ -23,6 +23,7 @@ export class AnswerView {
   text = '';
   /** Tool calls of the answer. */
   readonly calls: ToolCall[] = [];
+  private content = '';
   private thought = '';
   private readonly body = h('div', { className: 'body' });
   private readonly thoughtText = h('p', { dir: 'auto' });
@@ -39,14 +40,22 @@ export class AnswerView {
   }
 
   add(event: ChatEvent): void {
-    if (event.type === 'content') this.text += event.text;
-    else if (event.type === 'thinking') this.thought += event.text;
+    if (event.type === 'content') {
+      this.content += event.text;
+      this.text += event.text;
+    } else if (event.type === 'thinking') this.thought += event.text;
     else if (event.type === 'unreadableCall') this.unreadable.append(h('p', {}, 'The model tried to call a tool, in a way that cannot be read:'), h('pre', {}, event.text));
     else if (event.type === 'toolCall') {
       this.calls.push(event.call);
       this.text += `\n\`\`\`json\n${JSON.stringify(event.call, null, 2)}\n\`\`\`\n`;
     }
     this.frame.request();
+  }
+
+  /** The answer as a message of the conversation. */
+  message(): Message {
+    const { content, thought, calls } = this;
+    return { role: 'model', content, ...(thought && { thinking: thought }), ...(calls.length > 0 && { toolCalls: calls }) };
   }
 
   /** Ends the answer; `tools` are what can be done with it. */

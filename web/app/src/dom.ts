@@ -38,3 +38,19 @@ export function oncePerFrame(draw: () => void): { request: () => void; flush: ()
   };
   return { request: () => (handle ||= requestAnimationFrame(flush)), flush };
 }
+
+/** Milliseconds that a button says what it did. */
+const DONE_MS = 1500;
+
+/** A button that copies a text and says for a moment whether it did. */
+export function copyButton(text: () => string): HTMLButtonElement {
+  const button = h('button', { type: 'button', className: 'quiet tool' }, 'Copy');
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  button.onclick = async () => {
+    const done = await navigator.clipboard.writeText(text()).then(() => true, () => false);
+    button.textContent = done ? 'Copied' : 'Not allowed';
+    clearTimeout(timer);
+    timer = setTimeout(() => (button.textContent = 'Copy'), DONE_MS);
+  };
+  return button;
+}

@@ -15,6 +15,7 @@ const TITLES: Record<ErrorCode, string> = {
   network: 'The model could not be downloaded',
   'source-changed': 'The model file changed',
   cancelled: 'Stopped',
+  closed: 'The model was closed',
   nan: 'The model produced invalid numbers',
   'invalid-argument': 'A setting is not valid',
   'context-full': 'The conversation is full',
@@ -22,6 +23,11 @@ const TITLES: Record<ErrorCode, string> = {
   quota: 'Not enough storage',
   internal: 'Something went wrong',
 };
+
+/** Failures that may be gone when the same is tried again. The others need another file or another setting. */
+const PASSING: ErrorCode[] = ['out-of-memory', 'device-lost', 'network', 'source-changed', 'quota', 'closed', 'internal'];
+
+export const mayPass = ({ code }: RullamaError): boolean => PASSING.includes(code);
 
 export interface Action {
   label: string;

@@ -13,29 +13,38 @@ const PHASES: Record<Progress['phase'], string> = {
 };
 
 export class LoadingView {
-  private readonly title = h('h2', { id: 'loading-title' });
+  private readonly title = h('h1', { id: 'loading-title' });
   private readonly bar = h('progress', { max: 1, 'aria-labelledby': 'loading-title' });
   private readonly phase = h('p', { className: 'phase', role: 'status' });
   private readonly detail = h('p', { className: 'detail' });
+  private readonly remark = h('p', { className: 'remark', role: 'status' });
+  private readonly cancel: HTMLButtonElement;
 
   constructor(
     private readonly root: HTMLElement,
     cancel: () => void,
   ) {
-    const button = h('button', { type: 'button', id: 'cancel-load', onclick: cancel }, 'Cancel');
-    root.append(h('div', { className: 'card' }, this.title, this.bar, this.phase, this.detail, h('p', { className: 'actions' }, button)));
+    this.cancel = h('button', { type: 'button', id: 'cancel-load', onclick: cancel }, 'Cancel');
+    root.append(h('div', { className: 'card' }, this.title, this.bar, this.phase, this.detail, this.remark, h('p', { className: 'actions' }, this.cancel)));
   }
 
   show(name: string): void {
     this.title.textContent = `Loading ${name}`;
     this.phase.textContent = 'Starting the engine';
     this.detail.textContent = '';
+    this.remark.textContent = '';
     this.bar.removeAttribute('value');
     this.root.hidden = false;
+    this.cancel.focus();
   }
 
   hide(): void {
     this.root.hidden = true;
+  }
+
+  /** Something to know until the load has ended. */
+  note(text: string): void {
+    this.remark.textContent = text;
   }
 
   update({ phase, done, total }: Progress): void {

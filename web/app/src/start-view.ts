@@ -1,8 +1,14 @@
 // The first view: choose a model and how to load it.
 
 import { clearStoredModels, Rullama, storedModels, type EmbeddedModel, type EngineOptions, type Source } from 'rullama';
+import { completeAddress, nameOf } from './address.ts';
 import { h } from './dom.ts';
 import { bytes, count } from './format.ts';
+import { servedModels, type Served } from './served.ts';
+import type { Recommended } from './settings.ts';
+
+/** The context is as long as a model's own at most; the longest that Gemma 4 has been trained for. */
+const CONTEXT = { least: 256, most: 262_144 };
 
 export interface Choice {
   source: Source;
@@ -10,15 +16,18 @@ export interface Choice {
   options: EngineOptions;
   /** The embedded model's description, when it is the one. */
   embedded?: EmbeddedModel;
+  /** What its store says of it. */
+  recommended?: Recommended;
 }
 
 export class StartView {
   private readonly notice = h('div', { className: 'notice' });
   private readonly embeddedButton = h('button', { type: 'button', className: 'primary', id: 'load-embedded', disabled: true }, 'Load');
-  private readonly embeddedTitle = h('h3', {}, 'Embedded model');
+  private readonly embeddedTitle = h('h2', {}, 'Embedded model');
   private readonly embeddedText = h('p', {}, 'Looking for it…');
-  private readonly file = h('input', { type: 'file', id: 'file', accept: '.gguf', className: 'visually-hidden' });
-  private readonly address = h('input', { type: 'url', id: 'url', required: true, placeholder: 'https://…', autocomplete: 'url', 'aria-label': 'Address of a GGUF file' });
+  private readonly file = h('input', { type: 'file', id: 'file', className: 'visually-hidden' });
+  private readonly address = h('input', { type: 'text', inputMode: 'url', id: 'url', required: true, placeholder: 'https://… or hf.co/…', autocomplete: 'url', spellcheck: false, 'aria-label': 'Address of a GGUF file' });
+  private readonly served = h('section', { className: 'served', hidden: true, 'aria-labelledby': 'served-title' });
   private readonly advanced = h('form', { className: 'advanced-form', onsubmit: (e: Event) => e.preventDefault() });
   private readonly stored = h('p', { className: 'stored', hidden: true });
   private embedded: EmbeddedModel | undefined;
@@ -28,16 +37,27 @@ export class StartView {
     private readonly choose: (choice: Choice) => void,
   ) {
     this.build();
-    this.acceptDrops();
     void this.describeEmbedded();
+    void this.listServed();
   }
 
-  /** Shows the view, with an error or an explanation on top of it. */
-  show(notice?: HTMLElement): void {
+  /** Shows the view, with an error or an explanation on top of it, and moves the focus there unless the page was just opened. */
+  show(notice?: HTMLElement, { focus = true } = {}): void {
     this.notice.replaceChildren(...(notice ? [notice] : []));
     this.root.hidden = false;
-    this.showStored();
+    void this.showStored();
     if (notice) notice.scrollIntoView({ block: 'nearest' });
+    if (focus) this.root.querySelector<HTMLElement>('button:enabled, summary')?.focus();
+  }
+
+  /** While a file is held over the window. */
+  highlight(on: boolean): void {
+    this.root.classList.toggle('dropping', on && !this.root.hidden);
+  }
+
+  /** Loads a file as if it had been chosen. */
+  pickFile(file: File): void {
+    if (!this.file.disabled) this.pick(file, file.name);
   }
 
   hide(): void {
@@ -46,20 +66,24 @@ export class StartView {
 
   /** Without WebGPU there is nothing to choose. */
   disable(): void {
-    for (const element of this.root.querySelectorAll<HTMLInputElement | HTMLButtonElement>('.choices button, .choices input')) {
+    for (const element of this.root.querySelectorAll<HTMLInputElement | HTMLButtonElement>('.choices button, .choices input, .served button')) {
       element.disabled = true;
     }
-    this.embeddedButton.dataset['off'] = 'true';
+    this.root.dataset['off'] = 'true';
+  }
+
+  private get off(): boolean {
+    return this.root.dataset['off'] === 'true';
   }
 
   private build(): void {
     this.embeddedButton.onclick = () => {
-      if (this.embedded) this.pick('embedded', this.embedded.name, this.embedded);
+      if (this.embedded) this.pick('embedded', this.embedded.name, { embedded: this.embedded });
     };
     this.file.onchange = () => {
       const file = this.file.files?.[0];
       this.file.value = '';
-      if (file) this.pick(file, file.name);
+      if (file) this.pickFile(file);
     };
     const fromUrl = h('form', { className: 'url-form', onsubmit: (event: Event) => this.submitUrl(event) },
       this.address, h('button', { type: 'submit', id: 'load-url' }, 'Load'));
@@ -68,15 +92,16 @@ export class StartView {
         h('h1', { id: 'start-title' }, 'Chat with Gemma\u00a04, in this tab'),
         h('p', {}, 'The model runs on your own graphics card through WebGPU. What you write stays on this machine.')),
       this.notice,
+      this.served,
       h('div', { className: 'choices' },
         h('article', { className: 'card choice featured' }, this.embeddedTitle, this.embeddedText, h('p', { className: 'actions' }, this.embeddedButton)),
         h('article', { className: 'card choice drop', id: 'drop' },
-          h('h3', {}, 'A file of yours'),
+          h('h2', {}, 'A file of yours'),
           h('p', {}, 'Any Gemma 4 text model in GGUF format, also a blob from Ollama’s store. It is read in place, not uploaded.'),
           h('p', { className: 'actions' }, this.file, h('label', { for: 'file', className: 'button' }, 'Choose a file'), h('span', { className: 'hint' }, 'or drop it here'))),
         h('article', { className: 'card choice' },
-          h('h3', {}, 'An address'),
-          h('p', {}, 'A GGUF file on a web server that this page may read.'),
+          h('h2', {}, 'An address'),
+          h('p', {}, 'A GGUF file on a web server that this page may read, or a repository on Hugging Face.'),
           fromUrl)),
       this.buildAdvanced(),
     );
@@ -90,7 +115,7 @@ export class StartView {
       select('ple', 'Per-layer embeddings', [['auto', 'Automatic'], ['resident', 'On the GPU'], ['streamed', 'Streamed from the file']]),
       select('kv', 'KV cache', [['f16', 'F16'], ['f32', 'F32 (twice the memory)']]),
       h('label', { className: 'field' }, h('span', {}, 'Context, tokens'),
-        h('input', { type: 'number', name: 'context', min: '256', step: '1', inputMode: 'numeric', placeholder: 'the model’s own' })),
+        h('input', { type: 'number', name: 'context', min: String(CONTEXT.least), max: String(CONTEXT.most), step: '1', inputMode: 'numeric', placeholder: 'the model’s own' })),
       select('store', 'Copy of downloads', [['auto', 'Only where needed'], ['always', 'Keep in this browser'], ['never', 'Never']]),
       this.stored,
     );
@@ -99,11 +124,26 @@ export class StartView {
 
   private submitUrl(event: Event): void {
     event.preventDefault();
-    const address = this.address.value.trim();
-    this.pick(address, fileName(address));
+    const address = completeAddress(this.address.value);
+    if (address !== '') this.pick(address, nameOf(address));
   }
 
-  private pick(source: Source, name: string, embedded?: EmbeddedModel): void {
+  private pick(source: Source, name: string, more: Partial<Choice> = {}): void {
+    const options = this.options();
+    if (options) this.choose({ source, name, options, ...more });
+  }
+
+  openAdvanced(): void {
+    this.advanced.closest('details')?.setAttribute('open', '');
+  }
+
+  /** What Advanced says; nothing where it says something wrong, which it then shows. */
+  private options(): EngineOptions | undefined {
+    if (!this.advanced.checkValidity()) {
+      this.openAdvanced();
+      this.advanced.reportValidity();
+      return undefined;
+    }
     const values = new FormData(this.advanced);
     const options: EngineOptions = {
       ple: values.get('ple') as NonNullable<EngineOptions['ple']>,
@@ -111,26 +151,20 @@ export class StartView {
       store: values.get('store') as NonNullable<EngineOptions['store']>,
     };
     const context = Number(values.get('context'));
-    if (context > 0) options.context = context;
-    this.choose({ source, name, options, ...(embedded && { embedded }) });
+    return context > 0 ? { ...options, context } : options;
   }
 
-  private acceptDrops(): void {
-    const over = (on: boolean) => this.root.classList.toggle('dropping', on);
-    // The whole window takes the file, so that a near miss does not navigate away from the page.
-    window.addEventListener('dragover', (event) => {
-      event.preventDefault();
-      over(!this.root.hidden);
-    });
-    window.addEventListener('dragleave', (event) => {
-      if (!event.relatedTarget) over(false);
-    });
-    window.addEventListener('drop', (event) => {
-      event.preventDefault();
-      over(false);
-      const file = event.dataTransfer?.files[0];
-      if (file && !this.root.hidden && !this.file.disabled) this.pick(file, file.name);
-    });
+  /** A card for each model that the server offers. */
+  private async listServed(): Promise<void> {
+    const models = await servedModels();
+    this.served.hidden = models.length === 0;
+    const card = ({ name, address, about, recommended }: Served) => {
+      const load = h('button', { type: 'button', className: 'primary', disabled: this.off, 'aria-label': `Load ${name}` }, 'Load');
+      load.onclick = () => this.pick(address, name, { recommended });
+      return h('li', { className: 'card served-model' }, h('div', {}, h('h3', {}, name), h('p', { className: 'hint' }, about)), load);
+    };
+    const here = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
+    this.served.replaceChildren(h('h2', { id: 'served-title' }, here ? 'Models on this machine' : 'Models on this server'), h('ul', { className: 'served-list' }, ...models.map(card)));
   }
 
   private async describeEmbedded(): Promise<void> {
@@ -144,7 +178,7 @@ export class StartView {
     this.embeddedTitle.textContent = name;
     this.embeddedText.textContent = description;
     this.embeddedButton.textContent = `Load (${bytes(size)})`;
-    this.embeddedButton.disabled = this.embeddedButton.dataset['off'] === 'true';
+    this.embeddedButton.disabled = this.off;
   }
 
   private async showStored(): Promise<void> {
@@ -159,15 +193,5 @@ export class StartView {
       `${count(models.length, 'model', 'models')} stored in this browser, ${bytes(total)}. `,
       h('button', { type: 'button', className: 'quiet', onclick: remove }, 'Remove'),
     );
-  }
-}
-
-/** The last part of an address, as people write it. */
-function fileName(address: string): string {
-  const name = new URL(address).pathname.split('/').pop() || address;
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    return name; // a percent sign that encodes nothing
   }
 }

@@ -4,10 +4,13 @@
 //! - `/models.json`: Ollama's models here, read-only: name, size, digest, address.
 //! - `/blobs/sha256-<hex>`: their files, with `Range`; only those that a manifest names as a model.
 //!
+//! Text and wasm are compressed for those who take it; models and parts of files never are.
+//!
 //! It listens on 127.0.0.1. Requests under another host's name are refused, so that a site whose name
 //! was rebound to this address reads nothing; so are requests that a browser says another site's page makes, and
 //! no answer allows other origins to read or frame it. Nothing waits for ever: see [`connections`].
 
+mod compress;
 mod connections;
 mod file;
 mod models;
@@ -44,6 +47,7 @@ pub fn router(site: Site) -> Router {
         .route("/blobs/{digest}", get(blob))
         .route("/", get(index))
         .route("/{*path}", get(page))
+        .layer(compress::layer())
         .layer(from_fn(guard))
         .with_state(site)
 }
@@ -57,6 +61,7 @@ async fn guard(request: Request, next: Next) -> Response {
             .unwrap_or_else(|_| (StatusCode::SERVICE_UNAVAILABLE, "the disk does not answer\n").into_response()),
     };
     let headers = response.headers_mut();
+    compress::weaken(headers);
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),

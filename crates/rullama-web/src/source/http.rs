@@ -1,3 +1,5 @@
+use std::rc::Rc;
+
 use js_sys::Uint8Array;
 use rullama_source::{
     BoxFuture, ByteSource, Locality, SourceError,
@@ -6,6 +8,7 @@ use rullama_source::{
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ReadableStreamDefaultReader, Response};
 
+use super::blocks::Blocks;
 use crate::{error::WebError, js};
 
 /// Reading over a gap of this size costs less than a round trip.
@@ -52,7 +55,7 @@ impl Remote {
                 Err(Failure::Retry(reason)) => {
                     failures += 1;
                     if failures >= FIRST_ATTEMPTS {
-                        return Err(WebError::Unreachable { url: url.to_owned(), reason });
+                        return Err(unreadable(url, reason).await);
                     }
                     pause(failures).await;
                 }
@@ -89,6 +92,13 @@ impl Remote {
         }
         Ok(Self { url: url.to_owned(), len, tag, ranges })
     }
+}
+
+/// Why there is no answer that this page may see. A request whose answer stays hidden tells a server that is not there from
+/// one that does not let this page read.
+async fn unreadable(url: &str, reason: String) -> WebError {
+    let url = url.to_owned();
+    if js::answers(&url).await { WebError::Forbidden { url } } else { WebError::Unreachable { url, reason } }
 }
 
 /// A GET request past the cache, for a range where one is given.
@@ -146,10 +156,16 @@ fn abandon(response: &Response) {
     }
 }
 
-/// A file on a web server, of which every read is one request.
+/// A file on a web server. Of a small one blocks are read ahead; of others every read is one request.
 pub struct UrlSource {
+    file: Rc<UrlFile>,
+    blocks: Rc<Blocks>,
+}
+
+/// What is asked for, without what was read ahead.
+pub struct UrlFile {
     remote: Remote,
-    len: u64,
+    pub len: u64,
 }
 
 impl UrlSource {
@@ -161,12 +177,50 @@ impl UrlSource {
             return Err(SourceError::RangeIgnored { url });
         }
         let hidden = SourceError::Header { url, header: "Content-Range", value: String::new() };
-        Ok(Self { len: remote.len.ok_or(hidden)?, remote })
+        let file = Rc::new(UrlFile { len: remote.len.ok_or(hidden)?, remote });
+        let blocks = Rc::new(Blocks::new(file.clone()));
+        Ok(Self { file, blocks })
     }
 
-    async fn attempt(&self, offset: u64, into: &mut [u8]) -> Result<(), Failure> {
+    /// What is read ahead; to be let go of when the model is loaded.
+    pub fn blocks(&self) -> Rc<Blocks> {
+        self.blocks.clone()
+    }
+
+    async fn read_range(&self, offset: u64, len: usize) -> Result<Vec<u8>, SourceError> {
+        let url = &self.file.remote.url;
+        SourceError::check(url, self.file.len, offset, len)?;
+        let mut bytes = SourceError::allocate(url, len)?;
+        if len > 0 && !self.blocks.read(offset, &mut bytes).await? {
+            self.file.fetch(offset, len as u64).await?.copy_to(&mut bytes);
+        }
+        Ok(bytes)
+    }
+}
+
+impl UrlFile {
+    /// `len` bytes from `offset` on, at least one, outside of the module's memory.
+    pub async fn fetch(&self, offset: u64, len: u64) -> Result<Uint8Array, SourceError> {
+        let mut failures = 0;
+        loop {
+            match self.attempt(offset, len).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Retry(reason)) => {
+                    failures += 1;
+                    if failures >= ATTEMPTS {
+                        let url = self.remote.url.clone();
+                        return Err(SourceError::Network { url, attempts: failures, reason });
+                    }
+                    pause(failures).await;
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, offset: u64, len: u64) -> Result<Uint8Array, Failure> {
         let url = &self.remote.url;
-        let last = offset + into.len() as u64 - 1;
+        let last = offset + len - 1;
         let response = request(url, Some(format!("bytes={offset}-{last}"))).await?;
         match response.status() {
             206 => {}
@@ -187,48 +241,24 @@ impl UrlSource {
         let retry = |thrown: JsValue| Failure::Retry(js::describe(&thrown));
         let buffer: JsValue = js::wait(response.array_buffer().map_err(retry)?).await.map_err(retry)?;
         let bytes = js::bytes_of(&buffer);
-        if bytes.length() as usize != into.len() {
+        if u64::from(bytes.length()) != len {
             return Err(Failure::Retry("the connection closed early".to_owned()));
         }
-        bytes.copy_to(into);
-        Ok(())
+        Ok(bytes)
     }
 
     fn changed(&self, what: String) -> Failure {
         Failure::Final(SourceError::Changed { name: self.remote.url.clone(), what })
     }
-
-    async fn read_range(&self, offset: u64, len: usize) -> Result<Vec<u8>, SourceError> {
-        SourceError::check(&self.remote.url, self.len, offset, len)?;
-        let mut bytes = SourceError::allocate(&self.remote.url, len)?;
-        if len == 0 {
-            return Ok(bytes);
-        }
-        let mut failures = 0;
-        loop {
-            match self.attempt(offset, &mut bytes).await {
-                Ok(()) => return Ok(bytes),
-                Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Retry(reason)) => {
-                    failures += 1;
-                    if failures >= ATTEMPTS {
-                        let url = self.remote.url.clone();
-                        return Err(SourceError::Network { url, attempts: failures, reason });
-                    }
-                    pause(failures).await;
-                }
-            }
-        }
-    }
 }
 
 impl ByteSource for UrlSource {
     fn name(&self) -> &str {
-        &self.remote.url
+        &self.file.remote.url
     }
 
     fn len(&self) -> u64 {
-        self.len
+        self.file.len
     }
 
     fn locality(&self) -> Locality {

@@ -1,6 +1,7 @@
 //! Byte sources over the browser's own: a picked file, an address, a stored copy of an address.
 
 mod blob;
+mod blocks;
 mod download;
 mod http;
 mod stored;
@@ -16,6 +17,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use crate::{error::WebError, js};
 
 pub use blob::BlobSource;
+pub use blocks::Blocks;
 pub use download::download;
 pub use http::{Remote, UrlSource};
 pub use stored::{Folder, StoredSource};
@@ -34,15 +36,29 @@ pub enum Store {
 /// Bytes stored and bytes in all, 0 while unknown.
 pub type OnDownload = Rc<dyn Fn(u64, u64)>;
 
-/// Opens `{ url }` or `{ blob, name }`; of a split model also the addresses of the other parts. `rows` says that single rows will be asked for per token.
+/// A source, and what is read ahead of its files.
+pub struct Opened {
+    pub bytes: Arc<dyn ByteSource>,
+    blocks: Vec<Rc<Blocks>>,
+}
+
+impl Opened {
+    /// Lets go of what was read ahead: a model that is loaded reads no more from a network.
+    pub fn loaded(&self) {
+        self.blocks.iter().for_each(|blocks| blocks.forget());
+    }
+}
+
+/// Opens `{ url }` or `{ blob, name }`; of a split model also the addresses of the other parts. `rows` says that single rows will
+/// be asked for per token.
 ///
 /// # Errors
 /// [`WebError`]: an address that cannot be reached or stored, or a value that is neither.
 #[allow(clippy::arc_with_non_send_sync, reason = "everything is one thread here")]
-pub async fn open(source: &JsValue, store: Store, rows: bool, on_download: OnDownload) -> Result<Arc<dyn ByteSource>, WebError> {
+pub async fn open(source: &JsValue, store: Store, rows: bool, on_download: OnDownload) -> Result<Opened, WebError> {
     if let Some(blob) = js::get(source, "blob").dyn_ref::<web_sys::Blob>() {
         let name = js::get_string(source, "name").unwrap_or_else(|| "the file".to_owned());
-        return Ok(Arc::new(BlobSource::new(blob.clone(), name)));
+        return Ok(Opened { bytes: Arc::new(BlobSource::new(blob.clone(), name)), blocks: Vec::new() });
     }
     let Some(url) = js::get_string(source, "url") else {
         let what = "The source is neither an address nor a file.".to_owned();
@@ -54,30 +70,25 @@ pub async fn open(source: &JsValue, store: Store, rows: bool, on_download: OnDow
 
 /// The whole model, where the address is that of a part.
 #[allow(clippy::arc_with_non_send_sync, reason = "everything is one thread here")]
-async fn with_parts(
-    named: Arc<dyn ByteSource>,
-    url: &str,
-    store: Store,
-    rows: bool,
-    on_download: OnDownload,
-) -> Result<Arc<dyn ByteSource>, WebError> {
-    let names = part_names(&*named, url).await.map_err(rullama::Error::from)?;
+async fn with_parts(named: Opened, url: &str, store: Store, rows: bool, on_download: OnDownload) -> Result<Opened, WebError> {
+    let names = part_names(&*named.bytes, url).await.map_err(rullama::Error::from)?;
     let (Some(names), Some(own)) = (names, PartName::parse(url)) else { return Ok(named) };
-    let mut before = named.len();
-    let mut parts = Vec::with_capacity(names.len());
+    let mut before = named.bytes.len();
+    let (mut parts, mut blocks) = (Vec::with_capacity(names.len()), named.blocks);
     for (number, name) in (1..).zip(&names) {
         if number == own.number {
-            parts.push(named.clone());
+            parts.push(named.bytes.clone());
             continue;
         }
         // What is stored counts on from part to part.
         let (told, start) = (on_download.clone(), before);
         let on_part: OnDownload = Rc::new(move |done, total| told(start + done, if total == 0 { 0 } else { start + total }));
         let part = open_url(name, store, rows, on_part).await.map_err(|error| missing_part(error, url, &own, number))?;
-        before += part.len();
-        parts.push(part);
+        before += part.bytes.len();
+        parts.push(part.bytes);
+        blocks.extend(part.blocks);
     }
-    Ok(Arc::new(JoinedSource::new(parts)))
+    Ok(Opened { bytes: Arc::new(JoinedSource::new(parts)), blocks })
 }
 
 /// An address that is not there, as the part that it should have been.
@@ -93,11 +104,13 @@ fn missing_part(error: WebError, url: &str, own: &PartName, number: u32) -> WebE
 }
 
 #[allow(clippy::arc_with_non_send_sync, reason = "everything is one thread here")]
-async fn open_url(url: &str, store: Store, rows: bool, on_download: OnDownload) -> Result<Arc<dyn ByteSource>, WebError> {
+async fn open_url(url: &str, store: Store, rows: bool, on_download: OnDownload) -> Result<Opened, WebError> {
     let remote = Remote::probe(url).await;
     let whole_only = matches!(&remote, Ok(remote) if !remote.ranges);
     if store == Store::Always || (store == Store::Auto && (rows || whole_only)) {
-        return Ok(Arc::new(download(url, remote, on_download).await?));
+        return Ok(Opened { bytes: Arc::new(download(url, remote, on_download).await?), blocks: Vec::new() });
     }
-    Ok(Arc::new(UrlSource::new(remote?)?))
+    let source = UrlSource::new(remote?)?;
+    let blocks = vec![source.blocks()];
+    Ok(Opened { bytes: Arc::new(source), blocks })
 }

@@ -52,7 +52,7 @@ export class Client {
     this.gone = error;
     for (const { reject } of this.pending.values()) reject(error);
     this.pending.clear();
-    if (error.code !== 'cancelled') this.announceLost(error);
+    if (error.code !== 'cancelled' && error.code !== 'closed') this.announceLost(error);
   }
 
   /** Ends a call whose parameters cannot travel to the worker, such as functions. */

@@ -28,7 +28,13 @@ export async function watchDevices(gpu: GPU | undefined, watch: Watch): Promise<
   wrapRequestDevice(adapter, watch);
   return {
     subgroups: !watch.plain && adapter.features.has('subgroups'),
+    adapterName: nameOf(adapter.info),
   };
+}
+
+/** The adapter in the browser's words, as far as it tells. */
+function nameOf(info: GPUAdapterInfo | undefined): string {
+  return info?.description || [info?.vendor, info?.architecture].filter(Boolean).join(' ');
 }
 
 type RequestDevice = GPUAdapter['requestDevice'];

@@ -28,6 +28,8 @@ export interface Engine {
 /** What the device got, beyond what the engine finds out by itself. */
 export interface DeviceGrant {
   subgroups: boolean;
+  /** What the browser calls the adapter; empty where it keeps that to itself. */
+  adapterName: string;
 }
 
 /** The source as the wasm shell takes it. */

@@ -1,6 +1,6 @@
 // One error class for everything that can go wrong, on the page, in the worker and in the engine.
 
-/** What went wrong, stable across versions. The engine's codes come from Rust's `Error::code()`. */
+/** What went wrong, stable across versions. The engine's codes come from Rust's `Error::code()`; `closed` is a call after `close()`. */
 export const ERROR_CODES = [
   'model-format',
   'model-truncated',
@@ -13,6 +13,7 @@ export const ERROR_CODES = [
   'network',
   'source-changed',
   'cancelled',
+  'closed',
   'nan',
   'invalid-argument',
   'context-full',
@@ -45,6 +46,7 @@ const REMEDIES: Record<ErrorCode, string> = {
   network: 'Check the connection and the address, then try again.',
   'source-changed': 'The file changed while it was being read: load it again.',
   cancelled: 'Nothing to do: the work was stopped on request.',
+  closed: 'Load the model again.',
   nan: 'The model produced invalid numbers: check the file, or load it with F32 KV cache.',
   'invalid-argument': 'Correct the named argument.',
   'context-full': 'Start a new chat, or load the model with a larger context.',
@@ -75,7 +77,7 @@ export class RullamaError extends Error {
   static from(thrown: unknown): RullamaError {
     if (thrown instanceof RullamaError) return thrown;
     if (isErrorData(thrown)) {
-      return new RullamaError(thrown.code, thrown.message, { remedy: thrown.remedy, cause: thrown });
+      return new RullamaError(thrown.code, thrown.message, { remedy: ofThePackage(thrown.remedy), cause: thrown });
     }
     const { name, message } = nameAndMessage(thrown);
     return new RullamaError(codeOfName(name), message, { cause: thrown });
@@ -85,6 +87,11 @@ export class RullamaError extends Error {
   toData(): ErrorData {
     return { code: this.code, message: this.message, remedy: this.remedy };
   }
+}
+
+/** What the engine advises, unless it speaks of what only the program `rullama` has: its commands and names of models. */
+function ofThePackage(remedy: string | undefined): string | undefined {
+  return remedy !== undefined && /`rullama |\bname from Ollama.s store|--[a-z]/.test(remedy) ? undefined : remedy;
 }
 
 function isErrorData(value: unknown): value is ErrorData {

@@ -13,6 +13,8 @@
  * ```
  */
 
+import { modelAddress } from './address.ts';
+import { checkLoad } from './check.ts';
 import { Client } from './client.ts';
 import { describeEmbedded } from './embedded.ts';
 import { RullamaError } from './errors.ts';
@@ -37,6 +39,7 @@ export const Rullama = {
   async load(source: Source, options: LoadOptions = {}): Promise<Engine> {
     const { onProgress, signal, embedded, worker: script, wasm, ...engineOptions } = options;
     if (signal?.aborted) throw new RullamaError('cancelled', 'The load was stopped before it began.');
+    checkLoad(engineOptions);
     const ref = await resolve(source, embedded);
     const engine = engineAddress(wasm);
     const { worker, address } = startWorker(script);
@@ -84,5 +87,5 @@ async function resolve(source: Source, embedded: string | URL | undefined): Prom
     const { model, address } = await describeEmbedded(embedded);
     return { url: absolute(model.file, address) };
   }
-  return { url: absolute(source) };
+  return { url: await modelAddress(source, document.baseURI) };
 }

@@ -12,6 +12,8 @@ import { openAsBlob } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { modelAddress } from './address.ts';
+import { checkLoad } from './check.ts';
 import { Client } from './client.ts';
 import type { EngineModule } from './engine.ts';
 import { RullamaError } from './errors.ts';
@@ -42,6 +44,7 @@ interface DawnModule {
 /** Loads a model from an address (`file:` is read in place) or a `Blob`. */
 export async function loadInNode(source: string | URL | Blob, options: NodeOptions = {}): Promise<Engine> {
   const { onProgress, dawn = [], wasm = new URL('./wasm/', import.meta.url), webgpu, ...engineOptions } = options;
+  checkLoad(engineOptions);
   const ref = await resolve(source);
   installWebGpu(webgpu ?? (await importDawn()), dawn);
   const { client: clientEnd, worker } = localPair();
@@ -55,7 +58,7 @@ export async function loadInNode(source: string | URL | Blob, options: NodeOptio
 async function resolve(source: string | URL | Blob): Promise<SourceRef> {
   if (source instanceof Blob) return { blob: source, name: 'model.gguf' };
   const url = String(source);
-  if (!url.startsWith('file:')) return { url };
+  if (!url.startsWith('file:')) return { url: await modelAddress(url) };
   try {
     const path = fileURLToPath(url);
     return { blob: await openAsBlob(path), name: basename(path) };

@@ -1,5 +1,6 @@
 // The classes that users hold: a loaded model and a conversation with it.
 
+import { checkGenerate, checkHistory, checkIds, checkQuestion } from './check.ts';
 import type { Client } from './client.ts';
 import { RullamaError } from './errors.ts';
 import { extend, History } from './history.ts';
@@ -57,11 +58,13 @@ export class Engine {
   }
 
   /** Generates from token ids, without the chat template. */
-  generateIds(
+  async generateIds(
     ids: number[],
     options: GenerateOptions & { signal?: AbortSignal; onToken?: (token: Token) => void } = {},
   ): Promise<Summary> {
     const { signal, onToken, ...rest } = options;
+    checkIds(ids);
+    checkGenerate(rest);
     return this.client.call('generateIds', { ids, options: rest }, { signal, ...(onToken && { onEvent: onToken }) });
   }
 
@@ -69,14 +72,15 @@ export class Engine {
    * Logits and hidden states of every token, each a matrix by rows, named as in the reference files: `logits`,
    * `layer_0`, ..., `final_norm`. Computed without fusion, for comparison with other programs.
    */
-  evaluate(ids: number[]): Promise<Record<string, Float32Array>> {
+  async evaluate(ids: number[]): Promise<Record<string, Float32Array>> {
+    checkIds(ids);
     return this.client.call('evaluate', ids);
   }
 
-  /** Frees the GPU and the worker. The model cannot be used afterwards. */
+  /** Frees the GPU and the worker. What is still going on and what is called afterwards rejects with code `closed`. */
   async close(): Promise<void> {
     await this.client.call('close', null).catch(() => undefined);
-    this.client.fail(new RullamaError('cancelled', 'The model was closed.'));
+    this.client.fail(new RullamaError('closed', 'The model was closed.'));
     this.dispose();
   }
 }
@@ -87,6 +91,8 @@ export class Chat {
   last: Summary | undefined;
   private handle: Promise<number> | undefined;
   private readonly history: History;
+  /** Sends that are going on or have succeeded: without one there is nothing to retry. */
+  private sends = 0;
 
   constructor(
     private readonly client: Client,
@@ -113,17 +119,25 @@ export class Chat {
   /**
    * Sends a message and yields the answer as it is written. A string is the user's message; results of tool
    * calls go in as messages with role `tool`.
+   *
+   * @throws RullamaError `invalid-argument`, when the events are read, for messages or options that say nothing.
    */
   send(message: string | AnyMessage | AnyMessage[], options: SendOptions = {}): AsyncGenerator<ChatEvent, void, void> {
     const messages = toMessages(message);
+    const check = () => checkQuestion(messages);
     const keep = (reply: Message) => this.history.sent(messages, reply);
-    return this.answer('chatSend', (chat, rest) => ({ chat, messages, options: rest }), options, keep);
+    return this.answer('chatSend', check, (chat, rest) => ({ chat, messages, options: rest }), options, keep);
   }
 
   /** Drops the latest answer and answers the same message again. */
   retry(options: SendOptions = {}): AsyncGenerator<ChatEvent, void, void> {
+    const check = () => {
+      const asked = this.options.messages?.some(({ role }) => role === 'user' || role === 'tool');
+      if (asked || this.sends > 0) return;
+      throw new RullamaError('invalid-argument', 'There is no message to answer again.', { remedy: 'Send one first.' });
+    };
     const keep = (reply: Message) => this.history.retried(reply);
-    return this.answer('chatRetry', (chat, rest) => ({ chat, options: rest }), options, keep);
+    return this.answer('chatRetry', check, (chat, rest) => ({ chat, options: rest }), options, keep);
   }
 
   /** Gives back the conversation's memory: a message that follows begins it anew. */
@@ -135,8 +149,9 @@ export class Chat {
   }
 
   /** The engine's number of this conversation. An attempt that failed is forgotten: the next call tries anew. */
-  private open(): Promise<number> {
+  private async open(): Promise<number> {
     if (this.handle) return this.handle;
+    if (this.options.messages) checkHistory(this.options.messages);
     const attempt = this.client.call('chatOpen', this.options);
     this.handle = attempt;
     attempt.catch(() => {
@@ -147,6 +162,7 @@ export class Chat {
 
   private answer<K extends CallName & ('chatSend' | 'chatRetry')>(
     call: K,
+    check: () => void,
     params: (chat: number, options: GenerateOptions) => Calls[K]['params'],
     { signal, ...rest }: SendOptions,
     keep: (reply: Message) => void,
@@ -155,10 +171,18 @@ export class Chat {
     const start = async (push: (event: ChatEvent) => void): Promise<Summary> => {
       const reply: Message = { role: 'model', content: '' };
       const onEvent = (event: StreamEvent) => (extend(reply, event), push(event));
-      const chat = await this.open();
-      const summary = await this.client.call(call, params(chat, rest), { onEvent, signal: controller.signal });
-      keep(reply);
-      return summary as Summary;
+      check();
+      checkGenerate(rest);
+      if (call === 'chatSend') this.sends += 1;
+      try {
+        const chat = await this.open();
+        const summary = await this.client.call(call, params(chat, rest), { onEvent, signal: controller.signal });
+        keep(reply);
+        return summary as Summary;
+      } catch (thrown) {
+        if (call === 'chatSend') this.sends -= 1;
+        throw thrown;
+      }
     };
     const done = (summary: Summary): ChatEvent => {
       this.last = summary;

@@ -86,16 +86,20 @@ export interface ModelInfo {
   context: number;
   /** Longest context that the model was trained for. */
   trainedContext: number;
+  /** Values of a token's per-layer embedding in each layer; 0 for models without. */
+  perLayer: number;
   /** The mode in effect, `none` for models without per-layer embeddings. */
   ple: 'resident' | 'streamed' | 'none';
   kv: 'f16' | 'f32';
   /** Bytes of weights read for one decoded token. */
   bytesPerToken: number;
-  /** The GPU, in the driver's words. */
+  /** The GPU, in the driver's words; in a browser in those of `GPUAdapterInfo`, empty where it keeps them to itself. */
   device: string;
   driver: string;
   backend: string;
   subgroups: boolean;
+  /** Whether the prompt follows the template of the larger models. */
+  largeTemplate: boolean;
   loadSeconds: number;
   /** Bytes of weights put on the GPU. */
   loadedBytes: number;

@@ -1,8 +1,10 @@
 // An engine without a model: it answers from a script, for tests of everything around the real one.
 //
 // What it does is chosen by the message: "long" writes until it is stopped, "think" thinks first, "tool" calls a
-// tool, "A times B" calls the tool multiply where it is offered, "garble" calls one that cannot be read, "lose" loses the device,
-// "fail" fails, "say" answers with the lines that follow it. A source whose name contains "corrupt" does not load.
+// tool, "A times B" calls the tool multiply where it is offered, "garble" calls one that cannot be read, "recall" tells the
+// user's messages that it has read, "slow" takes two seconds to begin and cannot be stopped until then, "flaky" fails every other
+// time, "lose" loses the device, "fail" fails, "say" answers with the lines that follow it. A source whose name contains "corrupt"
+// does not load. A token is a character.
 
 import type { Engine } from '../src/engine.ts';
 import { RullamaError } from '../src/errors.ts';
@@ -11,6 +13,9 @@ import type { OpenEngine } from '../src/serve.ts';
 import type { ChatOptions, Finish, GenerateOptions, Message, ModelInfo, OpenAIMessage, Progress, Summary } from '../src/types.ts';
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+const CONTEXT = 4096;
+const TRAINED = 8192;
 
 const MARKDOWN = `A short answer with **bold**, *emphasis* and \`code\`.
 
@@ -60,17 +65,21 @@ export function fakeOpener({ step }: FakeTiming): OpenEngine {
         throw new RullamaError('model-truncated', 'Tensor blk.3.ffn_up.weight ends at byte 9,437,184 of 8,038,464.');
       }
     }
-    return new FakeEngine(source, options.kv ?? 'f16', step, onLost);
+    const { kv = 'f16', context = CONTEXT } = options;
+    if (context > TRAINED) throw new RullamaError('invalid-argument', `\`context\` is ${context}, which is outside 1..=${TRAINED}`);
+    return new FakeEngine(source, kv, context, step, onLost);
   };
 }
 
 class FakeEngine implements Engine {
   private cancelled = false;
+  private flaky = 0;
   private chats: (ChatOptions & { messages: (Message | OpenAIMessage)[] })[] = [];
 
   constructor(
     private readonly source: SourceRef,
     private readonly kv: 'f16' | 'f32',
+    private readonly context: number,
     private readonly step: number,
     private readonly onLost: (error: RullamaError) => void,
   ) {}
@@ -84,8 +93,9 @@ class FakeEngine implements Engine {
       vocab: 4096,
       heads: 4,
       window: 64,
-      context: 4096,
-      trainedContext: 8192,
+      context: this.context,
+      trainedContext: TRAINED,
+      perLayer: 0,
       ple: 'resident',
       kv: this.kv,
       bytesPerToken: 4_000_000,
@@ -93,6 +103,7 @@ class FakeEngine implements Engine {
       driver: '',
       backend: 'fake',
       subgroups: false,
+      largeTemplate: false,
       loadSeconds: 0.2,
       loadedBytes: 8_038_464,
       disabledKernels: [],
@@ -109,8 +120,9 @@ class FakeEngine implements Engine {
   }
 
   render(conversation: string): string {
-    const { messages = [] } = JSON.parse(conversation) as ChatOptions;
-    const prompt = messages.map((m) => `<|turn>${m.role}\n${textOf(m)}<turn|>\n`).join('');
+    const { system, messages = [] } = JSON.parse(conversation) as ChatOptions;
+    const all = [...(system ? [{ role: 'system' as const, content: system }] : []), ...messages];
+    const prompt = all.map((m) => `<|turn>${m.role}\n${textOf(m)}<turn|>\n`).join('');
     return JSON.stringify({ prompt, ids: Array.from(this.tokenize(prompt)) });
   }
 
@@ -119,14 +131,36 @@ class FakeEngine implements Engine {
     return this.chats.push({ ...chat, messages: chat.messages ?? [] }) - 1;
   }
 
-  chat_send(chat: number, messages: string, options: string, onEvent: (json: string) => void): Promise<string> {
-    this.chats[chat]?.messages.push(...(JSON.parse(messages) as (Message | OpenAIMessage)[]));
-    return this.chat_retry(chat, options, onEvent);
+  async chat_send(chat: number, messages: string, options: string, onEvent: (json: string) => void): Promise<string> {
+    const history = this.chats[chat]?.messages ?? [];
+    const before = history.length;
+    history.push(...(JSON.parse(messages) as (Message | OpenAIMessage)[]));
+    return this.reply(chat, options, onEvent).catch((thrown) => {
+      history.length = before;
+      throw thrown;
+    });
   }
 
-  chat_retry(chat: number, options: string, onEvent: (json: string) => void): Promise<string> {
-    const { messages = [], ...conversation } = this.chats[chat] ?? {};
-    return this.answer(textOf(messages.at(-1)), conversation, JSON.parse(options) as GenerateOptions, onEvent);
+  async chat_retry(chat: number, options: string, onEvent: (json: string) => void): Promise<string> {
+    const history = this.chats[chat]?.messages ?? [];
+    const before = [...history];
+    while (history.at(-1)?.role === 'model') history.pop();
+    return this.reply(chat, options, onEvent).catch((thrown) => {
+      history.splice(0, history.length, ...before);
+      throw thrown;
+    });
+  }
+
+  private async reply(chat: number, options: string, onEvent: (json: string) => void): Promise<string> {
+    const conversation = this.chats[chat] ?? { messages: [] };
+    const { ids } = JSON.parse(this.render(JSON.stringify(conversation))) as { ids: number[] };
+    if (ids.length > this.context) throw new RullamaError('context-full', `${ids.length} tokens do not fit the context of ${this.context}.`);
+    const limits = JSON.parse(options) as GenerateOptions;
+    const maxTokens = Math.min(limits.maxTokens ?? 10_000, this.context - ids.length);
+    const question = textOf(conversation.messages.at(-1));
+    const summary = JSON.parse(await this.answer(question, conversation, { ...limits, maxTokens }, onEvent)) as Summary;
+    conversation.messages.push({ role: 'model', content: summary.text });
+    return JSON.stringify({ ...summary, promptTokens: ids.length });
   }
 
   chat_close(chat: number): void {
@@ -152,7 +186,7 @@ class FakeEngine implements Engine {
     this.chats = [];
   }
 
-  private async answer(message: string, { thinking = false, tools = [] }: ChatOptions, options: GenerateOptions, onEvent: (json: string) => void): Promise<string> {
+  private async answer(message: string, { thinking = false, tools = [], messages = [] }: ChatOptions, options: GenerateOptions, onEvent: (json: string) => void): Promise<string> {
     this.cancelled = false;
     const emit = (event: object) => onEvent(JSON.stringify(event));
     const prompt = message.startsWith(SAY) ? '' : message;
@@ -175,8 +209,11 @@ class FakeEngine implements Engine {
       emit({ type: 'unreadableCall', text: 'call:get_weather{city:<|"|>Os' });
       return this.summary('length', '', [1]);
     }
+    if (prompt.includes('flaky') && this.flaky++ % 2 === 1) throw new RullamaError('nan', 'Layer 3 produced a value that is not a number.');
+    if (prompt.includes('slow')) await pause(2000);
     const limit = options.maxTokens ?? 10_000;
-    const words = wordsOf(message, limit);
+    const recalled = () => messages.filter(({ role }) => role === 'user').map((message) => `[${textOf(message)}] `);
+    const words = prompt.includes('recall') ? recalled() : wordsOf(message, limit);
     let text = '';
     const ids: number[] = [];
     for (const word of words) {

@@ -1,5 +1,7 @@
 // What the unit tests reach into.
 
+export { modelAddress } from '../src/address.ts';
+export { checkGenerate, checkHistory, checkIds, checkLoad, checkQuestion } from '../src/check.ts';
 export { Client } from '../src/client.ts';
 export { watchDevices } from '../src/device.ts';
 export { ERROR_CODES, RullamaError } from '../src/errors.ts';

@@ -169,5 +169,5 @@ test('generateIds streams tokens and returns the summary', async () => {
 test('nothing works after close', async () => {
   const { ai } = await open();
   await ai.close();
-  await assert.rejects(ai.tokenize('x'), { code: 'cancelled' });
+  await assert.rejects(ai.tokenize('x'), { code: 'closed' });
 });

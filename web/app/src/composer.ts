@@ -1,0 +1,109 @@
+// Where messages are written: the field, Send and Stop, what is wrong with the draft, and how full the context is.
+
+import { h } from './dom.ts';
+import { count } from './format.ts';
+
+/** Share of the context from which on the page warns. */
+const NEARLY_FULL = 0.75;
+/** Milliseconds without a key after which a long draft is measured. */
+const REST = 300;
+
+export class Composer {
+  readonly element: HTMLFormElement;
+  private readonly input = h('textarea', { id: 'prompt', rows: 1, dir: 'auto', placeholder: 'Write a message', 'aria-label': 'Message', 'aria-describedby': 'draft-note', enterKeyHint: 'send' });
+  private readonly send = h('button', { type: 'submit', className: 'primary', id: 'send' }, 'Send');
+  private readonly stop = h('button', { type: 'button', id: 'stop', hidden: true }, 'Stop');
+  private readonly note = h('p', { className: 'draft-note', id: 'draft-note', role: 'alert' });
+  private readonly status = h('p', { id: 'status' });
+  private readonly meter = h('meter', { min: 0, 'aria-label': 'Context in use' });
+  private readonly used = h('span', {});
+  private readonly context = h('p', { id: 'context', hidden: true }, this.meter, this.used);
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** `measure` gives what is wrong with a draft, in words, or nothing. */
+  constructor(
+    submit: (text: string) => void,
+    stop: () => void,
+    private readonly measure: (text: string) => Promise<string>,
+  ) {
+    const onsubmit = (event: Event) => {
+      event.preventDefault();
+      submit(this.text);
+    };
+    // Focus goes here where a keyboard on the screen should stay closed.
+    this.element = h('form', { className: 'composer', tabIndex: -1, onsubmit },
+      this.note,
+      h('div', { className: 'composer-row' }, this.input, this.send, this.stop),
+      h('div', { className: 'status' }, this.status, this.context));
+    this.input.addEventListener('keydown', (event) => {
+      // An open input method takes Enter for itself.
+      if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      submit(this.text);
+    });
+    this.input.addEventListener('input', () => this.changed());
+    this.stop.onclick = stop;
+  }
+
+  get text(): string {
+    return this.input.value;
+  }
+
+  set text(text: string) {
+    this.input.value = text;
+    this.changed();
+  }
+
+  focus(): void {
+    if (matchMedia('(pointer: coarse)').matches) this.element.focus();
+    else this.input.focus();
+  }
+
+  /** What keeps the draft from being sent, or nothing. */
+  complain(text: string): void {
+    clearTimeout(this.timer);
+    if (this.note.textContent !== text) this.note.textContent = text;
+  }
+
+  setUsable(usable: boolean): void {
+    this.input.disabled = !usable;
+    this.send.disabled = !usable;
+  }
+
+  /** Stop in place of Send. What has the focus keeps it, or hands it on when it goes. */
+  setRunning(running: boolean): void {
+    const focused = document.activeElement;
+    this.send.hidden = running;
+    this.stop.hidden = !running;
+    if (running && focused === this.send) this.stop.focus();
+    else if (!running && focused === this.stop) this.focus();
+  }
+
+  /** For what started an answer and is gone: stopping it is what can be done now. */
+  focusStop(): void {
+    if (!this.stop.hidden) this.stop.focus();
+  }
+
+  showStatus(text: string): void {
+    this.status.textContent = text;
+  }
+
+  showContext(used: number, context: number): void {
+    this.context.hidden = used === 0;
+    const nearly = used >= NEARLY_FULL * context;
+    Object.assign(this.meter, { max: context, high: NEARLY_FULL * context, optimum: 0, value: used });
+    const warning = nearly ? '. The oldest messages will be left out when it is full.' : '';
+    this.used.textContent = `Context ${used.toLocaleString('en')} of ${count(context, 'token', 'tokens')}${warning}`;
+    this.context.classList.toggle('nearly-full', nearly);
+  }
+
+  private changed(): void {
+    this.input.style.height = 'auto';
+    this.input.style.height = `${Math.min(this.input.scrollHeight + 2, 200)}px`;
+    this.complain('');
+    const { text } = this;
+    this.timer = setTimeout(() => {
+      void this.measure(text).then((problem) => this.text === text && this.complain(problem), () => undefined);
+    }, REST);
+  }
+}

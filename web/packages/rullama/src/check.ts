@@ -1,0 +1,127 @@
+// What callers hand in, checked before it travels: an error names the option, its value and what it may be.
+
+import { RullamaError } from './errors.ts';
+import type { EngineOptions, GenerateOptions, Message } from './types.ts';
+
+type Rule = { takes: string; ok: (value: unknown) => boolean };
+
+const number = (takes: string, ok: (value: number) => boolean): Rule => ({
+  takes,
+  ok: (value) => typeof value === 'number' && Number.isFinite(value) && ok(value),
+});
+const whole = (least: number, most = 2 ** 32 - 1): Rule =>
+  number(`a whole number from ${least} to ${most}`, (value) => Number.isInteger(value) && value >= least && value <= most);
+const share = number('a number from 0 to 1', (value) => value >= 0 && value <= 1);
+const any = number('a number', () => true);
+const yesOrNo: Rule = { takes: 'true or false', ok: (value) => typeof value === 'boolean' };
+const oneOf = (...words: string[]): Rule => ({ takes: `one of ${words.join(', ')}`, ok: (value) => words.includes(value as string) });
+
+const GENERATE: Record<keyof GenerateOptions, Rule> = {
+  temperature: number('a number of at least 0', (value) => value >= 0),
+  topK: whole(0),
+  topP: share,
+  minP: share,
+  repeatPenalty: number('a number above 0', (value) => value > 0),
+  presencePenalty: any,
+  frequencyPenalty: any,
+  repeatLastN: whole(0),
+  seed: whole(0, Number.MAX_SAFE_INTEGER),
+  maxTokens: whole(1),
+  stop: {
+    takes: 'a list of texts that are not empty',
+    ok: (value) => Array.isArray(value) && value.every((text) => typeof text === 'string' && text !== ''),
+  },
+  ignoreEos: yesOrNo,
+  logprobs: whole(0),
+};
+
+const LOAD: Record<keyof EngineOptions, Rule> = {
+  ple: oneOf('auto', 'resident', 'streamed'),
+  kv: oneOf('f16', 'f32'),
+  context: whole(1),
+  memoryBudget: whole(0, Number.MAX_SAFE_INTEGER),
+  adapter: oneOf('native', 'webgpu-defaults'),
+  store: oneOf('auto', 'always', 'never'),
+};
+
+/** @throws RullamaError `invalid-argument` for an option of an answer that is unknown or out of range. */
+export const checkGenerate = (options: GenerateOptions): void => check(options, GENERATE);
+
+/** @throws RullamaError `invalid-argument` for an option of a load that is unknown or out of range. */
+export const checkLoad = (options: EngineOptions): void => check(options, LOAD);
+
+function check(options: object, rules: Record<string, Rule>): void {
+  for (const [name, value] of Object.entries(options)) {
+    const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
+    if (!rule) {
+      throw refusal(`There is no option \`${name}\`.`, `The options are ${Object.keys(rules).join(', ')}.`);
+    }
+    if (value !== undefined && !rule.ok(value)) {
+      throw refusal(`\`${name}\` is ${shown(value)}.`, `Give ${rule.takes}, or leave it out.`);
+    }
+  }
+}
+
+/** @throws RullamaError `invalid-argument` for what is no token id. */
+export function checkIds(ids: number[]): void {
+  const rule = whole(0);
+  const wrong = Array.from(ids).findIndex((id) => !rule.ok(id));
+  if (wrong >= 0) throw refusal(`Token ${wrong} is ${shown(ids[wrong])}.`, `Give ${rule.takes}.`);
+}
+
+const ROLES = ['user', 'model', 'assistant', 'tool', 'system', 'developer'];
+/** Roles whose messages are answered. */
+const ASKING = ['user', 'tool'];
+
+/**
+ * Checks messages of an earlier conversation.
+ *
+ * @throws RullamaError `invalid-argument` for a message with an unknown role or with nothing in it.
+ */
+export function checkHistory(messages: Message[]): void {
+  if (!Array.isArray(messages)) throw refusal(`\`messages\` is ${shown(messages)}.`, 'Give a list of messages.');
+  messages.forEach((message, i) => checkMessage(message, `Message ${i}`));
+}
+
+/**
+ * Checks messages that are to be answered.
+ *
+ * @throws RullamaError `invalid-argument` when there is nothing to answer.
+ */
+export function checkQuestion(messages: Message[]): void {
+  checkHistory(messages);
+  const last = messages.at(-1);
+  if (!last) throw refusal('There is no message to answer.', 'Send at least one.');
+  if (!ASKING.includes(last.role)) {
+    throw refusal(`The last message is of role "${last.role}", which is not answered.`, `End with one of role ${ASKING.join(' or ')}.`);
+  }
+  if (last.role === 'user' && (last.content as unknown) === '') throw refusal('The message is empty.', 'Write something in it.');
+}
+
+function checkMessage(message: Message, what: string): void {
+  if (typeof message !== 'object' || message === null) {
+    throw refusal(`${what} is ${shown(message)}.`, 'Give an object with `role` and `content`.');
+  }
+  if (!ROLES.includes(message.role)) {
+    throw refusal(`${what} is of role ${shown(message.role)}.`, `The roles are ${ROLES.join(', ')}.`);
+  }
+  const content: unknown = message.content;
+  const given = typeof content === 'string' || Array.isArray(content);
+  const absent = content === undefined || content === null;
+  // A model's message may be nothing but calls.
+  const calls = (message.role as string) === 'assistant' || message.role === 'model';
+  if (!given && !(absent && calls)) {
+    throw refusal(`${what} (${message.role}) has ${absent ? 'no `content`' : `the content ${shown(content)}`}.`, 'Give its text as `content`.');
+  }
+}
+
+/** A value in few words. */
+function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
+  return typeof value === 'function' ? 'a function' : String(value);
+}
+
+function refusal(message: string, remedy: string): RullamaError {
+  return new RullamaError('invalid-argument', message, { remedy });
+}

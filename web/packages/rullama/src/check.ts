@@ -1,7 +1,10 @@
 // What callers hand in, checked before it travels: an error names the option, its value and what it may be.
 
 import { RullamaError } from './errors.ts';
-import type { EngineOptions, GenerateOptions, Message } from './types.ts';
+import type { EngineOptions, GenerateOptions, Message, OpenAIMessage } from './types.ts';
+
+/** A message in either notation. */
+type AnyMessage = Message | OpenAIMessage;
 
 type Rule = { takes: string; ok: (value: unknown) => boolean };
 
@@ -78,7 +81,7 @@ const ASKING = ['user', 'tool'];
  *
  * @throws RullamaError `invalid-argument` for a message with an unknown role or with nothing in it.
  */
-export function checkHistory(messages: Message[]): void {
+export function checkHistory(messages: AnyMessage[]): void {
   if (!Array.isArray(messages)) throw refusal(`\`messages\` is ${shown(messages)}.`, 'Give a list of messages.');
   messages.forEach((message, i) => checkMessage(message, `Message ${i}`));
 }
@@ -88,7 +91,7 @@ export function checkHistory(messages: Message[]): void {
  *
  * @throws RullamaError `invalid-argument` when there is nothing to answer.
  */
-export function checkQuestion(messages: Message[]): void {
+export function checkQuestion(messages: AnyMessage[]): void {
   checkHistory(messages);
   const last = messages.at(-1);
   if (!last) throw refusal('There is no message to answer.', 'Send at least one.');
@@ -98,7 +101,7 @@ export function checkQuestion(messages: Message[]): void {
   if (last.role === 'user' && (last.content as unknown) === '') throw refusal('The message is empty.', 'Write something in it.');
 }
 
-function checkMessage(message: Message, what: string): void {
+function checkMessage(message: AnyMessage, what: string): void {
   if (typeof message !== 'object' || message === null) {
     throw refusal(`${what} is ${shown(message)}.`, 'Give an object with `role` and `content`.');
   }

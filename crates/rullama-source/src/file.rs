@@ -167,7 +167,7 @@ mod tests {
         let pipe = folder.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         for path in [pipe.as_path(), Path::new("/dev/zero"), folder.path()] {
-            assert!(matches!(FileSource::open(path), Err(SourceError::Open { .. })), "{}", path.display());
+            assert!(matches!(FileSource::open(path), Err(SourceError::NotAFile { .. })), "{}", path.display());
         }
     }
 

@@ -16,6 +16,7 @@ pub mod reference;
 pub mod rows;
 mod selftest;
 pub mod weights;
+pub mod words;
 
 pub use error::ModelError;
 pub use loaded::Loaded;

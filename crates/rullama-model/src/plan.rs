@@ -4,7 +4,7 @@ use crate::ModelError;
 use crate::place::place;
 use crate::weights::Weights;
 use rullama_gpu::{Buffer, Device, GpuError, Recorder, Recording, Slice, Usage};
-use rullama_ops::{Cache, Context, Graph, Half, Kind, Op, Operand, Tensor, Type, Value, Words};
+use rullama_ops::{Cache, Context, Graph, Half, Kind, Op, Operand, Part, Tensor, Type, Value, Words};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -64,7 +64,12 @@ impl Pool {
 pub trait Resources {
     fn weights(&self) -> &Weights;
     fn cache(&self, layer: usize, half: Half) -> Option<Cache>;
-    fn words(&self, words: Words) -> Slice;
+    /// Words by their name, where there are any of it.
+    fn words(&self, words: Words) -> Option<Slice>;
+    /// A trained matrix, or what is kept of it.
+    fn trained(&self, _name: &str, _part: Part) -> Option<Tensor> {
+        None
+    }
     /// Kernel variants not to use, by operation.
     fn banned(&self) -> &[(String, &'static str)];
 }
@@ -204,7 +209,10 @@ impl Builder<'_> {
             Kind::Cache { layer, half } => {
                 Operand::Cache(self.resources.cache(*layer, *half).ok_or_else(|| Self::missing(format!("the cache of layer {layer}")))?)
             }
-            Kind::Words(words) => Operand::Words(self.resources.words(*words)),
+            Kind::Trained { name, part } => {
+                Operand::Tensor(self.resources.trained(name, *part).ok_or_else(|| Self::missing(format!("{part:?} of {name}")))?)
+            }
+            Kind::Words(words) => Operand::Words(self.resources.words(*words).ok_or_else(|| Self::missing(format!("{words:?}")))?),
         })
     }
 

@@ -3,7 +3,7 @@
 use crate::ModelError;
 use crate::model::CacheSpec;
 use crate::weights::{Specs, Table};
-use rullama_ops::{Array, Graph, Half, Host, HostCache, Kind, KvType, Use, Value, Words};
+use rullama_ops::{Array, Graph, Half, Host, HostCache, Kind, KvType, Part, Use, Value, Words};
 use rullama_source::ByteSource;
 use std::collections::HashMap;
 
@@ -14,6 +14,7 @@ pub struct Reference<'a> {
     pub tables: &'a [Table],
     pub words: HashMap<Words, Vec<u32>>,
     pub inputs: HashMap<&'static str, Vec<f32>>,
+    pub trained: HashMap<(String, Part), Array>,
     caches: HashMap<(usize, Half), HostCache>,
 }
 
@@ -23,7 +24,7 @@ impl<'a> Reference<'a> {
         let halves = caches.iter().flat_map(|spec| [Half::Keys, Half::Values].map(|half| (spec, half)));
         let empty = |width: usize| HostCache { kv, slots, width, data: vec![0.0; slots * width] };
         let caches = halves.map(|(spec, half)| ((spec.layer, half), empty(spec.width as usize))).collect();
-        Reference { source, specs, tables, words: HashMap::new(), inputs: HashMap::new(), caches }
+        Reference { source, specs, tables, words: HashMap::new(), inputs: HashMap::new(), trained: HashMap::new(), caches }
     }
 
     /// Computes the graph's outputs, before or after [lowering](crate::lower).
@@ -82,6 +83,7 @@ impl<'a> Reference<'a> {
                 Array { rows: table.values.len() / table.cols, cols: table.cols, data: table.values.clone() }.into()
             }
             Kind::Cache { layer, half } => Host::Cache(self.caches.get(&(*layer, *half)).cloned().ok_or_else(|| missing("a cache"))?),
+            Kind::Trained { name, part } => self.trained.get(&(name.clone(), *part)).cloned().ok_or_else(|| missing(name))?.into(),
             Kind::Words(words) => Host::Words(self.words.get(words).cloned().ok_or_else(|| missing("words"))?),
         })
     }
@@ -93,6 +95,9 @@ impl<'a> Reference<'a> {
             }
             (Kind::Words(words), Host::Words(data)) => {
                 self.words.insert(*words, data);
+            }
+            (Kind::Trained { name, part }, Host::Tensor(array)) => {
+                self.trained.insert((name.clone(), *part), array);
             }
             _ => {}
         }

@@ -1,8 +1,8 @@
 //! The network as data: values that are written once, and the operations between them.
 //!
 //! A model's `forward` builds a [`Graph`]. What an operation reads, makes and updates is in its signature ([`Op::uses`]), and
-//! every value has a [`Type`], checked when the node is added. Only caches and words are updated, and an update gives a new
-//! version of them: whoever reads what was written has an edge to the writer. Nothing here knows a kernel or a buffer.
+//! every value has a [`Type`], checked when the node is added. Only caches, words and what is trained are updated, and an update
+//! gives a new version of them: whoever reads what was written has an edge to the writer. Nothing here knows a kernel or a buffer.
 
 use crate::op::{KvType, Op, Use};
 use rullama_quant::DType;
@@ -90,6 +90,26 @@ pub enum Words {
     History,
     /// What the sampler drew.
     Results,
+    /// For each token of a packed row the index of its example's first token; larger than the token's own index where it pads.
+    Starts,
+    /// Rows of a step whose next token is predicted.
+    TargetRows,
+    /// Ids that are predicted, then the weight of each as f32.
+    Targets,
+    /// Seed and number of a training step.
+    Chance,
+}
+
+/// What is kept of a trained matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    Value,
+    /// The sum of its gradients since they were last cleared.
+    Gradient,
+    /// Running mean of the gradient.
+    Mean,
+    /// Running mean of the gradient's square.
+    Variance,
 }
 
 /// Where a value's data is.
@@ -118,6 +138,11 @@ pub enum Kind {
         half: Half,
     },
     Words(Words),
+    /// A trained matrix, or what is kept of it, by its name.
+    Trained {
+        name: String,
+        part: Part,
+    },
 }
 
 /// Type and place of a value.
@@ -265,6 +290,12 @@ impl Graph {
         self.now(value)
     }
 
+    /// A trained matrix `[rows, cols]`, or what is kept of it, as it is now.
+    pub fn trained(&mut self, name: &str, part: Part, rows: u32, cols: u32) -> Value {
+        let value = self.known(Kind::Trained { name: name.into(), part }, Type::f32(rows, cols));
+        self.now(value)
+    }
+
     fn now(&self, value: Value) -> Value {
         self.latest.get(&value).copied().unwrap_or(value)
     }
@@ -341,7 +372,7 @@ impl Graph {
         vec![Type::f32(0, 0); results]
     }
 
-    fn fail(&mut self, op: &'static str, message: String) {
+    pub(crate) fn fail(&mut self, op: &'static str, message: String) {
         let place = self.places.last().cloned().unwrap_or_default();
         self.error.get_or_insert(GraphError { place, op, message });
     }
@@ -356,8 +387,8 @@ impl Graph {
 
     fn update(&mut self, op: &impl Op, value: Value) -> Value {
         let base = self.base(value);
-        if !matches!(self.info(base).kind, Kind::Cache { .. } | Kind::Words(_)) {
-            self.fail(op.name(), "updates a value that is neither a cache nor words".into());
+        if !matches!(self.info(base).kind, Kind::Cache { .. } | Kind::Words(_) | Kind::Trained { .. }) {
+            self.fail(op.name(), "updates a value that is no cache, no words and not trained".into());
         }
         let after = self.new_value(Kind::After { of: value }, self.of(value));
         self.latest.insert(base, after);

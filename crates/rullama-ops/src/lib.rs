@@ -4,6 +4,7 @@
 //! CPU from the definition. Weights of any format go through one kernel source; the format's
 //! decoder is linked in (see [`shader`]).
 
+pub mod backward;
 pub mod case;
 pub mod graph;
 pub mod host;
@@ -28,9 +29,10 @@ macro_rules! operations {
 operations!(attention, elementwise, embed, matmul, per_layer, qkv, residual_norm, rms_norm, sample);
 
 pub use attention::Attention;
+pub use backward::{Backward, grad};
 pub use elementwise::{AddScale, GeluMul, LastRow, Softcap};
 pub use embed::Embed;
-pub use graph::{Graph, GraphError, Half, Kind, Number, Type, Value, Words};
+pub use graph::{Graph, GraphError, Half, Kind, Number, Part, Type, Value, Words};
 pub use host::{Array, Host, HostCache, HostWeight};
 pub use matmul::{Epilogue, Matmul, Prologue};
 pub use op::{Cache, Context, KvType, Op, Operand, StepState, Tensor, Use, reducing_variants, spread, state};

@@ -1,5 +1,11 @@
 //! What every operation is: a record of dispatches beside a CPU oracle.
+//!
+//! An operation that training goes through also has a backward rule ([`Op::backward`]): it adds to the graph what turns the gradients
+//! of its results into those of its operands. What a rule reads of the forward step it takes by [`Backward::operand`], so that it
+//! is kept for it, or computed again. Gradients of values are values: written once, added up by the rules. Gradients of what is
+//! trained are updated: a rule adds to what is there, and whoever applies them clears them.
 
+use crate::backward::Backward;
 use crate::case::Case;
 use crate::graph::{Number, Type};
 use crate::host::Host;
@@ -162,6 +168,14 @@ pub trait Op: Any + std::fmt::Debug + Send + Sync {
 
     /// The same on the CPU, from the definition: sums in f64, no code shared with kernels.
     fn oracle(&self, operands: &mut [Host]);
+
+    /// Adds what turns gradients of the results into gradients of the operands; see the [contract](self).
+    ///
+    /// # Errors
+    /// In words: an operation that cannot be trained through.
+    fn backward(&self, _back: &mut Backward) -> Result<(), String> {
+        Err("it has no backward rule".into())
+    }
 
     /// Multiplications, about, where the step's last key stands at `end - 1`: what the time of a part of a recording is guessed by.
     fn work(&self, inputs: &[Type], _end: u32) -> u64 {

@@ -2,7 +2,6 @@
 
 use crate::engine::Engine;
 use crate::options::Cancel;
-use crate::words::WordBuffers;
 use crate::{Error, words};
 use rullama_gpu::{Buffer, Device, Readback, Slice};
 use rullama_model::kv_cache::{CacheShape, KvCache};
@@ -11,6 +10,7 @@ use rullama_model::pace::MAX_CHUNK;
 use rullama_model::plan::{Plan, Pool, Resources};
 use rullama_model::rows::{RowProvider, Wanted};
 use rullama_model::weights::Weights;
+use rullama_model::words::WordBuffers;
 use rullama_model::{Loaded, ModelError};
 use rullama_ops::sample::{SampleMode, SampleSettings};
 use rullama_ops::{Cache, Half, KvType, StepState, Tensor, Words};
@@ -66,7 +66,7 @@ impl Resources for View<'_> {
         self.cache.operand(layer, half)
     }
 
-    fn words(&self, words: Words) -> Slice {
+    fn words(&self, words: Words) -> Option<Slice> {
         self.words.slice(words)
     }
 
@@ -125,7 +125,7 @@ impl Runner {
         let loaded = &engine.0.loaded;
         let shape = cache_shape(loaded.choice.kv, loaded.choice.context);
         let cache = KvCache::new(&loaded.device, &loaded.model.caches(), shape).await?;
-        let words = WordBuffers::new(&loaded.device, loaded.model.facts().suppress.len()).await?;
+        let words = WordBuffers::new(&loaded.device, &words::sizes(loaded.model.facts().suppress.len())).await?;
         let rows = loaded.row_provider();
         Ok(Runner { cache, plans: Plans::default(), words, rows, position: 0, logits: Vec::new(), fences: Vec::new(), engine })
     }

@@ -221,6 +221,13 @@ impl Device {
         self.0.queue.write_buffer(buffer.raw(), offset, bytes);
     }
 
+    /// Sets a buffer to zero before what is submitted later.
+    pub fn clear(&self, buffer: &Buffer) {
+        let mut encoder = self.0.raw.create_command_encoder(&Default::default());
+        encoder.clear_buffer(buffer.raw(), 0, None);
+        self.0.queue.submit([encoder.finish()]);
+    }
+
     /// Starts everything written and recorded so far and waits until it is done.
     ///
     /// # Errors

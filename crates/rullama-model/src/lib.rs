@@ -3,10 +3,12 @@
 //! A [`model::Model`] writes the algebra of a step as a [`rullama_ops::Graph`]; [`lower`] makes of it what runs,
 //! [`plan::Plan`] a recording, and [`reference::Reference`] runs it on the CPU.
 
+pub mod arena;
 mod error;
 pub mod gemma4;
 pub mod kv_cache;
 pub mod loaded;
+pub mod lora;
 pub mod lower;
 pub mod model;
 pub mod pace;
@@ -15,6 +17,7 @@ pub mod plan;
 pub mod reference;
 pub mod rows;
 mod selftest;
+mod step;
 pub mod weights;
 pub mod words;
 

@@ -1,6 +1,7 @@
 //! A model on a device, without a session: what an engine, a trainer or a tower stands on.
 
 use crate::ModelError;
+use crate::lora::Terms;
 use crate::lower::{For, lower};
 use crate::model::{Model, Rows, Shape};
 use crate::pace::{MAX_CHUNK, Pace};
@@ -98,7 +99,7 @@ impl Loaded {
             return Err(ModelError::Cancelled);
         }
         for (shape, sampler) in loaded.usual_steps() {
-            let graph = loaded.graph(shape, sampler).await?;
+            let graph = loaded.graph(shape, sampler, &Terms::default()).await?;
             if shape.tokens == MAX_CHUNK {
                 let types = |node: &Node| node.inputs().map(|value| graph.of(value)).collect();
                 loaded.longest = graph.nodes.iter().map(|node| (node.op.clone(), types(node))).collect();
@@ -122,7 +123,7 @@ impl Loaded {
 
     /// A step's shape on this load.
     pub fn shape(&self, tokens: u32, rows: Rows, decode: bool, taps: bool) -> Shape {
-        Shape { tokens, rows, decode, resident: !self.streams(), taps, kv: self.choice.kv }
+        Shape { tokens, rows, decode, resident: !self.streams(), taps, packed: false, kv: self.choice.kv }
     }
 
     /// Whether rows come from the host: no step can be queued before its token is known.
@@ -141,14 +142,21 @@ impl Loaded {
     ///
     /// # Errors
     /// Operands that do not fit together; an operation that no kernel computes rightly.
-    pub async fn graph(&self, shape: Shape, sampler: Option<SampleMode>) -> Result<Graph, ModelError> {
-        let mut graph = self.model.forward(shape, &self.tables);
+    pub async fn graph(&self, shape: Shape, sampler: Option<SampleMode>, terms: &Terms) -> Result<Graph, ModelError> {
+        let mut graph = self.model.forward(shape, &self.tables, terms);
         if let (Some(mode), Some(logits)) = (sampler, graph.named("logits")) {
             graph.at("the sampler");
             graph.sample(logits, mode);
         }
-        let mode = if shape.taps { For::Look } else { For::Run };
-        let graph = lower(graph.checked()?, mode, self.model.specs());
+        self.lowered(graph.checked()?, if shape.taps { For::Look } else { For::Run }).await
+    }
+
+    /// What runs for a graph of this model, with all its kernels tested.
+    ///
+    /// # Errors
+    /// An operation that no kernel computes rightly.
+    pub async fn lowered(&self, graph: Graph, mode: For) -> Result<Graph, ModelError> {
+        let graph = lower(graph, mode, self.model.specs());
         self.test.lock().await.test(&self.device, &graph).await?;
         Ok(graph)
     }

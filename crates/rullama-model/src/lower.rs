@@ -30,9 +30,10 @@ struct Rewrite {
 }
 
 /// In the order of their use.
-const REWRITES: [Rewrite; 7] = [
+const REWRITES: [Rewrite; 8] = [
     Rewrite { name: "gated product of interleaved rows", needed: true, apply: gated },
     Rewrite { name: "products of one input with stacked rows", needed: true, apply: stacked },
+    Rewrite { name: "parts of stacks as views of their rows", needed: true, apply: parts },
     Rewrite { name: "softcap after a product", needed: false, apply: softcap },
     Rewrite { name: "gelu and multiply after a product", needed: false, apply: gelu_mul },
     Rewrite { name: "queries, keys and values in one", needed: false, apply: qkv },
@@ -205,6 +206,25 @@ fn stacked(pass: &mut Pass) {
             pass.graph.set_kind(result, Kind::View { of: y, row: 0, column: first as u32 });
         }
         pass.replace(members[0], &members[1..], Matmul::PLAIN, vec![x, w, y], Vec::new());
+    }
+}
+
+/// A weight that is stored as part of a stack, and still used by itself, is a view of the stack's rows.
+fn parts(pass: &mut Pass) {
+    let used: HashSet<Value> = (0..pass.graph.nodes.len()).flat_map(|at| pass.node(at).operands.clone()).collect();
+    let mut used: Vec<Value> = used.into_iter().map(|value| pass.graph.base(value)).collect();
+    used.sort_unstable();
+    used.dedup();
+    for value in used {
+        let Kind::Weight(key) = pass.graph.info(value).kind.clone() else { continue };
+        let Some(placed) = pass.specs.part(&key).filter(|placed| placed.spec.key != key) else { continue };
+        let (first, step) = match placed.spec.stack {
+            Stack::Concat => (placed.first_row as u32, 1),
+            Stack::Interleave => (placed.index as u32, 2),
+        };
+        let stack = placed.spec.key.clone();
+        let Some(of) = pass.stack(&stack) else { continue };
+        pass.graph.set_kind(value, Kind::WeightView { of, first, step });
     }
 }
 

@@ -1,8 +1,10 @@
 //! What a model is to the rest of the engine, and the list of those that there are.
 
+use crate::lora::Terms;
 use crate::weights::{Specs, Table};
 use crate::{ModelError, gemma4};
 use rullama_ops::{Graph, KvType};
+use rullama_quant::DType;
 use rullama_source::gguf::{Gguf, Metadata};
 use std::fmt::Debug;
 use std::ops::Range;
@@ -30,6 +32,9 @@ pub struct Shape {
     pub resident: bool,
     /// Keep the hidden states, from unfused operations.
     pub taps: bool,
+    /// Nothing comes before the step: its tokens are packed examples (see [`Words::Starts`](rullama_ops::Words::Starts)), their keys and
+    /// values are values of the step, and it ends with the last norm (output `final_norm`), so that it can be trained.
+    pub packed: bool,
     pub kv: KvType,
 }
 
@@ -79,6 +84,16 @@ pub struct Streamed {
     pub scale: f32,
 }
 
+/// What makes logits of the last norm: `softcap(x Wᵀ)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Head {
+    /// Key of the weight `[vocab, dim]`.
+    pub key: &'static str,
+    pub dtype: DType,
+    /// 0: none.
+    pub softcap: f32,
+}
+
 /// The few functions that a model has.
 pub trait Model: Debug + Send + Sync {
     fn facts(&self) -> &Facts;
@@ -92,8 +107,14 @@ pub trait Model: Debug + Send + Sync {
     /// A value of the file that cannot be.
     fn tables(&self, file: &[Table], context: u32) -> Result<Vec<Table>, ModelError>;
 
-    /// The algebra of a step; output `logits`, unless no rows are wanted.
-    fn forward(&self, shape: Shape, tables: &[Table]) -> Graph;
+    /// The algebra of a step with the terms of what is attached or trained; output `logits`, unless no rows are wanted.
+    fn forward(&self, shape: Shape, tables: &[Table], terms: &Terms) -> Graph;
+
+    fn head(&self) -> Head;
+
+    /// Inputs and outputs of the linear layer with this base name in the file, as `blk.3.attn_q`; [`lora::HEAD`](crate::lora::HEAD)
+    /// is the head also where its weight is the embedding's. `None`: the model has no such layer.
+    fn linear(&self, key: &str) -> Option<(u32, u32)>;
 
     fn caches(&self) -> Vec<CacheSpec>;
 

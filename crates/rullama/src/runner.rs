@@ -8,20 +8,17 @@ use rullama_model::kv_cache::{CacheShape, KvCache};
 use rullama_model::model::{Rows, Shape};
 use rullama_model::pace::MAX_CHUNK;
 use rullama_model::plan::{Plan, Pool, Resources};
-use rullama_model::rows::{RowProvider, Wanted};
+use rullama_model::rows::RowProvider;
 use rullama_model::weights::Weights;
 use rullama_model::words::WordBuffers;
 use rullama_model::{Loaded, ModelError};
 use rullama_ops::sample::{SampleMode, SampleSettings};
-use rullama_ops::{Cache, Half, KvType, StepState, Tensor, Words};
+use rullama_ops::{Cache, Half, KvType, StepState, Words};
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
-use web_time::Instant;
+use std::collections::HashMap;
 
 /// Rewinding that a ring serves without computing anew, queued steps included.
 const SLACK: u32 = 256;
-/// Parts of a prompt's chunk that are submitted before the first of them is waited for.
-const UNDER_WAY: usize = 2;
 
 /// The caches that a session makes.
 pub fn cache_shape(kv: KvType, context: u32) -> CacheShape {
@@ -172,7 +169,7 @@ impl Runner {
         let shape = loaded.shape(padded(count), chunk.rows, false, chunk.taps);
         let mut turn = loaded.turn.lock().await;
         let plan = self.plans.get(loaded, &mut turn, &self.cache, &self.words, (shape, chunk.sampler)).await?;
-        fill_rows(&mut self.rows, loaded, plan, chunk.rows, chunk.ids).await?;
+        loaded.fill_rows(&mut self.rows, plan, chunk.rows, chunk.ids).await?;
         self.cache.note_written(position + count);
         let mut ids = chunk.ids.to_vec();
         ids.resize(shape.tokens as usize, 0);
@@ -181,15 +178,15 @@ impl Runner {
         self.words.write(&loaded.device, Words::ChunkIds, bytemuck::cast_slice(&ids));
         self.words.write(&loaded.device, Words::ChunkState, bytemuck::bytes_of(&state));
         self.words.write(&loaded.device, Words::StepState, bytemuck::bytes_of(&step));
-        run_parts(loaded, plan, &mut self.fences, (position + count, shape.tokens), cancel).await?;
+        loaded.run_parts(plan, &mut self.fences, (position + count, shape.tokens), &|| cancel.is_cancelled()).await?;
         let mut outputs = Vec::new();
         for name in read {
             if let Some(tensor) = plan.output(name) {
-                outputs.push((name.clone(), read_rows(&loaded.device, tensor, count).await?));
+                outputs.push((name.clone(), loaded.read_rows(tensor, count).await?));
             }
         }
         if let (Rows::Last, None, Some(logits)) = (chunk.rows, chunk.sampler, plan.output("logits")) {
-            self.logits = read_rows(&loaded.device, logits, 1).await?;
+            self.logits = loaded.read_rows(logits, 1).await?;
         }
         self.position = position + count;
         Ok(outputs)
@@ -203,13 +200,13 @@ impl Runner {
         let mut turn = loaded.turn.lock().await;
         let plan = self.plans.get(loaded, &mut turn, &self.cache, &self.words, (shape, sampler)).await?;
         if let Some(id) = id {
-            fill_rows(&mut self.rows, loaded, plan, Rows::Last, &[id]).await?;
+            loaded.fill_rows(&mut self.rows, plan, Rows::Last, &[id]).await?;
         }
         self.position += steps as u32;
         self.cache.note_written(self.position);
         loaded.device.submit_times(&plan.recording, steps);
         if let (None, Some(logits)) = (sampler, plan.output("logits")) {
-            self.logits = read_rows(&loaded.device, logits, 1).await?;
+            self.logits = loaded.read_rows(logits, 1).await?;
         }
         Ok(())
     }
@@ -258,65 +255,4 @@ impl Runner {
     pub fn logits(&self) -> &[f32] {
         &self.logits
     }
-}
-
-/// Writes what a step reads from the host.
-async fn fill_rows(rows: &mut Option<RowProvider>, loaded: &Loaded, plan: &Plan, wanted: Rows, ids: &[u32]) -> Result<(), ModelError> {
-    let Some(provider) = rows else { return Ok(()) };
-    let inputs = loaded.model.inputs(wanted, ids.len());
-    let requests: Vec<Wanted> =
-        inputs.iter().map(|input| Wanted { ids: &ids[input.tokens.clone()], columns: input.columns.clone() }).collect();
-    for (input, values) in inputs.iter().zip(provider.gather(&requests).await?) {
-        if let Some(slice) = plan.input(input.name) {
-            loaded.device.write(&slice.buffer, slice.offset, bytemuck::cast_slice(&values));
-        }
-    }
-    Ok(())
-}
-
-/// Work under way, since when, and the fence behind it.
-struct Part {
-    fence: Readback,
-    work: u64,
-    submitted: Instant,
-}
-
-/// Submits a chunk's recording in parts that take about as long as the pace wants, a few of them ahead of the GPU. `step` is the
-/// position behind its last token, and its padded tokens.
-async fn run_parts(loaded: &Loaded, plan: &Plan, fences: &mut Vec<Readback>, step: (u32, u32), cancel: &Cancel) -> Result<(), Error> {
-    let (end, tokens) = step;
-    let mut under_way: VecDeque<Part> = VecDeque::new();
-    let mut done = Instant::now();
-    let mut at = 0;
-    while at < plan.recording.len() || !under_way.is_empty() {
-        let more = at < plan.recording.len() && !cancel.is_cancelled();
-        if more && under_way.len() < UNDER_WAY {
-            let (part, work) = plan.part(at, end, loaded.pace.submission());
-            at = part.end;
-            let submitted = Instant::now();
-            loaded.device.submit_part(&plan.recording, part);
-            let fence = match fences.pop() {
-                Some(fence) => fence,
-                None => Readback::new(&loaded.device, 16).await?,
-            };
-            fence.start(&loaded.device, None);
-            under_way.push_back(Part { fence, work, submitted });
-            continue;
-        }
-        let Some(part) = under_way.pop_front() else { return Err(Error::Cancelled) };
-        part.fence.wait(&loaded.device).await?;
-        // The part before it ran until `done`.
-        let started = part.submitted.max(done);
-        done = Instant::now();
-        loaded.pace.learn(tokens, part.work, (done - started).as_secs_f64());
-        fences.push(part.fence);
-    }
-    Ok(())
-}
-
-/// The first rows of a tensor that a plan left.
-async fn read_rows(device: &Device, tensor: &Tensor, rows: u32) -> Result<Vec<f32>, ModelError> {
-    let len = u64::from(rows.min(tensor.rows)) * u64::from(tensor.cols) * 4;
-    let bytes = device.read(&tensor.slice.buffer, tensor.slice.offset, len).await?;
-    Ok(bytemuck::pod_collect_to_vec(&bytes))
 }

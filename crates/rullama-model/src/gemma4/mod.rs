@@ -9,7 +9,8 @@ mod weights;
 pub use config::{Config, Layer, Span};
 
 use crate::ModelError;
-use crate::model::{CacheSpec, Facts, InputRows, Model, Rows, Shape, Streamed};
+use crate::lora::{EMBEDDING, HEAD, Terms};
+use crate::model::{CacheSpec, Facts, Head, InputRows, Model, Rows, Shape, Streamed};
 use crate::weights::{Specs, Table, WeightSpec};
 use rullama_ops::Graph;
 use rullama_quant::DType;
@@ -20,6 +21,9 @@ pub const ARCHITECTURE: &str = "gemma4";
 
 /// Key of the per-layer table among the weights.
 const PER_LAYER_TABLE: &str = "per_layer_token_embd";
+
+/// Base name of the projection of per-layer embeddings; its weights hold parts of it.
+const PER_LAYER_PROJECTION: &str = "per_layer_model_proj";
 
 /// True of the models without per-layer embeddings (12B and above).
 pub fn empty_thought(metadata: &Metadata) -> bool {
@@ -57,7 +61,7 @@ impl Gemma4 {
     }
 
     /// Key of the output head: its own, or the embedding's.
-    fn head(&self) -> &'static str {
+    fn head_key(&self) -> &'static str {
         if self.specs.weight("output").is_some() { "output" } else { "token_embd" }
     }
 
@@ -80,8 +84,23 @@ impl Model for Gemma4 {
         rope::tables(&self.config, file, context)
     }
 
-    fn forward(&self, shape: Shape, tables: &[Table]) -> Graph {
-        text::forward(self, shape, tables)
+    fn forward(&self, shape: Shape, tables: &[Table], terms: &Terms) -> Graph {
+        text::forward(self, shape, tables, terms)
+    }
+
+    fn head(&self) -> Head {
+        Head { key: self.head_key(), dtype: self.dtype(self.head_key()), softcap: self.config.softcap }
+    }
+
+    fn linear(&self, key: &str) -> Option<(u32, u32)> {
+        let (dim, vocab, width) = (self.config.dim, self.config.vocab, self.config.per_layer);
+        match key {
+            EMBEDDING | HEAD => return Some(if key == HEAD { (dim, vocab) } else { (vocab, dim) }),
+            PER_LAYER_PROJECTION => return (width > 0).then_some((dim, width * self.config.layers.len() as u32)),
+            _ => {}
+        }
+        let part = self.specs.part(key).filter(|_| key.starts_with("blk."))?.part;
+        Some((part.tensor.cols() as u32, (part.rows.end - part.rows.start) as u32))
     }
 
     fn caches(&self) -> Vec<CacheSpec> {
@@ -142,7 +161,7 @@ impl Model for Gemma4 {
     }
 
     fn bytes_per_token(&self) -> u64 {
-        let gathered = |spec: &&WeightSpec| spec.key == PER_LAYER_TABLE || (spec.key == "token_embd" && self.head() != "token_embd");
+        let gathered = |spec: &&WeightSpec| spec.key == PER_LAYER_TABLE || (spec.key == "token_embd" && self.head_key() != "token_embd");
         let all: u64 = self.specs.weights.iter().filter(|spec| !gathered(spec)).map(WeightSpec::bytes).sum();
         all + u64::from(self.config.dim) * 4
     }

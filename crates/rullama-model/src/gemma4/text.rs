@@ -4,9 +4,11 @@
 
 use super::Gemma4;
 use super::config::{Layer, Span};
+use crate::lora::{HEAD, Terms};
 use crate::model::{Rows, Shape};
 use crate::weights::Table;
-use rullama_ops::{Attention, Graph, Half, HeadNorm, HeadRope, PerLayerCombine, Value, Words};
+use rullama_ops::{Attention, Graph, Half, HeadNorm, HeadRope, PerLayerCombine, Rotate, SelfAttention, Value, Words};
+use std::collections::HashMap;
 
 /// Inputs of per-layer rows: of the layers that run for all tokens, and of the others for the rows whose logits are wanted.
 pub const OWN_ROWS: &str = "per-layer rows, own";
@@ -16,24 +18,34 @@ pub const SHARED_ROWS: &str = "per-layer rows, shared";
 struct Builder<'a> {
     model: &'a Gemma4,
     tables: &'a [Table],
+    terms: &'a Terms,
     shape: Shape,
     g: Graph,
-    /// State of the rows that run now; changes when only the last row goes on.
+    /// State of the rows that run now, which changes when only the last row goes on; of packed examples, their starts.
     state: Value,
+    /// Keys and values of the layers of a packed step, by donor.
+    kept: HashMap<usize, [Value; 2]>,
 }
 
-/// Embedding, per-layer embeddings, layers, final norm, head, softcap. Output `logits`, unless no rows are wanted.
+/// Embedding, per-layer embeddings, layers, final norm, head, softcap. Output `logits`, unless no rows are wanted; of a packed step
+/// `final_norm`.
 ///
 /// From the last layer with keys of its own on, only the rows whose logits are wanted go on.
-pub fn forward(model: &Gemma4, shape: Shape, tables: &[Table]) -> Graph {
+pub fn forward(model: &Gemma4, shape: Shape, tables: &[Table], terms: &Terms) -> Graph {
     let config = &model.config;
     let mut g = Graph::default();
     g.at("the embedding");
-    let state = g.words(if shape.decode { Words::StepState } else { Words::ChunkState });
+    let state = g.words(match (shape.packed, shape.decode) {
+        (true, _) => Words::Starts,
+        (false, true) => Words::StepState,
+        (false, false) => Words::ChunkState,
+    });
     let ids = g.words(if shape.decode { Words::StepId } else { Words::ChunkIds });
-    let mut b = Builder { model, tables, shape, g, state };
+    let mut b = Builder { model, tables, terms, shape, g, state, kept: HashMap::new() };
     let table = b.weight("token_embd", config.vocab, config.dim);
-    let mut h = b.g.embed(ids, table, shape.tokens, (config.dim as f32).sqrt());
+    let scale = (config.dim as f32).sqrt();
+    let h = b.g.embed(ids, table, shape.tokens, scale);
+    let mut h = terms.embedding(&mut b.g, ids, h, scale);
     b.tap("embed_scaled", h);
     let per_layer = b.per_layer_inputs(h, ids);
     for (i, layer) in config.layers.iter().enumerate() {
@@ -45,9 +57,14 @@ pub fn forward(model: &Gemma4, shape: Shape, tables: &[Table]) -> Graph {
     }
     b.g.at("the head");
     let x = b.g.rms_norm(h, "output_norm", config.eps);
+    if shape.packed {
+        b.g.output("final_norm", x);
+        return b.g;
+    }
     b.tap("final_norm", x);
-    let head = b.weight(model.head(), config.vocab, config.dim);
+    let head = b.weight(model.head_key(), config.vocab, config.dim);
     let logits = b.g.matmul(x, head);
+    let logits = terms.product(&mut b.g, HEAD, x, logits, 0);
     let logits = b.g.softcap(logits, config.softcap);
     if shape.rows != Rows::None {
         b.g.output("logits", logits);
@@ -72,10 +89,11 @@ impl Builder<'_> {
         self.g.weight(key, rows, cols, self.model.dtype(key))
     }
 
-    /// `x Wᵀ` with `W: [rows, cols of x]`.
+    /// `x Wᵀ` with `W: [rows, cols of x]`, and the terms of adapters.
     fn product(&mut self, x: Value, key: &str, rows: u32) -> Value {
         let w = self.weight(key, rows, self.g.cols(x));
-        self.g.matmul(x, w)
+        let y = self.g.matmul(x, w);
+        self.terms.product(&mut self.g, key, x, y, 0)
     }
 
     /// Only the last row goes on, if only its logits are wanted.
@@ -97,6 +115,11 @@ impl Builder<'_> {
         let x = self.g.rms_norm(h, &key("attn_norm"), c.eps);
         let rope = self.rope(layer.span, head_dim);
         let q = self.product(x, &key("attn_q"), c.heads * head_dim);
+        if self.shape.packed {
+            let a = self.packed_attention(i, layer, (x, q), rope);
+            let a = self.product(a, &key("attn_output"), c.dim);
+            return self.residual(h, a, &key("post_attention_norm"), 1.0);
+        }
         let op = HeadRope { heads: c.heads, head_dim, eps: c.eps };
         let mut q = self.g.head_rope(op.clone(), q, &key("attn_q_norm"), rope, self.state);
         let mut caches = [Half::Keys, Half::Values].map(|half| self.g.cache(layer.donor, half, kv_width, self.shape.kv));
@@ -116,6 +139,28 @@ impl Builder<'_> {
         let a = self.g.attention(op, q, caches, self.state);
         let a = self.product(a, &key("attn_output"), c.dim);
         self.residual(h, a, &key("post_attention_norm"), 1.0)
+    }
+
+    /// The same without caches: `attention(q, K, V)` among the tokens of each packed example.
+    fn packed_attention(&mut self, i: usize, layer: &Layer, (x, q): (Value, Value), rope: [Value; 2]) -> Value {
+        let c = &self.model.config;
+        let key = |name: &str| format!("blk.{i}.{name}");
+        let (head_dim, kv_width) = (layer.head_dim, layer.kv_heads * layer.head_dim);
+        let turn = |heads| Rotate { heads, head_dim, inverse: false };
+        let q = self.g.norm_heads(q, &key("attn_q_norm"), head_dim, c.eps);
+        let q = self.g.rotate(turn(c.heads), q, rope, self.state);
+        if layer.donor == i {
+            let k = self.product(x, &key("attn_k"), kv_width);
+            let v = if layer.values_are_keys { k } else { self.product(x, &key("attn_v"), kv_width) };
+            let k = self.g.norm_heads(k, &key("attn_k_norm"), head_dim, c.eps);
+            let k = self.g.rotate(turn(layer.kv_heads), k, rope, self.state);
+            let v = self.g.head_norm(HeadNorm { heads: layer.kv_heads, head_dim, eps: c.eps }, v);
+            self.kept.insert(i, [k, v]);
+        }
+        let [k, v] = self.kept[&layer.donor];
+        let window = (layer.span == Span::Sliding).then_some(c.window);
+        let op = SelfAttention { heads: c.heads, kv_heads: layer.kv_heads, head_dim, window };
+        self.g.self_attention(op, q, [k, v], self.state)
     }
 
     /// `h + RMS(down (gelu(gate x) * up x))`; times the layer's scale where nothing follows.
@@ -176,7 +221,7 @@ impl Builder<'_> {
             Some(rows) => self.g.columns(rows, 0, own),
             None => self.g.input(OWN_ROWS, self.shape.tokens, own),
         };
-        let first = self.project(h, "per_layer_model_proj.own", own_rows);
+        let first = self.project(h, "per_layer_model_proj.own", 0, own_rows);
         if own == all {
             return PerLayer { own: Some(first), shared: None };
         }
@@ -189,14 +234,15 @@ impl Builder<'_> {
             }
             None => self.g.input(SHARED_ROWS, self.g.rows(h), all - own),
         };
-        let rest = self.project(h, "per_layer_model_proj.shared", shared_rows);
+        let rest = self.project(h, "per_layer_model_proj.shared", own, shared_rows);
         PerLayer { own: Some(first), shared: Some(rest) }
     }
 
     /// `(RMS(proj h / sqrt(d)) + rows) / sqrt(2)`.
-    fn project(&mut self, h: Value, key: &str, rows: Value) -> Value {
+    fn project(&mut self, h: Value, key: &str, first_row: u32, rows: Value) -> Value {
         let c = &self.model.config;
         let e = self.product(h, key, self.g.cols(rows));
+        let e = self.terms.product(&mut self.g, super::PER_LAYER_PROJECTION, h, e, first_row);
         let op = PerLayerCombine { eps: c.eps, scale: (c.dim as f32).sqrt().recip() };
         self.g.per_layer_combine(e, rows, "per_layer_proj_norm", c.per_layer, op)
     }

@@ -1,0 +1,112 @@
+//! Low-rank terms of products: what adapters add, at inference and in training alike.
+
+use rullama_ops::dropout::Dropout;
+use rullama_ops::{Dense, Graph, Kind, Part, Value, Words};
+use std::collections::BTreeMap;
+
+/// `scale * B (A x)` beside a product `W x`, with A: [rank, inputs] and B: [outputs, rank].
+///
+/// On the embedding A is kept as `[vocab, rank]`, so that a token's column is a row.
+/// Source: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models".
+#[derive(Debug, Clone, PartialEq)]
+pub struct Term {
+    /// Of its two matrices, see [`Term::a`].
+    pub name: String,
+    pub rank: u32,
+    pub scale: f32,
+    pub inputs: u32,
+    pub outputs: u32,
+}
+
+/// Key of the embedding among the products.
+pub const EMBEDDING: &str = "token_embd";
+/// Key of the head, also where its weight is the embedding's.
+pub const HEAD: &str = "output";
+
+impl Term {
+    /// Name of A among what is trained.
+    pub fn a(&self) -> String {
+        format!("{}.lora_a", self.name)
+    }
+
+    /// Name of B.
+    pub fn b(&self) -> String {
+        format!("{}.lora_b", self.name)
+    }
+}
+
+/// The terms of each product, by the base name of its tensor, as `blk.3.attn_q`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Terms {
+    by_key: BTreeMap<String, Vec<Term>>,
+    /// Share of a branch's inputs that a training step leaves out.
+    pub dropout: f32,
+}
+
+impl Terms {
+    pub fn add(&mut self, key: impl Into<String>, term: Term) {
+        self.by_key.entry(key.into()).or_default().push(term);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    pub fn of(&self, key: &str) -> &[Term] {
+        self.by_key.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Keys and terms, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Term)> {
+        self.by_key.iter().flat_map(|(key, terms)| terms.iter().map(move |term| (key.as_str(), term)))
+    }
+
+    /// `y` with the terms of product `key` of `x`, where `y` holds the product's rows from `first_row` on.
+    pub fn product(&self, g: &mut Graph, key: &str, x: Value, y: Value, first_row: u32) -> Value {
+        self.of(key).iter().enumerate().fold(y, |y, (salt, term)| {
+            let a = g.trained(&term.a(), Part::Value, term.rank, term.inputs);
+            let x = self.dropped(g, key, salt, x);
+            let u = g.one(Dense { transposed: true, scale: 1.0, add: false }, &[x, a]);
+            term.outputs_of(g, u, y, first_row, term.scale)
+        })
+    }
+
+    /// `y = scale * W[ids]` with the terms of the embedding, which are scaled alike.
+    pub fn embedding(&self, g: &mut Graph, ids: Value, y: Value, scale: f32) -> Value {
+        self.of(EMBEDDING).iter().fold(y, |y, term| {
+            let a = g.trained(&term.a(), Part::Value, term.inputs, term.rank);
+            let tokens = g.rows(y);
+            let u = g.gather_rows(a, ids, tokens);
+            term.outputs_of(g, u, y, 0, term.scale * scale)
+        })
+    }
+
+    fn dropped(&self, g: &mut Graph, key: &str, salt: usize, x: Value) -> Value {
+        if self.dropout == 0.0 {
+            return x;
+        }
+        let chance = g.words(Words::Chance);
+        g.one(Dropout { rate: self.dropout, salt: salted(key, salt) }, &[x, chance])
+    }
+}
+
+impl Term {
+    /// `y + scale * u Bᵀ` for the rows of B that `y` has.
+    fn outputs_of(&self, g: &mut Graph, u: Value, y: Value, first_row: u32, scale: f32) -> Value {
+        let whole = g.trained(&self.b(), Part::Value, self.outputs, self.rank);
+        let cols = g.cols(y);
+        let b = if cols == self.outputs { whole } else { g.view(whole, (first_row, 0), (cols, self.rank)) };
+        g.one(Dense { transposed: true, scale, add: true }, &[u, b, y])
+    }
+}
+
+/// Branches drop different inputs: FNV-1a of the product's key and the term's place.
+fn salted(key: &str, salt: usize) -> u32 {
+    let bytes = key.bytes().chain(salt.to_le_bytes());
+    bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+/// Whether a graph has terms whose matrices are trained or attached.
+pub fn has_terms(graph: &Graph) -> bool {
+    graph.values.iter().any(|info| matches!(info.kind, Kind::Trained { .. }))
+}

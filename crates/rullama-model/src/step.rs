@@ -1,0 +1,90 @@
+//! Running a recording: what it reads from the host, and its parts one after the other.
+
+use crate::model::Rows;
+use crate::plan::Plan;
+use crate::rows::{RowProvider, Wanted};
+use crate::{Loaded, ModelError};
+use rullama_gpu::Readback;
+use rullama_ops::Tensor;
+use std::collections::VecDeque;
+use web_time::Instant;
+
+/// Parts of a recording that are submitted before the first of them is waited for.
+const UNDER_WAY: usize = 2;
+
+/// Work under way, since when, and the fence behind it.
+struct Part {
+    fence: Readback,
+    work: u64,
+    submitted: Instant,
+}
+
+impl Loaded {
+    /// Writes what a step reads from the host when the table is streamed.
+    ///
+    /// # Errors
+    /// Rows that cannot be read.
+    pub async fn fill_rows(&self, rows: &mut Option<RowProvider>, plan: &Plan, wanted: Rows, ids: &[u32]) -> Result<(), ModelError> {
+        let Some(provider) = rows else { return Ok(()) };
+        let inputs = self.model.inputs(wanted, ids.len());
+        let requests: Vec<Wanted> =
+            inputs.iter().map(|input| Wanted { ids: &ids[input.tokens.clone()], columns: input.columns.clone() }).collect();
+        for (input, values) in inputs.iter().zip(provider.gather(&requests).await?) {
+            if let Some(slice) = plan.input(input.name) {
+                self.device.write(&slice.buffer, slice.offset, bytemuck::cast_slice(&values));
+            }
+        }
+        Ok(())
+    }
+
+    /// Submits a recording in parts that take about as long as the pace wants, a few of them ahead of the GPU. `step` is the
+    /// position behind its last token, and its padded tokens. `fences` are kept for the next call.
+    ///
+    /// # Errors
+    /// [`ModelError::Cancelled`] between two parts; a lost device.
+    pub async fn run_parts(
+        &self,
+        plan: &Plan,
+        fences: &mut Vec<Readback>,
+        (end, tokens): (u32, u32),
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), ModelError> {
+        let mut under_way: VecDeque<Part> = VecDeque::new();
+        let mut done = Instant::now();
+        let mut at = 0;
+        while at < plan.recording.len() || !under_way.is_empty() {
+            let more = at < plan.recording.len() && !cancelled();
+            if more && under_way.len() < UNDER_WAY {
+                let (part, work) = plan.part(at, end, self.pace.submission());
+                at = part.end;
+                let submitted = Instant::now();
+                self.device.submit_part(&plan.recording, part);
+                let fence = match fences.pop() {
+                    Some(fence) => fence,
+                    None => Readback::new(&self.device, 16).await?,
+                };
+                fence.start(&self.device, None);
+                under_way.push_back(Part { fence, work, submitted });
+                continue;
+            }
+            let Some(part) = under_way.pop_front() else { return Err(ModelError::Cancelled) };
+            part.fence.wait(&self.device).await?;
+            // The part before it ran until `done`.
+            let started = part.submitted.max(done);
+            done = Instant::now();
+            self.pace.learn(tokens, part.work, (done - started).as_secs_f64());
+            fences.push(part.fence);
+        }
+        Ok(())
+    }
+
+    /// The first rows of a tensor that a plan left.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub async fn read_rows(&self, tensor: &Tensor, rows: u32) -> Result<Vec<f32>, ModelError> {
+        let len = u64::from(rows.min(tensor.rows)) * u64::from(tensor.cols) * 4;
+        let bytes = self.device.read(&tensor.slice.buffer, tensor.slice.offset, len).await?;
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
+    }
+}

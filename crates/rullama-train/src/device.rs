@@ -1,0 +1,238 @@
+//! The device side of training: what is trained and what is kept of it, recordings of steps, and the words they read.
+
+use crate::TrainError;
+use crate::graph::{self, Keep, StepShape};
+use rullama_gpu::{Readback, Slice};
+use rullama_model::Loaded;
+use rullama_model::arena::{Arena, Layout};
+use rullama_model::lora::Terms;
+use rullama_model::lower::For;
+use rullama_model::model::Rows;
+use rullama_model::place::place;
+use rullama_model::plan::{Plan, Pool, Resources};
+use rullama_model::rows::RowProvider;
+use rullama_model::weights::Weights;
+use rullama_model::words::WordBuffers;
+use rullama_ops::{Cache, Half, Part, Tensor, Words};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Names of flat arenas in the optimizer's graph begin so.
+pub const FLAT: &str = "arena ";
+
+/// Values of the trained matrices by name.
+pub type Matrices = BTreeMap<String, Vec<f32>>;
+
+/// A packed row as a step takes it: for each token its id and where its example starts, and for each target the row that predicts it,
+/// its id and its weight in the loss.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StepRow {
+    pub ids: Vec<u32>,
+    pub starts: Vec<u32>,
+    pub rows: Vec<u32>,
+    pub targets: Vec<u32>,
+    pub weight: f32,
+}
+
+/// A model's trained terms on its device.
+pub struct OnDevice {
+    pub loaded: Arc<Loaded>,
+    pub terms: Terms,
+    /// How much of a forward pass is kept for the backward pass.
+    pub keep: Keep,
+    parts: HashMap<Part, Arena>,
+    words: WordBuffers,
+    longest: StepShape,
+    plans: HashMap<StepShape, Plan>,
+    optimizer: Option<Plan>,
+    rows: Option<RowProvider>,
+    fences: Vec<Readback>,
+}
+
+/// GPU memory of training, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Estimate {
+    /// Weights that are there already.
+    pub weights: u64,
+    /// Matrices, gradients and the optimizer's two means.
+    pub trained: u64,
+    /// Values of a step.
+    pub activations: u64,
+}
+
+impl Estimate {
+    pub fn total(&self) -> u64 {
+        self.weights + self.trained + self.activations
+    }
+}
+
+/// Shapes of the matrices of all terms.
+fn shapes(terms: &Terms) -> impl Iterator<Item = (String, u32, u32)> + '_ {
+    terms.iter().flat_map(|(key, term)| {
+        let (rank, inputs) = (term.rank, term.inputs);
+        let a = if key == rullama_model::lora::EMBEDDING { (inputs, rank) } else { (rank, inputs) };
+        [(term.a(), a.0, a.1), (term.b(), term.outputs, rank)]
+    })
+}
+
+/// What the memory of a step of this shape comes to.
+///
+/// # Errors
+/// An operation that cannot be trained through.
+pub fn estimate(loaded: &Loaded, terms: &Terms, shape: StepShape, keep: Keep) -> Result<Estimate, TrainError> {
+    let graph = graph::step(loaded, terms, shape, keep)?;
+    let graph = rullama_model::lower::lower(graph, For::Look, loaded.model.specs());
+    let activations = place(&graph).slots.iter().sum();
+    let caps = loaded.device.caps();
+    let trained = 4 * Layout::new(shapes(terms), caps.offset_alignment, caps.max_binding).bytes();
+    Ok(Estimate { weights: loaded.loaded_bytes, trained, activations })
+}
+
+/// What the graph's values stand for.
+struct View<'a> {
+    weights: &'a Weights,
+    words: &'a WordBuffers,
+    parts: &'a HashMap<Part, Arena>,
+    banned: &'a [(String, &'static str)],
+}
+
+impl Resources for View<'_> {
+    fn weights(&self) -> &Weights {
+        self.weights
+    }
+
+    fn cache(&self, _: usize, _: Half) -> Option<Cache> {
+        None
+    }
+
+    fn words(&self, words: Words) -> Option<Slice> {
+        self.words.slice(words)
+    }
+
+    fn trained(&self, name: &str, part: Part) -> Option<Tensor> {
+        let arena = self.parts.get(&part)?;
+        match name.strip_prefix(FLAT) {
+            Some(index) => arena.flat(index.parse().ok()?),
+            None => arena.tensor(name),
+        }
+    }
+
+    fn banned(&self) -> &[(String, &'static str)] {
+        self.banned
+    }
+}
+
+impl OnDevice {
+    /// Room for the terms, and for steps of at most `longest`.
+    ///
+    /// # Errors
+    /// Too little GPU memory; a lost device.
+    pub async fn new(loaded: Arc<Loaded>, terms: Terms, longest: StepShape, keep: Keep) -> Result<Self, TrainError> {
+        let device = &loaded.device;
+        let caps = device.caps();
+        let layout = Layout::new(shapes(&terms), caps.offset_alignment, caps.max_binding);
+        let mut parts = HashMap::new();
+        for part in [Part::Value, Part::Gradient, Part::Mean, Part::Variance] {
+            parts.insert(part, Arena::new(device, &format!("{part:?}"), layout.clone()).await?);
+        }
+        let (tokens, targets) = (longest.tokens as usize, longest.targets as usize);
+        let sizes = [
+            (Words::ChunkIds, tokens),
+            (Words::Starts, tokens),
+            (Words::TargetRows, targets),
+            (Words::Targets, 2 * targets),
+            (Words::Chance, 4),
+        ];
+        let words = WordBuffers::new(device, &sizes).await?;
+        let rows = loaded.row_provider();
+        let (plans, fences) = Default::default();
+        Ok(OnDevice { loaded, terms, keep, parts, words, longest, plans, optimizer: None, rows, fences })
+    }
+
+    fn arena(&self, part: Part) -> &Arena {
+        &self.parts[&part]
+    }
+
+    /// Writes matrices, by name.
+    pub fn write(&self, part: Part, matrices: &Matrices) {
+        for (name, values) in matrices {
+            self.arena(part).write(&self.loaded.device, name, values);
+        }
+    }
+
+    /// Reads all matrices.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub async fn read(&self, part: Part) -> Result<Matrices, TrainError> {
+        Ok(self.arena(part).read(&self.loaded.device).await?)
+    }
+
+    /// Shapes of the matrices, by name.
+    pub fn shapes(&self) -> impl Iterator<Item = (&str, u32, u32)> {
+        self.arena(Part::Value).layout().matrices()
+    }
+
+    /// Sets all gradients to zero.
+    pub fn clear_gradients(&self) {
+        self.arena(Part::Gradient).clear(&self.loaded.device);
+    }
+
+    /// The shape of a row's step: padded, so that few recordings are built.
+    fn shape(&self, row: &StepRow, train: bool) -> StepShape {
+        let padded = |n: usize, most: u32| (n.max(1) as u32).next_multiple_of(if n > 256 { 64 } else { 32 }).min(most);
+        StepShape { tokens: padded(row.ids.len(), self.longest.tokens), targets: padded(row.rows.len(), self.longest.targets), train }
+    }
+
+    /// Runs a row forward, and with `train` backward, which adds to the gradients. Gives `-ln p` of each target. `chance` is the seed
+    /// and the number of the step, for dropout.
+    ///
+    /// # Errors
+    /// A row that is longer than what room was made for; a lost device; `cancelled`.
+    pub async fn run(
+        &mut self,
+        row: &StepRow,
+        train: bool,
+        chance: [u32; 2],
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Vec<f64>, TrainError> {
+        let shape = self.shape(row, train);
+        let (tokens, count) = (row.ids.len(), row.rows.len());
+        if tokens > shape.tokens as usize || count > shape.targets as usize {
+            return Err(TrainError::TooLong { tokens, most: self.longest.tokens });
+        }
+        let loaded = self.loaded.clone();
+        let mut pool = loaded.turn.lock().await;
+        if !self.plans.contains_key(&shape) {
+            let graph = graph::step(&loaded, &self.terms, shape, self.keep)?;
+            let plan = self.plan(graph, &mut pool).await?;
+            self.plans.insert(shape, plan);
+        }
+        let plan = &self.plans[&shape];
+        loaded.fill_rows(&mut self.rows, plan, Rows::All, &row.ids).await?;
+        let padded = |words: &[u32], len: u32, with: u32| {
+            let mut words = words.to_vec();
+            words.resize(len as usize, with);
+            words
+        };
+        let mut targets = padded(&row.targets, shape.targets, 0);
+        targets.extend(padded(&vec![row.weight.to_bits(); count], shape.targets, 0));
+        let write = |kind, words: &[u32]| self.words.write(&loaded.device, kind, bytemuck::cast_slice(words));
+        write(Words::ChunkIds, &padded(&row.ids, shape.tokens, 0));
+        write(Words::Starts, &padded(&row.starts, shape.tokens, u32::MAX));
+        write(Words::TargetRows, &padded(&row.rows, shape.targets, u32::MAX));
+        write(Words::Targets, &targets);
+        write(Words::Chance, &[chance[0], chance[1], 0, 0]);
+        loaded.run_parts(plan, &mut self.fences, (shape.tokens, shape.tokens), cancelled).await?;
+        let stats = plan.output("loss").ok_or(TrainError::Internal("a step without a loss"))?;
+        let stats = loaded.read_rows(stats, count as u32).await?;
+        Ok(stats.chunks_exact(4).map(|s| f64::from(s[0]) + f64::from(s[1]).ln() - f64::from(s[2])).collect())
+    }
+
+    async fn plan(&self, graph: rullama_ops::Graph, pool: &mut Pool) -> Result<Plan, TrainError> {
+        let graph = self.loaded.lowered(graph, For::Look).await?;
+        let banned = self.loaded.banned().await;
+        let view = View { weights: &self.loaded.weights, words: &self.words, parts: &self.parts, banned: &banned };
+        Ok(Plan::build(&self.loaded.device, &graph, &view, pool).await?)
+    }
+}

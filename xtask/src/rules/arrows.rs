@@ -4,14 +4,15 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Crate, and the crates that it may import. What those may import it may import as well.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("rullama-testing", &[]),
     ("rullama-quant", &[]),
     ("rullama-source", &["rullama-quant", "rullama-testing"]),
+    ("rullama-adapter", &["rullama-source"]),
     ("rullama-text", &["rullama-testing"]),
     ("rullama-gpu", &["rullama-testing"]),
     ("rullama-ops", &["rullama-gpu", "rullama-quant"]),
-    ("rullama-model", &["rullama-ops", "rullama-source"]),
+    ("rullama-model", &["rullama-ops", "rullama-adapter"]),
     ("rullama", &["rullama-model", "rullama-text"]),
     ("rullama-cli", &["rullama"]),
     ("rullama-web", &["rullama"]),

@@ -1,0 +1,15 @@
+//! LoRA adapters as files: PEFT's folders, GGUF adapters and the safetensors of rullama 0.4 and 0.5.
+//!
+//! An [`Adapter`] is a set of [`Pair`]s by [`Target`], the linear layer that each belongs to; its scales are resolved, so that
+//! whoever computes with it needs no configuration: `y += scale * B (A x)`.
+//!
+//! What is read may be hostile: sizes are checked against the bytes that are there before anything is allocated, values are
+//! finite, and errors name the file, the tensor or key, and the remedy.
+
+mod adapter;
+mod error;
+mod target;
+
+pub use adapter::{Adapter, Form, Info, MAX_RANK, MAX_VALUES, Pair};
+pub use error::AdapterError;
+pub use target::{MAX_LAYERS, Module, Target};

@@ -1,3 +1,4 @@
+use rullama_adapter::AdapterError;
 use rullama_gpu::GpuError;
 use rullama_ops::GraphError;
 use rullama_quant::QuantError;
@@ -44,6 +45,8 @@ pub enum ModelError {
     Source(#[from] SourceError),
     #[error(transparent)]
     Quant(#[from] QuantError),
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
     #[error(transparent)]
     Gpu(#[from] GpuError),
     #[error("cancelled")]

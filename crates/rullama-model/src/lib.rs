@@ -4,6 +4,7 @@
 //! [`plan::Plan`] a recording, and [`reference::Reference`] runs it on the CPU.
 
 pub mod arena;
+pub mod attached;
 mod error;
 pub mod gemma4;
 pub mod kv_cache;

@@ -1,7 +1,8 @@
 //! Low-rank terms of products: what adapters add, at inference and in training alike.
 
-use rullama_ops::dropout::Dropout;
-use rullama_ops::{Dense, Graph, Kind, Part, Value, Words};
+use rullama_adapter::{Adapter, Pair, Target};
+use rullama_ops::{Dense, Dropout, Graph, Part, Value, Words};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// `scale * B (A x)` beside a product `W x`, with A: [rank, inputs] and B: [outputs, rank].
@@ -106,7 +107,30 @@ fn salted(key: &str, salt: usize) -> u32 {
     bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// Whether a graph has terms whose matrices are trained or attached.
-pub fn has_terms(graph: &Graph) -> bool {
-    graph.values.iter().any(|info| matches!(info.kind, Kind::Trained { .. }))
+/// A matrix of a term: its name, rows, columns and values.
+pub type Matrix<'a> = (String, u32, u32, Cow<'a, [f32]>);
+
+/// Both matrices of a pair, as the terms of `name` want them.
+pub fn matrices<'a>(term: &Term, target: Target, pair: &'a Pair) -> [Matrix<'a>; 2] {
+    let a = if target.is_table() {
+        (term.a(), pair.inputs, pair.rank, Cow::Owned(transposed(&pair.a, pair.inputs as usize)))
+    } else {
+        (term.a(), pair.rank, pair.inputs, Cow::Borrowed(&pair.a[..]))
+    };
+    [a, (term.b(), pair.outputs, pair.rank, Cow::Borrowed(&pair.b[..]))]
+}
+
+/// The transpose of `[rows, cols]`, of which `cols` is given.
+pub fn transposed(values: &[f32], cols: usize) -> Vec<f32> {
+    let rows = values.len() / cols.max(1);
+    (0..cols).flat_map(|col| (0..rows).map(move |row| values[row * cols + col])).collect()
+}
+
+/// The terms of an adapter times `factor`, their names beginning with `prefix`.
+pub fn terms_of(adapter: &Adapter, prefix: &str, factor: f32) -> impl Iterator<Item = (Target, Term)> {
+    adapter.pairs.iter().map(move |(target, pair)| {
+        let name = format!("{prefix}/{}", target.gguf_name());
+        let scale = (f64::from(factor) * f64::from(pair.scale)) as f32;
+        (*target, Term { name, rank: pair.rank, scale, inputs: pair.inputs, outputs: pair.outputs })
+    })
 }

@@ -1,6 +1,7 @@
 //! Stable names of errors for programs: the one place that maps errors of every layer to them.
 
 use crate::Error;
+use rullama_adapter::AdapterError;
 use rullama_gpu::GpuError;
 use rullama_model::ModelError;
 use rullama_source::SourceError;
@@ -47,6 +48,8 @@ codes! {
     NoWebgpu = "no-webgpu",
     /// The adapter's limits are too small for the model.
     Limits = "limits",
+    /// The adapter is damaged, or of another model.
+    Adapter = "adapter",
     /// Bytes could not be had.
     Network = "network",
     /// The file is no longer the one that was opened.
@@ -101,6 +104,8 @@ impl From<&ModelError> for ErrorCode {
             ModelError::Gpu(error) => error.into(),
             ModelError::Source(error) => error.into(),
             ModelError::Gguf(error) => error.into(),
+            ModelError::Adapter(AdapterError::Source(error)) => error.into(),
+            ModelError::Adapter(_) => ErrorCode::Adapter,
             ModelError::Architecture { .. } | ModelError::RowLength { .. } | ModelError::Unused { .. } => ErrorCode::ModelUnsupported,
             ModelError::MissingTensor { .. } => ErrorCode::TensorMissing,
             ModelError::Cancelled => ErrorCode::Cancelled,

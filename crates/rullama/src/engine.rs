@@ -80,7 +80,7 @@ pub struct MemoryReport {
 }
 
 pub(crate) struct Inner {
-    pub loaded: Loaded,
+    pub loaded: Arc<Loaded>,
     pub tokenizer: Tokenizer,
     pub info: ModelInfo,
 }
@@ -155,7 +155,7 @@ impl Engine {
         let loaded = Loaded::load(device, model, source, choice, &mut report).await?;
         let info = info(&loaded, name, &options, seconds).await;
         progress(Progress::Ready);
-        Ok(Engine(Arc::new(Inner { loaded, tokenizer, info })))
+        Ok(Engine(Arc::new(Inner { loaded: Arc::new(loaded), tokenizer, info })))
     }
 
     pub fn info(&self) -> &ModelInfo {
@@ -164,6 +164,11 @@ impl Engine {
 
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.0.tokenizer
+    }
+
+    /// The model on its device, for a trainer or another engine that shares it.
+    pub fn loaded(&self) -> &Arc<Loaded> {
+        &self.0.loaded
     }
 
     pub fn device(&self) -> &Device {

@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+mod adapters;
 mod chat;
 mod code;
 mod decode;
@@ -35,6 +36,7 @@ mod settings;
 mod vocabulary;
 mod words;
 
+pub use adapters::{EngineAdapter, MAX_ADAPTER_SCALE};
 pub use chat::{Chat, ChatOptions};
 pub use code::ErrorCode;
 pub use engine::{DEFAULT_CONTEXT, Engine, MemoryReport, ModelInfo, Progress};
@@ -42,7 +44,9 @@ pub use error::Error;
 pub use eval::Evaluation;
 pub use options::{Cancel, GenerateOptions, LoadOptions, PleMode, Sampling};
 pub use profile::StepProfile;
+pub use rullama_adapter as adapter;
 pub use rullama_gpu::{AdapterProfile, Device, GpuError, KernelTime, OpenOptions};
+pub use rullama_model::Loaded;
 pub use rullama_ops::KvType;
 pub use rullama_source as source;
 pub use rullama_text::chat::{Message, Role, Tool, ToolCall};

@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::options::Cancel;
 use crate::{Error, words};
 use rullama_gpu::{Buffer, Device, Readback, Slice};
+use rullama_model::attached::Attached;
 use rullama_model::kv_cache::{CacheShape, KvCache};
 use rullama_model::model::{Rows, Shape};
 use rullama_model::pace::MAX_CHUNK;
@@ -13,7 +14,7 @@ use rullama_model::weights::Weights;
 use rullama_model::words::WordBuffers;
 use rullama_model::{Loaded, ModelError};
 use rullama_ops::sample::{SampleMode, SampleSettings};
-use rullama_ops::{Cache, Half, KvType, StepState, Words};
+use rullama_ops::{Cache, Half, KvType, Part, StepState, Tensor, Words};
 use std::collections::hash_map::Entry;
 use std::collections::HashMap;
 
@@ -34,6 +35,7 @@ pub(crate) struct Runner {
     pub cache: KvCache,
     plans: Plans,
     words: WordBuffers,
+    attached: Attached,
     rows: Option<RowProvider>,
     /// Where the next token to be computed stands: every step goes on from here.
     position: u32,
@@ -51,6 +53,7 @@ struct View<'a> {
     weights: &'a Weights,
     cache: &'a KvCache,
     words: &'a WordBuffers,
+    attached: &'a Attached,
     banned: &'a [(String, &'static str)],
 }
 
@@ -67,6 +70,10 @@ impl Resources for View<'_> {
         self.words.slice(words)
     }
 
+    fn trained(&self, name: &str, _: Part) -> Option<Tensor> {
+        self.attached.tensor(name)
+    }
+
     fn banned(&self) -> &[(String, &'static str)] {
         self.banned
     }
@@ -77,16 +84,16 @@ impl Plans {
         &mut self,
         loaded: &Loaded,
         pool: &mut Pool,
-        cache: &KvCache,
-        words: &WordBuffers,
+        from: (&KvCache, &WordBuffers, &Attached),
         key: PlanKey,
     ) -> Result<&Plan, ModelError> {
         Ok(match self.0.entry(key) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
-                let graph = loaded.graph(key.0, key.1).await?;
+                let (cache, words, attached) = from;
+                let graph = loaded.graph(key.0, key.1, &attached.terms).await?;
                 let banned = loaded.banned().await;
-                let view = View { weights: &loaded.weights, cache, words, banned: &banned };
+                let view = View { weights: &loaded.weights, cache, words, attached, banned: &banned };
                 place.insert(Plan::build(&loaded.device, &graph, &view, pool).await?)
             }
         })
@@ -124,7 +131,7 @@ impl Runner {
         let cache = KvCache::new(&loaded.device, &loaded.model.caches(), shape).await?;
         let words = WordBuffers::new(&loaded.device, &words::sizes(loaded.model.facts().suppress.len())).await?;
         let rows = loaded.row_provider();
-        Ok(Runner { cache, plans: Plans::default(), words, rows, position: 0, logits: Vec::new(), fences: Vec::new(), engine })
+        Ok(Runner { cache, plans: Plans::default(), words, attached: Attached::default(), rows, position: 0, logits: Vec::new(), fences: Vec::new(), engine })
     }
 
     pub fn device(&self) -> &Device {
@@ -145,6 +152,16 @@ impl Runner {
     /// ([`KvCache::can_rewind`]).
     pub fn set_position(&mut self, position: u32) {
         self.position = position;
+    }
+
+    /// What the next steps add to the weights; stale recordings are dropped.
+    pub fn attach(&mut self, attached: Attached) {
+        self.attached = attached;
+        self.plans.0.clear();
+    }
+
+    pub fn attached(&self) -> &Attached {
+        &self.attached
     }
 
     /// Makes room in the caches for positions below `end`; stale recordings are dropped.
@@ -168,7 +185,7 @@ impl Runner {
         let loaded = &self.engine.0.loaded;
         let shape = loaded.shape(padded(count), chunk.rows, false, chunk.taps);
         let mut turn = loaded.turn.lock().await;
-        let plan = self.plans.get(loaded, &mut turn, &self.cache, &self.words, (shape, chunk.sampler)).await?;
+        let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), (shape, chunk.sampler)).await?;
         loaded.fill_rows(&mut self.rows, plan, chunk.rows, chunk.ids).await?;
         self.cache.note_written(position + count);
         let mut ids = chunk.ids.to_vec();
@@ -198,7 +215,7 @@ impl Runner {
         let loaded = &self.engine.0.loaded;
         let shape = loaded.shape(1, Rows::Last, true, false);
         let mut turn = loaded.turn.lock().await;
-        let plan = self.plans.get(loaded, &mut turn, &self.cache, &self.words, (shape, sampler)).await?;
+        let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), (shape, sampler)).await?;
         if let Some(id) = id {
             loaded.fill_rows(&mut self.rows, plan, Rows::Last, &[id]).await?;
         }
@@ -216,7 +233,7 @@ impl Runner {
         let loaded = &self.engine.0.loaded;
         let shape = loaded.shape(1, Rows::Last, true, false);
         let mut turn = loaded.turn.lock().await;
-        Ok(self.plans.get(loaded, &mut turn, &self.cache, &self.words, (shape, Some(sampler))).await?)
+        Ok(self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), (shape, Some(sampler))).await?)
     }
 
     /// The plan of a prompt's last chunk, likewise.
@@ -224,7 +241,7 @@ impl Runner {
         let loaded = &self.engine.0.loaded;
         let shape = loaded.shape(padded(tokens), Rows::Last, false, false);
         let mut turn = loaded.turn.lock().await;
-        Ok(self.plans.get(loaded, &mut turn, &self.cache, &self.words, (shape, Some(sampler))).await?)
+        Ok(self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), (shape, Some(sampler))).await?)
     }
 
     /// Settings for the sampler, until they are set again.

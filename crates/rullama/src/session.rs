@@ -253,7 +253,7 @@ impl Session {
     /// logits are needed.
     async fn reuse(&mut self, prompt: &[u32]) -> Result<(), Error> {
         let wanted: Vec<Item> = prompt.iter().copied().map(Item::token).collect();
-        let common = self.sequence.common(&self.engine().0.loaded.identity, &wanted).min(prompt.len() - 1);
+        let common = self.sequence.common(&self.identity(), &wanted).min(prompt.len() - 1);
         if self.runner.cache.can_rewind(common as u32) {
             self.rewind(common);
         } else {

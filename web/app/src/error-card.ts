@@ -11,6 +11,7 @@ const TITLES: Record<ErrorCode, string> = {
   'out-of-memory': 'Not enough memory',
   'device-lost': 'The graphics card was lost',
   'no-webgpu': 'WebGPU is not available',
+  adapter: 'The adapter cannot be used with this model',
   limits: 'The model is too large for this graphics card',
   network: 'The model could not be downloaded',
   'source-changed': 'The model file changed',

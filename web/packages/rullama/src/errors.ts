@@ -10,6 +10,7 @@ export const ERROR_CODES = [
   'device-lost',
   'no-webgpu',
   'limits',
+  'adapter',
   'network',
   'source-changed',
   'cancelled',
@@ -42,6 +43,7 @@ const REMEDIES: Record<ErrorCode, string> = {
   'device-lost': 'Reload the model. If it happens again, close other tabs that use the GPU.',
   'no-webgpu':
     'Use a browser with WebGPU (Chrome or Edge 113, Safari 26, Firefox 141 or newer) with hardware acceleration on.',
+  adapter: 'Choose an adapter that was trained on this model, or get it again if it is damaged.',
   limits: 'This GPU is too small for the model: choose a smaller or more strongly quantised one.',
   network: 'Check the connection and the address, then try again.',
   'source-changed': 'The file changed while it was being read: load it again.',

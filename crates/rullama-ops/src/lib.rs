@@ -39,6 +39,6 @@ pub use op::{Cache, Context, KvType, Op, Operand, StepState, Tensor, Use, reduci
 pub use per_layer::PerLayerCombine;
 pub use qkv::{HeadNorm, HeadRope, QkvPrepare, Store, rope_tables};
 pub use residual_norm::ResidualNorm;
-pub use rms_norm::RmsNorm;
+pub use rms_norm::{RmsNorm, RmsNormBack};
 pub use sample::{Sample, SampleMode, SampleResult, SampleSettings};
 pub use weight::{Chunk, Weight};

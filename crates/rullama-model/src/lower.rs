@@ -298,18 +298,30 @@ fn find_qkv(pass: &Pass, values: usize) -> Option<Found> {
     Some((op, vec![queries, k_rope, v_norm, keys, values], operands, after))
 }
 
+/// Epsilon of a norm over whole rows at `at`; one over heads is no part of the fusions below.
+fn row_norm_at(pass: &Pass, at: usize) -> Option<f32> {
+    let (node, graph) = (pass.node(at), &pass.graph);
+    node.is::<RmsNorm>().filter(|_| graph.cols(node.operands[0]) == graph.cols(node.operands[1])).map(|op| op.eps)
+}
+
+/// The norm over whole rows that makes `value`, and its epsilon.
+fn row_norm(pass: &Pass, value: Value) -> Option<(usize, f32)> {
+    let (at, _) = pass.made_by::<RmsNorm>(value)?;
+    row_norm_at(pass, at).map(|eps| (at, eps))
+}
+
 /// `h' = (h + RMS(a) w) scale`, and the norm of it that opens the next block.
 fn residual_norm(pass: &mut Pass) {
     for at in pass.all::<AddScale>() {
         let [normed, h, sum] = pass.node(at).operands[..] else { continue };
         let Some(scale) = pass.node(at).is::<AddScale>().map(|op| op.scale) else { continue };
-        let Some((norm, eps)) = pass.made_by::<RmsNorm>(normed).map(|(norm, op)| (norm, op.eps)) else { continue };
+        let Some((norm, eps)) = row_norm(pass, normed) else { continue };
         if !pass.only_for(normed, at) {
             continue;
         }
         let [a, weight] = [pass.node(norm).operands[0], pass.node(norm).operands[1]];
         let next = pass.readers.get(&sum).into_iter().flatten().copied();
-        let next = next.filter(|&at| !pass.gone[at]).find(|&at| pass.node(at).is::<RmsNorm>().is_some_and(|op| op.eps == eps));
+        let next = next.filter(|&at| !pass.gone[at]).find(|&at| row_norm_at(pass, at) == Some(eps));
         let op = ResidualNorm { eps, scale, next: next.is_some() };
         match next {
             Some(next) => {
@@ -329,7 +341,7 @@ fn norm_before(pass: &mut Pass) {
     for at in pass.all::<Matmul>() {
         let Some(op) = pass.node(at).is::<Matmul>().copied() else { continue };
         let x = pass.node(at).operands[0];
-        let Some((norm, eps)) = pass.made_by::<RmsNorm>(x).map(|(norm, op)| (norm, op.eps)) else { continue };
+        let Some((norm, eps)) = row_norm(pass, x) else { continue };
         if op.prologue != Prologue::Plain || pass.graph.rows(x) > FEW || !pass.only_for(x, at) {
             continue;
         }

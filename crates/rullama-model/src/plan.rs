@@ -203,6 +203,7 @@ impl Builder<'_> {
                 let base = of.tensor()?;
                 Operand::Tensor(Tensor { rows, cols, offset: base.offset + row * base.stride + column, ..base.clone() })
             }
+            Kind::WeightView { of, first, step } => Operand::Weight(Arc::new(self.operand(*of)?.weight()?.view(*first, *step, rows))),
             Kind::After { of } => self.operand(*of)?,
             Kind::Weight(key) => Operand::Weight(self.resources.weights().weight(key).cloned().ok_or_else(|| Self::missing(key.clone()))?),
             Kind::Table(key) => Operand::Tensor(self.resources.weights().table(key).cloned().ok_or_else(|| Self::missing(key.clone()))?),

@@ -72,6 +72,10 @@ impl<'a> Reference<'a> {
                 let data = (0..rows).flat_map(|r| base.row(*row as usize + r)[*column as usize..][..cols].to_vec()).collect();
                 Array { rows, cols, data }.into()
             }
+            Kind::WeightView { of, first, step } => {
+                let base = Box::pin(self.fetch(graph, values, *of)).await?;
+                Host::Weight(base.weight().view(*first as usize, *step as usize, rows))
+            }
             Kind::After { of } => Box::pin(self.fetch(graph, values, *of)).await?,
             Kind::Weight(key) => Host::Weight(match (self.specs.weight(key), self.specs.part(key)) {
                 (Some(spec), _) => spec.host(self.source).await?,

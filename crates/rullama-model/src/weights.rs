@@ -357,7 +357,7 @@ impl<'a> Loader<'a> {
                 self.flush().await?;
             }
         }
-        Ok(Chunk { slice: buffer.whole(), first_row: chunk as u32, rows: count as u32, planes: layout.planes() })
+        Ok(Chunk { slice: buffer.whole(), first_row: chunk as u32, rows: count as u32, planes: layout.planes(), start: 0, step: 1 })
     }
 
     /// Reads and repacks the waiting pieces, at once where there are threads, and writes them.

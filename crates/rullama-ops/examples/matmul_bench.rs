@@ -118,7 +118,7 @@ impl Bench {
         };
         let stride = work.bytes().next_multiple_of(256);
         let slice = Slice { buffer: self.pool.clone(), offset: copy % (self.pool.size() / stride) * stride, size: work.bytes() };
-        let chunks = vec![Chunk { slice, first_row: 0, rows, planes: work.layout().planes() }];
+        let chunks = vec![Chunk { slice, first_row: 0, rows, planes: work.layout().planes(), start: 0, step: 1 }];
         let weight = Weight { name: "bench".into(), dtype: work.dtype, rows, cols, chunks };
         vec![tensor(&self.x, cols), Operand::Weight(Arc::new(weight)), tensor(&self.y, if pairs { rows / 2 } else { rows })]
     }

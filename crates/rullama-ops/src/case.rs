@@ -24,6 +24,8 @@ pub struct Case {
     pub allowance: Option<Vec<f32>>,
     /// Largest rows of a weight chunk, to exercise splitting.
     pub chunk_rows: Option<usize>,
+    /// Weights stand as rows `first`, `first + step`, ... of a taller one.
+    pub view: Option<(u32, u32)>,
     /// Read tensors stand inside wider rows.
     pub strided: bool,
 }
@@ -39,7 +41,7 @@ impl Case {
     pub fn new(name: impl Into<String>, op: impl Op + 'static, operands: Vec<Host>, terms: usize) -> Self {
         let tolerance = of_sums(terms);
         let allowance = op.allowance(&operands, tolerance);
-        Case { name: name.into(), op: Box::new(op), operands, tolerance, allowance, chunk_rows: None, strided: false }
+        Case { name: name.into(), op: Box::new(op), operands, tolerance, allowance, chunk_rows: None, view: None, strided: false }
     }
 
     /// Also run with padded rows.
@@ -50,6 +52,12 @@ impl Case {
 
     pub fn chunked(mut self, rows: usize) -> Self {
         self.chunk_rows = Some(rows);
+        self
+    }
+
+    /// Weights are views: rows `first`, `first + step`, ... of a taller one.
+    pub fn viewed(mut self, first: u32, step: u32) -> Self {
+        self.view = Some((first, step));
         self
     }
 
@@ -163,7 +171,7 @@ impl Case {
         let mut all = Vec::new();
         for (i, (host, used)) in self.operands.iter().zip(self.op.uses()).enumerate() {
             let pad = self.strided && used == Use::Read && alias.is_none_or(|(_, read)| read != i);
-            all.push(Bound::new(device, host, pad, self.chunk_rows).await?);
+            all.push(Bound::new(device, host, pad, self).await?);
         }
         if let Some((made, read)) = alias {
             all[made] = all[read].clone();
@@ -225,9 +233,15 @@ struct Bound {
 }
 
 impl Bound {
-    async fn new(device: &Device, host: &Host, pad: bool, chunk_rows: Option<usize>) -> Result<Bound, GpuError> {
+    async fn new(device: &Device, host: &Host, pad: bool, case: &Case) -> Result<Bound, GpuError> {
         let (operand, buffer, words) = match host {
-            Host::Weight(weight) => (Operand::Weight(Arc::new(upload(device, weight, chunk_rows).await?)), None, Vec::new()),
+            Host::Weight(weight) => {
+                let weight = match case.view {
+                    None => upload(device, weight, case.chunk_rows).await?,
+                    Some(view) => upload(device, &taller(weight, view), case.chunk_rows).await?.view(view.0, view.1, weight.rows as u32),
+                };
+                (Operand::Weight(Arc::new(weight)), None, Vec::new())
+            }
             Host::Tensor(array) => {
                 // Vectors (norm weights) are never views.
                 let (offset, stride) = if pad && array.rows > 1 { (4, array.cols + 8) } else { (0, array.cols) };
@@ -308,6 +322,17 @@ async fn guarded(device: &Device, words: usize) -> Result<(Buffer, Slice), GpuEr
     Ok((buffer, slice))
 }
 
+/// A weight of which `weight` is rows `first`, `first + step`, ...; the others are zero bits.
+fn taller(weight: &HostWeight, (first, step): (u32, u32)) -> HostWeight {
+    let len = weight.bytes.len() / weight.rows;
+    let rows = first as usize + weight.rows * step as usize;
+    let mut bytes = vec![0; rows * len];
+    for (row, from) in weight.bytes.chunks(len).enumerate() {
+        bytes[(first as usize + row * step as usize) * len..][..len].copy_from_slice(from);
+    }
+    HostWeight { rows, bytes, ..*weight }
+}
+
 /// A weight on the device, split into chunks of at most `chunk_rows` rows.
 ///
 /// # Errors
@@ -325,7 +350,14 @@ pub async fn upload(device: &Device, host: &HostWeight, chunk_rows: Option<usize
         for (offset, words) in pieces {
             device.write(&buffer, u64::from(offset) * 4, bytemuck::cast_slice(&words));
         }
-        chunks.push(Chunk { slice: buffer.whole(), first_row: first as u32, rows: rows as u32, planes: layout.planes() });
+        chunks.push(Chunk {
+            slice: buffer.whole(),
+            first_row: first as u32,
+            rows: rows as u32,
+            planes: layout.planes(),
+            start: 0,
+            step: 1,
+        });
     }
     Ok(Weight { name: "case".into(), dtype: host.dtype, rows: host.rows as u32, cols: host.cols as u32, chunks })
 }

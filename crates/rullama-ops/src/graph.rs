@@ -123,6 +123,12 @@ pub enum Kind {
         row: u32,
         column: u32,
     },
+    /// Rows `first`, `first + step`, ... of a weight, or of such a view.
+    WeightView {
+        of: Value,
+        first: u32,
+        step: u32,
+    },
     /// A cache or words as an update left them.
     After {
         of: Value,
@@ -235,7 +241,7 @@ impl Graph {
     /// What a view or version stands on.
     pub fn base(&self, value: Value) -> Value {
         match self.info(value).kind {
-            Kind::View { of, .. } | Kind::After { of } => self.base(of),
+            Kind::View { of, .. } | Kind::WeightView { of, .. } | Kind::After { of } => self.base(of),
             _ => value,
         }
     }
@@ -313,6 +319,16 @@ impl Graph {
             self.fail("view", format!("{size:?} from {first:?} on of {}", self.of(of)));
         }
         self.new_value(Kind::View { of, row: first.0, column: first.1 }, Type::f32(size.0, size.1))
+    }
+
+    /// Rows `first`, `first + step`, ... of a weight: `rows` of them.
+    pub fn view_rows(&mut self, weight: Value, first: u32, step: u32, rows: u32) -> Value {
+        let of = self.of(weight);
+        let end = u64::from(first) + u64::from(rows.saturating_sub(1)) * u64::from(step);
+        if !matches!(of.number, Number::Weight(_)) || rows == 0 || step == 0 || end >= u64::from(of.rows) {
+            self.fail("view_rows", format!("{rows} rows from {first} on, {step} apart, of {of}"));
+        }
+        self.new_value(Kind::WeightView { of: weight, first, step }, Type { rows, ..of })
     }
 
     /// Keeps a value's data after the run, under a name.

@@ -37,6 +37,13 @@ pub struct HostWeight {
 }
 
 impl HostWeight {
+    /// Rows `first`, `first + step`, ...: `rows` of them.
+    pub fn view(&self, first: usize, step: usize, rows: usize) -> HostWeight {
+        let len = self.bytes.len() / self.rows;
+        let bytes = (0..rows).flat_map(|row| &self.bytes[(first + row * step) * len..][..len]).copied().collect();
+        HostWeight { bytes, rows, ..*self }
+    }
+
     /// One row as f32.
     pub fn row(&self, row: usize) -> Vec<f32> {
         let len = self.bytes.len() / self.rows;

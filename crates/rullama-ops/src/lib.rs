@@ -26,7 +26,7 @@ macro_rules! operations {
     };
 }
 
-operations!(attention, elementwise, embed, matmul, per_layer, qkv, residual_norm, rms_norm, sample);
+operations!(attention, elementwise, embed, matmul, per_layer, qkv, residual_norm, rms_norm, rotate, sample);
 
 pub use attention::Attention;
 pub use backward::{Backward, grad};
@@ -39,6 +39,7 @@ pub use op::{Cache, Context, KvType, Op, Operand, StepState, Tensor, Use, reduci
 pub use per_layer::PerLayerCombine;
 pub use qkv::{HeadNorm, HeadRope, QkvPrepare, Store, rope_tables};
 pub use residual_norm::ResidualNorm;
-pub use rms_norm::RmsNorm;
+pub use rms_norm::{RmsNorm, RmsNormBack};
+pub use rotate::Rotate;
 pub use sample::{Sample, SampleMode, SampleResult, SampleSettings};
 pub use weight::{Chunk, Weight};

@@ -1,7 +1,8 @@
 //! The small cases that a load runs are right on an adapter that is, in every variant, and stand for the kernels of the whole.
 
-use rullama_gpu::{Device, GpuError, OpenOptions};
-use rullama_ops::{Graph, Op, all_cases};
+use rullama_gpu::{Device, GpuError, OpenOptions, Usage};
+use rullama_ops::{Chunk, Graph, Op, Weight, all_cases};
+use rullama_quant::DType;
 use rullama_testing::found;
 use std::collections::HashSet;
 
@@ -57,7 +58,55 @@ fn a_cache_is_read_as_it_is() {
     assert!(error.contains("as it was before an update"), "{error}");
 }
 
+/// Where each row of a weight stands: its chunk's index by the offset of its slice, and the row there.
+fn places(weight: &Weight) -> Vec<(u64, u32)> {
+    let mut all = Vec::new();
+    for chunk in &weight.chunks {
+        assert_eq!(chunk.first_row as usize, all.len(), "chunks are in order and leave nothing out");
+        assert!(chunk.rows > 0);
+        all.extend((0..chunk.rows).map(|row| (chunk.slice.offset, chunk.start + row * chunk.step)));
+    }
+    assert_eq!(all.len(), weight.rows as usize);
+    all
+}
+
+fn views_of_weights_hold_the_rows_that_they_say() {
+    let buffer = pollster::block_on(open(true).buffer("rows", 4096, Usage::Storage)).unwrap();
+    for lengths in [&[7u32][..], &[3, 4], &[1, 1, 5, 2], &[2, 9, 1, 3]] {
+        let mut whole = Weight { name: "w".into(), dtype: DType::F32, rows: 0, cols: 32, chunks: Vec::new() };
+        for (i, &rows) in lengths.iter().enumerate() {
+            let slice = buffer.slice(i as u64 * 256, 256);
+            whole.chunks.push(Chunk { slice, first_row: whole.rows, rows, planes: [0; 4], start: 0, step: 1 });
+            whole.rows += rows;
+        }
+        let all = places(&whole);
+        for (first, step, rows) in (0..17).flat_map(|f| (1..6).flat_map(move |s| (0..17).map(move |r| (f, s, r)))) {
+            let want = |all: &[(u64, u32)]| -> Vec<_> { all.iter().copied().skip(first).step_by(step).take(rows).collect() };
+            let view = whole.view(first as u32, step as u32, rows as u32);
+            assert_eq!(places(&view), want(&all), "{lengths:?}: {rows} rows from {first} on, {step} apart");
+            // A view of a view.
+            assert_eq!(places(&view.view(1, 2, 3)), want(&all).into_iter().skip(1).step_by(2).take(3).collect::<Vec<_>>());
+        }
+    }
+}
+
+fn views_beyond_a_weight_are_refused() {
+    let rows = |first, step, rows| {
+        let mut graph = Graph::default();
+        let weight = graph.weight("w", 10, 32, DType::Q8_0);
+        let view = graph.view_rows(weight, first, step, rows);
+        let of = graph.of(view);
+        graph.checked().map(|_| of)
+    };
+    assert_eq!(rows(1, 3, 3).unwrap().rows, 3);
+    for (first, step, count) in [(1, 3, 4), (10, 1, 1), (0, 0, 2), (0, 1, 0), (u32::MAX, u32::MAX, u32::MAX)] {
+        rows(first, step, count).expect_err("no such rows");
+    }
+}
+
 rullama_testing::tests! {
+    views_of_weights_hold_the_rows_that_they_say,
+    views_beyond_a_weight_are_refused,
     every_operation_has_a_small_case_for_any_operands,
     results_have_the_types_that_oracles_give,
     operands_that_do_not_fit_are_told_with_their_place,

@@ -10,6 +10,7 @@ pub fn cases() -> Vec<Case> {
         let cols = dtype.block_len().max(32);
         all.push(embed(dtype, &[5, 0, 18, 5, 19, 1 << 31, 7], 19, 3 * cols).chunked(8));
     }
+    all.push(embed(DType::Q4K, &[5, 0, 18, 19], 19, 512).chunked(8).viewed(3, 2));
     all.push(embed(DType::Q5K, &[2], 4, 1536));
     all.push(embed(DType::Q4_0, &[262_143, 0, 262_144, 131_072, u32::MAX], 262_144, 32).chunked(131_072));
     all

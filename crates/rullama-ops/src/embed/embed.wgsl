@@ -10,6 +10,9 @@ struct Params {
     rows: u32,
     first_row: u32,
     vocab: u32,
+    // Row r of the chunk stands at row start + r * step of its buffer.
+    start: u32,
+    step: u32,
     // Groups of 32 values in a row.
     groups: u32,
     tokens: u32,
@@ -45,5 +48,5 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) wgs: vec3
     let row = id - params.first_row;
     if (row >= params.rows) { return; }
     let planes = vec4<u32>(params.plane0, params.plane1, params.plane2, params.plane3);
-    y[at] = params.scale * decode4(planes, row * params.groups + (quad >> 3u), quad & 7u);
+    y[at] = params.scale * decode4(planes, (params.start + row * params.step) * params.groups + (quad >> 3u), quad & 7u);
 }

@@ -70,6 +70,7 @@ impl Op for Embed {
                 dispatch.param(name, start);
             }
             dispatch.param("rows", chunk.rows).param("first_row", chunk.first_row).param("vocab", table.rows);
+            dispatch.param("start", chunk.start).param("step", chunk.step);
             dispatch.param("groups", table.cols / 32).param("tokens", y.rows).param("scale", self.scale);
             dispatch.bind("ids", ids).bind("table", &chunk.slice).bind("y", &y.slice);
         }

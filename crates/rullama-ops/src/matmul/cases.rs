@@ -16,6 +16,13 @@ pub fn cases() -> Vec<Case> {
     for dtype in [DType::F16, DType::Q4K, DType::Q6K] {
         all.push(geglu(dtype, 2, 22, 256).strided().chunked(12));
     }
+    // Every other row, as gates and ups stand, and a range of rows; chunks begin and end inside a view.
+    for (view, chunk) in [((1, 2), 15), ((5, 1), 16), ((2, 3), 10)] {
+        for tokens in [1, 9] {
+            all.push(matmul(DType::Q4K, tokens, 37, 256).chunked(chunk).viewed(view.0, view.1));
+            all.push(norm(Epilogue::Plain, tokens, 66, 96).viewed(view.0, view.1));
+        }
+    }
     // Both sides of each tile's edge.
     all.push(matmul(DType::Q8_0, 64, 64, 64));
     all.push(matmul(DType::Q8_0, 65, 129, 96).strided().chunked(100));

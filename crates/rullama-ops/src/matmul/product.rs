@@ -119,6 +119,7 @@ impl<'a> Product<'a> {
             dispatch.param(name, start);
         }
         dispatch.param("rows", chunk.rows).param("first_row", chunk.first_row).param("groups", self.w.cols / 32);
+        dispatch.param("start", chunk.start).param("step", chunk.step);
         dispatch.param("tokens", self.x.rows).param("y_stride", self.y.stride);
         dispatch.bind("weight", &chunk.slice).bind("y", &self.y.slice);
         self.op.prologue.bind(dispatch, self.x, self.before)?;

@@ -11,6 +11,9 @@ struct Params {
     // Weight rows of this chunk, and the first of them in the whole weight.
     rows: u32,
     first_row: u32,
+    // Row r of the chunk stands at row start + r * step of its buffer.
+    start: u32,
+    step: u32,
     // Groups of 32 weights in a row.
     groups: u32,
     tokens: u32,
@@ -29,6 +32,11 @@ fn w4(i: u32) -> vec4<u32> {
 
 fn w1(i: u32) -> u32 {
     return weight[i >> 2u][i & 3u];
+}
+
+// The first group of a row of the chunk; past the end the last row is taken again, and put() drops what becomes of it.
+fn row_at(row: u32) -> u32 {
+    return (params.start + min(row, params.rows - 1u) * params.step) * params.groups;
 }
 
 fn planes() -> vec4<u32> {

@@ -36,7 +36,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
 #end
 #repeat i W_LOADS
     let slot{i} = index + {i}u * (WG / QUADS);
-    let w{i}_at = min(first_row + slot{i} % (BN / 2u) * 2u + slot{i} / (BN / 2u), params.rows - 1u) * params.groups;
+    let w{i}_at = row_at(first_row + slot{i} % (BN / 2u) * 2u + slot{i} / (BN / 2u));
     let w{i}_to = quad * BN + (slot{i} ^ (quad * SWIZZLE));
     var w{i} = decode4(planes(), w{i}_at, quad);
 #end

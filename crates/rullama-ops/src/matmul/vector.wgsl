@@ -64,7 +64,7 @@ fn main(
     // drops it.
 #repeat s SETS
 #repeat r SIDES
-    let w{s}{r}_at = min(row + {s}u * SIDES + {r}u, params.rows - 1u) * params.groups;
+    let w{s}{r}_at = row_at(row + {s}u * SIDES + {r}u);
 #end
 #end
 #repeat c COLS

@@ -4,6 +4,7 @@ use super::oracle::{Rotation, normed, step, store};
 use super::prepare::{Common, Query, state_of};
 use super::rope::rope_tables;
 use super::{are_rotation, invalid, is_heads};
+use crate::backward::Backward;
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, fit, take};
 use crate::host::{Array, Host};
@@ -164,6 +165,12 @@ impl Op for HeadNorm {
             let row = normed(x.row(t), self.head_dim as usize, self.eps);
             y.row_mut(t).iter_mut().zip(row).for_each(|(to, x)| *to = x as f32);
         }
+    }
+
+    fn backward(&self, back: &mut Backward) -> Result<(), String> {
+        let (x, Some(g)) = (back.operand(0), back.gradient(1)) else { return Ok(()) };
+        back.add_to(0, |graph, sum| graph.rms_norm_back(x, None, g, sum, self.head_dim, self.eps));
+        Ok(())
     }
 
     fn kernels(&self, _: &[Type], _: &Caps) -> String {

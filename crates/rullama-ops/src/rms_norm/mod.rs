@@ -1,7 +1,12 @@
 //! Root-mean-square norm.
 
+mod backward;
+
+pub use backward::RmsNormBack;
+
+use crate::backward::Backward;
 use crate::case::{Case, Rng};
-use crate::graph::{Graph, Type, Value, fit, take};
+use crate::graph::{Graph, Number, Type, Value, fit, take};
 use crate::host::{Array, Host, root_mean_square};
 use crate::op::{Context, Op, Operand, Use, reducing_variants, spread};
 use crate::shader::Link;
@@ -10,9 +15,9 @@ use rullama_gpu::{Caps, GpuError};
 #[cfg(feature = "cases")]
 pub mod cases;
 
-/// `y = x / sqrt(mean(x^2) + eps) * weight`, over each row.
+/// `y = x / sqrt(mean(x^2) + eps) * weight`, over each run of `width` values of a row: the whole row, or its heads.
 ///
-/// Operands: `x: [tokens, dim]`, `weight: [1, dim]`, out `y: [tokens, dim]`. The weight
+/// Operands: `x: [tokens, n * width]`, `weight: [1, width]`, out `y: [tokens, n * width]`. The weight
 /// multiplies as stored (Gemma 4 has no `1 + weight`). Sums in f32.
 /// Source: Zhang & Sennrich 2019; HF `Gemma4RMSNorm`.
 #[derive(Debug, Clone)]
@@ -26,10 +31,23 @@ impl Graph {
         let weight = self.vector(weight, self.cols(x));
         self.one(RmsNorm { eps }, &[x, weight])
     }
+
+    /// `RMS(x) * weight` over each run of `width` values of a row of `x: [tokens, n * width]`; `weight` names a table `[1, width]`.
+    pub fn rms_norm_runs(&mut self, x: Value, weight: &str, width: u32, eps: f32) -> Value {
+        let weight = self.vector(weight, width);
+        self.one(RmsNorm { eps }, &[x, weight])
+    }
 }
 
-/// Workgroup size: a row of a few thousand values.
-const WORKGROUP: u32 = 256;
+/// Workgroup size: a row of a few thousand values, or a head of at most 512.
+fn workgroup(width: u32, caps: &Caps) -> u32 {
+    if width <= 512 { 64 } else { 256.min(caps.invocations) }
+}
+
+/// Whether rows of `x` are whole runs of `width` values.
+fn are_runs(x: &Type, width: u32) -> bool {
+    x.number == Number::F32 && width > 0 && width.is_multiple_of(4) && x.cols.is_multiple_of(width)
+}
 
 impl Op for RmsNorm {
     fn name(&self) -> &'static str {
@@ -42,7 +60,7 @@ impl Op for RmsNorm {
 
     fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
         let [x, weight] = take(inputs)?;
-        fit(weight == Type::f32(1, x.cols) && x.cols.is_multiple_of(4), &[("x", &x), ("weight", &weight)])?;
+        fit(weight.rows == 1 && weight.number == Number::F32 && are_runs(&x, weight.cols), &[("x", &x), ("weight", &weight)])?;
         Ok(vec![x])
     }
 
@@ -55,10 +73,12 @@ impl Op for RmsNorm {
         let [x, weight, y] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?];
         let kernel = Link::new("rms_norm", include_str!("rms_norm.wgsl"), context.caps)
             .flag("subgroups", variant == "subgroups")
-            .constant("WG", WORKGROUP.min(context.caps.invocations))
+            .constant("WG", workgroup(weight.cols, context.caps))
             .kernel()?;
-        let dispatch = context.recorder.dispatch(&kernel, spread(x.rows, context.caps.max_groups));
-        dispatch.param("rows", x.rows).param("dim", x.cols / 4).param("stride", x.stride / 4).param("offset", x.offset / 4);
+        let parts = x.cols / weight.cols;
+        let dispatch = context.recorder.dispatch(&kernel, spread(x.rows * parts, context.caps.max_groups));
+        dispatch.param("runs", x.rows * parts).param("parts", parts).param("width", weight.cols / 4);
+        dispatch.param("stride", x.stride / 4).param("offset", x.offset / 4);
         dispatch.param("eps", self.eps).bind("x", &x.slice).bind("weight", &weight.slice).bind("y", &y.slice);
         Ok(())
     }
@@ -66,21 +86,38 @@ impl Op for RmsNorm {
     fn oracle(&self, operands: &mut [Host]) {
         let [x, weight, y] = operands else { panic!("rms_norm takes 3 operands") };
         let (x, weight, y) = (x.tensor(), weight.tensor(), y.tensor_mut());
-        for row in 0..x.rows {
-            let scale = 1.0 / root_mean_square(x.row(row), self.eps);
-            for (i, out) in y.row_mut(row).iter_mut().enumerate() {
-                *out = (f64::from(x.row(row)[i]) * scale * f64::from(weight.data[i])) as f32;
+        let runs = x.data.chunks_exact(weight.cols).zip(y.data.chunks_exact_mut(weight.cols));
+        for (run, out) in runs {
+            let scale = 1.0 / root_mean_square(run, self.eps);
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = (f64::from(run[i]) * scale * f64::from(weight.data[i])) as f32;
             }
         }
     }
 
-    fn kernels(&self, _: &[Type], _: &Caps) -> String {
-        String::new()
+    fn backward(&self, back: &mut Backward) -> Result<(), String> {
+        let (x, weight, Some(g)) = (back.operand(0), back.operand(1), back.gradient(2)) else { return Ok(()) };
+        if back.wants(1) {
+            return Err("the weight of a norm is not trained".into());
+        }
+        let width = back.graph.cols(weight);
+        back.add_to(0, |graph, sum| graph.rms_norm_back(x, Some(weight), g, sum, width, self.eps));
+        Ok(())
     }
 
-    fn smoke(&self, _: &[Type]) -> Case {
-        let mut rng = Rng::new(1);
-        let operands = vec![rng.tensor(3, 256).into(), rng.tensor(1, 256).into(), Array::zeros(3, 256).into()];
-        Case::new("3x256", self.clone(), operands, 256)
+    fn kernels(&self, inputs: &[Type], caps: &Caps) -> String {
+        workgroup(inputs[1].cols, caps).to_string()
     }
+
+    fn smoke(&self, inputs: &[Type]) -> Case {
+        let mut rng = Rng::new(1);
+        let dim = smoke_width(inputs[1].cols);
+        let operands = vec![rng.tensor(3, dim).into(), rng.tensor(1, dim).into(), Array::zeros(3, dim).into()];
+        Case::new(format!("3x{dim}"), self.clone(), operands, dim)
+    }
+}
+
+/// A small width with the workgroup of `width`.
+fn smoke_width(width: u32) -> usize {
+    if width <= 512 { 256 } else { 768 }
 }

@@ -1,5 +1,6 @@
 //! The graphs of real models: each rewrite against the graph without it, on oracles, and where values are placed.
 
+use rullama_model::lora::Terms;
 use rullama_model::lower::{self, For};
 use rullama_model::model::{self, Model, Rows, Shape};
 use rullama_model::place::place;
@@ -34,7 +35,7 @@ fn open(name: &str) -> File {
 
 fn shape(rows: Rows, decode: bool) -> Shape {
     let tokens = if decode { 1 } else { TOKENS };
-    Shape { tokens, rows, decode, resident: true, taps: false, kv: KvType::F32 }
+    Shape { tokens, rows, decode, resident: true, taps: false, packed: false, kv: KvType::F32 }
 }
 
 fn shapes() -> Vec<Shape> {
@@ -43,7 +44,7 @@ fn shapes() -> Vec<Shape> {
 
 impl File {
     fn forward(&self, shape: Shape) -> Graph {
-        self.model.forward(shape, &self.tables).checked().unwrap()
+        self.model.forward(shape, &self.tables, &Terms::default()).checked().unwrap()
     }
 
     /// Logits of a prompt after another, on oracles.
@@ -188,10 +189,51 @@ fn a_shape_that_cannot_be_is_told_with_its_layer() {
     let file = open("dense-Q4_0.gguf");
     let mut tables = file.tables.clone();
     tables.retain(|table| !table.key.starts_with("rope.global"));
-    let mut graph = file.model.forward(shape(Rows::Last, false), &tables);
+    let mut graph = file.model.forward(shape(Rows::Last, false), &tables, &Terms::default());
     graph.at("blk.3");
     let (a, b) = (graph.input("a", 1, 32), graph.input("b", 1, 64));
     graph.gelu_mul(a, b);
     let error = graph.checked().expect_err("widths differ").to_string();
     assert!(error.contains("`gelu_mul` in blk.3"), "{error}");
+}
+
+/// Packed examples give what each gives alone through caches, up to the last norm; padding changes nothing.
+#[test]
+fn packed_examples_are_as_if_alone() {
+    let ids = |count: u32, first: u32| -> Vec<u32> { (0..count).map(|i| if i == 0 { 2 } else { 500 + (first + i) * 37 % 1400 }).collect() };
+    let examples = [ids(5, 0), ids(1, 9), ids(7, 20)];
+    for name in MODELS {
+        let file = open(name);
+        let reference = || Reference::new(&file.source, file.model.specs(), &file.tables, &file.model.caches(), KvType::F32, 64);
+        let run = |reference: &mut Reference, shape: Shape| {
+            let graph = lower::lower(file.forward(shape), For::Look, file.model.specs());
+            pollster::block_on(reference.run(&graph)).unwrap().remove("final_norm").unwrap()
+        };
+        let packed = examples.concat();
+        let mut starts: Vec<u32> = Vec::new();
+        for example in &examples {
+            starts.extend(vec![starts.len() as u32; example.len()]);
+        }
+        let tokens = packed.len() as u32 + 3;
+        let pad = |mut words: Vec<u32>, with| {
+            words.resize(tokens as usize, with);
+            words
+        };
+        let mut step = reference();
+        step.words.insert(Words::ChunkIds, pad(packed, 0));
+        step.words.insert(Words::Starts, pad(starts, u32::MAX));
+        let got = run(&mut step, Shape { tokens, packed: true, ..shape(Rows::All, false) });
+        let mut row = 0;
+        for example in &examples {
+            let count = example.len() as u32;
+            let mut alone = reference();
+            let state = StepState { tokens: count, ..Default::default() };
+            alone.words.insert(Words::ChunkIds, example.clone());
+            alone.words.insert(Words::ChunkState, bytemuck::cast_slice(&[state]).to_vec());
+            let want = run(&mut alone, Shape { tokens: count, taps: true, ..shape(Rows::All, false) });
+            let off = difference(&want.data, &got.data[row * got.cols..][..want.data.len()]);
+            assert!(off < 1e-5, "{name}, example at {row}: {off:e}");
+            row += example.len();
+        }
+    }
 }

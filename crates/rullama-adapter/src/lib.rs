@@ -7,9 +7,21 @@
 //! finite, and errors name the file, the tensor or key, and the remedy.
 
 mod adapter;
+mod blob;
+mod earlier;
 mod error;
+#[cfg(feature = "files")]
+pub mod files;
+pub mod gguf;
+mod halves;
+pub mod peft;
+mod read;
+mod safetensors;
 mod target;
+mod values;
 
 pub use adapter::{Adapter, Form, Info, MAX_RANK, MAX_VALUES, Pair};
+pub use blob::{Blob, Precision};
 pub use error::AdapterError;
+pub use read::read;
 pub use target::{MAX_LAYERS, Module, Target};

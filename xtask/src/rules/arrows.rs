@@ -14,6 +14,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("rullama-ops", &["rullama-gpu", "rullama-quant"]),
     ("rullama-model", &["rullama-ops", "rullama-adapter"]),
     ("rullama", &["rullama-model", "rullama-text"]),
+    ("rullama-train", &["rullama-model", "rullama-text"]),
     ("rullama-cli", &["rullama"]),
     ("rullama-web", &["rullama"]),
     ("xtask", &[]),

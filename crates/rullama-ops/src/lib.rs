@@ -30,7 +30,7 @@ operations!(attention, elementwise, embed, matmul, per_layer, qkv, residual_norm
 
 pub use attention::Attention;
 pub use backward::{Backward, grad};
-pub use elementwise::{AddScale, GeluMul, LastRow, Softcap};
+pub use elementwise::{AddColumns, AddScale, Dropout, GeluMul, GeluMulBack, LastRow, Scale, Softcap, Zeros};
 pub use embed::Embed;
 pub use graph::{Graph, GraphError, Half, Kind, Number, Part, Type, Value, Words};
 pub use host::{Array, Host, HostCache, HostWeight};

@@ -160,7 +160,7 @@ pub trait Op: Any + std::fmt::Debug + Send + Sync {
     /// Adds the dispatches.
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError>;
 
-    /// How far each value of the last operand may be off where sums, off by `sums` of their root mean square, pass through
+    /// How far each value of the last operand (or of every tensor that is made or updated, one after another) may be off where sums, off by `sums` of their root mean square, pass through
     /// functions with errors of their own; `None`: the results are the sums.
     fn allowance(&self, _operands: &[Host], _sums: f32) -> Option<Vec<f32>> {
         None

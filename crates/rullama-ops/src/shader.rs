@@ -18,6 +18,7 @@ use std::sync::{Mutex, OnceLock};
 const SHARED: &[(&str, &str)] = &[
     ("reduce", include_str!("shared/reduce.wgsl")),
     ("math", include_str!("shared/math.wgsl")),
+    ("philox", include_str!("shared/philox.wgsl")),
     ("stored", include_str!("shared/stored.wgsl")),
 ];
 

@@ -42,6 +42,18 @@ pub fn gelu_error(v: f64, sum: f64) -> f64 {
     0.5 * v.abs() * (tanh_error(u) + slope * 5.0 * ULP * u.abs()) + 1.13 * sum + 3.0 * ULP * v.abs()
 }
 
+/// Largest error of `gelu'(v)` for an exact `v`: of `1 + tanh(u)`, and of `4 e / (1 + e)^2` with `e = exp(-2 |u|)` times a polynomial
+/// of `v`, by some twenty roundings.
+pub fn gelu_slope_error(v: f64) -> f64 {
+    let k = std::f64::consts::FRAC_2_PI.sqrt();
+    let u = (k * (v + 0.044715 * v * v * v)).clamp(-10.0, 10.0);
+    let v = v.clamp(-5.42, 5.42);
+    let bend = u.cosh().powi(-2) * (0.5 * v * k * (1.0 + 0.134145 * v * v)).abs();
+    // The argument's five roundings come into the exponent, whose own error is that of `exp`.
+    let exponent = (3.0 + 4.0 * u.abs() + 10.0 * u.abs()) * ULP;
+    0.5 * (tanh_error(u) + u.cosh().powi(-2) * 5.0 * ULP * u.abs()) + bend * (exponent + 20.0 * ULP) + ULP
+}
+
 /// Largest error of `a b` where these are off by `da` and `db`.
 pub fn product_error((a, da): (f64, f64), (b, db): (f64, f64)) -> f64 {
     a.abs() * db + b.abs() * da + da * db + ULP * (a * b).abs()

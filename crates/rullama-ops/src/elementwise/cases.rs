@@ -1,4 +1,4 @@
-use super::{AddScale, GeluMul, LastRow, Softcap};
+use super::{AddColumns, AddScale, Dropout, GeluMul, LastRow, Scale, Softcap, Zeros, gelu};
 use crate::case::{Case, Rng};
 use crate::host::{Array, Host};
 use crate::op::StepState;
@@ -17,6 +17,16 @@ pub fn cases() -> Vec<Case> {
         all.push(Case::new(&name, GeluMul, vec![far.into(), b.into(), Array::zeros(rows, dim).into()], 256).strided());
         let step = StepState { tokens: rows as u32 - u32::from(rows > 2), ..Default::default() };
         let words = bytemuck::cast_slice(&[step]).to_vec();
+        all.push(Case::new(&name, Scale { by: -2.6 }, vec![a.clone().into(), Array::zeros(rows, dim).into()], 1).strided());
+        for (column, width) in [(0, dim), (dim / 2, dim / 2), (4, 8), (dim - 4, 4)] {
+            let operands = vec![a.clone().into(), rng.tensor(rows, width).into(), Array::zeros(rows, dim).into()];
+            let name = format!("columns {column} .. {} of {name}", column + width);
+            all.push(Case::new(name, AddColumns { column: column as u32 }, operands, 1).strided());
+        }
+        all.push(Zeros { rows: rows as u32, cols: dim as u32 }.case());
+        all.extend([5.0, 500.0].map(|far| gelu::case(rows, dim, far).strided()));
+        let rates = [(0.0, [0; 3]), (0.1, [7, 0, 1]), (0.75, [u32::MAX, 8, 900])];
+        all.extend(rates.map(|(rate, chance)| Dropout { rate, salt: dim as u32 }.case(rows, dim, chance).strided()));
         all.push(Case::new(&name, LastRow, vec![a.into(), Host::Words(words), Array::zeros(1, dim).into()], 1).strided());
     }
     all

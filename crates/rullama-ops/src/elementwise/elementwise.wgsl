@@ -28,6 +28,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: v
 #if add_scale
     y[i] = (b_at(i) + x) * params.number;
 #endif
+#if scale
+    y[i] = x * params.number;
+#endif
 #if gelu_mul
     y[i] = vec4<f32>(gelu(x.x), gelu(x.y), gelu(x.z), gelu(x.w)) * b_at(i);
 #endif

@@ -1,5 +1,14 @@
 //! Operations on one element at a time.
 
+mod dropout;
+mod gelu;
+mod sums;
+
+pub use dropout::Dropout;
+pub use gelu::GeluMulBack;
+pub use sums::{AddColumns, Scale, Zeros};
+
+use crate::backward::Backward;
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, fit, take};
 use crate::host::{Array, Host, gelu};
@@ -114,6 +123,14 @@ impl Op for AddScale {
         }
     }
 
+    fn backward(&self, back: &mut Backward) -> Result<(), String> {
+        let Some(g) = back.gradient(2) else { return Ok(()) };
+        let g = if self.scale == 1.0 { g } else { back.graph.scale(g, self.scale) };
+        back.give(0, g);
+        back.give(1, g);
+        Ok(())
+    }
+
     fn kernels(&self, _: &[Type], _: &Caps) -> String {
         String::new()
     }
@@ -203,6 +220,14 @@ impl Op for GeluMul {
         for ((y, &x), &e) in y.tensor_mut().data.iter_mut().zip(&x.tensor().data).zip(&e.tensor().data) {
             *y = (gelu(f64::from(x)) * f64::from(e)) as f32;
         }
+    }
+
+    fn backward(&self, back: &mut Backward) -> Result<(), String> {
+        let (x, e, Some(g)) = (back.operand(0), back.operand(1), back.gradient(2)) else { return Ok(()) };
+        let [dx, de] = back.graph.gelu_mul_back(x, e, g);
+        back.give(0, dx);
+        back.give(1, de);
+        Ok(())
     }
 
     fn smoke(&self, _: &[Type]) -> Case {

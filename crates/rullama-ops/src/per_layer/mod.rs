@@ -1,5 +1,6 @@
 //! Per-layer embeddings: the table's rows joined with the projection of the embedding.
 
+use crate::backward::Backward;
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Type, Value, fit, take};
 use crate::host::{Array, Host, root_mean_square};
@@ -92,6 +93,20 @@ impl Op for PerLayerCombine {
                 out[i] = ((normed + f64::from(table[i])) * std::f64::consts::FRAC_1_SQRT_2) as f32;
             }
         }
+    }
+
+    /// `RMS(c s)` with eps is `RMS(c)` with eps / s^2.
+    fn backward(&self, back: &mut Backward) -> Result<(), String> {
+        let (c, weight, Some(g)) = (back.operand(0), back.operand(2), back.gradient(3)) else { return Ok(()) };
+        if back.wants(1) || back.wants(2) {
+            return Err("the rows of the per-layer table and the norm's weight are not trained".into());
+        }
+        if back.wants(0) {
+            let g = back.graph.scale(g, std::f32::consts::FRAC_1_SQRT_2);
+            let (width, eps) = (back.graph.cols(weight), self.eps / (self.scale * self.scale));
+            back.add_to(0, |graph, sum| graph.rms_norm_back(c, Some(weight), g, sum, width, eps));
+        }
+        Ok(())
     }
 
     fn kernels(&self, _: &[Type], _: &Caps) -> String {

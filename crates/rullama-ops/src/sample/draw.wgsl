@@ -4,6 +4,7 @@
 #import digit
 #import commit
 #import math
+#import philox
 
 struct Params { vocab: u32, offset: u32, keys: u32, candidates: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -129,22 +130,9 @@ fn powers(first: u32, end: u32, temperature: f32) -> vec4<f32> {
     return vec4<f32>(power(first, end, temperature), power(first + 1u, end, temperature), power(first + 2u, end, temperature), power(first + 3u, end, temperature));
 }
 
-fn multiply_high(a: u32, b: u32) -> u32 {
-    let low = (a & 0xffffu) * (b & 0xffffu);
-    let mid = (a >> 16u) * (b & 0xffffu) + (low >> 16u);
-    let other = (a & 0xffffu) * (b >> 16u) + (mid & 0xffffu);
-    return (a >> 16u) * (b >> 16u) + (mid >> 16u) + (other >> 16u);
-}
-
-// Philox-2x32-10 (Salmon et al. 2011): uniform in [0, 1) for the token at `position`.
+// Uniform in [0, 1) for the token at `position`.
 fn uniform_number(position: u32) -> f32 {
-    var counter = vec2<u32>(position, settings.seed_high);
-    var key = settings.seed_low;
-    for (var round = 0u; round < 10u; round++) {
-        counter = vec2<u32>(multiply_high(counter.x, 0xd256d193u) ^ key ^ counter.y, counter.x * 0xd256d193u);
-        key += 0x9e3779b9u;
-    }
-    return f32(counter.x >> 8u) / 16777216.0;
+    return f32(philox(vec2<u32>(position, settings.seed_high), settings.seed_low).x >> 8u) / 16777216.0;
 }
 
 // Index of the drawn one among `count` sorted candidates.

@@ -1,0 +1,33 @@
+// out = acc with g added to columns `column ..`: a quad of `out` an invocation; in place, a quad of g.
+struct Params {
+    count: u32, dim: u32, width: u32, column: u32,
+    g_stride: u32, g_offset: u32,
+#if !in_place
+    acc_stride: u32, acc_offset: u32,
+#endif
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(_) var<storage, read> g: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read_write> out: array<vec4<f32>>;
+#if !in_place
+@group(0) @binding(_) var<storage, read> acc: array<vec4<f32>>;
+#endif
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+    let i = (wg.y * groups.x + wg.x) * WG + lid;
+    if (i >= params.count) { return; }
+#if in_place
+    let row = i / params.width;
+    let at = i % params.width;
+    out[row * params.dim + params.column + at] += g[params.g_offset + row * params.g_stride + at];
+#else
+    let row = i / params.dim;
+    let column = i % params.dim;
+    var sum = acc[params.acc_offset + row * params.acc_stride + column];
+    if (column >= params.column && column - params.column < params.width) {
+        sum += g[params.g_offset + row * params.g_stride + column - params.column];
+    }
+    out[i] = sum;
+#endif
+}

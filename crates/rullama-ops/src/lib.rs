@@ -34,7 +34,7 @@ pub use elementwise::{AddColumns, AddScale, Dropout, GeluMul, GeluMulBack, LastR
 pub use embed::Embed;
 pub use graph::{Graph, GraphError, Half, Kind, Number, Part, Type, Value, Words};
 pub use host::{Array, Host, HostCache, HostWeight};
-pub use matmul::{Epilogue, Matmul, Prologue};
+pub use matmul::{Epilogue, Matmul, MatmulT, Prologue};
 pub use op::{Cache, Context, KvType, Op, Operand, StepState, Tensor, Use, reducing_variants, spread, state};
 pub use per_layer::PerLayerCombine;
 pub use qkv::{HeadNorm, HeadRope, QkvPrepare, Store, rope_tables};

@@ -5,7 +5,7 @@ use rullama_quant::DType;
 
 /// Every format with odd shapes, then what shapes and epilogues add, then sizes of real models.
 pub fn cases() -> Vec<Case> {
-    let mut all = Vec::new();
+    let mut all = super::transposed::cases::cases();
     for &dtype in DType::ALL {
         let cols = dtype.block_len().max(32);
         // Fewer rows and groups than lanes; tokens that fill no block.

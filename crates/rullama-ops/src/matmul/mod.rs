@@ -19,9 +19,11 @@ pub mod cases;
 mod parts;
 mod product;
 pub mod sizes;
-mod unroll;
+pub mod transposed;
+pub(crate) mod unroll;
 
 pub use parts::{Epilogue, Prologue};
+pub use transposed::MatmulT;
 
 /// `y = epilogue(prologue(x) W^T)`.
 ///

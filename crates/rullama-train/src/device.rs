@@ -50,7 +50,7 @@ pub struct OnDevice {
 }
 
 /// GPU memory of training, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Estimate {
     /// Weights that are there already.
     pub weights: u64,
@@ -58,6 +58,8 @@ pub struct Estimate {
     pub trained: u64,
     /// Values of a step.
     pub activations: u64,
+    /// The largest of them.
+    pub largest: u64,
 }
 
 impl Estimate {
@@ -82,10 +84,11 @@ fn shapes(terms: &Terms) -> impl Iterator<Item = (String, u32, u32)> + '_ {
 pub fn estimate(loaded: &Loaded, terms: &Terms, shape: StepShape, keep: Keep) -> Result<Estimate, TrainError> {
     let graph = graph::step(loaded, terms, shape, keep)?;
     let graph = rullama_model::lower::lower(graph, For::Look, loaded.model.specs());
-    let activations = place(&graph).slots.iter().sum();
+    let slots = place(&graph).slots;
+    let (activations, largest) = (slots.iter().sum(), slots.iter().copied().max().unwrap_or(0));
     let caps = loaded.device.caps();
     let trained = 4 * Layout::new(shapes(terms), caps.offset_alignment, caps.max_binding).bytes();
-    Ok(Estimate { weights: loaded.loaded_bytes, trained, activations })
+    Ok(Estimate { weights: loaded.loaded_bytes, trained, activations, largest })
 }
 
 /// What the graph's values stand for.

@@ -1,5 +1,8 @@
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
+use rullama_adapter::AdapterError;
+use rullama_model::ModelError;
+use rullama_ops::GraphError;
 
 /// Everything that can go wrong in training, each with a message that ends in the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +14,20 @@ pub enum TrainError {
     Data(#[from] DataError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+    #[error(
+        "a step of {tokens} tokens takes {need} bytes of GPU memory: {weights} of weights, {trained} of the adapter and its optimiser, {activations} of activations; the budget is {budget}. Give a smaller max_len or rank, fewer targets or layers, or a larger memory budget"
+    )]
+    Memory { tokens: u32, need: u64, weights: u64, trained: u64, activations: u64, budget: u64 },
+    #[error("a step of {tokens} tokens has a value of {bytes} bytes, more than the {most} that this adapter can bind. Give a smaller max_len")]
+    Value { tokens: u32, bytes: u64, most: u64 },
+    #[error("a row of {tokens} tokens is longer than the {most} that room was made for. Give a larger max_len")]
+    TooLong { tokens: usize, most: u32 },
+    #[error("{0}. This is a fault of rullama: report it with the model's name")]
+    Internal(&'static str),
 }
 
 /// An option that training cannot go by.
@@ -26,5 +43,11 @@ pub struct OptionError {
 impl OptionError {
     pub(crate) fn new(name: &'static str, value: impl ToString, allowed: impl Into<String>) -> Self {
         OptionError { name, value: value.to_string(), allowed: allowed.into() }
+    }
+}
+
+impl From<GraphError> for TrainError {
+    fn from(error: GraphError) -> Self {
+        TrainError::Model(error.into())
     }
 }

@@ -1,0 +1,327 @@
+//! The loop: rows of the data, updates, evaluations, and when to stop.
+
+use crate::checkpoint::{Best, Identity, Position, State, TargetShape};
+use crate::data::{Dataset, Packed, Row, Split, epoch_order, pack};
+use crate::device::{Matrices, OnDevice, StepRow};
+use crate::graph::{Keep, StepShape};
+use crate::{OptionError, Schedule, TrainError, TrainOptions, init, terms};
+use rullama_adapter::Adapter;
+use rullama_model::Loaded;
+use rullama_model::lora::{Terms, terms_of};
+use rullama_ops::Part;
+use serde::Serialize;
+use std::sync::Arc;
+use web_time::Instant;
+
+/// How the trained matrices are called on the device.
+pub(crate) const PREFIX: &str = "trained";
+/// Updates in a row without a finite gradient after which training has diverged.
+const MOST_SKIPPED: u32 = 5;
+/// Updates before a rising loss is taken for divergence, and how far above its lowest mean it then is.
+const SETTLED: u64 = 20;
+const RISEN: f64 = 2.0;
+
+/// An update.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Step {
+    /// Updates so far, this one included.
+    pub step: u64,
+    pub steps: u64,
+    pub epoch: f64,
+    /// Mean of `-ln p` over the update's targets, before it.
+    pub loss: f64,
+    pub lr: f64,
+    /// Of all gradients together, before clipping.
+    pub grad_norm: f64,
+    /// Trained tokens of this update.
+    pub tokens: u64,
+    pub tok_s: f64,
+    /// Seconds of training so far.
+    pub elapsed_s: f64,
+    /// The gradient was not finite: nothing changed, and the update does not count.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
+    /// After this update, where it was time for an evaluation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eval_loss: Option<f64>,
+}
+
+/// Why training ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// All updates were done.
+    Done,
+    /// The evaluation got no better for as long as was asked for; the best state is kept.
+    NoBetter,
+    /// The loss rose far above what it was, or no gradient was finite; the best state is kept, if there was one.
+    Diverged,
+}
+
+/// What is trained, on what, and how far it is.
+pub struct Trainer {
+    device: OnDevice,
+    /// Names, ranks and scales; its values are those of the beginning.
+    adapter: Adapter,
+    options: TrainOptions,
+    train: Dataset,
+    eval: Vec<Packed>,
+    split: Split,
+    schedule: Schedule,
+    state: State,
+    best: Option<Matrices>,
+    /// Rows of the present epoch.
+    rows: Vec<Row>,
+    /// Running mean of the loss, its lowest, and updates skipped in a row.
+    mean: Option<(f64, f64)>,
+    skipped: u32,
+}
+
+/// Data and what it is called.
+pub struct Data {
+    pub train: Dataset,
+    /// Examples to evaluate on, in place of a share of the others.
+    pub eval: Option<Dataset>,
+}
+
+/// The model that is trained, for checkpoints and adapters.
+pub struct Base {
+    pub loaded: Arc<Loaded>,
+    pub name: String,
+    /// Bytes of GPU memory that training keeps to, where keeping less of a step lets it.
+    pub memory: u64,
+}
+
+impl Trainer {
+    /// Checks options and data and makes room on the device.
+    ///
+    /// # Errors
+    /// An option outside of its range; data that cannot be trained on; more memory than there may be, with what to change.
+    pub async fn new(base: Base, data: Data, options: TrainOptions) -> Result<Self, TrainError> {
+        options.check()?;
+        let adapter = init::adapter(&*base.loaded.model, &options, &base.name)?;
+        let split = match &data.eval {
+            Some(_) => Split { train: (0..data.train.examples.len() as u32).collect(), eval: Vec::new() },
+            None => crate::data::split(data.train.examples.len(), options.split, options.seed)?,
+        };
+        let evaluated = data.eval.as_ref().unwrap_or(&data.train);
+        let places: Vec<u32> = if data.eval.is_some() { (0..evaluated.examples.len() as u32).collect() } else { split.eval.clone() };
+        let eval = pack::rows(&evaluated.examples, &places, options.max_len)?;
+        let eval: Vec<Packed> = eval.iter().map(|row| Packed::new(row, &evaluated.examples)).collect();
+        let steps = updates(&data.train, &split, &options)?;
+        let mut terms = Terms { dropout: options.dropout as f32, ..Terms::default() };
+        terms_of(&adapter, PREFIX, 1.0).for_each(|(target, term)| terms.add(target.gguf_name(), term));
+        let longest = longest(&data.train, &split, &options, &eval)?;
+        let keep = crate::memory::choose(&base, &terms, longest)?;
+        let state = state(&base, &data, &adapter, &options, steps);
+        let device = OnDevice::new(base.loaded, terms, longest, keep).await?;
+        device.write(Part::Value, &terms::matrices_of(&adapter, PREFIX));
+        let schedule = options.schedule(steps);
+        let rows = epoch_rows(&data.train, &split, &options, 0)?;
+        let (mean, best, skipped) = Default::default();
+        Ok(Trainer { device, adapter, options, train: data.train, eval, split, schedule, state, best, rows, mean, skipped })
+    }
+
+    pub fn options(&self) -> &TrainOptions {
+        &self.options
+    }
+
+    /// How far training is.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub fn keep(&self) -> Keep {
+        self.device.keep
+    }
+
+    /// The adapter as it is now.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub async fn adapter(&self) -> Result<Adapter, TrainError> {
+        let mut adapter = self.adapter.clone();
+        terms::update(&mut adapter, PREFIX, self.device.read(Part::Value).await?);
+        Ok(adapter)
+    }
+
+    /// Why training has ended, if it has.
+    pub fn ended(&self) -> Option<Ended> {
+        let risen = |(mean, lowest): (f64, f64)| self.state.updates > SETTLED && (mean > lowest * RISEN + 1.0);
+        let waited = self.state.best.map_or(0, |best| best.waited);
+        if self.skipped >= MOST_SKIPPED || self.mean.is_some_and(risen) {
+            Some(Ended::Diverged)
+        } else if self.state.updates >= self.state.total_updates {
+            Some(Ended::Done)
+        } else {
+            self.options.patience.is_some_and(|patience| waited >= patience).then_some(Ended::NoBetter)
+        }
+    }
+
+    /// Takes the next update, and evaluates where it is time; nothing where training has [ended](Self::ended).
+    ///
+    /// # Errors
+    /// A lost device; [`ModelError::Cancelled`](rullama_model::ModelError::Cancelled): the update is then not taken, and can be again.
+    pub async fn step(&mut self, cancelled: &dyn Fn() -> bool) -> Result<Option<Step>, TrainError> {
+        if self.ended().is_some() {
+            return Ok(None);
+        }
+        let started = Instant::now();
+        let place = self.state.position.row as usize;
+        let rows: Vec<Packed> = self.rows.iter().skip(place).take(self.rows_a_step()).map(|r| Packed::new(r, &self.train.examples)).collect();
+        let targets: usize = rows.iter().map(Packed::targets).sum();
+        let tokens: u64 = rows.iter().map(|row| row.ids.len() as u64).sum();
+        self.device.clear_gradients();
+        let mut sum = 0.0;
+        for (i, row) in rows.iter().enumerate() {
+            let chance = [self.options.seed as u32, (self.state.position.rows + i as u64) as u32];
+            let row = step_row(row, 1.0 / targets.max(1) as f32);
+            sum += self.device.run(&row, true, chance, cancelled).await?.iter().sum::<f64>();
+        }
+        let lr = self.schedule.at(self.state.updates);
+        let norm = self.device.apply(&self.options.adamw(), lr, self.state.updates + 1).await?;
+        let (loss, skipped) = (sum / targets.max(1) as f64, !norm.is_finite());
+        self.advance(rows.len(), tokens, skipped)?;
+        if !skipped {
+            let mean = self.mean.map_or(loss, |(mean, _)| 0.9 * mean + 0.1 * loss);
+            self.mean = Some((mean, self.mean.map_or(mean, |(_, lowest)| lowest.min(mean))));
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        self.state.seconds += seconds;
+        let eval_loss = if !skipped && self.is_time() { self.judge(cancelled).await? } else { None };
+        let (step, steps, epoch) = (self.state.updates, self.state.total_updates, self.epoch());
+        let (tok_s, elapsed_s) = (tokens as f64 / seconds.max(1e-9), self.state.seconds);
+        Ok(Some(Step { step, steps, epoch, loss, lr, grad_norm: norm, tokens, tok_s, elapsed_s, skipped, eval_loss }))
+    }
+
+    fn rows_a_step(&self) -> usize {
+        (self.options.batch * self.options.accumulate) as usize
+    }
+
+    fn epoch(&self) -> f64 {
+        f64::from(self.state.position.epoch) + self.state.position.row as f64 / self.rows.len().max(1) as f64
+    }
+
+    /// Moves on by `rows` rows of the epoch.
+    fn advance(&mut self, rows: usize, tokens: u64, skipped: bool) -> Result<(), TrainError> {
+        let position = &mut self.state.position;
+        (position.row, position.rows) = (position.row + rows as u64, position.rows + rows as u64);
+        self.state.tokens += tokens;
+        self.skipped = if skipped { self.skipped + 1 } else { 0 };
+        // A skipped update takes its rows all the same: they would give the same again.
+        if skipped {
+            self.state.total_updates -= 1;
+        } else {
+            self.state.updates += 1;
+        }
+        if self.state.position.row as usize >= self.rows.len() {
+            let next = self.state.position.epoch + 1;
+            self.state.position = Position { epoch: next, row: 0, rows: self.state.position.rows };
+            if next < self.options.epochs {
+                self.rows = epoch_rows(&self.train, &self.split, &self.options, next)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an evaluation follows the update that was just done.
+    fn is_time(&self) -> bool {
+        let every = |every: u32| self.state.updates.is_multiple_of(u64::from(every));
+        let ends = self.state.position.row == 0 || self.state.updates >= self.state.total_updates;
+        self.options.eval_every.map_or(ends, |n| every(n) || self.state.updates >= self.state.total_updates)
+    }
+
+    /// Evaluates and keeps the state if it is the best so far.
+    async fn judge(&mut self, cancelled: &dyn Fn() -> bool) -> Result<Option<f64>, TrainError> {
+        let Some(loss) = self.evaluate(cancelled).await? else { return Ok(None) };
+        let update = self.state.updates;
+        match self.state.best {
+            Some(best) if loss.is_nan() || loss >= best.loss => self.state.best = Some(Best { waited: best.waited + 1, ..best }),
+            _ => {
+                self.state.best = Some(Best { loss, update, waited: 0 });
+                self.best = Some(self.device.read(Part::Value).await?);
+            }
+        }
+        Ok(Some(loss))
+    }
+
+    /// Mean of `-ln p` over the targets of the evaluation's examples; `None` where there are none.
+    ///
+    /// # Errors
+    /// A lost device; cancelled.
+    pub async fn evaluate(&mut self, cancelled: &dyn Fn() -> bool) -> Result<Option<f64>, TrainError> {
+        let targets: usize = self.eval.iter().map(Packed::targets).sum();
+        if targets == 0 {
+            return Ok(None);
+        }
+        let mut sum = 0.0;
+        for row in &self.eval {
+            sum += self.device.run(&step_row(row, 0.0), false, [0, 0], cancelled).await?.iter().sum::<f64>();
+        }
+        Ok(Some(sum / targets as f64))
+    }
+
+    /// Puts the best state in the place of the last, if there is one.
+    pub fn take_best(&mut self) {
+        if let Some(best) = &self.best {
+            self.device.write(Part::Value, best);
+        }
+    }
+}
+
+/// A packed row as the device takes it.
+pub fn step_row(packed: &Packed, weight: f32) -> StepRow {
+    let predicted = (0..packed.ids.len()).filter(|t| packed.target[*t]);
+    let (rows, targets) = predicted.map(|t| (t as u32 - 1, packed.ids[t])).unzip();
+    StepRow { ids: packed.ids.clone(), starts: packed.start.clone(), rows, targets, weight }
+}
+
+fn epoch_rows(train: &Dataset, split: &Split, options: &TrainOptions, epoch: u32) -> Result<Vec<Row>, TrainError> {
+    let order = epoch_order(&split.train, options.seed, epoch);
+    let rows = if options.pack { pack::rows } else { pack::single_rows };
+    Ok(rows(&train.examples, &order, options.max_len)?)
+}
+
+/// Updates of all epochs.
+fn updates(train: &Dataset, split: &Split, options: &TrainOptions) -> Result<u64, TrainError> {
+    let rows_a_step = u64::from(options.batch * options.accumulate);
+    let mut updates = 0u64;
+    for epoch in 0..options.epochs {
+        updates += (epoch_rows(train, split, options, epoch)?.len() as u64).div_ceil(rows_a_step);
+    }
+    if updates == 0 {
+        return Err(OptionError::new("data", "empty", "it must hold an example with something to learn").into());
+    }
+    Ok(updates)
+}
+
+/// The shape that every row fits: no longer than the data wants.
+fn longest(train: &Dataset, split: &Split, options: &TrainOptions, eval: &[Packed]) -> Result<StepShape, TrainError> {
+    let lengths = split.train.iter().map(|i| train.examples[*i as usize].ids.len());
+    let all: usize = lengths.clone().sum();
+    let one = lengths.max().unwrap_or(0).max(eval.iter().map(|row| row.ids.len()).max().unwrap_or(0));
+    let packed = if options.pack { all.min(options.max_len as usize) } else { 0 };
+    let tokens = (one.max(packed) as u32).next_multiple_of(64);
+    Ok(StepShape { tokens, targets: tokens, train: true })
+}
+
+fn state(base: &Base, data: &Data, adapter: &Adapter, options: &TrainOptions, total_updates: u64) -> State {
+    let hexadecimal = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let identity = Identity {
+        model: hexadecimal(&base.loaded.identity),
+        model_name: base.name.clone(),
+        data: hexadecimal(&data.train.identity()),
+        examples: data.train.examples.len() as u64,
+        options: options.clone(),
+    };
+    let shape = |(target, pair): (&rullama_adapter::Target, &rullama_adapter::Pair)| TargetShape {
+        module: target.module,
+        layer: target.layer,
+        rank: pair.rank,
+        input: pair.inputs,
+        output: pair.outputs,
+    };
+    let targets = adapter.pairs.iter().map(shape).collect();
+    let (updates, position, best, seconds, tokens) = Default::default();
+    State { identity, targets, updates, total_updates, position, best, seconds, tokens }
+}

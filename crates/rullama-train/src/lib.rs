@@ -24,6 +24,7 @@ pub mod trainer;
 pub use adamw::{AdamW, AdamWReference};
 pub use device::OnDevice;
 pub use error::{OptionError, TrainError};
-pub use options::{Module, TrainOptions};
+pub use options::TrainOptions;
+pub use rullama_adapter::Module;
 pub use trainer::{Base, Data, Ended, Step, Trainer};
 pub use schedule::{Schedule, ScheduleKind};

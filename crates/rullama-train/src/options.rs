@@ -1,12 +1,13 @@
 //! What is trained and how.
 
 use crate::data::LossOn;
+use rullama_adapter::Module;
 use crate::{AdamW, OptionError, Schedule, ScheduleKind};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 mod module;
-pub use module::{Module, parse_layers, parse_modules};
+pub use module::{parse_layers, parse_modules};
 
 /// Settings of a training, with defaults that suit a first use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

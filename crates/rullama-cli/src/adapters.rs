@@ -1,8 +1,8 @@
 //! `--adapter`, for every command that answers or trains.
 
 use anyhow::{Context, Result, bail};
-use rullama::adapter::Adapter;
-use rullama::{Engine, EngineAdapter, MAX_ADAPTER_SCALE};
+use rullama::adapter::{Adapter, files};
+use rullama::{Engine, MAX_ADAPTER_SCALE, Session};
 use std::path::PathBuf;
 
 /// A LoRA adapter and the factor on its scale.
@@ -33,21 +33,33 @@ pub fn chosen(text: &str) -> Result<Chosen> {
     Ok(Chosen { path: path.into(), scale })
 }
 
+/// Adapters that were read, each with its factor.
+pub struct Adapters(Vec<(Adapter, f32)>);
+
 impl AdapterArguments {
     /// Reads them all, before a model is loaded.
-    pub fn read(&self) -> Result<Vec<(Adapter, f32)>> {
-        let read = |chosen: &Chosen| {
-            let adapter = rullama::adapter::open(&chosen.path).with_context(|| format!("--adapter {}", chosen.path.display()))?;
-            Ok((adapter, chosen.scale))
+    pub fn read(&self) -> Result<Adapters> {
+        let read = |chosen: &Chosen| -> Result<_> {
+            let files = files::open(&chosen.path)?;
+            Ok((pollster::block_on(rullama::adapter::read(&files))?, chosen.scale))
         };
-        self.adapters.iter().map(read).collect()
+        let read = |chosen: &Chosen| read(chosen).with_context(|| format!("--adapter {}", chosen.path.display()));
+        Ok(Adapters(self.adapters.iter().map(read).collect::<Result<_>>()?))
     }
 }
 
-/// Puts adapters on an engine's device.
-pub fn on_device(engine: &Engine, adapters: &[(Adapter, f32)]) -> Result<Vec<(EngineAdapter, f32)>> {
-    let put = |(adapter, scale): &(Adapter, f32)| Ok((pollster::block_on(engine.adapter(adapter))?, *scale));
-    adapters.iter().map(put).collect()
+impl Adapters {
+    pub fn all(&self) -> &[(Adapter, f32)] {
+        &self.0
+    }
+
+    /// A session of `engine` with all of them attached.
+    pub fn session(&self, engine: &Engine) -> Result<Session> {
+        let mut session = pollster::block_on(engine.session())?;
+        let put = |(adapter, scale): &(Adapter, f32)| -> Result<_> { Ok((pollster::block_on(engine.adapter(adapter))?, *scale)) };
+        session.set_adapters(&self.0.iter().map(put).collect::<Result<Vec<_>>>()?)?;
+        Ok(session)
+    }
 }
 
 #[cfg(test)]

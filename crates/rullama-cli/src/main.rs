@@ -3,6 +3,7 @@
 //! One module per command under [`commands`]; each has a `run` that takes its parsed arguments.
 //! Only this package reads environment variables ([`environment`]) and decides what is printed.
 
+mod adapters;
 mod commands;
 mod environment;
 mod error;

@@ -1,5 +1,6 @@
 use crate::error::{Interrupted, Told, usage};
 use crate::interrupt;
+use crate::adapters::AdapterArguments;
 use crate::load::{self, LoadArguments};
 use crate::table::Table;
 use crate::terminal::{self, Progress, one_line};
@@ -48,6 +49,8 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    adapter: AdapterArguments,
+    #[command(flatten)]
     load: LoadArguments,
 }
 
@@ -67,8 +70,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Err(usage(format!("--min-agreement: {set} has no reference answers to questions with one right answer.")));
     }
     let cancel = Cancel::new();
+    let adapters = arguments.adapter.read()?;
     let (engine, _) = load::load(&arguments.model, &arguments.load, None, &cancel)?;
-    let asked = pollster::block_on(ask(&engine, questions, &cancel))?;
+    let chat = Chat::new(adapters.session(&engine)?, ChatOptions::default());
+    let asked = pollster::block_on(ask(chat, questions, &cancel))?;
     let mut out = terminal::stdout();
     if arguments.json {
         writeln!(out, "{:#}", record(arguments, &engine, &asked))?;
@@ -114,10 +119,9 @@ struct Asked {
 }
 
 /// Asks on one session: caches are reused as far as one prompt begins like the last.
-async fn ask(engine: &Engine, questions: Vec<Question>, cancel: &Cancel) -> Result<Asked> {
+async fn ask(mut chat: Chat, questions: Vec<Question>, cancel: &Cancel) -> Result<Asked> {
     let on_interrupt = cancel.clone();
     interrupt::on_first(move || on_interrupt.cancel());
-    let mut chat = Chat::new(engine.session().await?, ChatOptions::default());
     let mut asked = Asked { scores: Scores::default(), wrong: Vec::new(), differing: Vec::new(), seconds: 0.0 };
     let mut line = Progress::new();
     let (started, total) = (Instant::now(), questions.len());

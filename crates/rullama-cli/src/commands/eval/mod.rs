@@ -1,12 +1,12 @@
 mod gradients;
 
-use crate::adapters::{self, AdapterArguments};
+use crate::adapters::{AdapterArguments, Adapters};
 use crate::error::usage;
 use crate::load::{self, LoadArguments};
 use crate::sampling::{check_ids, token_id};
 use crate::{interrupt, model, result_file};
 use anyhow::{Context, Result, bail};
-use rullama::{Cancel, Engine, Evaluation, Session};
+use rullama::{Cancel, Engine, Evaluation};
 use rullama_source::gguf::write::{FileSink, WriteError};
 use rullama_train::AdamW;
 use safetensors::tensor::{Dtype, TensorView, serialize};
@@ -98,9 +98,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     write(sink, &tensors)
 }
 
-fn of_gradients(arguments: &Arguments, engine: &Engine, path: &Path, adapters: &[(rullama::adapter::Adapter, f32)]) -> Result<Vec<Named>> {
-    let [(adapter, scale)] = adapters else {
-        return Err(usage(format!("--sequences takes one --adapter, whose gradients are wanted; {} were given", adapters.len())));
+fn of_gradients(arguments: &Arguments, engine: &Engine, path: &Path, adapters: &Adapters) -> Result<Vec<Named>> {
+    let [(adapter, scale)] = adapters.all() else {
+        return Err(usage(format!("--sequences takes one --adapter, whose gradients are wanted; {} were given", adapters.all().len())));
     };
     let [beta1, beta2] = arguments.betas[..] else { return Err(usage("--betas takes two numbers: 0.9,0.999".into())) };
     let Arguments { lr, eps, weight_decay, .. } = *arguments;
@@ -111,31 +111,20 @@ fn of_gradients(arguments: &Arguments, engine: &Engine, path: &Path, adapters: &
     gradients::tensors(engine, adapter, *scale, &sequences, steps.as_ref())
 }
 
-fn of_evaluation(
-    arguments: &Arguments,
-    engine: &Engine,
-    adapters: &[(rullama::adapter::Adapter, f32)],
-    needed: u64,
-) -> Result<Vec<Named>> {
+fn of_evaluation(arguments: &Arguments, engine: &Engine, adapters: &Adapters, needed: u64) -> Result<Vec<Named>> {
     check_ids(&arguments.ids, engine.info().vocab)?;
     if needed > u64::from(engine.info().context) {
         bail!("--ids and --greedy need a context of {needed} tokens, it has {}. Give fewer, or a larger --ctx.", engine.info().context);
     }
-    let adapters = adapters::on_device(engine, adapters)?;
-    let session = || -> Result<Session> {
-        let mut session = pollster::block_on(engine.session())?;
-        session.set_adapters(&adapters)?;
-        Ok(session)
-    };
     let evaluation = if arguments.oracle {
         pollster::block_on(engine.evaluate_on_cpu(&arguments.ids))?
     } else {
-        pollster::block_on(session()?.evaluate(&arguments.ids))?
+        pollster::block_on(adapters.session(engine)?.evaluate(&arguments.ids))?
     };
     let greedy = match arguments.greedy {
         None => None,
         Some(count) if arguments.oracle => Some(greedy_on_cpu(engine, &arguments.ids, &evaluation, count)?),
-        Some(count) => Some(pollster::block_on(session()?.greedy(&arguments.ids, count))?),
+        Some(count) => Some(pollster::block_on(adapters.session(engine)?.greedy(&arguments.ids, count))?),
     };
     if let (Some(ids), Some(count)) = (&greedy, arguments.greedy)
         && ids.len() != count as usize

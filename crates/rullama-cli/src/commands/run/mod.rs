@@ -1,6 +1,7 @@
 mod chat;
 mod output;
 
+use crate::adapters::AdapterArguments;
 use crate::error::{Interrupted, usage};
 use crate::load::{self, LoadArguments};
 use crate::model::Located;
@@ -9,7 +10,7 @@ use crate::terminal;
 use anyhow::{Context, Result};
 use output::Output;
 use rullama::text::{OutputParser, Parsed, ParserOptions, Segment, Specials, chat::render};
-use rullama::{Cancel, Chat, ChatOptions, Engine, Finish, GenerateOptions, Message, Role, Summary};
+use rullama::{Cancel, Chat, ChatOptions, Engine, Finish, GenerateOptions, Message, Role, Session, Summary};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read};
@@ -51,6 +52,8 @@ pub struct Arguments {
     #[command(flatten)]
     sampling: SamplingArguments,
     #[command(flatten)]
+    adapter: AdapterArguments,
+    #[command(flatten)]
     load: LoadArguments,
 }
 
@@ -76,6 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Err(usage("--json and --raw need a PROMPT, or text on standard input."));
     }
     let cancel = Cancel::new();
+    let adapters = arguments.adapter.read()?;
     let (engine, located) = load::load(&arguments.model, &arguments.load, None, &cancel)?;
     if arguments.verbose {
         terminal::tell(&format!("{}\n", load::describe(&engine)));
@@ -87,14 +91,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         located.note_template();
     }
     if interactive {
-        let session = pollster::block_on(engine.session())?;
+        let session = adapters.session(&engine)?;
         return chat::converse(Chat::new(session, started), &options, arguments.verbose);
     }
     let summary = if arguments.raw || arguments.ids.is_some() || arguments.json {
         let (ids, parser) = prompt(arguments, &engine, input.as_deref(), &started)?;
-        tokens(arguments.json, &engine, &ids, parser, &options, &cancel)?
+        tokens(arguments.json, adapters.session(&engine)?, &ids, parser, &options, &cancel)?
     } else {
-        let session = pollster::block_on(engine.session())?;
+        let session = adapters.session(&engine)?;
         let mut chat = Chat::new(session, started);
         let mut output = Output::new();
         let message = Message::user(input.unwrap_or_default());
@@ -184,13 +188,12 @@ struct Last<'a> {
 /// Generates from ids and prints each token as text or as a line of JSON.
 fn tokens(
     json: bool,
-    engine: &Engine,
+    mut session: Session,
     ids: &[u32],
     mut parser: Option<OutputParser>,
     options: &GenerateOptions,
     cancel: &Cancel,
 ) -> Result<Summary> {
-    let mut session = pollster::block_on(engine.session())?;
     session.show_specials(if parser.is_some() { Specials::Markers } else { Specials::Hide });
     let mut output = Output::new();
     let mut parsed = Parsed::default();

@@ -87,7 +87,7 @@ impl Terms {
             return x;
         }
         let chance = g.words(Words::Chance);
-        g.one(Dropout { rate: self.dropout, salt: salted(key, salt) }, &[x, chance])
+        g.dropout(x, chance, Dropout { rate: self.dropout, salt: salted(key, salt) })
     }
 }
 

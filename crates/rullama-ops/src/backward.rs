@@ -65,22 +65,27 @@ impl Backward<'_> {
         if !self.wants(index) {
             return;
         }
-        if let Kind::View { of, row, column } = self.graph.info(value).kind {
+        if matches!(self.graph.info(value).kind, Kind::View { .. }) {
             let gradient = make(self.graph, None);
-            return self.place(of, (row, column), gradient);
+            return self.place(value, gradient);
         }
         let sum = make(self.graph, self.gradients.get(&value).copied());
         self.gradients.insert(value, sum);
     }
 
-    /// Adds to the gradient of what a view stands on.
-    fn place(&mut self, of: Value, (row, column): (u32, u32), gradient: Value) {
-        let of_rows = self.graph.rows(of);
-        if row != 0 || self.graph.rows(gradient) != of_rows || matches!(self.graph.info(of).kind, Kind::View { .. }) {
-            return self.graph.fail("view", "a gradient flows through rows of a value, or through a view of a view".into());
+    /// Adds the gradient of a view to that of what it stands on.
+    fn place(&mut self, view: Value, gradient: Value) {
+        let (mut base, mut first_row, mut first_column) = (view, 0, 0);
+        while let Kind::View { of, row, column } = self.graph.info(base).kind {
+            (base, first_row, first_column) = (of, first_row + row, first_column + column);
         }
-        let _ = (of, column, gradient);
-        self.graph.fail("view", "a gradient flows through columns of a value".into());
+        if first_row != 0 || self.graph.rows(view) != self.graph.rows(base) {
+            return self.graph.fail("view", "a gradient flows through some rows of a value".into());
+        }
+        let (rows, cols) = (self.graph.rows(base), self.graph.cols(base));
+        let sum = self.gradients.get(&base).copied().unwrap_or_else(|| self.graph.zeros(rows, cols));
+        let sum = self.graph.add_columns(sum, gradient, first_column);
+        self.gradients.insert(base, sum);
     }
 
     /// The trained matrix that the operand is, or is rows of: its gradient is updated in the graph, see [`Graph::trained`].

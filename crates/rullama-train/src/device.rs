@@ -188,7 +188,7 @@ impl OnDevice {
     }
 
     /// Runs a row forward, and with `train` backward, which adds to the gradients. Gives `-ln p` of each target. `chance` is the seed
-    /// and the number of the step, for dropout.
+    /// (low and high word) and the number of the row, for dropout.
     ///
     /// # Errors
     /// A row that is longer than what room was made for; a lost device; `cancelled`.
@@ -196,7 +196,7 @@ impl OnDevice {
         &mut self,
         row: &StepRow,
         train: bool,
-        chance: [u32; 2],
+        chance: [u32; 3],
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Vec<f64>, TrainError> {
         let shape = self.shape(row, train);
@@ -225,7 +225,7 @@ impl OnDevice {
         write(Words::Starts, &padded(&row.starts, shape.tokens, u32::MAX));
         write(Words::TargetRows, &padded(&row.rows, shape.targets, u32::MAX));
         write(Words::Targets, &targets);
-        write(Words::Chance, &[chance[0], chance[1], 0, 0]);
+        write(Words::Chance, &[chance[0], chance[1], chance[2], 0]);
         loaded.run_parts(plan, &mut self.fences, (shape.tokens, shape.tokens), cancelled).await?;
         let stats = plan.output("loss").ok_or(TrainError::Internal("a step without a loss"))?;
         let stats = loaded.read_rows(stats, count as u32).await?;

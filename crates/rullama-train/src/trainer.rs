@@ -174,7 +174,8 @@ impl Trainer {
         self.device.clear_gradients();
         let mut sum = 0.0;
         for (i, row) in rows.iter().enumerate() {
-            let chance = [self.options.seed as u32, (self.state.position.rows + i as u64) as u32];
+            let (seed, number) = (self.options.seed, self.state.position.rows + i as u64);
+            let chance = [seed as u32, (seed >> 32) as u32, number as u32];
             let row = step_row(row, 1.0 / targets.max(1) as f32);
             sum += self.device.run(&row, true, chance, cancelled).await?.iter().sum::<f64>();
         }
@@ -256,7 +257,7 @@ impl Trainer {
         }
         let mut sum = 0.0;
         for row in &self.eval {
-            sum += self.device.run(&step_row(row, 0.0), false, [0, 0], cancelled).await?.iter().sum::<f64>();
+            sum += self.device.run(&step_row(row, 0.0), false, [0; 3], cancelled).await?.iter().sum::<f64>();
         }
         Ok(Some(sum / targets as f64))
     }

@@ -112,7 +112,7 @@ fn check(name: &str, keep: Keep) {
     let mut device = trainer(&engine, &adapter, keep);
     let (mut loss, per_token) = (0.0, golden.json["per_token_ce"].as_array().unwrap());
     for (row, want) in golden.rows().iter().zip(per_token) {
-        let got = pollster::block_on(device.run(row, true, [0, 0], &|| false)).unwrap();
+        let got = pollster::block_on(device.run(row, true, [0; 3], &|| false)).unwrap();
         for (at, ce) in row.rows.iter().zip(&got) {
             let want = want[*at as usize].as_f64().unwrap();
             assert!((want - ce).abs() < PER_TOKEN, "{name}: token {at}: {want} {ce}");

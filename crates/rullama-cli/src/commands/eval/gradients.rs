@@ -90,7 +90,7 @@ impl Batch<'_> {
     fn run(&mut self, train: bool) -> Result<(f64, Vec<Vec<f64>>)> {
         let mut all = Vec::new();
         for row in &self.rows {
-            all.push(pollster::block_on(self.device.run(row, train, [0, 0], &|| false))?);
+            all.push(pollster::block_on(self.device.run(row, train, [0; 3], &|| false))?);
         }
         let loss = all.iter().zip(&self.rows).map(|(ce, row)| ce.iter().sum::<f64>() * f64::from(row.weight)).sum();
         Ok((loss, all))

@@ -18,7 +18,7 @@ pub(crate) async fn read(tensors: &Tensors<'_>, name: String) -> Result<Adapter,
     let file = tensors.file();
     let (rank, alpha) = (number(tensors, "rank")?, number(tensors, "alpha")? as f32);
     if rank.fract() != 0.0 || !(1.0..=f64::from(MAX_RANK)).contains(&rank) {
-        return Err(wrong(tensors, "rank", rank.to_string(), format!("where 1 to {MAX_RANK} is expected")));
+        return Err(wrong(tensors, "rank", format!("{rank}, where 1 to {MAX_RANK} is expected")));
     }
     let rank = rank as u32;
     let listed = tensors.texts().and_then(|texts| texts.get("target_modules"));
@@ -46,17 +46,17 @@ pub(crate) async fn read(tensors: &Tensors<'_>, name: String) -> Result<Adapter,
     Ok(adapter)
 }
 
-fn wrong(tensors: &Tensors<'_>, key: &str, value: String, reason: String) -> AdapterError {
-    AdapterError::Key { file: tensors.file().to_owned(), key: key.to_owned(), value, reason, remedy: AGAIN }
+fn wrong(tensors: &Tensors<'_>, key: &str, problem: String) -> AdapterError {
+    AdapterError::Key { file: tensors.file().to_owned(), key: key.to_owned(), problem, remedy: AGAIN }
 }
 
 fn number(tensors: &Tensors<'_>, key: &str) -> Result<f64, AdapterError> {
     let Some(text) = tensors.texts().and_then(|texts| texts.get(key)) else {
-        return Err(wrong(tensors, key, "missing".to_owned(), "so that the adapter's scale is not known".to_owned()));
+        return Err(wrong(tensors, key, "missing, so that the adapter's scale is not known".to_owned()));
     };
     let number = text.trim().parse().ok().filter(|number: &f64| (*number as f32).is_finite());
     let short = || text.chars().take(60).collect::<String>();
-    number.ok_or_else(|| wrong(tensors, key, format!("{:?}", short()), "where a number is expected".to_owned()))
+    number.ok_or_else(|| wrong(tensors, key, format!("{:?}, where a number is expected", short())))
 }
 
 /// The linear layer, the matrix, and the module as `target_modules` calls it.

@@ -13,9 +13,9 @@ pub enum AdapterError {
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]
-    Gguf(#[from] GgufError),
+    Gguf(Box<GgufError>),
     #[error(transparent)]
-    Write(#[from] WriteError),
+    Write(Box<WriteError>),
     /// What was given is something else than an adapter.
     #[error("{file}: {what}, not a LoRA adapter. {remedy}")]
     NotAnAdapter { file: String, what: String, remedy: &'static str },
@@ -26,8 +26,8 @@ pub enum AdapterError {
     #[error("{file}: the safetensors header is not right: {reason}. Save the adapter again, or download it again.")]
     Header { file: String, reason: String },
     /// A key of the configuration or the metadata.
-    #[error("{file}: {key} is {value}, {reason}. {remedy}")]
-    Key { file: String, key: String, value: String, reason: String, remedy: &'static str },
+    #[error("{file}: {key} is {problem}. {remedy}")]
+    Key { file: String, key: String, problem: String, remedy: &'static str },
     /// Something that changes what the model computes and is not done here.
     #[error("{file}: {what} cannot be applied here. {remedy}")]
     Unsupported { file: String, what: String, remedy: &'static str },
@@ -46,4 +46,19 @@ pub enum AdapterError {
     /// A form that cannot hold what the adapter has.
     #[error("adapter {adapter}: {what}. {remedy}")]
     Form { adapter: String, what: String, remedy: &'static str },
+}
+
+impl From<GgufError> for AdapterError {
+    fn from(error: GgufError) -> Self {
+        match error {
+            GgufError::Source(error) => Self::Source(error),
+            error => Self::Gguf(Box::new(error)),
+        }
+    }
+}
+
+impl From<WriteError> for AdapterError {
+    fn from(error: WriteError) -> Self {
+        Self::Write(Box::new(error))
+    }
 }

@@ -10,7 +10,7 @@ mod adapter;
 mod blob;
 mod earlier;
 mod error;
-#[cfg(feature = "files")]
+#[cfg(not(target_arch = "wasm32"))]
 pub mod files;
 pub mod gguf;
 mod halves;

@@ -78,7 +78,8 @@ async fn kind(source: &dyn ByteSource) -> Result<Kind, AdapterError> {
     }
     let not = |what: &str, remedy| AdapterError::NotAnAdapter { file: source.name().to_owned(), what: what.to_owned(), remedy };
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head).trim_ascii_start();
-    if text.starts_with(b"{") {
+    // The length of a header may begin with the byte of a brace, but ends in zeros, which no text has.
+    if text.starts_with(b"{") && !head.iter().take(8).any(|byte| *byte == 0) {
         return Ok(Kind::Json);
     }
     // The size of the header is its own to judge.

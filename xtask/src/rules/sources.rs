@@ -9,9 +9,9 @@ const MAX_LINES: usize = 450;
 /// Kinds of files that people write; others are data.
 const CODE: [&str; 12] = ["rs", "wgsl", "wesl", "ts", "js", "mjs", "css", "html", "sh", "py", "c", "h"];
 
-/// Crates whose sources may ask for the wasm target: the shell, the device, and the byte sources (whose
-/// futures are not `Send` there).
-const KNOW_WASM: [&str; 3] = ["rullama-web", "rullama-gpu", "rullama-source"];
+/// Crates whose sources may ask for the wasm target: the shell, the device, the byte sources (whose
+/// futures are not `Send` there), and adapters (whose folders are not there).
+const KNOW_WASM: [&str; 4] = ["rullama-web", "rullama-gpu", "rullama-source", "rullama-adapter"];
 
 /// Programs, and what only tests use; below them nothing reads the environment.
 const PROGRAMS: [&str; 2] = ["rullama-cli", "rullama-testing"];

@@ -93,8 +93,7 @@ fn keys(file: &str, gguf: &Gguf) -> Result<(f32, Option<String>), AdapterError> 
         return Err(AdapterError::Key {
             file: file.to_owned(),
             key: "adapter.lora.alpha".to_owned(),
-            value: alpha.to_string(),
-            reason: "where a number is expected".to_owned(),
+            problem: format!("{alpha}, where a number is expected"),
             remedy: "Convert the adapter anew.",
         });
     }

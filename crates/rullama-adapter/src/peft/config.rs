@@ -69,7 +69,7 @@ impl Keys<'_> {
 
     fn wrong(&self, key: &str, value: &Value, reason: impl Into<String>) -> AdapterError {
         let (file, key) = (self.file.to_owned(), key.to_owned());
-        AdapterError::Key { file, key, value: short(value), reason: reason.into(), remedy: MEND }
+        AdapterError::Key { file, key, problem: format!("{}, {}", short(value), reason.into()), remedy: MEND }
     }
 
     fn flag(&self, key: &str) -> Result<bool, AdapterError> {
@@ -96,8 +96,7 @@ impl Keys<'_> {
         let missing = || AdapterError::Key {
             file: self.file.to_owned(),
             key: key.to_owned(),
-            value: "missing".to_owned(),
-            reason: "so that the adapter's scale is not known".to_owned(),
+            problem: "missing, so that the adapter's scale is not known".to_owned(),
             remedy: MEND,
         };
         self.get(key).ok_or_else(missing)

@@ -73,6 +73,11 @@ fn number(value: f64) -> Value {
     if value.fract() == 0.0 && value.abs() < 1e15 { json!(value as i64) } else { json!(value) }
 }
 
+/// The shortest number that is read as the same f32: 0.1, not 0.10000000149.
+fn shortest(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or_default()
+}
+
 /// The value that most have, of those that `f64` can hold as a key.
 fn common(values: impl Iterator<Item = f64>) -> f64 {
     let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
@@ -101,7 +106,7 @@ fn config(adapter: &Adapter) -> Value {
         "base_model_name_or_path": adapter.info.base,
         "r": rank,
         "lora_alpha": number(most),
-        "lora_dropout": number(adapter.info.dropout.into()),
+        "lora_dropout": shortest(adapter.info.dropout),
         "target_modules": adapter.pairs.keys().map(|target| path(*target)).collect::<Vec<_>>(),
         "rank_pattern": ranks,
         "alpha_pattern": alphas,

@@ -26,10 +26,11 @@ macro_rules! operations {
     };
 }
 
-operations!(attention, elementwise, embed, matmul, per_layer, qkv, residual_norm, rms_norm, sample);
+operations!(attention, dense, elementwise, embed, matmul, per_layer, qkv, residual_norm, rms_norm, sample);
 
 pub use attention::Attention;
 pub use backward::{Backward, grad};
+pub use dense::{Dense, OuterSum};
 pub use elementwise::{AddScale, GeluMul, LastRow, Softcap};
 pub use embed::Embed;
 pub use graph::{Graph, GraphError, Half, Kind, Number, Part, Type, Value, Words};

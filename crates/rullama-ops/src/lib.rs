@@ -26,10 +26,11 @@ macro_rules! operations {
     };
 }
 
-operations!(attention, elementwise, embed, matmul, per_layer, qkv, residual_norm, rms_norm, rotate, sample);
+operations!(attention, dense, elementwise, embed, matmul, per_layer, qkv, residual_norm, rms_norm, rotate, sample);
 
 pub use attention::Attention;
 pub use backward::{Backward, grad};
+pub use dense::{Dense, OuterSum};
 pub use elementwise::{AddColumns, AddScale, Dropout, GeluMul, GeluMulBack, LastRow, Scale, Softcap, Zeros};
 pub use embed::Embed;
 pub use graph::{Graph, GraphError, Half, Kind, Number, Part, Type, Value, Words};

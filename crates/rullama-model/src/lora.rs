@@ -1,7 +1,7 @@
 //! Low-rank terms of products: what adapters add, at inference and in training alike.
 
 use rullama_adapter::{Adapter, Pair, Target};
-use rullama_ops::{Dense, Dropout, Graph, Part, Value, Words};
+use rullama_ops::{Dropout, Graph, Part, Value, Words};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -67,7 +67,7 @@ impl Terms {
         self.of(key).iter().enumerate().fold(y, |y, (salt, term)| {
             let a = g.trained(&term.a(), Part::Value, term.rank, term.inputs);
             let x = self.dropped(g, key, salt, x);
-            let u = g.one(Dense { transposed: true, scale: 1.0, add: false }, &[x, a]);
+            let u = g.dense_transposed(x, a, 1.0, None);
             term.outputs_of(g, u, y, first_row, term.scale)
         })
     }
@@ -97,7 +97,7 @@ impl Term {
         let whole = g.trained(&self.b(), Part::Value, self.outputs, self.rank);
         let cols = g.cols(y);
         let b = if cols == self.outputs { whole } else { g.view(whole, (first_row, 0), (cols, self.rank)) };
-        g.one(Dense { transposed: true, scale, add: true }, &[u, b, y])
+        g.dense_transposed(u, b, scale, Some(y))
     }
 }
 

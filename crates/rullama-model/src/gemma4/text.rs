@@ -147,12 +147,12 @@ impl Builder<'_> {
         let key = |name: &str| format!("blk.{i}.{name}");
         let (head_dim, kv_width) = (layer.head_dim, layer.kv_heads * layer.head_dim);
         let turn = |heads| Rotate { heads, head_dim, inverse: false };
-        let q = self.g.norm_heads(q, &key("attn_q_norm"), head_dim, c.eps);
+        let q = self.g.rms_norm_runs(q, &key("attn_q_norm"), head_dim, c.eps);
         let q = self.g.rotate(turn(c.heads), q, rope, self.state);
         if layer.donor == i {
             let k = self.product(x, &key("attn_k"), kv_width);
             let v = if layer.values_are_keys { k } else { self.product(x, &key("attn_v"), kv_width) };
-            let k = self.g.norm_heads(k, &key("attn_k_norm"), head_dim, c.eps);
+            let k = self.g.rms_norm_runs(k, &key("attn_k_norm"), head_dim, c.eps);
             let k = self.g.rotate(turn(layer.kv_heads), k, rope, self.state);
             let v = self.g.head_norm(HeadNorm { heads: layer.kv_heads, head_dim, eps: c.eps }, v);
             self.kept.insert(i, [k, v]);

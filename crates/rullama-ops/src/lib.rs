@@ -26,7 +26,8 @@ macro_rules! operations {
     };
 }
 
-operations!(attention, dense, elementwise, embed, matmul, per_layer, qkv, residual_norm, rms_norm, rotate, sample);
+operations!(attention, dense, elementwise, embed, loss, matmul, per_layer, qkv, residual_norm, rms_norm, rotate, rows, sample);
+
 
 pub use attention::Attention;
 pub use backward::{Backward, grad};
@@ -35,6 +36,7 @@ pub use elementwise::{AddColumns, AddScale, Dropout, GeluMul, GeluMulBack, LastR
 pub use embed::Embed;
 pub use graph::{Graph, GraphError, Half, Kind, Number, Part, Type, Value, Words};
 pub use host::{Array, Host, HostCache, HostWeight};
+pub use loss::{LossGrad, LossStats};
 pub use matmul::{Epilogue, Matmul, MatmulT, Prologue};
 pub use op::{Cache, Context, KvType, Op, Operand, StepState, Tensor, Use, reducing_variants, spread, state};
 pub use per_layer::PerLayerCombine;
@@ -42,5 +44,6 @@ pub use qkv::{HeadNorm, HeadRope, QkvPrepare, Store, rope_tables};
 pub use residual_norm::ResidualNorm;
 pub use rms_norm::{RmsNorm, RmsNormBack};
 pub use rotate::Rotate;
+pub use rows::{GatherRows, ScatterAdd, ScatterRows};
 pub use sample::{Sample, SampleMode, SampleResult, SampleSettings};
 pub use weight::{Chunk, Weight};

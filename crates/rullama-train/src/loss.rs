@@ -2,7 +2,7 @@
 
 use rullama_model::lora::{HEAD, Terms};
 use rullama_model::model::Model;
-use rullama_ops::{Graph, LossStats, Value, Words};
+use rullama_ops::{Graph, Value, Words};
 
 /// Words of the vocabulary whose logits exist at once.
 const TILE: u32 = 8192;
@@ -28,7 +28,7 @@ pub fn loss(g: &mut Graph, model: &dyn Model, terms: &Terms, x: Value, rows: u32
         let tile = if words == vocab { weight } else { g.view_rows(weight, first, 1, words) };
         let z = g.matmul(x, tile);
         let z = terms.product(g, HEAD, x, z, first);
-        stats = Some(g.loss_stats(LossStats { cap: head.softcap, first, start: stats.is_none() }, z, targets, stats));
+        stats = Some(g.loss_stats(z, targets, stats, head.softcap, first));
     }
     let stats = stats.expect("a vocabulary has words");
     g.output("loss", stats);

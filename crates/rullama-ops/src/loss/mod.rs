@@ -2,6 +2,7 @@
 //!
 //! With `z' = cap tanh(z / cap)`, or `z` where the cap is 0, a row's loss is `max + ln(sum) - target` of its last statistics.
 
+use crate::backward::Backward;
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, fit};
 use crate::host::{Array, Host};
@@ -151,6 +152,20 @@ impl Op for LossStats {
             data.extend([most as f32, sum as f32, target as f32, 0.0]);
         }
         operands.last_mut().expect("statistics are made").tensor_mut().data = data;
+    }
+
+    /// What takes the place of the statistics' gradient are the statistics of the whole vocabulary, which every tile's logits need:
+    /// `dz` follows from them, and they are handed on to the tiles before.
+    fn backward(&self, back: &mut Backward) -> Result<(), String> {
+        let after = 2 + usize::from(!self.begins);
+        let Some(stats) = back.gradient(after) else { return Ok(()) };
+        let (z, targets) = (back.operand(0), back.operand(1));
+        let dz = back.graph.loss_grad(z, targets, stats, self.cap, self.first);
+        back.give(0, dz);
+        if !self.begins {
+            back.add_to(2, |_, _| stats);
+        }
+        Ok(())
     }
 
     /// An exponential counts some multiplications.

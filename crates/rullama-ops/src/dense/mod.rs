@@ -2,6 +2,7 @@
 //!
 //! `long` is for long sums to few columns, `wide` for short sums to many; `wide` alone has no barriers. Both take any shape.
 
+use crate::backward::Backward;
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, fit};
 use crate::host::{Array, Host};
@@ -190,6 +191,28 @@ impl Op for Dense {
             }
         }
         operands.last_mut().expect("a product has an output").tensor_mut().data = data;
+    }
+
+    /// `dx = scale * dy M` and `dM = scale * dy^T x`, or with `M^T` and `x^T dy` where `m` is not transposed; `acc` gets `dy`.
+    fn backward(&self, back: &mut Backward) -> Result<(), String> {
+        let y = 2 + usize::from(self.add);
+        let Some(dy) = back.gradient(y) else { return Ok(()) };
+        let Dense { transposed, scale, add } = *self;
+        if add {
+            back.give(2, dy);
+        }
+        if back.wants(0) {
+            let m = back.operand(1);
+            back.add_to(0, |graph, sum| graph.dense_of(!transposed, dy, m, scale, sum));
+        }
+        if !back.wants(1) {
+            return Ok(());
+        }
+        let Some(trained) = back.trained(1) else { return Err("its matrix is neither given nor trained, but computed".into()) };
+        let (x, gradient) = (back.operand(0), back.gradient_of(&trained));
+        let (a, b) = if transposed { (dy, x) } else { (x, dy) };
+        back.graph.outer_sum(a, b, gradient, scale, trained.first_row);
+        Ok(())
     }
 
     fn work(&self, inputs: &[Type], _: u32) -> u64 {

@@ -4,6 +4,7 @@
 //! reading weights; `tile` decodes tiles into workgroup memory and is bound by arithmetic. What is multiplied and what becomes of
 //! the sums are [parts](parts) that are linked in, as the weight's format is.
 
+use crate::backward::Backward;
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, fit};
 use crate::host::{Array, Host};
@@ -182,6 +183,17 @@ impl Op for Matmul {
         let data = values.map(|(token, column, sums)| value(token, column, sums)).collect();
         let y = operands.last_mut().expect("matmul has an output").tensor_mut();
         y.data = data;
+    }
+
+    /// `dx = dy W`. Weights have no gradient.
+    fn backward(&self, back: &mut Backward) -> Result<(), String> {
+        if *self != Matmul::PLAIN {
+            return Err(format!("{self:?} has no backward rule: gradients are made before parts are fused"));
+        }
+        let Some(dy) = back.gradient(2) else { return Ok(()) };
+        let w = back.operand(1);
+        back.add_to(0, |graph, sum| graph.matmul_transposed(dy, w, sum));
+        Ok(())
     }
 
     fn work(&self, inputs: &[Type], _: u32) -> u64 {

@@ -1,5 +1,6 @@
 //! Rows of an f32 matrix by their numbers, there and back.
 
+use crate::backward::Backward;
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, fit, take};
 use crate::host::{Array, Host};
@@ -10,7 +11,8 @@ use rullama_gpu::{Caps, GpuError, Slice};
 #[cfg(feature = "cases")]
 pub mod cases;
 
-/// `y[i] = x[index[i]]`; a row that there is none of gives zeros.
+/// `y[i] = x[index[i]]`; a row that there is none of gives zeros. Where `x` is computed and trained through, the rows differ from each
+/// other.
 ///
 /// Operands: `x: [rows, cols]`, `index: [count]` words, or more, out `y: [count, cols]`. Any `cols`.
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +127,26 @@ impl Op for GatherRows {
         }
     }
 
+    /// Of a trained matrix, rows may be read more than once, and their gradients are added up; of what is computed, once each.
+    fn backward(&self, back: &mut Backward) -> Result<(), String> {
+        let Some(dy) = back.gradient(2) else { return Ok(()) };
+        let (x, index) = (back.operand(0), back.operand(1));
+        let rows = back.graph.rows(x);
+        let Some(trained) = back.trained(0) else {
+            if back.wants(0) {
+                let dx = back.graph.scatter_rows(dy, index, rows);
+                back.give(0, dx);
+            }
+            return Ok(());
+        };
+        if (rows, back.graph.cols(x)) != (trained.rows, trained.cols) {
+            return Err(format!("it reads a part of {}: only whole trained matrices are read by rows", trained.name));
+        }
+        let gradient = back.gradient_of(&trained);
+        back.graph.scatter_add(index, dy, gradient, None);
+        Ok(())
+    }
+
     fn kernels(&self, _: &[Type], _: &Caps) -> String {
         String::new()
     }
@@ -173,6 +195,18 @@ impl Op for ScatterRows {
                 y.row_mut(row as usize).copy_from_slice(x.row(i));
             }
         }
+    }
+
+    /// `dx = dy[index]`.
+    fn backward(&self, back: &mut Backward) -> Result<(), String> {
+        let Some(dy) = back.gradient(2) else { return Ok(()) };
+        let (x, index) = (back.operand(0), back.operand(1));
+        if back.wants(0) {
+            let rows = back.graph.rows(x);
+            let dx = back.graph.gather_rows(dy, index, rows);
+            back.give(0, dx);
+        }
+        Ok(())
     }
 
     fn kernels(&self, _: &[Type], _: &Caps) -> String {

@@ -49,6 +49,11 @@ impl Terms {
         self.by_key.entry(key.into()).or_default().push(term);
     }
 
+    /// The same terms with another dropout.
+    pub fn with_dropout(self, dropout: f32) -> Self {
+        Terms { dropout, ..self }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }

@@ -26,7 +26,7 @@ macro_rules! operations {
     };
 }
 
-operations!(attention, dense, elementwise, embed, loss, matmul, per_layer, qkv, residual_norm, rms_norm, rotate, rows, sample);
+operations!(attention, dense, elementwise, embed, loss, matmul, per_layer, qkv, residual_norm, rms_norm, rotate, rows, sample, self_attention);
 
 
 pub use attention::Attention;
@@ -46,4 +46,5 @@ pub use rms_norm::{RmsNorm, RmsNormBack};
 pub use rotate::Rotate;
 pub use rows::{GatherRows, ScatterAdd, ScatterRows};
 pub use sample::{Sample, SampleMode, SampleResult, SampleSettings};
+pub use self_attention::{SelfAttention, SelfAttentionBackKeys, SelfAttentionBackQuery, SelfAttentionDelta};
 pub use weight::{Chunk, Weight};

@@ -1,11 +1,14 @@
 //! The device side of training: what is trained and what is kept of it, recordings of steps, and the words they read.
 
-use crate::TrainError;
 use crate::graph::{self, Keep, StepShape};
+use crate::terms::{PREFIX, matrices_of};
+use crate::trainer::Base;
+use crate::{TrainError, TrainOptions, init, memory};
+use rullama_adapter::Adapter;
 use rullama_gpu::{Readback, Slice};
 use rullama_model::Loaded;
 use rullama_model::arena::{Arena, Layout};
-use rullama_model::lora::Terms;
+use rullama_model::lora::{Terms, terms_of};
 use rullama_model::lower::For;
 use rullama_model::model::Rows;
 use rullama_model::place::place;
@@ -152,6 +155,28 @@ impl OnDevice {
         Ok(OnDevice { loaded, terms, keep, parts, words, longest, plans, optimizer: None, rows, fences })
     }
 
+    /// Room for a new adapter, with its first values, and for steps of at most `longest`.
+    ///
+    /// # Errors
+    /// More memory than there may be; no chosen layer in the model; a lost device.
+    pub async fn fresh(base: &Base, options: &TrainOptions, longest: StepShape) -> Result<Self, TrainError> {
+        let adapter = init::adapter(&*base.loaded.model, options, &base.name)?;
+        Self::of(base, &adapter, options.dropout as f32, longest).await
+    }
+
+    /// As [`fresh`](Self::fresh), for an adapter that is there.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn of(base: &Base, adapter: &Adapter, dropout: f32, longest: StepShape) -> Result<Self, TrainError> {
+        let mut terms = Terms::default().with_dropout(dropout);
+        terms_of(adapter, PREFIX, 1.0).for_each(|(target, term)| terms.add(target.gguf_name(), term));
+        let keep = memory::choose(base, &terms, longest)?;
+        let device = Self::new(base.loaded.clone(), terms, longest, keep).await?;
+        device.write(Part::Value, &matrices_of(adapter, PREFIX));
+        Ok(device)
+    }
+
     fn arena(&self, part: Part) -> &Arena {
         &self.parts[&part]
     }
@@ -237,5 +262,12 @@ impl OnDevice {
         let banned = self.loaded.banned().await;
         let view = View { weights: &self.loaded.weights, words: &self.words, parts: &self.parts, banned: &banned };
         Ok(Plan::build(&self.loaded.device, &graph, &view, pool).await?)
+    }
+}
+
+impl OnDevice {
+    pub async fn apply(&mut self, _: &crate::AdamW, _: f64, _: u64) -> Result<f64, TrainError> {
+        let _ = &self.optimizer;
+        Err(TrainError::Internal("no optimiser"))
     }
 }

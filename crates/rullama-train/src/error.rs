@@ -1,6 +1,7 @@
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
 use rullama_adapter::AdapterError;
+use rullama_gpu::GpuError;
 use rullama_model::ModelError;
 use rullama_ops::GraphError;
 
@@ -48,6 +49,12 @@ impl OptionError {
 
 impl From<GraphError> for TrainError {
     fn from(error: GraphError) -> Self {
+        TrainError::Model(error.into())
+    }
+}
+
+impl From<GpuError> for TrainError {
+    fn from(error: GpuError) -> Self {
         TrainError::Model(error.into())
     }
 }

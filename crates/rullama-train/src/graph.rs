@@ -34,7 +34,7 @@ pub struct StepShape {
 pub fn step(loaded: &Loaded, terms: &Terms, shape: StepShape, keep: Keep) -> Result<Graph, TrainError> {
     let step = Shape { packed: true, ..loaded.shape(shape.tokens, Rows::All, false, false) };
     // Nothing is left out when a model is judged.
-    let terms = &Terms { dropout: if shape.train { terms.dropout } else { 0.0 }, ..terms.clone() };
+    let terms = &terms.clone().with_dropout(if shape.train { terms.dropout } else { 0.0 });
     let mut graph = loaded.model.forward(step, &loaded.tables, terms);
     let Some(x) = graph.named("final_norm") else { return Err(TrainError::Internal("a packed step without a last norm")) };
     graph.outputs.clear();

@@ -4,6 +4,9 @@ use crate::device::Matrices;
 use rullama_adapter::{Adapter, Target};
 use rullama_model::lora::{Term, matrices, terms_of, transposed};
 
+/// How the trained adapter's matrices are called on the device.
+pub const PREFIX: &str = "trained";
+
 /// The matrices of an adapter's terms, by name.
 pub fn matrices_of(adapter: &Adapter, prefix: &str) -> Matrices {
     let all = terms_of(adapter, prefix, 1.0).flat_map(|(target, term)| matrices(&term, target, &adapter.pairs[&target]));

@@ -4,17 +4,15 @@ use crate::checkpoint::{Best, Identity, Position, State, TargetShape};
 use crate::data::{Dataset, Packed, Row, Split, epoch_order, pack};
 use crate::device::{Matrices, OnDevice, StepRow};
 use crate::graph::{Keep, StepShape};
-use crate::{OptionError, Schedule, TrainError, TrainOptions, init, terms};
+use crate::terms::{self, PREFIX};
+use crate::{OptionError, Schedule, TrainError, TrainOptions, init};
 use rullama_adapter::Adapter;
 use rullama_model::Loaded;
-use rullama_model::lora::{Terms, terms_of};
 use rullama_ops::Part;
 use serde::Serialize;
 use std::sync::Arc;
 use web_time::Instant;
 
-/// How the trained matrices are called on the device.
-pub(crate) const PREFIX: &str = "trained";
 /// Updates in a row without a finite gradient after which training has diverged.
 const MOST_SKIPPED: u32 = 5;
 /// Updates before a rising loss is taken for divergence, and how far above its lowest mean it then is.
@@ -109,13 +107,9 @@ impl Trainer {
         let eval = pack::rows(&evaluated.examples, &places, options.max_len)?;
         let eval: Vec<Packed> = eval.iter().map(|row| Packed::new(row, &evaluated.examples)).collect();
         let steps = updates(&data.train, &split, &options)?;
-        let mut terms = Terms { dropout: options.dropout as f32, ..Terms::default() };
-        terms_of(&adapter, PREFIX, 1.0).for_each(|(target, term)| terms.add(target.gguf_name(), term));
         let longest = longest(&data.train, &split, &options, &eval)?;
-        let keep = crate::memory::choose(&base, &terms, longest)?;
         let state = state(&base, &data, &adapter, &options, steps);
-        let device = OnDevice::new(base.loaded, terms, longest, keep).await?;
-        device.write(Part::Value, &terms::matrices_of(&adapter, PREFIX));
+        let device = OnDevice::of(&base, &adapter, options.dropout as f32, longest).await?;
         let schedule = options.schedule(steps);
         let rows = epoch_rows(&data.train, &split, &options, 0)?;
         let (mean, best, skipped) = Default::default();

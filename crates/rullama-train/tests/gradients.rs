@@ -8,7 +8,7 @@ use rullama_ops::Part;
 use rullama_testing::{found, golden};
 use rullama_train::device::{Matrices, OnDevice, StepRow};
 use rullama_train::graph::{Keep, StepShape};
-use rullama_train::terms::{matrices_of, named};
+use rullama_train::terms::{PREFIX, matrices_of, named};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -77,10 +77,10 @@ fn engine(model: &str) -> Engine {
 
 fn trainer(engine: &Engine, adapter: &Adapter, keep: Keep) -> OnDevice {
     let mut terms = Terms::default();
-    terms_of(adapter, "trained", 1.0).for_each(|(target, term)| terms.add(target.gguf_name(), term));
+    terms_of(adapter, PREFIX, 1.0).for_each(|(target, term)| terms.add(target.gguf_name(), term));
     let longest = StepShape { tokens: 256, targets: 256, train: true };
     let device = pollster::block_on(OnDevice::new(engine.loaded().clone(), terms, longest, keep)).unwrap();
-    device.write(Part::Value, &matrices_of(adapter, "trained"));
+    device.write(Part::Value, &matrices_of(adapter, PREFIX));
     device
 }
 
@@ -121,7 +121,7 @@ fn check(name: &str, keep: Keep) {
     }
     let want = golden.json["loss"].as_f64().or_else(|| golden.json["loss"]["float32"].as_f64()).unwrap();
     assert!((loss - want).abs() < BOUND, "{name}: loss {loss}, want {want}");
-    let got = named(&adapter, "trained", pollster::block_on(device.read(Part::Gradient)).unwrap());
+    let got = named(&adapter, PREFIX, pollster::block_on(device.read(Part::Gradient)).unwrap());
     compare(name, &golden.tensors("grad."), &got);
 }
 

@@ -160,7 +160,7 @@ impl Builder<'_> {
         let [k, v] = self.kept[&layer.donor];
         let window = (layer.span == Span::Sliding).then_some(c.window);
         let op = SelfAttention { heads: c.heads, kv_heads: layer.kv_heads, head_dim, window };
-        self.g.self_attention(op, q, [k, v], self.state)
+        self.g.self_attention(op, q, [k, v], self.state)[0]
     }
 
     /// `h + RMS(down (gelu(gate x) * up x))`; times the layer's scale where nothing follows.

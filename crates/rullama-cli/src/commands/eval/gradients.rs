@@ -9,13 +9,10 @@ use rullama_ops::Part;
 use rullama_train::AdamW;
 use rullama_train::device::{Matrices, OnDevice, StepRow};
 use rullama_train::graph::{Keep, StepShape};
-use rullama_train::terms::{matrices_of, named};
+use rullama_train::terms::{PREFIX, matrices_of, named};
 use safetensors::tensor::Dtype;
 use serde::Deserialize;
 use std::path::Path;
-
-/// How the matrices are called on the device.
-const PREFIX: &str = "trained";
 
 /// What to train on: `{"sequences": [{"ids": [...], "target_mask": [...]}]}`.
 #[derive(Deserialize)]

@@ -35,6 +35,14 @@ impl Graph {
     }
 }
 
+/// Records a product with given sizes in place of chosen ones: for benchmarks.
+///
+/// # Errors
+/// [`GpuError::Validation`] for operands or sizes that do not fit.
+pub fn record_sized(op: &MatmulT, context: &mut Context, operands: &[Operand], sizes: &Sizes) -> Result<(), GpuError> {
+    Product::new(op, operands)?.record(context, sizes)
+}
+
 impl MatmulT {
     fn dims(inputs: &[Type]) -> (Dims, DType) {
         let Number::Weight(dtype) = inputs[1].number else { panic!("a product has a weight") };

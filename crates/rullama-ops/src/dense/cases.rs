@@ -5,9 +5,11 @@ use crate::host::{Array, Host};
 /// Ranks from 1 on with sizes that are no multiples of 4, both orientations, then sizes of models.
 pub fn cases() -> Vec<Case> {
     let mut all = Vec::new();
-    for (tokens, k, n) in [(1, 64, 2), (3, 130, 1), (5, 96, 16), (9, 513, 7), (2, 3, 66), (17, 16, 132), (4, 1, 5), (8, 8, 8), (11, 260, 3)] {
-        for transposed in [true, false] {
-            all.push(dense(Dense { transposed, scale: 0.5, add: false }, tokens, k, n));
+    for transposed in [true, false] {
+        for (tokens, k, n) in [(1, 66, 2), (3, 130, 1), (9, 513, 7), (2, 3, 66), (4, 1, 5), (11, 260, 3)] {
+            all.push(dense(Dense { transposed, scale: 0.5, add: false }, tokens, k, n).strided());
+        }
+        for (tokens, k, n) in [(2, 3, 66), (5, 96, 16), (17, 16, 132)] {
             all.push(dense(Dense { transposed, scale: -1.5, add: true }, tokens, k, n).strided());
         }
     }

@@ -46,6 +46,8 @@ impl Graph {
 }
 
 const WIDE_WORKGROUP: u32 = 64;
+/// Tokens that an invocation of `wide` forms.
+const WIDE_TOKENS: u32 = 8;
 /// With the tokens and columns of `long`: 16 KiB of workgroup memory.
 const LONG_WORKGROUP: u32 = 128;
 /// Tokens and quads of columns that a workgroup of `long` forms.
@@ -100,7 +102,7 @@ impl<'a> Product<'a> {
     }
 
     fn wide(&self, context: &mut Context) -> Result<(), GpuError> {
-        let tokens = self.y.rows.next_power_of_two().min(if context.caps.software { 4 } else { 8 });
+        let tokens = if self.y.rows == 1 { 1 } else { WIDE_TOKENS };
         let counts = [("TOKENS", tokens)];
         let text = unroll(include_str!("wide.wgsl"), &counts)?;
         let [y, z, _] = spread(self.y.rows.div_ceil(tokens), context.caps.max_groups);
@@ -119,22 +121,21 @@ impl<'a> Product<'a> {
         let Product { op, x, m, acc, y } = self;
         let in_place = acc.is_some_and(|acc| acc.slice.same(&y.slice));
         let acc = acc.filter(|_| !in_place);
-        let (x_quads, m_quads, y_quads) = (by_quads(x), by_quads(m), by_quads(y) && acc.is_none_or(by_quads));
+        let quads = [*x, *m, *y].into_iter().chain(acc).all(by_quads);
+        let unit = unit(quads);
         let mut link = Link::new(name, text, context.caps);
         link.module("operands", include_str!("operands.wgsl")).flag("transposed", op.transposed);
-        link.flag("x_quads", x_quads).flag("m_quads", m_quads).flag("y_quads", y_quads);
-        link.flag("acc", acc.is_some()).flag("in_place", in_place).constant("WG", workgroup);
+        link.flag("quads", quads).flag("acc", acc.is_some()).flag("in_place", in_place).constant("WG", workgroup);
         for (name, value) in counts {
             link.constant(name, *value);
         }
         let kernel = link.kernel()?;
         let dispatch = context.recorder.dispatch(&kernel, groups);
         dispatch.param("tokens", x.rows).param("k", x.cols).param("n", y.cols).param("scale", op.scale);
-        dispatch.param("x_offset", x.offset / unit(x_quads)).param("x_stride", x.stride / unit(x_quads)).bind("x", &x.slice);
-        dispatch.param("m_offset", m.offset / unit(m_quads)).param("m_stride", m.stride / unit(m_quads)).bind("m", &m.slice);
+        dispatch.param("x_offset", x.offset / unit).param("x_stride", x.stride / unit).bind("x", &x.slice);
+        dispatch.param("m_offset", m.offset / unit).param("m_stride", m.stride / unit).bind("m", &m.slice);
         dispatch.bind("y", &y.slice);
         if let Some(acc) = acc {
-            let unit = unit(y_quads);
             dispatch.param("acc_offset", acc.offset / unit).param("acc_stride", acc.stride / unit).bind("acc", &acc.slice);
         }
         Ok(())

@@ -1,5 +1,5 @@
 // Operands of a product of two f32 matrices, read and written by quads: four neighbouring values of a row, zeros past its end.
-// A quad is one load where rows, strides and offsets are multiples of 4.
+// A quad is one load where the rows, strides and offsets of all operands are multiples of 4.
 struct Params {
     tokens: u32,
     // Terms of a sum, and columns of y.
@@ -19,7 +19,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 
-#if x_quads
+#if quads
 @group(0) @binding(_) var<storage, read> x: array<vec4<f32>>;
 
 fn x4(token: u32, quad: u32) -> vec4<f32> {
@@ -38,7 +38,7 @@ fn x4(token: u32, quad: u32) -> vec4<f32> {
 
 // Rows of m are columns of y where m is transposed, else terms. Past the end the last row is taken again: its factor is 0, or put4
 // drops the sum.
-#if m_quads
+#if quads
 @group(0) @binding(_) var<storage, read> m: array<vec4<f32>>;
 
 fn m4(row: u32, quad: u32, rows: u32, cols: u32) -> vec4<f32> {
@@ -90,7 +90,7 @@ fn product(x: vec4<f32>, m: Block) -> vec4<f32> {
 }
 #endif
 
-#if y_quads
+#if quads
 @group(0) @binding(_) var<storage, read_write> y: array<vec4<f32>>;
 #if acc
 @group(0) @binding(_) var<storage, read> acc: array<vec4<f32>>;

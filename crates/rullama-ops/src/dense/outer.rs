@@ -74,10 +74,10 @@ impl Op for OuterSum {
         let (wide, narrow) = if rows_wide { (a, b) } else { (b, a) };
         let blocks = if narrow.cols > 4 { 2 } else { 1 };
         let quads = if sliced { QUADS } else { ALONE };
-        let (wide_quads, narrow_quads) = (by_quads(wide), by_quads(narrow));
+        let by_quads = by_quads(wide) && by_quads(narrow);
         let text = unroll(include_str!("outer.wgsl"), &[("BLOCKS", blocks)])?;
         let mut link = Link::new("dense/outer", &text, context.caps);
-        link.flag("slices", sliced).flag("rows_wide", rows_wide).flag("wide_quads", wide_quads).flag("narrow_quads", narrow_quads);
+        link.flag("slices", sliced).flag("rows_wide", rows_wide).flag("quads", by_quads);
         let slices = if sliced { SLICES.min(context.caps.invocations / QUADS) } else { 1 };
         for (name, value) in [("BLOCKS", blocks), ("QUADS", quads), ("SLICES", slices), ("WG", quads * slices)] {
             link.constant(name, value);
@@ -86,9 +86,8 @@ impl Op for OuterSum {
         let groups = [wide.cols.div_ceil(4 * quads), narrow.cols.div_ceil(4 * blocks), 1];
         let dispatch = context.recorder.dispatch(&kernel, groups);
         dispatch.param("tokens", a.rows).param("wide_cols", wide.cols).param("narrow_cols", narrow.cols).param("scale", self.scale);
-        let by = unit(wide_quads);
+        let by = unit(by_quads);
         dispatch.param("wide_offset", wide.offset / by).param("wide_stride", wide.stride / by).bind("wide", &wide.slice);
-        let by = unit(narrow_quads);
         dispatch.param("narrow_offset", narrow.offset / by).param("narrow_stride", narrow.stride / by).bind("narrow", &narrow.slice);
         dispatch.param("c_offset", c.offset + self.first_row * c.stride).param("c_stride", c.stride).bind("c", &c.slice);
         Ok(())

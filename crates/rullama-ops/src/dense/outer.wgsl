@@ -16,7 +16,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-#if wide_quads
+#if quads
 @group(0) @binding(_) var<storage, read> wide: array<vec4<f32>>;
 
 fn wide4(token: u32, quad: u32) -> vec4<f32> {
@@ -31,7 +31,7 @@ fn wide4(token: u32, quad: u32) -> vec4<f32> {
     return vec4<f32>(wide[i.x], wide[i.y], wide[i.z], wide[i.w]);
 }
 #endif
-#if narrow_quads
+#if quads
 @group(0) @binding(_) var<storage, read> narrow: array<vec4<f32>>;
 
 fn narrow4(token: u32, quad: u32) -> vec4<f32> {

@@ -21,7 +21,7 @@ fn exp_error(d: f64, off: f64) -> f64 {
 pub(super) fn stats(op: &LossStats, operands: &[Host], share: f32) -> Vec<f32> {
     let (z, targets) = (operands[0].tensor(), operands[1].words());
     let mut all = Vec::with_capacity(4 * z.rows);
-    for row in 0..z.rows {
+    for (row, id) in targets.iter().enumerate().take(z.rows) {
         let logits = || z.row(row).iter().map(|z| (capped(*z, op.cap), logit_error(*z, op.cap)));
         // The largest may be any that is off by that much.
         let off = logits().map(|(_, error)| error).fold(0.0, f64::max);
@@ -32,7 +32,7 @@ pub(super) fn stats(op: &LossStats, operands: &[Host], share: f32) -> Vec<f32> {
         }
         let most = terms.iter().map(|term| term.0).fold(f64::NEG_INFINITY, f64::max);
         let errors = terms.iter().map(|(v, error, times)| times * (v - most).exp() * (exp_error(v - most, error + off) + f64::from(share)));
-        if let Some(z) = targets[row].checked_sub(op.first).and_then(|at| z.row(row).get(at as usize)) {
+        if let Some(z) = id.checked_sub(op.first).and_then(|at| z.row(row).get(at as usize)) {
             target = logit_error(*z, op.cap);
         }
         all.extend([off as f32, errors.sum::<f64>() as f32 + 1e-30, target as f32, 0.0]);

@@ -137,7 +137,7 @@ impl Op for LossStats {
     fn oracle(&self, operands: &mut [Host]) {
         let (z, targets) = (operands[0].tensor(), operands[1].words());
         let mut data = Vec::with_capacity(4 * z.rows);
-        for row in 0..z.rows {
+        for (row, id) in targets.iter().enumerate().take(z.rows) {
             let (mut max, mut sum, mut target) = (f64::NEG_INFINITY, 0.0, 0.0);
             if !self.begins {
                 let before = operands[2].tensor().row(row);
@@ -146,7 +146,7 @@ impl Op for LossStats {
             let values: Vec<f64> = z.row(row).iter().map(|z| capped(*z, self.cap)).collect();
             let most = values.iter().copied().fold(max, f64::max);
             sum = sum * (max - most).exp() + values.iter().map(|v| (v - most).exp()).sum::<f64>();
-            if let Some(value) = targets[row].checked_sub(self.first).and_then(|at| values.get(at as usize)) {
+            if let Some(value) = id.checked_sub(self.first).and_then(|at| values.get(at as usize)) {
                 target = *value;
             }
             data.extend([most as f32, sum as f32, target as f32, 0.0]);

@@ -102,7 +102,7 @@ impl<'a> Product<'a> {
     }
 
     fn tile(&self, context: &mut Context, tile: Tile, shares: u32, chunk: &Chunk, to: &Slice, sum: Sum) -> Result<(), GpuError> {
-        if let Some(problem) = tile.problem(context.caps).or((tile.tn % 4 != 0).then_some("columns are formed by fours")) {
+        if let Some(problem) = tile.problem(context.caps).or((!tile.tn.is_multiple_of(4)).then_some("columns are formed by fours")) {
             return Err(invalid(format!("{tile:?}: {problem}")));
         }
         let Tile { bm, bn, bk, tm, tn } = tile;

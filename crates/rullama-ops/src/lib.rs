@@ -26,8 +26,23 @@ macro_rules! operations {
     };
 }
 
-operations!(attention, dense, elementwise, embed, loss, matmul, per_layer, qkv, residual_norm, rms_norm, rotate, rows, sample, self_attention);
-
+operations!(
+    attention,
+    dense,
+    elementwise,
+    embed,
+    loss,
+    matmul,
+    optimizer,
+    per_layer,
+    qkv,
+    residual_norm,
+    rms_norm,
+    rotate,
+    rows,
+    sample,
+    self_attention
+);
 
 pub use attention::Attention;
 pub use backward::{Backward, grad};
@@ -39,6 +54,7 @@ pub use host::{Array, Host, HostCache, HostWeight};
 pub use loss::{LossGrad, LossStats};
 pub use matmul::{Epilogue, Matmul, MatmulT, Prologue};
 pub use op::{Cache, Context, KvType, Op, Operand, StepState, Tensor, Use, reducing_variants, spread, state};
+pub use optimizer::{AdamW, ClipFactor, NormParts, UpdateSettings};
 pub use per_layer::PerLayerCombine;
 pub use qkv::{HeadNorm, HeadRope, QkvPrepare, Store, rope_tables};
 pub use residual_norm::ResidualNorm;

@@ -5,7 +5,7 @@ use crate::terms::{PREFIX, matrices_of};
 use crate::trainer::Base;
 use crate::{TrainError, TrainOptions, init, memory};
 use rullama_adapter::Adapter;
-use rullama_gpu::{Readback, Slice};
+use rullama_gpu::{KernelTime, Readback, Slice};
 use rullama_model::Loaded;
 use rullama_model::arena::{Arena, Layout};
 use rullama_model::lora::{Terms, terms_of};
@@ -47,7 +47,7 @@ pub struct OnDevice {
     words: WordBuffers,
     longest: StepShape,
     plans: HashMap<StepShape, Plan>,
-    optimizer: Option<Plan>,
+    pub(crate) optimizer: Option<Plan>,
     rows: Option<RowProvider>,
     fences: Vec<Readback>,
 }
@@ -201,6 +201,11 @@ impl OnDevice {
         self.arena(Part::Value).layout().matrices()
     }
 
+    /// Values of each flat row that the matrices lie in.
+    pub(crate) fn flats(&self) -> &[u64] {
+        self.arena(Part::Value).layout().flats()
+    }
+
     /// Sets all gradients to zero.
     pub fn clear_gradients(&self) {
         self.arena(Part::Gradient).clear(&self.loaded.device);
@@ -231,11 +236,7 @@ impl OnDevice {
         }
         let loaded = self.loaded.clone();
         let mut pool = loaded.turn.lock().await;
-        if !self.plans.contains_key(&shape) {
-            let graph = graph::step(&loaded, &self.terms, shape, self.keep)?;
-            let plan = self.plan(graph, &mut pool).await?;
-            self.plans.insert(shape, plan);
-        }
+        self.prepare(shape, &mut pool).await?;
         let plan = &self.plans[&shape];
         loaded.fill_rows(&mut self.rows, plan, Rows::All, &row.ids).await?;
         let padded = |words: &[u32], len: u32, with: u32| {
@@ -257,17 +258,36 @@ impl OnDevice {
         Ok(stats.chunks_exact(4).map(|s| f64::from(s[0]) + f64::from(s[1]).ln() - f64::from(s[2])).collect())
     }
 
-    async fn plan(&self, graph: rullama_ops::Graph, pool: &mut Pool) -> Result<Plan, TrainError> {
+    /// Makes the recording of a shape, unless it is there.
+    async fn prepare(&mut self, shape: StepShape, pool: &mut Pool) -> Result<(), TrainError> {
+        if !self.plans.contains_key(&shape) {
+            let graph = graph::step(&self.loaded, &self.terms, shape, self.keep)?;
+            let plan = self.plan(graph, pool).await?;
+            self.plans.insert(shape, plan);
+        }
+        Ok(())
+    }
+
+    /// Dispatches of a row's step.
+    pub fn dispatches(&self, row: &StepRow) -> usize {
+        self.plans.get(&self.shape(row, true)).map_or(0, |plan| plan.recording.dispatches())
+    }
+
+    /// Runs a row's step once more, timing every kernel.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub async fn profile(&mut self, row: &StepRow) -> Result<Vec<KernelTime>, TrainError> {
+        let (loaded, shape) = (self.loaded.clone(), self.shape(row, true));
+        let mut pool = loaded.turn.lock().await;
+        self.prepare(shape, &mut pool).await?;
+        Ok(loaded.device.profile(&self.plans[&shape].recording).await?)
+    }
+
+    pub(crate) async fn plan(&self, graph: rullama_ops::Graph, pool: &mut Pool) -> Result<Plan, TrainError> {
         let graph = self.loaded.lowered(graph, For::Look).await?;
         let banned = self.loaded.banned().await;
         let view = View { weights: &self.loaded.weights, words: &self.words, parts: &self.parts, banned: &banned };
         Ok(Plan::build(&self.loaded.device, &graph, &view, pool).await?)
-    }
-}
-
-impl OnDevice {
-    pub async fn apply(&mut self, _: &crate::AdamW, _: f64, _: u64) -> Result<f64, TrainError> {
-        let _ = &self.optimizer;
-        Err(TrainError::Internal("no optimiser"))
     }
 }

@@ -23,7 +23,9 @@ pub enum TrainError {
         "a step of {tokens} tokens takes {need} bytes of GPU memory: {weights} of weights, {trained} of the adapter and its optimiser, {activations} of activations; the budget is {budget}. Give a smaller max_len or rank, fewer targets or layers, or a larger memory budget"
     )]
     Memory { tokens: u32, need: u64, weights: u64, trained: u64, activations: u64, budget: u64 },
-    #[error("a step of {tokens} tokens has a value of {bytes} bytes, more than the {most} that this adapter can bind. Give a smaller max_len")]
+    #[error(
+        "a step of {tokens} tokens has a value of {bytes} bytes, more than the {most} that this adapter can bind. Give a smaller max_len"
+    )]
     Value { tokens: u32, bytes: u64, most: u64 },
     #[error("a row of {tokens} tokens is longer than the {most} that room was made for. Give a larger max_len")]
     TooLong { tokens: usize, most: u32 },

@@ -31,14 +31,21 @@ pub fn adapter(model: &dyn Model, options: &TrainOptions, base: &str) -> Result<
         let Some((inputs, outputs)) = model.linear(&target.gguf_name()) else { continue };
         let random = Stream::new(options.seed, Purpose::Init, pairs.len() as u32);
         let (a, b) = (u64::from(rank) * u64::from(inputs), u64::from(rank) * u64::from(outputs));
-        let [a, b] = if target.module == Module::Embedding { [vec![0.0; a as usize], normal(&random, b)] } else {
+        let [a, b] = if target.module == Module::Embedding {
+            [vec![0.0; a as usize], normal(&random, b)]
+        } else {
             [uniform(&random, a, 1.0 / f64::from(inputs).sqrt()), vec![0.0; b as usize]]
         };
         pairs.insert(target, Pair::new(rank, options.alpha() as f32, false, a, b));
     }
     if pairs.is_empty() {
         let names: Vec<String> = options.targets.iter().map(ToString::to_string).collect();
-        return Err(OptionError::new("targets", names.join(","), "this model has none of these layers; the seven projections are in every one").into());
+        return Err(OptionError::new(
+            "targets",
+            names.join(","),
+            "this model has none of these layers; the seven projections are in every one",
+        )
+        .into());
     }
     let info = Info { rank, alpha: options.alpha() as f32, dropout: options.dropout as f32, base: Some(base.into()), ..Info::default() };
     Ok(Adapter { name: "adapter".into(), pairs, info })

@@ -1,9 +1,9 @@
 //! What training takes of the GPU, before anything is allocated.
 
+use crate::TrainError;
 use crate::device::{Estimate, estimate};
 use crate::graph::{Keep, StepShape};
 use crate::trainer::Base;
-use crate::TrainError;
 use rullama_model::lora::Terms;
 
 /// How much of a step to keep: everything where it fits the budget, else what goes from layer to layer.
@@ -24,5 +24,12 @@ pub fn choose(base: &Base, terms: &Terms, shape: StepShape) -> Result<Keep, Trai
     if largest > most {
         return Err(TrainError::Value { tokens: shape.tokens, bytes: largest, most });
     }
-    Err(TrainError::Memory { tokens: shape.tokens, need: weights + trained + activations, weights, trained, activations, budget: base.memory })
+    Err(TrainError::Memory {
+        tokens: shape.tokens,
+        need: weights + trained + activations,
+        weights,
+        trained,
+        activations,
+        budget: base.memory,
+    })
 }

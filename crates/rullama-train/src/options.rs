@@ -1,8 +1,8 @@
 //! What is trained and how.
 
 use crate::data::LossOn;
-use rullama_adapter::Module;
 use crate::{AdamW, OptionError, Schedule, ScheduleKind};
+use rullama_adapter::Module;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 

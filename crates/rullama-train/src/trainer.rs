@@ -162,7 +162,8 @@ impl Trainer {
         }
         let started = Instant::now();
         let place = self.state.position.row as usize;
-        let rows: Vec<Packed> = self.rows.iter().skip(place).take(self.rows_a_step()).map(|r| Packed::new(r, &self.train.examples)).collect();
+        let rows: Vec<Packed> =
+            self.rows.iter().skip(place).take(self.rows_a_step()).map(|r| Packed::new(r, &self.train.examples)).collect();
         let targets: usize = rows.iter().map(Packed::targets).sum();
         let tokens: u64 = rows.iter().map(|row| row.ids.len() as u64).sum();
         self.device.clear_gradients();

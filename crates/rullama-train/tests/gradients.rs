@@ -6,6 +6,7 @@ use rullama::{Engine, LoadOptions};
 use rullama_model::lora::{Terms, terms_of};
 use rullama_ops::Part;
 use rullama_testing::{found, golden};
+use rullama_train::AdamW;
 use rullama_train::device::{Matrices, OnDevice, StepRow};
 use rullama_train::graph::{Keep, StepShape};
 use rullama_train::terms::{PREFIX, matrices_of, named};
@@ -125,6 +126,53 @@ fn check(name: &str, keep: Keep) {
     compare(name, &golden.tensors("grad."), &got);
 }
 
+/// Losses before each step of AdamW and after the last, and where the matrices then are.
+fn curve(name: &str) {
+    let golden = Golden::open(name);
+    let engine = engine(golden.json["model"].as_str().unwrap());
+    let adapter = golden.adapter();
+    let mut device = trainer(&engine, &adapter, Keep::All);
+    let of = &golden.json["adamw"];
+    let number = |key: &str| of[key].as_f64().unwrap();
+    let betas = (of["betas"][0].as_f64().unwrap(), of["betas"][1].as_f64().unwrap());
+    let adamw = AdamW { lr: number("lr"), betas, eps: number("eps"), weight_decay: number("weight_decay"), clip: None };
+    let want: Vec<f64> = golden.json["loss_curve"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+    let rows = golden.rows();
+    for (step, want) in want.iter().enumerate() {
+        let last = step + 1 == golden.json["loss_curve"].as_array().unwrap().len();
+        device.clear_gradients();
+        let mut loss = 0.0;
+        for row in &rows {
+            let ce = pollster::block_on(device.run(row, !last, [0; 3], &|| false)).unwrap();
+            loss += ce.iter().sum::<f64>() * f64::from(row.weight);
+        }
+        assert!((loss - want).abs() < 1e-3, "{name}: step {step}: loss {loss}, want {want}");
+        if !last {
+            pollster::block_on(device.apply(&adamw, adamw.lr, step as u64 + 1)).unwrap();
+        }
+    }
+    let got = named(&adapter, PREFIX, pollster::block_on(device.read(Part::Value)).unwrap());
+    let after = golden.tensors(&format!("after{}.", want.len() - 1));
+    assert!(!after.is_empty(), "{name}");
+    for (key, want) in after {
+        let moved = golden.json["moved_norms"][&key].as_f64().unwrap();
+        let off = norm(want.iter().zip(&got[&key]).map(|(a, b)| f64::from(a - b)));
+        assert!(off <= 1e-2 * moved, "{name} {key}: {off:.2e} of {moved:.2e}");
+    }
+}
+
+fn twenty_steps_of_adamw() {
+    curve("lora-q4km");
+}
+
+fn twenty_steps_where_keys_are_values() {
+    curve("lora-kv-eq");
+}
+
+fn steps_of_every_kind_of_layer() {
+    curve("lora-full-targets");
+}
+
 fn gradients_of_a_quantised_model_with_per_layer_embeddings() {
     check("lora-q4km", Keep::All);
 }
@@ -146,4 +194,7 @@ rullama_testing::tests! {
     gradients_are_the_same_when_layers_are_computed_again,
     gradients_where_keys_are_values,
     gradients_of_every_kind_of_layer,
+    twenty_steps_of_adamw,
+    twenty_steps_where_keys_are_values,
+    steps_of_every_kind_of_layer,
 }

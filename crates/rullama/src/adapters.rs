@@ -41,7 +41,8 @@ impl Session {
     /// A factor that is not finite or absurdly large.
     pub fn set_adapters(&mut self, adapters: &[(EngineAdapter, f32)]) -> Result<(), Error> {
         if let Some((adapter, scale)) = adapters.iter().find(|(_, scale)| !scale.is_finite() || scale.abs() > MAX_ADAPTER_SCALE) {
-            let reason = format!("is the scale of adapter `{}`: give one within -{MAX_ADAPTER_SCALE}..={MAX_ADAPTER_SCALE}", adapter.name());
+            let reason =
+                format!("is the scale of adapter `{}`: give one within -{MAX_ADAPTER_SCALE}..={MAX_ADAPTER_SCALE}", adapter.name());
             return Err(Error::InvalidArgument { name: "scale", value: scale.to_string(), reason });
         }
         let adapters: Vec<_> = adapters.iter().map(|(adapter, scale)| (adapter.0.clone(), *scale)).collect();

@@ -15,8 +15,8 @@ use rullama_model::words::WordBuffers;
 use rullama_model::{Loaded, ModelError};
 use rullama_ops::sample::{SampleMode, SampleSettings};
 use rullama_ops::{Cache, Half, KvType, Part, StepState, Tensor, Words};
-use std::collections::hash_map::Entry;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// Rewinding that a ring serves without computing anew, queued steps included.
 const SLACK: u32 = 256;
@@ -131,7 +131,17 @@ impl Runner {
         let cache = KvCache::new(&loaded.device, &loaded.model.caches(), shape).await?;
         let words = WordBuffers::new(&loaded.device, &words::sizes(loaded.model.facts().suppress.len())).await?;
         let rows = loaded.row_provider();
-        Ok(Runner { cache, plans: Plans::default(), words, attached: Attached::default(), rows, position: 0, logits: Vec::new(), fences: Vec::new(), engine })
+        Ok(Runner {
+            cache,
+            plans: Plans::default(),
+            words,
+            attached: Attached::default(),
+            rows,
+            position: 0,
+            logits: Vec::new(),
+            fences: Vec::new(),
+            engine,
+        })
     }
 
     pub fn device(&self) -> &Device {

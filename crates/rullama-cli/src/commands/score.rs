@@ -1,6 +1,6 @@
+use crate::adapters::AdapterArguments;
 use crate::error::{Interrupted, Told, usage};
 use crate::interrupt;
-use crate::adapters::AdapterArguments;
 use crate::load::{self, LoadArguments};
 use crate::table::Table;
 use crate::terminal::{self, Progress, one_line};

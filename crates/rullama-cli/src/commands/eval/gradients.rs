@@ -38,11 +38,16 @@ impl Sequences {
     pub fn read(path: &Path, vocab: u32) -> Result<Self> {
         let name = path.display();
         let text = crate::text_file::read(path)?;
-        let read: Sequences = serde_json::from_str(&text).with_context(|| format!("{name} is not of the form {{\"sequences\": [{{\"ids\", \"target_mask\"}}]}}"))?;
+        let read: Sequences = serde_json::from_str(&text)
+            .with_context(|| format!("{name} is not of the form {{\"sequences\": [{{\"ids\", \"target_mask\"}}]}}"))?;
         for (i, sequence) in read.sequences.iter().enumerate() {
             let (ids, mask) = (&sequence.ids, &sequence.target_mask);
             if ids.len() != mask.len() || ids.len() < 2 {
-                bail!("{name}: sequence {i} has {} ids and {} in its target_mask; both have one for each of 2 tokens or more", ids.len(), mask.len());
+                bail!(
+                    "{name}: sequence {i} has {} ids and {} in its target_mask; both have one for each of 2 tokens or more",
+                    ids.len(),
+                    mask.len()
+                );
             }
             if let Some(bad) = mask.iter().find(|m| **m > 1) {
                 bail!("{name}: sequence {i}: a target_mask holds 0 and 1, not {bad}");

@@ -1,0 +1,89 @@
+mod arguments;
+mod data;
+mod output;
+mod report;
+
+pub use arguments::Arguments;
+
+use crate::error::{Interrupted, usage};
+use crate::{interrupt, load, model, terminal};
+use anyhow::{Context, Result};
+use report::Report;
+use rullama::{Cancel, Engine};
+use rullama_train::{Base, Data, Ended, Trainer};
+use std::time::{Duration, Instant};
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let options = arguments.options()?;
+    let out = output::Folder::open(arguments)?;
+    let located = model::locate(&arguments.model)?;
+    let cancel = Cancel::new();
+    let engine = load::load_located(&arguments.model, &located, &arguments.load, None, &cancel)?;
+    let options = arguments.with_layers(options, &engine)?;
+    let train = data::read(&arguments.data, &engine, &options)?;
+    let eval = arguments.eval.as_ref().map(|path| data::read(path, &engine, &options)).transpose()?;
+    if let Some(example) = arguments.loss_per_token {
+        return data::loss_per_token(arguments, &engine, &options, &train, example);
+    }
+    let base = Base { loaded: engine.loaded().clone(), name: engine.info().name.clone(), memory: arguments.memory(&engine) };
+    let data = Data { train, eval };
+    let mut report = Report::new(arguments, &engine, &data, &options);
+    let mut trainer = pollster::block_on(Trainer::new(base, data, options))?;
+    if let Some(saved) = out.latest()? {
+        trainer.restore(saved).context("--resume")?;
+    }
+    report.begin(&trainer)?;
+    interrupt::install();
+    let ended = train_all(&mut trainer, &out, &mut report, arguments)?;
+    finish(&mut trainer, ended, &out, &mut report, &engine)
+}
+
+/// Updates until training ends; a first Ctrl-C saves and leaves.
+fn train_all(trainer: &mut Trainer, out: &output::Folder, report: &mut Report, arguments: &Arguments) -> Result<Ended> {
+    let every = Duration::from_secs(u64::from(trainer.options().checkpoint_seconds));
+    let mut saved = Instant::now();
+    loop {
+        if interrupt::requested() {
+            return Err(stopped(trainer, out, arguments)?);
+        }
+        match pollster::block_on(trainer.step(&interrupt::requested)) {
+            Ok(Some(step)) => report.step(trainer, &step)?,
+            Ok(None) => return trainer.ended().context("training ended without a reason"),
+            // The update was not taken: what is saved is the state before it.
+            Err(error) if error.is_cancelled() => return Err(stopped(trainer, out, arguments)?),
+            Err(error) => return Err(lost(error, arguments)),
+        }
+        if saved.elapsed() >= every {
+            out.save(trainer)?;
+            saved = Instant::now();
+        }
+    }
+}
+
+/// Saves where training stands, and says how it goes on.
+fn stopped(trainer: &Trainer, out: &output::Folder, arguments: &Arguments) -> Result<anyhow::Error> {
+    out.save(trainer)?;
+    let (model, data, folder) = (arguments.model.display(), arguments.data.display(), arguments.out.display());
+    terminal::tell_line(format_args!("saved after update {}; `rullama train {model} {data} --out {folder} --resume` goes on", trainer.state().updates));
+    Ok(Interrupted.into())
+}
+
+/// What broke training off, and that what was saved is there.
+fn lost(error: rullama_train::TrainError, arguments: &Arguments) -> anyhow::Error {
+    let message = format!("training broke off; --resume goes on from the last checkpoint in {}, if one was written", arguments.out.display());
+    anyhow::Error::from(error).context(message)
+}
+
+/// Writes the adapter, and says how good it is.
+fn finish(trainer: &mut Trainer, ended: Ended, out: &output::Folder, report: &mut Report, engine: &Engine) -> Result<()> {
+    trainer.take_best();
+    let adapter = pollster::block_on(trainer.adapter())?;
+    let written = out.write(&adapter, engine)?;
+    out.forget_checkpoints()?;
+    report.end(trainer, ended, &written, engine)
+}
+
+/// An option outside of its range is wrong usage.
+fn refused(error: rullama_train::OptionError) -> anyhow::Error {
+    usage(format!("--{}: {} is refused: {}", error.name.replace('_', "-"), error.value, error.allowed))
+}

@@ -171,7 +171,11 @@ impl Op for Dense {
 
     fn variants(&self, caps: &Caps, operands: &[Operand]) -> Vec<&'static str> {
         let Ok(Product { x, y, .. }) = Product::new(self, operands) else { return Vec::new() };
-        if x.cols / 4 >= y.cols && !caps.software { vec!["long", "wide"] } else { vec!["wide", "long"] }
+        let mut variants = vec!["wide"];
+        if y.cols.div_ceil(4) <= caps.max_groups {
+            variants.insert(usize::from(x.cols / 4 < y.cols || caps.software), "long");
+        }
+        variants
     }
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {

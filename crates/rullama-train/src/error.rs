@@ -60,3 +60,10 @@ impl From<GpuError> for TrainError {
         TrainError::Model(error.into())
     }
 }
+
+impl TrainError {
+    /// Whether the caller asked for the end.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, TrainError::Model(ModelError::Cancelled))
+    }
+}

@@ -12,3 +12,4 @@ pub mod score;
 pub mod serve;
 pub mod show;
 pub mod tokenize;
+//TMP pub mod train;

@@ -1,3 +1,5 @@
+mod train;
+
 use crate::load::{self, LoadArguments};
 use crate::table::{self, Table};
 use crate::terminal::{self, one_line};
@@ -37,6 +39,15 @@ pub struct Arguments {
     /// Also time every kernel of a decode step and of a prompt's chunk (where the adapter has timestamps)
     #[arg(long)]
     profile: bool,
+    /// Also measure steps of training of so many tokens
+    #[arg(long, value_name = "TOKENS", value_delimiter = ',')]
+    train: Vec<u32>,
+    /// With --train: rank of the adapter
+    #[arg(long, default_value_t = 16, requires = "train", value_parser = clap::value_parser!(u32).range(1..=512))]
+    rank: u32,
+    /// With --train: GPU memory to keep to, in GB
+    #[arg(long, value_name = "GB", default_value_t = 8.0, requires = "train")]
+    gpu_memory: f64,
     /// Print the record as JSON
     #[arg(long)]
     json: bool,
@@ -49,7 +60,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let cancel = Cancel::new();
     let (engine, _) = load::load(&arguments.model, &arguments.load, Some(least), &cancel)?;
     let measured = pollster::block_on(measure(arguments, &engine, &cancel))?;
-    let record = record(arguments, &engine, &measured);
+    let mut record = record(arguments, &engine, &measured);
+    if !arguments.train.is_empty() {
+        let memory = (arguments.gpu_memory * 1e9) as u64;
+        record["train"] = train::measure(&engine, &arguments.train, arguments.rank, memory, arguments.runs, arguments.profile)?.into();
+    }
     let mut out = terminal::stdout();
     if arguments.json {
         writeln!(out, "{record:#}")?;
@@ -210,6 +225,11 @@ fn summary(record: &Value) -> String {
         format!("memory    {} on the GPU", table::bytes(number("gpu_bytes") as u64)),
     ];
     let mut text = lines.join("\n") + "\n";
+    for step in record["train"].as_array().into_iter().flatten() {
+        let number = |key: &str| step[key].as_f64().unwrap_or_default();
+        let (tokens, speed, memory) = (number("tokens"), number("tok_s"), table::bytes(number("gpu_bytes") as u64));
+        text.push_str(&format!("training  {speed:.0} tokens/s in steps of {tokens}, {memory} on the GPU\n"));
+    }
     for (step, kernels) in record["kernels"].as_object().into_iter().flatten() {
         let mut table = Table::new(&[step, ">dispatches", ">us"]);
         for kernel in kernels.as_array().into_iter().flatten() {

@@ -37,7 +37,7 @@ impl Sequences {
     /// Reads and checks a file.
     pub fn read(path: &Path, vocab: u32) -> Result<Self> {
         let name = path.display();
-        let text = crate::text_file::read(path)?;
+        let text = std::fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?;
         let read: Sequences = serde_json::from_str(&text)
             .with_context(|| format!("{name} is not of the form {{\"sequences\": [{{\"ids\", \"target_mask\"}}]}}"))?;
         for (i, sequence) in read.sequences.iter().enumerate() {
@@ -104,7 +104,7 @@ impl Batch<'_> {
 
     /// Tensors of all matrices, `before` their names.
     fn named(&self, before: &str, part: Part) -> Result<Vec<Named>> {
-        let shape = |name: &str| {
+        let shape = |name: &str| -> Result<Vec<usize>> {
             let (key, which) = name.rsplit_once('.').unwrap_or((name, ""));
             let pair = &self.adapter.pairs[&Target::from_key(key).context("a trained matrix without a target")?];
             let (rank, inputs, outputs) = (pair.rank as usize, pair.inputs as usize, pair.outputs as usize);

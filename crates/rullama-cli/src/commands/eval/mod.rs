@@ -76,7 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let (flag, out) = match (&arguments.out, &arguments.gradients) {
         (_, Some(path)) => ("--gradients", path),
         (Some(path), None) => ("--out", path),
-        (None, None) => return Err(usage("give --out FILE with --ids, or --gradients FILE with --sequences".into())),
+        (None, None) => return Err(usage("give --out FILE with --ids, or --gradients FILE with --sequences")),
     };
     result_file::check(out, arguments.force, &located).map_err(|error| match error.downcast_ref() {
         Some(WriteError::NotAFile { .. }) => usage(format!("{flag}: {error}")),
@@ -102,7 +102,7 @@ fn of_gradients(arguments: &Arguments, engine: &Engine, path: &Path, adapters: &
     let [(adapter, scale)] = adapters.all() else {
         return Err(usage(format!("--sequences takes one --adapter, whose gradients are wanted; {} were given", adapters.all().len())));
     };
-    let [beta1, beta2] = arguments.betas[..] else { return Err(usage("--betas takes two numbers: 0.9,0.999".into())) };
+    let [beta1, beta2] = arguments.betas[..] else { return Err(usage("--betas takes two numbers: 0.9,0.999")) };
     let Arguments { lr, eps, weight_decay, .. } = *arguments;
     let adamw = AdamW { lr, betas: (beta1, beta2), eps, weight_decay, clip: None };
     adamw.check().map_err(|error| usage(error.to_string()))?;

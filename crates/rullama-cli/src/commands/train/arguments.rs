@@ -169,7 +169,7 @@ impl Arguments {
         };
         options.check().map_err(refused)?;
         if options.patience.is_some() && self.eval.is_none() && options.split == 0.0 {
-            return Err(usage("--patience needs --eval or --split to judge by.".into()));
+            return Err(usage("--patience needs --eval or --split to judge by."));
         }
         Ok(options)
     }

@@ -12,4 +12,4 @@ pub mod score;
 pub mod serve;
 pub mod show;
 pub mod tokenize;
-//TMP pub mod train;
+pub mod train;

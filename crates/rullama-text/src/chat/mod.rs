@@ -6,8 +6,10 @@
 mod json;
 mod render;
 mod schema;
+mod transcript;
 mod types;
 
 pub(crate) use render::opens_thought;
 pub use render::{Conversation, Size, render};
+pub use transcript::{Passage, transcript};
 pub use types::{FunctionCall, FunctionDeclaration, Message, Role, Tool, ToolCall};

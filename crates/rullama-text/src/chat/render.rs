@@ -2,6 +2,7 @@ use super::schema;
 use super::types::{Message, Role, Tool, ToolCall};
 use crate::segment::Segment;
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 
 const BOS: &str = "<bos>";
 const TURN: &str = "<|turn>";
@@ -45,36 +46,21 @@ pub struct Conversation<'a> {
 /// the model continue one turn. Only the template's own marks are [`Segment::Special`].
 pub fn render(conversation: &Conversation<'_>) -> Vec<Segment> {
     let mut prompt = Prompt::default();
-    prompt.special(BOS);
-    let messages = match conversation.messages {
-        [first, rest @ ..] if matches!(first.role, Role::System | Role::Developer) => {
-            prompt.system(conversation, Some(first));
-            rest
-        }
-        all => {
-            prompt.system(conversation, None);
-            all
-        }
-    };
-    let last_user = messages.iter().rposition(|m| m.role == Role::User);
-    let mut tail = Tail::Text;
-    let mut previous = None;
-    for (i, message) in messages.iter().enumerate() {
-        if message.role == Role::Tool {
-            continue;
-        }
-        let continues = message.role == Role::Assistant && previous == Some(&Role::Assistant);
-        let show_thought = last_user.is_none_or(|user| i > user);
-        tail = prompt.message(message, &messages[i + 1..], continues, show_thought);
-        previous = Some(&message.role);
-    }
+    let tail = prompt.messages(conversation, false, &mut |_, _| ());
     prompt.answer(conversation, tail);
     prompt.finish()
 }
 
+/// A place in a prompt: a segment, and a byte of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) segment: usize,
+    pub(super) byte: usize,
+}
+
 /// What the rendered messages end with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tail {
+pub(super) enum Tail {
     Text,
     ToolCall,
     ToolResponse,
@@ -103,9 +89,14 @@ impl Prompt {
         }
     }
 
-    fn finish(mut self) -> Vec<Segment> {
+    pub(super) fn finish(mut self) -> Vec<Segment> {
         self.flush();
         self.segments
+    }
+
+    /// Where the next piece will stand.
+    fn place(&self) -> Place {
+        Place { segment: self.segments.len(), byte: self.text.len() }
     }
 
     fn open_turn(&mut self, role: &str) {
@@ -142,12 +133,52 @@ impl Prompt {
         self.close_turn();
     }
 
-    /// One message with the tool results that directly follow it.
-    fn message(&mut self, message: &Message, following: &[Message], continues: bool, show_thought: bool) -> Tail {
-        let is_model = message.role == Role::Assistant;
-        if !continues {
-            self.open_turn(if is_model { "model" } else { message.role.name() });
+    /// All messages. What the model writes of them is told by the message's number.
+    ///
+    /// A large model that does not think begins each answer with an empty thought, which leaves the prompt with the
+    /// next one; `as_written` keeps that of the last answer.
+    pub(super) fn messages(&mut self, conversation: &Conversation<'_>, as_written: bool, written: &mut dyn FnMut(usize, Range<Place>)) -> Tail {
+        self.special(BOS);
+        let (system, messages) = match conversation.messages {
+            [first, rest @ ..] if matches!(first.role, Role::System | Role::Developer) => (Some(first), rest),
+            all => (None, all),
+        };
+        self.system(conversation, system);
+        let before = usize::from(system.is_some());
+        let last_user = messages.iter().rposition(|m| m.role == Role::User);
+        let opens = |i: usize| messages[..i].iter().rfind(|m| m.role != Role::Tool).is_none_or(|m| m.role != Role::Assistant);
+        let last_answer = (0..messages.len()).rev().find(|&i| messages[i].role == Role::Assistant && opens(i));
+        let mut tail = Tail::Text;
+        let mut previous = None;
+        for (i, message) in messages.iter().enumerate() {
+            if message.role == Role::Tool {
+                continue;
+            }
+            let continues = message.role == Role::Assistant && previous == Some(&Role::Assistant);
+            if !continues {
+                self.open_turn(if message.role == Role::Assistant { "model" } else { message.role.name() });
+            }
+            let show_thought = last_user.is_none_or(|user| i > user);
+            if as_written && last_answer == Some(i) && empty_thought(conversation) && !(show_thought && !message.thinking.is_empty()) {
+                self.no_thought();
+            }
+            tail = self.message(message, &messages[i + 1..], show_thought, &mut |range| written(before + i, range));
+            previous = Some(&message.role);
         }
+        tail
+    }
+
+    /// One message with the tool results that directly follow it, after its turn was opened.
+    fn message(
+        &mut self,
+        message: &Message,
+        following: &[Message],
+        show_thought: bool,
+        written: &mut dyn FnMut(Range<Place>),
+    ) -> Tail {
+        let is_model = message.role == Role::Assistant;
+        let mut written = |range| if is_model { written(range) };
+        let mut from = self.place();
         if is_model && show_thought && !message.thinking.is_empty() {
             self.special(CHANNEL);
             self.text("thought\n");
@@ -155,7 +186,11 @@ impl Prompt {
             self.text("\n");
             self.special(END_CHANNEL);
         }
-        let tail = self.tools_of(message, following);
+        let (tail, responses) = self.tools_of(message, following);
+        if let Some(responses) = responses {
+            written(from..responses.start);
+            from = responses.end;
+        }
         let shown = |text: &str| if is_model { without_thoughts(text) } else { text.trim().to_string() };
         let content: String = match &message.parts[..] {
             [] => shown(&message.content),
@@ -169,14 +204,19 @@ impl Prompt {
         if tail == Tail::ToolCall {
             self.special(TOOL_RESPONSE);
         } else if !continues_in_next && !awaits_answer {
-            self.close_turn();
+            self.special(END_TURN);
+            written(from..self.place());
+            self.text("\n");
+            return tail;
         }
+        written(from..self.place());
         tail
     }
 
-    fn tools_of(&mut self, message: &Message, following: &[Message]) -> Tail {
+    /// The calls, and the results, which the model has no part in: it stops at the opening of the first.
+    fn tools_of(&mut self, message: &Message, following: &[Message]) -> (Tail, Option<Range<Place>>) {
         if message.tool_calls.is_empty() {
-            return Tail::Text;
+            return (Tail::Text, None);
         }
         for call in &message.tool_calls {
             self.special(TOOL_CALL);
@@ -186,8 +226,10 @@ impl Prompt {
             self.special(END_TOOL_CALL);
         }
         let responses: Vec<&Message> = following.iter().take_while(|m| m.role == Role::Tool).collect();
+        let mut opened = None;
         for (response, name) in responses.iter().zip(response_names(&responses, &message.tool_calls)) {
             self.special(TOOL_RESPONSE);
+            opened = opened.or(Some(self.place()));
             self.text("response:");
             self.text(name);
             self.text("{value:");
@@ -195,7 +237,16 @@ impl Prompt {
             self.text("}");
             self.special(END_TOOL_RESPONSE);
         }
-        if responses.is_empty() { Tail::ToolCall } else { Tail::ToolResponse }
+        match opened {
+            Some(opened) => (Tail::ToolResponse, Some(opened..self.place())),
+            None => (Tail::ToolCall, None),
+        }
+    }
+
+    fn no_thought(&mut self) {
+        self.special(CHANNEL);
+        self.text("thought\n");
+        self.special(END_CHANNEL);
     }
 
     /// The opening of the model's next words.
@@ -203,10 +254,8 @@ impl Prompt {
         match tail {
             Tail::Text => {
                 self.open_turn("model");
-                if conversation.size == Size::Large && !conversation.thinking {
-                    self.special(CHANNEL);
-                    self.text("thought\n");
-                    self.special(END_CHANNEL);
+                if empty_thought(conversation) {
+                    self.no_thought();
                 }
             }
             Tail::ToolResponse if conversation.thinking => {
@@ -216,6 +265,11 @@ impl Prompt {
             Tail::ToolResponse | Tail::ToolCall => {}
         }
     }
+}
+
+/// Whether an answer begins with a thought that is empty.
+fn empty_thought(conversation: &Conversation<'_>) -> bool {
+    conversation.size == Size::Large && !conversation.thinking
 }
 
 /// Whether the prompt ends inside a thought: results of tools go on with one.

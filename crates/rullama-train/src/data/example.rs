@@ -29,6 +29,18 @@ pub enum Status {
     Error,
 }
 
+impl Status {
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::Truncated => "truncated",
+            Status::Dropped => "dropped",
+            Status::Skipped => "skipped",
+            Status::Error => "error",
+        }
+    }
+}
+
 /// One example as the model sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Example {

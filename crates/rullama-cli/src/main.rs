@@ -53,7 +53,7 @@ enum Command {
     Serve(commands::serve::Arguments),
     Eval(commands::eval::Arguments),
     Score(commands::score::Arguments),
-        Train(Box<commands::train::Arguments>),
+    Train(Box<commands::train::Arguments>),
     Bench(commands::bench::Arguments),
     Doctor(commands::doctor::Arguments),
 }
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Eval(arguments) => commands::eval::run(&arguments),
         Command::Score(arguments) => commands::score::run(&arguments),
-                Command::Train(arguments) => commands::train::run(&arguments),
+        Command::Train(arguments) => commands::train::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Doctor(arguments) => commands::doctor::run(&arguments),
     };

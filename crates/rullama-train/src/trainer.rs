@@ -1,6 +1,6 @@
 //! The loop: rows of the data, updates, evaluations, and when to stop.
 
-use crate::checkpoint::{Best, Identity, Position, State, TargetShape};
+use crate::checkpoint::{Best, Checkpoint, Identity, Position, State, TargetShape};
 use crate::data::{Dataset, Packed, Row, Split, epoch_order, pack};
 use crate::device::{Matrices, OnDevice, StepRow};
 use crate::graph::{Keep, StepShape};
@@ -8,6 +8,7 @@ use crate::terms::{self, PREFIX};
 use crate::{OptionError, Schedule, TrainError, TrainOptions, init};
 use rullama_adapter::Adapter;
 use rullama_model::Loaded;
+use rullama_model::lora::terms_of;
 use rullama_ops::Part;
 use serde::Serialize;
 use std::sync::Arc;
@@ -70,8 +71,7 @@ pub struct Trainer {
     best: Option<Matrices>,
     /// Rows of the present epoch.
     rows: Vec<Row>,
-    /// Running mean of the loss, its lowest, and updates skipped in a row.
-    mean: Option<(f64, f64)>,
+    /// Updates skipped in a row.
     skipped: u32,
 }
 
@@ -112,8 +112,8 @@ impl Trainer {
         let device = OnDevice::of(&base, &adapter, options.dropout as f32, longest).await?;
         let schedule = options.schedule(steps);
         let rows = epoch_rows(&data.train, &split, &options, 0)?;
-        let (mean, best, skipped) = Default::default();
-        Ok(Trainer { device, adapter, options, train: data.train, eval, split, schedule, state, best, rows, mean, skipped })
+        let (best, skipped) = Default::default();
+        Ok(Trainer { device, adapter, options, train: data.train, eval, split, schedule, state, best, rows, skipped })
     }
 
     pub fn options(&self) -> &TrainOptions {
@@ -143,7 +143,7 @@ impl Trainer {
     pub fn ended(&self) -> Option<Ended> {
         let risen = |(mean, lowest): (f64, f64)| self.state.updates > SETTLED && (mean > lowest * RISEN + 1.0);
         let waited = self.state.best.map_or(0, |best| best.waited);
-        if self.skipped >= MOST_SKIPPED || self.mean.is_some_and(risen) {
+        if self.skipped >= MOST_SKIPPED || self.state.mean.is_some_and(risen) {
             Some(Ended::Diverged)
         } else if self.state.updates >= self.state.total_updates {
             Some(Ended::Done)
@@ -179,8 +179,9 @@ impl Trainer {
         let (loss, skipped) = (sum / targets.max(1) as f64, !norm.is_finite());
         self.advance(rows.len(), tokens, skipped)?;
         if !skipped {
-            let mean = self.mean.map_or(loss, |(mean, _)| 0.9 * mean + 0.1 * loss);
-            self.mean = Some((mean, self.mean.map_or(mean, |(_, lowest)| lowest.min(mean))));
+            let before = self.state.mean;
+            let mean = before.map_or(loss, |(mean, _)| 0.9 * mean + 0.1 * loss);
+            self.state.mean = Some((mean, before.map_or(mean, |(_, lowest)| lowest.min(mean))));
         }
         let seconds = started.elapsed().as_secs_f64();
         self.state.seconds += seconds;
@@ -257,6 +258,53 @@ impl Trainer {
         Ok(Some(sum / targets as f64))
     }
 
+    /// Everything that training goes on from.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub async fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
+        let mut parts = Vec::new();
+        for part in [Part::Value, Part::Mean, Part::Variance] {
+            parts.push(self.device.read(part).await?);
+        }
+        let take = |matrices: &Matrices, name: &str| matrices.get(name).cloned().unwrap_or_default();
+        let values = self.names().map(|[a, b]| {
+            let of = |i: usize| [take(&parts[i], &a), take(&parts[i], &b)];
+            let [[a, b], [ma, mb], [va, vb]] = [of(0), of(1), of(2)];
+            [a, b, ma, mb, va, vb]
+        });
+        let best = self.best.as_ref().map(|best| self.names().map(|[a, b]| [take(best, &a), take(best, &b)]).collect());
+        Ok(Checkpoint { state: self.state.clone(), values: values.collect(), best })
+    }
+
+    /// Goes on from a checkpoint.
+    ///
+    /// # Errors
+    /// One of another model, dataset or options; nothing has changed then.
+    pub fn restore(&mut self, saved: Checkpoint) -> Result<(), TrainError> {
+        saved.state.fits(&self.state)?;
+        let rows = epoch_rows(&self.train, &self.split, &self.options, saved.state.position.epoch.min(self.options.epochs - 1))?;
+        let mut parts = [Matrices::new(), Matrices::new(), Matrices::new()];
+        for ([a, b], values) in self.names().zip(saved.values) {
+            let [va, vb, ma, mb, sa, sb] = values;
+            for (part, [of_a, of_b]) in parts.iter_mut().zip([[va, vb], [ma, mb], [sa, sb]]) {
+                part.extend([(a.clone(), of_a), (b.clone(), of_b)]);
+            }
+        }
+        for (part, matrices) in [Part::Value, Part::Mean, Part::Variance].into_iter().zip(&parts) {
+            self.device.write(part, matrices);
+        }
+        let named = |best: Vec<[Vec<f32>; 2]>| self.names().zip(best).flat_map(|(names, values)| names.into_iter().zip(values)).collect();
+        self.best = saved.best.map(named);
+        (self.state, self.rows, self.skipped) = (saved.state, rows, 0);
+        Ok(())
+    }
+
+    /// Names of A and B on the device, in the order of the state's targets.
+    fn names(&self) -> impl Iterator<Item = [String; 2]> {
+        terms_of(&self.adapter, PREFIX, 1.0).map(|(_, term)| [term.a(), term.b()])
+    }
+
     /// Puts the best state in the place of the last, if there is one.
     pub fn take_best(&mut self) {
         if let Some(best) = &self.best {
@@ -318,6 +366,6 @@ fn state(base: &Base, data: &Data, adapter: &Adapter, options: &TrainOptions, to
         output: pair.outputs,
     };
     let targets = adapter.pairs.iter().map(shape).collect();
-    let (updates, position, best, seconds, tokens) = Default::default();
-    State { identity, targets, updates, total_updates, position, best, seconds, tokens }
+    let (updates, position, best, mean, seconds, tokens) = Default::default();
+    State { identity, targets, updates, total_updates, position, best, mean, seconds, tokens }
 }

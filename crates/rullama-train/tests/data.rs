@@ -146,10 +146,7 @@ fn all_tokens_can_be_trained() {
     let tokenizer = tiny();
     let text = json!({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello", "weight": 0}]}).to_string();
     let dataset = read_str(&text, &tokenizer, DataOptions { loss_on: LossOn::All, ..options(256) }).expect("a dataset");
-    assert_eq!(
-        trained(&tokenizer, &dataset.examples[0]),
-        "<bos>{<|turn>user\nHi<turn|>\n<|turn>model\nHello<turn|>\n}"
-    );
+    assert_eq!(trained(&tokenizer, &dataset.examples[0]), "<bos>{<|turn>user\nHi<turn|>\n<|turn>model\nHello<turn|>\n}");
 }
 
 fn what_is_trained() {
@@ -221,7 +218,10 @@ fn bad_lines_are_told() {
         (json!({"messages": [user, {"role": "assistant", "content": "a", "function_call": {"name": "f"}}]}), "`function_call` is not read"),
         (json!({"messages": [{"role": "user", "content": "q", "images": ["x"]}, answer]}), "`images` is not read"),
         (json!({"messages": [{"role": "user", "content": [{"type": "image_url"}]}, answer]}), "of type `image_url`"),
-        (json!({"messages": [user, {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}]}), "arguments must be"),
+        (
+            json!({"messages": [user, {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}]}),
+            "arguments must be",
+        ),
         (json!({"messages": [user, answer], "tools": [{}]}), "`tools`: a tool has neither"),
         (json!({"messages": [user, answer], "functions": [{"name": "f"}]}), "`functions` is not read"),
         (json!({"messages": [user, answer], "chat_template_kwargs": {"enable_thinking": "yes"}}), "`enable_thinking` is a text"),
@@ -289,7 +289,10 @@ fn memory_is_bounded() {
     let small = DataLimits { line: 20, lines: 3, bytes: 100, tokens: 10 };
     let dataset = with(small.clone(), "{\"text\": \"aaaaaaaaaaaaaaaaaaaaaaa\"}\n{\"text\": \"b\"}\n").expect("a dataset");
     assert_eq!(dataset.examples[0].line, 2);
-    assert_eq!(dataset.reports, [LineReport { first: 1, last: 1, status: Status::Error, reason: "longer than 20 bytes: shorten or split the example".into() }]);
+    assert_eq!(
+        dataset.reports,
+        [LineReport { first: 1, last: 1, status: Status::Error, reason: "longer than 20 bytes: shorten or split the example".into() }]
+    );
     let error = |text: &str| with(small.clone(), text).expect_err("refused").to_string();
     assert!(error("1\n2\n3\n4").starts_with("the data has more than 3 lines"));
     assert!(error("[1]\n\n\n\n\n\n{}").starts_with("the data has more than 3 lines"));

@@ -137,7 +137,12 @@ impl Prompt {
     ///
     /// A large model that does not think begins each answer with an empty thought, which leaves the prompt with the
     /// next one; `as_written` keeps that of the last answer.
-    pub(super) fn messages(&mut self, conversation: &Conversation<'_>, as_written: bool, written: &mut dyn FnMut(usize, Range<Place>)) -> Tail {
+    pub(super) fn messages(
+        &mut self,
+        conversation: &Conversation<'_>,
+        as_written: bool,
+        written: &mut dyn FnMut(usize, Range<Place>),
+    ) -> Tail {
         self.special(BOS);
         let (system, messages) = match conversation.messages {
             [first, rest @ ..] if matches!(first.role, Role::System | Role::Developer) => (Some(first), rest),
@@ -169,15 +174,13 @@ impl Prompt {
     }
 
     /// One message with the tool results that directly follow it, after its turn was opened.
-    fn message(
-        &mut self,
-        message: &Message,
-        following: &[Message],
-        show_thought: bool,
-        written: &mut dyn FnMut(Range<Place>),
-    ) -> Tail {
+    fn message(&mut self, message: &Message, following: &[Message], show_thought: bool, written: &mut dyn FnMut(Range<Place>)) -> Tail {
         let is_model = message.role == Role::Assistant;
-        let mut written = |range| if is_model { written(range) };
+        let mut written = |range| {
+            if is_model {
+                written(range)
+            }
+        };
         let mut from = self.place();
         if is_model && show_thought && !message.thinking.is_empty() {
             self.special(CHANNEL);

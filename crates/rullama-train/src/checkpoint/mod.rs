@@ -4,14 +4,20 @@
 //! RULLATR1                      8 bytes
 //! length of the file            u64, little endian
 //! length of the header          u32, little endian
-//! header                        JSON, padded with spaces to a length that its targets alone decide
+//! header                        JSON
 //! values                        f32, little endian: of each target A, B, m of both, v of both; then, if there is a
 //!                               best state, of each target its A and B
 //! SHA-256 of all before it      32 bytes
 //! ```
 
 mod error;
+mod file;
+#[cfg(feature = "files")]
+mod folder;
 mod state;
 
 pub use error::CheckpointError;
+pub use file::{Checkpoint, TargetValues, most_bytes};
+#[cfg(feature = "files")]
+pub use folder::Folder;
 pub use state::{Best, Identity, Position, State, TargetShape};

@@ -61,6 +61,8 @@ pub struct State {
     pub position: Position,
     /// With values of its own at the end of the file.
     pub best: Option<Best>,
+    /// Running mean of the loss, and its lowest, by which divergence is told.
+    pub mean: Option<(f64, f64)>,
     /// Seconds of training so far.
     pub seconds: f64,
     /// Trained tokens so far.

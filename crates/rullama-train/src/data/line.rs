@@ -28,7 +28,8 @@ fn given<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
 
 /// What is there, and neither null nor empty.
 fn filled<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
-    given(object, key).filter(|value| !matches!(value, Value::String(text) if text.is_empty()) && !matches!(value, Value::Array(list) if list.is_empty()))
+    given(object, key)
+        .filter(|value| !matches!(value, Value::String(text) if text.is_empty()) && !matches!(value, Value::Array(list) if list.is_empty()))
 }
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Source, Reason> {

@@ -5,12 +5,21 @@ use super::{DataError, DataLimits};
 /// Something that may be an example, by its number.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unit {
-    Line { line: u32, bytes: Vec<u8> },
-    Blank { line: u32 },
-    TooLong { line: u32 },
+    Line {
+        line: u32,
+        bytes: Vec<u8>,
+    },
+    Blank {
+        line: u32,
+    },
+    TooLong {
+        line: u32,
+    },
     /// What looked like a list of examples was line `line`, so that nothing counts of what was given since; the
     /// lines before it are blank.
-    NoList { line: u32 },
+    NoList {
+        line: u32,
+    },
 }
 
 /// What a file begins with that is no text.
@@ -35,9 +44,17 @@ enum Mode {
     /// Before the first byte that is not blank.
     Start,
     Lines,
-    List { depth: u32, string: bool, escaped: bool, from: u32 },
+    List {
+        depth: u32,
+        string: bool,
+        escaped: bool,
+        from: u32,
+    },
     /// Behind the list; `one` while it may be a line of its own.
-    Behind { from: u32, one: bool },
+    Behind {
+        from: u32,
+        one: bool,
+    },
 }
 
 pub(super) struct Scanner {
@@ -81,7 +98,9 @@ impl Scanner {
     /// The next unit of `rest`, which loses what was read; none when all of it was.
     pub(super) fn next(&mut self, rest: &mut &[u8]) -> Result<Option<Unit>, DataError> {
         if matches!(self.mode, Mode::Head) {
-            while self.pending.len() < HEAD && let Some((&byte, after)) = rest.split_first() {
+            while self.pending.len() < HEAD
+                && let Some((&byte, after)) = rest.split_first()
+            {
                 self.pending.push(byte);
                 *rest = after;
             }

@@ -26,7 +26,11 @@ pub fn read(path: &Path, engine: &Engine, options: &TrainOptions) -> Result<Data
     };
     let dataset = dataset.with_context(|| format!("{name}"))?;
     for report in dataset.reports.iter().take(TOLD) {
-        let lines = if report.first == report.last { format!("line {}", report.first) } else { format!("lines {} to {}", report.first, report.last) };
+        let lines = if report.first == report.last {
+            format!("line {}", report.first)
+        } else {
+            format!("lines {} to {}", report.first, report.last)
+        };
         terminal::tell_line(format_args!("note: {name}, {lines}: {}: {}", report.status.name(), report.reason));
     }
     if dataset.reports.len() > TOLD {
@@ -38,7 +42,11 @@ pub fn read(path: &Path, engine: &Engine, options: &TrainOptions) -> Result<Data
 /// Prints each token of an example with its loss under the model as it is.
 pub fn loss_per_token(arguments: &Arguments, engine: &Engine, options: &TrainOptions, dataset: &Dataset, line: u32) -> Result<()> {
     let Some(place) = dataset.examples.iter().position(|example| example.line == line) else {
-        bail!("--loss-per-token: line {line} of {} is no example; the first is line {}", arguments.data.display(), dataset.examples.first().map_or(0, |e| e.line));
+        bail!(
+            "--loss-per-token: line {line} of {} is no example; the first is line {}",
+            arguments.data.display(),
+            dataset.examples.first().map_or(0, |e| e.line)
+        );
     };
     let row = Row { examples: vec![place as u32], tokens: dataset.examples[place].ids.len() as u32 };
     let row = step_row(&Packed::new(&row, &dataset.examples), 0.0);

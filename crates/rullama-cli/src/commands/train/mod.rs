@@ -64,13 +64,17 @@ fn train_all(trainer: &mut Trainer, out: &output::Folder, report: &mut Report, a
 fn stopped(trainer: &Trainer, out: &output::Folder, arguments: &Arguments) -> Result<anyhow::Error> {
     out.save(trainer)?;
     let (model, data, folder) = (arguments.model.display(), arguments.data.display(), arguments.out.display());
-    terminal::tell_line(format_args!("saved after update {}; `rullama train {model} {data} --out {folder} --resume` goes on", trainer.state().updates));
+    terminal::tell_line(format_args!(
+        "saved after update {}; `rullama train {model} {data} --out {folder} --resume` goes on",
+        trainer.state().updates
+    ));
     Ok(Interrupted.into())
 }
 
 /// What broke training off, and that what was saved is there.
 fn lost(error: rullama_train::TrainError, arguments: &Arguments) -> anyhow::Error {
-    let message = format!("training broke off; --resume goes on from the last checkpoint in {}, if one was written", arguments.out.display());
+    let message =
+        format!("training broke off; --resume goes on from the last checkpoint in {}, if one was written", arguments.out.display());
     anyhow::Error::from(error).context(message)
 }
 

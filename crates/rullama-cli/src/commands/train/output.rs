@@ -6,6 +6,8 @@ use anyhow::{Context, Result, bail};
 use rullama::Engine;
 use rullama::adapter::{Adapter, AdapterError, Blob, Precision, gguf, peft};
 use rullama_source::gguf::write::FileSink;
+use rullama_train::Trainer;
+use rullama_train::checkpoint::{Checkpoint, Folder as Checkpoints};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -16,6 +18,8 @@ const GGUF: &str = "adapter.gguf";
 pub struct Folder {
     path: PathBuf,
     force: bool,
+    resume: bool,
+    checkpoints: Checkpoints,
 }
 
 /// What was written.
@@ -38,7 +42,34 @@ impl Folder {
             bail!("--out: {shown} holds something already. Choose another folder, --resume a training in it, or replace it with --force.");
         }
         std::fs::create_dir_all(&path).with_context(|| format!("--out: {shown} cannot be made"))?;
-        Ok(Folder { path, force: arguments.force || arguments.resume })
+        let checkpoints = Checkpoints::new(&path);
+        if arguments.force {
+            checkpoints.remove()?;
+        }
+        Ok(Folder { path, force: arguments.force || arguments.resume, resume: arguments.resume, checkpoints })
+    }
+
+    /// The checkpoint to go on from, with --resume.
+    pub fn latest(&self) -> Result<Option<Checkpoint>> {
+        if !self.resume {
+            return Ok(None);
+        }
+        let Some((checkpoint, passed)) = self.checkpoints.latest().context("--resume")? else {
+            bail!("--resume: {} holds no checkpoint. Begin anew without --resume.", self.path.display());
+        };
+        passed.iter().for_each(|error| terminal::tell_line(format_args!("note: {error}")));
+        Ok(Some(checkpoint))
+    }
+
+    /// Writes a checkpoint of where training stands.
+    pub fn save(&self, trainer: &Trainer) -> Result<()> {
+        self.checkpoints.save(&pollster::block_on(trainer.checkpoint())?)?;
+        Ok(())
+    }
+
+    /// Removes the checkpoints of a training that is done.
+    pub fn forget_checkpoints(&self) -> Result<()> {
+        Ok(self.checkpoints.remove()?)
     }
 
     /// Writes the adapter in both forms.

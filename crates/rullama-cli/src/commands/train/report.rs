@@ -64,7 +64,14 @@ impl Report {
         let skipped = if step.skipped { "  skipped: the gradient is not finite" } else { "" };
         let text = format!(
             "update {} of {}  epoch {:.2}  loss {:.4}  rate {:.1e}  norm {:.2}  {:.0} tokens/s  {} left{skipped}",
-            step.step, step.steps, step.epoch, step.loss, step.lr, step.grad_norm, step.tok_s, duration(left)
+            step.step,
+            step.steps,
+            step.epoch,
+            step.loss,
+            step.lr,
+            step.grad_norm,
+            step.tok_s,
+            duration(left)
         );
         if self.json {
             writeln!(terminal::stdout(), "{}", serde_json::to_string(step)?)?;

@@ -40,11 +40,11 @@ pub struct TrainOptions {
     pub epochs: u32,
     /// Rows of a micro-batch.
     pub batch: u32,
-    /// Micro-batches of an update.
-    pub accumulate: u32,
+    /// Micro-batches of an update; by default as many as leave 8 updates an epoch, and at most 4.
+    pub accumulate: Option<u32>,
     /// Longest example in tokens, and tokens of a packed row.
     pub max_len: u32,
-    /// Several short examples in a row, without attention across them.
+    /// Several short examples in a row, without attention across them: no more than leave 8 rows an epoch.
     pub pack: bool,
     pub seed: u64,
     /// Share of the adapter's inputs that are dropped in training.
@@ -80,7 +80,7 @@ impl Default for TrainOptions {
             warmup_steps: None,
             epochs: 3,
             batch: 1,
-            accumulate: 4,
+            accumulate: None,
             max_len: 1024,
             pack: true,
             seed: 42,
@@ -94,6 +94,9 @@ impl Default for TrainOptions {
     }
 }
 
+/// Rows, and updates, that an epoch has at least, where the data are enough.
+const LEAST: usize = 8;
+
 /// Most updates of a training: places of random numbers have 32 bits.
 const MAX_EPOCHS: u32 = 100_000;
 
@@ -105,6 +108,19 @@ impl TrainOptions {
     /// alpha / r, which B A x is multiplied by.
     pub fn scale(&self) -> f64 {
         self.alpha() / f64::from(self.rank)
+    }
+
+    /// Rows of an update where an epoch has `rows`.
+    pub fn rows_a_step(&self, rows: usize) -> usize {
+        let batch = self.batch as usize;
+        batch * self.accumulate.map_or((rows / (LEAST * batch)).clamp(1, 4), |accumulate| accumulate as usize)
+    }
+
+    /// Tokens that a packed row may have where an epoch has `tokens` and the longest example `longest`: small data still give several
+    /// updates.
+    pub fn row_tokens(&self, tokens: u64, longest: u32) -> u32 {
+        let share = tokens.div_ceil(LEAST as u64).max(u64::from(longest));
+        u32::try_from(share).unwrap_or(u32::MAX).min(self.max_len)
     }
 
     pub fn adamw(&self) -> AdamW {
@@ -129,7 +145,7 @@ impl TrainOptions {
         self.check_schedule()?;
         whole("epochs", self.epochs, 1, MAX_EPOCHS)?;
         whole("batch", self.batch, 1, 1024)?;
-        whole("accumulate", self.accumulate, 1, 4096)?;
+        self.accumulate.map_or(Ok(()), |accumulate| whole("accumulate", accumulate, 1, 4096))?;
         whole("max_len", self.max_len, 8, 131_072)?;
         real("dropout", self.dropout, (0.0..=0.9).contains(&self.dropout), "it must be 0 to 0.9; 0 to 0.1 is usual")?;
         real("split", self.split, (0.0..=0.5).contains(&self.split), "it must be 0 to 0.5, the share kept for evaluation")?;

@@ -192,7 +192,7 @@ impl Trainer {
     }
 
     fn rows_a_step(&self) -> usize {
-        (self.options.batch * self.options.accumulate) as usize
+        self.options.rows_a_step(self.rows.len())
     }
 
     fn epoch(&self) -> f64 {
@@ -322,16 +322,20 @@ pub fn step_row(packed: &Packed, weight: f32) -> StepRow {
 
 fn epoch_rows(train: &Dataset, split: &Split, options: &TrainOptions, epoch: u32) -> Result<Vec<Row>, TrainError> {
     let order = epoch_order(&split.train, options.seed, epoch);
-    let rows = if options.pack { pack::rows } else { pack::single_rows };
-    Ok(rows(&train.examples, &order, options.max_len)?)
+    if !options.pack {
+        return Ok(pack::single_rows(&train.examples, &order, options.max_len)?);
+    }
+    let lengths = order.iter().map(|place| train.examples[*place as usize].ids.len() as u64);
+    let (tokens, longest) = (lengths.clone().sum(), lengths.max().unwrap_or(0) as u32);
+    Ok(pack::rows(&train.examples, &order, options.row_tokens(tokens, longest))?)
 }
 
 /// Updates of all epochs.
 fn updates(train: &Dataset, split: &Split, options: &TrainOptions) -> Result<u64, TrainError> {
-    let rows_a_step = u64::from(options.batch * options.accumulate);
     let mut updates = 0u64;
     for epoch in 0..options.epochs {
-        updates += (epoch_rows(train, split, options, epoch)?.len() as u64).div_ceil(rows_a_step);
+        let rows = epoch_rows(train, split, options, epoch)?.len();
+        updates += rows.div_ceil(options.rows_a_step(rows)) as u64;
     }
     if updates == 0 {
         return Err(OptionError::new("data", "empty", "it must hold an example with something to learn").into());
@@ -344,7 +348,7 @@ fn longest(train: &Dataset, split: &Split, options: &TrainOptions, eval: &[Packe
     let lengths = split.train.iter().map(|i| train.examples[*i as usize].ids.len());
     let all: usize = lengths.clone().sum();
     let one = lengths.max().unwrap_or(0).max(eval.iter().map(|row| row.ids.len()).max().unwrap_or(0));
-    let packed = if options.pack { all.min(options.max_len as usize) } else { 0 };
+    let packed = if options.pack { options.row_tokens(all as u64, one as u32) as usize } else { 0 };
     let tokens = (one.max(packed) as u32).next_multiple_of(64);
     Ok(StepShape { tokens, targets: tokens, train: true })
 }

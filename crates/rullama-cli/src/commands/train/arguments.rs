@@ -87,9 +87,9 @@ pub struct Arguments {
     /// Rows of a micro-batch
     #[arg(long, default_value_t = TrainOptions::default().batch)]
     batch: u32,
-    /// Micro-batches of an update
-    #[arg(long, default_value_t = TrainOptions::default().accumulate)]
-    accumulate: u32,
+    /// Micro-batches of an update [default: as many as leave 8 updates an epoch, at most 4]
+    #[arg(long)]
+    accumulate: Option<u32>,
     /// Longest example in tokens; a longer one is cut at its end, and said
     #[arg(long, value_name = "TOKENS", default_value_t = TrainOptions::default().max_len)]
     max_len: u32,

@@ -1,0 +1,187 @@
+//! The whole loop on a small model: it learns, stops, is stopped, goes on, and leaves the base model as it was.
+
+use rullama::source::FileSource;
+use rullama::{Engine, LoadOptions};
+use rullama_testing::{found, golden};
+use rullama_train::checkpoint::{Checkpoint, Folder};
+use rullama_train::data::{DataOptions, Dataset, read_str};
+use rullama_train::{Base, Data, Ended, ScheduleKind, Step, TrainError, TrainOptions, Trainer};
+use std::sync::Arc;
+
+const LINES: [&str; 4] = [
+    r#"{"prompt": "one", "completion": "two"}"#,
+    r#"{"prompt": "two", "completion": "three"}"#,
+    r#"{"prompt": "three", "completion": "four"}"#,
+    r#"{"prompt": "four", "completion": "five"}"#,
+];
+
+fn engine() -> Engine {
+    let source = FileSource::open(golden("models/dense-Q4_0.gguf")).unwrap();
+    let options = LoadOptions { as_gpu: true, ..Default::default() };
+    found(pollster::block_on(Engine::load(Arc::new(source), options, &mut |_| ())), |error| error.code() == "no-webgpu")
+}
+
+fn options() -> TrainOptions {
+    TrainOptions {
+        rank: 4,
+        lr: 2e-3,
+        epochs: 3,
+        accumulate: Some(1),
+        max_len: 64,
+        pack: false,
+        schedule: ScheduleKind::Linear,
+        ..Default::default()
+    }
+}
+
+fn dataset(engine: &Engine, options: &TrainOptions) -> Dataset {
+    read_str(&LINES.join("\n"), engine.tokenizer(), DataOptions::new(options, engine.template_size())).unwrap()
+}
+
+fn base(engine: &Engine, memory: u64) -> Base {
+    Base { loaded: engine.loaded().clone(), name: "tiny".into(), memory }
+}
+
+fn trainer(engine: &Engine, options: &TrainOptions) -> Trainer {
+    let data = Data { train: dataset(engine, options), eval: None };
+    pollster::block_on(Trainer::new(base(engine, 8 << 30), data, options.clone())).unwrap()
+}
+
+fn step(trainer: &mut Trainer) -> Option<Step> {
+    pollster::block_on(trainer.step(&|| false)).unwrap()
+}
+
+fn rest(trainer: &mut Trainer) -> Vec<f64> {
+    std::iter::from_fn(|| step(trainer)).map(|step| step.loss).collect()
+}
+
+fn bytes(trainer: &Trainer) -> Checkpoint {
+    let checkpoint = pollster::block_on(trainer.checkpoint()).unwrap();
+    let mut out = Vec::new();
+    checkpoint.write("a test", &mut out).unwrap();
+    let read = Checkpoint::read("a test", &out).unwrap();
+    assert_eq!(read, checkpoint);
+    read
+}
+
+/// Stopped in an epoch, saved, and gone on from by another trainer: bit for bit what was never stopped.
+fn stopped_and_resumed_equals_never_stopped() {
+    let (engine, options) = (engine(), TrainOptions { dropout: 0.1, ..options() });
+    let mut straight = trainer(&engine, &options);
+    let whole = rest(&mut straight);
+    assert_eq!(whole.len(), 12);
+    assert_eq!(straight.ended(), Some(Ended::Done));
+    let mut first = trainer(&engine, &options);
+    let mut losses: Vec<f64> = (0..5).map(|_| step(&mut first).unwrap().loss).collect();
+    let saved = bytes(&first);
+    drop(first);
+    let mut second = trainer(&engine, &options);
+    second.restore(saved).unwrap();
+    losses.extend(rest(&mut second));
+    assert_eq!(losses, whole);
+    assert_eq!(bytes(&second).values, bytes(&straight).values);
+}
+
+fn a_cancelled_update_is_not_taken() {
+    let (engine, options) = (engine(), options());
+    let mut straight = trainer(&engine, &options);
+    let whole = rest(&mut straight);
+    let mut other = trainer(&engine, &options);
+    step(&mut other).unwrap();
+    let error = pollster::block_on(other.step(&|| true)).unwrap_err();
+    assert!(error.is_cancelled(), "{error}");
+    assert_eq!(other.state().updates, 1);
+    assert_eq!(rest(&mut other), whole[1..]);
+}
+
+fn another_training_is_refused_by_name() {
+    let (engine, options) = (engine(), options());
+    let saved = bytes(&trainer(&engine, &options));
+    for (changed, named) in [
+        (TrainOptions { lr: 1e-3, ..options.clone() }, "lr"),
+        (TrainOptions { rank: 8, ..options.clone() }, "rank"),
+        (TrainOptions { seed: 7, ..options.clone() }, "seed"),
+    ] {
+        let message = trainer(&engine, &changed).restore(saved.clone()).unwrap_err().to_string();
+        assert!(message.contains(named), "{message}");
+    }
+    let mut data = dataset(&engine, &options);
+    data.examples.pop();
+    let other = Trainer::new(base(&engine, 8 << 30), Data { train: data, eval: None }, options);
+    let message = pollster::block_on(other).unwrap().restore(saved).unwrap_err().to_string();
+    assert!(message.contains("dataset"), "{message}");
+}
+
+fn evaluation_keeps_the_best_and_stops_early() {
+    let engine = engine();
+    // A rate that only makes it worse after a while.
+    let options =
+        TrainOptions { lr: 0.05, epochs: 20, patience: Some(2), schedule: ScheduleKind::Constant, warmup_steps: Some(0), ..options() };
+    let train = dataset(&engine, &options);
+    let eval = Dataset { examples: train.examples[..1].to_vec(), ..Dataset::default() };
+    let data = Data { train, eval: Some(eval) };
+    let mut trainer = pollster::block_on(Trainer::new(base(&engine, 8 << 30), data, options)).unwrap();
+    let mut losses = Vec::new();
+    while let Some(step) = step(&mut trainer) {
+        losses.extend(step.eval_loss);
+    }
+    let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    assert_eq!(trainer.state().best.unwrap().loss, best);
+    assert!(matches!(trainer.ended(), Some(Ended::NoBetter | Ended::Diverged)) || losses.len() == 20, "{losses:?}");
+    trainer.take_best();
+    let again = pollster::block_on(trainer.evaluate(&|| false)).unwrap().unwrap();
+    assert_eq!(again, best);
+}
+
+fn too_little_memory_is_refused_with_what_to_change() {
+    let (engine, options) = (engine(), options());
+    let data = Data { train: dataset(&engine, &options), eval: None };
+    let Err(error) = pollster::block_on(Trainer::new(base(&engine, 1 << 20), data, options)) else { panic!("1 MiB is enough") };
+    assert!(matches!(error, TrainError::Memory { .. }), "{error}");
+    assert!(error.to_string().contains("max_len"), "{error}");
+}
+
+/// Every cut and some flipped bits are told; the last two checkpoints stay, and a damaged one gives way to the one before it.
+fn damaged_checkpoints() {
+    let engine = engine();
+    let options = TrainOptions { rank: 1, targets: vec![rullama_train::Module::Q], layers: Some(0..1), ..options() };
+    let mut trainer = trainer(&engine, &options);
+    let checkpoint = bytes(&trainer);
+    let mut out = Vec::new();
+    checkpoint.write("a test", &mut out).unwrap();
+    for len in (0..out.len()).step_by(7).chain([out.len() - 1]) {
+        Checkpoint::read("a test", &out[..len]).unwrap_err();
+    }
+    for at in (0..out.len()).step_by(61) {
+        let mut flipped = out.clone();
+        flipped[at] ^= 1 << (at % 8);
+        Checkpoint::read("a test", &flipped).unwrap_err();
+    }
+    let place = tempfile::tempdir().unwrap();
+    let folder = Folder::new(place.path());
+    assert!(folder.latest().unwrap().is_none());
+    let mut names = Vec::new();
+    for _ in 0..3 {
+        step(&mut trainer).unwrap();
+        names.push(folder.save(&pollster::block_on(trainer.checkpoint()).unwrap()).unwrap());
+    }
+    assert_eq!(names.iter().map(|name| name.exists()).collect::<Vec<_>>(), [false, true, true]);
+    std::fs::write(&names[2], &out[..out.len() / 2]).unwrap();
+    std::fs::write(names[2].with_extension("unfinished"), b"half").unwrap();
+    let (read, passed) = folder.latest().unwrap().unwrap();
+    assert_eq!((read.state.updates, passed.len()), (2, 1));
+    trainer.restore(read).unwrap();
+    std::fs::write(&names[1], b"nothing").unwrap();
+    folder.latest().unwrap_err();
+    folder.remove().unwrap();
+    assert!(folder.latest().unwrap().is_none());
+}
+
+rullama_testing::tests! {
+    stopped_and_resumed_equals_never_stopped,
+    a_cancelled_update_is_not_taken,
+    another_training_is_refused_by_name,
+    evaluation_keeps_the_best_and_stops_early,
+    too_little_memory_is_refused_with_what_to_change,
+    damaged_checkpoints,
+}

@@ -1,0 +1,142 @@
+//! Why a request is not answered, before it has the form of an API.
+
+use crate::model::EMBEDDED;
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use rullama::queue::QueueError;
+use rullama::{Error, ErrorCode};
+use rullama_source::ollama::StoreError;
+use serde_json::{Value, json};
+
+/// Seconds after which it is worth asking again.
+const RETRY_AFTER: &str = "5";
+
+/// An error with its HTTP status.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    pub status: StatusCode,
+    /// The field of the request that is at fault.
+    pub field: Option<String>,
+    /// A name for programs, where OpenAI has one.
+    pub code: Option<&'static str>,
+    pub message: String,
+}
+
+/// The form of an API's errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Ollama,
+    OpenAi,
+}
+
+impl Form {
+    /// By the address that was asked.
+    pub fn of(path: &str) -> Form {
+        if path == "/v1" || path.starts_with("/v1/") { Form::OpenAi } else { Form::Ollama }
+    }
+}
+
+impl Failure {
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Failure { status, field: None, code: None, message: message.into() }
+    }
+
+    /// A field that cannot be what it is.
+    pub fn field(name: impl Into<String>, message: impl std::fmt::Display) -> Self {
+        let name = name.into();
+        let message = format!("`{name}` {message}");
+        Failure { field: Some(name), ..Failure::new(StatusCode::BAD_REQUEST, message) }
+    }
+
+    /// Something that these APIs have and this server does not.
+    pub fn missing(message: impl Into<String>) -> Self {
+        Failure::new(StatusCode::NOT_IMPLEMENTED, message)
+    }
+
+    /// Why the model `name` cannot be had.
+    pub fn of_model(name: &str, error: &anyhow::Error) -> Self {
+        let status = match error.downcast_ref::<StoreError>() {
+            Some(StoreError::Name(_)) => StatusCode::BAD_REQUEST,
+            Some(StoreError::NotFound { .. } | StoreError::NoStore { .. }) => StatusCode::NOT_FOUND,
+            _ if error.is::<rullama_source::ollama::NameError>() => StatusCode::BAD_REQUEST,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let code = (status == StatusCode::NOT_FOUND).then_some("model_not_found");
+        let message = match status {
+            StatusCode::NOT_FOUND => {
+                format!("model '{name}' not found: {error} `rullama list` names what is here, `{EMBEDDED}` among it.")
+            }
+            _ => format!("model '{name}': {error:#}"),
+        };
+        Failure { code, field: Some("model".to_owned()), ..Failure::new(status, message) }
+    }
+
+    /// This error as an answer.
+    pub fn respond(&self, form: Form) -> Response {
+        let mut response = Response::new(Body::from(self.body(form).to_string()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+            }
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
+        }
+        response
+    }
+
+    /// The JSON of this error.
+    pub fn body(&self, form: Form) -> Value {
+        let kind = match self.status.as_u16() {
+            401 => "authentication_error",
+            403 => "permission_error",
+            404 => "not_found_error",
+            503 => "service_unavailable_error",
+            500.. => "server_error",
+            _ => "invalid_request_error",
+        };
+        match form {
+            Form::Ollama => json!({"error": self.message}),
+            Form::OpenAi => json!({"error": {"message": self.message, "type": kind, "param": self.field, "code": self.code}}),
+        }
+    }
+}
+
+impl From<QueueError> for Failure {
+    fn from(error: QueueError) -> Self {
+        Failure { code: Some("server_overloaded"), ..Failure::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error}.")) }
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        let (status, code) = match ErrorCode::from(error) {
+            ErrorCode::InvalidArgument => (StatusCode::BAD_REQUEST, None),
+            ErrorCode::ContextFull => (StatusCode::BAD_REQUEST, Some("context_length_exceeded")),
+            ErrorCode::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, None),
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, None),
+        };
+        let field = if let Error::InvalidArgument { name, .. } = error { Some((*name).to_owned()) } else { None };
+        Failure { field, code, ..Failure::new(status, format!("{error}.")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_api_has_its_form() {
+        let failure = Failure::field("n", "is 2, but must be 1.");
+        assert_eq!(failure.body(Form::of("/api/chat")), json!({"error": "`n` is 2, but must be 1."}));
+        let error = json!({"message": "`n` is 2, but must be 1.", "type": "invalid_request_error", "param": "n", "code": null});
+        assert_eq!(failure.body(Form::of("/v1/models")), json!({"error": error}));
+        let full = Failure::from(QueueError::Full { limit: 3 }).respond(Form::OpenAi);
+        assert_eq!((full.status().as_u16(), full.headers()[header::RETRY_AFTER].to_str().unwrap()), (503, RETRY_AFTER));
+    }
+}

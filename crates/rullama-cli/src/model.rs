@@ -111,7 +111,11 @@ pub fn locate(model: &OsStr) -> Result<Located> {
 /// # Errors
 /// As [`locate`].
 pub fn served(name: &str, roots: &[PathBuf]) -> Result<Located> {
-    if is_embedded(name) { embedded() } else { resolved(Store::locate(roots)?.resolve(&ModelName::parse(name)?)?) }
+    if is_embedded(name) {
+        return embedded();
+    }
+    let name = ModelName::parse(name)?;
+    resolved(Store::locate(roots)?.resolve(&name)?)
 }
 
 /// `embedded`, also with the tag that Ollama's programs add.

@@ -91,8 +91,8 @@ impl Sessions {
         result
     }
 
-    /// Answers a conversation: each token with the parts of the answer that became certain with it. At the end comes what was held
-    /// back, with the last token.
+    /// Answers a conversation, whose prompt is [`prompt`](Self::prompt): each token with the parts of the answer that became certain
+    /// with it. At the end comes what was held back, without a token.
     ///
     /// # Errors
     /// Those of [`Session::generate`].

@@ -114,6 +114,19 @@ async fn blob(State(site): State<Arc<Site>>, UrlPath(digest): UrlPath<String>, h
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn without_a_page_there_are_the_apis() {
+        let site = || State(Arc::new(Site { web: None, roots: Vec::new() }));
+        let asked = |accept: &str| Request::builder().header(header::ACCEPT, accept).body(axum::body::Body::empty()).unwrap();
+        for (accept, part) in [("text/html,*/*;q=0.8", "/api and /v1"), ("*/*", RUNNING)] {
+            let response = index(site(), asked(accept)).await;
+            assert_eq!(response.status(), StatusCode::OK);
+            let body = axum::body::to_bytes(response.into_body(), 1 << 10).await.unwrap();
+            assert!(String::from_utf8_lossy(&body).contains(part), "{accept}");
+        }
+        assert_eq!(page(site(), UrlPath("main.js".to_owned()), HeaderMap::new()).await.status(), StatusCode::NOT_FOUND);
+    }
+
     #[test]
     fn nothing_outside_of_the_folder() {
         let top = tempfile::tempdir().unwrap();

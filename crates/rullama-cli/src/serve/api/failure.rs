@@ -1,12 +1,12 @@
 //! Why a request is not answered, before it has the form of an API.
 
-use crate::model::EMBEDDED;
+use crate::model::{self, EMBEDDED};
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use rullama::queue::QueueError;
 use rullama::{Error, ErrorCode};
-use rullama_source::ollama::StoreError;
+use rullama_source::ollama::{NameError, StoreError};
 use serde_json::{Value, json};
 
 /// Seconds after which it is worth asking again.
@@ -56,18 +56,17 @@ impl Failure {
 
     /// Why the model `name` cannot be had.
     pub fn of_model(name: &str, error: &anyhow::Error) -> Self {
-        let status = match error.downcast_ref::<StoreError>() {
-            Some(StoreError::Name(_)) => StatusCode::BAD_REQUEST,
-            Some(StoreError::NotFound { .. } | StoreError::NoStore { .. }) => StatusCode::NOT_FOUND,
-            _ if error.is::<rullama_source::ollama::NameError>() => StatusCode::BAD_REQUEST,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        let missing = match error.downcast_ref::<StoreError>() {
+            Some(StoreError::NotFound { similar, .. }) => Some(not_found(name, similar)),
+            Some(StoreError::NoStore { .. }) => Some(no_store(name)),
+            _ if model::is_embedded(name) => Some(format!("model '{name}' not found: {error}")),
+            _ => None,
         };
-        let code = (status == StatusCode::NOT_FOUND).then_some("model_not_found");
-        let message = match status {
-            StatusCode::NOT_FOUND => {
-                format!("model '{name}' not found: {error} `rullama list` names what is here, `{EMBEDDED}` among it.")
-            }
-            _ => format!("model '{name}': {error:#}"),
+        let named = matches!(error.downcast_ref::<StoreError>(), Some(StoreError::Name(_))) || error.is::<NameError>();
+        let (status, code, message) = match missing {
+            Some(message) => (StatusCode::NOT_FOUND, Some("model_not_found"), message),
+            None if named => (StatusCode::BAD_REQUEST, None, format!("model '{name}': {error}")),
+            None => (StatusCode::INTERNAL_SERVER_ERROR, None, format!("model '{name}': {error:#}")),
         };
         Failure { code, field: Some("model".to_owned()), ..Failure::new(status, message) }
     }
@@ -105,6 +104,20 @@ impl Failure {
             Form::OpenAi => json!({"error": {"message": self.message, "type": kind, "param": self.field, "code": self.code}}),
         }
     }
+}
+
+fn not_found(name: &str, similar: &[String]) -> String {
+    let others: Vec<&str> = similar.iter().map(String::as_str).chain(model::embedded_size().map(|_| EMBEDDED)).collect();
+    let here = if others.is_empty() { String::new() } else { format!(" Here are {}.", others.join(", ")) };
+    format!("model '{name}' not found: it is not in Ollama's store on this machine. Run `ollama pull {name}`.{here}")
+}
+
+fn no_store(name: &str) -> String {
+    let embedded =
+        if model::embedded_size().is_some() { format!(" The model in this program is called {EMBEDDED}.") } else { String::new() };
+    format!(
+        "model '{name}' not found: there is no store of Ollama's on this machine. Install Ollama and run `ollama pull {name}`, or start the server with OLLAMA_MODELS set to a store.{embedded}"
+    )
 }
 
 impl From<QueueError> for Failure {

@@ -1,5 +1,6 @@
 //! One answer: the prompt of a request on its model, and what becomes of the tokens.
 
+use super::fit::Fit;
 use super::models::{Models, Resident};
 use super::work::{Ask, Conversation, Done, Ended, Logprobs, Part, Piece, Prompt, Reason, TokenText, Work};
 use crate::sampling;
@@ -37,12 +38,15 @@ async fn on(model: &mut Resident, turn: &Turn<Work>, ask: &Ask, params: Params, 
     let mut options = GenerateOptions { logprobs: ask.logprobs, ..sampling::of_params(params) };
     options.sampling.logit_bias.clone_from(&ask.logit_bias);
     let mut messages = Vec::new();
+    options.sampling.check()?;
+    let fit = Fit { engine: &engine, context, longest: model.longest };
     let prompt = match &ask.prompt {
-        Prompt::Raw(text) => engine.tokenizer().encode_prompt(&[Segment::Template(text.clone())])?,
-        Prompt::Ids(ids) => ids.clone(),
+        Prompt::Raw(text) => fit.prompt(&[Segment::Template(text.clone())])?,
+        Prompt::Ids(ids) => fit.known("prompt", ids)?.to_vec(),
         Prompt::Chat(asked) => {
+            fit.known("context", &asked.before)?;
             messages = with_stored(asked, turn.work.wanted.located.stored.as_ref());
-            fitting(&engine, asked, &mut messages, context)?
+            fit.conversation(asked, &mut messages)?
         }
     };
     let room = context.checked_sub(prompt.len() as u32).filter(|room| *room > 0);
@@ -65,11 +69,11 @@ async fn on(model: &mut Resident, turn: &Turn<Work>, ask: &Ask, params: Params, 
     if summary.finish == Finish::Cancelled && !stream.cut { Err(Error::Cancelled) } else { Ok(stream.ended(summary, prompt)) }
 }
 
-fn conversation<'a>(engine: &Engine, asked: &'a Conversation, messages: &'a [Message]) -> chat::Conversation<'a> {
+pub(super) fn conversation<'a>(engine: &Engine, asked: &'a Conversation, messages: &'a [Message]) -> chat::Conversation<'a> {
     chat::Conversation { messages, tools: &asked.tools, thinking: asked.thinking, size: engine.template_size() }
 }
 
-fn is_system(message: &Message) -> bool {
+pub(super) fn is_system(message: &Message) -> bool {
     matches!(message.role, Role::System | Role::Developer)
 }
 
@@ -85,48 +89,6 @@ fn with_stored(asked: &Conversation, stored: Option<&Resolved>) -> Vec<Message> 
     let system = own.or_else(|| stored.system.as_deref().filter(|text| !text.is_empty()).map(Message::system));
     let examples = stored.messages.iter().map(|message| Message::new(Role::from(message.role.clone()), message.content.clone()));
     system.into_iter().chain(examples).chain(rest.iter().cloned()).collect()
-}
-
-/// The ids of a conversation. Where it may be, the oldest messages behind the system prompt are left out until it fits.
-fn fitting(engine: &Engine, asked: &Conversation, messages: &mut Vec<Message>, context: u32) -> Result<Vec<u32>, Error> {
-    let head = usize::from(messages.first().is_some_and(is_system));
-    let without = |messages: &[Message], left_out: usize| -> Vec<Message> {
-        messages[..head].iter().chain(&messages[(head + left_out).min(messages.len())..]).cloned().collect()
-    };
-    let whole = ids(engine, asked, messages)?;
-    let fits = |ids: &[u32]| ids.len() < context as usize;
-    let most = messages.len().saturating_sub(head + 1);
-    if fits(&whole) || !asked.truncate || !asked.before.is_empty() || most == 0 {
-        return Ok(whole);
-    }
-    // The fewest messages without which it fits.
-    let (mut low, mut high) = (1, most);
-    while low < high {
-        let middle = usize::midpoint(low, high);
-        let fit = fits(&ids(engine, asked, &without(messages, middle))?);
-        (low, high) = if fit { (low, middle) } else { (middle + 1, high) };
-    }
-    // A tool's result says nothing without its call.
-    let results = messages[head + low..].iter().take_while(|message| message.role == Role::Tool).count();
-    let left_out = (low + results).min(most);
-    *messages = without(messages, left_out);
-    ids(engine, asked, messages)
-}
-
-fn ids(engine: &Engine, asked: &Conversation, messages: &[Message]) -> Result<Vec<u32>, Error> {
-    let rendered = chat::render(&conversation(engine, asked, messages));
-    if asked.before.is_empty() {
-        return Ok(engine.tokenizer().encode_prompt(&rendered)?);
-    }
-    // The turn before is closed where its answer was cut.
-    let tokenizer = engine.tokenizer();
-    let ended = asked.before.last().is_some_and(|last| tokenizer.end_tokens().contains(last));
-    let close = (!ended).then(|| Segment::special("<turn|>"));
-    let seam: Vec<Segment> = close.into_iter().chain([Segment::Text("\n".to_owned())]).collect();
-    let seam = tokenizer.encode_segments(&seam)?;
-    // Without the mark of a beginning.
-    let more = tokenizer.encode_segments(&rendered[1..])?;
-    Ok(asked.before.iter().copied().chain(seam).chain(more).collect())
 }
 
 /// From tokens to the parts that are sent.

@@ -1,6 +1,7 @@
 //! The thread that runs models. Requests come to it in a queue, and it answers them one after the other.
 
 mod answer;
+mod fit;
 mod models;
 mod work;
 

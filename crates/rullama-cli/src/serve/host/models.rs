@@ -1,5 +1,6 @@
 //! The models that are loaded: as many as fit, each as long as it is wanted.
 
+use super::fit::longest_piece;
 use super::work::{KeepAlive, Wanted};
 use crate::load::LoadArguments;
 use crate::serve::api::Failure;
@@ -41,6 +42,8 @@ pub struct Resident {
     /// The context that was asked for.
     context: Option<u32>,
     pub sessions: Sessions,
+    /// As [`longest_piece`].
+    pub longest: usize,
     expires: Option<Instant>,
 }
 
@@ -77,9 +80,11 @@ impl Models {
             engine = self.load(wanted, context, cancel).await;
         }
         let engine = engine.map_err(|error| Failure::from(&error))?;
+        wanted.located.note_template();
+        let longest = longest_piece(engine.tokenizer());
         let sessions = Sessions::new(engine, CONVERSATIONS, CACHES);
         let (name, digest) = (wanted.name.clone(), wanted.digest.clone());
-        Ok((self.add(Resident { name, digest, context, sessions, expires: None }), started.elapsed()))
+        Ok((self.add(Resident { name, digest, context, sessions, longest, expires: None }), started.elapsed()))
     }
 
     async fn load(&self, wanted: &Wanted, context: Option<u32>, cancel: &Cancel) -> Result<Engine, Error> {

@@ -47,7 +47,7 @@ pub fn router() -> Router<Arc<Api>> {
 }
 
 async fn unknown(request: Request) -> Problem {
-    let message = format!("there is no {} {}. README's chapter on APIs lists what is answered.", request.method(), request.uri().path());
+    let message = format!("there is no {} {}. docs/api.md lists what is answered.", request.method(), request.uri().path());
     Problem(Failure::new(StatusCode::NOT_FOUND, message))
 }
 

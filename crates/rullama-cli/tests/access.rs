@@ -122,6 +122,8 @@ fn ollama_refuses_by_name() {
         ("options.temperature", json!({"temperature": "hot"})),
         ("options.top_p", json!({"top_p": 7})),
         ("options.num_ctx", json!({"num_ctx": "x"})),
+        ("options.stop", json!({"stop": vec!["x"; 65]})),
+        ("options.stop", json!({"stop": "x".repeat(1025)})),
         ("tools", json!({})),
         ("tools[0]", json!([{"type": "function"}])),
         ("top_logprobs", json!(3)),
@@ -210,11 +212,12 @@ fn what_is_not_there_says_what_to_do() {
         ("/api/generate", "../secret", 400),
         ("/v1/completions", "/etc/passwd", 400),
         ("/api/show", "", 400),
+        ("/api/chat", &"m".repeat(5000), 400),
     ] {
         let request = json!({"model": name, "messages": [{"role": "user", "content": "x"}], "prompt": "x"});
         let answer = server.post(path, &request);
         assert_eq!(answer.status, status, "{path} {name}: {answer:?}");
-        assert!(status != 404 || answer.body.contains("ollama pull gemma4:e2b"), "{answer:?}");
+        assert!(answer.body.len() < 1200 && (status != 404 || answer.body.contains("ollama pull gemma4:e2b")), "{answer:?}");
     }
 }
 

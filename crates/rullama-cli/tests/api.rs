@@ -4,22 +4,10 @@ mod common;
 #[path = "common/http.rs"]
 mod http;
 
-use common::{Store, need_adapter, rullama};
-use http::{Server, asked, endless, question, start};
+use http::{Server, asked, endless, question, serve};
 use serde_json::{Value, json};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-
-fn serve(more: &[&str]) -> Server {
-    need_adapter();
-    need_embedded();
-    start(&mut rullama(&[&["serve", "--port", "0"], more].concat()))
-}
-
-/// The program carries its model where the repository has it.
-fn need_embedded() {
-    rullama_testing::existing(rullama_testing::workspace().join("web/app/public/model/rullama-demo.gguf"));
-}
 
 fn time_tool() -> Value {
     let city = json!({"type": "object", "properties": {"city": {"type": "string", "description": "The city"}}, "required": ["city"]});
@@ -129,6 +117,11 @@ fn tools_are_called_and_answered() {
     let result = json!({"role": "tool", "tool_call_id": call["id"], "content": "{\"time\": \"16:25\"}"});
     request["messages"].as_array_mut().unwrap().extend([message.clone(), result]);
     assert_eq!(server.ok("/v1/chat/completions", &request).json()["choices"][0]["message"]["content"], "It is 16:25 in Paro.");
+    // An answer that is to have one call ends behind it.
+    let mut single = asked("What is the time in Paro now?");
+    (single["tools"], single["parallel_tool_calls"]) = (time_tool(), json!(false));
+    let choice = server.ok("/v1/chat/completions", &single).json()["choices"][0].clone();
+    assert_eq!((&choice["finish_reason"], choice["message"]["tool_calls"].as_array().unwrap().len()), (&json!("tool_calls"), 1));
     // Tools that are not to be seen.
     let mut request = asked("What is 31 plus 9?");
     (request["tools"], request["tool_choice"]) = (time_tool(), json!("none"));
@@ -219,60 +212,6 @@ fn conversations_keep_their_caches() {
     assert!(cached[2] > 15 && cached[3] > 40, "{cached:?}");
 }
 
-fn models_come_and_go() {
-    let server = serve(&[]);
-    let loaded = || server.get("/api/ps").json()["models"].as_array().unwrap().len();
-    assert_eq!(loaded(), 0);
-    let load = server.ok("/api/generate", &json!({"model": "embedded"})).json();
-    assert_eq!((&load["done_reason"], &load["done"], loaded()), (&json!("load"), &json!(true), 1));
-    let running = server.get("/api/ps").json()["models"][0].clone();
-    assert!(running["size_vram"].as_u64().unwrap() > 1_000_000 && running["expires_at"].as_str().unwrap().ends_with('Z'), "{running}");
-    let unload = server.ok("/api/chat", &json!({"model": "embedded", "messages": [], "keep_alive": 0})).json();
-    assert_eq!((&unload["done_reason"], loaded()), (&json!("unload"), 0));
-    let mut request = question("What is 31 plus 9?");
-    request["keep_alive"] = json!("0s");
-    server.ok("/api/chat", &request);
-    assert_eq!(loaded(), 0);
-    request["keep_alive"] = json!(1);
-    server.ok("/api/chat", &request);
-    assert_eq!(loaded(), 1);
-    let gone = (0..100).any(|_| {
-        sleep(Duration::from_millis(100));
-        loaded() == 0
-    });
-    assert!(gone, "it stays beyond its time");
-    request["keep_alive"] = json!(-1);
-    server.ok("/api/chat", &request);
-    assert_eq!(loaded(), 1);
-}
-
-fn models_of_the_store_as_run_has_them() {
-    need_adapter();
-    need_embedded();
-    let store = Store::new();
-    let model = std::fs::read(rullama_testing::workspace().join("web/app/public/model/rullama-demo.gguf")).unwrap();
-    let params = br#"{"temperature": 0, "stop": [" At"]}"#;
-    store.add("butler", &[("model", &model[..]), ("system", b"Talk like a butler."), ("params", params)]);
-    store.add("lora", &[("model", &model[..]), ("adapter", b"x")]);
-    let server = start(&mut store.rullama(&["serve", "--port", "0"]));
-    let names: Vec<Value> =
-        server.get("/api/tags").json()["models"].as_array().unwrap().iter().map(|model| model["name"].clone()).collect();
-    assert_eq!(names, ["butler:latest", "lora:latest", "embedded"]);
-    assert_eq!(server.get("/v1/models").json()["data"][0]["id"], "butler:latest");
-    assert_eq!(server.get("/v1/models/butler").json()["id"], "butler:latest");
-    let request = json!({"model": "butler", "stream": false, "messages": [{"role": "user", "content": "What's 12+54?"}]});
-    assert_eq!(server.ok("/api/chat", &request).json()["message"]["content"], "Certainly. 12 + 54 = 66");
-    let request =
-        json!({"model": "butler", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What's 12+54?"}]});
-    let said = server.ok("/v1/chat/completions", &request).json()["choices"][0]["message"]["content"].clone();
-    assert!(!said.as_str().unwrap().contains("Certainly"), "{said}");
-    let shown = server.ok("/api/show", &json!({"model": "butler"})).json();
-    assert_eq!((&shown["system"], &shown["model_info"]["general.architecture"]), (&json!("Talk like a butler."), &json!("gemma4")));
-    assert!(shown["parameters"].as_str().unwrap().contains("stop") && shown["capabilities"][0] == "completion");
-    let refused = server.post("/api/chat", &json!({"model": "lora", "messages": [{"role": "user", "content": "x"}]}));
-    assert!(refused.status == 500 && refused.body.contains("adapter"), "{refused:?}");
-}
-
 fn old_messages_are_left_out_or_the_prompt_is_refused() {
     let server = serve(&["--ctx", "64"]);
     let old: Vec<Value> =
@@ -354,8 +293,6 @@ rullama_testing::tests! {
     thoughts_are_apart,
     answers_end_where_they_should,
     conversations_keep_their_caches,
-    models_come_and_go,
-    models_of_the_store_as_run_has_them,
     old_messages_are_left_out_or_the_prompt_is_refused,
     who_leaves_stops_the_work,
     #[cfg(unix)]

@@ -99,6 +99,18 @@ pub fn start(command: &mut Command) -> Server {
     Server { child, port, token }
 }
 
+/// The program with its embedded model, or a test that is not run.
+pub fn serve(more: &[&str]) -> Server {
+    super::common::need_adapter();
+    need_embedded();
+    start(&mut super::common::rullama(&[&["serve", "--port", "0"], more].concat()))
+}
+
+/// The program carries its model where the repository has it.
+pub fn need_embedded() {
+    rullama_testing::existing(rullama_testing::workspace().join("web/app/public/model/rullama-demo.gguf"));
+}
+
 impl Server {
     /// Sends a request with a body and reads the head of its answer.
     pub fn send(&self, line: &str, headers: &[&str], body: &str) -> Stream {

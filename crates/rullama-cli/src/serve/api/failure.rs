@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 /// Seconds after which it is worth asking again.
 const RETRY_AFTER: &str = "5";
+/// Most letters of a message: what is wrong with a request may be as long as the request.
+const LONGEST: usize = 1000;
 
 /// An error with its HTTP status.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +41,12 @@ impl Form {
 
 impl Failure {
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Failure { status, field: None, code: None, message: message.into() }
+        let mut message = message.into();
+        if let Some((end, _)) = message.char_indices().nth(LONGEST) {
+            message.truncate(end);
+            message.push_str("...");
+        }
+        Failure { status, field: None, code: None, message }
     }
 
     /// A field that cannot be what it is.
@@ -149,6 +156,7 @@ mod tests {
         assert_eq!(failure.body(Form::of("/api/chat")), json!({"error": "`n` is 2, but must be 1."}));
         let error = json!({"message": "`n` is 2, but must be 1.", "type": "invalid_request_error", "param": "n", "code": null});
         assert_eq!(failure.body(Form::of("/v1/models")), json!({"error": error}));
+        assert!(Failure::field("n", "ü".repeat(LONGEST)).message.chars().count() < LONGEST + 4);
         let full = Failure::from(QueueError::Full { limit: 3 }).respond(Form::OpenAi);
         assert_eq!((full.status().as_u16(), full.headers()[header::RETRY_AFTER].to_str().unwrap()), (503, RETRY_AFTER));
     }

@@ -30,6 +30,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Most log-probabilities beside a token's own.
 const MOST_LOGPROBS: u32 = 20;
 
+/// Bytes of the longest name that a model can have.
+const LONGEST_NAME: usize = 1000;
+/// Most stop strings, and bytes of each: every token is compared with all of them.
+const STOPS: (usize, usize) = (64, 1024);
+
 /// What the APIs stand on.
 pub struct Api {
     pub host: Host,
@@ -45,6 +50,9 @@ impl Api {
     pub async fn wanted(&self, name: &str) -> Result<Wanted, Failure> {
         if name.is_empty() {
             return Err(Failure::field("model", "is empty, but must name a model. `rullama list` has the names."));
+        }
+        if name.len() > LONGEST_NAME {
+            return Err(Failure::field("model", "is too long for a name. `rullama list` has the names."));
         }
         let (roots, asked) = (self.roots.clone(), name.to_owned());
         on_disk(move || catalog::wanted(&asked, &roots).map_err(|error| Failure::of_model(&asked, &error))).await?
@@ -90,6 +98,10 @@ pub async fn on_disk<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'stati
 /// # Errors
 /// With the field's name.
 pub fn check(params: &Params, prefix: &str) -> Result<(), Failure> {
+    let (most, longest) = STOPS;
+    if params.stop.len() > most || params.stop.iter().any(|stop| stop.len() > longest) {
+        return Err(Failure::field(format!("{prefix}stop"), format!("may list at most {most} texts of at most {longest} bytes each.")));
+    }
     match sampling::of_params(params.clone()).sampling.check() {
         Err(Error::InvalidArgument { name, value, reason }) => {
             Err(Failure::field(format!("{prefix}{name}"), format!("is {value}, which {reason}.")))

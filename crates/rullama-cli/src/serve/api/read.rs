@@ -12,6 +12,8 @@ use tokio::sync::Semaphore;
 
 /// Largest body.
 const LARGEST: usize = 32 << 20;
+/// Most values in a body: each takes some tens of bytes, however short it is written.
+const VALUES: usize = 1 << 20;
 /// Longest time for a body to come.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Mebibytes of bodies that may be on their way at a time.
@@ -45,6 +47,10 @@ pub async fn body(bodies: &Bodies, request: Request) -> Result<Value, Failure> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Failure::new(StatusCode::BAD_REQUEST, "the request has no body. Send a JSON object."));
     }
+    if values(&bytes) > VALUES {
+        let message = format!("the body has more than {VALUES} values. Shorten it.");
+        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+    }
     serde_json::from_slice(&bytes).map_err(|error| not_json(&error))
 }
 
@@ -68,6 +74,21 @@ pub fn value<T: DeserializeOwned>(value: &Value, place: &str) -> Result<T, Failu
         let message = format!("cannot be read: {}.", without_place(error.inner()));
         Failure::field(name, message)
     })
+}
+
+/// An upper bound of the values in JSON: each follows a sign that stands outside of texts.
+fn values(json: &[u8]) -> usize {
+    let (mut count, mut in_text, mut escaped) = (1, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b'{' if !in_text => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 fn not_json(error: &serde_json::Error) -> Failure {
@@ -125,6 +146,9 @@ mod tests {
     #[tokio::test]
     async fn bodies_are_bounded() {
         let failure = read(vec![b' '; LARGEST + 1]).await.unwrap_err();
+        assert_eq!(failure.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(values(br#"{"a": [1, "b,[{\", "], "c": {}}"#), 6);
+        let failure = read(format!("[{}0]", "0,".repeat(VALUES))).await.unwrap_err();
         assert_eq!(failure.status, StatusCode::PAYLOAD_TOO_LARGE);
         let bodies = Bodies::default();
         let _taken = bodies.0.try_acquire_many(TOGETHER as u32).unwrap();

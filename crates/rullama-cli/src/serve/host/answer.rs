@@ -2,7 +2,7 @@
 
 use super::fit::Fit;
 use super::models::{Models, Resident};
-use super::work::{Ask, Conversation, Done, Ended, Logprobs, Part, Piece, Prompt, Reason, TokenText, Work};
+use super::work::{Ask, Conversation, Done, Ended, Logprobs, Part, Piece, Prompt, Reason, TokenText, Work, context_of};
 use crate::sampling;
 use crate::serve::api::Failure;
 use rullama::queue::Turn;
@@ -17,7 +17,7 @@ pub async fn answer(models: &mut Models, turn: &Turn<Work>, ask: &Ask) -> Result
     let (work, waited) = (&turn.work, turn.work.asked.elapsed());
     let stored = work.wanted.located.stored.as_ref();
     let params = sampling::over(ask.params.clone(), stored.map(|stored| &stored.params));
-    let context = params.num_ctx.filter(|n| *n > 0).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+    let context = context_of(params.num_ctx);
     let (model, load) = models.get(&work.wanted, context, &turn.cancel).await?;
     let result = on(model, turn, ask, params, context).await;
     match result {

@@ -6,7 +6,9 @@ mod models;
 mod work;
 
 pub use models::{Running, Settings};
-pub use work::{Ask, Conversation, Done, Ended, KeepAlive, Logprobs, Part, Piece, Prompt, Reason, Task, TokenText, Wanted, Work};
+pub use work::{
+    Ask, Conversation, Done, Ended, KeepAlive, Logprobs, Part, Piece, Prompt, Reason, Task, TokenText, Wanted, Work, context_of,
+};
 
 use crate::serve::api::Failure;
 use anyhow::{Context, Result};
@@ -120,7 +122,7 @@ async fn one(models: &mut Models, turn: &Turn<Work>) {
             models.unload(name);
             Ok(Done { answer: None, waited: work.asked.elapsed(), load: Duration::ZERO })
         }
-        Task::Load => load_only(models, turn).await,
+        Task::Load { context } => load_only(models, turn, *context).await,
         Task::Answer(ask) => answer::answer(models, turn, ask).await,
     };
     if !matches!(work.task, Task::Unload) {
@@ -131,8 +133,8 @@ async fn one(models: &mut Models, turn: &Turn<Work>) {
     let _ = work.out.send(last);
 }
 
-async fn load_only(models: &mut Models, turn: &Turn<Work>) -> Result<Done, Failure> {
+async fn load_only(models: &mut Models, turn: &Turn<Work>, context: Option<u32>) -> Result<Done, Failure> {
     let waited = turn.work.asked.elapsed();
-    let (_, load) = models.get(&turn.work.wanted, None, &turn.cancel).await?;
+    let (_, load) = models.get(&turn.work.wanted, context, &turn.cancel).await?;
     Ok(Done { answer: None, waited, load })
 }

@@ -34,9 +34,17 @@ pub struct Work {
 }
 
 pub enum Task {
-    Load,
+    /// With at least so many tokens of context.
+    Load {
+        context: Option<u32>,
+    },
     Unload,
     Answer(Box<Ask>),
+}
+
+/// The tokens of `num_ctx`; 0 and less leave it to the model.
+pub fn context_of(num_ctx: Option<i64>) -> Option<u32> {
+    num_ctx.filter(|n| *n > 0).map(|n| u32::try_from(n).unwrap_or(u32::MAX))
 }
 
 /// What is to be answered, and how.

@@ -10,8 +10,9 @@ use serde_json::Value;
 /// What a request comes to.
 pub struct Wish {
     pub model: String,
-    /// None where nothing is to be answered.
-    pub ask: Option<Ask>,
+    pub ask: Ask,
+    /// Nothing is to be answered.
+    pub empty: bool,
     pub keep_alive: Option<KeepAlive>,
     pub stream: bool,
     pub record: Record,
@@ -42,7 +43,7 @@ pub fn finish(model: String, common: Common, prompt: Prompt, empty: bool, kind: 
     let (params, keep_alive) = (common.params()?, common.keep_alive()?);
     let ask = Ask { prompt, params, logprobs: logprobs(common.logprobs, common.top_logprobs)?, ..Ask::default() };
     let record = Record::new(model.clone(), kind);
-    Ok(Wish { model, ask: (!empty).then_some(ask), keep_alive, stream: common.stream.unwrap_or(true), record })
+    Ok(Wish { model, ask, empty, keep_alive, stream: common.stream.unwrap_or(true), record })
 }
 
 fn read(message: &Value, place: &str) -> Result<Message, Failure> {

@@ -10,7 +10,7 @@ mod wire;
 pub use wire::keep_alive;
 
 use super::{Api, Failure, Form, begin, body, collect, in_json, on_disk, streamed, value};
-use crate::serve::host::{KeepAlive, Task};
+use crate::serve::host::{KeepAlive, Task, context_of};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -76,16 +76,21 @@ async fn embeddings() -> Problem {
 }
 
 async fn chat(State(api): State<Arc<Api>>, request: Request) -> Reply {
-    grant(&api, chat::wish(&body(&api.bodies, request).await?)?).await
+    // Its JSON is gone before anything is waited for.
+    let wish = chat::wish(&body(&api.bodies, request).await?)?;
+    grant(&api, wish).await
 }
 
 async fn generate(State(api): State<Arc<Api>>, request: Request) -> Reply {
-    grant(&api, generate::wish(&body(&api.bodies, request).await?)?).await
+    let wish = generate::wish(&body(&api.bodies, request).await?)?;
+    grant(&api, wish).await
 }
 
 async fn grant(api: &Api, wish: chat::Wish) -> Reply {
-    let chat::Wish { ask, keep_alive, model, stream, mut record } = wish;
-    let Some(ask) = ask else { return Ok(load(api, &model, keep_alive, record).await?) };
+    let chat::Wish { ask, empty, keep_alive, model, stream, mut record } = wish;
+    if empty {
+        return Ok(load(api, &model, keep_alive, ask.params.num_ctx, record).await?);
+    }
     let answer = api.begun(&model, keep_alive, ask).await?;
     if stream {
         return Ok(streamed(answer, record));
@@ -95,9 +100,15 @@ async fn grant(api: &Api, wish: chat::Wish) -> Reply {
 }
 
 /// A request without anything to answer: loads the model, or lets it go.
-async fn load(api: &Api, model: &str, keep_alive: Option<KeepAlive>, record: answers::Record) -> Result<Response, Failure> {
+async fn load(
+    api: &Api,
+    model: &str,
+    keep_alive: Option<KeepAlive>,
+    context: Option<i64>,
+    record: answers::Record,
+) -> Result<Response, Failure> {
     let unload = keep_alive == Some(KeepAlive::For(Duration::ZERO));
-    let task = if unload { Task::Unload } else { Task::Load };
+    let task = if unload { Task::Unload } else { Task::Load { context: context_of(context) } };
     let mut answer = api.ask(model, keep_alive, task).await?;
     begin(&mut answer).await?;
     Ok(in_json(&record.nothing(if unload { "unload" } else { "load" })))

@@ -15,6 +15,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use serde_json::Value;
 use std::sync::Arc;
 
 type Reply = Result<Response, Problem>;
@@ -57,8 +58,14 @@ async fn embeddings() -> Problem {
     ))
 }
 
+/// What a request asks for. Its JSON is gone before anything is waited for.
+async fn read<T>(api: &Api, request: Request, wish: fn(&Value) -> Result<T, Failure>) -> Result<T, Failure> {
+    let json = body(&api.bodies, request).await?;
+    wish(&json)
+}
+
 async fn chat(State(api): State<Arc<Api>>, request: Request) -> Reply {
-    let chat::Wish { model, ask, stream, mut record } = chat::wish(&body(&api.bodies, request).await?)?;
+    let chat::Wish { model, ask, stream, mut record } = read(&api, request, chat::wish).await?;
     let answer = api.begun(&model, None, ask).await?;
     if stream {
         return Ok(streamed(answer, record));
@@ -68,7 +75,7 @@ async fn chat(State(api): State<Arc<Api>>, request: Request) -> Reply {
 }
 
 async fn completions(State(api): State<Arc<Api>>, request: Request) -> Reply {
-    let completions::Wish { model, ask, stream, mut record } = completions::wish(&body(&api.bodies, request).await?)?;
+    let completions::Wish { model, ask, stream, mut record } = read(&api, request, completions::wish).await?;
     let answer = api.begun(&model, None, ask).await?;
     if stream {
         return Ok(streamed(answer, record));
@@ -78,7 +85,7 @@ async fn completions(State(api): State<Arc<Api>>, request: Request) -> Reply {
 }
 
 async fn responses(State(api): State<Arc<Api>>, request: Request) -> Reply {
-    let responses::Wish { model, ask, stream, mut record } = responses::wish(&body(&api.bodies, request).await?)?;
+    let responses::Wish { model, ask, stream, mut record } = read(&api, request, responses::wish).await?;
     let answer = api.begun(&model, None, ask).await?;
     if stream {
         return Ok(streamed(answer, record));

@@ -121,6 +121,13 @@ pub struct TokenText {
     pub logprob: f32,
 }
 
+impl TokenText {
+    /// The bytes as text, as far as they are some.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
 /// Why an answer ended, as the APIs tell it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {

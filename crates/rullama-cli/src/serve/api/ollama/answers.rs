@@ -4,7 +4,6 @@ use crate::serve::api::{Collected, Failure, Form, Format, rfc3339};
 use crate::serve::host::{Done, Ended, Logprobs, Piece, Reason, TokenText};
 use rullama::ToolCall;
 use serde::Serialize;
-use serde_json::{Value, json};
 use std::time::SystemTime;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +28,7 @@ struct Line<'a> {
     said: Said,
     done: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    logprobs: Vec<Value>,
+    logprobs: Vec<Logprob>,
     #[serde(flatten)]
     end: Option<End>,
 }
@@ -89,7 +88,7 @@ impl Record {
             Kind::Chat => Said::Chat { message: Reply { role: "assistant", content, thinking, tool_calls: calls } },
             Kind::Generate | Kind::Raw => Said::Generate { response: content, thinking },
         };
-        let logprobs = logprobs.iter().map(of_token).collect();
+        let logprobs = logprobs.iter().map(Logprob::from).collect();
         Line { model: &self.model, created_at: rfc3339(SystemTime::now()), said, done: end.is_some(), logprobs, end }
     }
 
@@ -146,15 +145,30 @@ impl Format for Record {
     }
 }
 
-fn of_token(logprobs: &Logprobs) -> Value {
-    let top: Vec<Value> = logprobs.top.iter().map(token).collect();
-    let mut record = token(&logprobs.chosen);
-    if let (Some(record), false) = (record.as_object_mut(), top.is_empty()) {
-        record.insert("top_logprobs".to_owned(), Value::Array(top));
-    }
-    record
+/// A token, and the likeliest in its place.
+#[derive(Serialize)]
+struct Logprob {
+    #[serde(flatten)]
+    chosen: Token,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    top_logprobs: Vec<Token>,
 }
 
-fn token(token: &TokenText) -> Value {
-    json!({"token": String::from_utf8_lossy(&token.bytes), "logprob": token.logprob, "bytes": token.bytes})
+#[derive(Serialize)]
+struct Token {
+    token: String,
+    logprob: f32,
+    bytes: Vec<u8>,
+}
+
+impl From<&TokenText> for Token {
+    fn from(token: &TokenText) -> Self {
+        Token { token: token.text(), logprob: token.logprob, bytes: token.bytes.clone() }
+    }
+}
+
+impl From<&Logprobs> for Logprob {
+    fn from(logprobs: &Logprobs) -> Self {
+        Logprob { chosen: (&logprobs.chosen).into(), top_logprobs: logprobs.top.iter().map(Token::from).collect() }
+    }
 }

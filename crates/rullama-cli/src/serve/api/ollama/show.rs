@@ -1,41 +1,56 @@
 //! `/api/show`: what is in a model.
 
-use super::models::details;
+use super::models::Details;
 use crate::serve::api::{Entry, rfc3339};
 use crate::serve::host::Wanted;
 use anyhow::Result;
 use rullama_source::gguf::{Array, Gguf, Value as Meta};
 use rullama_source::ollama::Params;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
 /// Longest list that is shown without `verbose`.
 const SHORT: usize = 64;
 
+/// What is in a model.
+#[derive(Serialize)]
+pub struct Show {
+    license: String,
+    modelfile: String,
+    parameters: String,
+    template: String,
+    system: String,
+    details: Details,
+    model_info: Map<String, Value>,
+    capabilities: [&'static str; 3],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modified_at: Option<String>,
+}
+
 /// # Errors
 /// A header that cannot be read.
-pub fn show(wanted: &Wanted, entry: Option<&Entry>, verbose: bool) -> Result<Value> {
+pub fn show(wanted: &Wanted, entry: Option<&Entry>, verbose: bool) -> Result<Show> {
     let gguf = pollster::block_on(Gguf::open(wanted.located.source.as_ref()))?;
     let stored = wanted.located.stored.as_ref();
-    let mut info: Map<String, Value> = gguf.metadata.iter().map(|(key, value)| (key.to_owned(), metadata(value, verbose))).collect();
+    let mut model_info: Map<String, Value> = gguf.metadata.iter().map(|(key, value)| (key.to_owned(), metadata(value, verbose))).collect();
     let parameters: u64 = gguf.tensors.iter().map(|tensor| tensor.elements()).sum();
-    info.entry("general.parameter_count").or_insert(json!(parameters));
-    let mut details = details(entry);
-    if details["parameter_size"] == "" {
-        details["parameter_size"] = json!(format!("{:.1}M", parameters as f64 / 1e6));
+    model_info.entry("general.parameter_count").or_insert(json!(parameters));
+    let mut details = Details::of(entry);
+    if details.parameter_size.is_empty() {
+        details.parameter_size = format!("{:.1}M", parameters as f64 / 1e6);
     }
-    let text = |text: Option<&String>| text.cloned().unwrap_or_default();
-    Ok(json!({
-        "license": stored.map(|stored| stored.licenses.join("\n")).unwrap_or_default(),
-        "modelfile": modelfile(wanted),
-        "parameters": stored.map(|stored| parameters_of(&stored.params)).unwrap_or_default(),
-        "template": text(stored.and_then(|stored| stored.template.as_ref())),
-        "system": text(stored.and_then(|stored| stored.system.as_ref())),
-        "details": details,
-        "model_info": info,
-        "capabilities": ["completion", "tools", "thinking"],
-        "modified_at": entry.map(|entry| rfc3339(entry.modified)),
-    }))
+    Ok(Show {
+        license: stored.map(|stored| stored.licenses.join("\n")).unwrap_or_default(),
+        modelfile: modelfile(wanted),
+        parameters: stored.map(|stored| parameters_of(&stored.params)).unwrap_or_default(),
+        template: stored.and_then(|stored| stored.template.clone()).unwrap_or_default(),
+        system: stored.and_then(|stored| stored.system.clone()).unwrap_or_default(),
+        details,
+        model_info,
+        capabilities: ["completion", "tools", "thinking"],
+        modified_at: entry.map(|entry| rfc3339(entry.modified)),
+    })
 }
 
 /// One metadata value; long lists are null unless they are asked for.

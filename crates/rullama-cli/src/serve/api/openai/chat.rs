@@ -50,7 +50,7 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
         logprobs: logprobs(asked.logprobs, asked.top_logprobs)?,
         one_call: common.parallel_tool_calls == Some(false),
     };
-    let record = Record::new(&common, Kind::Chat, ask.logprobs.is_some());
+    let record = Record::new(&common, Kind::Chat);
     Ok(Wish { model: common.model, ask, stream: common.stream.unwrap_or(false), record })
 }
 

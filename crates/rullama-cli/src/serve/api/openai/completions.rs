@@ -51,7 +51,7 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
         logprobs: asked.logprobs,
         one_call: false,
     };
-    let record = Record::new(&common, Kind::Completion, ask.logprobs.is_some());
+    let record = Record::new(&common, Kind::Completion);
     Ok(Wish { model: common.model, ask, stream: common.stream.unwrap_or(false), record })
 }
 

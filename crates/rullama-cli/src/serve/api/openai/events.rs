@@ -1,10 +1,11 @@
 //! The answers of `/v1/responses`: events, or the response as a whole.
 
-use crate::serve::api::{Collected, Failure, Form, Format, call_id, now, unique};
+use super::items::{Error, Event, Incomplete, Item, Kind, Of, Response, Shown, Usage, call};
+use crate::serve::api::{Collected, Failure, Format, call_id, now, unique};
 use crate::serve::host::{Done, Ended, Piece, Reason};
 use rullama::ToolCall;
-use rullama::text::Event;
-use serde_json::{Map, Value, json};
+use rullama::text;
+use serde_json::Value;
 
 /// A response as far as it has come.
 pub struct Record {
@@ -12,9 +13,9 @@ pub struct Record {
     created: u64,
     model: String,
     /// What the request said, as a response shows it.
-    shown: Value,
+    shown: Shown,
     /// Items that are complete.
-    output: Vec<Value>,
+    output: Vec<Item>,
     open: Option<Open>,
     events: u64,
     thinking_tokens: usize,
@@ -27,94 +28,59 @@ struct Open {
     text: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Message,
-    Reasoning,
-}
-
-impl Kind {
-    /// The part that holds the item's text.
-    fn part(self, text: &str) -> Value {
-        match self {
-            Kind::Message => json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []}),
-            Kind::Reasoning => json!({"type": "reasoning_text", "text": text}),
-        }
-    }
-
-    /// What the events of its text are called.
-    fn event(self, what: &str) -> String {
-        format!("response.{}.{what}", if self == Kind::Message { "output_text" } else { "reasoning_text" })
-    }
-
-    fn item(self, id: &str, status: &str, content: Vec<Value>) -> Value {
-        match self {
-            Kind::Message => json!({"id": id, "type": "message", "status": status, "role": "assistant", "content": content}),
-            Kind::Reasoning => json!({"id": id, "type": "reasoning", "status": status, "summary": [], "content": content}),
-        }
-    }
+fn status(ended: &Ended) -> &'static str {
+    if ended.reason == Reason::Length { "incomplete" } else { "completed" }
 }
 
 impl Record {
-    pub fn new(model: &str, shown: Value) -> Self {
+    pub fn new(model: &str, shown: Shown) -> Self {
         let (output, open) = Default::default();
         Record { id: unique("resp_"), created: now(), model: model.to_owned(), shown, output, open, events: 0, thinking_tokens: 0 }
     }
 
     /// The response as it stands.
-    fn response(&self, status: &str, error: Value, ended: Option<&Ended>) -> Value {
-        let mut response = json!({
-            "id": self.id,
-            "object": "response",
-            "created_at": self.created,
-            "status": status,
-            "error": error,
-            "incomplete_details": (status == "incomplete").then(|| json!({"reason": "max_output_tokens"})),
-            "model": self.model,
-            "output": self.output,
-            "usage": ended.map(|ended| self.usage(ended)),
-        });
-        if let (Some(response), Some(shown)) = (response.as_object_mut(), self.shown.as_object()) {
-            response.extend(shown.clone());
+    fn response(&self, status: &'static str, usage: Option<Usage>) -> Response<'_> {
+        Response {
+            id: &self.id,
+            object: "response",
+            created_at: self.created,
+            status,
+            error: None,
+            incomplete_details: (status == "incomplete").then_some(Incomplete { reason: "max_output_tokens" }),
+            model: &self.model,
+            output: &self.output,
+            usage,
+            shown: &self.shown,
         }
-        response
-    }
-
-    fn usage(&self, ended: &Ended) -> Value {
-        let (prompt, answer) = (ended.summary.prompt_tokens, ended.summary.ids.len() as u64);
-        let cached = prompt - ended.summary.timings.prefilled_tokens.min(prompt);
-        json!({
-            "input_tokens": prompt,
-            "input_tokens_details": {"cached_tokens": cached},
-            "output_tokens": answer,
-            "output_tokens_details": {"reasoning_tokens": self.thinking_tokens},
-            "total_tokens": u64::from(prompt) + answer,
-        })
     }
 
     /// All of a response.
-    pub fn whole(&mut self, said: Collected, ended: &Ended) -> Value {
-        self.thinking_tokens = said.thinking_tokens;
+    pub fn whole(&mut self, said: Collected, ended: &Ended) -> Response<'_> {
         let status = status(ended);
-        for (kind, prefix, text) in [(Kind::Reasoning, "rs_", &said.thinking), (Kind::Message, "msg_", &said.content)] {
+        for (kind, text) in [(Kind::Reasoning, &said.thinking), (Kind::Message, &said.content)] {
             if !text.is_empty() {
-                self.output.push(kind.item(&unique(prefix), status, vec![kind.part(text)]));
+                self.output.push(kind.item(&unique(kind.prefix()), status, vec![kind.part(text)]));
             }
         }
-        self.output.extend(said.calls.iter().map(|call| item(&unique("fc_"), "completed", call, true)));
-        self.response(status, Value::Null, Some(ended))
+        let calls = said.calls.iter().map(|tool| call(&unique("fc_"), "completed", tool, &arguments(tool)));
+        self.output.extend(calls);
+        self.response(status, Some(Usage::new(ended, said.thinking_tokens)))
     }
 
-    /// One event; `fields` stand beside its name and number.
-    fn event(&mut self, name: &str, fields: Value) -> String {
-        let mut record = Map::new();
-        record.insert("type".to_owned(), json!(name));
-        record.insert("sequence_number".to_owned(), json!(self.events));
-        if let Value::Object(fields) = fields {
-            record.extend(fields);
-        }
+    /// The number of the next event.
+    fn number(&mut self) -> u64 {
         self.events += 1;
-        format!("event: {name}\ndata: {}\n\n", Value::Object(record))
+        self.events - 1
+    }
+
+    fn of_response(&mut self, name: &str, status: &'static str, usage: Option<Usage>, error: Option<Error>) -> String {
+        let sequence_number = self.number();
+        let response = Response { error, ..self.response(status, usage) };
+        Event { name, sequence_number, of: Of::Response { response } }.sent()
+    }
+
+    fn of_item(&mut self, name: &str, item: &Item) -> String {
+        Event { name, sequence_number: self.number(), of: Of::Item { output_index: self.output.len(), item } }.sent()
     }
 
     /// More text of an item of this kind.
@@ -122,76 +88,76 @@ impl Record {
         let mut out = String::new();
         if self.open.as_ref().is_none_or(|open| open.kind != kind) {
             out.push_str(&self.close("completed"));
-            let id = unique(if kind == Kind::Message { "msg_" } else { "rs_" });
-            let index = self.output.len();
-            let item = kind.item(&id, "in_progress", Vec::new());
-            out.push_str(&self.event("response.output_item.added", json!({"output_index": index, "item": item})));
-            let part = json!({"item_id": id, "output_index": index, "content_index": 0, "part": kind.part("")});
-            out.push_str(&self.event("response.content_part.added", part));
+            let id = unique(kind.prefix());
+            out.push_str(&self.of_item("response.output_item.added", &kind.item(&id, "in_progress", Vec::new())));
+            let of = Of::Part { item_id: &id, output_index: self.output.len(), content_index: 0, part: &kind.part("") };
+            out.push_str(&Event { name: "response.content_part.added", sequence_number: self.number(), of }.sent());
             self.open = Some(Open { id, kind, text: String::new() });
         }
+        let (sequence_number, output_index) = (self.number(), self.output.len());
         let Some(open) = &mut self.open else { return out };
         open.text.push_str(text);
-        let mut delta = json!({"item_id": open.id, "output_index": self.output.len(), "content_index": 0, "delta": text});
-        if kind == Kind::Message {
-            delta["logprobs"] = json!([]);
-        }
-        out.push_str(&self.event(&kind.event("delta"), delta));
+        let of = Of::Delta { item_id: &open.id, output_index, content_index: 0, delta: text, logprobs: kind.logprobs() };
+        out.push_str(&Event { name: kind.delta(), sequence_number, of }.sent());
         out
     }
 
     /// Ends the item that is being written.
-    fn close(&mut self, status: &str) -> String {
+    fn close(&mut self, status: &'static str) -> String {
         let Some(Open { id, kind, text }) = self.open.take() else { return String::new() };
-        let (index, part) = (self.output.len(), kind.part(&text));
-        let mut done = json!({"item_id": id, "output_index": index, "content_index": 0, "text": text});
-        if kind == Kind::Message {
-            done["logprobs"] = json!([]);
-        }
-        let mut out = self.event(&kind.event("done"), done);
-        let of_part = json!({"item_id": id, "output_index": index, "content_index": 0, "part": part});
-        out.push_str(&self.event("response.content_part.done", of_part));
+        let (output_index, part) = (self.output.len(), kind.part(&text));
+        let of = Of::Text { item_id: &id, output_index, content_index: 0, text: &text, logprobs: kind.logprobs() };
+        let mut out = Event { name: kind.done(), sequence_number: self.number(), of }.sent();
+        let of = Of::Part { item_id: &id, output_index, content_index: 0, part: &part };
+        out.push_str(&Event { name: "response.content_part.done", sequence_number: self.number(), of }.sent());
         let item = kind.item(&id, status, vec![part]);
-        out.push_str(&self.event("response.output_item.done", json!({"output_index": index, "item": item})));
+        out.push_str(&self.of_item("response.output_item.done", &item));
         self.output.push(item);
         out
     }
 
-    fn call(&mut self, call: ToolCall) -> String {
+    fn call(&mut self, tool: ToolCall) -> String {
         let mut out = self.close("completed");
-        let (id, index) = (unique("fc_"), self.output.len());
-        let call = ToolCall { id: Some(call_id()), ..call };
-        let begun = item(&id, "in_progress", &call, false);
-        out.push_str(&self.event("response.output_item.added", json!({"output_index": index, "item": begun})));
-        let done = item(&id, "completed", &call, true);
-        let arguments = &done["arguments"];
-        let delta = json!({"item_id": id, "output_index": index, "delta": arguments});
-        out.push_str(&self.event("response.function_call_arguments.delta", delta));
-        let whole = json!({"item_id": id, "output_index": index, "name": call.function.name, "arguments": arguments});
-        out.push_str(&self.event("response.function_call_arguments.done", whole));
-        out.push_str(&self.event("response.output_item.done", json!({"output_index": index, "item": done})));
-        self.output.push(done);
+        let (id, output_index, arguments) = (unique("fc_"), self.output.len(), arguments(&tool));
+        let tool = ToolCall { id: Some(call_id()), ..tool };
+        out.push_str(&self.of_item("response.output_item.added", &call(&id, "in_progress", &tool, "")));
+        let of = Of::ArgumentsDelta { item_id: &id, output_index, delta: &arguments };
+        out.push_str(&Event { name: "response.function_call_arguments.delta", sequence_number: self.number(), of }.sent());
+        let of = Of::Arguments { item_id: &id, output_index, name: &tool.function.name, arguments: &arguments };
+        out.push_str(&Event { name: "response.function_call_arguments.done", sequence_number: self.number(), of }.sent());
+        let item = call(&id, "completed", &tool, &arguments);
+        out.push_str(&self.of_item("response.output_item.done", &item));
+        self.output.push(item);
         out
     }
 }
 
-/// A function call, whose arguments are JSON text; none of them while it begins.
-fn item(id: &str, status: &str, call: &ToolCall, whole: bool) -> Value {
-    let arguments = if whole { Value::Object(call.function.arguments.clone()).to_string() } else { String::new() };
-    json!({"id": id, "type": "function_call", "status": status, "call_id": call.id, "name": call.function.name, "arguments": arguments})
+fn arguments(call: &ToolCall) -> String {
+    Value::Object(call.function.arguments.clone()).to_string()
 }
 
-fn status(ended: &Ended) -> &'static str {
-    if ended.reason == Reason::Length { "incomplete" } else { "completed" }
+impl Kind {
+    /// What the events of its text are called.
+    fn delta(self) -> &'static str {
+        if self == Kind::Message { "response.output_text.delta" } else { "response.reasoning_text.delta" }
+    }
+
+    fn done(self) -> &'static str {
+        if self == Kind::Message { "response.output_text.done" } else { "response.reasoning_text.done" }
+    }
+
+    /// The field that only messages have.
+    fn logprobs(self) -> Option<[u8; 0]> {
+        (self == Kind::Message).then_some([])
+    }
 }
 
 impl Format for Record {
     const CONTENT_TYPE: &'static str = "text/event-stream; charset=utf-8";
 
     fn begin(&mut self) -> String {
-        let response = self.response("in_progress", Value::Null, None);
-        let created = self.event("response.created", json!({"response": response}));
-        created + &self.event("response.in_progress", json!({"response": response}))
+        let created = self.of_response("response.created", "in_progress", None, None);
+        created + &self.of_response("response.in_progress", "in_progress", None, None)
     }
 
     fn piece(&mut self, piece: Piece) -> String {
@@ -200,9 +166,9 @@ impl Format for Record {
         for event in piece.events {
             out.push_str(&match event {
                 // What cannot be read as a call is left to the reader.
-                Event::Content(text) | Event::UnreadableCall(text) => self.text(Kind::Message, &text),
-                Event::Thinking(text) => self.text(Kind::Reasoning, &text),
-                Event::ToolCall(call) => self.call(call),
+                text::Event::Content(text) | text::Event::UnreadableCall(text) => self.text(Kind::Message, &text),
+                text::Event::Thinking(text) => self.text(Kind::Reasoning, &text),
+                text::Event::ToolCall(call) => self.call(call),
             });
         }
         out
@@ -210,18 +176,14 @@ impl Format for Record {
 
     fn done(&mut self, done: Done) -> String {
         let Some(ended) = done.answer else { return String::new() };
-        let status = status(&ended);
-        let mut out = self.close(status);
-        let response = self.response(status, Value::Null, Some(&ended));
-        out.push_str(&self.event(&format!("response.{status}"), json!({"response": response})));
-        out
+        let (status, usage) = (status(&ended), Usage::new(&ended, self.thinking_tokens));
+        let closed = self.close(status);
+        closed + &self.of_response(&format!("response.{status}"), status, Some(usage), None)
     }
 
     fn failed(&mut self, failure: &Failure) -> String {
-        let mut out = self.close("incomplete");
-        let message = &failure.body(Form::OpenAi)["error"]["message"];
-        let response = self.response("failed", json!({"code": "server_error", "message": message}), None);
-        out.push_str(&self.event("response.failed", json!({"response": response})));
-        out
+        let closed = self.close("incomplete");
+        let error = Error { code: "server_error", message: failure.message.clone() };
+        closed + &self.of_response("response.failed", "failed", None, Some(error))
     }
 }

@@ -5,7 +5,9 @@ mod chat;
 mod completions;
 mod events;
 mod input;
+mod items;
 mod models;
+mod records;
 mod responses;
 mod wire;
 

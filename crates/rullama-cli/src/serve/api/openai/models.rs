@@ -1,14 +1,14 @@
 //! `/v1/models`.
 
+use super::records::{Model, Models};
 use crate::serve::api::{Catalog, Entry};
-use serde_json::{Value, json};
 use std::time::SystemTime;
 
-pub fn list(catalog: &Catalog) -> Value {
-    json!({"object": "list", "data": catalog.0.iter().map(one).collect::<Vec<_>>()})
+pub fn list(catalog: &Catalog) -> Models {
+    Models { object: "list", data: catalog.0.iter().map(one).collect() }
 }
 
-pub fn one(entry: &Entry) -> Value {
+pub fn one(entry: &Entry) -> Model {
     let created = entry.modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    json!({"id": entry.name, "object": "model", "created": created, "owned_by": "library"})
+    Model { id: entry.name.clone(), object: "model", created, owned_by: "library" }
 }

@@ -2,11 +2,12 @@
 
 use super::events::Record;
 use super::input::messages;
+use super::items::{self, Shown};
 use super::wire::{Common, check_format, thinking, tools};
 use crate::serve::api::{Failure, value};
 use crate::serve::host::{Ask, Conversation, Prompt};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 #[derive(Deserialize)]
 struct Request {
@@ -48,21 +49,7 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
     let common: Common = value(request, "")?;
     let asked: Request = value(request, "")?;
     refuse(&asked)?;
-    let shown = json!({
-        "instructions": asked.instructions,
-        "max_output_tokens": common.max_output_tokens,
-        "parallel_tool_calls": common.parallel_tool_calls.unwrap_or(true),
-        "previous_response_id": null,
-        "reasoning": {"effort": asked.reasoning.as_ref().and_then(|reasoning| reasoning.effort.clone()), "summary": null},
-        "store": false,
-        "temperature": common.temperature,
-        "text": {"format": {"type": "text"}},
-        "tool_choice": common.tool_choice.clone().unwrap_or_else(|| json!("auto")),
-        "tools": asked.tools.clone().unwrap_or_default(),
-        "top_p": common.top_p,
-        "truncation": asked.truncation.as_deref().unwrap_or("disabled"),
-        "metadata": asked.metadata.clone().unwrap_or_else(|| json!({})),
-    });
+    let shown = shown(&common, &asked);
     let tools = if common.shows_tools()? { tools(asked.tools)? } else { Vec::new() };
     let effort = asked.reasoning.and_then(|reasoning| reasoning.effort);
     let thinking = thinking(effort.as_ref(), "reasoning.effort")?;
@@ -80,6 +67,26 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
         one_call: common.parallel_tool_calls == Some(false),
     };
     Ok(Wish { record: Record::new(&common.model, shown), model: common.model, ask, stream: common.stream.unwrap_or(false) })
+}
+
+/// The request as its response shows it.
+fn shown(common: &Common, asked: &Request) -> Shown {
+    let effort = asked.reasoning.as_ref().and_then(|reasoning| reasoning.effort.clone());
+    Shown {
+        instructions: asked.instructions.clone(),
+        max_output_tokens: common.max_output_tokens,
+        parallel_tool_calls: common.parallel_tool_calls.unwrap_or(true),
+        previous_response_id: None,
+        reasoning: items::Reasoning { effort, summary: None },
+        store: false,
+        temperature: common.temperature,
+        text: items::Text { format: items::TextFormat { kind: "text" } },
+        tool_choice: common.tool_choice.clone().unwrap_or_else(|| Value::from("auto")),
+        tools: asked.tools.clone().unwrap_or_default(),
+        top_p: common.top_p,
+        truncation: asked.truncation.clone().unwrap_or_else(|| "disabled".to_owned()),
+        metadata: asked.metadata.clone().unwrap_or_else(|| Value::Object(Map::new())),
+    }
 }
 
 fn refuse(asked: &Request) -> Result<(), Failure> {
@@ -105,6 +112,7 @@ fn refuse(asked: &Request) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn what_cannot_be_had_is_named() {

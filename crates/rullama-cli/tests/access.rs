@@ -25,6 +25,8 @@ fn names_of_this_machine() {
         assert_eq!(answer.status, status, "{host}");
         assert!(status == 200 || answer.json()["error"].as_str().unwrap().contains("--host-name"), "{answer:?}");
     }
+    // The address that is listened on is its name, too.
+    assert_eq!(get(&server, "/api/version", &["Host: 127.0.0.2"]).status, 421);
     let answer = get(&server, "/v1/models", &["Host: evil.example"]);
     assert_eq!(answer.json()["error"]["type"], "invalid_request_error");
 }

@@ -138,7 +138,13 @@ fn access(arguments: &Arguments) -> Result<Access> {
         None if open => Some(made()?),
         given => given.clone(),
     };
-    Ok(Access { hosts: arguments.host_name.clone(), open, token, origins: environment::ollama_origins() })
+    // The very address that is listened on is a name of this machine.
+    let mut hosts = arguments.host_name.clone();
+    hosts.push(match arguments.address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    });
+    Ok(Access { hosts, open, token, origins: environment::ollama_origins() })
 }
 
 async fn listen(arguments: &Arguments) -> Result<TcpListener> {

@@ -3,7 +3,7 @@
 use super::answer::{conversation, is_system};
 use super::work::Conversation;
 use rullama::text::chat::{Message, Role, render};
-use rullama::text::{Segment, Tokenizer, segments_to_text};
+use rullama::text::{Segment, Tokenizer};
 use rullama::{Engine, Error};
 
 /// What a prompt has to fit.
@@ -32,7 +32,8 @@ impl Fit<'_> {
     }
 
     fn check_length(&self, segments: &[Segment]) -> Result<(), Error> {
-        let least = (segments_to_text(segments).len() / self.longest) as u64;
+        let bytes: usize = segments.iter().map(|segment| segment.as_str().len()).sum();
+        let least = (bytes / self.longest) as u64;
         if least > u64::from(self.context) { Err(Error::ContextFull { tokens: least, context: self.context }) } else { Ok(()) }
     }
 

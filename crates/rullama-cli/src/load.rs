@@ -95,6 +95,11 @@ impl LoadArguments {
     pub fn memory(&self) -> Option<u64> {
         self.memory
     }
+
+    /// Whether somebody said how long the context is.
+    pub fn fixed_context(&self) -> bool {
+        self.ctx.is_some()
+    }
 }
 
 /// The context of the store's parameters, which counts where none is asked for.

@@ -86,6 +86,9 @@ fn loads_as_large_and_as_many_as_asked_for() {
     assert_eq!(load(&server, "small", json!({"num_ctx": 128})), [pair("small:latest", 128)]);
     assert_eq!(load(&server, "small", json!({"num_ctx": 64})), [pair("small:latest", 128)]);
     assert_eq!(load(&server, "other", json!({"num_ctx": 1_u64 << 40})), [pair("small:latest", 128), pair("other:latest", 4096)]);
+    // There is none longer than the model's: nothing is loaded anew for more, which `load_duration` would show.
+    let request = json!({"model": "other", "stream": false, "options": {"num_ctx": 1_u64 << 41, "num_predict": 1}, "prompt": "Hi"});
+    assert_eq!(server.ok("/api/generate", &request).json()["load_duration"], 0);
     // What was used longest ago makes room.
     assert_eq!(load(&server, "embedded", json!({})), [pair("other:latest", 4096), pair("embedded", 4096)]);
     // Another model under a loaded one's name is loaded.

@@ -67,7 +67,9 @@ impl Models {
         let place = self.loaded.iter().position(|model| model.name == wanted.name);
         if let Some(place) = place {
             let model = self.loaded.remove(place);
-            if model.digest == wanted.digest && model.suffices(context) {
+            // With a context that was fixed when the program was started, another load would be no longer.
+            let suffices = self.settings.load.fixed_context() || model.suffices(context);
+            if model.digest == wanted.digest && suffices {
                 return Ok((self.add(model), Duration::ZERO));
             }
         }
@@ -159,7 +161,8 @@ impl Models {
 impl Resident {
     /// Whether no longer context can be had by loading anew.
     fn suffices(&self, context: Option<u32>) -> bool {
-        let loaded = self.sessions.engine().info().context;
-        context.is_none_or(|wanted| wanted <= loaded || self.context.is_some_and(|asked| asked >= wanted))
+        let info = self.sessions.engine().info();
+        let longest = info.context >= info.trained_context;
+        context.is_none_or(|wanted| longest || wanted <= info.context || self.context.is_some_and(|asked| asked >= wanted))
     }
 }

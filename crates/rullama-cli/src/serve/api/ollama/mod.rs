@@ -16,9 +16,19 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use serde_json::json;
+use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The version of Ollama whose API this is: programs look at it to know what they may ask.
+const LEVEL: &str = "0.13.0";
+
+#[derive(Serialize)]
+struct Version {
+    version: &'static str,
+    /// This program's own.
+    rullama: &'static str,
+}
 
 type Reply = Result<Response, Problem>;
 
@@ -45,7 +55,7 @@ pub fn router() -> Router<Arc<Api>> {
         .route("/api/tags", get(tags))
         .route("/api/show", post(show))
         .route("/api/ps", get(running))
-        .route("/api/version", get(|| async { in_json(&json!({"version": env!("CARGO_PKG_VERSION")})) }))
+        .route("/api/version", get(|| async { in_json(&Version { version: LEVEL, rullama: env!("CARGO_PKG_VERSION") }) }))
         .route("/api/embed", post(embeddings))
         .route("/api/embeddings", post(embeddings))
         .route("/api/pull", any(|| async { store("pulled", "pull") }))

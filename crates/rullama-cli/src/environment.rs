@@ -28,6 +28,12 @@ pub fn ollama_roots() -> Vec<PathBuf> {
     default_roots(home().as_deref(), text("OLLAMA_MODELS").as_deref(), Os::current())
 }
 
+/// Origins whose pages may use the APIs: `OLLAMA_ORIGINS`, separated by commas, with `*` for any text.
+pub fn ollama_origins() -> Vec<String> {
+    let listed = text("OLLAMA_ORIGINS").unwrap_or_default();
+    listed.split(',').map(|origin| origin.trim().trim_end_matches('/').to_owned()).filter(|origin| !origin.is_empty()).collect()
+}
+
 /// `NO_COLOR` asks for plain text, whatever its value.
 pub fn no_color() -> bool {
     text("NO_COLOR").is_some() || text("TERM").as_deref() == Some("dumb")

@@ -37,7 +37,7 @@ enum Profile {
     Webgpu,
 }
 
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 #[command(next_help_heading = "Loading")]
 pub struct LoadArguments {
     /// Where the per-layer embeddings (most of an E2B or E4B) live
@@ -64,7 +64,7 @@ fn gigabytes(text: &str) -> Result<u64, String> {
 
 impl LoadArguments {
     /// `least` is the context that the work needs, where none is asked for.
-    fn options(&self, located: &Located, least: Option<u32>) -> LoadOptions {
+    pub fn options(&self, located: &Located, least: Option<u32>) -> LoadOptions {
         let wish = stored_context(located);
         let least = least.filter(|least| *least > wish.unwrap_or(DEFAULT_CONTEXT));
         LoadOptions {
@@ -87,6 +87,18 @@ impl LoadArguments {
             large_template: located.large_template(),
             ..LoadOptions::default()
         }
+    }
+}
+
+impl LoadArguments {
+    /// Bytes that weights may take, where somebody said.
+    pub fn memory(&self) -> Option<u64> {
+        self.memory
+    }
+
+    /// Whether somebody said how long the context is.
+    pub fn fixed_context(&self) -> bool {
+        self.ctx.is_some()
     }
 }
 

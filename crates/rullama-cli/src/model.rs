@@ -8,7 +8,7 @@ use rullama_source::gguf::{Gguf, peek};
 use rullama_source::ollama::{Blob, ModelName, Resolved, Store, StoreError};
 use rullama_source::{ByteSource, FileSource, HttpOptions, JoinedSource, Locality, MemorySource, open_path, open_url};
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The name of the model inside the program.
@@ -106,6 +106,28 @@ pub fn locate(model: &OsStr) -> Result<Located> {
     }
 }
 
+/// A model by the names that a server knows: `embedded` and those of Ollama's store, never a path or an address.
+///
+/// # Errors
+/// As [`locate`].
+pub fn served(name: &str, roots: &[PathBuf]) -> Result<Located> {
+    if is_embedded(name) {
+        return embedded();
+    }
+    let name = ModelName::parse(name)?;
+    resolved(Store::locate(roots)?.resolve(&name)?)
+}
+
+/// `embedded`, also with the tag that Ollama's programs add.
+pub fn is_embedded(name: &str) -> bool {
+    name.strip_suffix(":latest").unwrap_or(name) == EMBEDDED
+}
+
+/// The embedded model's bytes.
+pub fn embedded_bytes() -> Option<&'static [u8]> {
+    EMBEDDED_BYTES
+}
+
 fn embedded() -> Result<Located> {
     let bytes = EMBEDDED_BYTES.ok_or_else(|| {
         anyhow!(
@@ -136,12 +158,16 @@ fn is_unknown(error: &anyhow::Error) -> bool {
 fn named(text: &str) -> Result<Located> {
     let name = ModelName::parse(text).map_err(|error| usage(format!("{error} Or give a path, an address or `{EMBEDDED}`.")))?;
     let stored = store()?.resolve(&name)?;
+    if let (1, [second, ..]) = (files(&stored).len(), &stored.ignored_models[..]) {
+        terminal::tell_line(format_args!("note: {name} lists a second model file ({}), which is not used", second.digest));
+    }
+    resolved(stored)
+}
+
+fn resolved(stored: Resolved) -> Result<Located> {
     let mut parts: Vec<Arc<dyn ByteSource>> = Vec::new();
     for blob in files(&stored) {
         parts.push(Arc::new(FileSource::open(&blob.path)?));
-    }
-    if let (1, [second, ..]) = (parts.len(), &stored.ignored_models[..]) {
-        terminal::tell_line(format_args!("note: {name} lists a second model file ({}), which is not used", second.digest));
     }
     let source = if parts.len() == 1 { parts.remove(0) } else { Arc::new(JoinedSource::new(parts)) };
     Ok(Located { source, stored: Some(stored) })

@@ -107,32 +107,70 @@ pub fn check_ids(ids: &[u32], vocab: u32) -> anyhow::Result<()> {
 impl SamplingArguments {
     /// The options for one answer.
     pub fn options(&self, params: Option<&Params>, logprobs: Option<u32>) -> GenerateOptions {
-        let stored = params.cloned().unwrap_or_default();
-        let published = Sampling::default();
-        let whole = |number: Option<i64>| number.map(|n| u32::try_from(n.max(0)).unwrap_or(u32::MAX));
-        let look_back =
-            stored.repeat_last_n.map(|n| if n < 0 { HISTORY as u32 } else { u32::try_from(n).unwrap_or(u32::MAX).min(HISTORY as u32) });
+        let stored = of_params(params.cloned().unwrap_or_default());
+        let published = stored.sampling;
         let sampling = Sampling {
-            temperature: self.temperature.or(stored.temperature).unwrap_or(published.temperature),
-            top_k: self.top_k.or(whole(stored.top_k)).unwrap_or(published.top_k),
-            top_p: self.top_p.or(stored.top_p).unwrap_or(published.top_p),
-            min_p: self.min_p.or(stored.min_p).unwrap_or(published.min_p),
-            repeat_penalty: self.repeat_penalty.or(stored.repeat_penalty).unwrap_or(published.repeat_penalty),
-            presence_penalty: self.presence_penalty.or(stored.presence_penalty).unwrap_or(published.presence_penalty),
-            frequency_penalty: self.frequency_penalty.or(stored.frequency_penalty).unwrap_or(published.frequency_penalty),
-            repeat_last_n: self.repeat_last_n.or(look_back).unwrap_or(published.repeat_last_n),
-            // A negative seed of the store asks for a new one each time.
-            seed: self.seed.map_or_else(|| stored.seed.and_then(|seed| u64::try_from(seed).ok()), |Seed(seed)| seed),
+            temperature: self.temperature.unwrap_or(published.temperature),
+            top_k: self.top_k.unwrap_or(published.top_k),
+            top_p: self.top_p.unwrap_or(published.top_p),
+            min_p: self.min_p.unwrap_or(published.min_p),
+            repeat_penalty: self.repeat_penalty.unwrap_or(published.repeat_penalty),
+            presence_penalty: self.presence_penalty.unwrap_or(published.presence_penalty),
+            frequency_penalty: self.frequency_penalty.unwrap_or(published.frequency_penalty),
+            repeat_last_n: self.repeat_last_n.unwrap_or(published.repeat_last_n),
+            seed: self.seed.map_or(published.seed, |Seed(seed)| seed),
             ..published
         };
-        let predict = stored.num_predict.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
         GenerateOptions {
             sampling,
-            max_tokens: self.max_tokens.or(predict),
+            max_tokens: self.max_tokens.or(stored.max_tokens),
             stop: if self.stop.is_empty() { stored.stop } else { self.stop.clone() },
             ignore_eos: self.ignore_eos,
             logprobs,
         }
+    }
+}
+
+/// What parameters in Ollama's form come to; those that are not given are the published ones.
+pub fn of_params(params: Params) -> GenerateOptions {
+    let published = Sampling::default();
+    // Like Ollama: 0 and less keep all, look back over all there is, draw anew, set no limit.
+    let whole = |number: Option<i64>| number.map(|n| u32::try_from(n.max(0)).unwrap_or(u32::MAX));
+    let look_back = |n: i64| if n < 0 { HISTORY as u32 } else { u32::try_from(n).unwrap_or(u32::MAX).min(HISTORY as u32) };
+    let sampling = Sampling {
+        temperature: params.temperature.unwrap_or(published.temperature),
+        top_k: whole(params.top_k).unwrap_or(published.top_k),
+        top_p: params.top_p.unwrap_or(published.top_p),
+        min_p: params.min_p.unwrap_or(published.min_p),
+        repeat_penalty: params.repeat_penalty.unwrap_or(published.repeat_penalty),
+        presence_penalty: params.presence_penalty.unwrap_or(published.presence_penalty),
+        frequency_penalty: params.frequency_penalty.unwrap_or(published.frequency_penalty),
+        repeat_last_n: params.repeat_last_n.map_or(published.repeat_last_n, look_back),
+        seed: params.seed.and_then(|seed| u64::try_from(seed).ok()),
+        ..published
+    };
+    let max_tokens = params.num_predict.filter(|n| *n > 0).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+    GenerateOptions { sampling, max_tokens, stop: params.stop, ..GenerateOptions::default() }
+}
+
+/// A request's parameters over those stored with the model.
+pub fn over(asked: Params, stored: Option<&Params>) -> Params {
+    let stored = stored.cloned().unwrap_or_default();
+    Params {
+        temperature: asked.temperature.or(stored.temperature),
+        top_k: asked.top_k.or(stored.top_k),
+        top_p: asked.top_p.or(stored.top_p),
+        min_p: asked.min_p.or(stored.min_p),
+        typical_p: asked.typical_p.or(stored.typical_p),
+        repeat_last_n: asked.repeat_last_n.or(stored.repeat_last_n),
+        repeat_penalty: asked.repeat_penalty.or(stored.repeat_penalty),
+        presence_penalty: asked.presence_penalty.or(stored.presence_penalty),
+        frequency_penalty: asked.frequency_penalty.or(stored.frequency_penalty),
+        seed: asked.seed.or(stored.seed),
+        num_predict: asked.num_predict.or(stored.num_predict),
+        num_ctx: asked.num_ctx.or(stored.num_ctx),
+        num_keep: asked.num_keep.or(stored.num_keep),
+        stop: if asked.stop.is_empty() { stored.stop } else { asked.stop },
     }
 }
 

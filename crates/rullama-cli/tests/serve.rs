@@ -63,8 +63,12 @@ fn ask(server: &Server, line: &str, headers: &[&str]) -> (u16, String, Vec<u8>) 
 fn files_with_types_tags_and_ranges() {
     let server = start(None);
     let get = |path: &str, headers: &[&str]| ask(&server, &format!("GET {path} HTTP/1.1"), headers);
-    let (status, head, body) = get("/", &[]);
+    let (status, head, body) = get("/", &["Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"]);
     assert_eq!((status, &body[..]), (200, &b"<!doctype html>"[..]));
+    // Programs look here whether Ollama runs.
+    for headers in [&[][..], &["Accept: */*"]] {
+        assert_eq!(get("/", headers).2, b"Ollama is running");
+    }
     assert!(head.contains("content-type: text/html") && head.contains("nosniff") && !head.contains("access-control"), "{head}");
     assert!(get("/main.js", &[]).1.contains("content-type: text/javascript"));
     assert!(get("/engine.wasm", &[]).1.contains("content-type: application/wasm"));

@@ -41,7 +41,10 @@ fn check_cases(tokenizer: &Tokenizer, cases: &Value) {
         let mut streamed: String = expected.iter().map(|&id| stream.push(tokenizer, id)).collect();
         streamed.push_str(&stream.finish());
         assert_eq!(streamed, decoded);
+        let bytes: Vec<u8> = expected.iter().flat_map(|&id| tokenizer.bytes_of(id)).collect();
+        assert_eq!(String::from_utf8_lossy(&bytes), decoded);
     }
+    assert!(tokenizer.bytes_of(tokenizer.len() as u32).is_empty());
 }
 
 fn tiny_vocabulary() {

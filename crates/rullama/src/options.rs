@@ -91,7 +91,11 @@ impl Sampling {
         Sampling { temperature: 0.0, ..Default::default() }
     }
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Whether the settings can be sampled with.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] with the name of the first that cannot.
+    pub fn check(&self) -> Result<(), Error> {
         let refuse = |name: &'static str, value: f32, reason: &str| {
             Err(Error::InvalidArgument { name, value: value.to_string(), reason: reason.into() })
         };

@@ -50,7 +50,7 @@ const fn step(name: &'static str, group: Group, quick: bool, run: fn(&Arguments)
 }
 
 /// In the order of what is found fastest.
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     step("format", Group::Style, true, format),
     step("architecture and licences", Group::Style, true, architecture),
     step("cargo deny", Group::Style, true, deny),
@@ -67,6 +67,7 @@ const STEPS: [Step; 17] = [
     step("package in bundlers", Group::Browser, false, |_| npm("test:bundlers", true)),
     step("right answers in Chromium", Group::Browser, false, |_| npm("test:score", true)),
     step("Chromium against native", Group::Browser, false, chromium_against_native),
+    step("programs of others", Group::Browser, false, clients),
     step("operations in Chromium", Group::Browser, false, |_| npm("test:cases", true)),
 ];
 
@@ -218,12 +219,23 @@ fn shipped(_: &Arguments) -> Result<Outcome> {
     Ok(Outcome::Check(true))
 }
 
-/// The crates' tests have built the command line program; without them it is built here.
 fn chromium_against_native(arguments: &Arguments) -> Result<Outcome> {
+    program(arguments)?;
+    npm("test:native", true)
+}
+
+/// Clients of Ollama's API and of OpenAI's, against `rullama serve`.
+fn clients(arguments: &Arguments) -> Result<Outcome> {
+    program(arguments)?;
+    npm("test:clients", true)
+}
+
+/// The crates' tests have built the command line program; without them it is built here.
+fn program(arguments: &Arguments) -> Result<()> {
     if arguments.only == Some(Group::Browser) {
         process::run(&mut cargo(&["build", "--package=rullama-cli"]))?;
     }
-    npm("test:native", true)
+    Ok(())
 }
 
 /// A script of `web/package.json`.

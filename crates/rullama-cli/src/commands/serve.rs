@@ -1,62 +1,163 @@
 use crate::environment;
-use crate::serve::{Site, router, serve};
+use crate::load::LoadArguments;
+use crate::serve::api::ollama::keep_alive;
+use crate::serve::api::{Api, Bodies, token};
+use crate::serve::host::{Host, KeepAlive, Settings};
+use crate::serve::{Access, Site, router, serve};
 use crate::terminal;
 use anyhow::{Context, Result, bail};
 use std::io::{ErrorKind, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
 
-/// Serve the page to the browser on this machine
+/// Serve the page, and models over Ollama's and OpenAI's APIs
 ///
-/// The page runs the model itself, on WebGPU. It may also load the models that Ollama has here. Only
-/// this machine can connect (127.0.0.1). Ctrl-C ends it.
+/// The page runs the model itself, on WebGPU; it may also load the models that Ollama has here. Programs
+/// written for Ollama (/api) or OpenAI (/v1) get answers from this machine's GPU: the models are those of
+/// `rullama list`, loaded by the first request that names one. Only this machine can connect (127.0.0.1),
+/// unless --address says otherwise. Pages of other origins may use the APIs if OLLAMA_ORIGINS lists them.
+/// Ctrl-C ends it.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  rullama serve --open\n  rullama serve --port 0 --web web/app/dist")]
+#[command(
+    after_help = "Examples:\n  rullama serve --open\n  rullama serve --port 11434         in Ollama's place: programs need no change\n  rullama serve --address 0.0.0.0    for other machines, with a token\n  rullama serve --port 0 --web web/app/dist"
+)]
 pub struct Arguments {
-    /// The port; 0 takes a free one and prints it
+    /// The port; 0 takes a free one and prints it. Ollama's own is 11434
     #[arg(long, default_value_t = 8080)]
     port: u16,
+    /// The address to listen on; beyond this machine a token is asked for
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    address: IpAddr,
+    /// What requests must bear (Authorization: Bearer TOKEN) [default: none on this machine, else a new one]
+    #[arg(long, value_name = "TOKEN", value_parser = bearable)]
+    token: Option<String>,
+    /// Another name by which this machine is asked, such as host.docker.internal; may be given several times
+    #[arg(long, value_name = "NAME")]
+    host_name: Vec<String>,
     /// The folder of the built page [default: web/app/dist here, or beside or above this program]
     #[arg(long, value_name = "DIR")]
     web: Option<PathBuf>,
     /// Open the page in the default browser
     #[arg(long)]
     open: bool,
+    /// How long a model stays loaded after a request that does not say (5m, 300, 0; -1 is for ever)
+    #[arg(long, value_name = "TIME", default_value = "5m", allow_negative_numbers = true, value_parser = kept)]
+    keep_alive: KeepAlive,
+    /// Models that may be loaded at a time, as far as memory lets them
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
+    max_models: u8,
+    /// Requests that may wait for their turn; further ones are told to come again (503)
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u8).range(1..=200))]
+    max_queue: u8,
+    #[command(flatten)]
+    load: LoadArguments,
+}
+
+fn kept(text: &str) -> Result<KeepAlive, String> {
+    keep_alive(text).ok_or_else(|| "give a time, such as 5m, 1h or -1 for ever".to_owned())
+}
+
+fn bearable(text: &str) -> Result<String, String> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if plain { Ok(text.to_owned()) } else { Err("give letters, digits and signs without blanks".to_owned()) }
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let web = match &arguments.web {
-        Some(folder) => check(folder)?,
-        None => find()?,
+        Some(folder) => Some(check(folder)?),
+        None => find(),
     };
-    let site = Site { web, roots: environment::ollama_roots() };
+    let access = access(arguments)?;
+    let shown = access.token.clone().filter(|_| arguments.token.is_none());
+    let roots = environment::ollama_roots();
+    let settings = Settings { load: arguments.load.clone(), keep_alive: arguments.keep_alive, most: arguments.max_models.into() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the server cannot start")?;
     let result = runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", arguments.port)).await;
-        let listener = listener.map_err(|error| match error.kind() {
-            ErrorKind::AddrInUse => {
-                anyhow::anyhow!("port {} is in use. Choose another with --port, or --port 0 for a free one.", arguments.port)
-            }
-            _ => anyhow::anyhow!("port {} cannot be opened: {error}. Choose another with --port.", arguments.port),
-        })?;
+        let listener = listen(arguments).await?;
+        let host = Host::start(settings, arguments.max_queue.into())?;
+        let api = Arc::new(Api { host, roots: roots.clone(), bodies: Bodies::default() });
         // The very address that is listened on: `localhost` may be another server's, on [::1].
         let url = format!("http://{}/", listener.local_addr()?);
         writeln!(terminal::stdout(), "rullama is at {url} (Ctrl-C ends it)")?;
+        if let Some(token) = shown {
+            writeln!(terminal::stdout(), "requests must bear the token {token} (Authorization: Bearer {token})")?;
+        }
+        if web.is_none() {
+            terminal::tell("note: the page is not built, so there are only the APIs; `cargo xtask web` builds it\n");
+        }
         if arguments.open {
             open(&url);
         }
-        let stopped = async {
-            // Without a handler Ctrl-C ends the program all the same.
-            let _ = tokio::signal::ctrl_c().await;
-        };
+        let site = Site { web, roots };
         tokio::select! {
-            () = serve(listener, router(site)) => Ok(()),
-            () = stopped => Ok(()),
+            () = serve(listener, router(site, Arc::clone(&api), access)) => {}
+            () = stopped() => {}
         }
+        // A second Ctrl-C does not wait for the GPU.
+        let ending = tokio::task::spawn_blocking(move || api.host.stop(GRACE));
+        tokio::select! {
+            _ = ending => {}
+            () = stopped() => {}
+        }
+        Ok(())
     });
     // A thread that waits for a disk must not keep the program.
     runtime.shutdown_background();
     result
+}
+
+/// Longest time for the GPU to end what it computes.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Ctrl-C, or the request to end.
+async fn stopped() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                // Without a handler Ctrl-C ends the program all the same.
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Who may ask: whoever is on this machine, and others with a token.
+fn access(arguments: &Arguments) -> Result<Access> {
+    let open = !arguments.address.is_loopback();
+    let made = || token().context("this system gives no randomness for a token. Give one with --token.");
+    let token = match &arguments.token {
+        None if open => Some(made()?),
+        given => given.clone(),
+    };
+    // The very address that is listened on is a name of this machine.
+    let mut hosts = arguments.host_name.clone();
+    hosts.push(match arguments.address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    });
+    Ok(Access { hosts, open, token, origins: environment::ollama_origins() })
+}
+
+async fn listen(arguments: &Arguments) -> Result<TcpListener> {
+    let listener = TcpListener::bind((arguments.address, arguments.port)).await;
+    listener.map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => {
+            anyhow::anyhow!("port {} is in use. Choose another with --port, or --port 0 for a free one.", arguments.port)
+        }
+        ErrorKind::AddrNotAvailable => {
+            anyhow::anyhow!("{} is no address of this machine. Choose another with --address, or 0.0.0.0 for all.", arguments.address)
+        }
+        _ => anyhow::anyhow!("port {} cannot be opened: {error}. Choose another with --port.", arguments.port),
+    })
 }
 
 /// A folder with a page in it.
@@ -68,13 +169,12 @@ fn check(folder: &Path) -> Result<PathBuf> {
 }
 
 /// `web/app/dist` under the current folder, or under one that holds this program.
-fn find() -> Result<PathBuf> {
+fn find() -> Option<PathBuf> {
     let program = std::env::current_exe().unwrap_or_default();
     let program = program.canonicalize().unwrap_or(program);
     let mut places = vec![PathBuf::new()];
     places.extend(program.ancestors().skip(1).map(Path::to_owned));
-    let found = places.iter().map(|place| place.join("web/app/dist")).find(|folder| folder.join("index.html").is_file());
-    found.context("the built page (web/app/dist) was not found. Build it with `cargo xtask web`, or give its folder with --web.")
+    places.iter().map(|place| place.join("web/app/dist")).find(|folder| folder.join("index.html").is_file())
 }
 
 /// Opens the browser; where there is none, the printed address serves.

@@ -1,110 +1,78 @@
-//! The page and this machine's models over HTTP, for this machine only.
+//! The page, this machine's models, and the APIs that run them, over HTTP.
 //!
-//! - `/...`: the files of the page's folder.
+//! - `/...`: the files of the page's folder, where there is one.
 //! - `/models.json`: Ollama's models here, read-only: name, size, digest, address.
 //! - `/blobs/sha256-<hex>`: their files, with `Range`; only those that a manifest names as a model.
+//! - `/api/...`, `/v1/...`: Ollama's API and OpenAI's: see [`api`].
 //!
-//! Text and wasm are compressed for those who take it; models and parts of files never are.
+//! Text and wasm are compressed for those who take it; models, parts of files and answers of models never are.
 //!
-//! It listens on 127.0.0.1. Requests under another host's name are refused, so that a site whose name
-//! was rebound to this address reads nothing; so are requests that a browser says another site's page makes, and
-//! no answer allows other origins to read or frame it. Nothing waits for ever: see [`connections`].
+//! It listens on 127.0.0.1 unless told otherwise. Who may ask is for [`access`] to say; no answer allows other origins to
+//! frame it. Nothing waits for ever but a model's answer: see [`connections`].
 
+mod access;
+pub mod api;
 mod compress;
 mod connections;
 mod file;
+pub mod host;
 mod models;
 
+use api::Api;
 use axum::Router;
 use axum::extract::{Path as UrlPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use rullama_source::ollama::Store;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
+pub use access::Access;
 pub use connections::serve;
 
-/// Longest time until an answer begins: a disk may hang.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// What Ollama's own server says of itself, and programs look for.
+const RUNNING: &str = "Ollama is running";
 
-/// What is served.
+/// What is served besides the APIs.
 pub struct Site {
     /// The page's folder.
-    pub web: PathBuf,
+    pub web: Option<PathBuf>,
     /// Where Ollama may have its models; looked at anew for each list.
     pub roots: Vec<PathBuf>,
 }
 
 /// The addresses and what answers them.
-pub fn router(site: Site) -> Router {
-    let site = Arc::new(site);
-    Router::new()
+pub fn router(site: Site, api: Arc<Api>, access: Access) -> Router {
+    let pages = Router::new()
         .route("/models.json", get(list))
         .route("/blobs/{digest}", get(blob))
         .route("/", get(index))
         .route("/{*path}", get(page))
         .layer(compress::layer())
-        .layer(from_fn(guard))
-        .with_state(site)
+        .with_state(Arc::new(site));
+    let apis = api::ollama::router().merge(api::openai::router()).with_state(api);
+    pages.merge(apis).layer(from_fn_with_state(Arc::new(access), access::guard))
 }
 
-/// Answers what may be asked, and adds the headers that every answer has.
-async fn guard(request: Request, next: Next) -> Response {
-    let mut response = match refusal(&request) {
-        Some(refusal) => refusal,
-        None => tokio::time::timeout(PATIENCE, next.run(request))
-            .await
-            .unwrap_or_else(|_| (StatusCode::SERVICE_UNAVAILABLE, "the disk does not answer\n").into_response()),
+/// The page for those who ask for HTML, as browsers do; programs look whether Ollama is there.
+async fn index(State(site): State<Arc<Site>>, request: Request) -> Response {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let html = accepts.to_ascii_lowercase().contains("text/html");
+    let mut response = match &site.web {
+        Some(web) if html => file::answer(&web.join("index.html"), request.headers(), None).await,
+        None if html => {
+            "The page is not built: run `cargo xtask web`, or give its folder with --web. The APIs are at /api and /v1.\n".into_response()
+        }
+        _ => RUNNING.into_response(),
     };
-    let headers = response.headers_mut();
-    compress::weaken(headers);
-    for (name, value) in [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        // The page's own policy is in its <meta>, which cannot say this.
-        (header::CONTENT_SECURITY_POLICY, "frame-ancestors 'none'"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
+    response.headers_mut().append(header::VARY, header::HeaderValue::from_static("Accept"));
     response
 }
 
-/// Lets only this machine's own names through, what reads, and of other sites' pages nothing but a link to here.
-fn refusal(request: &Request) -> Option<Response> {
-    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    if !text("host").is_some_and(is_this_machine) {
-        return Some((StatusCode::MISDIRECTED_REQUEST, "only http://localhost and http://127.0.0.1 are served here\n").into_response());
-    }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Some((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response());
-    }
-    // Browsers tell; another port of this machine is the same site to them, and another one to us.
-    let foreign = matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"));
-    let link = text("sec-fetch-mode") == Some("navigate") && text("sec-fetch-dest") == Some("document");
-    (foreign && !link).then(|| (StatusCode::FORBIDDEN, "other sites read nothing here\n").into_response())
-}
-
-/// `localhost`, `127.0.0.1` or `[::1]`, with any port.
-fn is_this_machine(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    name.eq_ignore_ascii_case("localhost") || name == "127.0.0.1" || name == "[::1]"
-}
-
-async fn index(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
-    file::answer(&site.web.join("index.html"), &headers, None).await
-}
-
 async fn page(State(site): State<Arc<Site>>, UrlPath(path): UrlPath<String>, headers: HeaderMap) -> Response {
-    match inside(&site.web, &path) {
+    match site.web.as_ref().and_then(|web| inside(web, &path)) {
         Some(path) => file::answer(&path, &headers, None).await,
         None => StatusCode::NOT_FOUND.into_response(),
     }
@@ -146,14 +114,17 @@ async fn blob(State(site): State<Arc<Site>>, UrlPath(digest): UrlPath<String>, h
 mod tests {
     use super::*;
 
-    #[test]
-    fn hosts() {
-        for host in ["localhost", "localhost:8080", "127.0.0.1:1", "[::1]:80", "LOCALHOST"] {
-            assert!(is_this_machine(host), "{host}");
+    #[tokio::test]
+    async fn without_a_page_there_are_the_apis() {
+        let site = || State(Arc::new(Site { web: None, roots: Vec::new() }));
+        let asked = |accept: &str| Request::builder().header(header::ACCEPT, accept).body(axum::body::Body::empty()).unwrap();
+        for (accept, part) in [("text/html,*/*;q=0.8", "/api and /v1"), ("*/*", RUNNING)] {
+            let response = index(site(), asked(accept)).await;
+            assert_eq!(response.status(), StatusCode::OK);
+            let body = axum::body::to_bytes(response.into_body(), 1 << 10).await.unwrap();
+            assert!(String::from_utf8_lossy(&body).contains(part), "{accept}");
         }
-        for host in ["", "evil.example", "localhost.evil.example:8080", "127.0.0.1.evil.example", "127.0.0.2", "localhost:x"] {
-            assert!(!is_this_machine(host), "{host}");
-        }
+        assert_eq!(page(site(), UrlPath("main.js".to_owned()), HeaderMap::new()).await.status(), StatusCode::NOT_FOUND);
     }
 
     #[test]

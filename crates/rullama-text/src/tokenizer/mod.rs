@@ -283,6 +283,13 @@ impl Tokenizer {
         text
     }
 
+    /// The bytes that `id` stands for by itself, special tokens as they are spelt; none outside the vocabulary.
+    pub fn bytes_of(&self, id: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.append_bytes(id, Specials::Show, &mut bytes);
+        bytes
+    }
+
     /// Appends the bytes that `id` stands for.
     pub(crate) fn append_bytes(&self, id: u32, specials: Specials, out: &mut Vec<u8>) {
         if id as usize >= self.len() {

@@ -1,0 +1,69 @@
+//! `/v1/chat/completions`: from a request to what is asked of the model.
+
+use super::answers::{Kind, Record};
+use super::wire::{Common, check_format, thinking, tools};
+use crate::serve::api::{Failure, logprobs, value};
+use crate::serve::host::{Ask, Conversation, Prompt};
+use rullama::Message;
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+struct Request {
+    messages: Option<Vec<Value>>,
+    tools: Option<Vec<Value>>,
+    response_format: Option<Value>,
+    reasoning_effort: Option<Value>,
+    logprobs: Option<bool>,
+    top_logprobs: Option<u32>,
+    modalities: Option<Vec<String>>,
+    functions: Option<Vec<Value>>,
+    web_search_options: Option<Value>,
+}
+
+/// What a request comes to.
+pub struct Wish {
+    pub model: String,
+    pub ask: Ask,
+    pub stream: bool,
+    pub record: Record,
+}
+
+/// # Errors
+/// What cannot be read, or cannot be had.
+pub fn wish(request: &Value) -> Result<Wish, Failure> {
+    let common: Common = value(request, "")?;
+    let asked: Request = value(request, "")?;
+    refuse(&asked)?;
+    let messages = asked.messages.unwrap_or_default();
+    if messages.is_empty() {
+        return Err(Failure::field("messages", "is empty, but must have at least one message."));
+    }
+    let messages = messages.iter().enumerate().map(|(i, message)| value::<Message>(message, &format!("messages[{i}]")));
+    let messages = messages.collect::<Result<_, _>>()?;
+    let tools = if common.shows_tools()? { tools(asked.tools)? } else { Vec::new() };
+    let thinking = thinking(asked.reasoning_effort.as_ref(), "reasoning_effort")?;
+    let ask = Ask {
+        prompt: Prompt::Chat(Conversation { messages, tools, thinking, ..Conversation::default() }),
+        params: common.params()?,
+        logit_bias: common.logit_bias()?,
+        logprobs: logprobs(asked.logprobs, asked.top_logprobs)?,
+        one_call: common.parallel_tool_calls == Some(false),
+    };
+    let record = Record::new(&common, Kind::Chat);
+    Ok(Wish { model: common.model, ask, stream: common.stream.unwrap_or(false), record })
+}
+
+fn refuse(asked: &Request) -> Result<(), Failure> {
+    check_format(asked.response_format.as_ref(), "response_format")?;
+    if asked.functions.as_ref().is_some_and(|functions| !functions.is_empty()) {
+        return Err(Failure::field("functions", "is the former name of `tools`, which is understood here. Use that."));
+    }
+    if let Some(other) = asked.modalities.iter().flatten().find(|kind| *kind != "text") {
+        return Err(Failure::field("modalities", format!("has \"{other}\", but answers are text alone here. Leave it out.")));
+    }
+    if asked.web_search_options.as_ref().is_some_and(|options| !options.is_null()) {
+        return Err(Failure::field("web_search_options", "cannot be heeded: nothing is looked up here. Offer a tool that searches."));
+    }
+    Ok(())
+}

@@ -3,7 +3,7 @@ mod output;
 
 use crate::error::{Interrupted, usage};
 use crate::load::{self, LoadArguments};
-use crate::model::Located;
+use crate::model::{self, Located};
 use crate::sampling::{SamplingArguments, check_ids, token_id};
 use crate::terminal;
 use anyhow::{Context, Result};
@@ -76,12 +76,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Err(usage("--json and --raw need a PROMPT, or text on standard input."));
     }
     let cancel = Cancel::new();
-    let (engine, located) = load::load(&arguments.model, &arguments.load, None, &cancel)?;
+    let located = model::locate(&arguments.model)?;
+    let logprobs = arguments.json.then_some(arguments.logprobs.unwrap_or(0));
+    let options = arguments.sampling.options(located.stored.as_ref(), logprobs)?;
+    let engine = load::load_located(&arguments.model, &located, &arguments.load, None, &cancel)?;
     if arguments.verbose {
         terminal::tell(&format!("{}\n", load::describe(&engine)));
     }
-    let logprobs = arguments.json.then_some(arguments.logprobs.unwrap_or(0));
-    let options = arguments.sampling.options(located.stored.as_ref().map(|stored| &stored.params), logprobs);
     let started = chat_options(arguments, &located);
     if !arguments.raw && arguments.ids.is_none() {
         located.note_template();

@@ -179,7 +179,7 @@ mod tests {
             ("--top-p", &["1.5", "-0.1", "nan"]),
             ("--min-p", &["2", "-1"]),
             ("--repeat-penalty", &["0", "inf", "nan", "-1", "1e-45", "1e9"]),
-            ("--presence-penalty", &["nan", "-inf", "3e38"]),
+            ("--presence-penalty", &["nan", "inf", "3e38"]),
             ("--frequency-penalty", &["nan", "101", "-1e4"]),
             ("--repeat-last-n", &["1000000000", "-2"]),
             ("--seed", &["x", "18446744073709551616"]),

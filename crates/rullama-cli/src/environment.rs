@@ -13,7 +13,7 @@ pub fn home() -> Option<PathBuf> {
 }
 
 /// This program's folder for what can be made anew: under `XDG_CACHE_HOME`, else the system's place.
-pub fn cache() -> Option<PathBuf> {
+fn cache() -> Option<PathBuf> {
     let under_home = |path: &str| home().map(|home| home.join(path));
     let system = match () {
         () if cfg!(target_os = "macos") => under_home("Library/Caches"),
@@ -21,6 +21,11 @@ pub fn cache() -> Option<PathBuf> {
         () => text("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| under_home(".cache")),
     };
     system.map(|folder| folder.join("rullama"))
+}
+
+/// The file that remembers which of Ollama's files were checked.
+pub fn verified() -> Option<PathBuf> {
+    cache().map(|folder| folder.join("verified.json"))
 }
 
 /// Folders in which Ollama may keep models: `OLLAMA_MODELS`, else its default places.

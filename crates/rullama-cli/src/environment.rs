@@ -33,6 +33,18 @@ pub fn ollama_roots() -> Vec<PathBuf> {
     default_roots(home().as_deref(), text("OLLAMA_MODELS").as_deref(), Os::current())
 }
 
+/// Leaves out Mesa's layer that asks a compositor for its GPU where there is no place for the compositor's socket: its
+/// library would say so on standard error.
+pub fn without_compositor() {
+    if cfg!(target_os = "linux") && text("XDG_RUNTIME_DIR").is_none() && text("MESA_VK_DEVICE_SELECT").is_none() {
+        // SAFETY: called first of all, before there is a second thread.
+        #[allow(unsafe_code, reason = "drivers read it from the environment alone")]
+        unsafe {
+            env::set_var("NODEVICE_SELECT", "1");
+        }
+    }
+}
+
 /// `NO_COLOR` asks for plain text, whatever its value.
 pub fn no_color() -> bool {
     text("NO_COLOR").is_some() || text("TERM").as_deref() == Some("dumb")

@@ -5,14 +5,14 @@ use crate::error::{Interrupted, usage};
 use crate::load::{self, LoadArguments};
 use crate::model::{self, Located};
 use crate::sampling::{SamplingArguments, check_ids, token_id};
-use crate::terminal;
-use anyhow::{Context, Result};
+use crate::{input, terminal};
+use anyhow::Result;
 use output::Output;
 use rullama::text::{OutputParser, Parsed, ParserOptions, Segment, Specials, chat::render};
 use rullama::{Cancel, Chat, ChatOptions, Engine, Finish, GenerateOptions, Message, Role, Summary};
 use serde::Serialize;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -110,16 +110,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn read_stdin() -> Result<String> {
-    let text = all_of_stdin()?;
+    let text = input::stdin()?;
     if text.trim().is_empty() {
         return Err(usage("standard input is empty. Give a PROMPT."));
     }
-    Ok(text)
-}
-
-fn all_of_stdin() -> Result<String> {
-    let mut text = String::new();
-    io::stdin().read_to_string(&mut text).context("standard input cannot be read as UTF-8 text")?;
     Ok(text)
 }
 
@@ -135,7 +129,7 @@ fn with_stdin(prompt: &str) -> Result<String> {
             terminal::tell("note: waiting for standard input to end, which comes before the prompt; `< /dev/null` gives none\n");
         }
     });
-    let text = all_of_stdin();
+    let text = input::stdin();
     drop(ended);
     let text = text?;
     let text = text.trim_end_matches(['\n', '\r']);

@@ -158,6 +158,7 @@ fn a_file_that_was_written_to_after_it_was_stored() {
     assert!(code == 1 && err.contains("SHA-256"), "{err}");
 }
 
+#[test]
 fn what_a_store_says_of_its_models() {
     let (store, gguf) = (Store::new(), std::fs::read(model()).unwrap());
     store.add("odd", &[("model", &gguf), ("params", br#"{"top_k": 64.0, "num_ctx": 2048.0, "temperature": 1}"#)]);

@@ -100,6 +100,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let mut output = Output::new();
         let message = Message::user(input.unwrap_or_default());
         let summary = pollster::block_on(chat.send(message, &options, &cancel, &mut |event| output.event(event, &cancel)))?;
+        output.note_silence(&summary);
         output.finish()?;
         summary
     };

@@ -132,12 +132,6 @@ fn serve(mut stream: &TcpStream, plan: &Mutex<Vec<Act>>, requests: &AtomicUsize,
             write!(stream, "HTTP/1.1 {status} X\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n").ok()?;
             return Some(());
         }
-        Act::Halt => {
-            write!(stream, "{partial}").ok()?;
-            stream.write_all(&body[..body.len() / 2]).ok()?;
-            thread::sleep(Duration::from_millis(800));
-            return None;
-        }
         Act::Drip => {
             write!(stream, "{partial}").ok()?;
             for byte in body {
@@ -156,9 +150,10 @@ fn serve(mut stream: &TcpStream, plan: &Mutex<Vec<Act>>, requests: &AtomicUsize,
             thread::sleep(Duration::from_millis(800));
             return None;
         }
-        Act::Cut => {
+        Act::Cut | Act::Halt => {
             write!(stream, "{partial}").ok()?;
             stream.write_all(&body[..body.len() / 2]).ok()?;
+            thread::sleep(Duration::from_millis(if matches!(act, Act::Halt) { 800 } else { 0 }));
             return None;
         }
         Act::Instead(kind, body) => {

@@ -1,8 +1,8 @@
 //! Fuzz targets as plain functions: each takes bytes, and any panic is a finding.
 //!
-//! With a nightly compiler and cargo-fuzz they are driven by libFuzzer (`cargo +nightly fuzz run
-//! gguf`). On stable the same binaries replay the files named on their command line, so an input
-//! that once failed can be looked at with any debugger.
+//! `cargo xtask test` runs each under libFuzzer for some seconds. With a nightly compiler cargo-fuzz does so for as long as one
+//! likes (`cargo +nightly fuzz run gguf`). Built without further flags, the same programs replay the files named on their
+//! command line, so an input that once failed can be looked at with any debugger.
 //!
 //! Inputs to begin with are in `seeds/TARGET`.
 //!

@@ -14,10 +14,10 @@ const TYPES = {
 /**
  * Serves `mounts` (address prefix to folder). Options: `ranges: false` ignores `Range`; `cors: true` lets other
  * origins read; `delay` is milliseconds before each answer; `fail(url, count)` may return a status to answer in place of the
- * file, `cut(range)` a number of bytes after which the connection is closed; `length: false` keeps the length secret.
- * `requests` records what came.
+ * file, `cut(range)` a number of bytes of the body after which `after(response)` decides, which closes the connection unless another
+ * one is given; `length: false` keeps the length secret. `requests` records what came.
  */
-export async function startServer(mounts, { ranges = true, cors = false, delay = 0, fail, cut, length = true } = {}) {
+export async function startServer(mounts, { ranges = true, cors = false, delay = 0, fail, cut, after = close, length = true } = {}) {
   const requests = [];
   const server = http.createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
@@ -31,7 +31,7 @@ export async function startServer(mounts, { ranges = true, cors = false, delay =
     if (status) return response.writeHead(status, headers).end();
     const file = locate(mounts, pathname);
     if (!file) return response.writeHead(404, headers).end();
-    send(request, response, file, headers, { ranges, length, cut: cut?.(request.headers.range) });
+    send(request, response, file, headers, { ranges, length, after, cut: cut?.(request.headers.range) });
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
@@ -54,7 +54,7 @@ function locate(mounts, pathname) {
   return undefined;
 }
 
-function send(request, response, file, headers, { ranges, length, cut }) {
+function send(request, response, file, headers, { ranges, length, cut, after }) {
   const { size, mtimeMs } = statSync(file);
   const etag = `"${size.toString(16)}-${Math.round(mtimeMs).toString(16)}"`;
   const type = TYPES[path.extname(file)] ?? 'application/octet-stream';
@@ -72,6 +72,18 @@ function send(request, response, file, headers, { ranges, length, cut }) {
   const whole = cut === undefined;
   const body = createReadStream(file, { start, end: whole ? end : Math.min(end, start + cut - 1) });
   body.pipe(response, { end: whole });
-  // What was sent must arrive before the connection is gone.
-  if (!whole) body.on('end', () => setTimeout(() => response.destroy(), 200));
+  if (!whole) body.on('end', () => after(response));
+}
+
+/** What was sent must arrive before the connection is gone. */
+const close = (response) => setTimeout(() => response.destroy(), 200);
+
+/** Sends zeros for as long as someone takes them. */
+export function flood(response) {
+  const zeros = Buffer.alloc(1 << 16);
+  const send = () => {
+    while (!response.destroyed && response.write(zeros));
+  };
+  response.on('drain', send);
+  send();
 }

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openPage, startBrowser } from './browser.mjs';
-import { startServer } from './server.mjs';
+import { flood, startServer } from './server.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const models = path.join(here, '../app/dist/model');
@@ -150,6 +150,48 @@ test('a new version is never mixed with what is stored of another', async () => 
   copyFileSync(file, `${file}.other`);
   writeFileSync(file, whole);
   await server.close();
+});
+
+test('a body that is longer than the server said is refused before it fills the disk, and read in pieces before it fills memory', async (t) => {
+  await quota(whole.length + 8 * MB);
+  const endless = (range) => (range === 'bytes=0-0' ? undefined : Number.MAX_SAFE_INTEGER);
+  const server = await serveFiles({ length: false, cut: endless, after: flood });
+  for (const store of ['always', 'never']) {
+    const { code, message, stored } = await load(server, { store });
+    t.diagnostic(message);
+    assert.equal(code, 'source-changed');
+    assert.deepEqual(stored, []);
+  }
+  await server.close();
+});
+
+test('a body that comes to a halt is asked for again', async () => {
+  let halts = 1;
+  const halt = (range) => (range !== 'bytes=0-0' && halts-- > 0 ? 3 * MB : undefined);
+  const server = await serveFiles({ cut: halt, after: () => {} });
+  assert.ok((await load(server)).ple);
+  assert.equal(await storedDigest(), digest(whole));
+  assert.deepEqual(server.requests.map((r) => r.range), ['bytes=0-0', undefined, `bytes=${3 * MB}-`]);
+  await server.close();
+});
+
+test('while the server is down its copy is used, and none of another address that has the name', async () => {
+  const server = await serveFiles();
+  assert.ok((await load(server)).ple);
+  await server.close();
+  assert.ok((await load(server)).ple);
+  // Names are short hashes of addresses, for which others can be made.
+  await page.evaluate(async () => {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('rullama-models');
+    for await (const [name, entry] of folder.entries()) {
+      if (!name.endsWith('.json')) continue;
+      const record = JSON.parse(await (await entry.getFile()).text());
+      const out = await entry.createWritable();
+      await out.write(JSON.stringify({ ...record, url: 'https://example.org/other.gguf' }));
+      await out.close();
+    }
+  });
+  assert.equal((await load(server)).code, 'network');
 });
 
 test('what does not fit the memory budget is stored and streamed; without room that is said', async (t) => {

@@ -23,7 +23,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Bring what is missing: wasm target, Chromium, a software Vulkan driver, npm packages
+    /// Bring what is missing: wasm target, Chromium, a software Vulkan driver, a C++ compiler, cargo-deny, npm packages
     Setup,
     /// Build everything, serve the page on this machine and open it
     Run(run::Arguments),

@@ -13,7 +13,7 @@ pub fn home() -> Option<PathBuf> {
 }
 
 /// This program's folder for what can be made anew: under `XDG_CACHE_HOME`, else the system's place.
-pub fn cache() -> Option<PathBuf> {
+fn cache() -> Option<PathBuf> {
     let under_home = |path: &str| home().map(|home| home.join(path));
     let system = match () {
         () if cfg!(target_os = "macos") => under_home("Library/Caches"),
@@ -21,6 +21,11 @@ pub fn cache() -> Option<PathBuf> {
         () => text("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| under_home(".cache")),
     };
     system.map(|folder| folder.join("rullama"))
+}
+
+/// The file that remembers which of Ollama's files were checked.
+pub fn verified() -> Option<PathBuf> {
+    cache().map(|folder| folder.join("verified.json"))
 }
 
 /// Folders in which Ollama may keep models: `OLLAMA_MODELS`, else its default places.
@@ -32,6 +37,18 @@ pub fn ollama_roots() -> Vec<PathBuf> {
 pub fn ollama_origins() -> Vec<String> {
     let listed = text("OLLAMA_ORIGINS").unwrap_or_default();
     listed.split(',').map(|origin| origin.trim().trim_end_matches('/').to_owned()).filter(|origin| !origin.is_empty()).collect()
+}
+
+/// Leaves out Mesa's layer that asks a compositor for its GPU where there is no place for the compositor's socket: its
+/// library would say so on standard error.
+pub fn without_compositor() {
+    if cfg!(target_os = "linux") && text("XDG_RUNTIME_DIR").is_none() && text("MESA_VK_DEVICE_SELECT").is_none() {
+        // SAFETY: called first of all, before there is a second thread.
+        #[allow(unsafe_code, reason = "drivers read it from the environment alone")]
+        unsafe {
+            env::set_var("NODEVICE_SELECT", "1");
+        }
+    }
 }
 
 /// `NO_COLOR` asks for plain text, whatever its value.

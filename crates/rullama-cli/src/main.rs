@@ -7,6 +7,7 @@ mod adapters;
 mod commands;
 mod environment;
 mod error;
+mod input;
 mod interrupt;
 mod load;
 mod model;
@@ -59,6 +60,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    environment::without_compositor();
     let result = match Cli::parse().command {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::List(arguments) => commands::list::run(&arguments),

@@ -5,7 +5,7 @@ use crate::error::{Usage, usage};
 use crate::terminal::{self, Progress};
 use anyhow::{Context, Result, anyhow, bail};
 use rullama_source::gguf::{Gguf, peek};
-use rullama_source::ollama::{Blob, ModelName, Resolved, Store, StoreError};
+use rullama_source::ollama::{Blob, ModelName, Resolved, Store, StoreError, is_verified};
 use rullama_source::{ByteSource, FileSource, HttpOptions, JoinedSource, Locality, MemorySource, open_path, open_url};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -161,6 +161,7 @@ fn named(text: &str) -> Result<Located> {
     if let (1, [second, ..]) = (files(&stored).len(), &stored.ignored_models[..]) {
         terminal::tell_line(format_args!("note: {name} lists a second model file ({}), which is not used", second.digest));
     }
+    note_altered(&stored);
     resolved(stored)
 }
 
@@ -171,6 +172,20 @@ fn resolved(stored: Resolved) -> Result<Located> {
     }
     let source = if parts.len() == 1 { parts.remove(0) } else { Arc::new(JoinedSource::new(parts)) };
     Ok(Located { source, stored: Some(stored) })
+}
+
+/// Tells of files that may not be what they were: to hash gigabytes before each start would take longer than to load them.
+fn note_altered(stored: &Resolved) {
+    let known = environment::verified();
+    let checked = |blob: &&Blob| known.as_ref().is_some_and(|cache| is_verified(blob, cache));
+    let altered: Vec<String> = stored.altered.iter().filter(|blob| !checked(blob)).map(|blob| blob.digest.to_string()).collect();
+    if !altered.is_empty() {
+        terminal::tell_line(format_args!(
+            "note: of {name}, {} was written to after Ollama stored it; `rullama show {name} --verify` tells whether it is still what its name says",
+            altered.join(", "),
+            name = stored.name
+        ));
+    }
 }
 
 /// The files of a stored model: where the first is a part of a split one, all its parts in their order.

@@ -1,8 +1,10 @@
 //! Options of generation: the command line over the store's parameters over the published ones.
 
-use rullama::{GenerateOptions, Sampling};
+use anyhow::{Context, Result};
+use rullama::{GenerateOptions, PENALTIES, REPEAT_PENALTIES, Sampling};
 use rullama_ops::sample::HISTORY;
-use rullama_source::ollama::Params;
+use rullama_source::ollama::{Params, Resolved};
+use std::ops::RangeInclusive;
 
 #[derive(clap::Args)]
 #[command(next_help_heading = "Sampling")]
@@ -23,10 +25,10 @@ pub struct SamplingArguments {
     #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = divisor)]
     repeat_penalty: Option<f32>,
     /// Lower the logits of recent tokens by this
-    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = penalty)]
     presence_penalty: Option<f32>,
     /// Lower the logits of recent tokens by this for each time they occur
-    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = penalty)]
     frequency_penalty: Option<f32>,
     /// Tokens that the penalties look back on; -1 is the most there are [default: the model's, else 64]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = look_back)]
@@ -49,20 +51,25 @@ pub struct SamplingArguments {
 #[derive(Debug, Clone, Copy)]
 struct Seed(Option<u64>);
 
-fn number(text: &str) -> Result<f32, String> {
-    text.parse().ok().filter(|number: &f32| number.is_finite()).ok_or_else(|| "give a finite number".to_owned())
+fn within(text: &str, range: RangeInclusive<f32>) -> Result<f32, String> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("give a number from {} to {}", range.start(), range.end()))
 }
 
 fn temperature(text: &str) -> Result<f32, String> {
-    number(text).ok().filter(|number| *number >= 0.0).ok_or_else(|| "give a number of at least 0".to_owned())
+    within(text, 0.0..=f32::MAX).map_err(|_| "give a number of at least 0".to_owned())
 }
 
 fn share(text: &str) -> Result<f32, String> {
-    number(text).ok().filter(|number| (0.0..=1.0).contains(number)).ok_or_else(|| "give a number from 0 to 1".to_owned())
+    within(text, 0.0..=1.0)
+}
+
+fn penalty(text: &str) -> Result<f32, String> {
+    within(text, PENALTIES)
 }
 
 fn divisor(text: &str) -> Result<f32, String> {
-    number(text).ok().filter(|number| *number > 0.0).ok_or_else(|| "give a number above 0".to_owned())
+    within(text, REPEAT_PENALTIES)
 }
 
 /// Like Ollama: 0 and less keep all.
@@ -105,8 +112,21 @@ pub fn check_ids(ids: &[u32], vocab: u32) -> anyhow::Result<()> {
 }
 
 impl SamplingArguments {
-    /// The options for one answer.
-    pub fn options(&self, params: Option<&Params>, logprobs: Option<u32>) -> GenerateOptions {
+    /// The options for one answer of a model, with those of its store where nothing else is asked for.
+    ///
+    /// # Errors
+    /// Stored ones that are out of range.
+    pub fn options(&self, stored: Option<&Resolved>, logprobs: Option<u32>) -> Result<GenerateOptions> {
+        let options = self.merged(stored.map(|stored| &stored.params), logprobs);
+        // What the command line says was checked as it was read.
+        options.sampling.check().with_context(|| {
+            let name = stored.map(|stored| stored.name.to_string()).unwrap_or_default();
+            format!("the parameters stored with {name} cannot be used. Give the option of this name, or correct its Modelfile")
+        })?;
+        Ok(options)
+    }
+
+    fn merged(&self, params: Option<&Params>, logprobs: Option<u32>) -> GenerateOptions {
         let stored = of_params(params.cloned().unwrap_or_default());
         let published = stored.sampling;
         let sampling = Sampling {
@@ -186,18 +206,19 @@ mod tests {
     }
 
     fn options(line: &[&str], params: Option<&Params>) -> GenerateOptions {
-        Line::parse_from([&["x"], line].concat()).sampling.options(params, None)
+        Line::parse_from([&["x"], line].concat()).sampling.merged(params, None)
     }
 
     #[test]
     fn what_is_refused() {
-        let parse = |line: [&str; 2]| Line::try_parse_from(["x", line[0], line[1]]).map(|line| line.sampling.options(None, None).sampling);
+        let parse = |line: [&str; 2]| Line::try_parse_from(["x", line[0], line[1]]).map(|line| line.sampling.merged(None, None).sampling);
         for (name, values) in [
             ("--temperature", &["nan", "inf", "-1"][..]),
             ("--top-p", &["1.5", "-0.1", "nan"]),
             ("--min-p", &["2", "-1"]),
-            ("--repeat-penalty", &["0", "inf"]),
-            ("--presence-penalty", &["nan"]),
+            ("--repeat-penalty", &["0", "inf", "nan", "-1", "1e-45", "1e9"]),
+            ("--presence-penalty", &["nan", "inf", "3e38"]),
+            ("--frequency-penalty", &["nan", "101", "-1e4"]),
             ("--repeat-last-n", &["1000000000", "-2"]),
             ("--seed", &["x", "18446744073709551616"]),
         ] {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{fails, ok, rullama};
+use common::{fails, ok, rullama, run};
 use rullama_source::MemorySource;
 use rullama_source::gguf::{Array, Gguf, Value as Field, write::GgufWriter};
 use serde_json::{Value, json};
@@ -148,4 +148,20 @@ fn run_leaves_text_about_marks_alone() {
     let model = parrot_that_says([("It opens with <|tool", 1), ("_call>call:rm{}", 1), (" and <channel|>.", 1)], folder.path());
     let arguments = ["run", path(&model), "Hi", "--temperature", "0"];
     assert_eq!(ok(&mut rullama(&arguments)), "It opens with <|tool_call>call:rm{} and <channel|>.\n");
+}
+
+#[test]
+fn an_answer_that_is_all_thought_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = parrot_that_says([("<|channel>", 4), ("thought\n", 1), ("The capital is Paris.", 1)], folder.path());
+    let said = |more: &[&str]| {
+        let ran = run(rullama(&["run", path(&model), "Hi", "--temperature", "0"]).args(more));
+        assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.err);
+        ran.err
+    };
+    assert!(said(&[]).contains("only thought; --think shows"));
+    let shown = said(&["--think"]);
+    assert!(shown.contains("The capital is Paris.") && !shown.contains("note"), "{shown}");
+    let plain = parrot_that_says([("Yes", 1), ("\n", 1), ("Paris.", 1)], folder.path());
+    assert!(!run(&mut rullama(&["run", path(&plain), "Hi", "--temperature", "0"])).err.contains("thought"));
 }

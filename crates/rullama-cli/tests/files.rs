@@ -143,6 +143,22 @@ fn standard_input_beside_a_prompt() {
 }
 
 #[test]
+fn a_file_that_was_written_to_after_it_was_stored() {
+    let (store, gguf) = (Store::new(), std::fs::read(model()).unwrap());
+    store.add("m", &[("model", &gguf), ("system", b"Be brief.")]);
+    let show = |more: &[&str]| run(store.rullama(&[&["show", "m"], more].concat()).env("XDG_CACHE_HOME", store.folder.path()));
+    assert!(!show(&[]).err.contains("note"));
+    let system = format!("{:064x}", 2);
+    let blob = std::fs::File::options().write(true).open(store.folder.path().join(format!("blobs/sha256-{system}"))).unwrap();
+    blob.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(5)).unwrap();
+    let err = show(&[]).err;
+    assert!(err.contains(&system) && err.contains("rullama show m:latest --verify") && !err.contains(&format!("{:064x}", 1)), "{err}");
+    // The test's blobs are not what their names say.
+    let Ran { code, err, .. } = show(&["--verify"]);
+    assert!(code == 1 && err.contains("SHA-256"), "{err}");
+}
+
+#[test]
 fn what_a_store_says_of_its_models() {
     let (store, gguf) = (Store::new(), std::fs::read(model()).unwrap());
     store.add("odd", &[("model", &gguf), ("params", br#"{"top_k": 64.0, "num_ctx": 2048.0, "temperature": 1}"#)]);

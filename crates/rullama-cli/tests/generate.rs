@@ -105,6 +105,11 @@ fn what_a_store_adds_to_a_model() {
     let line = ["run", "gemma4-tiny", "--ids", "2,105", "--max-tokens", "2"];
     ok(&mut run(&line));
     assert!(fails(1, run(&line).args(["--ctx", "100000000"])).contains("context"));
+    store_with(folder.path(), "params", r#"{"repeat_penalty": 1e-45, "presence_penalty": 1}"#);
+    let refused = fails(1, &mut run(&line));
+    assert!(refused.contains("gemma4-tiny") && refused.contains("`repeat_penalty`") && refused.contains("0.01"), "{refused}");
+    ok(run(&line).args(["--repeat-penalty", "1.1"]));
+    store_with(folder.path(), "params", "{}");
     store_with(folder.path(), "adapter", "lora");
     let refused = fails(1, &mut run(&line));
     assert!(refused.contains("adapter") && refused.contains("abab") && refused.contains("Merge"), "{refused}");

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{fails, ok, rullama};
+use common::{fails, need_adapter, ok, rullama, run};
 use rullama_testing::golden;
 use serde_json::Value;
 use std::io::Write;
@@ -105,7 +105,45 @@ fn tokens_there_and_back() {
     assert_eq!(code, 2, "{err}");
 }
 
+#[cfg(unix)]
+fn inputs_without_end_are_given_up() {
+    for (line, named) in [
+        (&["tokenize", "embedded"][..], "standard input"),
+        (&["tokenize", "embedded", "--json"], "standard input"),
+        (&["render", "embedded"], "standard input"),
+        (&["parse", "embedded"], "standard input"),
+        (&["run", "embedded"], "standard input"),
+        (&["run", "embedded", "Summarise this"], "standard input"),
+        (&["render", "embedded", "/dev/zero"], "/dev/zero"),
+        (&["parse", "embedded", "/dev/zero"], "/dev/zero"),
+        (&["score", "embedded", "--set", "/dev/zero"], "/dev/zero"),
+    ] {
+        let zeros = std::fs::File::open("/dev/zero").unwrap();
+        let error = fails(1, rullama(line).stdin(zeros));
+        assert!(error.contains(&format!("{named} is longer than 16 MiB")), "{line:?}: {error}");
+    }
+}
+
+fn json_with_a_byte_order_mark() {
+    let marked = |line: &[&str], json: &str| with_input(&mut rullama(line), &format!("\u{feff}{json}")).0;
+    assert_eq!(marked(&["render", "embedded"], r#"{"messages": [{"role": "user", "content": "x"}]}"#), 0);
+    assert_eq!(marked(&["parse", "embedded"], r#"{"pieces": [{"text": "x"}]}"#), 0);
+    assert_eq!(marked(&["tokenize", "embedded", "--json"], r#"["x"]"#), 0);
+}
+
+fn no_library_speaks_on_standard_error() {
+    need_adapter();
+    for line in [&["show", "embedded"][..], &["run", "embedded", "hi", "--max-tokens", "2"]] {
+        let ran = run(rullama(line).env_remove("XDG_RUNTIME_DIR"));
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{line:?}");
+    }
+}
+
 rullama_testing::tests! {
+    #[cfg(unix)]
+    inputs_without_end_are_given_up,
+    json_with_a_byte_order_mark,
+    no_library_speaks_on_standard_error,
     help_and_usage,
     names_files_and_what_is_near,
     the_store,

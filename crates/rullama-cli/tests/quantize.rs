@@ -162,12 +162,14 @@ fn refusals() {
     let cut = folder.path().join("cut.gguf");
     std::fs::write(&cut, &whole[..whole.len() - 8]).unwrap();
     assert!(fails(1, &mut quantize(&cut, &out)).contains("blk.0.tokens"));
-    // A value that is not finite stops the run in the middle; nothing stays.
-    let mut damaged = whole;
-    let at = read(&input).1.tensors.get("blk.0.attn_q.weight").unwrap().range.start as usize;
-    damaged[at..at + 2].copy_from_slice(&0x7e00u16.to_le_bytes());
-    std::fs::write(&cut, damaged).unwrap();
-    assert!(fails(1, &mut quantize(&cut, &out)).contains("blk.0.attn_q.weight"));
+    // A value that is not finite stops the run in the middle, also where it would only be copied; nothing stays.
+    for (name, value) in [("blk.0.attn_q.weight", &0x7e00u16.to_le_bytes()[..]), ("blk.0.attn_norm.weight", &f32::INFINITY.to_le_bytes())] {
+        let mut damaged = whole.clone();
+        let at = read(&input).1.tensors.get(name).unwrap().range.start as usize;
+        damaged[at..at + value.len()].copy_from_slice(value);
+        std::fs::write(&cut, damaged).unwrap();
+        assert!(fails(1, &mut quantize(&cut, &out)).contains(name));
+    }
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");
 }

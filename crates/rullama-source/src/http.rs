@@ -7,10 +7,10 @@
 use std::{
     io::{ErrorKind, Read},
     ops::Range,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use ureq::{Agent, Body, http::Response};
+use ureq::{Agent, Body, config::ConfigBuilder, http::Response, typestate::AgentScope};
 
 use crate::{
     coalesce::read_coalesced,
@@ -24,6 +24,8 @@ const GAP: u64 = 256 << 10;
 const MAX_JOINED: u64 = 8 << 20;
 /// An attempt that brought this many bytes does not count as a failed one.
 const PROGRESS: usize = 256 << 10;
+/// A body that brings less than this within the time that it may be silent counts as one that came to a halt.
+const TRICKLE: usize = 16 << 10;
 
 /// How patient a source is.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub struct HttpOptions {
     pub response_timeout: Duration,
     /// Longest time for the body of one answer; what came until then is kept.
     pub body_timeout: Duration,
+    /// Longest time in which nothing comes of an answer, or next to nothing of its body.
+    pub silence: Duration,
     /// Proxy URL.
     pub proxy: Option<String>,
 }
@@ -50,6 +54,7 @@ impl Default for HttpOptions {
             connect_timeout: Duration::from_secs(10),
             response_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(120),
+            silence: Duration::from_secs(20),
             proxy: None,
         }
     }
@@ -90,18 +95,12 @@ impl HttpSource {
             Some(proxy) => Some(ureq::Proxy::new(proxy).map_err(|e| bad(format!("proxy: {e}")))?),
             None => None,
         };
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            // A redirect too many is an answer like any other.
-            .max_redirects_will_error(false)
-            .proxy(proxy)
-            .user_agent(concat!("rullama/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(options.connect_timeout))
-            .timeout_recv_response(Some(options.response_timeout))
-            .timeout_recv_body(Some(options.body_timeout));
-        let agent = config.build().new_agent();
-        let url = url.to_owned();
-        let mut source = Self { url, len: 0, validator: None, tag: None, agent, options };
+        let agent = config(url, &options).proxy(proxy).build().new_agent();
+        Self::open_with(agent, url, options)
+    }
+
+    fn open_with(agent: Agent, url: &str, options: HttpOptions) -> Result<Self, SourceError> {
+        let mut source = Self { url: url.to_owned(), len: 0, validator: None, tag: None, agent, options };
         source.with_retries(|source| source.probe())?;
         Ok(source)
     }
@@ -155,6 +154,7 @@ impl HttpSource {
             Failure::Final(match error {
                 ureq::Error::BadUri(reason) => SourceError::Address { url, reason },
                 ureq::Error::Http(error) => SourceError::Address { url, reason: error.to_string() },
+                ureq::Error::RequireHttpsOnly(to) => SourceError::Untrusted { url, reason: format!("it redirects to {to}") },
                 // A certificate that is refused, or no TLS at all.
                 ureq::Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
                     SourceError::Untrusted { url, reason: error.to_string() }
@@ -216,13 +216,30 @@ impl HttpSource {
             return Err(self.unusable("Content-Range", range));
         }
         let before = bytes.len();
-        let reader = response.body_mut().as_reader();
-        let outcome = reader.take(missing as u64).read_to_end(bytes);
-        match outcome {
-            Ok(_) if bytes.len() == len => Ok(bytes.len() - before),
-            Ok(_) => Err(Failure::Retry("the connection closed early".to_owned())),
-            Err(error) => Err(Failure::Retry(error.to_string())),
+        self.take_body(&mut response.body_mut().as_reader(), len, bytes)?;
+        Ok(bytes.len() - before)
+    }
+
+    /// Reads on until there are `len` bytes; what came before a failure is kept.
+    fn take_body(&self, body: &mut impl Read, len: usize, bytes: &mut Vec<u8>) -> Result<(), Failure> {
+        let mut piece = vec![0; (64 << 10).min(len)];
+        let (mut since, mut counted) = (Instant::now(), bytes.len());
+        while bytes.len() < len {
+            let most = piece.len().min(len - bytes.len());
+            match body.read(&mut piece[..most]) {
+                Ok(0) => return Err(Failure::Retry("the connection closed early".to_owned())),
+                Ok(got) => bytes.extend_from_slice(&piece[..got]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Failure::Retry(error.to_string())),
+            }
+            if bytes.len() - counted >= TRICKLE {
+                (since, counted) = (Instant::now(), bytes.len());
+            } else if since.elapsed() >= self.options.silence && bytes.len() < len {
+                let reason = format!("{} bytes came in {:.0} s", bytes.len() - counted, since.elapsed().as_secs_f64());
+                return Err(Failure::Retry(reason));
+            }
         }
+        Ok(())
     }
 
     fn read_blocking(&self, offset: u64, len: usize) -> Result<Vec<u8>, SourceError> {
@@ -273,6 +290,21 @@ impl HttpSource {
     }
 }
 
+/// What both the agent of a source and that of its tests keep to.
+fn config(url: &str, options: &HttpOptions) -> ConfigBuilder<AgentScope> {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        // A redirect too many is an answer like any other.
+        .max_redirects_will_error(false)
+        // What was to come over a secure connection does not come over another one.
+        .https_only(url.starts_with("https://"))
+        .user_agent(concat!("rullama/", env!("CARGO_PKG_VERSION")))
+        .timeout_connect(Some(options.connect_timeout))
+        .timeout_recv_response(Some(options.response_timeout))
+        .timeout_recv_body(Some(options.body_timeout))
+        .timeout_per_read(Some(options.silence))
+}
+
 fn header<'r>(response: &'r Response<Body>, name: &str) -> Option<&'r str> {
     response.headers().get(name)?.to_str().ok()
 }
@@ -301,5 +333,50 @@ impl ByteSource for HttpSource {
 
     fn read_many<'a>(&'a self, ranges: &'a [Range<u64>]) -> BoxFuture<'a, Result<Vec<Vec<u8>>, SourceError>> {
         Box::pin(read_coalesced(self, ranges, GAP, MAX_JOINED))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io::Write, net::TcpListener, sync::Arc, thread};
+    use ureq::tls::TlsConfig;
+
+    /// A server that answers everything with a redirect; its certificate is nobody's.
+    fn secure_server(to: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://localhost:{}/model.gguf", listener.local_addr().unwrap().port());
+        let certificate = include_bytes!("../tests/untrusted/certificate.der").to_vec().into();
+        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(include_bytes!("../tests/untrusted/key.der").to_vec()).into();
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        let config = Arc::new(config);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+                let mut stream = rustls::StreamOwned::new(connection, stream);
+                let mut request = [0; 4096];
+                // A client that leaves ends only its own connection.
+                let _ = stream.read(&mut request);
+                let _ = write!(stream, "HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
+                let _ = stream.flush();
+            }
+        });
+        url
+    }
+
+    #[test]
+    fn a_secure_address_does_not_lead_to_an_open_one() {
+        let url = secure_server("http://127.0.0.1:9/model.gguf");
+        let options = HttpOptions { backoff: Duration::from_secs(60), ..HttpOptions::default() };
+        let anyone = TlsConfig::builder().disable_verification(true).build();
+        let agent = config(&url, &options).tls_config(anyone).build().new_agent();
+        let error = HttpSource::open_with(agent, &url, options).unwrap_err();
+        assert!(matches!(error, SourceError::Untrusted { .. }), "{error:?}");
+        assert!(error.to_string().contains("http://127.0.0.1:9/model.gguf"), "{error}");
     }
 }

@@ -36,6 +36,8 @@ enum Act {
     /// Serves the range, but with this header changed (name, value).
     Says(&'static str, &'static str),
     /// Stops in the middle of the body for longer than the client waits.
+    Halt,
+    /// Sends the body a byte at a time, so that there always is one soon.
     Drip,
 }
 
@@ -75,7 +77,7 @@ impl Server {
             attempts: 4,
             backoff: Duration::from_millis(5),
             response_timeout: Duration::from_millis(300),
-            body_timeout: Duration::from_millis(300),
+            silence: Duration::from_millis(300),
             ..HttpOptions::default()
         };
         HttpSource::open(&self.url, options)
@@ -132,8 +134,10 @@ fn serve(mut stream: &TcpStream, plan: &Mutex<Vec<Act>>, requests: &AtomicUsize,
         }
         Act::Drip => {
             write!(stream, "{partial}").ok()?;
-            stream.write_all(&body[..body.len() / 2]).ok()?;
-            thread::sleep(Duration::from_millis(800));
+            for byte in body {
+                stream.write_all(&[*byte]).ok()?;
+                thread::sleep(Duration::from_millis(10));
+            }
             return None;
         }
         Act::OtherTag => write!(stream, "{}", head("206 Partial Content", "\"v2\"", body.len())).ok()?,
@@ -146,9 +150,10 @@ fn serve(mut stream: &TcpStream, plan: &Mutex<Vec<Act>>, requests: &AtomicUsize,
             thread::sleep(Duration::from_millis(800));
             return None;
         }
-        Act::Cut => {
+        Act::Cut | Act::Halt => {
             write!(stream, "{partial}").ok()?;
             stream.write_all(&body[..body.len() / 2]).ok()?;
+            thread::sleep(Duration::from_millis(if matches!(act, Act::Halt) { 800 } else { 0 }));
             return None;
         }
         Act::Instead(kind, body) => {
@@ -189,7 +194,7 @@ fn ranges() {
 
 #[test]
 fn failures_that_pass() {
-    for act in [Act::Fail(503), Act::Fail(429), Act::Hang, Act::Stall, Act::Cut, Act::Drip] {
+    for act in [Act::Fail(503), Act::Fail(429), Act::Hang, Act::Stall, Act::Cut, Act::Halt] {
         let server = Server::start(&[act]);
         let source = server.open().unwrap_or_else(|error| panic!("{act:?}: {error}"));
         server.then(&[act, act]);
@@ -225,6 +230,20 @@ fn failures_that_stay() {
     let options = HttpOptions { attempts: 2, backoff: Duration::ZERO, ..HttpOptions::default() };
     let error = HttpSource::open(&format!("http://{closed}/x"), options).unwrap_err();
     assert!(matches!(error, SourceError::Network { attempts: 2, .. }), "{error:?}");
+}
+
+#[test]
+fn a_body_that_trickles_is_given_up() {
+    let server = Server::start(&[]);
+    let source = server.open().unwrap();
+    server.then(&[Act::Drip; 10]);
+    let before = server.count();
+    let error = read(&source, 0, 100_000).unwrap_err();
+    assert!(matches!(&error, SourceError::Network { attempts: 4, reason, .. } if reason.contains("bytes came in")), "{error:?}");
+    assert_eq!(server.count() - before, 4);
+    // What has come by then is kept, and one that goes on in earnest is waited for.
+    server.then(&[Act::Drip, Act::Drip]);
+    assert!(read(&source, 0, 100_000).unwrap() == content()[..100_000]);
 }
 
 #[test]

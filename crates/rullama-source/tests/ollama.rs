@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use rullama_source::ollama::{ModelName, Store, StoreError, verify};
+use rullama_source::ollama::{ModelName, Store, StoreError, is_verified, verify};
 use rullama_testing::shared;
 use sha2::{Digest as _, Sha256};
 
@@ -236,6 +236,33 @@ fn hashes_are_checked_and_remembered() {
     assert!(matches!(error, StoreError::BlobDigest { .. }), "{error}");
 }
 
+fn what_was_written_to_after_it_was_stored_is_told() {
+    let mock = Mock::new();
+    mock.model("registry.ollama.ai/library/m/latest", GGUF, &[("model", b"weights"), ("system", b"Be brief."), ("license", b"one")]);
+    let model = mock.resolve("m").unwrap();
+    assert_eq!((model.blobs.len(), model.altered.len()), (4, 0));
+    let cache = mock.root().join("cache/verified.json");
+    for (before, after) in [(&b"weights"[..], &b"heights"[..]), (b"Be brief.", b"Be quiet.")] {
+        let path = mock.blob_path(before);
+        let touch = |content: &[u8]| {
+            fs::write(&path, content).unwrap();
+            let file = fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(std::time::SystemTime::now() + Duration::from_secs(5)).unwrap();
+        };
+        touch(after);
+        let altered = mock.resolve("m").unwrap().altered;
+        assert_eq!(altered.iter().map(|blob| &blob.path).collect::<Vec<_>>(), [&path]);
+        assert!(matches!(verify(&altered[0], Some(&cache), &mut |_, _| {}), Err(StoreError::BlobDigest { .. })));
+        assert!(!is_verified(&altered[0], &cache));
+        // A copy with another time and the same content.
+        touch(before);
+        let altered = mock.resolve("m").unwrap().altered;
+        verify(&altered[0], Some(&cache), &mut |_, _| {}).unwrap();
+        assert!(is_verified(&altered[0], &cache));
+        fs::File::options().write(true).open(&path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+}
+
 fn the_reference_store() {
     let root = shared("ollama_store");
     let store = Store::locate(&[root]).unwrap();
@@ -258,5 +285,6 @@ rullama_testing::tests! {
     incomplete_and_damaged,
     other_forms_are_refused,
     hashes_are_checked_and_remembered,
+    what_was_written_to_after_it_was_stored_is_told,
     the_reference_store,
 }

@@ -11,7 +11,9 @@ extern "C" {
     #[wasm_bindgen(js_namespace = console, js_name = error)]
     fn console_error(text: &str);
     #[wasm_bindgen(js_name = setTimeout)]
-    fn set_timeout(callback: &js_sys::Function, milliseconds: f64);
+    fn set_timeout(callback: &js_sys::Function, milliseconds: f64, argument: &JsValue) -> JsValue;
+    #[wasm_bindgen(js_name = clearTimeout)]
+    fn clear_timeout(timeout: &JsValue);
 }
 
 /// Awaits a promise whose value is known to be a `T`.
@@ -19,11 +21,26 @@ pub async fn wait<T: JsCast>(promise: Promise) -> Result<T, JsValue> {
     JsFuture::from(promise).await.map(JsCast::unchecked_into)
 }
 
-/// `fetch(url)` with these headers, past the HTTP cache, which would hold model files a second time.
-pub async fn fetch(url: &str, headers: &[(&str, String)]) -> Result<web_sys::Response, JsValue> {
+/// As [`wait`], or what `late` says after so many milliseconds.
+pub async fn wait_within<T: JsCast>(promise: Promise, milliseconds: f64, late: &str) -> Result<T, JsValue> {
+    let mut timeout = JsValue::UNDEFINED;
+    let timer = Promise::new(&mut |_, reject| timeout = set_timeout(&reject, milliseconds, &late.into()));
+    let outcome = wait(Promise::race(&Array::of2(&promise, &timer))).await;
+    clear_timeout(&timeout);
+    outcome
+}
+
+/// `fetch(url)` with these headers, past the HTTP cache, which would hold model files a second time. `milliseconds` is the
+/// longest wait for the head of the answer.
+pub async fn fetch(url: &str, headers: &[(&str, String)], milliseconds: f64) -> Result<web_sys::Response, JsValue> {
     let list: Array = headers.iter().map(|(k, v)| Array::of2(&(*k).into(), &v.into())).collect();
-    let init = object(&[("headers", list.into()), ("cache", "no-store".into())]);
-    wait(global_fetch(url, &init)).await
+    let abort = web_sys::AbortController::new()?;
+    let init = object(&[("headers", list.into()), ("cache", "no-store".into()), ("signal", abort.signal().into())]);
+    let outcome = wait_within(global_fetch(url, &init), milliseconds, "no answer in time").await;
+    if outcome.is_err() {
+        abort.abort();
+    }
+    outcome
 }
 
 /// Whether anything answers at `url`, readable for this page or not.
@@ -39,7 +56,9 @@ pub fn report(text: &str) {
 
 /// Waits for so many milliseconds.
 pub async fn sleep(milliseconds: f64) {
-    let promise = Promise::new(&mut |resolve, _| set_timeout(&resolve, milliseconds));
+    let promise = Promise::new(&mut |resolve, _| {
+        set_timeout(&resolve, milliseconds, &JsValue::UNDEFINED);
+    });
     // The promise has no way to reject.
     let _ = JsFuture::from(promise).await;
 }

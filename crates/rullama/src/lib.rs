@@ -44,7 +44,7 @@ pub use code::ErrorCode;
 pub use engine::{DEFAULT_CONTEXT, Engine, MemoryReport, ModelInfo, Progress};
 pub use error::Error;
 pub use eval::Evaluation;
-pub use options::{Cancel, GenerateOptions, LoadOptions, PleMode, Sampling};
+pub use options::{Cancel, GenerateOptions, LoadOptions, PENALTIES, PleMode, REPEAT_PENALTIES, Sampling};
 pub use profile::StepProfile;
 pub use rullama_adapter as adapter;
 pub use rullama_gpu::{AdapterProfile, Device, GpuError, KernelTime, OpenOptions};

@@ -4,6 +4,7 @@ use crate::Error;
 use rullama_gpu::{AdapterProfile, OpenOptions};
 use rullama_ops::KvType;
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -47,6 +48,11 @@ impl LoadOptions {
     }
 }
 
+/// What logits may be divided by: published settings are from 1 to 2. Beyond these bounds logits become infinite, or all the same.
+pub const REPEAT_PENALTIES: RangeInclusive<f32> = 0.01..=100.0;
+/// What may be subtracted from logits: published settings are from -2 to 2.
+pub const PENALTIES: RangeInclusive<f32> = -100.0..=100.0;
+
 /// How the next token is chosen. The defaults are those published with Gemma 4.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -57,14 +63,17 @@ pub struct Sampling {
     pub top_k: u32,
     pub top_p: f32,
     pub min_p: f32,
+    /// Within [`REPEAT_PENALTIES`]; 1 is off.
     pub repeat_penalty: f32,
+    /// Within [`PENALTIES`].
     pub presence_penalty: f32,
+    /// Within [`PENALTIES`].
     pub frequency_penalty: f32,
     /// Tokens that penalties look back over, the prompt's included.
     pub repeat_last_n: u32,
     /// The same seed draws the same tokens on every backend; none draws anew.
     pub seed: Option<u64>,
-    /// Added to the logits of these ids; `-inf` forbids one.
+    /// Added to the logits of these ids, at most 1e6 either way; `-inf` forbids one.
     pub logit_bias: Vec<(u32, f32)>,
 }
 
@@ -91,10 +100,10 @@ impl Sampling {
         Sampling { temperature: 0.0, ..Default::default() }
     }
 
-    /// Whether the settings can be sampled with.
+    /// What any answer checks before it begins.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] with the name of the first that cannot.
+    /// [`Error::InvalidArgument`] for the first value that is out of range.
     pub fn check(&self) -> Result<(), Error> {
         let refuse = |name: &'static str, value: f32, reason: &str| {
             Err(Error::InvalidArgument { name, value: value.to_string(), reason: reason.into() })
@@ -109,13 +118,14 @@ impl Sampling {
                 return refuse(name, value, "is a share of probability, and so at most 1");
             }
         }
-        for (name, value) in [("presence_penalty", self.presence_penalty), ("frequency_penalty", self.frequency_penalty)] {
-            if !value.is_finite() {
-                return refuse(name, value, "is not a finite number");
+        for (name, value, range) in [
+            ("presence_penalty", self.presence_penalty, PENALTIES),
+            ("frequency_penalty", self.frequency_penalty, PENALTIES),
+            ("repeat_penalty", self.repeat_penalty, REPEAT_PENALTIES),
+        ] {
+            if !range.contains(&value) {
+                return refuse(name, value, &format!("is not from {} to {}", range.start(), range.end()));
             }
-        }
-        if !self.repeat_penalty.is_finite() || self.repeat_penalty <= 0.0 {
-            return refuse("repeat_penalty", self.repeat_penalty, "is not a positive number");
         }
         if self.repeat_last_n > rullama_ops::sample::HISTORY as u32 {
             let reason = format!("is above {}", rullama_ops::sample::HISTORY);
@@ -124,13 +134,15 @@ impl Sampling {
         if self.logit_bias.len() > MAX_BIAS {
             return refuse("logit_bias", self.logit_bias.len() as f32, "entries are more than 1024");
         }
-        match self.logit_bias.iter().find(|b| b.1.is_nan() || b.1 == f32::INFINITY) {
-            Some(bias) => refuse("logit_bias", bias.1, "is not a number below infinity"),
+        match self.logit_bias.iter().find(|b| b.1 != f32::NEG_INFINITY && !(-MOST_BIAS..=MOST_BIAS).contains(&b.1)) {
+            Some(bias) => refuse("logit_bias", bias.1, "is neither from -1e6 to 1e6 nor -inf"),
             None => Ok(()),
         }
     }
 }
 
+/// Largest bias: far above any logit, and finite after every penalty.
+const MOST_BIAS: f32 = 1e6;
 /// Most biased tokens.
 pub(crate) const MAX_BIAS: usize = 1024;
 
@@ -165,5 +177,41 @@ impl Cancel {
 
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_make_logits_infinite_is_named() {
+        let changed = |change: &dyn Fn(&mut Sampling)| {
+            let mut sampling = Sampling::default();
+            change(&mut sampling);
+            sampling.check()
+        };
+        for value in [1e-45, 0.0099, 100.1, 1e30, 0.0, -1.0, f32::NAN, f32::INFINITY] {
+            assert!(
+                matches!(changed(&|s| s.repeat_penalty = value), Err(Error::InvalidArgument { name: "repeat_penalty", .. })),
+                "{value}"
+            );
+        }
+        for value in [-100.1, 3e38, f32::NAN, f32::NEG_INFINITY] {
+            let presence = changed(&|s| s.presence_penalty = value);
+            assert!(matches!(presence, Err(Error::InvalidArgument { name: "presence_penalty", .. })), "{value}");
+            let frequency = changed(&|s| s.frequency_penalty = value);
+            assert!(matches!(frequency, Err(Error::InvalidArgument { name: "frequency_penalty", .. })), "{value}");
+        }
+        for value in [f32::NAN, f32::INFINITY, 3e38, -2e6] {
+            let biased = changed(&|s| s.logit_bias = vec![(0, 0.0), (1, value)]);
+            assert!(matches!(biased, Err(Error::InvalidArgument { name: "logit_bias", .. })), "{value}");
+        }
+        let bounds = |s: &mut Sampling| {
+            (s.repeat_penalty, s.presence_penalty, s.frequency_penalty) = (0.01, -100.0, 100.0);
+            s.logit_bias = vec![(1, f32::NEG_INFINITY), (2, -1e6), (3, 1e6)];
+        };
+        changed(&bounds).unwrap();
+        changed(&|s| s.repeat_penalty = 100.0).unwrap();
     }
 }

@@ -130,3 +130,14 @@ fn a_difference_is_found() {
     assert!(!caught(&types, &["text"]));
     assert!(caught(&types.replace("number;", "boolean;"), &["text"]), "another type");
 }
+
+#[test]
+fn penalties_have_the_same_bounds() {
+    let check = source("check.ts");
+    for (range, rule) in [(rullama::REPEAT_PENALTIES, "repeatPenalty: number("), (rullama::PENALTIES, "const penalty = number(")] {
+        assert_eq!(between(&check, rule, ","), format!("'a number from {} to {}'", range.start(), range.end()));
+    }
+    for option in ["presencePenalty", "frequencyPenalty"] {
+        assert_eq!(between(&check, &format!("{option}: "), ","), "penalty");
+    }
+}

@@ -1,5 +1,8 @@
 //! `cargo xtask test`: every test, one step after the other, with a summary that counts them.
 
+mod fuzz;
+mod supply;
+
 use super::{check, setup, web};
 use crate::summary::{self, Counts};
 use crate::workspace::{self, WASM};
@@ -11,7 +14,7 @@ use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Only what is quick: no clippy, no documentation examples, no fuzz targets, nothing in the browser
+    /// Only what is quick: no clippy, no documentation examples, no advisories, no fuzz targets, nothing in the browser
     #[arg(long)]
     quick: bool,
     /// Only one group of steps
@@ -23,7 +26,7 @@ pub struct Arguments {
 enum Group {
     /// Formatting, lints, architecture, licences
     Style,
-    /// The crates' tests on this machine, and the fuzz targets compile
+    /// The crates' tests on this machine, and a minute of the fuzz targets
     Rust,
     /// The wasm, the web packages' tests, and the page in Chromium
     Browser,
@@ -50,15 +53,17 @@ const fn step(name: &'static str, group: Group, quick: bool, run: fn(&Arguments)
 }
 
 /// In the order of what is found fastest.
-const STEPS: [Step; 18] = [
+const STEPS: [Step; 20] = [
     step("format", Group::Style, true, format),
     step("architecture and licences", Group::Style, true, architecture),
-    step("cargo deny", Group::Style, true, deny),
+    step("cargo deny", Group::Style, true, |_| supply::deny()),
+    step("advisories, crates", Group::Style, false, |_| supply::advisories()),
+    step("advisories, npm", Group::Style, false, |_| supply::npm_audit()),
     step("clippy", Group::Style, false, clippy),
     step("clippy, wasm", Group::Style, false, clippy_wasm),
     step("developer commands", Group::Rust, true, developer_commands),
     step("crates", Group::Rust, true, crates),
-    step("fuzz targets compile", Group::Rust, false, fuzz),
+    step("fuzz targets", Group::Rust, false, |_| fuzz::run()),
     step("TypeScript", Group::Browser, false, |_| npm("check", false)),
     step("web packages", Group::Browser, false, |_| npm("test:unit", true)),
     step("page with a fake engine", Group::Browser, false, |_| npm("test:fake", true)),
@@ -162,14 +167,6 @@ fn architecture(_: &Arguments) -> Result<Outcome> {
     check::run().map(|()| Outcome::Check(true))
 }
 
-fn deny(_: &Arguments) -> Result<Outcome> {
-    if process::find_program(&["cargo-deny", "cargo-deny.exe"]).is_none() {
-        return Ok(Outcome::Skipped("cargo-deny is not installed"));
-    }
-    // advisories need a download
-    passes(&mut cargo(&["deny", "check", "licenses", "bans", "sources"]))
-}
-
 fn clippy(_: &Arguments) -> Result<Outcome> {
     passes(&mut cargo(&["clippy", "--workspace", "--exclude=rullama-web", "--all-targets", "--", "-Dwarnings"]))
 }
@@ -199,17 +196,6 @@ fn runner(command: &mut Command) -> Result<Outcome> {
     setup::test_environment(command);
     let (success, output) = process::tee(command)?;
     Ok(Outcome::Tests(success, Counts::from_output(&output), summary::not_run(&output)))
-}
-
-fn fuzz(_: &Arguments) -> Result<Outcome> {
-    let manifest = root().join("fuzz/Cargo.toml");
-    if !manifest.is_file() {
-        return Ok(Outcome::Skipped("no fuzz targets"));
-    }
-    let target = workspace::target_folder()?;
-    let mut cargo = cargo(&["check", "--manifest-path"]);
-    cargo.arg(manifest).arg("--target-dir").arg(target);
-    passes(&mut cargo)
 }
 
 /// After the steps that need a page for development: both lie in the same place.

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Crate, and the crates that it may import. What those may import it may import as well.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("rullama-testing", &[]),
     ("rullama-quant", &[]),
     ("rullama-source", &["rullama-quant", "rullama-testing"]),
@@ -14,9 +14,9 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("rullama-ops", &["rullama-gpu", "rullama-quant"]),
     ("rullama-model", &["rullama-ops", "rullama-adapter"]),
     ("rullama", &["rullama-model", "rullama-text"]),
-    ("rullama-train", &["rullama-model", "rullama-text"]),
-    ("rullama-cli", &["rullama"]),
-    ("rullama-web", &["rullama"]),
+    ("rullama-train", &["rullama"]),
+    ("rullama-cli", &["rullama-train"]),
+    ("rullama-web", &["rullama-train"]),
     ("xtask", &[]),
 ];
 

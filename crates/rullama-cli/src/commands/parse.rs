@@ -1,5 +1,6 @@
 use super::render::read;
 use crate::error::usage;
+use crate::input;
 use crate::model;
 use crate::terminal;
 use anyhow::Result;
@@ -80,7 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let (_, gguf) = model::open(&arguments.model)?;
     let tokenizer = rullama::tokenizer(&gguf.metadata)?;
     let text = read(arguments.file.as_deref())?;
-    let input: Input = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+    let input: Input = serde_json::from_str(input::without_mark(&text)).map_err(|error| wrong(&error))?;
     let options =
         ParserOptions { tools: input.tools.unwrap_or_default(), thinking: input.thinking.unwrap_or_default(), starts_in_thought: false };
     let mut answer = Answer { parser: OutputParser::new(options), stream: Utf8Stream::default(), parsed: Parsed::default() };

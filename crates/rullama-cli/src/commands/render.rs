@@ -1,13 +1,13 @@
 use crate::error::usage;
-use crate::{model, terminal};
-use anyhow::{Context, Result};
+use crate::{input, model, terminal};
+use anyhow::Result;
 use rullama_text::chat::{Conversation, Message, Size, Tool, render};
 use rullama_text::segments_to_text;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Turn a conversation into the prompt that the model sees
@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     located.note_template();
     let tokenizer = rullama::tokenizer(&gguf.metadata)?;
     let text = read(arguments.file.as_deref())?;
-    let input: Input = serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(|error| wrong(&error))?;
+    let input: Input = serde_json::from_str(input::without_mark(&text)).map_err(|error| wrong(&error))?;
     let messages: Vec<Message> = each("messages", input.messages)?;
     let tools: Vec<Tool> = each("tools", input.tools.unwrap_or_default())?;
     let by_file = rullama_model::model::empty_thought(&gguf.metadata);
@@ -84,12 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 /// The text of a file, or of standard input.
 pub(super) fn read(file: Option<&Path>) -> Result<String> {
-    if let Some(path) = file {
-        return std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()));
-    }
-    let mut text = String::new();
-    io::stdin().read_to_string(&mut text).context("standard input cannot be read as UTF-8 text")?;
-    Ok(text)
+    file.map_or_else(input::stdin, input::file)
 }
 
 fn wrong(what: &dyn std::fmt::Display) -> anyhow::Error {

@@ -1,9 +1,9 @@
 use crate::adapters::AdapterArguments;
 use crate::error::{Interrupted, Told, usage};
-use crate::interrupt;
 use crate::load::{self, LoadArguments};
 use crate::table::Table;
 use crate::terminal::{self, Progress, one_line};
+use crate::{input, interrupt};
 use anyhow::{Context, Result};
 use rullama::score::{Answer, Question, Score, Scores, sample};
 use rullama::{Cancel, Chat, ChatOptions, Engine};
@@ -87,8 +87,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// The questions that are to be asked.
 fn questions(arguments: &Arguments) -> Result<Vec<Question>> {
     let path = arguments.set.display();
-    let text = std::fs::read_to_string(&arguments.set).with_context(|| format!("{path} cannot be read"))?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let text = input::file(&arguments.set)?;
+    let lines = input::without_mark(&text).lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let parse = |(number, line)| Question::parse(line).with_context(|| format!("{path}, line {} is no question", number + 1));
     let mut questions: Vec<Question> = lines.map(parse).collect::<Result<_>>()?;
     for name in &arguments.ability {

@@ -1,13 +1,14 @@
 use crate::error::usage;
+use crate::input;
 use crate::model;
 use crate::sampling::token_id;
 use crate::table::Table;
 use crate::terminal;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rullama_text::{Segment, Specials, Tokenizer};
 use serde_json::{Value, json};
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
+use std::io::Write;
 
 /// Turn text into token ids, or ids into text
 ///
@@ -55,9 +56,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         writeln!(out, "{}", tokenizer.decode(ids, Specials::Show))?;
         return Ok(());
     }
-    let input = if arguments.text.is_empty() { read_stdin()? } else { arguments.text.join(" ") };
+    let input = if arguments.text.is_empty() { input::stdin()? } else { arguments.text.join(" ") };
     if arguments.json {
-        let value: Value = serde_json::from_str(&input).map_err(|error| usage(format!("the input is not JSON: {error}.")))?;
+        let value: Value =
+            serde_json::from_str(input::without_mark(&input)).map_err(|error| usage(format!("the input is not JSON: {error}.")))?;
         writeln!(out, "{}", from_json(&tokenizer, &value, arguments.special)?)?;
         return Ok(());
     }
@@ -74,13 +76,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     out.write_all(table.render().as_bytes())?;
     writeln!(out, "{} tokens", ids.len())?;
     Ok(())
-}
-
-/// All of standard input, which must be UTF-8.
-fn read_stdin() -> Result<String> {
-    let mut text = String::new();
-    io::stdin().read_to_string(&mut text).context("standard input cannot be read as UTF-8 text")?;
-    Ok(text)
 }
 
 fn encode(tokenizer: &Tokenizer, text: &str, special: bool) -> Result<Vec<u32>> {

@@ -19,10 +19,11 @@ const COPIED: u64 = 4 << 20;
 /// Calls `sink` with each piece of the new bytes, and the number of source bytes that it took.
 ///
 /// # Errors
-/// Of the source and of `sink`; values that the new format cannot hold.
+/// Of the source and of `sink`; values that are not finite, and those that the new format cannot hold.
 pub fn pieces(source: &dyn ByteSource, planned: &Planned, threads: usize, sink: &mut dyn FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
-    match (planned.tensor.kind, planned.target) {
-        (TensorType::Known(from), Some(to)) => converted(source, planned, (from, to), threads, sink),
+    match planned.tensor.kind {
+        TensorType::Known(from) => typed(source, planned, (from, planned.target), threads, sink),
+        // What the bytes of such a type mean is not known here.
         _ => copied(source, &planned.tensor.range, sink),
     }
 }
@@ -37,13 +38,16 @@ fn copied(source: &dyn ByteSource, range: &Range<u64>, sink: &mut dyn FnMut(&[u8
     Ok(())
 }
 
+/// From a format to another; without one the bytes stay, and their values are looked at.
+type Formats = (DType, Option<DType>);
+
 /// New bytes and the number of source bytes behind them.
 type Piece = Result<(Vec<u8>, u64)>;
 
-fn converted(
+fn typed(
     source: &dyn ByteSource,
     planned: &Planned,
-    formats: (DType, DType),
+    formats: Formats,
     threads: usize,
     sink: &mut dyn FnMut(&[u8], u64) -> Result<()>,
 ) -> Result<()> {
@@ -73,7 +77,7 @@ fn converted(
 }
 
 /// Makes the pieces of one thread until they or the receiver end.
-fn run(source: &dyn ByteSource, start: u64, formats: (DType, DType), ranges: impl Iterator<Item = Range<u64>>, sender: &SyncSender<Piece>) {
+fn run(source: &dyn ByteSource, start: u64, formats: Formats, ranges: impl Iterator<Item = Range<u64>>, sender: &SyncSender<Piece>) {
     let mut values = Vec::new();
     for range in ranges {
         let piece = one(source, start, formats, &range, &mut values);
@@ -84,28 +88,37 @@ fn run(source: &dyn ByteSource, start: u64, formats: (DType, DType), ranges: imp
     }
 }
 
-fn one(source: &dyn ByteSource, start: u64, (from, to): (DType, DType), range: &Range<u64>, values: &mut Vec<f32>) -> Piece {
+fn one(source: &dyn ByteSource, start: u64, (from, to): Formats, range: &Range<u64>, values: &mut Vec<f32>) -> Piece {
     let offset = |element: u64| element / from.block_len() as u64 * from.block_bytes() as u64;
     let len = offset(range.end) - offset(range.start);
     let bytes = pollster::block_on(source.read(start + offset(range.start), len as usize))?;
     values.resize((range.end - range.start) as usize, 0.0);
     decode(from, &bytes, values)?;
-    check(values, to)?;
-    let mut out = Vec::with_capacity(values.len() / to.block_len() * to.block_bytes());
-    encode(to, values, &mut out)?;
-    Ok((out, len))
-}
-
-/// Refuses values that would become others without a word.
-fn check(values: &[f32], to: DType) -> Result<()> {
     if let Some(bad) = values.iter().find(|value| !value.is_finite()) {
         bail!("it holds the value {bad}. The file is damaged: get it again.");
     }
-    // Half of the last step over the largest half-precision number rounds to infinity.
-    if to == DType::F16
-        && let Some(large) = values.iter().find(|value| value.abs() >= 65520.0)
-    {
-        bail!("it holds {large}, which F16 cannot hold. Choose bf16 or f32 for it.");
+    let Some(to) = to else { return Ok((bytes, len)) };
+    let mut out = Vec::with_capacity(values.len() / to.block_len() * to.block_bytes());
+    encode(to, values, &mut out)?;
+    check(values, to, &out)?;
+    Ok((out, len))
+}
+
+/// Blocks of nothing larger than this may become zeros, as ggml makes them: their scales are below what a half can hold.
+const SMALL: f32 = 1e-3;
+/// The share of its largest value by which a block may be off. Rounding makes at most a quarter of it.
+const MOST_OFF: f32 = 0.75;
+
+/// Refuses values that became others without a word: scales beyond a half's range are infinite, or make a block of zeros.
+fn check(values: &[f32], to: DType, encoded: &[u8]) -> Result<()> {
+    let mut again = vec![0.0; values.len()];
+    decode(to, encoded, &mut again)?;
+    for (block, again) in values.chunks(to.block_len()).zip(again.chunks(to.block_len())) {
+        let largest = block.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+        let held = |(value, again): (&f32, &f32)| again.is_finite() && (largest <= SMALL || (value - again).abs() <= MOST_OFF * largest);
+        if !block.iter().zip(again).all(held) {
+            bail!("it holds values up to {largest:?}, which {} cannot hold. Choose bf16 or f32 for it.", to.label());
+        }
     }
     Ok(())
 }
@@ -153,14 +166,49 @@ mod tests {
     #[test]
     fn values_that_do_not_fit() {
         let mut values = vec![0.5; 512];
-        values[300] = f32::NAN;
-        let (source, damaged) = planned(&values, DType::Q8_0);
-        assert!(all(&source, &damaged, 2).unwrap_err().to_string().contains("NaN"));
         values[300] = 70000.0;
         let (source, large) = planned(&values, DType::F16);
         assert!(all(&source, &large, 2).unwrap_err().to_string().contains("70000"));
         let (source, fits) = planned(&values, DType::BF16);
         assert_eq!(all(&source, &fits, 2).unwrap().len(), 1024);
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_refused_where_they_are_only_copied_too() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut values = vec![0.5; PIECE as usize + 256];
+            values[PIECE as usize + 3] = bad;
+            for to in [None, Some(DType::Q8_0), Some(DType::F16), Some(DType::Q4K)] {
+                let (source, mut damaged) = planned(&values, DType::F32);
+                damaged.target = to;
+                let error = all(&source, &damaged, 2).unwrap_err().to_string();
+                assert!(error.contains(&bad.to_string()) && error.contains("damaged"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_format_makes_other_values_without_a_word() {
+        let wave = |i: usize| (i as f32 * 0.37).sin();
+        for to in crate::quantize::policy::encoders() {
+            for exponent in -44..=38 {
+                let scale = 10f32.powi(exponent);
+                let one_large: Vec<f32> = (0..512).map(|i| if i == 300 { scale } else { wave(i) * scale.min(1.0) }).collect();
+                let all_large: Vec<f32> = (0..512).map(|i| wave(i) * scale).collect();
+                for values in [one_large, all_large] {
+                    let (source, planned) = planned(&values, to);
+                    let Ok(bytes) = all(&source, &planned, 1) else {
+                        assert!(scale > 6e4, "{to} refuses {scale:e}");
+                        continue;
+                    };
+                    let mut again = vec![0.0; values.len()];
+                    decode(to, &bytes, &mut again).unwrap();
+                    for (value, again) in values.iter().zip(again) {
+                        assert!((value - again).abs() <= 0.75 * scale.max(1e-3), "{to} makes {again:e} of {value:e} at {scale:e}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

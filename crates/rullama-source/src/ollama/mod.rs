@@ -24,4 +24,4 @@ pub use roots::{Os, default_roots};
 #[cfg(not(target_arch = "wasm32"))]
 pub use store::{Blob, Listed, Listing, Resolved, Store};
 #[cfg(not(target_arch = "wasm32"))]
-pub use verify::verify;
+pub use verify::{is_verified, verify};

@@ -49,6 +49,11 @@ pub struct Resolved {
     /// Source of the Go template; shown, never interpreted.
     pub template: Option<String>,
     pub licenses: Vec<String>,
+    /// Every file that the manifest names and that is here, the configuration first.
+    pub blobs: Vec<Blob>,
+    /// Those of them that were written to after the manifest, which Ollama writes last: their content may be another than their
+    /// name says.
+    pub altered: Vec<Blob>,
 }
 
 impl Resolved {
@@ -133,7 +138,7 @@ impl Store {
     }
 
     fn listed(&self, name: ModelName) -> Listed {
-        let modified = fs::metadata(self.manifest_path(&name)).and_then(|about| about.modified()).ok();
+        let modified = modified(&self.manifest_path(&name));
         let (size, config) = match self.manifest(&name) {
             Ok(manifest) => (Some(manifest.size()), self.config(&name, &manifest)),
             Err(error) => (None, Err(error)),
@@ -284,7 +289,13 @@ impl Store {
         let params = last(LayerKind::Params).map(|layer| self.parsed(name, layer, Params::parse));
         let messages = last(LayerKind::Messages).map(|layer| self.parsed(name, layer, StoredMessage::parse_all));
         let licenses = manifest.layers_of(LayerKind::License);
+        let here: Vec<Blob> =
+            std::iter::once(&manifest.config).chain(&manifest.layers).filter_map(|layer| self.blob(name, layer).ok()).collect();
+        let stored = modified(&self.manifest_path(name));
+        let altered = here.iter().filter(|blob| stored.is_some_and(|stored| modified(&blob.path) > Some(stored)));
         Ok(Resolved {
+            altered: altered.cloned().collect(),
+            blobs: here,
             name: name.clone(),
             model,
             ignored_models: models.collect(),
@@ -299,6 +310,10 @@ impl Store {
             licenses: licenses.map(|layer| self.text(name, layer)).collect::<Result<_, _>>()?,
         })
     }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|about| about.modified()).ok()
 }
 
 /// Models without a GGUF file on this machine.

@@ -33,9 +33,7 @@ type Cache = BTreeMap<String, Seen>;
 /// # Errors
 /// [`StoreError::BlobDigest`], [`StoreError::BlobSize`], [`StoreError::Io`].
 pub fn verify(blob: &Blob, cache: Option<&Path>, progress: &mut dyn FnMut(u64, u64)) -> Result<bool, StoreError> {
-    let now = look(blob)?;
-    let key = fs::canonicalize(&blob.path).unwrap_or_else(|_| blob.path.clone());
-    let key = key.to_string_lossy().into_owned();
+    let (now, key) = (look(blob)?, key(blob));
     let mut known = cache.map(load).unwrap_or_default();
     if known.get(&key) == Some(&now) {
         progress(blob.size, blob.size);
@@ -54,6 +52,16 @@ pub fn verify(blob: &Blob, cache: Option<&Path>, progress: &mut dyn FnMut(u64, u
         let _ = store(path, &known);
     }
     Ok(false)
+}
+
+/// Whether [`verify`] found the blob as it is now to be right.
+pub fn is_verified(blob: &Blob, cache: &Path) -> bool {
+    look(blob).is_ok_and(|now| load(cache).get(&key(blob)) == Some(&now))
+}
+
+fn key(blob: &Blob) -> String {
+    let path = fs::canonicalize(&blob.path).unwrap_or_else(|_| blob.path.clone());
+    path.to_string_lossy().into_owned()
 }
 
 fn look(blob: &Blob) -> Result<Seen, StoreError> {

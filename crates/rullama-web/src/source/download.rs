@@ -3,15 +3,15 @@
 use js_sys::Uint8Array;
 use rullama::ErrorCode;
 use rullama_source::SourceError;
-use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{FileSystemReadWriteOptions, ReadableStreamDefaultReader, Response};
+use wasm_bindgen::JsValue;
+use web_sys::{FileSystemReadWriteOptions, Response};
 
 use super::{
     OnDownload,
-    http::{Failure, Remote, header, pause, request, status_failure, tag_of},
+    http::{Body, Broken, Failure, Remote, header, length_of, pause, request, status_failure, tag_of},
     stored::{Access, Folder, Record, StoredSource},
 };
-use crate::{error::WebError, js};
+use crate::error::WebError;
 
 /// Attempts in a row without a byte before the download fails.
 const ATTEMPTS: u32 = 6;
@@ -29,7 +29,8 @@ pub async fn download(url: &str, remote: Result<Remote, WebError>, on_download: 
     let folder = Folder::open().await?;
     let name = file_name(url);
     let record = folder.record(&name).await.unwrap_or_default();
-    let current = remote.as_ref().map_or(true, |remote| same_version(&record, remote));
+    // The name is a short hash of the address, so that another one may have it.
+    let current = remote.as_ref().map_or(record.url == url, |remote| same_version(&record, remote));
     if record.complete && current {
         let access = folder.access(&name, true).await?;
         if Some(access.len()) == record.len {
@@ -157,27 +158,28 @@ impl Copy {
         if self.done == 0 {
             self.access.0.truncate_with_u32(0).map_err(|thrown| self.storage(&thrown))?;
         }
-        self.take_body(&response).await?;
-        match self.remote.len.or_else(|| header(&response, "content-length")?.parse().ok()) {
-            Some(len) if self.done < len => Err(Failure::Retry("the connection closed early".to_owned()).into()),
-            Some(len) if self.done > len => Err(self.changed("it became longer")),
-            _ => self.access.0.flush().map_err(|thrown| self.storage(&thrown)),
+        let len = self.remote.len.or_else(|| Some(self.done + length_of(&response)?));
+        self.take_body(&response, len).await?;
+        if len.is_some_and(|len| self.done < len) {
+            return Err(Failure::Retry("the connection closed early".to_owned()).into());
         }
+        self.access.0.flush().map_err(|thrown| self.storage(&thrown))
     }
 
-    async fn take_body(&mut self, response: &Response) -> Result<(), Stop> {
-        let Some(body) = response.body() else { return Ok(()) };
-        let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
+    /// Stores a body that ends the file, whose length is `len` where it is known: nothing is written beyond it.
+    async fn take_body(&mut self, response: &Response, len: Option<u64>) -> Result<(), Stop> {
+        let body = Body::of(response);
         loop {
-            let retry = |thrown: JsValue| Failure::Retry(js::describe(&thrown));
-            let piece: JsValue = js::wait(reader.read()).await.map_err(retry)?;
-            if js::get(&piece, "done").is_truthy() {
-                self.report();
-                return Ok(());
+            let room = len.map_or(u64::MAX, |len| len.saturating_sub(self.done));
+            match body.next(room).await {
+                Ok(Some(chunk)) => self.write(&chunk).inspect_err(|_| body.cancel())?,
+                Ok(None) => break,
+                Err(Broken::TooLong) => return Err(self.changed("it became longer")),
+                Err(Broken::Connection(reason)) => return Err(Failure::Retry(reason).into()),
             }
-            let chunk: Uint8Array = js::get(&piece, "value").unchecked_into();
-            self.write(&chunk).inspect_err(|_| drop(reader.cancel()))?;
         }
+        self.report();
+        Ok(())
     }
 
     fn write(&mut self, chunk: &Uint8Array) -> Result<(), Stop> {

@@ -6,6 +6,7 @@ use rullama_source::{
     foreign::{Foreign, HEAD, WEB_PAGE, foreign, is_page},
 };
 use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{ReadableStreamDefaultReader, Response};
 
 use super::blocks::Blocks;
@@ -21,6 +22,10 @@ const FIRST_ATTEMPTS: u32 = 3;
 /// Milliseconds before the second attempt; doubles with each further one.
 const BACKOFF: f64 = 250.0;
 const LONGEST_PAUSE: f64 = 8000.0;
+/// Milliseconds that the head of an answer may take.
+const PATIENCE: f64 = 30_000.0;
+/// Milliseconds in which something more of a body must come.
+const SILENCE: f64 = 20_000.0;
 
 /// What a server says of a file.
 #[derive(Clone, Debug)]
@@ -78,8 +83,7 @@ impl Remote {
             return Err(Failure::Final(SourceError::Foreign { name: url.to_owned(), foreign }));
         }
         let from_range = || header(&response, "content-range")?.rsplit_once('/')?.1.parse().ok();
-        let from_length = || header(&response, "content-length")?.parse().ok();
-        let mut len = if ranges { from_range() } else { from_length() };
+        let mut len = if ranges { from_range() } else { length_of(&response) };
         let tag = tag_of(&response);
         if ranges {
             abandon(&response);
@@ -87,7 +91,7 @@ impl Remote {
         if ranges && len.is_none() {
             // Servers of another origin may hide `Content-Range`, but not `Content-Length`.
             let head = request(url, None).await?;
-            len = header(&head, "content-length").and_then(|text| text.parse().ok());
+            len = length_of(&head);
             abandon(&head);
         }
         Ok(Self { url: url.to_owned(), len, tag, ranges })
@@ -107,7 +111,7 @@ async fn unreadable(url: &str, reason: String) -> WebError {
 /// refuse. The tag of every answer is compared instead.
 pub async fn request(url: &str, range: Option<String>) -> Result<Response, Failure> {
     let headers: Vec<_> = range.into_iter().map(|range| ("Range", range)).collect();
-    js::fetch(url, &headers).await.map_err(|thrown| Failure::Retry(js::describe(&thrown)))
+    js::fetch(url, &headers, PATIENCE).await.map_err(|thrown| Failure::Retry(js::describe(&thrown)))
 }
 
 /// What an answer with an unexpected status means.
@@ -122,12 +126,10 @@ pub fn status_failure(url: &str, response: &Response) -> Failure {
 /// What came in place of a model, by its type and first bytes: servers answer so where they have a page for people.
 async fn in_place_of_a_file(response: &Response) -> Option<Foreign> {
     let page = header(response, "content-type").is_some_and(|kind| is_page(&kind));
-    let len = header(response, "content-length").and_then(|len| len.parse().ok()).unwrap_or(u64::MAX);
-    let reader: ReadableStreamDefaultReader = response.body()?.get_reader().unchecked_into();
-    let piece: JsValue = js::wait(reader.read()).await.ok()?;
-    // The rest is not wanted; whether it was still on its way is of no interest.
-    drop(reader.cancel());
-    let chunk: Uint8Array = js::get(&piece, "value").dyn_into().ok()?;
+    let len = length_of(response).unwrap_or(u64::MAX);
+    let body = Body::of(response);
+    let chunk = body.next(u64::MAX).await.ok()??;
+    body.cancel();
     let head = chunk.subarray(0, chunk.length().min(HEAD as u32)).to_vec();
     let is_model = head.starts_with(b"GGUF");
     if page && !is_model { Some(WEB_PAGE) } else { foreign(&head, len) }
@@ -136,6 +138,56 @@ async fn in_place_of_a_file(response: &Response) -> Option<Foreign> {
 /// What identifies the version of the file that an answer belongs to, as far as this page may see it.
 pub fn tag_of(response: &Response) -> Option<String> {
     header(response, "etag").or_else(|| header(response, "last-modified"))
+}
+
+/// The bytes of an answer's body, where the server tells; of a compressed one it tells others.
+pub fn length_of(response: &Response) -> Option<u64> {
+    let plain = header(response, "content-encoding").is_none_or(|encoding| encoding == "identity");
+    header(response, "content-length").filter(|_| plain)?.parse().ok()
+}
+
+/// A body, read a chunk at a time.
+pub struct Body(Option<ReadableStreamDefaultReader>);
+
+/// Why a body ended early.
+pub enum Broken {
+    /// More came than there is room for.
+    TooLong,
+    /// The connection failed, or was silent for too long.
+    Connection(String),
+}
+
+impl Body {
+    pub fn of(response: &Response) -> Self {
+        Self(response.body().map(|body| body.get_reader().unchecked_into()))
+    }
+
+    /// The next chunk, `None` at the end. What is longer than `room` is not wanted any more, and neither is the rest of a body
+    /// that came to a halt.
+    pub async fn next(&self, room: u64) -> Result<Option<Uint8Array>, Broken> {
+        let Some(reader) = &self.0 else { return Ok(None) };
+        let piece: Result<JsValue, JsValue> = js::wait_within(reader.read(), SILENCE, "nothing came for 20 s").await;
+        let piece = piece.map_err(|thrown| Broken::Connection(js::describe(&thrown))).inspect_err(|_| self.cancel())?;
+        if js::get(&piece, "done").is_truthy() {
+            return Ok(None);
+        }
+        let chunk: Uint8Array = js::get(&piece, "value").unchecked_into();
+        if u64::from(chunk.length()) > room {
+            self.cancel();
+            return Err(Broken::TooLong);
+        }
+        Ok(Some(chunk))
+    }
+
+    /// Lets go of the rest, whether it is on its way or not.
+    pub fn cancel(&self) {
+        if let Some(reader) = &self.0 {
+            // The promise only tells when it is done, or that there was nothing left.
+            let done = JsFuture::from(reader.cancel());
+            // It only tells when it is done, or that there was nothing left.
+            spawn_local(async { drop(done.await) });
+        }
+    }
 }
 
 /// Waits before attempt `failures + 1`.
@@ -238,11 +290,29 @@ impl UrlFile {
         if let Some(range) = header(&response, "content-range").filter(|range| *range != expected) {
             return Err(self.changed(format!("asked for {expected}, got {range}")));
         }
-        let retry = |thrown: JsValue| Failure::Retry(js::describe(&thrown));
-        let buffer: JsValue = js::wait(response.array_buffer().map_err(retry)?).await.map_err(retry)?;
-        let bytes = js::bytes_of(&buffer);
-        if u64::from(bytes.length()) != len {
-            return Err(Failure::Retry("the connection closed early".to_owned()));
+        self.body(&response, len).await
+    }
+
+    /// A body of `len` bytes. Room is taken as they come: what a server promises costs nothing yet.
+    async fn body(&self, response: &Response, len: u64) -> Result<Uint8Array, Failure> {
+        let body = Body::of(response);
+        let (mut chunks, mut got) = (Vec::new(), 0);
+        loop {
+            match body.next(len - got).await {
+                Ok(Some(chunk)) => {
+                    got += u64::from(chunk.length());
+                    chunks.push(chunk);
+                }
+                Ok(None) if got == len => break,
+                Ok(None) => return Err(Failure::Retry("the connection closed early".to_owned())),
+                Err(Broken::TooLong) => return Err(self.changed("more came than was asked for".to_owned())),
+                Err(Broken::Connection(reason)) => return Err(Failure::Retry(reason)),
+            }
+        }
+        let (bytes, mut at) = (Uint8Array::new_with_length(got as u32), 0);
+        for chunk in chunks {
+            bytes.set(&chunk, at);
+            at += chunk.length();
         }
         Ok(bytes)
     }

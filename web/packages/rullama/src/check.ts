@@ -15,7 +15,8 @@ const number = (takes: string, ok: (value: number) => boolean): Rule => ({
 const whole = (least: number, most = 2 ** 32 - 1): Rule =>
   number(`a whole number from ${least} to ${most}`, (value) => Number.isInteger(value) && value >= least && value <= most);
 const share = number('a number from 0 to 1', (value) => value >= 0 && value <= 1);
-const any = number('a number', () => true);
+// As the engine has them.
+const penalty = number('a number from -100 to 100', (value) => Math.abs(value) <= 100);
 const yesOrNo: Rule = { takes: 'true or false', ok: (value) => typeof value === 'boolean' };
 const oneOf = (...words: string[]): Rule => ({ takes: `one of ${words.join(', ')}`, ok: (value) => words.includes(value as string) });
 
@@ -24,9 +25,9 @@ const GENERATE: Record<keyof GenerateOptions, Rule> = {
   topK: whole(0),
   topP: share,
   minP: share,
-  repeatPenalty: number('a number above 0', (value) => value > 0),
-  presencePenalty: any,
-  frequencyPenalty: any,
+  repeatPenalty: number('a number from 0.01 to 100', (value) => value >= 0.01 && value <= 100),
+  presencePenalty: penalty,
+  frequencyPenalty: penalty,
   repeatLastN: whole(0),
   seed: whole(0, Number.MAX_SAFE_INTEGER),
   maxTokens: whole(1),

@@ -170,7 +170,9 @@ export interface Sampling {
   topK?: number;
   topP?: number;
   minP?: number;
+  /** From 0.01 to 100; 1 is off. */
   repeatPenalty?: number;
+  /** From -100 to 100, as the next one. */
   presencePenalty?: number;
   frequencyPenalty?: number;
   repeatLastN?: number;

@@ -31,9 +31,9 @@ test('options of an answer are named with their value', () => {
     topK: [-1, 0.5, 2 ** 32],
     topP: [7, -0.1, NaN],
     minP: [1.1],
-    repeatPenalty: [0, -1],
-    presencePenalty: [NaN],
-    frequencyPenalty: ['x'],
+    repeatPenalty: [0, -1, 1e-45, 1e9],
+    presencePenalty: [NaN, 3e38],
+    frequencyPenalty: ['x', -101],
     repeatLastN: [-1],
     seed: [-1, 1.5, 2 ** 60],
     maxTokens: [-1, 0, 1.5, NaN, 1e12],
@@ -46,7 +46,7 @@ test('options of an answer are named with their value', () => {
   }
   refuses(checkGenerate, { responseFormat: {} }, /`responseFormat`/);
   refuses(checkGenerate, { toString: 1 }, /`toString`/);
-  const right = { temperature: 0, topK: 0, topP: 1, minP: 0, repeatPenalty: 1, seed: 2 ** 53 - 1, maxTokens: 1, stop: [], logprobs: 0 };
+  const right = { temperature: 0, topK: 0, topP: 1, minP: 0, repeatPenalty: 0.01, presencePenalty: -100, frequencyPenalty: 2, seed: 2 ** 53 - 1, maxTokens: 1, stop: [], logprobs: 0 };
   checkGenerate(right);
   checkGenerate({ temperature: undefined });
 });

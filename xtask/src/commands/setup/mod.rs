@@ -1,5 +1,6 @@
 //! `cargo xtask setup`: brings what is missing, says what it does, and is silent and quick otherwise.
 
+mod deny;
 mod npm;
 mod system;
 mod wasm_std;
@@ -29,6 +30,9 @@ pub fn run(need: Need) -> Result<()> {
             Err(error) if need == Need::Serve => eprintln!("note: no tests yet: {error:#}"),
             result => result?,
         }
+    }
+    if need == Need::Tests {
+        deny::ensure();
     }
     npm::ensure()
 }

@@ -1,4 +1,4 @@
-//! What the tests need of the operating system: a browser with WebGPU, and a Vulkan driver.
+//! What the tests need of the operating system: a browser with WebGPU, a Vulkan driver, and a C++ compiler for libFuzzer.
 
 use super::{first_file, say};
 use crate::process;
@@ -10,7 +10,7 @@ const BROWSERS: [&str; 5] = ["chromium", "chromium-browser", "google-chrome", "g
 const MAC_BROWSERS: [&str; 2] =
     ["/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "/Applications/Chromium.app/Contents/MacOS/Chromium"];
 
-/// A Chromium, and on Linux a Vulkan driver: installed where apt may, else an error with what to install.
+/// A Chromium, and on Linux a Vulkan driver and a C++ compiler: installed where apt may, else an error with what to install.
 pub fn ensure() -> Result<()> {
     let mut packages = missing();
     if packages.is_empty() {
@@ -32,7 +32,7 @@ pub fn ensure() -> Result<()> {
     }
     bail!(
         "missing: {names} (Debian's names). Install Chromium or Chrome, and on Linux the Vulkan loader \
-         with a driver (Mesa's lavapipe will do); CHROMIUM=PATH names a browser that is elsewhere"
+         with a driver (Mesa's lavapipe will do) and a C++ compiler; CHROMIUM=PATH names a browser that is elsewhere"
     );
 }
 
@@ -48,6 +48,9 @@ fn missing() -> Vec<&'static str> {
         }
         if !hardware_gpu() && lavapipe().is_none() {
             packages.push("mesa-vulkan-drivers");
+        }
+        if std::env::var_os("CXX").is_none() && process::find_program(&["c++"]).is_none() {
+            packages.push("g++");
         }
     }
     packages

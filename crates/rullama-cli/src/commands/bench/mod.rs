@@ -74,8 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Runs that compile pipelines, grow caches and find the length of a prompt's chunks, which
-/// doubles at most twice a run.
+/// Runs that compile pipelines, grow caches and measure the adapter's speed, of which a faster one is believed by halves.
 const WARM_UPS: u32 = 4;
 
 /// Speeds of each run, and what else was counted.

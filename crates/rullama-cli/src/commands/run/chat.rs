@@ -65,6 +65,9 @@ fn answer(chat: &mut Chat, text: &str, options: &GenerateOptions, verbose: bool)
     let mut output = Output::new();
     let mut show = |event: &Event| output.event(event, &cancel);
     let result = pollster::block_on(chat.send(Message::user(text), options, &cancel, &mut show));
+    if let Ok(summary) = &result {
+        output.note_silence(summary);
+    }
     output.finish()?;
     interrupt::reset();
     match result {

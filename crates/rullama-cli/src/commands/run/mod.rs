@@ -4,16 +4,16 @@ mod output;
 use crate::adapters::AdapterArguments;
 use crate::error::{Interrupted, usage};
 use crate::load::{self, LoadArguments};
-use crate::model::Located;
+use crate::model::{self, Located};
 use crate::sampling::{SamplingArguments, check_ids, token_id};
-use crate::terminal;
-use anyhow::{Context, Result};
+use crate::{input, terminal};
+use anyhow::Result;
 use output::Output;
 use rullama::text::{OutputParser, Parsed, ParserOptions, Segment, Specials, chat::render};
 use rullama::{Cancel, Chat, ChatOptions, Engine, Finish, GenerateOptions, Message, Role, Session, Summary};
 use serde::Serialize;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -80,12 +80,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let cancel = Cancel::new();
     let adapters = arguments.adapter.read()?;
-    let (engine, located) = load::load(&arguments.model, &arguments.load, None, &cancel)?;
+    let located = model::locate(&arguments.model)?;
+    let logprobs = arguments.json.then_some(arguments.logprobs.unwrap_or(0));
+    let options = arguments.sampling.options(located.stored.as_ref(), logprobs)?;
+    let engine = load::load_located(&arguments.model, &located, &arguments.load, None, &cancel)?;
     if arguments.verbose {
         terminal::tell(&format!("{}\n", load::describe(&engine)));
     }
-    let logprobs = arguments.json.then_some(arguments.logprobs.unwrap_or(0));
-    let options = arguments.sampling.options(located.stored.as_ref().map(|stored| &stored.params), logprobs);
     let started = chat_options(arguments, &located);
     if !arguments.raw && arguments.ids.is_none() {
         located.note_template();
@@ -103,6 +104,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let mut output = Output::new();
         let message = Message::user(input.unwrap_or_default());
         let summary = pollster::block_on(chat.send(message, &options, &cancel, &mut |event| output.event(event, &cancel)))?;
+        output.note_silence(&summary);
         output.finish()?;
         summary
     };
@@ -113,16 +115,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn read_stdin() -> Result<String> {
-    let text = all_of_stdin()?;
+    let text = input::stdin()?;
     if text.trim().is_empty() {
         return Err(usage("standard input is empty. Give a PROMPT."));
     }
-    Ok(text)
-}
-
-fn all_of_stdin() -> Result<String> {
-    let mut text = String::new();
-    io::stdin().read_to_string(&mut text).context("standard input cannot be read as UTF-8 text")?;
     Ok(text)
 }
 
@@ -138,7 +134,7 @@ fn with_stdin(prompt: &str) -> Result<String> {
             terminal::tell("note: waiting for standard input to end, which comes before the prompt; `< /dev/null` gives none\n");
         }
     });
-    let text = all_of_stdin();
+    let text = input::stdin();
     drop(ended);
     let text = text?;
     let text = text.trim_end_matches(['\n', '\r']);

@@ -15,6 +15,8 @@ pub struct Output {
     /// Thoughts are printed dim between the text; without colours they go to standard error.
     colours: bool,
     thinking: bool,
+    /// Something of the answer was shown.
+    said: bool,
     /// The last text ended without a newline.
     open_line: bool,
     lines_of_json: bool,
@@ -27,6 +29,7 @@ impl Output {
             out: terminal::stdout(),
             colours: terminal::colours(),
             thinking: false,
+            said: false,
             open_line: false,
             lines_of_json: false,
             error: None,
@@ -62,6 +65,7 @@ impl Output {
     /// A part of a parsed answer.
     pub fn event(&mut self, event: &Event, cancel: &Cancel) {
         let is_thought = matches!(event, Event::Thinking(_));
+        self.said |= !matches!(event, Event::Content(text) if text.trim().is_empty());
         if self.thinking && !is_thought {
             self.end_thought(cancel);
         }
@@ -82,6 +86,13 @@ impl Output {
                 let begun = if self.open_line { "\n" } else { "" };
                 self.text(&format!("{begun}unreadable tool call: {text}\n"), cancel);
             }
+        }
+    }
+
+    /// Tells why nothing was shown of a parsed answer that has text: thoughts are dropped unless they are asked for.
+    pub fn note_silence(&self, summary: &Summary) {
+        if !self.said && !summary.text.trim().is_empty() {
+            terminal::tell("note: the answer is empty: the model only thought; --think shows its thoughts\n");
         }
     }
 

@@ -201,9 +201,9 @@ fn verify(out: &mut impl Write, located: &Located) -> Result<()> {
         bail!("--verify: only files of Ollama's store have a known SHA-256; this one's structure is sound.")
     };
     interrupt::install();
-    let cache = environment::cache().map(|folder| folder.join("verified.json"));
+    let cache = environment::verified();
     writeln!(out)?;
-    for file in models::files(stored) {
+    for file in &stored.blobs {
         let mut progress = Progress::new();
         let mut show = |done, total| {
             if interrupt::requested() {
@@ -211,7 +211,7 @@ fn verify(out: &mut impl Write, located: &Located) -> Result<()> {
             }
             progress.bytes("SHA-256", done, total);
         };
-        let remembered = rullama_source::ollama::verify(&file, cache.as_deref(), &mut show)?;
+        let remembered = rullama_source::ollama::verify(file, cache.as_deref(), &mut show)?;
         progress.clear();
         let how = if remembered { " (checked before, unchanged since)" } else { "" };
         writeln!(out, "Verified: {} is what its name says{how}.", file.digest)?;

@@ -37,8 +37,8 @@ impl Sequences {
     /// Reads and checks a file.
     pub fn read(path: &Path, vocab: u32) -> Result<Self> {
         let name = path.display();
-        let text = std::fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?;
-        let read: Sequences = serde_json::from_str(&text)
+        let text = crate::input::file(path)?;
+        let read: Sequences = serde_json::from_str(crate::input::without_mark(&text))
             .with_context(|| format!("{name} is not of the form {{\"sequences\": [{{\"ids\", \"target_mask\"}}]}}"))?;
         for (i, sequence) in read.sequences.iter().enumerate() {
             let (ids, mask) = (&sequence.ids, &sequence.target_mask);

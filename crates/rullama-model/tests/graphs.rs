@@ -1,11 +1,12 @@
 //! The graphs of real models: each rewrite against the graph without it, on oracles, and where values are placed.
 
-use rullama_model::lora::Terms;
+use rullama_model::lora::{Term, Terms};
 use rullama_model::lower::{self, For};
 use rullama_model::model::{self, Model, Rows, Shape};
 use rullama_model::place::place;
 use rullama_model::reference::Reference;
 use rullama_model::weights::{Table, read_table};
+use rullama_ops::case::Rng;
 use rullama_ops::{Graph, Kind, KvType, SampleMode, StepState, Value, Words};
 use rullama_source::FileSource;
 use rullama_source::gguf::Gguf;
@@ -44,13 +45,40 @@ fn shapes() -> Vec<Shape> {
 
 impl File {
     fn forward(&self, shape: Shape) -> Graph {
-        self.model.forward(shape, &self.tables, &Terms::default()).checked().unwrap()
+        self.with_terms(shape, &Terms::default())
+    }
+
+    fn with_terms(&self, shape: Shape, terms: &Terms) -> Graph {
+        self.model.forward(shape, &self.tables, terms).checked().unwrap()
+    }
+
+    /// Terms of rank 2 on every linear layer.
+    fn terms(&self) -> Terms {
+        let mut terms = Terms::default();
+        let layers = (0..self.model.facts().layers).flat_map(|i| {
+            let names = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down", "inp_gate", "proj"];
+            names.map(|name| format!("blk.{i}.{name}"))
+        });
+        for key in layers.chain(["token_embd", "output", "per_layer_model_proj"].map(String::from)) {
+            if let Some((inputs, outputs)) = self.model.linear(&key) {
+                terms.add(key.clone(), Term { name: key, rank: 2, scale: 0.5, inputs, outputs });
+            }
+        }
+        terms
     }
 
     /// Logits of a prompt after another, on oracles.
     fn logits(&self, graph: &Graph) -> Vec<f32> {
         let specs = self.model.specs();
         let mut reference = Reference::new(&self.source, specs, &self.tables, &self.model.caches(), KvType::F32, 64);
+        for info in &graph.values {
+            if let Kind::Trained { name, part } = &info.kind {
+                let (rows, cols) = (info.of.rows as usize, info.of.cols as usize);
+                let mut rng = Rng::new(name.bytes().map(u64::from).sum());
+                let scale = (cols as f32).sqrt().recip();
+                reference.trained.insert((name.clone(), *part), rng.tensor_scaled(rows, cols, scale));
+            }
+        }
         let words = |position, tokens| bytemuck::cast_slice(&[StepState { position, tokens, ..Default::default() }]).to_vec();
         for first in [0, TOKENS] {
             let ids = (0..TOKENS).map(|i| if first + i == 0 { 2 } else { 500 + (first + i) * 37 % 1400 }).collect();
@@ -79,8 +107,9 @@ fn each_rewrite_computes_what_the_graph_without_it_does() {
     for name in MODELS {
         let file = open(name);
         let specs = file.model.specs();
-        for rows in [Rows::Last, Rows::All] {
-            let plain = file.forward(shape(rows, false));
+        let cases = [(Rows::Last, Terms::default()), (Rows::All, Terms::default()), (Rows::Last, file.terms())];
+        for (rows, terms) in cases {
+            let plain = file.with_terms(shape(rows, false), &terms);
             let want = file.logits(&plain);
             for rewrite in lower::names(For::Run) {
                 let lowered = lower::lower_one(plain.clone(), rewrite, specs);

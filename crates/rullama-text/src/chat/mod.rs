@@ -8,6 +8,6 @@ mod render;
 mod schema;
 mod types;
 
-pub(crate) use render::opens_thought;
-pub use render::{Conversation, Size, render};
+pub use render::{Conversation, Size, render, render_cut};
+pub(crate) use render::{cut_answer, opens_thought};
 pub use types::{FunctionCall, FunctionDeclaration, Message, Role, Tool, ToolCall};

@@ -32,7 +32,7 @@ const common = {
 const scripts = { ...common, platform: 'browser', loader: { '.css': 'text' } };
 
 /** What `import()` loads when it is first needed, each a file beside main.js; nothing of it is in what the first paint loads. */
-const later = ['markdown', 'highlight', 'mathml'].map((name) => `${app}/src/markdown/${name}.ts`);
+const later = ['markdown/markdown', 'markdown/highlight', 'markdown/mathml', 'chats/exchange'].map((name) => `${app}/src/${name}.ts`);
 const apart = {
   name: 'apart',
   setup({ onResolve }) {

@@ -36,13 +36,23 @@ test('settings are kept by Done alone, and only in range', async () => {
     await page.keyboard.press('Escape');
     assert.equal(await kept(page), before);
   }
-  await page.click('#open-settings');
-  await page.fill('[name=maxTokens]', '3');
-  await page.click('dialog .primary');
-  assert.match(await kept(page), /"maxTokens":"3"/);
+  const set = async (lasting) => {
+    await page.click('#open-settings');
+    await page.fill('[name=maxTokens]', '3');
+    if (lasting) await page.check('#for-new');
+    await page.click('dialog .primary');
+  };
+  await set(false);
+  assert.equal(await kept(page), before, 'they are of this chat alone');
   await ask(page, 'long');
   await finished(page, 1);
   assert.match(await page.locator('.stats').innerText(), /3 tokens.*length limit$/);
+  await set(true);
+  assert.match(await kept(page), /"maxTokens":"3"/);
+  await page.click('#new-chat');
+  await page.click('#open-settings');
+  assert.equal(await page.inputValue('[name=maxTokens]'), '3');
+  await page.evaluate(() => localStorage.removeItem('rullama.settings'));
   await page.close();
 });
 
@@ -117,8 +127,7 @@ test('a dropped file is loaded or refused in words', async () => {
   await drop(page, 'other.gguf', 'GGUF....');
   await page.waitForFunction(() => document.querySelector('#model-name').textContent === 'other.gguf');
   await waitForChat(page);
-  await page.click('#previous-chat');
-  assert.equal(await page.locator('.message.user').innerText(), 'hello');
+  assert.equal(await page.locator('.message.user > p').innerText(), 'hello', 'the model goes on with it');
   await page.close();
 });
 

@@ -101,6 +101,25 @@ test('an answer can be stopped, regenerated and followed by another', async () =
   await page.close();
 });
 
+test('a reload in mid-answer keeps what was written, and the model goes on with it', async () => {
+  const { page, problems } = await openLoaded();
+  await ask(page, 'Tell a long story, as long as you can.');
+  await page.waitForFunction(() => (document.querySelector('.message.model .body')?.textContent.length ?? 0) > 12, null, { timeout: ANSWER_MS });
+  await page.reload();
+  await page.waitForSelector('.stats.cut');
+  const before = await page.locator('.message.model .body').innerText();
+  await page.click('#load-last');
+  await waitForChat(page);
+  await limitAnswers(page, 8);
+  await page.click('.continue');
+  await page.waitForSelector('.stats:not(.cut)', { timeout: ANSWER_MS });
+  const after = await page.locator('.message.model .body').innerText();
+  assert.ok(after.startsWith(before.trimEnd()) && after.length > before.length, `${before} / ${after}`);
+  assert.equal(await page.locator('.message.model').count(), 1);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
 test('an answer can be stopped before its first word, and asked for again', async () => {
   const { page, problems } = await openLoaded();
   await limitAnswers(page, 4);

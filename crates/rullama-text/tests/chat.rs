@@ -4,8 +4,8 @@ mod common;
 
 use common::{Tables, data, ids, read_json};
 use rullama_testing::shared;
-use rullama_text::chat::{Conversation, Message, Role, Size, Tool, ToolCall, render};
-use rullama_text::{Segment, Specials, segments_to_text};
+use rullama_text::chat::{Conversation, Message, Role, Size, Tool, ToolCall, render, render_cut};
+use rullama_text::{ParserOptions, Segment, Specials, segments_to_text};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -46,6 +46,38 @@ fn prompts_equal_those_of_the_reference_tests() {
         let prompt = segments_to_text(&render_case(case, if large { Size::Large } else { Size::Small }));
         assert_eq!(prompt, case["prompt"].as_str().expect("prompt"), "case {i}");
     }
+}
+
+fn a_cut_answer_is_the_end_of_its_prompt() {
+    let message = |json: Value| serde_json::from_value::<Message>(json).expect("a message");
+    let user = message(json!({"role": "user", "content": "Hi"}));
+    let prompt = |answer: Value, thinking, size| {
+        let messages = [user.clone(), message(answer)];
+        let conversation = Conversation { messages: &messages, thinking, size, ..Default::default() };
+        let before = segments_to_text(&render(&Conversation { messages: &messages[..1], ..conversation }));
+        let text = segments_to_text(&render_cut(&conversation));
+        let starts_in_thought = ParserOptions::of_cut(&conversation).starts_in_thought;
+        (text.strip_prefix(&before).map(str::to_owned), starts_in_thought)
+    };
+    let cut = |text: &str, thought| (Some(text.to_owned()), thought);
+    for size in [Size::Small, Size::Large] {
+        // As it is: with its white space, and with what spells a mark as text.
+        assert_eq!(prompt(json!({"role": "model", "content": " One,\n"}), false, size), cut(" One,\n", false));
+        let thought = json!({"role": "model", "content": "", "thinking": "Hm, that"});
+        assert_eq!(prompt(thought.clone(), true, size), cut("<|channel>thought\nHm, that", true));
+        assert_eq!(prompt(thought, false, size), cut("", false), "thoughts that were not asked for are none");
+        let both = json!({"role": "model", "content": "So", "thinking": "Hm."});
+        assert_eq!(prompt(both, true, size), cut("<|channel>thought\nHm.\n<channel|>So", false));
+    }
+    // Nothing to go on with: the prompt of the next answer.
+    let calls = message(json!({"role": "model", "tool_calls": [{"name": "f", "arguments": {}}]}));
+    for messages in [vec![], vec![user.clone()], vec![user, calls]] {
+        let conversation = Conversation { messages: &messages, ..Default::default() };
+        assert_eq!(render_cut(&conversation), render(&conversation));
+    }
+    let spelled = [message(json!({"role": "model", "content": "<turn|>"}))];
+    let segments = render_cut(&Conversation { messages: &spelled, ..Default::default() });
+    assert_eq!(segments.last(), Some(&Segment::Text("<turn|>".into())));
 }
 
 fn prompts_equal_those_of_the_models_template() {
@@ -209,6 +241,7 @@ fn messages_keep_their_json_form() {
 rullama_testing::tests! {
     prompts_equal_the_reference,
     prompts_equal_those_of_the_reference_tests,
+    a_cut_answer_is_the_end_of_its_prompt,
     prompts_equal_those_of_the_models_template,
     results_take_the_names_of_their_calls,
     shapes_of_openais_api,

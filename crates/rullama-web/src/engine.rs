@@ -148,6 +148,26 @@ impl WebEngine {
         result.map_err(JsValue::from)
     }
 
+    /// Goes on with the last answer, which was cut. When that fails, it is as before.
+    pub async fn chat_continue(&self, chat: u32, options: String, on_event: Function) -> Result<String, JsValue> {
+        let options = options::parse::<Generate>("options", &options)?.into();
+        let mut open = self.take(chat)?;
+        let cancel = self.fresh_cancel();
+        let mut give = |event: &rullama::Event| call(&on_event, &options::event(event));
+        let result = open.continue_answer(&options, &cancel, &mut give).await;
+        self.chats.put_back(chat, open);
+        Ok(options::to_json(&result.map_err(WebError::from)?))
+    }
+
+    /// Puts other messages in place of the conversation's, without the system's; caches are kept as far as they agree.
+    pub fn chat_set(&self, chat: u32, messages: String) -> Result<(), JsValue> {
+        let new: Vec<WebMessage> = options::parse("messages", &messages)?;
+        let mut open = self.take(chat)?;
+        open.rewrite(new.into_iter().map(Into::into));
+        self.chats.put_back(chat, open);
+        Ok(())
+    }
+
     /// Generates from ids on a sequence of its own.
     pub async fn generate_ids(&self, ids: Vec<u32>, options: String, on_token: Function) -> Result<String, JsValue> {
         let options = options::parse::<Generate>("options", &options)?.into();

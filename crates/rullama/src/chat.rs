@@ -2,7 +2,7 @@
 
 use crate::options::{Cancel, GenerateOptions};
 use crate::{Error, Finish, Session, Summary};
-use rullama_text::chat::{Conversation, Message, Tool, render};
+use rullama_text::chat::{Conversation, Message, Role, Tool, render, render_cut};
 use rullama_text::{Ending, Event, OutputParser, ParserOptions, Specials};
 
 /// What a conversation starts from.
@@ -72,6 +72,12 @@ impl Chat {
         self.messages = messages;
     }
 
+    /// Puts other messages in place of the conversation's, apart from the system's that it was opened with.
+    pub fn rewrite(&mut self, messages: impl IntoIterator<Item = Message>) {
+        let first = self.options.system.as_deref().map(Message::system);
+        self.set_messages(first.into_iter().chain(messages).collect());
+    }
+
     /// Back to the first message.
     pub fn clear(&mut self) {
         let first = self.options.system.as_deref().map(Message::system);
@@ -117,8 +123,49 @@ impl Chat {
     /// Streams an answer to the conversation as it stands.
     pub async fn answer(&mut self, options: &GenerateOptions, cancel: &Cancel, on_event: &mut dyn FnMut(&Event)) -> Result<Summary, Error> {
         let prompt = self.prompt()?;
-        let mut parser = OutputParser::new(ParserOptions::of(&self.conversation()));
-        let mut reply = Message::assistant("");
+        let parser = OutputParser::new(ParserOptions::of(&self.conversation()));
+        let (reply, summary) = self.generate(&prompt, parser, Message::assistant(""), options, cancel, on_event).await?;
+        self.messages.push(reply);
+        Ok(summary)
+    }
+
+    /// Goes on with the last answer where it was cut: what it says from there on is streamed, and joins it.
+    ///
+    /// # Errors
+    /// Those of [`Session::generate`], after which the answer is as it was; [`Error::InvalidArgument`] where the last message is
+    /// not the model's, or calls tools.
+    pub async fn continue_answer(
+        &mut self,
+        options: &GenerateOptions,
+        cancel: &Cancel,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<Summary, Error> {
+        let refused = |value: &str, reason: &str| Error::InvalidArgument { name: "messages", value: value.into(), reason: reason.into() };
+        let cut = match self.messages.last() {
+            Some(last) if last.role != Role::Assistant => return Err(refused("a conversation", "ends with no answer: send a message")),
+            Some(last) if !last.tool_calls.is_empty() => return Err(refused("an answer", "calls tools: send their results")),
+            Some(last) => last.clone(),
+            None => return Err(refused("an empty conversation", "has no answer: send a message")),
+        };
+        let conversation = self.conversation();
+        let prompt = self.session.engine().tokenizer().encode_prompt(&render_cut(&conversation))?;
+        let parser = OutputParser::new(ParserOptions::of_cut(&conversation));
+        let (reply, summary) = self.generate(&prompt, parser, cut, options, cancel, on_event).await?;
+        self.messages.pop();
+        self.messages.push(reply);
+        Ok(summary)
+    }
+
+    /// Generates behind `prompt`; gives `reply` with what that adds to it.
+    async fn generate(
+        &mut self,
+        prompt: &[u32],
+        mut parser: OutputParser,
+        mut reply: Message,
+        options: &GenerateOptions,
+        cancel: &Cancel,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<(Message, Summary), Error> {
         let mut give = |event: Event| {
             match &event {
                 Event::Content(text) => reply.content.push_str(text),
@@ -130,9 +177,8 @@ impl Chat {
             on_event(&event);
         };
         let mut on_token = |token: &crate::Token| token.pieces().flat_map(|piece| parser.push(piece)).for_each(&mut give);
-        let summary = self.session.generate(&prompt, options, cancel, &mut on_token).await?;
+        let summary = self.session.generate(prompt, options, cancel, &mut on_token).await?;
         parser.finish(summary.finish.ending()).into_iter().for_each(&mut give);
-        self.messages.push(reply);
-        Ok(summary)
+        Ok((reply, summary))
     }
 }

@@ -3,7 +3,9 @@
 
 use rullama::score::{Question, Scores, sample};
 use rullama::source::{ByteSource, FileSource};
-use rullama::{Cancel, Chat, ChatOptions, Engine, Evaluation, Event, Finish, GenerateOptions, KvType, LoadOptions, Sampling};
+use rullama::{
+    Cancel, Chat, ChatOptions, Engine, Evaluation, Event, Finish, GenerateOptions, KvType, LoadOptions, Message, Sampling, ToolCall,
+};
 use rullama_testing::{existing, found, variable};
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -58,6 +60,50 @@ fn a_tool_call_that_is_cut_is_none() {
         assert_eq!((reply.tool_calls.len(), unreadable), (calls, 1 - calls), "{tokens} of {end}");
         assert_eq!(reply.content, "");
     }
+}
+
+/// An answer that is cut after any number of tokens and goes on is the whole one, and its prompt is not computed again.
+fn an_answer_that_was_cut_goes_on() {
+    let engine = quantised();
+    let options =
+        |tokens: usize| GenerateOptions { sampling: Sampling::greedy(), max_tokens: Some(tokens as u32), ..GenerateOptions::default() };
+    for (question, thinking) in [("Why is the sky blue?", false), ("Which is larger, 17 or 42?", true)] {
+        let start = ChatOptions { thinking, ..ChatOptions::default() };
+        let mut chat = Chat::new(pollster::block_on(engine.session()).unwrap(), start);
+        let asked = [Message::user(question)];
+        let tokens = {
+            chat.rewrite(asked.clone());
+            pollster::block_on(chat.answer(&options(200), &Cancel::new(), &mut |_| ())).unwrap().ids.len()
+        };
+        let whole = chat.messages()[1].clone();
+        for cut in (1..tokens).step_by(3) {
+            chat.rewrite(asked.clone());
+            pollster::block_on(chat.answer(&options(cut), &Cancel::new(), &mut |_| ())).unwrap();
+            let begun = chat.messages()[1].clone();
+            let mut more = Message::assistant("");
+            let mut on_event = |event: &Event| match event {
+                Event::Content(text) => more.content.push_str(text),
+                Event::Thinking(text) => more.thinking.push_str(text),
+                _ => {}
+            };
+            let summary = pollster::block_on(chat.continue_answer(&options(200), &Cancel::new(), &mut on_event)).unwrap();
+            let reply = &chat.messages()[1];
+            assert_eq!(chat.messages().len(), 2);
+            assert_eq!((&reply.content, &reply.thinking), (&whole.content, &whole.thinking), "{question} after {cut} of {tokens}");
+            assert_eq!(format!("{}{}", begun.content, more.content), whole.content);
+            // What the caches hold of the question and of the answer's beginning is kept.
+            assert!(summary.timings.prefilled_tokens < 8, "{:?}", summary.timings);
+        }
+    }
+    let mut chat = Chat::new(pollster::block_on(engine.session()).unwrap(), ChatOptions::default());
+    let mut code = |messages: Vec<Message>| {
+        chat.rewrite(messages);
+        pollster::block_on(chat.continue_answer(&options(4), &Cancel::new(), &mut |_| ())).unwrap_err().code()
+    };
+    assert_eq!(code(vec![]), "invalid-argument");
+    assert_eq!(code(vec![Message::user("Hi")]), "invalid-argument");
+    let call: ToolCall = serde_json::from_value(serde_json::json!({"name": "f", "arguments": {}})).unwrap();
+    assert_eq!(code(vec![Message::user("Hi"), Message { tool_calls: vec![call], ..Message::assistant("") }]), "invalid-argument");
 }
 
 /// At most 7 % wrong: the bar of the whole set, 95 % in f32 less 2 points, holds for the sample too. At most 3 % with
@@ -157,6 +203,7 @@ fn f16_logits_agree_with_the_reference() {
 
 rullama_testing::tests! {
     a_tool_call_that_is_cut_is_none,
+    an_answer_that_was_cut_goes_on,
     quantised_answers_are_right,
     quantised_logits_stay_near_the_reference,
     f16_logits_agree_with_the_reference,

@@ -1,7 +1,8 @@
-// One turn on the page: the question, the thinking, the answer as it is written, its statistics.
+// The turns on the page: a question, a tool's result, an answer with its thinking and its numbers, each from its record.
 
-import type { ChatEvent, Finish, Message, Summary, ToolCall } from 'rullama';
+import type { Finish, ToolCall } from 'rullama';
 import { AnswerText } from './answer-text.ts';
+import type { MessageRecord } from './chats/records.ts';
 import { h, oncePerFrame } from './dom.ts';
 import { count, rate, seconds } from './format.ts';
 
@@ -10,90 +11,116 @@ const ENDINGS: Partial<Record<Finish, string>> = {
   cancelled: 'stopped',
 };
 
-export function questionElement(text: string): HTMLElement {
-  return h('article', { className: 'message user', 'aria-label': 'You' }, h('p', { dir: 'auto' }, text));
-}
-
-export function resultElement({ name = '', content }: Message): HTMLElement {
-  return h('article', { className: 'message result', 'aria-label': 'Tool' }, h('p', {}, `${name} gave `, h('code', {}, content)));
-}
-
-export class AnswerView {
+/** A message on the page. */
+export interface TurnView {
   readonly element: HTMLElement;
-  text = '';
-  /** Tool calls of the answer. */
-  readonly calls: ToolCall[] = [];
-  private content = '';
-  private thought = '';
+  /** Shows a newer state of the message, and what can be done with it. */
+  update(record: MessageRecord, tools: HTMLElement[]): void;
+}
+
+class PlainView implements TurnView {
+  readonly element: HTMLElement;
+  private readonly text: HTMLElement;
+  private readonly footer = h('footer', {});
+
+  constructor(record: MessageRecord) {
+    const isResult = record.role === 'tool';
+    this.text = isResult ? h('code', {}) : h('p', { dir: 'auto' });
+    const bubble = isResult ? h('p', {}, `${record.name ?? ''} gave `, this.text) : this.text;
+    this.element = isResult
+      ? h('article', { className: 'message result', 'aria-label': 'Tool' }, bubble, this.footer)
+      : h('article', { className: 'message user', 'aria-label': 'You' }, bubble, this.footer);
+  }
+
+  update({ content }: MessageRecord, tools: HTMLElement[]): void {
+    if (this.text.textContent !== content) this.text.textContent = content;
+    this.footer.replaceChildren(...tools);
+  }
+}
+
+export class AnswerView implements TurnView {
+  readonly element: HTMLElement;
+  private record: MessageRecord;
   private readonly body = h('div', { className: 'body' });
   private readonly thoughtText = h('p', { dir: 'auto' });
-  private readonly thinking = h('details', { className: 'thinking', hidden: true }, h('summary', {}, 'Thinking…'), this.thoughtText);
+  private readonly thinkingTitle = h('summary', {}, 'Thinking…');
+  private readonly thinking = h('details', { className: 'thinking', hidden: true }, this.thinkingTitle, this.thoughtText);
   private readonly unreadable = h('div', { className: 'unreadable-call' });
+  private readonly empty = h('p', { className: 'empty-answer', hidden: true });
   private readonly footer = h('footer', {});
-  private readonly answer = new AnswerText(this.body, () => this.drawn());
-  private ended = false;
+  private readonly answer: AnswerText;
   private readonly frame = oncePerFrame(() => this.draw());
 
   /** `drawn` runs after each change on the page. */
-  constructor(private readonly drawn: () => void) {
-    this.element = h('article', { className: 'message model writing', 'aria-label': 'Model', 'aria-busy': 'true' }, this.thinking, this.body, this.unreadable, this.footer);
+  constructor(record: MessageRecord, private readonly drawn: () => void) {
+    this.record = record;
+    this.answer = new AnswerText(this.body, () => this.drawn());
+    this.element = h('article', { className: 'message model', 'aria-label': 'Model' }, this.thinking, this.body, this.unreadable, this.empty, this.footer);
   }
 
-  add(event: ChatEvent): void {
-    if (event.type === 'content') {
-      this.content += event.text;
-      this.text += event.text;
-    } else if (event.type === 'thinking') this.thought += event.text;
-    else if (event.type === 'unreadableCall') this.unreadable.append(h('p', {}, 'The model tried to call a tool, in a way that cannot be read:'), h('pre', {}, event.text));
-    else if (event.type === 'toolCall') {
-      this.calls.push(event.call);
-      this.text += `\n\`\`\`json\n${JSON.stringify(event.call, null, 2)}\n\`\`\`\n`;
-    }
+  /** Shows more of the text; the rest follows with `update`. */
+  grow(record: MessageRecord): void {
+    this.record = record;
     this.frame.request();
   }
 
-  /** The answer as a message of the conversation. */
-  message(): Message {
-    const { content, thought, calls } = this;
-    return { role: 'model', content, ...(thought && { thinking: thought }), ...(calls.length > 0 && { toolCalls: calls }) };
-  }
-
-  /** Ends the answer; `tools` are what can be done with it. */
-  finish(summary: Summary | undefined, ...tools: HTMLElement[]): void {
-    this.ended = true;
+  update(record: MessageRecord, tools: HTMLElement[]): void {
+    this.record = record;
+    const writing = record.state === 'writing';
+    this.element.classList.toggle('writing', writing);
+    this.element.setAttribute('aria-busy', String(writing));
     this.frame.flush();
-    this.element.classList.remove('writing');
-    this.element.setAttribute('aria-busy', 'false');
-    this.setThinkingTitle('Thoughts');
-    if (summary && this.text === '' && this.thought === '' && !this.unreadable.hasChildNodes()) {
-      this.body.append(h('p', { className: 'empty-answer' }, summary.finish === 'cancelled' ? 'Stopped before the first word.' : 'The model had nothing to say.'));
-    }
-    this.footer.replaceChildren(...(summary ? [h('span', { className: 'stats' }, statsText(summary))] : []), ...tools);
-    this.drawn();
+    const stats = statsText(record);
+    this.footer.replaceChildren(...(stats ? [h('span', { className: record.state === 'cut' ? 'stats cut' : 'stats' }, stats)] : []), ...tools);
   }
 
   private draw(): void {
-    this.thinking.hidden = this.thought === '';
-    if (this.thoughtText.textContent !== this.thought) this.thoughtText.textContent = this.thought;
-    if (this.text !== '') this.setThinkingTitle('Thoughts');
-    this.answer.show(this.text, !this.ended);
+    const { record } = this;
+    const writing = record.state === 'writing';
+    const text = answerText(record);
+    const thought = record.thinking ?? '';
+    this.thinking.hidden = thought === '';
+    if (this.thoughtText.textContent !== thought) this.thoughtText.textContent = thought;
+    const { thinkingMs } = record;
+    const done = thinkingMs === undefined ? 'Thoughts' : `Thought for ${seconds(thinkingMs / 1000)}`;
+    const title = writing && text === '' ? 'Thinking…' : done;
+    if (this.thinkingTitle.textContent !== title) this.thinkingTitle.textContent = title;
+    this.showUnreadable(record.unreadable ?? []);
+    this.answer.show(text, writing);
+    const nothing = !writing && text === '' && thought === '' && !this.unreadable.hasChildNodes();
+    this.empty.hidden = !nothing;
+    if (nothing) this.empty.textContent = record.finish === 'cancelled' ? 'Stopped before the first word.' : 'The model had nothing to say.';
     this.drawn();
   }
 
-  private setThinkingTitle(title: string): void {
-    const summary = this.thinking.querySelector('summary');
-    if (summary && summary.textContent !== title) summary.textContent = title;
+  private showUnreadable(texts: string[]): void {
+    if (this.unreadable.childElementCount === 2 * texts.length) return;
+    this.unreadable.replaceChildren(...texts.flatMap((text) => [h('p', {}, 'The model tried to call a tool, in a way that cannot be read:'), h('pre', {}, text)]));
   }
 }
 
-function statsText(summary: Summary): string {
+/** The view of a message. */
+export function turnView(record: MessageRecord, drawn: () => void): TurnView {
+  return record.role === 'model' ? new AnswerView(record, drawn) : new PlainView(record);
+}
+
+/** What an answer says, its calls as code. */
+export function answerText({ content, toolCalls = [] }: Pick<MessageRecord, 'content' | 'toolCalls'>): string {
+  const code = (call: ToolCall) => `\n\`\`\`json\n${JSON.stringify(call, null, 2)}\n\`\`\`\n`;
+  return content + toolCalls.map(code).join('');
+}
+
+function statsText({ state, stats, finish, edited }: MessageRecord): string {
+  if (edited) return 'edited';
+  if (state === 'cut') return 'cut off before its end';
+  if (state === 'writing' || !stats) return '';
   const parts = [
-    rate(summary.timings.decodeTokS),
-    count(summary.ids.length, 'token', 'tokens'),
-    `first after ${seconds(summary.timings.firstTokenS)}`,
-    `prompt ${count(summary.promptTokens, 'token', 'tokens')}`,
+    rate(stats.decodeTokS),
+    count(stats.tokens, 'token', 'tokens'),
+    `first after ${seconds(stats.firstTokenS)}`,
+    `prompt ${count(stats.promptTokens, 'token', 'tokens')}`,
   ];
-  const ending = ENDINGS[summary.finish];
+  const ending = finish && ENDINGS[finish];
   if (ending) parts.push(ending);
   return parts.join(' · ');
 }

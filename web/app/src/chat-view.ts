@@ -1,61 +1,81 @@
-// The third view: the conversation, and those before it.
+// The third view: a conversation, with the model that goes on with it where one is loaded.
 
-import { RullamaError, type ChatEvent, type Engine, type Example, type Message, type Summary } from 'rullama';
-import { AnswerView, questionElement, resultElement } from './answer-view.ts';
+import { RullamaError, type ChatOptions, type Engine, type Example } from 'rullama';
+import { Answering, tooLong, type Stage } from './answering.ts';
+import type { Library, News } from './chats/library.ts';
+import type { MessageRecord, Values } from './chats/records.ts';
+import { watch } from './chats/writing.ts';
 import { Composer } from './composer.ts';
 import { Conversation } from './conversation.ts';
-import { copyButton, h } from './dom.ts';
+import { Drafts } from './drafts.ts';
+import { h } from './dom.ts';
 import { errorCard } from './error-card.ts';
-import { markOf, optionsFor, runCalls } from './examples.ts';
-import { bytes, count } from './format.ts';
+import { emptyState, memoryText, type Loaded } from './empty-state.ts';
+import { toolsNamed } from './examples.ts';
+import { count } from './format.ts';
+import { LogView } from './log-view.ts';
 import type { Settings } from './settings.ts';
 
-export interface Loaded {
-  engine: Engine;
-  name: string;
-  /** What to know about the model before believing it. */
-  caution?: string;
-  examples: Example[];
+/** What the rest of the page does for this view. */
+export interface Frame {
+  /** Shows a new conversation, or what comes before one. */
+  newChat(): void;
+  /** Loads the model anew, with a context of so many tokens where that is given. */
+  reload(context?: number): void;
+  /** Another conversation is shown: `id` when it is kept. */
+  shown(id: string | undefined): void;
+  /** What a conversation offers while no model is loaded. */
+  offer(): HTMLElement;
 }
 
-/** Most rounds of tool calls that the page answers after a question. */
-const TOOL_ROUNDS = 4;
-
-export class ChatView {
+export class ChatView implements Stage {
   private readonly title = h('h1', { className: 'visually-hidden', id: 'chat-title' });
   private readonly composer: Composer;
+  private readonly offer = h('div', { className: 'offer', hidden: true });
+  private readonly answering: Answering;
+  private readonly drafts: Drafts;
   private loaded: Loaded | undefined;
   private current: Conversation | undefined;
-  /** Conversations that were left; all of them last as long as the page. */
-  private readonly earlier: Conversation[] = [];
+  private log: LogView | undefined;
   /** A message that was sent while the answer before it was being stopped. */
   private waiting: string | undefined;
+  /** The latest conversation that was asked for. */
+  private opening = {};
+  /** Answers of other tabs whose end is waited for. */
+  private readonly watched = new Set<string>();
 
-  /** `reload` loads the model anew, with a context of so many tokens where that is given. */
   constructor(
     private readonly root: HTMLElement,
+    private readonly library: Library,
     private readonly settings: Settings,
-    private readonly reload: (context?: number) => void,
+    private readonly frame: Frame,
   ) {
-    this.composer = new Composer((text) => this.submit(text), () => this.current?.running?.abort(), (text) => this.problemWith(text));
-    this.root.append(this.title, this.composer.element);
+    this.answering = new Answering(this, library, settings);
+    this.composer = new Composer((text) => this.submit(text), () => this.current?.running?.abort(), (text) => this.problemWith(text), () => this.drafts.changed());
+    this.drafts = new Drafts(library, () => this.composer.text);
+    this.root.append(this.title, this.offer, this.composer.element);
     document.addEventListener('keydown', (event) => {
-      if (event.key === 'Escape' && !this.settings.dialog.open && !this.root.hidden) this.current?.running?.abort();
+      if (event.key === 'Escape' && !event.defaultPrevented && !this.settings.dialog.open && !this.root.hidden) this.current?.running?.abort();
     });
+    library.listen((news) => void this.heard(news));
   }
 
-  /** Whether the page holds something that would be lost with it. */
-  get precious(): boolean {
-    return Boolean(this.current?.asked) || this.earlier.length > 0 || this.composer.text.trim() !== '';
+  get engine(): Engine | undefined {
+    return this.loaded?.engine;
   }
 
-  /** Shows the view for a model, with a new conversation, or going on with the current one. */
-  show(loaded: Loaded, { goOn = false } = {}): void {
+  get modelName(): string {
+    return this.loaded?.name ?? '';
+  }
+
+  /** The conversation that is shown, when it is kept. */
+  get openId(): string | undefined {
+    return this.current?.kept ? this.current.id : undefined;
+  }
+
+  /** Takes a model that is loaded; the view shows it with the next conversation. */
+  use(loaded: Loaded): void {
     this.loaded = loaded;
-    this.root.hidden = false;
-    this.title.textContent = `Chat with ${loaded.name}`;
-    if (goOn && this.current?.asked) this.resume(this.current);
-    else this.newChat();
     void this.showMemory();
     void loaded.engine.lost.then((error) => {
       if (this.loaded === loaded) this.onLost(error);
@@ -63,29 +83,52 @@ export class ChatView {
   }
 
   /** Leaves the model; the conversations stay. */
-  hide(): void {
-    this.current?.close();
+  release(): void {
+    this.leave();
     this.loaded = undefined;
+  }
+
+  hide(): void {
+    this.leave();
     this.root.hidden = true;
   }
 
+  /** Shows a new conversation. */
   newChat(): void {
-    const { current, loaded } = this;
-    if (!loaded) return;
-    current?.close();
-    if (current?.asked || current?.running) this.earlier.push(current);
-    this.waiting = undefined;
-    const conversation = new Conversation(loaded.engine, this.settings.chat());
-    conversation.log.append(this.emptyState());
-    this.attach(conversation);
+    this.start(this.settings.initial, []);
     this.composer.focus();
   }
 
-  /** Chat settings changed: an empty chat takes them at once, a longer one says when they apply. */
-  settingsChanged(): void {
-    if (!this.current || !this.loaded) return;
-    if (!this.current.asked) this.newChat();
-    else this.tell(this.current, 'The new system prompt and thinking setting apply from the next new chat.');
+  /** Shows a conversation that is kept; gives whether there is such a one. */
+  async open(id: string): Promise<boolean> {
+    const opening = (this.opening = {});
+    await this.library.ready;
+    const record = this.library.chats.get(id);
+    if (!record) return false;
+    const messages = await this.library.messages(id);
+    // Another one was asked for meanwhile.
+    if (this.opening !== opening) return true;
+    const running = this.answering.running.get(id);
+    const conversation: Conversation = running ?? new Conversation(record, () => this.told(conversation), messages, this.engine);
+    conversation.kept = true;
+    this.attach(conversation);
+    if (this.loaded) this.composer.focus();
+    return true;
+  }
+
+  openSettings(): void {
+    if (this.current) this.settings.open(this.current.record.settings);
+  }
+
+  /** Takes the settings that the dialog was closed with. */
+  async setSettings(settings: Values): Promise<void> {
+    const { current } = this;
+    if (!current) return;
+    const before = JSON.stringify(this.settings.chat(current.record.settings));
+    current.record.settings = settings;
+    if (!current.kept) return;
+    if (JSON.stringify(this.settings.chat(settings)) !== before) this.tell(current, 'The new system prompt and thinking setting apply from the next answer.');
+    await this.library.patch(current.id, { settings });
   }
 
   /** A note at the end of the conversation. */
@@ -93,64 +136,156 @@ export class ChatView {
     if (this.current) this.tell(this.current, text);
   }
 
-  private tell(conversation: Conversation, text: string): void {
-    conversation.log.append(h('p', { className: 'note' }, text));
-    this.toEnd(conversation);
+  tell(conversation: Conversation, text: string): void {
+    if (conversation !== this.current) return;
+    this.log?.element.append(h('p', { className: 'note' }, text));
+    this.toEnd();
+  }
+
+  changed(conversation: Conversation): void {
+    if (conversation !== this.current) return this.left(conversation);
+    const following = this.isAtEnd() || conversation.path.length < 3;
+    if (conversation.path.length > 0) this.log?.element.querySelector('.empty')?.remove();
+    this.log?.sync(this.loaded !== undefined);
+    if (conversation.firstRead === undefined && !conversation.running) this.log?.element.querySelector('.dropped')?.remove();
+    this.showResume(conversation);
+    this.showState();
+    if (conversation.running && following) this.toEnd();
+    if (conversation.running) return;
+    const { waiting } = this;
+    this.waiting = undefined;
+    // After everything that the end of this answer leads to, and only if nothing else was written since.
+    if (waiting !== undefined) setTimeout(() => this.current === conversation && waiting === this.composer.text && this.submit(waiting));
+  }
+
+  grown(conversation: Conversation, message: MessageRecord): void {
+    if (conversation === this.current) this.log?.grow(message);
+  }
+
+  /** Marks in the log from where on the model reads. */
+  dropped(conversation: Conversation): void {
+    const { engine } = this;
+    if (conversation !== this.current || !this.log || !engine) return;
+    this.log.sync(true);
+    const { context, trainedContext } = engine.info;
+    this.log.element.querySelector('.dropped')?.remove();
+    const larger = Math.min(trainedContext, 2 * context);
+    const mark = h('p', { className: 'note dropped', role: 'status' },
+      `The context of ${count(context, 'token', 'tokens')} is full: from here on the model reads only what is below this line. `,
+      larger > context && h('button', { type: 'button', className: 'quiet', onclick: () => this.frame.reload(larger) }, `Reload with ${larger.toLocaleString('en')}`));
+    const { firstRead } = conversation;
+    const first = firstRead && this.log.elementOf(firstRead);
+    if (first) first.before(mark);
+    else if (firstRead) this.log.element.prepend(mark);
+    else this.log.element.append(mark);
+  }
+
+  /** Says what failed, unless nobody needs to hear it. */
+  failed(conversation: Conversation, error: RullamaError, again: () => void): void {
+    if (conversation !== this.current || error.code === 'cancelled' || error.code === 'device-lost' || error.code === 'closed') return;
+    const does = (run: () => void) => () => (card.remove(), run());
+    const card = errorCard(error, { label: 'Try again', run: does(again) }, { label: 'New chat', run: does(() => this.frame.newChat()) });
+    this.log?.element.append(card);
+    this.toEnd();
+  }
+
+  private start(settings: Values, tools: string[]): void {
+    const conversation: Conversation = new Conversation(this.library.newChat(settings, tools), () => this.told(conversation), [], this.engine);
+    this.attach(conversation);
+  }
+
+  /** What a conversation tells the model apart from its messages. */
+  private told({ record }: Conversation): ChatOptions {
+    const tools = toolsNamed(record.tools);
+    return { ...this.settings.chat(record.settings), ...(tools.length > 0 && { tools }) };
+  }
+
+  private leave(): void {
+    const { current } = this;
+    this.opening = {};
+    if (!current) return;
+    void this.drafts.flush();
+    this.waiting = undefined;
+    this.log?.closeEditor();
+    this.log?.element.remove();
+    this.current = undefined;
+    this.log = undefined;
+    current.close();
+  }
+
+  /** An answer of a conversation that was left has ended. */
+  private left(conversation: Conversation): void {
+    if (!conversation.running) conversation.close();
   }
 
   private attach(conversation: Conversation): void {
-    this.current?.log.remove();
+    if (this.current !== conversation) this.leave();
+    this.root.hidden = false;
+    conversation.resume(this.engine);
     this.current = conversation;
-    this.title.after(conversation.log);
-    this.composer.setUsable(true);
-    this.composer.complain('');
-    this.showState(conversation);
-  }
-
-  /** Goes on with a conversation that was left, or whose engine was lost. */
-  private resume(conversation: Conversation): void {
-    if (!this.loaded) return;
-    conversation.resume(this.loaded.engine);
-    for (const card of conversation.log.querySelectorAll('.error, .resume')) card.remove();
-    this.attach(conversation);
-    if (conversation.unanswered && !conversation.running) {
-      const button = h('button', { type: 'button', onclick: () => (row.remove(), this.retry(conversation)) }, 'Answer this');
-      const row = h('p', { className: 'note resume' }, button);
-      conversation.log.append(row);
-    }
-    this.toEnd(conversation);
-    this.composer.focus();
-  }
-
-  private goBack(): void {
-    const conversation = this.earlier.pop();
-    if (conversation) this.resume(conversation);
-  }
-
-  private emptyState(): HTMLElement {
-    const { caution, examples = [], name = '' } = this.loaded ?? {};
-    const example = (shown: Example) => {
-      const mark = markOf(shown);
-      return h('button', { type: 'button', className: 'example', dir: 'auto', onclick: () => this.askExample(shown) }, shown.text, mark !== '' && h('small', {}, mark));
+    const actions = {
+      regenerate: (message: MessageRecord) => this.act(() => this.answering.regenerate(conversation, message.parent)),
+      goOn: (message: MessageRecord) => this.act(() => this.answering.goOn(conversation, message)),
+      edit: (message: MessageRecord, text: string) => void this.edit(conversation, message, text),
+      show: (message: MessageRecord) => this.showVersion(conversation, message),
+      draft: ({ id }: MessageRecord) => this.library.draft(id),
+      keepDraft: ({ id }: MessageRecord, text: string) => void this.library.saveDraft({ id, text }),
     };
-    return h('div', { className: 'empty' },
-      h('h2', {}, name),
-      caution ? h('p', { className: 'caution' }, caution) : null,
-      examples.length > 0 && h('div', { className: 'examples' }, ...examples.map(example)),
-      this.earlier.length > 0 && h('button', { type: 'button', className: 'quiet', id: 'previous-chat', onclick: () => this.goBack() }, 'Back to the previous chat'));
+    this.log?.element.remove();
+    this.log = new LogView(conversation, actions, () => this.isAtEnd(160) && conversation.running && this.toEnd());
+    this.title.after(this.log.element);
+    if (conversation.path.length === 0) this.log.element.append(emptyState(this.loaded, (example) => this.askExample(example)));
+    this.composer.element.hidden = !this.loaded;
+    this.offer.hidden = this.loaded !== undefined;
+    this.offer.replaceChildren(...(this.loaded ? [] : [this.frame.offer()]));
+    this.composer.setUsable(this.loaded !== undefined);
+    this.composer.complain('');
+    void this.drafts.open(conversation.kept ? conversation.id : '', (text) => this.current === conversation && (this.composer.text = text));
+    this.changed(conversation);
+    this.watchAnswers(conversation);
+    this.showTitle();
+    this.frame.shown(conversation.kept ? conversation.id : undefined);
+    this.toEnd();
+  }
+
+  /** Something that a tool under a message does: what stops it has the focus. */
+  private act(run: () => Promise<void>): void {
+    const card = this.log?.element.querySelector('.error');
+    card?.remove();
+    void run();
+    this.composer.focusStop();
+  }
+
+  private async edit(conversation: Conversation, message: MessageRecord, text: string): Promise<void> {
+    const again = () => void this.edit(conversation, message, text);
+    const problem = await this.answering.edit(conversation, message, text, again);
+    if (problem) this.tell(conversation, problem);
+  }
+
+  private showVersion(conversation: Conversation, message: MessageRecord): void {
+    const tool = (document.activeElement as HTMLElement | null)?.dataset['tool'] ?? 'next';
+    conversation.show(conversation.tree.leafBelow(message.id));
+    this.changed(conversation);
+    const element = this.log?.elementOf(message.id);
+    const step = element?.querySelector<HTMLElement>(`[data-tool=${tool}]:enabled`) ?? element?.querySelector<HTMLElement>('.step:enabled');
+    step?.focus({ preventScroll: true });
+    void this.library.patch(conversation.id, { leaf: conversation.leaf });
+  }
+
+  /** Offers an answer where the last question has none. */
+  private showResume(conversation: Conversation): void {
+    this.log?.element.querySelector('.resume')?.remove();
+    if (!conversation.unanswered || conversation.running || !this.loaded) return;
+    const button = h('button', { type: 'button', onclick: () => this.act(() => this.answering.regenerate(conversation, conversation.leaf)) }, 'Answer this');
+    this.log?.element.append(h('p', { className: 'note resume' }, button));
   }
 
   /** An example that needs thinking or tools gets a conversation that has them. */
-  private askExample(example: Example): void {
-    const options = optionsFor(example);
-    if (!this.loaded || !this.current || this.current.running) return;
-    if (options) {
-      this.current.close();
-      const conversation = new Conversation(this.loaded.engine, { ...this.settings.chat(), ...options });
-      conversation.log.append(this.emptyState());
-      this.attach(conversation);
-    }
-    void this.ask(this.current, example.text);
+  private askExample({ text, thinking, tools = [] }: Example): void {
+    const { current } = this;
+    if (!this.loaded || !current || current.running) return;
+    if (thinking || tools.length > 0) this.start({ ...current.record.settings, ...(thinking && { thinking: 'on' }) }, tools);
+    if (this.current) void this.ask(this.current, text);
     this.composer.focusStop();
   }
 
@@ -162,6 +297,9 @@ export class ChatView {
       if (current.running.signal.aborted) this.waiting = text;
       return;
     }
+    if (current.path.at(-1)?.state === 'writing') {
+      return this.composer.complain('Another tab is writing an answer here: wait for its end, or stop it there.');
+    }
     this.composer.text = '';
     void this.ask(current, text.trim());
   }
@@ -169,10 +307,17 @@ export class ChatView {
   /** Sends a message that was written; it comes back into the field when the model does not get it. */
   private async ask(conversation: Conversation, text: string): Promise<void> {
     conversation.rounds = 0;
-    const problem = await this.say(conversation, [{ role: 'user', content: text }]);
-    if (problem === undefined) return;
+    const problem = await this.answering.say(conversation, [{ role: 'user', content: text }], () => this.submit(this.composer.text));
+    if (problem === undefined || conversation !== this.current) return;
+    if (!conversation.kept) this.neverKept();
     this.composer.text = [text, this.composer.text].filter((part) => part !== '').join('\n');
     this.composer.complain(problem);
+  }
+
+  private neverKept(): void {
+    this.drafts.move('');
+    this.showTitle();
+    this.frame.shown(undefined);
   }
 
   private async problemWith(draft: string): Promise<string> {
@@ -182,181 +327,83 @@ export class ChatView {
     return tooLong(await current.tooLong([{ role: 'user', content: draft.trim() }]), loaded.engine);
   }
 
-  /** Sends messages and shows the answer. Gives why the model did not get them, empty where a card says so. */
-  private async say(conversation: Conversation, question: Message[]): Promise<string | undefined> {
-    const { loaded } = this;
-    if (!loaded) return '';
-    const options = this.settings.generate();
-    // What a person wrote is in the field again; a tool's results are not.
-    const again = () => (question[0]?.role === 'user' ? this.submit(this.composer.text) : void this.say(conversation, question));
-    const controller = this.begin(conversation);
-    try {
-      const fit = await conversation.makeRoom(question, options.maxTokens);
-      if (fit.over > 0) {
-        this.end(conversation, controller);
-        return tooLong(fit.over, loaded.engine);
-      }
-      if (fit.dropped) this.tellDropped(conversation, loaded.engine);
-    } catch (thrown) {
-      this.end(conversation, controller);
-      this.failed(conversation, RullamaError.from(thrown), again);
-      return '';
+  /** Something has changed in the library, here or in another tab. */
+  private async heard(news: News): Promise<void> {
+    const { current } = this;
+    if (!current?.kept) return;
+    if (news.of === 'lost' && news.chats.includes(current.id)) {
+      await this.library.addAll([{ chat: current.record, messages: current.tree.all() }]);
+      return this.tell(current, 'The browser has removed the conversations that it kept. This one is kept again.');
     }
-    conversation.log.querySelector('.empty')?.remove();
-    conversation.asked = true;
-    const shown = question.map((message) => (message.role === 'tool' ? resultElement(message) : questionElement(message.content)));
-    conversation.log.append(...shown);
-    const events = (signal: AbortSignal) => conversation.chat.send(question, { ...options, signal });
-    const { view, reply, summary, error } = await this.answer(conversation, controller, events);
-    if (!error || interrupts(error)) {
-      conversation.record(question, reply, summary);
-      // Without a word of an answer the question waits for one.
-      if (error && view.text === '') {
-        conversation.takeBack();
-        view.element.remove();
-      }
-      this.showState(conversation);
-      if (!error) this.goOn(conversation, view, summary);
-      return undefined;
+    if ((news.of !== 'chat' && news.of !== 'messages') || news.chat !== current.id) return;
+    if (!this.library.chats.has(current.id)) return this.gone(news.here);
+    if (news.of === 'chat') this.nowKept(current);
+    if (news.here && !this.watched.size) return;
+    const messages = await this.library.messages(current.id);
+    if (this.current !== current) return;
+    current.refresh(messages);
+    this.changed(current);
+    this.watchAnswers(current);
+  }
+
+  /** From the first question on a conversation has a place and a title. */
+  private nowKept(conversation: Conversation): void {
+    this.drafts.move(conversation.id);
+    this.showTitle();
+    this.frame.shown(conversation.id);
+  }
+
+  /** The conversation was deleted. */
+  private gone(here: boolean): void {
+    this.frame.newChat();
+    if (!here) this.note('The conversation that was here was deleted in another tab, where this can be undone for a moment.');
+  }
+
+  /** Answers that nobody writes any more were cut. */
+  private watchAnswers(conversation: Conversation): void {
+    for (const message of conversation.tree.all()) {
+      const ours = this.answering.running.get(conversation.id)?.leaf === message.id;
+      if (message.state !== 'writing' || ours || this.watched.has(message.id)) continue;
+      this.watched.add(message.id);
+      void watch(this.library, message).finally(async () => {
+        const messages = await this.library.messages(conversation.id);
+        this.watched.delete(message.id);
+        if (this.current !== conversation) return;
+        conversation.refresh(messages);
+        this.changed(conversation);
+      });
     }
-    for (const element of [...shown, view.element]) element.remove();
-    conversation.asked = conversation.messages.length > 0;
-    this.failed(conversation, error, again);
-    return '';
-  }
-
-  private retry(conversation: Conversation): void {
-    if (conversation.running || !this.loaded) return;
-    const old = [...conversation.log.querySelectorAll<HTMLElement>('.message.model')].at(-1);
-    const replaced = conversation.unanswered ? undefined : old;
-    replaced?.remove();
-    const taken = conversation.takeBack();
-    conversation.rounds = 0;
-    const controller = this.begin(conversation);
-    const events = (signal: AbortSignal) => conversation.chat.retry({ ...this.settings.generate(), signal });
-    void this.answer(conversation, controller, events).then(({ view, reply, summary, error }) => {
-      if (error) {
-        // The engine's conversation is as before, and so is the page's.
-        conversation.messages.push(...taken);
-        if (replaced) view.element.replaceWith(replaced);
-        else view.element.remove();
-        this.failed(conversation, error, () => this.retry(conversation));
-      } else {
-        conversation.record([], reply, summary);
-      }
-      this.showState(conversation);
-      if (!error) this.goOn(conversation, view, summary);
-    });
-  }
-
-  /** Shows an answer as it is written, to its end. */
-  private async answer(conversation: Conversation, controller: AbortController, events: (signal: AbortSignal) => AsyncIterable<ChatEvent>) {
-    const following = this.isAtEnd() || !conversation.log.querySelector('.message.model');
-    const view = new AnswerView(() => following && this.isAtEnd(160) && this.toEnd(conversation));
-    // Only the latest answer can be regenerated.
-    for (const tool of conversation.log.querySelectorAll('.regenerate')) tool.remove();
-    conversation.log.append(view.element);
-    this.toEnd(conversation);
-    let summary: Summary | undefined;
-    let error: RullamaError | undefined;
-    try {
-      for await (const event of events(controller.signal)) {
-        if (event.type === 'done') summary = event.summary;
-        else view.add(event);
-      }
-    } catch (thrown) {
-      error = RullamaError.from(thrown);
-    }
-    view.finish(summary, ...(error && view.text === '' ? [] : this.toolsFor(conversation, view)));
-    this.end(conversation, controller);
-    if (this.current === conversation) void this.showMemory();
-    return { view, reply: view.message(), summary, error };
-  }
-
-  private begin(conversation: Conversation): AbortController {
-    const controller = new AbortController();
-    conversation.running = controller;
-    this.showState(conversation);
-    return controller;
-  }
-
-  private end(conversation: Conversation, controller: AbortController): void {
-    if (conversation.running !== controller) return;
-    conversation.running = undefined;
-    if (this.current !== conversation) return conversation.close();
-    this.showState(conversation);
-    const { waiting } = this;
-    this.waiting = undefined;
-    // After everything that the end of this answer leads to, and only if nothing else was written since.
-    if (waiting !== undefined) setTimeout(() => this.current === conversation && waiting === this.composer.text && this.submit(waiting));
-  }
-
-  /** Runs the tools that an answer calls, and lets the model go on from what they give. */
-  private goOn(conversation: Conversation, view: AnswerView, summary: Summary | undefined): void {
-    if (summary?.finish !== 'tool-call' || conversation !== this.current || conversation.rounds >= TOOL_ROUNDS) return;
-    const results = runCalls(view.calls, conversation.tools);
-    if (!results || conversation.running) return;
-    conversation.rounds += 1;
-    void this.say(conversation, results).then((problem) => problem && this.tell(conversation, problem));
-  }
-
-  /** Says what failed, unless nobody needs to hear it. */
-  private failed(conversation: Conversation, error: RullamaError, again: () => void): void {
-    if (error.code === 'cancelled' || interrupts(error)) return;
-    const does = (run: () => void) => () => (card.remove(), run());
-    const card = errorCard(error, { label: 'Try again', run: does(again) }, { label: 'New chat', run: does(() => this.newChat()) });
-    conversation.log.append(card);
-    this.toEnd(conversation);
   }
 
   private onLost(error: RullamaError): void {
-    const { current } = this;
-    if (!current) return;
+    if (!this.current) return;
     this.composer.setUsable(false);
-    const card = errorCard(error, { label: 'Reload model', run: () => this.reload() });
-    current.log.append(card);
+    const card = errorCard(error, { label: 'Reload model', run: () => this.frame.reload() });
+    this.log?.element.append(card);
     card.querySelector('button')?.focus();
-    this.toEnd(current);
+    this.toEnd();
   }
 
-  /** Marks in the log from where on the model reads. */
-  private tellDropped(conversation: Conversation, engine: Engine): void {
-    const { context, trainedContext } = engine.info;
-    conversation.log.querySelector('.dropped')?.remove();
-    const larger = Math.min(trainedContext, 2 * context);
-    const mark = h('p', { className: 'note dropped', role: 'status' },
-      `The context of ${count(context, 'token', 'tokens')} is full: from here on the model reads only what is below this line. `,
-      larger > context && h('button', { type: 'button', className: 'quiet', onclick: () => this.reload(larger) }, `Reload with ${larger.toLocaleString('en')}`));
-    const first = conversation.log.querySelectorAll('.message.user')[conversation.firstTurn];
-    if (first) first.before(mark);
-    else conversation.log.append(mark);
+  private showTitle(): void {
+    const { current } = this;
+    const title = current?.record.title || 'New chat';
+    this.title.textContent = this.loaded ? `${title}, with ${this.loaded.name}` : title;
+    document.title = current?.kept ? `${title} · rullama` : 'rullama';
   }
 
-  private toolsFor(conversation: Conversation, view: AnswerView): HTMLElement[] {
-    const again = h('button', { type: 'button', className: 'quiet tool regenerate' }, 'Regenerate');
-    again.onclick = () => {
-      this.retry(conversation);
-      this.composer.focusStop();
-    };
-    return [copyButton(() => view.text), again];
-  }
-
-  private showState(conversation: Conversation): void {
-    if (conversation !== this.current || !this.loaded) return;
-    this.composer.setRunning(conversation.running !== undefined);
-    this.composer.showContext(conversation.tokens, this.loaded.engine.info.context);
+  private showState(): void {
+    const { current, loaded } = this;
+    if (!current || !loaded) return;
+    this.composer.setRunning(current.running !== undefined);
+    this.composer.showContext(current.tokens, loaded.engine.info.context);
+    if (!current.running) void this.showMemory();
   }
 
   private async showMemory(): Promise<void> {
     const { engine } = this.loaded ?? {};
     const memory = await engine?.memory().catch(() => undefined);
     if (!engine || !memory || this.loaded?.engine !== engine) return;
-    const { device, ple } = engine.info;
-    const parts = [`GPU ${bytes(memory.gpuBytes)}`, `wasm ${bytes(memory.wasmBytes)}`];
-    // Browsers often keep the GPU's name to themselves.
-    if (device) parts.push(device);
-    if (ple !== 'none') parts.push(`per-layer embeddings ${ple}`);
-    this.composer.showStatus(parts.join(' · '));
+    this.composer.showStatus(memoryText(engine, memory));
   }
 
   private isAtEnd(slack = 80): boolean {
@@ -364,16 +411,7 @@ export class ChatView {
     return page.scrollHeight - page.clientHeight - page.scrollTop <= slack;
   }
 
-  private toEnd(conversation: Conversation): void {
-    if (conversation === this.current) window.scrollTo({ top: document.documentElement.scrollHeight });
+  private toEnd(): void {
+    window.scrollTo({ top: document.documentElement.scrollHeight });
   }
-}
-
-/** Whether the engine went away under an answer: what there is of it stays, and can be asked for again. */
-const interrupts = ({ code }: RullamaError) => code === 'device-lost' || code === 'closed';
-
-function tooLong(over: number, engine: Engine): string {
-  if (over === 0) return '';
-  const context = count(engine.info.context, 'token', 'tokens');
-  return `This message is too long by ${count(over, 'token', 'tokens')}: the model reads ${context} at a time. Shorten it, or load the model with a larger context.`;
 }

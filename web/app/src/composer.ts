@@ -20,11 +20,12 @@ export class Composer {
   private readonly context = h('p', { id: 'context', hidden: true }, this.meter, this.used);
   private timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `measure` gives what is wrong with a draft, in words, or nothing. */
+  /** `measure` gives what is wrong with a draft, in words, or nothing; `edited` runs whenever the draft has changed. */
   constructor(
     submit: (text: string) => void,
     stop: () => void,
     private readonly measure: (text: string) => Promise<string>,
+    private readonly edited: () => void,
   ) {
     const onsubmit = (event: Event) => {
       event.preventDefault();
@@ -101,6 +102,7 @@ export class Composer {
     this.input.style.height = 'auto';
     this.input.style.height = `${Math.min(this.input.scrollHeight + 2, 200)}px`;
     this.complain('');
+    this.edited();
     const { text } = this;
     this.timer = setTimeout(() => {
       void this.measure(text).then((problem) => this.text === text && this.complain(problem), () => undefined);

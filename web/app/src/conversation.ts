@@ -1,7 +1,8 @@
-// A conversation as the page keeps it: what was said, its place in the log, and the engine's chat that goes on with it.
+// A conversation at work: its record and messages, the version that is shown, and the engine's chat that goes on with it.
 
-import type { Chat, ChatOptions, Engine, Message, Summary, Tool } from 'rullama';
-import { h } from './dom.ts';
+import type { Chat, ChatOptions, Engine, Message, SendOptions, ChatEvent, Tool } from 'rullama';
+import { messageOf, type ChatRecord, type MessageRecord } from './chats/records.ts';
+import { Tree } from './chats/tree.ts';
 
 /** Tokens that must be left for an answer, and those that older messages make room for. */
 const LEAST_ROOM = 32;
@@ -16,41 +17,92 @@ export interface Fit {
 }
 
 export class Conversation {
-  /** Everything that was said. */
-  readonly messages: Message[] = [];
-  readonly log = h('div', { className: 'log', role: 'log', 'aria-live': 'polite', 'aria-label': 'Conversation' });
-  /** Of the answer that is being written. */
+  tree: Tree;
+  /** The last message of the version that is shown here; other tabs may show another one. */
+  leaf: string | null;
+  /** Of the answer that is being written here. */
   running: AbortController | undefined;
-  /** Tokens of prompt and answer together, as far as they are known. */
-  tokens = 0;
   /** Rounds of tool calls since the question. */
   rounds = 0;
-  /** Whether anything was asked. */
-  asked = false;
-  /** Messages at the beginning that the model no longer reads. */
+  /** Whether it is kept in the library. */
+  kept = false;
+  /** Messages at the beginning of the path that the model no longer reads. */
   private dropped = 0;
-  private engine: Engine;
-  private open: Chat | undefined;
+  /** Messages that were added here and not yet seen among those that are kept. */
+  private readonly fresh = new Map<string, MessageRecord>();
+  private open: { chat: Chat; options: string } | undefined;
 
+  /** `options` gives what the model is told apart from the messages, as it is now. */
   constructor(
-    engine: Engine,
-    readonly options: ChatOptions,
+    readonly record: ChatRecord,
+    private readonly options: () => ChatOptions,
+    messages: MessageRecord[] = [],
+    private engine?: Engine,
   ) {
-    this.engine = engine;
+    this.tree = new Tree(messages);
+    this.leaf = this.tree.get(record.leaf) ? record.leaf : this.tree.latestLeaf();
+  }
+
+  get id(): string {
+    return this.record.id;
+  }
+
+  /** The messages of the version that is shown. */
+  get path(): MessageRecord[] {
+    return this.tree.path(this.leaf);
   }
 
   get tools(): Tool[] {
-    return this.options.tools ?? [];
-  }
-
-  get chat(): Chat {
-    return (this.open ??= this.engine.chat({ ...this.options, messages: this.messages.slice(this.dropped) }));
+    return this.options().tools ?? [];
   }
 
   /** Whether the last question has no answer. */
   get unanswered(): boolean {
-    const last = this.messages.at(-1);
+    const last = this.path.at(-1);
     return last !== undefined && last.role !== 'model';
+  }
+
+  /** Tokens of prompt and answer together, as far as they are known. */
+  get tokens(): number {
+    const stats = this.path.findLast((message) => message.stats)?.stats;
+    return stats ? stats.promptTokens + stats.tokens : 0;
+  }
+
+  /** Shows another version: that which ends at `leaf`. */
+  show(leaf: string | null): void {
+    const before = this.path;
+    this.leaf = leaf;
+    this.record.leaf = leaf;
+    // What was left out stays so where the beginning is the same.
+    const same = this.path.findIndex((message, i) => message.id !== before[i]?.id);
+    if (same >= 0 && same < this.dropped) this.dropped = 0;
+    this.dropped = Math.min(this.dropped, this.path.length);
+  }
+
+  /** Adds a message behind the others of its path, and shows it. */
+  add(message: MessageRecord): void {
+    this.tree.put(message);
+    this.fresh.set(message.id, message);
+    this.show(message.id);
+  }
+
+  /** Takes a message out, with all that follows it, and shows what ends at `leaf`. */
+  remove(id: string, leaf: string | null): void {
+    for (const message of this.tree.remove(id)) this.fresh.delete(message.id);
+    this.show(leaf);
+  }
+
+  /** Takes what is kept now, which another tab may have added to, and follows it where it goes on from what is shown. */
+  refresh(messages: MessageRecord[]): void {
+    const { leaf } = this;
+    // What is written here is newer than what is kept of it, and may not be kept yet.
+    const own = this.running ? this.path.filter(({ state }) => state === 'writing') : [];
+    for (const { id } of messages) this.fresh.delete(id);
+    this.tree = new Tree([...this.fresh.values(), ...messages, ...own]);
+    if (this.running) return;
+    const kept = this.tree.path(this.record.leaf);
+    if (!this.tree.get(leaf)) this.leaf = kept.at(-1)?.id ?? this.tree.latestLeaf();
+    else if (kept.some(({ id }) => id === leaf)) this.leaf = this.record.leaf;
   }
 
   /** Gives the engine's memory back; the conversation stays. */
@@ -59,43 +111,41 @@ export class Conversation {
     this.closeChat();
   }
 
-  /** Goes on with `engine`, which may be another one. */
-  resume(engine: Engine): void {
-    if (engine !== this.engine) {
-      this.engine = engine;
-      this.open = undefined;
-      this.dropped = 0;
-    }
+  /** Goes on with `engine`, which may be another one, or none. */
+  resume(engine: Engine | undefined): void {
+    if (engine === this.engine) return;
+    this.engine = engine;
+    this.open = undefined;
+    this.dropped = 0;
   }
 
-  /** What was asked and answered is part of the conversation from now on. */
-  record(question: Message[], reply: Message, summary: Summary | undefined): void {
-    this.messages.push(...question, reply);
-    if (summary) this.tokens = summary.promptTokens + summary.ids.length;
-  }
-
-  /** Takes back the latest answer, to be replaced by another. */
-  takeBack(): Message[] {
-    let from = this.messages.length;
-    while (this.messages[from - 1]?.role === 'model') from -= 1;
-    return this.messages.splice(from);
+  /** Answers the path as far as `until`; `goOn` continues the answer at its end instead. */
+  async *answer(until: string | null, goOn: boolean, options: SendOptions): AsyncGenerator<ChatEvent, void, void> {
+    const messages = this.read(until);
+    const chat = this.chatWith(messages);
+    await chat.setMessages(messages);
+    yield* goOn ? chat.continue(options) : chat.retry(options);
   }
 
   /** Tokens that a question alone is too long by, 0 when it fits. */
-  async tooLong(question: Message[]): Promise<number> {
-    const alone = await this.count(this.messages.slice(this.latestTurn(question)), question);
-    return Math.max(0, alone - (this.engine.info.context - leastRoom(this.engine)));
+  async tooLong(question: Message[], path = this.path): Promise<number> {
+    const engine = this.engineHere();
+    const alone = await this.count(path.slice(latestTurn(path, question)).map(messageOf), question);
+    return Math.max(0, alone - (engine.info.context - leastRoom(engine)));
   }
 
-  /** Leaves out the oldest turns where `question` and an answer of `answer` tokens would not fit otherwise. */
-  async makeRoom(question: Message[], answer = WANTED_ROOM): Promise<Fit> {
-    const { context } = this.engine.info;
-    const room = Math.max(leastRoom(this.engine), Math.min(answer, WANTED_ROOM, context >> 2));
-    const fits = async (from: number) => (await this.count(this.messages.slice(from), question)) + room <= context;
+  /** Leaves out the oldest turns where `question` behind `path` and an answer of `answer` tokens would not fit otherwise. */
+  async makeRoom(question: Message[], path = this.path, answer = WANTED_ROOM): Promise<Fit> {
+    const engine = this.engineHere();
+    const { context } = engine.info;
+    const messages = path.map(messageOf);
+    const room = Math.max(leastRoom(engine), Math.min(answer, WANTED_ROOM, context >> 2));
+    const fits = async (from: number) => (await this.count(messages.slice(from), question)) + room <= context;
+    this.dropped = Math.min(this.dropped, path.length);
     if (await fits(this.dropped)) return { over: 0, dropped: false };
-    const over = await this.tooLong(question);
+    const over = await this.tooLong(question, path);
     if (over > 0) return { over, dropped: false };
-    const starts = this.turnsFrom(this.dropped + 1, this.latestTurn(question));
+    const starts = turnsFrom(path, this.dropped + 1, latestTurn(path, question));
     // The fewest turns that make room; where none do, all that may go.
     let [low, high] = [0, starts.length - 1];
     while (low < high) {
@@ -105,37 +155,56 @@ export class Conversation {
     }
     const from = starts[low];
     if (from === undefined) return { over: 0, dropped: false };
-    this.closeChat();
     this.dropped = from;
     return { over: 0, dropped: true };
   }
 
-  /** Number of the turn, counted by questions, that is the first that the model still reads. */
-  get firstTurn(): number {
-    return this.messages.slice(0, this.dropped).filter(({ role }) => role === 'user').length;
+  /** The first message that the model still reads; nothing where it reads all. */
+  get firstRead(): string | undefined {
+    return this.dropped > 0 ? this.path[this.dropped]?.id : undefined;
+  }
+
+  /** What the model reads of the path as far as `until`. */
+  private read(until: string | null): Message[] {
+    return this.tree.path(until).slice(this.dropped).map(messageOf);
+  }
+
+  private chatWith(messages: Message[]): Chat {
+    const options = this.options();
+    const told = JSON.stringify(options);
+    if (this.open?.options !== told) {
+      this.closeChat();
+      this.open = { chat: this.engineHere().chat({ ...options, messages }), options: told };
+    }
+    return this.open.chat;
+  }
+
+  private engineHere(): Engine {
+    if (!this.engine) throw new Error('No model is loaded.');
+    return this.engine;
   }
 
   private closeChat(): void {
-    void this.open?.close().catch(() => undefined);
+    void this.open?.chat.close().catch(() => undefined);
     this.open = undefined;
   }
 
   private async count(history: Message[], question: Message[]): Promise<number> {
-    const { ids } = await this.engine.render({ ...this.options, messages: [...history, ...question] });
+    const { ids } = await this.engineHere().render({ ...this.options(), messages: [...history, ...question] });
     return ids.length;
   }
+}
 
-  /** Where the messages begin that `question` cannot do without: a tool's result needs its call. */
-  private latestTurn(question: Message[]): number {
-    if (question[0]?.role === 'user') return this.messages.length;
-    return Math.max(0, this.messages.map(({ role }) => role).lastIndexOf('user'));
-  }
+/** Where the messages begin that `question` cannot do without: a tool's result needs its call. */
+function latestTurn(path: MessageRecord[], question: Message[]): number {
+  if (question[0]?.role === 'user') return path.length;
+  return Math.max(0, path.map(({ role }) => role).lastIndexOf('user'));
+}
 
-  /** Where turns begin, from `first` to `last`, and `last` itself. */
-  private turnsFrom(first: number, last: number): number[] {
-    const starts = this.messages.flatMap(({ role }, i) => (role === 'user' && i >= first && i < last ? [i] : []));
-    return last >= first ? [...starts, last] : starts;
-  }
+/** Where turns begin, from `first` to `last`, and `last` itself. */
+function turnsFrom(path: MessageRecord[], first: number, last: number): number[] {
+  const starts = path.flatMap(({ role }, i) => (role === 'user' && i >= first && i < last ? [i] : []));
+  return last >= first ? [...starts, last] : starts;
 }
 
 /** Few tokens, but no more than a small context has to give. */

@@ -1,6 +1,6 @@
 // Examples of a model: prompts, some with thinking or with tools that the page itself runs.
 
-import type { ChatOptions, Example, Message, Tool, ToolCall } from 'rullama';
+import type { Example, Message, Tool, ToolCall } from 'rullama';
 
 interface PageTool {
   tool: Tool;
@@ -32,11 +32,8 @@ export function usableExamples(examples: (string | Example)[]): Example[] {
   return examples.map((example) => (typeof example === 'string' ? { text: example } : example)).filter(({ tools = [] }) => tools.every(known));
 }
 
-/** What the conversation needs for an example; `undefined` where any conversation will do. */
-export function optionsFor({ thinking, tools = [] }: Example): ChatOptions | undefined {
-  if (!thinking && tools.length === 0) return undefined;
-  return { ...(thinking && { thinking }), ...(tools.length > 0 && { tools: tools.flatMap((name) => known(name)?.tool ?? []) }) };
-}
+/** The page's tools of these names; what it does not have is left out. */
+export const toolsNamed = (names: string[]): Tool[] => names.flatMap((name) => known(name)?.tool ?? []);
 
 /** What an example shows, in words for its button. */
 export function markOf({ thinking, tools = [] }: Example): string {

@@ -1,14 +1,21 @@
-// The page: choose a model, load it, chat.
+// The page: choose a model, load it, chat; beside it the conversations that are kept.
 
 import { Rullama, RullamaError, type Engine } from 'rullama';
 import { ChatView } from './chat-view.ts';
-import { byId } from './dom.ts';
+import { UNDO_MS, Library } from './chats/library.ts';
+import type { ChatRecord } from './chats/records.ts';
+import { byId, h } from './dom.ts';
 import { acceptDrops, isModel } from './drop.ts';
 import { errorCard, mayPass } from './error-card.ts';
 import { usableExamples } from './examples.ts';
+import { Files } from './files.ts';
+import { chosenBefore, remember } from './last-model.ts';
 import { LoadingView } from './loading-view.ts';
 import { Settings } from './settings.ts';
+import { SideList } from './side-list.ts';
 import { StartView, type Choice } from './start-view.ts';
+import { toast } from './toast.ts';
+import { TroubleView } from './trouble-view.ts';
 
 declare const __DEV__: boolean;
 
@@ -19,16 +26,31 @@ let engine: Engine | undefined;
 let choice: Choice | undefined;
 let loading: AbortController | undefined;
 
-const settings = new Settings(() => chat.settingsChanged());
 const start = new StartView(byId('start'), (chosen) => void load(chosen));
 const progress = new LoadingView(byId('loading'), () => loading?.abort());
-const chat = new ChatView(byId('chat'), settings, (context) => void reload(context));
+const library = new Library();
+const settings = new Settings(library, (values) => void chat.setSettings(values));
+const chat = new ChatView(byId('chat'), library, settings, {
+  newChat: () => go(undefined),
+  reload: (context) => void reload(context),
+  shown,
+  offer,
+});
+const files = new Files(library);
+const list = new SideList(library, {
+  open: go,
+  files: (record) => files.of(record),
+  allFiles: () => files.all(),
+  delete: (record) => void remove(record),
+});
+new TroubleView(library, () => void files.exportAll());
 
-/** Loads a model; `goOn` takes the conversation along. */
-async function load(chosen: Choice, goOn = false): Promise<void> {
+/** Loads a model, which goes on with the conversation of the page's address. */
+async function load(chosen: Choice): Promise<void> {
   choice = chosen;
   loading = new AbortController();
   start.hide();
+  chat.hide();
   progress.show(chosen.name);
   try {
     engine = await Rullama.load(chosen.source, {
@@ -37,25 +59,26 @@ async function load(chosen: Choice, goOn = false): Promise<void> {
       signal: loading.signal,
       onProgress: (p) => progress.update(p),
     });
-    progress.hide();
-    showHeader(chosen.name);
+    remember(chosen);
     settings.recommend(chosen.recommended);
     const { description, examples = [] } = chosen.embedded ?? {};
-    chat.show({ engine, name: chosen.name, examples: usableExamples(examples), ...(description && { caution: description }) }, { goOn });
+    chat.use({ engine, name: chosen.name, examples: usableExamples(examples), ...(description && { caution: description }) });
+    loading = undefined;
+    progress.hide();
+    await show(route());
   } catch (thrown) {
+    loading = undefined;
     progress.hide();
     const error = RullamaError.from(thrown);
-    const again = { label: 'Try again', run: () => void load(chosen, goOn) };
+    const again = { label: 'Try again', run: () => void load(chosen) };
     if (/`context`/.test(error.message)) start.openAdvanced();
-    start.show(error.code === 'cancelled' ? undefined : errorCard(error, ...(mayPass(error) ? [again] : [])));
-  } finally {
-    loading = undefined;
+    choose(error.code === 'cancelled' ? undefined : errorCard(error, ...(mayPass(error) ? [again] : [])));
   }
 }
 
 async function leave(): Promise<void> {
+  chat.release();
   chat.hide();
-  showHeader(undefined);
   const old = engine;
   engine = undefined;
   await old?.close();
@@ -65,49 +88,138 @@ async function leave(): Promise<void> {
 async function reload(context?: number): Promise<void> {
   if (!choice) return;
   await leave();
-  await load({ ...choice, ...(context && { options: { ...choice.options, context } }) }, true);
+  await load({ ...choice, ...(context && { options: { ...choice.options, context } }) });
 }
 
-/** Back to the choice of a model. The conversations stay and can be gone on with after the next load. */
+/** Back to the choice of a model, which will go on with the conversation of the page's address. */
 async function changeModel(): Promise<void> {
   await leave();
-  start.show();
+  choose();
 }
 
-function showHeader(name: string | undefined): void {
-  byId('chat-actions').hidden = name === undefined;
-  byId('model-name').hidden = name === undefined;
-  byId('model-name').textContent = name ?? '';
+/** Shows the choice of a model. */
+function choose(notice?: HTMLElement): void {
+  chat.hide();
+  showHeader();
+  const record = library.chats.get(route() ?? '');
+  const goesOn = record && h('p', { className: 'card goes-on' }, 'The model goes on with ', h('b', { dir: 'auto' }, record.title), '. ',
+    h('button', { type: 'button', className: 'quiet', onclick: () => go(undefined) }, 'Begin a new chat instead'));
+  const both = notice && goesOn ? h('div', {}, notice, goesOn) : (notice ?? goesOn);
+  start.show(both);
+}
+
+/** The conversation in the page's address. */
+function route(): string | undefined {
+  return new URLSearchParams(location.hash.slice(1)).get('chat') ?? undefined;
+}
+
+const addressOf = (id: string | undefined) => (id ? `#chat=${id}` : `${location.pathname}${location.search}`);
+
+/** Shows a conversation, or a new one, as the next step of the browser's history. */
+function go(id: string | undefined): void {
+  if (route() !== id) history.pushState(null, '', addressOf(id));
+  void show(id);
+}
+
+async function show(id: string | undefined): Promise<void> {
+  // What is chosen while a model is loaded is shown with it.
+  if (loading) return list.mark(id);
+  const found = id !== undefined && (await chat.open(id));
+  if (id !== undefined && !found) {
+    history.replaceState(null, '', addressOf(undefined));
+    toast('This conversation is not kept in this browser.', { ms: 6000 });
+  }
+  if (!found && engine) chat.newChat();
+  if (found || engine) {
+    start.hide();
+    return showHeader();
+  }
+  list.mark(undefined);
+  document.title = 'rullama';
+  choose();
+}
+
+/** The view shows another conversation, or the one that it shows is kept from now on. */
+function shown(id: string | undefined): void {
+  if (route() !== id) history.replaceState(null, '', addressOf(id));
+  list.mark(id);
+}
+
+/** What a conversation offers while no model is loaded. */
+function offer(): HTMLElement {
+  const last = chosenBefore();
+  const again = last && h('button', { type: 'button', className: 'primary', id: 'load-last', onclick: () => void last().then(load, (error) => choose(errorCard(RullamaError.from(error)))) }, `Load ${last.title}`);
+  const other = h('button', { type: 'button', id: 'choose-model', className: last ? 'quiet' : 'primary', onclick: () => choose() }, last ? 'Another model' : 'Choose a model');
+  return h('div', { className: 'card' }, h('p', {}, 'No model is loaded. With one this conversation goes on.'), h('p', { className: 'actions' }, again, other));
+}
+
+/** Conversations whose deletion can still be undone. */
+let deleted: ChatRecord[] = [];
+
+async function remove(record: ChatRecord): Promise<void> {
+  const open = chat.openId === record.id;
+  await library.delete(record.id);
+  const these = (deleted = [...deleted, record]);
+  const undo = async () => {
+    deleted = [];
+    for (const { id } of these) await library.restore(id);
+    if (open) go(record.id);
+  };
+  const end = () => {
+    // The next deletion has taken these over.
+    if (deleted !== these) return;
+    deleted = [];
+    for (const { id } of these) void library.forget(id);
+  };
+  const text = these.length === 1 ? `“${record.title}” is deleted.` : `${these.length} conversations are deleted.`;
+  toast(text, { ms: UNDO_MS, action: { label: 'Undo', run: () => void undo() }, end });
+}
+
+function showHeader(): void {
+  const chatting = !byId('chat').hidden;
+  byId('chat-actions').hidden = !chatting;
+  byId('change-model').textContent = engine ? 'Change model' : 'Choose a model';
+  byId('model-name').hidden = !engine;
+  byId('model-name').textContent = engine ? (choice?.name ?? '') : '';
 }
 
 async function drop(file: File): Promise<void> {
   if (loading) return progress.note(`“${file.name}” was not taken: cancel this load first.`);
-  if (!engine) return start.pickFile(file);
+  if (await files.isExport(file)) return files.importFile(file);
+  if (!engine) {
+    choose();
+    return start.pickFile(file);
+  }
   if (!(await isModel(file))) return chat.note(`“${file.name}” is not a model, and other files cannot be attached: paste its text.`);
   await leave();
   start.pickFile(file);
 }
 
-byId('new-chat').onclick = () => chat.newChat();
-byId('open-settings').onclick = () => settings.open();
+byId('new-chat').onclick = () => go(undefined);
+byId('open-settings').onclick = () => chat.openSettings();
 byId('change-model').onclick = () => void changeModel();
 byId('home').onclick = (event) => {
   // Another tab or window is the browser's affair.
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  if (engine) void changeModel();
-  else loading?.abort();
+  loading?.abort();
+  void leave().then(() => go(undefined));
 };
+window.addEventListener('popstate', () => void show(route()));
+// What is kept outlasts the page. Only what cannot be is asked about.
 window.addEventListener('beforeunload', (event) => {
-  if (chat.precious) event.preventDefault();
+  if (library.unsaved) event.preventDefault();
 });
 acceptDrops((on) => start.highlight(on), (file) => void drop(file));
 
-start.show(undefined, { focus: false });
+if (route()) void show(route());
+else start.show(undefined, { focus: false });
 void whyNoWebGpu().then((reason) => {
   if (reason === '' || loading || engine) return;
-  start.show(errorCard(new RullamaError('no-webgpu', reason)), { focus: false });
   start.disable();
+  const card = errorCard(new RullamaError('no-webgpu', reason));
+  if (byId('start').hidden) return chat.note(reason);
+  start.show(card, { focus: false });
 });
 
 /** Why no model can run here; nothing where one can. */

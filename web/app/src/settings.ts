@@ -1,15 +1,16 @@
-// Settings of the conversation and of sampling. What a person changes is kept between visits; the rest is what the model's
-// store recommends for it, else what Gemma 4's authors do.
+// Settings of a conversation and of its sampling. What a person changes belongs to the conversation, and to those that follow if
+// they say so; the rest is what the model's store recommends for it, else what Gemma 4's authors do.
 
 import type { ChatOptions, GenerateOptions } from 'rullama';
+import type { Library } from './chats/library.ts';
+import type { Values } from './chats/records.ts';
 import { h } from './dom.ts';
+import { PresetRow } from './preset-row.ts';
 import { CHANGES, FIELDS, optionsOf, problemOf, readKept } from './sampling.ts';
 
 /** What Gemma 4's authors recommend. */
 const DEFAULTS: Values = { temperature: '1', topK: '64', topP: '0.95', minP: '0', repeatPenalty: '1', maxTokens: '', seed: '', system: '', thinking: '' };
 const STORE = 'rullama.settings';
-
-type Values = Record<string, string>;
 
 /** What a model's store says of it. */
 export interface Recommended {
@@ -21,13 +22,22 @@ export class Settings {
   readonly dialog: HTMLDialogElement;
   private readonly form: HTMLFormElement;
   private readonly problem = h('p', { className: 'problem', role: 'alert' });
-  /** What differs from the defaults because a person said so. */
+  private readonly lasting = h('input', { type: 'checkbox', id: 'for-new' });
+  private readonly presets: PresetRow;
+  /** What new conversations begin with, as far as it differs from the defaults. */
   private own: Values;
   private recommended: Recommended = { options: {} };
 
-  /** `changed` runs when the dialog closes with other chat settings than before. */
-  constructor(private readonly changed: () => void) {
+  /** `done` gets what differs from the defaults for the conversation that `open` was called for. */
+  constructor(
+    library: Library,
+    private readonly done: (own: Values) => void,
+  ) {
     this.own = readKept(keptText(), DEFAULTS);
+    this.presets = new PresetRow(library, {
+      write: (values) => this.fill({ ...this.defaults(), ...values }),
+      read: () => (this.check() ? this.changes(this.written()) : undefined),
+    });
     this.form = this.build();
     this.dialog = h('dialog', { className: 'settings', 'aria-labelledby': 'settings-title' }, this.form);
     // Escape and a click beside the dialog leave everything as it was.
@@ -42,19 +52,28 @@ export class Settings {
     this.recommended = recommended;
   }
 
-  open(): void {
-    this.fill(this.values());
+  /** What a new conversation begins with. */
+  get initial(): Values {
+    return { ...this.own };
+  }
+
+  /** Shows the settings of a conversation. */
+  open(own: Values): void {
+    this.fill({ ...this.defaults(), ...own });
+    this.presets.show();
+    this.lasting.checked = false;
     this.problem.textContent = '';
     this.dialog.showModal();
   }
 
-  chat(): ChatOptions {
-    const { system = '', thinking } = this.values();
+  /** What a conversation with these settings tells the model. */
+  chat(own: Values): ChatOptions {
+    const { system = '', thinking } = { ...this.defaults(), ...own };
     return { ...(system.trim() && { system: system.trim() }), thinking: thinking === 'on' };
   }
 
-  generate(): GenerateOptions {
-    return { ...this.recommended.options, ...optionsOf(this.values()) };
+  generate(own: Values): GenerateOptions {
+    return { ...this.recommended.options, ...optionsOf({ ...this.defaults(), ...own }) };
   }
 
   private defaults(): Values {
@@ -63,8 +82,9 @@ export class Settings {
     return { ...DEFAULTS, ...(system && { system }), ...Object.fromEntries(given) };
   }
 
-  private values(): Values {
-    return { ...this.defaults(), ...this.own };
+  private changes(values: Values): Values {
+    const defaults = this.defaults();
+    return Object.fromEntries(Object.entries(values).filter(([name, value]) => value !== defaults[name]));
   }
 
   private build(): HTMLFormElement {
@@ -77,14 +97,16 @@ export class Settings {
         h('small', {}, hint)));
     return h('form', { method: 'dialog', noValidate: true, onsubmit: (event: Event) => this.submit(event) },
       h('header', {},
-        h('h2', { id: 'settings-title' }, 'Settings'),
+        h('h2', { id: 'settings-title' }, 'Settings of this chat'),
         h('button', { type: 'button', className: 'quiet', 'aria-label': 'Close settings', onclick: () => this.dialog.close() }, 'Close')),
+      this.presets.element,
       h('fieldset', {}, h('legend', {}, 'Conversation'),
         h('label', { className: 'field wide' }, h('span', {}, 'System prompt'), system),
         h('label', { className: 'check' }, thinking, h('span', {}, 'Let the model think before it answers')),
-        h('small', {}, 'A change takes effect with a new chat.')),
+        h('small', {}, 'A change takes effect with the next answer.')),
       h('fieldset', {}, h('legend', {}, 'Sampling'), h('div', { className: 'grid' }, ...numbers)),
       this.problem,
+      h('label', { className: 'check' }, this.lasting, h('span', {}, 'Begin new chats like this, too')),
       h('footer', {},
         h('button', { type: 'button', className: 'quiet', onclick: () => this.reset() }, 'Reset to recommended'),
         h('button', { className: 'primary' }, 'Done')));
@@ -92,8 +114,10 @@ export class Settings {
 
   private fill(values: Values): void {
     for (const element of this.form.elements) {
-      if (element instanceof HTMLInputElement && element.type === 'checkbox') element.checked = values[element.name] === 'on';
-      else if (element instanceof HTMLInputElement || element instanceof HTMLTextAreaElement) element.value = values[element.name] ?? '';
+      const { name } = element as HTMLInputElement;
+      if (name === '') continue;
+      if (element instanceof HTMLInputElement && element.type === 'checkbox') element.checked = values[name] === 'on';
+      else if (element instanceof HTMLInputElement || element instanceof HTMLTextAreaElement) element.value = values[name] ?? '';
     }
   }
 
@@ -110,31 +134,37 @@ export class Settings {
     return values;
   }
 
-  /** The first field that is out of range keeps the dialog open. */
-  private submit(event: Event): void {
+  /** Whether all fields are in range; the first that is not is named. */
+  private check(): boolean {
     const values = this.written();
     for (const field of FIELDS) {
       const input = this.form.elements.namedItem(field.key) as HTMLInputElement;
       // What is not a number at all leaves a number field's value empty.
       const problem = problemOf(field, input.validity.badInput ? 'none' : (values[field.key] ?? ''));
       if (problem === '') continue;
-      event.preventDefault();
       this.problem.textContent = problem;
-      return input.focus();
+      input.focus();
+      return false;
     }
-    this.keep(values);
+    this.problem.textContent = '';
+    return true;
   }
 
-  private keep(values: Values): void {
-    const before = JSON.stringify(this.chat());
-    const defaults = this.defaults();
-    this.own = Object.fromEntries(Object.entries(values).filter(([name, value]) => value !== defaults[name]));
+  /** The first field that is out of range keeps the dialog open. */
+  private submit(event: Event): void {
+    if (!this.check()) return event.preventDefault();
+    const own = this.changes(this.written());
+    if (this.lasting.checked) this.keep(own);
+    this.done(own);
+  }
+
+  private keep(own: Values): void {
+    this.own = own;
     try {
-      localStorage.setItem(STORE, JSON.stringify({ ...this.own, ...CHANGES }));
+      localStorage.setItem(STORE, JSON.stringify({ ...own, ...CHANGES }));
     } catch {
       // Storage may be switched off; the settings then last as long as the page.
     }
-    if (JSON.stringify(this.chat()) !== before) this.changed();
   }
 }
 

@@ -47,7 +47,9 @@ export class StartView {
     this.root.hidden = false;
     void this.showStored();
     if (notice) notice.scrollIntoView({ block: 'nearest' });
-    if (focus) this.root.querySelector<HTMLElement>('button:enabled, summary')?.focus();
+    if (!focus) return;
+    const first = this.notice.querySelector<HTMLElement>('.error button');
+    (first ?? this.root.querySelector<HTMLElement>('.served button:enabled, .choices button:enabled, summary'))?.focus();
   }
 
   /** While a file is held over the window. */

@@ -9,7 +9,7 @@ mod schema;
 mod transcript;
 mod types;
 
-pub(crate) use render::opens_thought;
-pub use render::{Conversation, Size, render};
+pub use render::{Conversation, Size, render, render_cut};
+pub(crate) use render::{cut_answer, opens_thought};
 pub use transcript::{Passage, transcript};
 pub use types::{FunctionCall, FunctionDeclaration, Message, Role, Tool, ToolCall};

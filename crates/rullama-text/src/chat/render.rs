@@ -58,6 +58,35 @@ pub(super) struct Place {
     pub(super) byte: usize,
 }
 
+/// The prompt of a conversation whose last message is an answer of the model that was cut: it ends where the answer does, inside
+/// its thought where it has no more than that. [`render`] gives the prompt where there is no such answer, or one that calls tools.
+pub fn render_cut(conversation: &Conversation<'_>) -> Vec<Segment> {
+    let Some(cut) = cut_answer(conversation) else {
+        return render(conversation);
+    };
+    let before = Conversation { messages: &conversation.messages[..conversation.messages.len() - 1], ..*conversation };
+    let mut prompt = Prompt { segments: render(&before), text: String::new() };
+    if !cut.thinking.is_empty() && conversation.thinking {
+        // Behind the results of tools the thought is open already.
+        if !opens_thought(&before) {
+            prompt.special(CHANNEL);
+            prompt.text("thought\n");
+        }
+        prompt.text(&cut.thinking);
+        if !cut.content.is_empty() {
+            prompt.text("\n");
+            prompt.special(END_CHANNEL);
+        }
+    }
+    prompt.text(&cut.content);
+    prompt.finish()
+}
+
+/// The answer at the end of a conversation that can go on.
+pub(crate) fn cut_answer<'a>(conversation: &Conversation<'a>) -> Option<&'a Message> {
+    conversation.messages.last().filter(|last| last.role == Role::Assistant && last.tool_calls.is_empty())
+}
+
 /// What the rendered messages end with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tail {

@@ -22,7 +22,7 @@ mod tool;
 
 pub use parsed::{Parsed, ParsedCall};
 
-use crate::chat::{Conversation, Tool, ToolCall, opens_thought};
+use crate::chat::{Conversation, Message, Tool, ToolCall, cut_answer, opens_thought};
 use crate::piece::Piece;
 use call::CallText;
 
@@ -77,6 +77,14 @@ impl ParserOptions {
             thinking: conversation.thinking,
             starts_in_thought: opens_thought(conversation),
         }
+    }
+
+    /// The options for what goes on with a conversation's last answer, which was cut.
+    pub fn of_cut(conversation: &Conversation<'_>) -> Self {
+        let options = ParserOptions::of(conversation);
+        let thinks = |cut: &Message| options.thinking && cut.content.is_empty() && !cut.thinking.is_empty();
+        let starts_in_thought = cut_answer(conversation).map_or(options.starts_in_thought, thinks);
+        ParserOptions { starts_in_thought, ..options }
     }
 }
 

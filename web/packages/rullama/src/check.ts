@@ -102,6 +102,20 @@ export function checkQuestion(messages: AnyMessage[]): void {
   if (last.role === 'user' && (last.content as unknown) === '') throw refusal('The message is empty.', 'Write something in it.');
 }
 
+/**
+ * Checks a conversation whose last answer is to go on.
+ *
+ * @throws RullamaError `invalid-argument` when it does not end with an answer, or with one that calls a tool.
+ */
+export function checkContinued(messages: AnyMessage[]): void {
+  const last = messages.at(-1);
+  const said = last as (Partial<Pick<Message, 'toolCalls'> & Pick<OpenAIMessage, 'tool_calls'>> & { role: string }) | undefined;
+  if (said?.role !== 'model' && said?.role !== 'assistant') {
+    throw refusal('The conversation does not end with an answer that could go on.', 'Send a message, or answer the last one with `retry`.');
+  }
+  if ((said.toolCalls ?? said.tool_calls ?? []).length > 0) throw refusal('The last answer calls a tool.', "Send the tool's answer.");
+}
+
 function checkMessage(message: AnyMessage, what: string): void {
   if (typeof message !== 'object' || message === null) {
     throw refusal(`${what} is ${shown(message)}.`, 'Give an object with `role` and `content`.');

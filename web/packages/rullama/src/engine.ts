@@ -16,6 +16,10 @@ export interface Engine {
   chat_send(chat: number, messages: string, options: string, onEvent: (json: string) => void): Promise<string>;
   /** Answers the last user message once more, in place of the last answer. */
   chat_retry(chat: number, options: string, onEvent: (json: string) => void): Promise<string>;
+  /** Goes on with the last answer, which was cut. */
+  chat_continue(chat: number, options: string, onEvent: (json: string) => void): Promise<string>;
+  /** Other messages in place of those that the conversation has; JSON. */
+  chat_set(chat: number, messages: string): void;
   chat_close(chat: number): void;
   generate_ids(ids: Uint32Array, options: string, onToken: (json: string) => void): Promise<string>;
   /** Logits and hidden states of ids, row after row, by name. */

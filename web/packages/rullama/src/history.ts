@@ -29,6 +29,23 @@ export class History {
     this.messages.push(...structuredClone(messages), reply);
   }
 
+  /** Other messages in place of these. */
+  replace(messages: Past[]): void {
+    this.messages = structuredClone(messages);
+  }
+
+  /** What the last answer, which was cut, goes on with. */
+  continued({ content, thinking, toolCalls }: Message): void {
+    const last = this.messages.at(-1);
+    if (!last) return;
+    const { reasoning_content: reasoning, ...rest } = last as Message & { reasoning_content?: string | null };
+    const thought = `${reasoning || rest.thinking || ''}${thinking ?? ''}`;
+    const calls = [...(rest.toolCalls ?? []), ...(toolCalls ?? [])];
+    // What was handed in stays as it was.
+    const whole: Message = { ...rest, content: `${textOf(last)}${content}`, ...(thought && { thinking: thought }), ...(calls.length > 0 && { toolCalls: calls }) };
+    this.messages[this.messages.length - 1] = whole;
+  }
+
   /** An answer in place of the last one. */
   retried(reply: Message): void {
     while (isModel(this.messages.at(-1))) this.messages.pop();
@@ -44,3 +61,5 @@ export function extend(reply: Message, event: StreamEvent): void {
 }
 
 const isModel = (message: Past | undefined) => message?.role === 'model' || message?.role === 'assistant';
+
+const textOf = ({ content }: Past) => (typeof content === 'string' ? content : (content ?? []).map((part) => part.text).join(''));

@@ -33,6 +33,8 @@ export interface Calls {
   chatOpen: Call<ChatOptions, number>;
   chatSend: Call<{ chat: number; messages: (Message | OpenAIMessage)[]; options: GenerateOptions }, Summary, StreamEvent>;
   chatRetry: Call<{ chat: number; options: GenerateOptions }, Summary, StreamEvent>;
+  chatContinue: Call<{ chat: number; options: GenerateOptions }, Summary, StreamEvent>;
+  chatSet: Call<{ chat: number; messages: (Message | OpenAIMessage)[] }, null>;
   chatClose: Call<number, null>;
   generateIds: Call<{ ids: number[]; options: GenerateOptions }, Summary, Token>;
   evaluate: Call<number[], Record<string, Float32Array>>;

@@ -1,6 +1,6 @@
 // The classes that users hold: a loaded model and a conversation with it.
 
-import { checkGenerate, checkHistory, checkIds, checkQuestion } from './check.ts';
+import { checkContinued, checkGenerate, checkHistory, checkIds, checkQuestion } from './check.ts';
 import type { Client } from './client.ts';
 import { RullamaError } from './errors.ts';
 import { extend, History } from './history.ts';
@@ -91,8 +91,8 @@ export class Chat {
   last: Summary | undefined;
   private handle: Promise<number> | undefined;
   private readonly history: History;
-  /** Sends that are going on or have succeeded: without one there is nothing to retry. */
-  private sends = 0;
+  /** Sends that are going on. */
+  private sending = 0;
 
   constructor(
     private readonly client: Client,
@@ -132,12 +132,38 @@ export class Chat {
   /** Drops the latest answer and answers the same message again. */
   retry(options: SendOptions = {}): AsyncGenerator<ChatEvent, void, void> {
     const check = () => {
-      const asked = this.options.messages?.some(({ role }) => role === 'user' || role === 'tool');
-      if (asked || this.sends > 0) return;
+      if (this.sending > 0 || this.history.all().some(({ role }) => role === 'user' || role === 'tool')) return;
       throw new RullamaError('invalid-argument', 'There is no message to answer again.', { remedy: 'Send one first.' });
     };
     const keep = (reply: Message) => this.history.retried(reply);
     return this.answer('chatRetry', check, (chat, rest) => ({ chat, options: rest }), options, keep);
+  }
+
+  /**
+   * Goes on with the latest answer where it was cut: by a limit, by a stop or with the program that wrote it, whose conversation
+   * was handed in as `messages`. The events bring what is new; `messages` then has it all as one answer.
+   *
+   * @throws RullamaError `invalid-argument`, when the events are read, where the conversation does not end with an answer, or with
+   * one that calls a tool.
+   */
+  continue(options: SendOptions = {}): AsyncGenerator<ChatEvent, void, void> {
+    const check = () => this.sending > 0 || checkContinued(this.history.all());
+    const keep = (reply: Message) => this.history.continued(reply);
+    return this.answer('chatContinue', check, (chat, rest) => ({ chat, options: rest }), options, keep);
+  }
+
+  /**
+   * Puts other messages in place of the conversation's, without the system's: to go on from an earlier turn, or with another
+   * version of one. What both have in common at the beginning is not computed again.
+   *
+   * @throws RullamaError `invalid-argument` for messages that are none.
+   */
+  async setMessages(messages: AnyMessage[]): Promise<void> {
+    checkHistory(messages);
+    // A conversation that is not open yet is opened with them; while it is, they may have been others.
+    const chat = await this.open();
+    await this.client.call('chatSet', { chat, messages });
+    this.history.replace(messages);
   }
 
   /** Gives back the conversation's memory: a message that follows begins it anew. */
@@ -160,9 +186,9 @@ export class Chat {
     return attempt;
   }
 
-  private answer<K extends CallName & ('chatSend' | 'chatRetry')>(
+  private answer<K extends CallName & ('chatSend' | 'chatRetry' | 'chatContinue')>(
     call: K,
-    check: () => void,
+    check: () => unknown,
     params: (chat: number, options: GenerateOptions) => Calls[K]['params'],
     { signal, ...rest }: SendOptions,
     keep: (reply: Message) => void,
@@ -173,15 +199,14 @@ export class Chat {
       const onEvent = (event: StreamEvent) => (extend(reply, event), push(event));
       check();
       checkGenerate(rest);
-      if (call === 'chatSend') this.sends += 1;
+      this.sending += 1;
       try {
         const chat = await this.open();
         const summary = await this.client.call(call, params(chat, rest), { onEvent, signal: controller.signal });
         keep(reply);
         return summary as Summary;
-      } catch (thrown) {
-        if (call === 'chatSend') this.sends -= 1;
-        throw thrown;
+      } finally {
+        this.sending -= 1;
       }
     };
     const done = (summary: Summary): ChatEvent => {

@@ -96,6 +96,9 @@ function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): 
       answering(signal, (e) => e.chat_send(chat, JSON.stringify(messages), JSON.stringify(options), json(emit))),
     chatRetry: ({ chat, options }, emit, signal) =>
       answering(signal, (e) => e.chat_retry(chat, JSON.stringify(options), json(emit))),
+    chatContinue: ({ chat, options }, emit, signal) =>
+      answering(signal, (e) => e.chat_continue(chat, JSON.stringify(options), json(emit))),
+    chatSet: ({ chat, messages }) => queue.run(async () => (loaded().chat_set(chat, JSON.stringify(messages)), null)),
     chatClose: (chat) => queue.run(async () => (loaded().chat_close(chat), null)),
     generateIds: ({ ids, options }, emit, signal) =>
       answering(signal, (e) => e.generate_ids(Uint32Array.from(ids), JSON.stringify(options), json(emit))),

@@ -151,14 +151,33 @@ class FakeEngine implements Engine {
     });
   }
 
-  private async reply(chat: number, options: string, onEvent: (json: string) => void): Promise<string> {
+  async chat_continue(chat: number, options: string, onEvent: (json: string) => void): Promise<string> {
+    const history = this.chats[chat]?.messages ?? [];
+    const begun = history.pop();
+    const before = history.length;
+    return this.reply(chat, options, onEvent, textOf(begun)).then((summary) => {
+      history.splice(before, 1, { role: 'model', content: textOf(begun) + textOf(history[before]) });
+      return summary;
+    }, (thrown) => {
+      if (begun) history.push(begun);
+      throw thrown;
+    });
+  }
+
+  chat_set(chat: number, messages: string): void {
+    const conversation = this.chats[chat];
+    if (conversation) conversation.messages = JSON.parse(messages) as Message[];
+  }
+
+  /** Answers the last message; `begun` is there of the answer already. */
+  private async reply(chat: number, options: string, onEvent: (json: string) => void, begun = ''): Promise<string> {
     const conversation = this.chats[chat] ?? { messages: [] };
     const { ids } = JSON.parse(this.render(JSON.stringify(conversation))) as { ids: number[] };
     if (ids.length > this.context) throw new RullamaError('context-full', `${ids.length} tokens do not fit the context of ${this.context}.`);
     const limits = JSON.parse(options) as GenerateOptions;
     const maxTokens = Math.min(limits.maxTokens ?? 10_000, this.context - ids.length);
     const question = textOf(conversation.messages.at(-1));
-    const summary = JSON.parse(await this.answer(question, conversation, { ...limits, maxTokens }, onEvent)) as Summary;
+    const summary = JSON.parse(await this.answer(question, conversation, { ...limits, maxTokens }, onEvent, begun)) as Summary;
     conversation.messages.push({ role: 'model', content: summary.text });
     return JSON.stringify({ ...summary, promptTokens: ids.length });
   }
@@ -186,7 +205,7 @@ class FakeEngine implements Engine {
     this.chats = [];
   }
 
-  private async answer(message: string, { thinking = false, tools = [], messages = [] }: ChatOptions, options: GenerateOptions, onEvent: (json: string) => void): Promise<string> {
+  private async answer(message: string, { thinking = false, tools = [], messages = [] }: ChatOptions, options: GenerateOptions, onEvent: (json: string) => void, begun: string): Promise<string> {
     this.cancelled = false;
     const emit = (event: object) => onEvent(JSON.stringify(event));
     const prompt = message.startsWith(SAY) ? '' : message;
@@ -195,7 +214,7 @@ class FakeEngine implements Engine {
       this.onLost(new RullamaError('device-lost', 'The GPU was lost: test.'));
       return new Promise(() => undefined);
     }
-    if (thinking || prompt.includes('think')) emit({ type: 'thinking', text: 'Let me see. The question is short.' });
+    if (begun === '' && (thinking || prompt.includes('think'))) emit({ type: 'thinking', text: 'Let me see. The question is short.' });
     const [, a, b] = /(\d+) times (\d+)/.exec(prompt) ?? [];
     if (a && tools.some((tool) => ('function' in tool ? tool.function : tool).name === 'multiply')) {
       emit({ type: 'toolCall', call: { name: 'multiply', arguments: { a: Number(a), b: Number(b) } } });
@@ -213,15 +232,20 @@ class FakeEngine implements Engine {
     if (prompt.includes('slow')) await pause(2000);
     const limit = options.maxTokens ?? 10_000;
     const recalled = () => messages.filter(({ role }) => role === 'user').map((message) => `[${textOf(message)}] `);
-    const words = prompt.includes('recall') ? recalled() : wordsOf(message, limit);
+    const words = prompt.includes('recall') ? recalled() : wordsOf(message, limit + begun.length);
     let text = '';
     const ids: number[] = [];
-    for (const word of words) {
+    let over = begun.length;
+    for (const whole of words) {
+      const word = whole.slice(over);
+      over = Math.max(0, over - whole.length);
+      if (word === '') continue;
       await pause(this.step);
       if (this.cancelled) return this.summary('cancelled', text, ids);
       emit({ type: 'content', text: word });
       text += word;
       ids.push(ids.length);
+      if (ids.length >= limit) break;
     }
     return this.summary(ids.length >= limit ? 'length' : 'stop', text, ids);
   }

@@ -60,3 +60,54 @@ test('it is a copy that goes through JSON into the next conversation', async () 
   await chat.close();
   assert.deepEqual(chat.messages, []);
 });
+
+test('a cut answer goes on, and is one answer', async () => {
+  const ai = await open();
+  const chat = ai.chat();
+  await chat.ask('long', { maxTokens: 3 });
+  assert.equal(chat.messages[1].content, 'word0 word1 word2 ');
+  let more = '';
+  for await (const event of chat.continue({ maxTokens: 2 })) if (event.type === 'content') more += event.text;
+  assert.equal(more, 'word3 word4 ', 'the events bring what is new');
+  assert.deepEqual(chat.messages, [{ role: 'user', content: 'long' }, { role: 'model', content: 'word0 word1 word2 word3 word4 ' }]);
+  // What another program has begun, in the other notation; what was handed in stays as it was.
+  const begun = [{ role: 'user', content: 'long' }, { role: 'assistant', content: [{ type: 'text', text: 'word0 ' }], reasoning_content: 'Hm' }];
+  const before = structuredClone(begun);
+  const other = ai.chat({ messages: begun });
+  for await (const event of other.continue({ maxTokens: 1 })) assert.ok(event);
+  assert.deepEqual(other.messages[1], { role: 'assistant', content: 'word0 word1 ', thinking: 'Hm' });
+  assert.deepEqual(begun, before);
+});
+
+test('what cannot go on is named', async () => {
+  const ai = await open();
+  const drain = async (chat) => {
+    for await (const event of chat.continue()) assert.ok(event);
+  };
+  const refused = (what) => (error) => error.code === 'invalid-argument' && what.test(error.message);
+  await assert.rejects(drain(ai.chat()), refused(/does not end with an answer/));
+  await assert.rejects(drain(ai.chat({ messages: [{ role: 'user', content: 'x' }] })), refused(/does not end with an answer/));
+  const calls = [{ role: 'user', content: 'x' }, { role: 'model', content: '', toolCalls: [{ name: 'f', arguments: {} }] }];
+  await assert.rejects(drain(ai.chat({ messages: calls })), refused(/calls a tool/));
+  const chat = ai.chat({ messages: [{ role: 'user', content: 'fail' }, { role: 'model', content: 'So' }] });
+  await assert.rejects(drain(chat));
+  assert.equal(chat.messages[1].content, 'So', 'a failure leaves it as it was');
+});
+
+test('other messages take the place of the conversation', async () => {
+  const ai = await open();
+  const chat = ai.chat();
+  await chat.ask('recall one');
+  await chat.ask('recall two');
+  await chat.setMessages([...chat.messages.slice(0, 2), { role: 'user', content: 'recall three' }]);
+  for await (const event of chat.retry()) assert.ok(event);
+  assert.deepEqual(chat.messages.map(({ content }) => content), ['recall one', '[recall one] ', 'recall three', '[recall one] [recall three] ']);
+  // Before anything was sent, as well.
+  const fresh = ai.chat();
+  await fresh.setMessages([{ role: 'user', content: 'recall' }]);
+  for await (const event of fresh.retry()) assert.ok(event);
+  assert.equal(fresh.messages[1].content, '[recall] ');
+  await assert.rejects(fresh.setMessages([{ role: 'robot', content: 'x' }]), { code: 'invalid-argument' });
+  await assert.rejects(fresh.setMessages('x'), { code: 'invalid-argument' });
+  assert.equal(fresh.messages.length, 2);
+});

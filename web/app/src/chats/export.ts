@@ -1,0 +1,49 @@
+// Writing conversations: the page's own format, which holds everything, and Markdown, which people read.
+
+import type { ChatRecord, MessageRecord, Preset } from './records.ts';
+import { Tree } from './tree.ts';
+
+export const FORMAT = 'rullama-chats';
+/** Raised when readers of the version before would read something wrongly. */
+export const VERSION = 1;
+
+/** The page's own format; docs/chats.md describes it. */
+export function toJson(chats: { chat: ChatRecord; messages: MessageRecord[] }[], presets: Preset[]): string {
+  const written = chats.map(({ chat: { deleted: _deleted, ...chat }, messages }) => ({
+    ...chat,
+    // The conversation is the one that they stand in.
+    messages: messages.toSorted((a, b) => a.created - b.created).map(({ chat: _chat, state, ...message }) => ({ ...message, state: state === 'writing' ? 'cut' : state })),
+  }));
+  return JSON.stringify({ format: FORMAT, version: VERSION, exported: new Date().toISOString(), chats: written, ...(presets.length > 0 && { presets }) }, null, 1);
+}
+
+const NAMES = { user: 'You', model: 'Model', tool: 'Tool' };
+
+/** The version that is shown, as a text. */
+export function toMarkdown(chat: ChatRecord, messages: MessageRecord[]): string {
+  const tree = new Tree(messages);
+  const path = tree.path(tree.get(chat.leaf) ? chat.leaf : tree.latestLeaf());
+  const system = chat.settings['system'] ?? '';
+  const parts = [`# ${chat.title || 'Chat'}`, new Date(chat.created).toISOString().slice(0, 10)];
+  if (system !== '') parts.push('## System prompt', system);
+  for (const message of path) {
+    const { role, content, thinking, toolCalls = [], model, name, state } = message;
+    parts.push(`## ${NAMES[role]}${role === 'model' && model ? ` (${model})` : ''}${name ? ` (${name})` : ''}`);
+    if (thinking) parts.push(quoted(`Thoughts:\n\n${thinking}`));
+    if (role === 'tool') parts.push(fenced(content, ''));
+    else if (content !== '') parts.push(content);
+    for (const call of toolCalls) parts.push(fenced(JSON.stringify(call, null, 2), 'json'));
+    if (state === 'cut') parts.push('*(cut off before its end)*');
+  }
+  return `${parts.join('\n\n')}\n`;
+}
+
+const quoted = (text: string) => text.split('\n').map((line) => `> ${line}`.trimEnd()).join('\n');
+
+/** Code between fences that are longer than those in it. */
+function fenced(text: string, language: string): string {
+  let longest = 2;
+  for (const [run] of text.matchAll(/`+/g)) longest = Math.max(longest, run.length);
+  const fence = '`'.repeat(longest + 1);
+  return `${fence}${language}\n${text}\n${fence}`;
+}

@@ -1,0 +1,35 @@
+// A conversation before its first message: the model that is loaded, and what it can be asked.
+
+import type { Engine, Example, Memory } from 'rullama';
+import { h } from './dom.ts';
+import { markOf } from './examples.ts';
+import { bytes } from './format.ts';
+
+export interface Loaded {
+  engine: Engine;
+  name: string;
+  /** What to know about the model before believing it. */
+  caution?: string;
+  examples: Example[];
+}
+
+export function emptyState(loaded: Loaded | undefined, ask: (example: Example) => void): HTMLElement {
+  const { caution, examples = [], name = 'New chat' } = loaded ?? {};
+  const example = (shown: Example) => {
+    const mark = markOf(shown);
+    return h('button', { type: 'button', className: 'example', dir: 'auto', onclick: () => ask(shown) }, shown.text, mark !== '' && h('small', {}, mark));
+  };
+  return h('div', { className: 'empty' },
+    h('h2', {}, name),
+    caution ? h('p', { className: 'caution' }, caution) : null,
+    examples.length > 0 && h('div', { className: 'examples' }, ...examples.map(example)));
+}
+
+/** What the model takes, and where it runs. */
+export function memoryText({ info: { device, ple } }: Engine, memory: Memory): string {
+  const parts = [`GPU ${bytes(memory.gpuBytes)}`, `wasm ${bytes(memory.wasmBytes)}`];
+  // Browsers often keep the GPU's name to themselves.
+  if (device) parts.push(device);
+  if (ple !== 'none') parts.push(`per-layer embeddings ${ple}`);
+  return parts.join(' · ');
+}

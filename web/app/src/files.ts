@@ -1,0 +1,104 @@
+// Conversations as files: what is saved, what is read. How they are written is loaded when it is first needed.
+
+import type { Library } from './chats/library.ts';
+import type { ChatRecord } from './chats/records.ts';
+import { h } from './dom.ts';
+import { count } from './format.ts';
+import type { Entry } from './menu.ts';
+import { toast } from './toast.ts';
+
+const SHORT_MS = 8000;
+const LONG_MS = 30_000;
+
+const exchange = () => import('./chats/exchange.ts');
+
+export class Files {
+  private readonly field = h('input', { type: 'file', id: 'import-file', className: 'visually-hidden', tabIndex: -1, 'aria-label': 'File with conversations', accept: '.json,application/json', multiple: true });
+
+  constructor(private readonly library: Library) {
+    this.field.onchange = async () => {
+      const files = [...(this.field.files ?? [])];
+      this.field.value = '';
+      for (const file of files) await this.importFile(file);
+    };
+    document.body.append(this.field);
+  }
+
+  /** Entries of a conversation's menu. */
+  of(chat: ChatRecord): Entry[] {
+    return [
+      { label: 'Export as Markdown', run: () => void this.guarded(() => this.markdown(chat)) },
+      { label: 'Export as JSON', run: () => void this.guarded(() => this.json([chat], fileName(chat.title))) },
+    ];
+  }
+
+  /** Entries of the menu for all conversations. */
+  all(): Entry[] {
+    return [
+      { label: 'Import…', run: () => this.field.click() },
+      { label: 'Export all', run: () => void this.exportAll() },
+    ];
+  }
+
+  async exportAll(): Promise<void> {
+    const day = new Date().toISOString().slice(0, 10);
+    await this.guarded(() => this.json(this.library.list(), `rullama-chats-${day}`, true));
+  }
+
+  /** Whether a dropped file may hold conversations: JSON begins with a bracket. */
+  async isExport(file: File): Promise<boolean> {
+    const start = await file.slice(0, 64).text().catch(() => '');
+    return /^\ufeff?\s*[[{]/.test(start);
+  }
+
+  async importFile(file: File): Promise<void> {
+    await this.guarded(async () => {
+      await this.library.ready;
+      const { readChats } = await exchange();
+      const { chats, presets, known, leftOut } = await readChats(file, this.library);
+      await this.library.addAll(chats, presets);
+      const parts = [chats.length > 0 || known === 0 ? `${count(chats.length, 'conversation', 'conversations')} imported` : 'Nothing imported'];
+      if (presets.length > 0) parts.push(`${count(presets.length, 'preset', 'presets')} imported`);
+      if (known > 0) parts.push(`${count(known, 'conversation was', 'conversations were')} here already`);
+      for (const [what, times] of leftOut) parts.push(`${what} left out (${times.toLocaleString('en')})`);
+      const undo = async () => {
+        for (const { chat } of chats) await this.library.discard(chat.id);
+        for (const { id } of presets) await this.library.removePreset(id);
+      };
+      toast(`${parts.join('; ')}.`, { ms: SHORT_MS, ...(chats.length > 0 && { action: { label: 'Undo', run: () => void undo() } }) });
+      if (chats.length > 0) void this.library.askToPersist();
+    });
+  }
+
+  private async markdown(chat: ChatRecord): Promise<void> {
+    const { toMarkdown } = await exchange();
+    save(`${fileName(chat.title)}.md`, toMarkdown(chat, await this.library.messages(chat.id)), 'text/markdown');
+  }
+
+  private async json(chats: ChatRecord[], name: string, presets = false): Promise<void> {
+    const { toJson } = await exchange();
+    const all = await Promise.all(chats.map(async (chat) => ({ chat, messages: await this.library.messages(chat.id) })));
+    save(`${name}.json`, toJson(all, presets ? this.library.presets : []), 'application/json');
+  }
+
+  private async guarded(run: () => Promise<void>): Promise<void> {
+    try {
+      await run();
+    } catch (thrown) {
+      toast(thrown instanceof Error ? thrown.message : String(thrown), { ms: LONG_MS });
+    }
+  }
+}
+
+function save(name: string, text: string, type: string): void {
+  const address = URL.createObjectURL(new Blob([text], { type }));
+  h('a', { href: address, download: name }).click();
+  // The browser reads it after the click.
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
+
+/** A title as the name of a file. */
+function fileName(title: string): string {
+  const name = title.replace(/[^\p{L}\p{N} _-]+/gu, ' ').replace(/\s+/gu, ' ').trim();
+  return [...name].slice(0, 60).join('') || 'chat';
+}

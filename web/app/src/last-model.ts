@@ -1,0 +1,56 @@
+// The model that was loaded last, so that a conversation can go on after a reload. A picked file cannot be opened again by itself.
+
+import { Rullama } from 'rullama';
+import { FIELDS, problemOf } from './sampling.ts';
+import type { Choice } from './start-view.ts';
+
+const STORE = 'rullama.model';
+
+export interface Again {
+  /** The choice of that time. */
+  (): Promise<Choice>;
+  title: string;
+}
+
+export function remember({ source, name, options, recommended }: Choice): void {
+  const address = source instanceof URL ? source.href : source;
+  try {
+    if (typeof address === 'string') localStorage.setItem(STORE, JSON.stringify({ address, name, options, recommended }));
+    else localStorage.removeItem(STORE);
+  } catch {
+    // Storage may be switched off; the model is then chosen again.
+  }
+}
+
+/** What loads it once more; nothing where it is not known. */
+export function chosenBefore(): Again | undefined {
+  const kept = read();
+  if (!kept) return undefined;
+  const { address, name, options, recommended } = kept;
+  const again = async (): Promise<Choice> => {
+    const embedded = address === 'embedded' ? await Rullama.embedded() : undefined;
+    return { source: address, name: embedded?.name ?? name, options, ...(embedded && { embedded }), ...(recommended && { recommended }) };
+  };
+  return Object.assign(again, { title: name });
+}
+
+function read() {
+  let kept: unknown;
+  try {
+    kept = JSON.parse(localStorage.getItem(STORE) ?? 'null');
+  } catch {
+    return undefined;
+  }
+  const { address, name, options, recommended } = (kept ?? {}) as Record<string, unknown>;
+  if (typeof address !== 'string' || typeof name !== 'string') return undefined;
+  const given = (value: unknown) => (typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {});
+  const { system, options: sampling } = given(recommended);
+  const numbers = FIELDS.flatMap((field) => {
+    const value = given(sampling)[field.key];
+    return typeof value === 'number' && problemOf(field, String(value)) === '' ? [[field.key, value]] : [];
+  });
+  const stop = given(sampling)['stop'];
+  const stops = Array.isArray(stop) && stop.length > 0 && stop.every((text) => typeof text === 'string' && text !== '') ? { stop } : {};
+  const told = { ...(typeof system === 'string' && { system }), options: { ...Object.fromEntries(numbers), ...stops } };
+  return { address, name, options: given(options) as Choice['options'], recommended: told };
+}

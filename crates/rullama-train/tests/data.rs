@@ -107,7 +107,7 @@ fn counts_and_reports_tell_every_line() {
     assert_eq!(
         told,
         [
-            (7, 7, "not valid JSON: EOF while parsing a string at line 1 column 47"),
+            (7, 7, "not valid JSON: EOF while parsing a string at line 1 column 52"),
             (11, 12, "blank"),
             (20, 20, "cut from 689 to 256 tokens: raise `max_len`"),
             (21, 21, "of its 686 tokens the first 256 hold none that is trained: raise `max_len`"),
@@ -156,13 +156,13 @@ fn what_is_trained() {
     for (line, expected) in [
         // Turns by weight, also where two messages share one turn.
         (
-            json!({"messages": [user, {"role": "assistant", "content": "a", "weight": 0}, {"role": "assistant", "content": "b", "weight": 1}]}),
-            "<bos><|turn>user\nq<turn|>\n<|turn>model\na{b<turn|>}\n",
+            json!({"messages": [user, {"role": "assistant", "content": "1", "weight": 0}, {"role": "assistant", "content": "2", "weight": 1}]}),
+            "<bos><|turn>user\nq<turn|>\n<|turn>model\n1{2<turn|>}\n",
         ),
         // A completion that goes on with the prompt's last answer.
         (
-            json!({"prompt": [user, {"role": "assistant", "content": "a"}], "completion": [{"role": "assistant", "content": "b"}]}),
-            "<bos><|turn>user\nq<turn|>\n<|turn>model\na{b<turn|>}\n",
+            json!({"prompt": [user, {"role": "assistant", "content": "1"}], "completion": [{"role": "assistant", "content": "2"}]}),
+            "<bos><|turn>user\nq<turn|>\n<|turn>model\n1{2<turn|>}\n",
         ),
         // A tool's result at the end: the model was to go on.
         (
@@ -198,7 +198,7 @@ fn content_never_gives_special_tokens() {
             {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": text, "arguments": {text: text}}}]},
             {"role": "tool", "content": text}, {"role": "assistant", "content": "end"}]);
         let tools = json!([{"function": {"name": text, "description": text}}]);
-        let dataset = ok(&json!({"messages": messages, "tools": tools}).to_string());
+        let dataset = read_str(&json!({"messages": messages, "tools": tools}).to_string(), &tokenizer, options(4096)).expect("a dataset");
         let specials = dataset.examples[0].ids.iter().filter(|id| tokenizer.is_special(**id)).count();
         let marks = trained(&tokenizer, &dataset.examples[0]);
         (specials, marks.matches("<turn|>}").count(), marks.contains("{end<turn|>}"))
@@ -278,7 +278,7 @@ fn a_list_is_read_too() {
     assert_eq!(dataset.examples.iter().map(|example| example.line).collect::<Vec<_>>(), [4]);
     let told: Vec<(u32, Status)> = dataset.reports.iter().map(|report| (report.first, report.status)).collect();
     assert_eq!(told, [(1, Status::Skipped), (2, Status::Error), (3, Status::Skipped), (5, Status::Error)]);
-    assert_eq!((dataset.counts.ok, dataset.counts.skipped, dataset.counts.error), (0 + 1, 2, 2));
+    assert_eq!((dataset.counts.ok, dataset.counts.skipped, dataset.counts.error), (1, 2, 2));
     let dataset = ok("[1] x\n{\"text\": \"b\"}");
     assert_eq!(dataset.examples.iter().map(|example| example.line).collect::<Vec<_>>(), [2]);
 }

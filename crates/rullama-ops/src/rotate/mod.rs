@@ -99,8 +99,8 @@ impl Op for Rotate {
         let (x, low, high, starts, y) = (x.tensor(), low.tensor(), high.tensor(), starts.words(), y.tensor_mut());
         let (n, half) = (self.head_dim as usize, self.head_dim as usize / 2);
         let angle = |table: &Array, row: usize, i: usize| f64::from(table.row(row)[half + i]).atan2(f64::from(table.row(row)[i]));
-        for t in 0..x.rows {
-            let Some(position) = t.checked_sub(starts[t] as usize) else {
+        for (t, start) in starts.iter().enumerate().take(x.rows) {
+            let Some(position) = t.checked_sub(*start as usize) else {
                 y.row_mut(t).fill(0.0);
                 continue;
             };

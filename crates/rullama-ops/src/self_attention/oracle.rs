@@ -52,7 +52,8 @@ impl Step<'_> {
     }
 
     pub fn forward(&self, v: &Array, y: &mut Array, lse: &mut Array) {
-        (y.data.fill(0.0), lse.data.fill(0.0));
+        y.data.fill(0.0);
+        lse.data.fill(0.0);
         let n = self.op.head_dim as usize;
         for t in 0..self.q.rows {
             let Some(keys) = self.seen(t) else { continue };

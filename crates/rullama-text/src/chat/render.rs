@@ -193,7 +193,7 @@ impl Prompt {
                 self.open_turn(if message.role == Role::Assistant { "model" } else { message.role.name() });
             }
             let show_thought = last_user.is_none_or(|user| i > user);
-            if as_written && last_answer == Some(i) && empty_thought(conversation) && !(show_thought && !message.thinking.is_empty()) {
+            if as_written && last_answer == Some(i) && empty_thought(conversation) && (!show_thought || message.thinking.is_empty()) {
                 self.no_thought();
             }
             tail = self.message(message, &messages[i + 1..], show_thought, &mut |range| written(before + i, range));

@@ -133,7 +133,7 @@ fn message(value: Value, learn: bool) -> Result<(Message, bool), Reason> {
     if let Role::Other(name) = &message.role {
         return Err(format!("unknown role `{}`: it must be system, developer, user, assistant or tool", clip(name, 40)).into());
     }
-    if !has_content && !(calls && message.role == Role::Assistant) {
+    if !(has_content || calls && message.role == Role::Assistant) {
         return Err("a message without content".into());
     }
     if calls && message.role != Role::Assistant {

@@ -109,6 +109,7 @@ impl<'a> Reader<'a> {
                 Ok(None) => {}
                 Err(reason) => self.report(line, Status::Error, reason),
             },
+            Unit::List => self.dataset = Dataset::default(),
             Unit::NoList { line } => {
                 self.dataset = Dataset::default();
                 self.tokens = 0;

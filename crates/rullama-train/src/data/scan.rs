@@ -15,6 +15,8 @@ pub(super) enum Unit {
     TooLong {
         line: u32,
     },
+    /// A list begins: its elements are counted, and no line before it.
+    List,
     /// What looked like a list of examples was line `line`, so that nothing counts of what was given since; the
     /// lines before it are blank.
     NoList {
@@ -177,7 +179,7 @@ impl Scanner {
                 Mode::Start if byte == b'[' => {
                     self.take(rest, 1)?;
                     self.mode = Mode::List { depth: 1, string: false, escaped: false, from: self.line };
-                    None
+                    Some(Unit::List)
                 }
                 Mode::Start => {
                     self.mode = Mode::Lines;

@@ -3,11 +3,13 @@
 //! One module per command under [`commands`]; each has a `run` that takes its parsed arguments.
 //! Only this package reads environment variables ([`environment`]) and decides what is printed.
 
+mod adapters;
 mod commands;
 mod environment;
 mod error;
 mod interrupt;
 mod load;
+mod merge;
 mod model;
 mod quantize;
 mod result_file;
@@ -49,6 +51,8 @@ enum Command {
     Render(commands::render::Arguments),
     Parse(commands::parse::Arguments),
     Quantize(commands::quantize::Arguments),
+    Adapter(commands::adapter::Arguments),
+    Merge(commands::merge::Arguments),
     Serve(commands::serve::Arguments),
     Eval(commands::eval::Arguments),
     Score(commands::score::Arguments),
@@ -65,6 +69,8 @@ fn main() -> ExitCode {
         Command::Render(arguments) => commands::render::run(&arguments),
         Command::Parse(arguments) => commands::parse::run(&arguments),
         Command::Quantize(arguments) => commands::quantize::run(&arguments),
+        Command::Adapter(arguments) => commands::adapter::run(&arguments),
+        Command::Merge(arguments) => commands::merge::run(&arguments),
         Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Eval(arguments) => commands::eval::run(&arguments),
         Command::Score(arguments) => commands::score::run(&arguments),

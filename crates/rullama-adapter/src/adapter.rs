@@ -169,13 +169,15 @@ impl Adapter {
     }
 
     /// Holds every pair to a model: `shape` gives `(inputs, outputs)` of a linear layer, of the embedding
-    /// `(vocabulary, width)`, and `None` where the model has none.
+    /// `(vocabulary, width)`, and `None` where the model has none; a pair that adds nothing (`b` is zero) may be for none.
     ///
     /// # Errors
     /// [`AdapterError::OtherModel`] naming the first that does not fit.
     pub fn check_against(&self, shape: impl Fn(&Target) -> Option<(u32, u32)>) -> Result<(), AdapterError> {
         for (target, pair) in &self.pairs {
             let problem = match shape(target) {
+                // Trainers put pairs on keys and values of layers that share them, and never move those.
+                None if pair.b.iter().all(|value| *value == 0.0) => continue,
                 None => "does not exist in it".to_owned(),
                 Some((inputs, outputs)) if (inputs, outputs) == (pair.inputs, pair.outputs) => continue,
                 Some((inputs, outputs)) => {
@@ -310,5 +312,9 @@ mod tests {
         let message = adapter.check_against(|_| Some((3, 6))).unwrap_err().to_string();
         assert!(message.contains("layers.0.self_attn.q_proj (blk.0.attn_q)") && message.contains("6 outputs"), "{message}");
         assert!(adapter.check_against(|_| None).unwrap_err().to_string().contains("does not exist"));
+        let mut idle = adapter;
+        idle.pairs.values_mut().for_each(|pair| pair.b.fill(0.0));
+        idle.check_against(|_| None).unwrap();
+        assert!(idle.check_against(|_| Some((1, 1))).is_err());
     }
 }

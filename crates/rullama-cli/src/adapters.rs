@@ -3,7 +3,9 @@
 use anyhow::{Context, Result, bail};
 use rullama::adapter::{Adapter, files};
 use rullama::{Engine, MAX_ADAPTER_SCALE, Session};
-use std::path::PathBuf;
+use rullama_source::ByteSource;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A LoRA adapter and the factor on its scale.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,11 +28,39 @@ pub struct AdapterArguments {
 pub fn chosen(text: &str) -> Result<Chosen> {
     let whole = Chosen { path: text.into(), scale: 1.0 };
     let Some((path, scale)) = text.rsplit_once(':').filter(|(path, _)| !path.is_empty()) else { return Ok(whole) };
-    let Some(scale) = scale.parse::<f32>().ok().filter(|_| !whole.path.exists()) else { return Ok(whole) };
+    if whole.path.exists() {
+        return Ok(whole);
+    }
+    let Ok(scale) = scale.parse::<f32>() else {
+        if Path::new(path).exists() {
+            bail!("{scale:?} is no scale: write {path}:0.5, or the path alone");
+        }
+        return Ok(whole);
+    };
     if !scale.is_finite() || scale.abs() > MAX_ADAPTER_SCALE {
         bail!("the scale {scale} is outside -{MAX_ADAPTER_SCALE}..={MAX_ADAPTER_SCALE}");
     }
     Ok(Chosen { path: path.into(), scale })
+}
+
+/// An adapter and the files that it was read from.
+pub struct Opened {
+    pub adapter: Adapter,
+    pub sources: Vec<Arc<dyn ByteSource>>,
+}
+
+/// Reads the adapter at `path`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn open(path: &Path) -> Result<Opened> {
+    let failed = || format!("the adapter {} cannot be read", path.display());
+    let sources = files::open(path).with_context(failed)?;
+    let mut adapter = pollster::block_on(rullama::adapter::read(&sources)).with_context(failed)?;
+    if let Some(name) = path.file_stem().filter(|_| adapter.name.is_empty()) {
+        adapter.name = name.to_string_lossy().into_owned();
+    }
+    Ok(Opened { adapter, sources })
 }
 
 /// Adapters that were read, each with its factor.
@@ -39,12 +69,7 @@ pub struct Adapters(Vec<(Adapter, f32)>);
 impl AdapterArguments {
     /// Reads them all, before a model is loaded.
     pub fn read(&self) -> Result<Adapters> {
-        let read = |chosen: &Chosen| -> Result<_> {
-            let files = files::open(&chosen.path)?;
-            Ok((pollster::block_on(rullama::adapter::read(&files))?, chosen.scale))
-        };
-        let read = |chosen: &Chosen| read(chosen).with_context(|| format!("--adapter {}", chosen.path.display()));
-        Ok(Adapters(self.adapters.iter().map(read).collect::<Result<_>>()?))
+        Ok(Adapters(self.adapters.iter().map(|chosen| Ok((open(&chosen.path)?.adapter, chosen.scale))).collect::<Result<_>>()?))
     }
 }
 
@@ -78,6 +103,8 @@ mod tests {
         let named = folder.path().join("run:2");
         std::fs::create_dir(&named).unwrap();
         assert_eq!(of(named.to_str().unwrap()).unwrap(), (named.display().to_string(), 1.0));
+        assert!(of(&format!("{}:half", named.display())).is_err());
+        assert_eq!(of("x:y").unwrap(), ("x:y".into(), 1.0));
         assert!(of("a:1e9").is_err() && of("a:nan").is_err() && of("a:inf").is_err());
     }
 }

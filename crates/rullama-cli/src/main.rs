@@ -10,6 +10,7 @@ mod error;
 mod input;
 mod interrupt;
 mod load;
+mod merge;
 mod model;
 mod quantize;
 mod result_file;
@@ -51,6 +52,8 @@ enum Command {
     Render(commands::render::Arguments),
     Parse(commands::parse::Arguments),
     Quantize(commands::quantize::Arguments),
+    Adapter(commands::adapter::Arguments),
+    Merge(commands::merge::Arguments),
     Serve(commands::serve::Arguments),
     Eval(commands::eval::Arguments),
     Score(commands::score::Arguments),
@@ -69,6 +72,8 @@ fn main() -> ExitCode {
         Command::Render(arguments) => commands::render::run(&arguments),
         Command::Parse(arguments) => commands::parse::run(&arguments),
         Command::Quantize(arguments) => commands::quantize::run(&arguments),
+        Command::Adapter(arguments) => commands::adapter::run(&arguments),
+        Command::Merge(arguments) => commands::merge::run(&arguments),
         Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Eval(arguments) => commands::eval::run(&arguments),
         Command::Score(arguments) => commands::score::run(&arguments),

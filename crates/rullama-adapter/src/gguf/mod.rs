@@ -5,7 +5,7 @@
 
 mod write;
 
-pub use write::{modelfile, write};
+pub use write::{MODELFILE, modelfile, write};
 
 use crate::halves::{self, Both, Half, Halves};
 use crate::{Adapter, AdapterError, Form, Info, Pair, Target, values};

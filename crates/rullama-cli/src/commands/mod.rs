@@ -1,9 +1,11 @@
 //! One module per command.
 
+pub mod adapter;
 pub mod bench;
 pub mod doctor;
 pub mod eval;
 pub mod list;
+pub mod merge;
 pub mod parse;
 pub mod quantize;
 pub mod render;

@@ -1,4 +1,4 @@
-use crate::quantize::{self, Override, Planned, Request, Scheme};
+use crate::quantize::{self, Output, Override, Planned, Scheme};
 use crate::table::{self, Table};
 use crate::terminal::{self, Progress};
 use crate::{interrupt, model, result_file};
@@ -47,19 +47,19 @@ const EXAMPLES: &str = "Examples:
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
-    let request = Request { scheme: arguments.scheme, overrides: &arguments.tensor_type, force: arguments.force, threads };
     let located = model::locate(&arguments.input)?;
     located.refuse_adapters()?;
     result_file::check(&arguments.output, arguments.force || arguments.dry_run, &located)?;
     interrupt::install();
     let gguf = model::header(&arguments.input, &located)?;
-    let planned = quantize::plan(&gguf, &request)?;
+    let planned = quantize::plan(&gguf, arguments.scheme, &arguments.tensor_type)?;
     warn(&planned);
     if !arguments.dry_run {
         let total = planned.iter().map(|tensor| tensor.tensor.bytes()).sum();
         let mut progress = Progress::new();
         let mut show = |done: u64, name: &str| progress.bytes(name, done, total);
-        quantize::write(located.source.as_ref(), &gguf, &planned, &request, &arguments.output, &mut show)?;
+        let output = Output { path: &arguments.output, force: arguments.force, scheme: Some(arguments.scheme), threads };
+        quantize::write(located.source.as_ref(), &gguf.metadata, &planned, &output, &mut show)?;
     }
     summary(&planned, arguments)
 }

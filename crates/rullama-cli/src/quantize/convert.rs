@@ -4,7 +4,7 @@
 //! Thread t of n makes pieces t, t + n, ...; the caller's thread takes them in turn. Each thread runs
 //! at most two pieces ahead, so the whole holds some 3 n pieces.
 
-use super::Planned;
+use super::{Delta, Planned};
 use anyhow::{Result, anyhow, bail};
 use rullama_quant::{DType, decode, encode};
 use rullama_source::{ByteSource, gguf::TensorType};
@@ -52,16 +52,16 @@ fn typed(
     sink: &mut dyn FnMut(&[u8], u64) -> Result<()>,
 ) -> Result<()> {
     let elements = planned.tensor.elements();
+    let work = &Work { source, start: planned.tensor.range.start, formats, delta: planned.delta.as_deref() };
     let count = elements.div_ceil(PIECE);
     let threads = (threads as u64).clamp(1, count.max(1));
-    let start = planned.tensor.range.start;
     std::thread::scope(|scope| {
         let spawn = |first: u64| {
             let (sender, receiver) = sync_channel(1);
             scope.spawn(move || {
                 let mine = (first..count).step_by(threads as usize);
                 let ranges = mine.map(|i| i * PIECE..((i + 1) * PIECE).min(elements));
-                run(source, start, formats, ranges, &sender);
+                run(work, ranges, &sender);
             });
             receiver
         };
@@ -76,11 +76,19 @@ fn typed(
     })
 }
 
+/// What becomes of a tensor.
+struct Work<'a> {
+    source: &'a dyn ByteSource,
+    start: u64,
+    formats: Formats,
+    delta: Option<&'a Delta>,
+}
+
 /// Makes the pieces of one thread until they or the receiver end.
-fn run(source: &dyn ByteSource, start: u64, formats: Formats, ranges: impl Iterator<Item = Range<u64>>, sender: &SyncSender<Piece>) {
+fn run(work: &Work<'_>, ranges: impl Iterator<Item = Range<u64>>, sender: &SyncSender<Piece>) {
     let mut values = Vec::new();
     for range in ranges {
-        let piece = one(source, start, formats, &range, &mut values);
+        let piece = one(work, &range, &mut values);
         let failed = piece.is_err();
         if sender.send(piece).is_err() || failed {
             return;
@@ -88,16 +96,23 @@ fn run(source: &dyn ByteSource, start: u64, formats: Formats, ranges: impl Itera
     }
 }
 
-fn one(source: &dyn ByteSource, start: u64, (from, to): Formats, range: &Range<u64>, values: &mut Vec<f32>) -> Piece {
+fn one(work: &Work<'_>, range: &Range<u64>, values: &mut Vec<f32>) -> Piece {
+    let (from, to) = work.formats;
     let offset = |element: u64| element / from.block_len() as u64 * from.block_bytes() as u64;
     let len = offset(range.end) - offset(range.start);
-    let bytes = pollster::block_on(source.read(start + offset(range.start), len as usize))?;
+    let bytes = pollster::block_on(work.source.read(work.start + offset(range.start), len as usize))?;
     values.resize((range.end - range.start) as usize, 0.0);
     decode(from, &bytes, values)?;
     if let Some(bad) = values.iter().find(|value| !value.is_finite()) {
         bail!("it holds the value {bad}. The file is damaged: get it again.");
     }
     let Some(to) = to else { return Ok((bytes, len)) };
+    if let Some(delta) = work.delta {
+        delta.add(range.start, values);
+        if let Some(bad) = values.iter().find(|value| !value.is_finite()) {
+            bail!("with the adapters it holds {bad}. Give them smaller scales.");
+        }
+    }
     let mut out = Vec::with_capacity(values.len() / to.block_len() * to.block_bytes());
     encode(to, values, &mut out)?;
     check(values, to, &out)?;
@@ -135,7 +150,7 @@ mod tests {
         let range = 32..bytes.len() as u64;
         let tensor =
             TensorInfo { name: "t".into(), dims: vec![256, values.len() as u64 / 256], kind: TensorType::Known(DType::F32), range };
-        (MemorySource::new("m", bytes), Planned { tensor, target: Some(to) })
+        (MemorySource::new("m", bytes), Planned { tensor, target: Some(to), delta: None })
     }
 
     fn all(source: &MemorySource, planned: &Planned, threads: usize) -> Result<Vec<u8>> {

@@ -2,29 +2,34 @@
 //!
 //! 1. [`policy`]: the format that each tensor gets (a published mix, a uniform type, exceptions).
 //! 2. [`convert`]: pieces of a tensor, decoded and encoded by several threads, in order.
-//! 3. Here: the plan, the metadata and the file, which gets its name when it is complete.
+//! 3. [`delta`]: what is added to a tensor on the way, of adapters that are merged.
+//! 4. Here: the plan, the metadata and the file, which gets its name when it is complete.
 
 mod convert;
+mod delta;
 mod policy;
 
-pub use policy::{Override, Scheme};
+pub use delta::{Delta, Term};
+pub use policy::{Override, Scheme, assign, encodes};
 
 use anyhow::{Context, Result};
 use rullama_quant::DType;
 use rullama_source::ByteSource;
 use rullama_source::gguf::write::{GgufWriter, create};
-use rullama_source::gguf::{GgmlType, Gguf, TensorInfo, TensorType, Value};
+use rullama_source::gguf::{GgmlType, Gguf, Metadata, TensorInfo, TensorType, Value};
 use std::path::Path;
+use std::sync::Arc;
 
 /// `general.quantization_version`: the revision of ggml's block layouts.
 const QUANTIZATION_VERSION: u32 = 2;
 
-/// What to make.
-pub struct Request<'a> {
-    pub scheme: Scheme,
-    pub overrides: &'a [Override],
+/// The file to write.
+pub struct Output<'a> {
+    pub path: &'a Path,
     /// Overwrite an existing file.
     pub force: bool,
+    /// For the metadata; `None` leaves what they say of the types.
+    pub scheme: Option<Scheme>,
     pub threads: usize,
 }
 
@@ -34,6 +39,8 @@ pub struct Planned {
     pub tensor: TensorInfo,
     /// `None`: its bytes are copied.
     pub target: Option<DType>,
+    /// What is added to its values; only with a `target`.
+    pub delta: Option<Arc<Delta>>,
 }
 
 impl Planned {
@@ -53,32 +60,31 @@ impl Planned {
 ///
 /// # Errors
 /// Exceptions that match no tensor, or ask for a type that a tensor's rows do not divide into.
-pub fn plan(gguf: &Gguf, request: &Request<'_>) -> Result<Vec<Planned>> {
-    let names: Vec<&str> = gguf.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
-    let types = policy::assign(request.scheme, request.overrides, &names, gguf)?;
+pub fn plan(gguf: &Gguf, scheme: Scheme, overrides: &[Override]) -> Result<Vec<Planned>> {
+    let tensors: Vec<&TensorInfo> = gguf.tensors.iter().collect();
+    let types = assign(scheme, overrides, &tensors)?;
     let planned = gguf.tensors.iter().zip(types).map(|(tensor, wanted)| {
         let same = tensor.kind == TensorType::Known(wanted);
         let readable = matches!(tensor.kind, TensorType::Known(_));
-        Planned { tensor: tensor.clone(), target: (readable && !same).then_some(wanted) }
+        Planned { tensor: tensor.clone(), target: (readable && !same).then_some(wanted), delta: None }
     });
     Ok(planned.collect())
 }
 
-/// Writes the planned file to `out`. `progress` gets source bytes done and the tensor's name.
+/// Writes the planned file. `progress` gets source bytes done and the tensor's name.
 ///
 /// # Errors
 /// The source, the output, values that are not finite or too large for the new type, Ctrl-C. On
-/// every error nothing stands under the name `out` that was not there before.
+/// every error nothing stands under the output's name that was not there before.
 pub fn write(
     source: &dyn ByteSource,
-    gguf: &Gguf,
+    metadata: &Metadata,
     planned: &[Planned],
-    request: &Request<'_>,
-    out: &Path,
+    output: &Output<'_>,
     progress: &mut dyn FnMut(u64, &str),
 ) -> Result<()> {
-    let mut metadata = gguf.metadata.clone();
-    if let Some(file_type) = request.scheme.file_type() {
+    let mut metadata = metadata.clone();
+    if let Some(file_type) = output.scheme.and_then(Scheme::file_type) {
         metadata.set("general.file_type", Value::U32(file_type));
     }
     if planned.iter().any(|tensor| tensor.ggml_type().block_len() > 1) {
@@ -88,11 +94,11 @@ pub fn write(
     for tensor in planned {
         writer.add(&tensor.tensor.name, &tensor.tensor.dims, tensor.ggml_type())?;
     }
-    let mut stream = create(writer, out, request.force)?;
+    let mut stream = create(writer, output.path, output.force)?;
     let mut done = 0;
     for tensor in planned {
         let name = &tensor.tensor.name;
-        let converted = convert::pieces(source, tensor, request.threads, &mut |piece, read| {
+        let converted = convert::pieces(source, tensor, output.threads, &mut |piece, read| {
             crate::interrupt::check()?;
             stream.write(name, piece)?;
             done += read;

@@ -4,7 +4,7 @@ use crate::error::usage;
 use anyhow::Result;
 use rullama_quant::mix::{Mix, Tally, target};
 use rullama_quant::{DType, QuantError};
-use rullama_source::gguf::{Gguf, TensorInfo, TensorType};
+use rullama_source::gguf::{TensorInfo, TensorType};
 
 /// How most tensors are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,11 @@ pub fn encoders() -> impl Iterator<Item = DType> {
     DType::ALL.iter().copied().filter(can)
 }
 
+/// Whether a format can be written.
+pub fn encodes(dtype: DType) -> bool {
+    encoders().any(|other| other == dtype)
+}
+
 fn encodable(text: &str) -> Option<DType> {
     encoders().find(|dtype| dtype.name().eq_ignore_ascii_case(text))
 }
@@ -125,12 +130,12 @@ fn wildcard(pattern: &str, name: &str) -> bool {
 ///
 /// # Errors
 /// An exception that matches no matrix, or whose type the rows do not divide into.
-pub fn assign(scheme: Scheme, overrides: &[Override], names: &[&str], gguf: &Gguf) -> Result<Vec<DType>> {
-    let mut tally = Tally::new(names.iter().copied());
+pub fn assign(scheme: Scheme, overrides: &[Override], tensors: &[&TensorInfo]) -> Result<Vec<DType>> {
+    let mut tally = Tally::new(tensors.iter().map(|tensor| tensor.name.as_str()));
     let mut used = vec![false; overrides.len()];
     let mut unfit = Vec::new();
-    let mut types = Vec::with_capacity(names.len());
-    for tensor in &gguf.tensors {
+    let mut types = Vec::with_capacity(tensors.len());
+    for tensor in tensors {
         let TensorType::Known(source) = tensor.kind else {
             // Copied; the type is not looked at.
             types.push(DType::F32);

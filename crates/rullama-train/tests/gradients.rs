@@ -5,7 +5,7 @@ use rullama::source::FileSource;
 use rullama::{Engine, LoadOptions};
 use rullama_model::lora::{Terms, terms_of};
 use rullama_ops::Part;
-use rullama_testing::{found, golden};
+use rullama_testing::{found, golden, variable};
 use rullama_train::AdamW;
 use rullama_train::device::{Matrices, OnDevice, StepRow};
 use rullama_train::graph::{Keep, StepShape};
@@ -166,6 +166,7 @@ fn twenty_steps_of_adamw() {
 }
 
 fn twenty_steps_where_keys_are_values() {
+    variable("RULLAMA_FULL");
     curve("lora-kv-eq");
 }
 

@@ -1,5 +1,6 @@
 //! `--adapter`, for every command that answers or trains.
 
+use crate::model::Located;
 use anyhow::{Context, Result, bail};
 use rullama::adapter::{Adapter, files};
 use rullama::{Engine, MAX_ADAPTER_SCALE, Session};
@@ -67,9 +68,11 @@ pub fn open(path: &Path) -> Result<Opened> {
 pub struct Adapters(Vec<(Adapter, f32)>);
 
 impl AdapterArguments {
-    /// Reads them all, before a model is loaded.
-    pub fn read(&self) -> Result<Adapters> {
-        Ok(Adapters(self.adapters.iter().map(|chosen| Ok((open(&chosen.path)?.adapter, chosen.scale))).collect::<Result<_>>()?))
+    /// Reads them all, and before them those of the model's store, before the model is loaded.
+    pub fn read(&self, located: &Located) -> Result<Adapters> {
+        let stored = located.stored.iter().flat_map(|stored| &stored.adapters).map(|blob| (blob.path.as_path(), 1.0));
+        let chosen = self.adapters.iter().map(|chosen| (chosen.path.as_path(), chosen.scale));
+        Ok(Adapters(stored.chain(chosen).map(|(path, scale)| Ok((open(path)?.adapter, scale))).collect::<Result<_>>()?))
     }
 }
 

@@ -114,15 +114,15 @@ fn stored_context(located: &Located) -> Option<u32> {
 /// What is wrong with the model or the adapter; [`Interrupted`].
 pub fn load(name: &OsStr, arguments: &LoadArguments, least: Option<u32>, cancel: &Cancel) -> Result<(Engine, Located)> {
     let located = model::locate(name)?;
+    located.refuse_adapters()?;
     Ok((load_located(name, &located, arguments, least, cancel)?, located))
 }
 
-/// Loads a model that was found as `name`.
+/// Loads a model that was found as `name`; its store's adapters are for the caller to apply, or to refuse.
 ///
 /// # Errors
 /// As [`load`].
 pub fn load_located(name: &OsStr, located: &Located, arguments: &LoadArguments, least: Option<u32>, cancel: &Cancel) -> Result<Engine> {
-    located.refuse_adapters()?;
     let options = arguments.options(located, least);
     let on_interrupt = cancel.clone();
     interrupt::install();

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{fails, need_adapter, ok, rullama, run};
+use common::{Store, fails, need_adapter, ok, rullama, run};
 use rullama_testing::{golden, shared};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize};
@@ -169,6 +169,28 @@ fn gradients_equal_the_reference() {
     }
 }
 
+/// An adapter that Ollama's store has beside a model is applied without being named.
+fn an_adapter_of_the_store() {
+    need_adapter();
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new();
+    let model = std::fs::read(golden("models/dense-ple-Q4_K_M.gguf")).unwrap();
+    let adapter = std::fs::read(shared("grad/peft/plain.gguf")).unwrap();
+    store.add("tiny", &[("model", &model[..])]);
+    store.add("tuned", &[("model", &model[..]), ("adapter", &adapter[..])]);
+    let file = folder.path().join("logits.safetensors");
+    let logits = |name: &str, more: &[&str]| {
+        ok(store.rullama(&["eval", name, "--ids", "2,105,200", "--out", text(&file), "--force"]).args(more));
+        floats(&std::fs::read(&file).unwrap(), "logits")
+    };
+    let path = shared("grad/peft/plain.gguf");
+    let (stored, named) = (logits("tuned", &[]), logits("tiny", &["--adapter", text(&path)]));
+    assert_eq!(stored, named);
+    assert!(!close(&stored, &logits("tiny", &[]), 0.1));
+    let message = fails(1, &mut store.rullama(&["bench", "tuned"]));
+    assert!(message.contains("rullama merge"), "{message}");
+}
+
 /// `layers.0.q_proj.lora_A` as PEFT calls it.
 fn peft(name: &str) -> String {
     let parts: Vec<&str> = name.split('.').collect();
@@ -221,4 +243,5 @@ rullama_testing::tests! {
     what_is_refused,
     gradients_equal_the_reference,
     adapters_of_peft,
+    an_adapter_of_the_store,
 }

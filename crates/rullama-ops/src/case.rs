@@ -126,27 +126,54 @@ impl Case {
         let mut expected = self.operands.clone();
         self.op.oracle(&mut expected);
         for alias in [None, self.op.may_alias()].into_iter().take(1 + usize::from(self.op.may_alias().is_some())) {
-            let bound = self.bind_aliased(device, alias).await.map_err(|e| fail(e.to_string()))?;
-            let operands: Vec<Operand> = bound.iter().map(|b| b.operand.clone()).collect();
-            bound.iter().for_each(|b| b.fill(device));
-            self.launch(device, &operands, variant).await.map_err(|e| fail(e.to_string()))?;
-            for (i, (bound, want)) in bound.iter().zip(&expected).enumerate() {
+            let computed = self.compute_aliased(device, device.caps(), variant, alias).await.map_err(|e| fail(e.to_string()))?;
+            for (i, (got, want)) in computed.iter().zip(&expected).enumerate() {
                 if alias.is_some_and(|(_, read)| read == i) {
                     continue;
                 }
-                let got = bound.fetch(device).await.map_err(|e| fail(e.to_string()))?;
                 let place = if alias.is_some() { ", in place" } else { "" };
-                self.compare_operand(i, want, &got).map_err(|m| fail(format!("operand {i}{place}: {m}")))?;
+                self.compare_operand(i, want, got).map_err(|m| fail(format!("operand {i}{place}: {m}")))?;
             }
         }
         Ok(())
     }
 
-    async fn launch(&self, device: &Device, operands: &[Operand], variant: &'static str) -> Result<(), GpuError> {
-        let scratch = self.scratch(device, self.op.scratch(device.caps(), operands)).await?;
-        let recorder = self.record(device.caps(), operands, variant, scratch)?;
-        let recording = recorder.finish(device).await?;
-        device.try_submit(&recording).await
+    /// The operands as the device leaves them, with the dispatches that `caps` lead to.
+    ///
+    /// # Errors
+    /// [`GpuError`] when it cannot be run, or a kernel wrote outside of its operands.
+    pub async fn compute(&self, device: &Device, caps: &Caps, variant: &'static str) -> Result<Vec<Host>, GpuError> {
+        self.compute_aliased(device, caps, variant, None).await
+    }
+
+    async fn compute_aliased(
+        &self,
+        device: &Device,
+        caps: &Caps,
+        variant: &'static str,
+        alias: Option<(usize, usize)>,
+    ) -> Result<Vec<Host>, GpuError> {
+        let bound = self.bind_aliased(device, alias).await?;
+        let operands: Vec<Operand> = bound.iter().map(|b| b.operand.clone()).collect();
+        bound.iter().for_each(|b| b.fill(device));
+        let scratch = self.scratch(device, self.op.scratch(caps, &operands)).await?;
+        let recording = self.record(caps, &operands, variant, scratch)?.finish(device).await?;
+        device.try_submit(&recording).await?;
+        let mut computed = Vec::with_capacity(bound.len());
+        for bound in &bound {
+            computed.push(bound.fetch(device).await?);
+        }
+        Ok(computed)
+    }
+
+    /// Dispatches that `caps` lead to.
+    ///
+    /// # Errors
+    /// As [`compute`](Self::compute).
+    pub async fn dispatches(&self, device: &Device, caps: &Caps, variant: &'static str) -> Result<usize, GpuError> {
+        let operands: Vec<Operand> = self.bind(device).await?.into_iter().map(|b| b.operand).collect();
+        let scratch = self.scratch(device, self.op.scratch(caps, &operands)).await?;
+        Ok(self.record(caps, &operands, variant, scratch)?.len())
     }
 
     async fn scratch(&self, device: &Device, bytes: u64) -> Result<Option<Slice>, GpuError> {

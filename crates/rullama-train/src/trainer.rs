@@ -19,6 +19,8 @@ const MOST_SKIPPED: u32 = 5;
 /// Updates before a rising loss is taken for divergence, and how far above its lowest mean it then is.
 const SETTLED: u64 = 20;
 const RISEN: f64 = 2.0;
+/// Times in a training that its matrices are kept, to go back to after divergence.
+const CALM: u64 = 32;
 
 /// An update.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -53,7 +55,7 @@ pub enum Ended {
     Done,
     /// The evaluation got no better for as long as was asked for; the best state is kept.
     NoBetter,
-    /// The loss rose far above what it was, or no gradient was finite; the best state is kept, if there was one.
+    /// The loss rose far above what it was, or no gradient was finite; the best state is kept: by evaluation, else by the training loss.
     Diverged,
 }
 
@@ -69,6 +71,8 @@ pub struct Trainer {
     schedule: Schedule,
     state: State,
     best: Option<Matrices>,
+    /// The matrices where the mean loss was lowest, to go back to after divergence, and the update that they follow.
+    calm: Option<(u64, Matrices)>,
     /// Rows of the present epoch.
     rows: Vec<Row>,
     /// Updates skipped in a row.
@@ -112,8 +116,8 @@ impl Trainer {
         let device = OnDevice::of(&base, &adapter, options.dropout as f32, longest).await?;
         let schedule = options.schedule(steps);
         let rows = epoch_rows(&data.train, &split, &options, 0)?;
-        let (best, skipped) = Default::default();
-        Ok(Trainer { device, adapter, options, train: data.train, eval, split, schedule, state, best, rows, skipped })
+        let (best, calm, skipped) = Default::default();
+        Ok(Trainer { device, adapter, options, train: data.train, eval, split, schedule, state, best, calm, rows, skipped })
     }
 
     pub fn options(&self) -> &TrainOptions {
@@ -146,7 +150,8 @@ impl Trainer {
         if self.skipped >= MOST_SKIPPED || self.state.mean.is_some_and(risen) {
             Some(Ended::Diverged)
         } else if self.state.updates >= self.state.total_updates {
-            Some(Ended::Done)
+            // No update came after what broke the gradients.
+            Some(if self.skipped > 0 { Ended::Diverged } else { Ended::Done })
         } else {
             self.options.patience.is_some_and(|patience| waited >= patience).then_some(Ended::NoBetter)
         }
@@ -175,6 +180,7 @@ impl Trainer {
             sum += self.device.run(&row, true, chance, cancelled).await?.iter().sum::<f64>();
         }
         let lr = self.schedule.at(self.state.updates);
+        self.stay_calm(sum / targets.max(1) as f64).await?;
         let norm = self.device.apply(&self.options.adamw(), lr, self.state.updates + 1).await?;
         let (loss, skipped) = (sum / targets.max(1) as f64, !norm.is_finite());
         self.advance(rows.len(), tokens, skipped)?;
@@ -189,6 +195,18 @@ impl Trainer {
         let (step, steps, epoch) = (self.state.updates, self.state.total_updates, self.epoch());
         let (tok_s, elapsed_s) = (tokens as f64 / seconds.max(1e-9), self.state.seconds);
         Ok(Some(Step { step, steps, epoch, loss, lr, grad_norm: norm, tokens, tok_s, elapsed_s, skipped, eval_loss }))
+    }
+
+    /// Before an update changes them, keeps the matrices that gave `loss` if that brings the mean to its lowest; often enough to
+    /// lose little, seldom enough to cost little.
+    async fn stay_calm(&mut self, loss: f64) -> Result<(), TrainError> {
+        let updates = self.state.updates;
+        let due = self.calm.as_ref().is_none_or(|(kept, _)| updates >= kept + (self.state.total_updates / CALM).max(1));
+        let lowest = self.state.mean.is_none_or(|(mean, lowest)| 0.9 * mean + 0.1 * loss <= lowest);
+        if self.eval.is_empty() && due && lowest && loss.is_finite() {
+            self.calm = Some((updates, self.device.read(Part::Value).await?));
+        }
+        Ok(())
     }
 
     fn rows_a_step(&self) -> usize {
@@ -234,6 +252,7 @@ impl Trainer {
         let update = self.state.updates;
         match self.state.best {
             Some(best) if loss.is_nan() || loss >= best.loss => self.state.best = Some(Best { waited: best.waited + 1, ..best }),
+            None if loss.is_nan() => {}
             _ => {
                 self.state.best = Some(Best { loss, update, waited: 0 });
                 self.best = Some(self.device.read(Part::Value).await?);
@@ -296,6 +315,7 @@ impl Trainer {
         }
         let named = |best: Vec<[Vec<f32>; 2]>| self.names().zip(best).flat_map(|(names, values)| names.into_iter().zip(values)).collect();
         self.best = saved.best.map(named);
+        self.calm = parts.into_iter().next().map(|values| (saved.state.updates, values));
         (self.state, self.rows, self.skipped) = (saved.state, rows, 0);
         Ok(())
     }
@@ -305,11 +325,14 @@ impl Trainer {
         terms_of(&self.adapter, PREFIX, 1.0).map(|(_, term)| [term.a(), term.b()])
     }
 
-    /// Puts the best state in the place of the last, if there is one.
-    pub fn take_best(&mut self) {
-        if let Some(best) = &self.best {
-            self.device.write(Part::Value, best);
-        }
+    /// Puts the best state in the place of the last: by evaluation, and where there is none after divergence by the training loss.
+    /// Gives the update that it follows; `None` where the last stays.
+    pub fn take_best(&mut self) -> Option<u64> {
+        let judged = self.state.best.as_ref().map(|best| best.update).zip(self.best.as_ref());
+        let calm = self.calm.as_ref().filter(|_| self.ended() == Some(Ended::Diverged));
+        let (update, values) = judged.or(calm.map(|(update, values)| (*update, values)))?;
+        self.device.write(Part::Value, values);
+        Some(update)
     }
 }
 

@@ -135,6 +135,19 @@ fn evaluation_keeps_the_best_and_stops_early() {
     assert_eq!(again, best);
 }
 
+/// Without an evaluation, too: the matrices are those before the loss rose.
+fn divergence_goes_back_to_what_was_best() {
+    let engine = engine();
+    let options = TrainOptions { lr: 1.0, clip: None, epochs: 40, schedule: ScheduleKind::Constant, warmup_steps: Some(0), ..options() };
+    let mut trainer = trainer(&engine, &options);
+    let losses = rest(&mut trainer);
+    assert_eq!(trainer.ended(), Some(Ended::Diverged), "{losses:?}");
+    let kept = trainer.take_best().unwrap() as usize;
+    let best = losses[..=kept].iter().copied().fold(f64::INFINITY, f64::min);
+    let after = losses[kept..].iter().copied().fold(0.0, f64::max);
+    assert!(losses[kept].is_finite() && kept < losses.len() && after > best, "{kept}: {losses:?}");
+}
+
 fn too_little_memory_is_refused_with_what_to_change() {
     let (engine, options) = (engine(), options());
     let data = Data { train: dataset(&engine, &options), eval: None };
@@ -184,6 +197,7 @@ rullama_testing::tests! {
     a_cancelled_update_is_not_taken,
     another_training_is_refused_by_name,
     evaluation_keeps_the_best_and_stops_early,
+    divergence_goes_back_to_what_was_best,
     too_little_memory_is_refused_with_what_to_change,
     damaged_checkpoints,
 }

@@ -3,7 +3,7 @@ use crate::error::{Interrupted, Told, usage};
 use crate::load::{self, LoadArguments};
 use crate::table::Table;
 use crate::terminal::{self, Progress, one_line};
-use crate::{input, interrupt};
+use crate::{input, interrupt, model};
 use anyhow::{Context, Result};
 use rullama::score::{Answer, Question, Score, Scores, sample};
 use rullama::{Cancel, Chat, ChatOptions, Engine};
@@ -70,8 +70,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Err(usage(format!("--min-agreement: {set} has no reference answers to questions with one right answer.")));
     }
     let cancel = Cancel::new();
-    let adapters = arguments.adapter.read()?;
-    let (engine, _) = load::load(&arguments.model, &arguments.load, None, &cancel)?;
+    let located = model::locate(&arguments.model)?;
+    let adapters = arguments.adapter.read(&located)?;
+    let engine = load::load_located(&arguments.model, &located, &arguments.load, None, &cancel)?;
     let chat = Chat::new(adapters.session(&engine)?, ChatOptions::default());
     let asked = pollster::block_on(ask(chat, questions, &cancel))?;
     let mut out = terminal::stdout();

@@ -8,7 +8,7 @@ pub mod cases;
 mod norm;
 
 pub use adamw::AdamW;
-pub use norm::{ClipFactor, NormParts};
+pub use norm::{ClipFactor, NormParts, PARTS};
 
 use crate::graph::{Graph, Type, Value};
 

@@ -82,7 +82,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Some(WriteError::NotAFile { .. }) => usage(format!("{flag}: {error}")),
         _ => error.context(flag),
     })?;
-    let adapters = arguments.adapter.read()?;
+    let adapters = arguments.adapter.read(&located)?;
     let sink = FileSink::create(out, arguments.force)?;
     let cancel = Cancel::new();
     let needed = arguments.ids.len() as u64 + u64::from(arguments.greedy.unwrap_or(0));

@@ -79,8 +79,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Err(usage("--json and --raw need a PROMPT, or text on standard input."));
     }
     let cancel = Cancel::new();
-    let adapters = arguments.adapter.read()?;
     let located = model::locate(&arguments.model)?;
+    let adapters = arguments.adapter.read(&located)?;
     let logprobs = arguments.json.then_some(arguments.logprobs.unwrap_or(0));
     let options = arguments.sampling.options(located.stored.as_ref(), logprobs)?;
     let engine = load::load_located(&arguments.model, &located, &arguments.load, None, &cancel)?;

@@ -54,9 +54,9 @@ pub struct Arguments {
     /// Keep this share of the examples for evaluation
     #[arg(long, value_name = "SHARE")]
     split: Option<f64>,
-    /// Go on from the last checkpoint in --out
-    #[arg(long)]
-    pub resume: bool,
+    /// Go on from the last checkpoint in DIR, with the same data and options [default: that of --out]
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    pub resume: Option<Option<PathBuf>>,
     /// Replace what is in --out
     #[arg(long, conflicts_with = "resume")]
     pub force: bool,

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let options = arguments.options()?;
-    let out = output::Folder::open(arguments)?;
+    let (out, saved) = output::Folder::open(arguments)?;
     let located = model::locate(&arguments.model)?;
+    located.refuse_adapters()?;
     let cancel = Cancel::new();
     let engine = load::load_located(&arguments.model, &located, &arguments.load, None, &cancel)?;
     let options = arguments.with_layers(options, &engine)?;
@@ -29,7 +30,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let data = Data { train, eval };
     let mut report = Report::new(arguments, &engine, &data, &options);
     let mut trainer = pollster::block_on(Trainer::new(base, data, options))?;
-    if let Some(saved) = out.latest()? {
+    if let Some(saved) = saved {
         trainer.restore(saved).context("--resume")?;
     }
     report.begin(&trainer)?;
@@ -63,10 +64,12 @@ fn train_all(trainer: &mut Trainer, out: &output::Folder, report: &mut Report, a
 /// Saves where training stands, and says how it goes on.
 fn stopped(trainer: &Trainer, out: &output::Folder, arguments: &Arguments) -> Result<anyhow::Error> {
     out.save(trainer)?;
-    let (model, data, folder) = (arguments.model.display(), arguments.data.display(), arguments.out.display());
+    // Options are part of what goes on, so they cannot be left out.
+    let place = if arguments.force { " in place of --force" } else { "" };
     terminal::tell_line(format_args!(
-        "saved after update {}; `rullama train {model} {data} --out {folder} --resume` goes on",
-        trainer.state().updates
+        "saved after update {}; the same command with `--resume {}`{place} goes on",
+        trainer.state().updates,
+        arguments.out.display()
     ));
     Ok(Interrupted.into())
 }
@@ -80,11 +83,11 @@ fn lost(error: rullama_train::TrainError, arguments: &Arguments) -> anyhow::Erro
 
 /// Writes the adapter, and says how good it is.
 fn finish(trainer: &mut Trainer, ended: Ended, out: &output::Folder, report: &mut Report, engine: &Engine) -> Result<()> {
-    trainer.take_best();
+    let taken = trainer.take_best();
     let adapter = pollster::block_on(trainer.adapter())?;
     let written = out.write(&adapter, engine)?;
     out.forget_checkpoints()?;
-    report.end(trainer, ended, &written, engine)
+    report.end(trainer, (ended, taken), &written, engine)
 }
 
 /// An option outside of its range is wrong usage.

@@ -9,7 +9,7 @@ use rullama_source::gguf::write::FileSink;
 use rullama_train::Trainer;
 use rullama_train::checkpoint::{Checkpoint, Folder as Checkpoints};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Name of the GGUF form beside PEFT's.
 const GGUF: &str = "adapter.gguf";
@@ -18,7 +18,6 @@ const GGUF: &str = "adapter.gguf";
 pub struct Folder {
     path: PathBuf,
     force: bool,
-    resume: bool,
     checkpoints: Checkpoints,
 }
 
@@ -30,35 +29,26 @@ pub struct Written {
 }
 
 impl Folder {
-    /// Refuses a folder that holds something else, before anything is computed.
-    pub fn open(arguments: &Arguments) -> Result<Self> {
+    /// Refuses a folder that holds something else, before anything is computed; with --resume gives the checkpoint to go on from.
+    pub fn open(arguments: &Arguments) -> Result<(Self, Option<Checkpoint>)> {
         let path = arguments.out.clone();
         let shown = path.display();
         if path.exists() && !path.is_dir() {
             bail!("--out: {shown} is no folder. Choose another name.");
         }
         let used = path.is_dir() && std::fs::read_dir(&path).with_context(|| format!("--out: {shown} cannot be read"))?.next().is_some();
-        if used && !arguments.force && !arguments.resume {
+        let from = arguments.resume.as_ref().map(|from| from.as_ref().unwrap_or(&path));
+        let here = from == Some(&path);
+        if used && !arguments.force && !here {
             bail!("--out: {shown} holds something already. Choose another folder, --resume a training in it, or replace it with --force.");
         }
+        let saved = from.map(|from| latest(from)).transpose()?;
         std::fs::create_dir_all(&path).with_context(|| format!("--out: {shown} cannot be made"))?;
         let checkpoints = Checkpoints::new(&path);
         if arguments.force {
             checkpoints.remove()?;
         }
-        Ok(Folder { path, force: arguments.force || arguments.resume, resume: arguments.resume, checkpoints })
-    }
-
-    /// The checkpoint to go on from, with --resume.
-    pub fn latest(&self) -> Result<Option<Checkpoint>> {
-        if !self.resume {
-            return Ok(None);
-        }
-        let Some((checkpoint, passed)) = self.checkpoints.latest().context("--resume")? else {
-            bail!("--resume: {} holds no checkpoint. Begin anew without --resume.", self.path.display());
-        };
-        passed.iter().for_each(|error| terminal::tell_line(format_args!("note: {error}")));
-        Ok(Some(checkpoint))
+        Ok((Folder { force: arguments.force || here, path, checkpoints }, saved))
     }
 
     /// Writes a checkpoint of where training stands.
@@ -97,6 +87,16 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// The checkpoint to go on from.
+fn latest(folder: &Path) -> Result<Checkpoint> {
+    let found = if folder.is_dir() { Checkpoints::new(folder).latest().context("--resume")? } else { None };
+    let Some((checkpoint, passed)) = found else {
+        bail!("--resume: {} holds no checkpoint. Begin anew without --resume.", folder.display());
+    };
+    passed.iter().for_each(|error| terminal::tell_line(format_args!("note: {error}")));
+    Ok(checkpoint)
 }
 
 impl Written {

@@ -108,7 +108,7 @@ impl Report {
     }
 
     /// What came of it.
-    pub fn end(&mut self, trainer: &Trainer, ended: Ended, written: &Written, engine: &Engine) -> Result<()> {
+    pub fn end(&mut self, trainer: &Trainer, (ended, taken): (Ended, Option<u64>), written: &Written, engine: &Engine) -> Result<()> {
         self.line.clear();
         self.peak = self.peak.max(engine.memory().gpu);
         let state = trainer.state();
@@ -120,6 +120,7 @@ impl Report {
                 "best_eval_loss": best,
                 "peak_gpu_bytes": self.peak,
                 "ended": ended,
+                "kept_step": taken.unwrap_or(state.updates),
                 "seconds": state.seconds,
                 "tokens": state.tokens,
             });
@@ -127,9 +128,12 @@ impl Report {
             return Ok(());
         }
         let why = match ended {
-            Ended::Done => "done",
-            Ended::NoBetter => "stopped early: the evaluation got no better",
-            Ended::Diverged => "stopped: the loss rose far above what it was. Try a lower --lr; what was best is kept",
+            Ended::Done => "done".to_owned(),
+            Ended::NoBetter => "stopped early: the evaluation got no better".to_owned(),
+            Ended::Diverged => {
+                let kept = taken.map_or(String::new(), |update| format!("; what was best is kept, the state after update {update}"));
+                format!("stopped: training diverged. Try a lower --lr{kept}:")
+            }
         };
         let best = best.map_or(String::new(), |loss| format!(", best evaluation {loss:.4}"));
         let (updates, time) = (state.updates, duration(state.seconds));

@@ -66,6 +66,7 @@ struct Bench {
     pool: Buffer,
     x: Buffer,
     y: Buffer,
+    scratch: Buffer,
     /// Seconds of a wait for nothing.
     idle: f64,
     filter: String,
@@ -103,12 +104,13 @@ impl Bench {
     fn open(filter: String) -> Result<Bench, GpuError> {
         let device = block_on(Device::open(&OpenOptions::default()))?;
         let storage = |bytes: u64| block_on(device.buffer("bench", bytes.min(device.caps().max_binding), Usage::Storage));
-        let (pool, x, y) = (storage(POOL)?, storage(2048 * 6144 * 4)?, storage(2048 * 6144 * 4)?);
+        let (pool, x, y) = (storage(POOL)?, storage(2048 * 6144 * 4)?, storage(2048 * 12288 * 4)?);
+        let scratch = storage(1 << 30)?;
         fill(&device, &pool);
         fill(&device, &x);
         let waits: Vec<f64> = (0..20).map(|_| seconds(|| block_on(device.finish()))).collect::<Result<_, _>>()?;
         let idle = waits.into_iter().fold(f64::INFINITY, f64::min);
-        Ok(Bench { device, pool, x, y, idle, filter })
+        Ok(Bench { device, pool, x, y, scratch, idle, filter })
     }
 
     fn operands(&self, work: &Work, copy: u64) -> Vec<Operand> {
@@ -130,7 +132,13 @@ impl Bench {
         let dispatches = (5e-3 / (work.bytes() as f64 / 1e12).max(flops / 1e13)).clamp(8.0, 400.0) as u64;
         let mut recorder = Recorder::new();
         for copy in 0..dispatches {
-            let mut context = Context { recorder: &mut recorder, caps: self.device.caps(), variant: None, banned: &[], scratch: None };
+            let mut context = Context {
+                recorder: &mut recorder,
+                caps: self.device.caps(),
+                variant: None,
+                banned: &[],
+                scratch: Some(self.scratch.whole()),
+            };
             record(&mut context, &self.operands(work, copy))?;
         }
         let recording = block_on(recorder.finish(&self.device))?;
@@ -206,10 +214,10 @@ impl Bench {
     fn sweep_tile(&self, work: &Work) -> Result<(), GpuError> {
         let blocks = [(64, 64, 4, 4), (64, 64, 8, 4), (64, 64, 8, 8), (128, 64, 8, 4), (128, 64, 8, 8), (64, 128, 8, 8), (128, 128, 8, 8)];
         for (bm, bn, tm, tn) in blocks {
-            for bk in [16, 32] {
+            for (bk, shares) in [(16, 1), (32, 1), (16, 2), (16, 4), (16, 8), (32, 4)] {
                 let tile = Tile { bm, bn, bk, tm, tn };
                 if tile.problem(self.device.caps()).is_none() {
-                    self.sized(work, &format!("tile {bm}x{bn}x{bk} by {tm}x{tn}"), Sizes::Tile(tile))?;
+                    self.sized(work, &format!("tile {bm}x{bn}x{bk} by {tm}x{tn}, {shares} shares"), Sizes::Tile { tile, shares })?;
                 }
             }
         }

@@ -35,7 +35,7 @@ impl Bench {
     fn open(filter: String) -> Result<Bench, GpuError> {
         let device = block_on(Device::open(&OpenOptions::default()))?;
         let storage = |bytes: u64| block_on(device.buffer("bench", bytes.min(device.caps().max_binding), Usage::Storage));
-        let (read, write, scratch) = (storage(256 << 20)?, storage(256 << 20)?, storage(64 << 20)?);
+        let (read, write, scratch) = (storage(256 << 20)?, storage(256 << 20)?, storage(512 << 20)?);
         let mut rng = Rng::new(1);
         let words: Vec<u32> = (0..1 << 20).map(|_| rng.unit().to_bits()).collect();
         for offset in (0..read.size()).step_by(4 << 20) {

@@ -5,6 +5,7 @@
 //!   format's decoder); each is inserted once.
 //! - `#if FLAG`, `#if !FLAG`, `#else`, `#endif` keep or drop lines.
 //! - `#param NAME: TYPE` adds a field to the parameters, where `#params` stands.
+//! - `#repeat NAME COUNT`, `#end` write a loop out ([`unroll`]); COUNT is a number or one of the constants.
 //!
 //! `@binding(_)` becomes the next number from 1 on, so that what a module or flag adds needs no number of its own.
 //!
@@ -13,6 +14,9 @@
 use rullama_gpu::{Caps, GpuError, Kernel};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, OnceLock};
+use unroll::unroll;
+
+mod unroll;
 
 /// Modules that any kernel may import.
 const SHARED: &[(&str, &str)] = &[
@@ -107,7 +111,8 @@ impl<'a> Link<'a> {
         if at.is_none() && !expansion.params.is_empty() {
             return Err("`#param` without `#params`".into());
         }
-        Ok(number_bindings(&out.replacen(PARAMS, &expansion.params, 1)))
+        let text = unroll(&out.replacen(PARAMS, &expansion.params, 1), &self.consts)?;
+        Ok(number_bindings(&text))
     }
 
     fn expand(&self, text: &str, out: &mut String, expansion: &mut Expansion) -> Result<(), String> {
@@ -131,6 +136,10 @@ impl<'a> Link<'a> {
                 ["#import", name] => self.import(name, out, expansion)?,
                 ["#param", name, kind] => expansion.params.push_str(&format!("{name} {kind},\n")),
                 ["#params"] => out.push_str(PARAMS),
+                ["#repeat", ..] | ["#end"] => {
+                    out.push_str(line);
+                    out.push('\n');
+                }
                 [first, ..] if first.starts_with('#') => return Err(format!("unknown directive `{line}`")),
                 [first, ..] if first.starts_with("//") => {}
                 _ => {

@@ -6,7 +6,6 @@ use crate::backward::Backward;
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, fit};
 use crate::host::{Array, Host};
-use crate::matmul::unroll::unroll;
 use crate::op::{Context, Op, Operand, Tensor, Use, spread};
 use crate::shader::Link;
 use rullama_gpu::{Caps, GpuError};
@@ -95,19 +94,17 @@ impl<'a> Product<'a> {
     fn long(&self, context: &mut Context) -> Result<(), GpuError> {
         let columns = if self.y.cols > 4 { LONG_COLUMNS } else { 1 };
         let counts = [("TOKENS", LONG_TOKENS), ("COLUMNS", columns)];
-        let text = unroll(include_str!("long.wgsl"), &counts)?;
         let [y, z, _] = spread(self.y.rows.div_ceil(LONG_TOKENS), context.caps.max_groups);
         let groups = [self.y.cols.div_ceil(4 * columns), y, z];
-        self.dispatch(context, ("dense/long", &text), &counts, LONG_WORKGROUP.min(context.caps.invocations), groups)
+        self.dispatch(context, ("dense/long", include_str!("long.wgsl")), &counts, LONG_WORKGROUP.min(context.caps.invocations), groups)
     }
 
     fn wide(&self, context: &mut Context) -> Result<(), GpuError> {
         let tokens = if self.y.rows == 1 { 1 } else { WIDE_TOKENS };
         let counts = [("TOKENS", tokens)];
-        let text = unroll(include_str!("wide.wgsl"), &counts)?;
         let [y, z, _] = spread(self.y.rows.div_ceil(tokens), context.caps.max_groups);
         let groups = [self.y.cols.div_ceil(4 * WIDE_WORKGROUP), y, z];
-        self.dispatch(context, ("dense/wide", &text), &counts, WIDE_WORKGROUP, groups)
+        self.dispatch(context, ("dense/wide", include_str!("wide.wgsl")), &counts, WIDE_WORKGROUP, groups)
     }
 
     fn dispatch(

@@ -4,7 +4,6 @@ use super::{by_quads, unit};
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, fit, take};
 use crate::host::Host;
-use crate::matmul::unroll::unroll;
 use crate::op::{Context, Op, Operand, Tensor, Use};
 use crate::shader::Link;
 use rullama_gpu::{Caps, GpuError};
@@ -75,8 +74,7 @@ impl Op for OuterSum {
         let blocks = if narrow.cols > 4 { 2 } else { 1 };
         let quads = if sliced { QUADS } else { ALONE };
         let by_quads = by_quads(wide) && by_quads(narrow);
-        let text = unroll(include_str!("outer.wgsl"), &[("BLOCKS", blocks)])?;
-        let mut link = Link::new("dense/outer", &text, context.caps);
+        let mut link = Link::new("dense/outer", include_str!("outer.wgsl"), context.caps);
         link.flag("slices", sliced).flag("rows_wide", rows_wide).flag("quads", by_quads);
         let slices = if sliced { SLICES.min(context.caps.invocations / QUADS) } else { 1 };
         for (name, value) in [("BLOCKS", blocks), ("QUADS", quads), ("SLICES", slices), ("WG", quads * slices)] {

@@ -37,6 +37,12 @@ pub fn cases() -> Vec<Case> {
         }
     }
     all.push(norm(Epilogue::Plain, 1, 2048, 1536));
+    // Terms that workgroups share, the last one fewer.
+    for (tokens, rows) in [(9, 66), (70, 130)] {
+        all.push(matmul(DType::F16, tokens, rows, 544).strided().chunked(40));
+        all.push(geglu(DType::Q8_0, tokens, rows, 544).chunked(40));
+        all.push(gelu_mul(tokens, rows, 544).strided().chunked(40));
+    }
     // Shapes of models, with few rows where rows are long: down, output and feed-forward
     // projections, per-layer input, and the vocabulary.
     for (rows, cols) in [(64, 6144), (24, 12288), (16, 21504), (1536, 256), (256, 1536), (96, 2560), (64, 5376), (2048, 1536)] {
@@ -59,6 +65,14 @@ fn geglu(dtype: DType, tokens: usize, rows: usize, cols: usize) -> Case {
         vec![rng.tensor(tokens, cols).into(), Host::Weight(rng.weight(dtype, rows, cols)), Array::zeros(tokens, rows / 2).into()];
     // A product of two sums, one through gelu.
     Case::new(format!("{dtype} {tokens}x{rows}x{cols}"), Matmul::with(Epilogue::Geglu), operands, 4 * cols)
+}
+
+fn gelu_mul(tokens: usize, rows: usize, cols: usize) -> Case {
+    let mut rng = Rng::new((tokens * rows + cols) as u64);
+    let weight = Host::Weight(rng.weight(DType::Q4_0, rows, cols));
+    let operands =
+        vec![rng.tensor(tokens, cols).into(), weight, rng.tensor(tokens, rows).into(), Array::zeros(tokens, rows).into()];
+    Case::new(format!("gelu_mul {tokens}x{rows}x{cols}"), Matmul::with(Epilogue::GeluMul), operands, 4 * cols)
 }
 
 /// A norm before the product; inputs far from a mean square of 1.

@@ -21,7 +21,6 @@ mod parts;
 mod product;
 pub mod sizes;
 pub mod transposed;
-pub(crate) mod unroll;
 
 pub use parts::{Epilogue, Prologue};
 pub use transposed::MatmulT;
@@ -74,6 +73,10 @@ impl Op for Like {
 
     fn variants(&self, caps: &Caps, _: &[Operand]) -> Vec<&'static str> {
         self.dims.variants(caps)
+    }
+
+    fn scratch(&self, caps: &Caps, operands: &[Operand]) -> u64 {
+        Product::new(&self.op, operands).map_or(0, |p| p.most_scratch(&self.dims, caps))
     }
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
@@ -160,6 +163,10 @@ impl Op for Matmul {
 
     fn variants(&self, caps: &Caps, operands: &[Operand]) -> Vec<&'static str> {
         Product::new(self, operands).map_or_else(|_| Vec::new(), |p| p.dims().variants(caps))
+    }
+
+    fn scratch(&self, caps: &Caps, operands: &[Operand]) -> u64 {
+        Product::new(self, operands).map_or(0, |p| p.most_scratch(&p.dims(), caps))
     }
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {

@@ -1,12 +1,14 @@
-//! Operands with checked shapes, and their dispatches: one a chunk of the weight.
+//! Operands with checked shapes, and their dispatches: one a chunk of the weight, and one more where its terms are shared.
 
-use super::Matmul;
+use super::{Epilogue, Matmul, Prologue};
 use super::sizes::{Dims, Sizes, Tile, Vector};
-use super::unroll::unroll;
 use crate::op::{Context, Operand, Tensor, spread};
 use crate::shader::Link;
 use crate::weight::{Chunk, Weight};
-use rullama_gpu::{GpuError, Kernel};
+use rullama_gpu::{Caps, DispatchBuilder, GpuError, Kernel, Slice};
+
+/// Invocations of a workgroup of the sum over shares.
+const WORKGROUP: u32 = 64;
 
 /// A product's operands with checked shapes.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +58,7 @@ impl<'a> Product<'a> {
 
     pub fn record(&self, context: &mut Context, sizes: Sizes) -> Result<(), GpuError> {
         match sizes {
-            Sizes::Tile(tile) => self.tile(context, tile),
+            Sizes::Tile { tile, shares } => self.tile(context, tile, shares),
             Sizes::Vector { subgroups, sizes } => {
                 let subgroup = context.caps.subgroups.filter(|_| subgroups).map(|s| s.0);
                 self.vector(context, sizes, subgroup)
@@ -68,14 +70,13 @@ impl<'a> Product<'a> {
         if let Some(problem) = sizes.problem(self.w.cols / 32, self.pairs()) {
             return Err(invalid(format!("{sizes:?}: {problem}")));
         }
-        let Vector { team, rows, cols, unroll: groups_at_once, workgroup } = sizes;
+        let Vector { team, rows, cols, unroll, workgroup } = sizes;
         // Lanes of a team in one subgroup, whatever its size turns out to be.
         let lanes = subgroup.map_or(1, |size| size.min(team));
         let sides = if self.pairs() { 2 } else { 1 };
-        let counts = [("SETS", rows / sides), ("SIDES", sides), ("COLS", cols), ("UNROLL", groups_at_once)];
-        let text = unroll(include_str!("vector.wgsl"), &counts)?;
-        let mut link = Link::new("matmul/vector", &text, context.caps);
-        link.flag("subgroups", subgroup.is_some()).flag("split", lanes < team);
+        let counts = [("SETS", rows / sides), ("SIDES", sides), ("COLS", cols), ("UNROLL", unroll)];
+        let mut link = Link::new("matmul/vector", include_str!("vector.wgsl"), context.caps);
+        link.flag("subgroups", subgroup.is_some()).flag("split", lanes < team).flag("plain", self.op.prologue == Prologue::Plain);
         for (name, value) in counts.into_iter().chain([("TEAM", team), ("LANES", lanes), ("WG", workgroup)]) {
             link.constant(name, value);
         }
@@ -87,33 +88,93 @@ impl<'a> Product<'a> {
         Ok(())
     }
 
-    fn tile(&self, context: &mut Context, tile: Tile) -> Result<(), GpuError> {
+    fn tile(&self, context: &mut Context, tile: Tile, shares: u32) -> Result<(), GpuError> {
         if let Some(problem) = tile.problem(context.caps) {
             return Err(invalid(format!("{tile:?}: {problem}")));
         }
-        let Tile { bm, bn, bk, tm, tn } = tile;
-        let loads = |block: u32| block * bk / 4 / tile.invocations();
-        let counts = [("TM", tm), ("HALF", tn / 2), ("X_LOADS", loads(bm)), ("W_LOADS", loads(bn))];
-        let text = unroll(include_str!("tile.wgsl"), &counts)?;
-        let mut link = Link::new("matmul/tile", &text, context.caps);
-        for (name, value) in [("BM", bm), ("BN", bn), ("BK", bk), ("TM", tm), ("TN", tn)] {
+        let mut link = Link::new("matmul/tile", include_str!("tile.wgsl"), context.caps);
+        for (name, value) in tile.constants() {
             link.constant(name, value);
         }
-        let kernel = self.kernel(&mut link)?;
+        link.flag("tiles", true);
+        let share = 8 * (self.w.cols / 32).div_ceil(shares);
+        let groups = |chunk: &Chunk| [chunk.rows.div_ceil(tile.bn), self.x.rows.div_ceil(tile.bm), shares];
+        if shares <= 1 {
+            let kernel = self.kernel(&mut link)?;
+            for chunk in &self.w.chunks {
+                self.dispatch(context, &kernel, chunk, groups(chunk))?.param("share", share);
+            }
+            return Ok(());
+        }
+        let parts = context.scratch(self.scratch(Sizes::Tile { tile, shares }))?;
+        let kernel = self.modules(link.flag("shares", true), &Epilogue::Plain).kernel()?;
         for chunk in &self.w.chunks {
-            self.dispatch(context, &kernel, chunk, [chunk.rows.div_ceil(bn), self.x.rows.div_ceil(bm), 1])?;
+            let dispatch = self.sums(context, &kernel, chunk, groups(chunk), &parts)?;
+            dispatch.param("share", share);
+            self.finish(context, shares, &parts, chunk)?;
         }
         Ok(())
     }
 
-    fn kernel<'k>(&self, link: &mut Link<'k>) -> Result<Kernel, GpuError> {
-        link.module("product", include_str!("product.wgsl")).module("weight", rullama_quant::wgsl(self.w.dtype));
-        link.module("x", include_str!("prologue/x.wgsl"));
-        link.module("prologue", self.op.prologue.module()).module("epilogue", self.op.epilogue.module());
-        link.flag("pairs", self.pairs()).kernel()
+    /// Bytes of the sums over shares of the terms.
+    pub fn scratch(&self, sizes: Sizes) -> u64 {
+        let Sizes::Tile { shares: shares @ 2.., .. } = sizes else { return 0 };
+        let rows = self.w.chunks.iter().map(|chunk| chunk.rows).max().unwrap_or(0);
+        u64::from(shares) * u64::from(self.x.rows) * u64::from(rows) * 4
     }
 
-    fn dispatch(&self, context: &mut Context, kernel: &Kernel, chunk: &Chunk, groups: [u32; 3]) -> Result<(), GpuError> {
+    /// Bytes for the most hungry variant: the best may be banned.
+    pub fn most_scratch(&self, dims: &Dims, caps: &Caps) -> u64 {
+        dims.variants(caps).into_iter().map(|variant| self.scratch(dims.sizes(variant, caps))).max().unwrap_or(0)
+    }
+
+    /// Adds up the shares of a chunk's sums.
+    fn finish(&self, context: &mut Context, shares: u32, parts: &Slice, chunk: &Chunk) -> Result<(), GpuError> {
+        let mut link = Link::new("matmul/shares", include_str!("shares.wgsl"), context.caps);
+        let sides = self.op.epilogue.together() as u32;
+        link.constant("WG", WORKGROUP).constant("SIDES", sides).flag("pairs", self.pairs());
+        let kernel = link.module("epilogue", self.op.epilogue.module()).kernel()?;
+        let values = self.x.rows * (chunk.rows / sides);
+        let dispatch = context.recorder.dispatch(&kernel, spread(values.div_ceil(WORKGROUP), context.caps.max_groups));
+        dispatch.param("rows", chunk.rows).param("first_row", chunk.first_row).param("tokens", self.x.rows);
+        dispatch.param("shares", shares).param("y_stride", self.y.stride).bind("parts", parts).bind("y", &self.y.slice);
+        self.op.epilogue.bind(dispatch, self.after)
+    }
+
+    /// Links what every kernel of this product has.
+    fn modules<'l, 'k>(&self, link: &'l mut Link<'k>, epilogue: &Epilogue) -> &'l mut Link<'k> {
+        link.module("product", include_str!("product.wgsl")).module("weight", rullama_quant::wgsl(self.w.dtype));
+        link.module("x", include_str!("prologue/x.wgsl"));
+        link.module("prologue", self.op.prologue.module()).module("epilogue", epilogue.module());
+        link.flag("pairs", epilogue.pairs())
+    }
+
+    fn kernel(&self, link: &mut Link) -> Result<Kernel, GpuError> {
+        self.modules(link, &self.op.epilogue).kernel()
+    }
+
+    /// Sums over the rows of a chunk, finished.
+    fn dispatch<'c>(
+        &self,
+        context: &'c mut Context,
+        kernel: &Kernel,
+        chunk: &Chunk,
+        groups: [u32; 3],
+    ) -> Result<&'c mut DispatchBuilder, GpuError> {
+        let dispatch = self.sums(context, kernel, chunk, groups, &self.y.slice)?;
+        self.op.epilogue.bind(dispatch, self.after)?;
+        Ok(dispatch)
+    }
+
+    /// Sums over the rows of a chunk.
+    fn sums<'c>(
+        &self,
+        context: &'c mut Context,
+        kernel: &Kernel,
+        chunk: &Chunk,
+        groups: [u32; 3],
+        to: &Slice,
+    ) -> Result<&'c mut DispatchBuilder, GpuError> {
         let dispatch = context.recorder.dispatch(kernel, groups);
         for (name, start) in ["plane0", "plane1", "plane2", "plane3"].into_iter().zip(chunk.planes) {
             dispatch.param(name, start);
@@ -121,8 +182,8 @@ impl<'a> Product<'a> {
         dispatch.param("rows", chunk.rows).param("first_row", chunk.first_row).param("groups", self.w.cols / 32);
         dispatch.param("start", chunk.start).param("step", chunk.step);
         dispatch.param("tokens", self.x.rows).param("y_stride", self.y.stride);
-        dispatch.bind("weight", &chunk.slice).bind("y", &self.y.slice);
+        dispatch.bind("weight", &chunk.slice).bind("y", to);
         self.op.prologue.bind(dispatch, self.x, self.before)?;
-        self.op.epilogue.bind(dispatch, self.after)
+        Ok(dispatch)
     }
 }

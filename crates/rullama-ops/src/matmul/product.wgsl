@@ -19,6 +19,10 @@ struct Params {
     tokens: u32,
     // In values.
     y_stride: u32,
+#if tiles
+    // Quads of terms that one workgroup adds up.
+    share: u32,
+#endif
 #params
 }
 
@@ -42,6 +46,15 @@ fn row_at(row: u32) -> u32 {
 fn planes() -> vec4<u32> {
     return vec4<u32>(params.plane0, params.plane1, params.plane2, params.plane3);
 }
+
+#if shares
+// A sum over one share of the terms.
+fn put_part(share: u32, row: u32, token: u32, sum: f32) {
+    if (row < params.rows && token < params.tokens) {
+        y[(share * params.tokens + token) * params.rows + row] = sum;
+    }
+}
+#endif
 
 #if pairs
 // The sums of an even row and the odd row behind it.

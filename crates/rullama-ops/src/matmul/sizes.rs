@@ -9,6 +9,11 @@ const FILL: u32 = 1 << 18;
 const TILE_TOKENS: u32 = 9;
 /// Workgroups from which the large tile keeps every core of a large GPU busy.
 const LARGE_TILES: u32 = 200;
+/// Workgroups of a tile after which a large GPU has no idle core for long.
+const WORKGROUPS: u32 = 768;
+/// Fewest groups of 32 terms worth a share of their own, and most shares.
+const SHARE: u32 = 8;
+const SHARES: u32 = 16;
 
 /// What a kernel is chosen by: `tokens` rows of x, `rows` weight rows of `groups` groups of 32, in pairs or not, and whether tiles
 /// can be formed.
@@ -37,17 +42,36 @@ impl Dims {
         }
         // More workgroup memory than guaranteed stands for registers, of which no limit tells.
         if Tile::LARGE.problem(caps).is_none() && caps.workgroup_memory >= 32 << 10 {
-            let tiles = self.tokens.div_ceil(Tile::LARGE.bm) * self.rows.div_ceil(Tile::LARGE.bn);
-            tile.insert(usize::from(tiles < LARGE_TILES), "tile_large");
+            let fills = self.tokens > Tile::SMALL.bm && self.workgroups(Tile::LARGE) * self.shares(Tile::LARGE) >= LARGE_TILES;
+            tile.insert(usize::from(!fills), "tile_large");
         }
         if self.tokens >= TILE_TOKENS && !caps.software { [tile, vector].concat() } else { [vector, tile].concat() }
+    }
+
+    /// Workgroups that form all sums.
+    fn workgroups(&self, tile: Tile) -> u32 {
+        self.tokens.div_ceil(tile.bm) * self.rows.div_ceil(tile.bn)
+    }
+
+    /// Among how many of them the terms of a row are shared.
+    fn shares(&self, tile: Tile) -> u32 {
+        let shares = (WORKGROUPS / self.workgroups(tile).max(1)).min(self.groups / SHARE).clamp(1, SHARES);
+        self.groups.div_ceil(self.groups.div_ceil(shares))
+    }
+
+    fn tile(&self, tile: Tile) -> Sizes {
+        match self.shares(tile) {
+            // Long sums gain by fewer barriers.
+            1 if tile == Tile::LARGE => Sizes::Tile { tile: Tile { bk: 32, ..tile }, shares: 1 },
+            shares => Sizes::Tile { tile, shares },
+        }
     }
 
     /// The sizes of a variant.
     pub fn sizes(&self, variant: &str, caps: &Caps) -> Sizes {
         match variant {
-            "tile" => Sizes::Tile(Tile::SMALL),
-            "tile_large" => Sizes::Tile(Tile::LARGE),
+            "tile" => self.tile(Tile::SMALL),
+            "tile_large" => self.tile(Tile::LARGE),
             _ => Sizes::Vector { subgroups: variant == "vector_subgroups", sizes: Vector::choose(self, caps) },
         }
     }
@@ -61,7 +85,11 @@ pub enum Sizes {
         subgroups: bool,
         sizes: Vector,
     },
-    Tile(Tile),
+    /// Workgroups share the terms of a row by `shares`.
+    Tile {
+        tile: Tile,
+        shares: u32,
+    },
 }
 
 /// Sizes of `vector`. All are powers of two, save `unroll`.
@@ -81,7 +109,7 @@ pub struct Vector {
 }
 
 /// Sizes of `tile`: `bm` tokens x `bn` rows a workgroup, `tm` x `tn` an invocation, `bk` terms
-/// (16 or 32) at a time; `bm / tm` and `bn / tn` are multiples of 8.
+/// (16 or 32) at a time; `tm` and `tn` are multiples of 4, `bm / tm` and `bn / tn` of 8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
     pub bm: u32,
@@ -126,13 +154,21 @@ impl Vector {
 }
 
 impl Tile {
-    /// 16 KiB of workgroup memory, 256 invocations.
-    pub const SMALL: Tile = Tile { bm: 64, bn: 64, bk: 32, tm: 4, tn: 4 };
-    /// The same, but over 100 registers an invocation.
+    /// 8 KiB of workgroup memory, 128 invocations.
+    pub const SMALL: Tile = Tile { bm: 64, bn: 64, bk: 16, tm: 8, tn: 4 };
+    /// 16 KiB, twice that with `bk` 32; 256 invocations of over 100 registers.
     pub const LARGE: Tile = Tile { bm: 128, bn: 128, bk: 16, tm: 8, tn: 8 };
 
     pub fn invocations(&self) -> u32 {
         self.bm / self.tm * (self.bn / self.tn)
+    }
+
+    /// Its kernels' constants.
+    pub fn constants(&self) -> [(&'static str, u32); 10] {
+        let Tile { bm, bn, bk, tm, tn } = *self;
+        let loads = |block: u32| block * bk / 4 / self.invocations();
+        let (quads, x_loads, w_loads) = (bk / 4, loads(bm), loads(bn));
+        [("BM", bm), ("BN", bn), ("BK", bk), ("TM", tm), ("TN", tn), ("QUADS", quads), ("X_LOADS", x_loads), ("W_LOADS", w_loads), ("M_QUADS", tm / 4), ("N_QUADS", tn / 4)]
     }
 
     /// Bytes of workgroup memory.
@@ -142,7 +178,7 @@ impl Tile {
 
     /// What does not fit together or this adapter, if anything.
     pub fn problem(&self, caps: &Caps) -> Option<&'static str> {
-        let grid = |block: u32, thread: u32| thread >= 2 && thread.is_power_of_two() && block.is_multiple_of(8 * thread);
+        let grid = |block: u32, thread: u32| thread >= 4 && thread.is_power_of_two() && block.is_multiple_of(8 * thread);
         match self {
             _ if !matches!(self.bk, 16 | 32) => Some("bk is 16 or 32"),
             _ if !grid(self.bm, self.tm) || !grid(self.bn, self.tn) => Some("a tile has multiples of 8 invocations each way"),

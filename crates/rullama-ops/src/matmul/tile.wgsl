@@ -1,12 +1,12 @@
 // y = x W^T for many tokens: a workgroup forms BM tokens x BN rows, BK terms at a time; each
-// invocation forms TM tokens x TN rows in registers.
+// invocation forms TM tokens x TN rows in registers. Where that makes few workgroups, several share the terms of a row.
 //
-// 1. Both tiles lie in workgroup memory as f32, four terms (a "quad") a vec4: quad q of token or
-//    row i at q * B + (i ^ q * SWIZZLE). Reads take consecutive i, writes take all quads of one
-//    i; the xor spreads both over the banks without padding.
+// 1. Both tiles lie in workgroup memory as f32, term after term: four tokens or rows a vec4, token i of term k at
+//    [k][i / 4 ^ k / 4][i % 4]. An invocation reads TM / 4 and TN / 4 of them for TM * TN products; a quad that is loaded is written to
+//    four terms, and the xor spreads those of neighbouring quads over the banks. Where an invocation reads, indices are constants but
+//    for one that many reads share: WebGPU's guards of indices then cost little.
 // 2. The next tiles are loaded and decoded into registers before the present ones are used.
-// 3. Row n of the tile stands in slot n / 2, or BN / 2 + n / 2 for odd n, and an invocation takes
-//    the slots n of both halves: so it holds gate and up of the same value.
+// 3. An invocation takes four neighbouring rows of each BN / (TN / 4): so it holds gate and up of the same value.
 #import math
 #import product
 #import weight
@@ -14,51 +14,54 @@
 const WG = (BM / TM) * (BN / TN);
 const NX = BN / TN;
 const NY = BM / TM;
-const QUADS = BK / 4u;
-const SWIZZLE = 8u / QUADS;
 
-var<workgroup> x_tile: array<vec4<f32>, BM * QUADS>;
-var<workgroup> w_tile: array<vec4<f32>, BN * QUADS>;
+var<workgroup> x_tile: array<array<vec4<f32>, BM / 4u>, BK>;
+var<workgroup> w_tile: array<array<vec4<f32>, BN / 4u>, BK>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
     let first_row = wg.x * BN;
     let first_token = wg.y * BM;
+    // In quads of terms.
+    let begin = wg.z * params.share;
+    let end = min(begin + params.share, params.groups * 8u);
 
-    // This invocation's part of loading: one quad of every (WG / QUADS)-th token and slot.
+    // This invocation's part of loading: one quad of terms of every (WG / QUADS)-th token and row. Past the end the last token or row
+    // is taken again; put() drops it.
     let quad = lid % QUADS;
     let index = lid / QUADS;
-    // Past the end the last token or row is taken again; put() drops it.
 #repeat i X_LOADS
-    let x{i}_row = x_row(min(first_token + index + {i}u * (WG / QUADS), params.tokens - 1u));
-    let x{i}_to = quad * BM + ((index + {i}u * (WG / QUADS)) ^ (quad * SWIZZLE));
-    var x{i} = load_x(x{i}_row, quad, 1.0);
+    let x{i}_at = index + {i}u * (WG / QUADS);
+    let x{i}_row = x_row(min(first_token + x{i}_at, params.tokens - 1u));
+    var x{i} = load_x(x{i}_row, begin + quad, 1.0);
 #end
 #repeat i W_LOADS
-    let slot{i} = index + {i}u * (WG / QUADS);
-    let w{i}_at = row_at(first_row + slot{i} % (BN / 2u) * 2u + slot{i} / (BN / 2u));
-    let w{i}_to = quad * BN + (slot{i} ^ (quad * SWIZZLE));
-    var w{i} = decode4(planes(), w{i}_at, quad);
+    let w{i}_row = index + {i}u * (WG / QUADS);
+    let w{i}_at = row_at(first_row + w{i}_row);
+    var w{i} = decode4(planes(), w{i}_at + (begin >> 3u), (begin & 7u) + quad);
 #end
 
     let nx = lid % NX;
     let ny = lid / NX;
-#repeat i TM
-#repeat j HALF
-    var even{i}_{j} = 0.0;
-    var odd{i}_{j} = 0.0;
+#repeat i M_QUADS
+#repeat c 4
+#repeat j N_QUADS
+    var sum{i}{c}_{j} = vec4<f32>();
+#end
 #end
 #end
 
-    // In quads.
-    let end = params.groups * 8u;
-    for (var k = 0u; k < end; k += QUADS) {
+    for (var k = begin; k < end; k += QUADS) {
         workgroupBarrier();
 #repeat i X_LOADS
-        x_tile[x{i}_to] = x{i};
+#repeat t 4
+        x_tile[4u * quad + {t}u][(x{i}_at / 4u) ^ quad][x{i}_at % 4u] = x{i}[{t}];
+#end
 #end
 #repeat i W_LOADS
-        w_tile[w{i}_to] = w{i};
+#repeat t 4
+        w_tile[4u * quad + {t}u][(w{i}_row / 4u) ^ quad][w{i}_row % 4u] = w{i}[{t}];
+#end
 #end
         workgroupBarrier();
         let next = k + QUADS;
@@ -70,35 +73,51 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
             w{i} = decode4(planes(), w{i}_at + (next >> 3u), (next & 7u) + quad);
 #end
         }
-        for (var q = 0u; q < QUADS; q++) {
-            let a_at = q * BM + (ny ^ (q * SWIZZLE));
-            let b_at = q * BN + (nx ^ (q * SWIZZLE));
-#repeat i TM
-            let a{i} = x_tile[a_at + {i}u * NY];
+#repeat q QUADS
+        {
+            let x_lane = ny ^ {q}u;
+            let w_lane = nx ^ {q}u;
+#repeat t 4
+            {
+#repeat i M_QUADS
+                let a{i} = x_tile[4u * {q}u + {t}u][{i}u * NY + x_lane];
 #end
-#repeat j HALF
-            let b{j} = w_tile[b_at + {j}u * NX];
-            let c{j} = w_tile[b_at + BN / 2u + {j}u * NX];
-#repeat i TM
-            even{i}_{j} = fma(a{i}.w, b{j}.w, fma(a{i}.z, b{j}.z, fma(a{i}.y, b{j}.y, fma(a{i}.x, b{j}.x, even{i}_{j}))));
-            odd{i}_{j} = fma(a{i}.w, c{j}.w, fma(a{i}.z, c{j}.z, fma(a{i}.y, c{j}.y, fma(a{i}.x, c{j}.x, odd{i}_{j}))));
+#repeat j N_QUADS
+                let b{j} = w_tile[4u * {q}u + {t}u][{j}u * NX + w_lane];
+#repeat i M_QUADS
+#repeat c 4
+                sum{i}{c}_{j} = fma(vec4<f32>(a{i}[{c}]), b{j}, sum{i}{c}_{j});
 #end
+#end
+#end
+            }
 #end
         }
+#end
     }
 
-#repeat i TM
-#repeat j HALF
+#repeat i M_QUADS
+#repeat c 4
+#repeat j N_QUADS
     {
-        let token = first_token + ny + {i}u * NY;
-        let row = first_row + 2u * (nx + {j}u * NX);
-#if pairs
-        put(row, token, even{i}_{j}, odd{i}_{j});
+        let token = first_token + 4u * ({i}u * NY + ny) + {c}u;
+        let row = first_row + 4u * ({j}u * NX + nx);
+#if shares
+#repeat r 4
+        put_part(wg.z, row + {r}u, token, sum{i}{c}_{j}[{r}]);
+#end
 #else
-        put(row, token, even{i}_{j});
-        put(row + 1u, token, odd{i}_{j});
+#if pairs
+        put(row, token, sum{i}{c}_{j}.x, sum{i}{c}_{j}.y);
+        put(row + 2u, token, sum{i}{c}_{j}.z, sum{i}{c}_{j}.w);
+#else
+#repeat r 4
+        put(row + {r}u, token, sum{i}{c}_{j}[{r}]);
+#end
+#endif
 #endif
     }
+#end
 #end
 #end
 }

@@ -69,7 +69,9 @@ fn main(
 #end
 #repeat c COLS
     let x{c}_row = x_row(min(token + {c}u, params.tokens - 1u));
+#if !plain
     let x{c}_scale = x_scale(x{c}_row, lid);
+#endif
 #end
 #repeat s SETS
 #repeat r SIDES
@@ -88,7 +90,12 @@ fn main(
 #end
 #repeat c COLS
 #repeat j 8
+#if plain
+        // Not load_x(): what compilers make of the call is a sixth slower for long rows.
+        let x{u}_{c}_{j} = x[x{c}_row + 8u * g{u} + {j}u];
+#else
         let x{u}_{c}_{j} = load_x(x{c}_row, 8u * g{u} + {j}u, x{c}_scale);
+#endif
 #end
 #repeat s SETS
 #repeat r SIDES

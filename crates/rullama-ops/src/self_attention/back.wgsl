@@ -60,9 +60,14 @@ fn store_four(row: u32, to: u32, stride: u32, x: mat4x4<f32>) {
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+    // The tiles with most columns begin first.
+#if by_key
     let first_row = wg.x * TILE;
-    let tile_column = lid % TILE;
-    let four = lid / TILE;
+#else
+    let first_row = (groups.x - 1u - wg.x) * TILE;
+#endif
+    let tile_column = own_column(lid);
+    let four = own_four(lid);
     let rows = vec4<u32>(first_row + four * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
     let column = lid % QUADS;
     let group = lid / QUADS;
@@ -116,21 +121,25 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: v
             weight = select(vec4<f32>(0.0), weight, seen);
 #endif
             // Whoever reads the last weights is done: the products have barriers.
-            weights[tile_column * FOURS + four] = weight;
+            weights[tile_column][four] = weight;
             workgroupBarrier();
             if (group < GROUPS) {
                 let count = min(TILE, min(end, params.rows) - base);
-                for (var i = 0u; i < count; i++) {
-                    let x = added(base + i, head, column);
-                    let at = i * FOURS + mine;
-                    sum0 += outer(x, weights[at]);
+                for (var first = 0u; first < count; first += 8u) {
+#repeat i 8
+                    // Past the end a row is taken again; its weight is 0.
+                    let x{i} = added(min(base + first + {i}u, params.rows - 1u), head, column);
+#end
+#repeat i 8
+                    sum0 += outer(x{i}, weights[first + {i}u][mine]);
 #if eight_rows
-                    sum1 += outer(x, weights[at + 1u]);
+                    sum1 += outer(x{i}, weights[first + {i}u][mine + 1u]);
 #endif
 #if sixteen_rows
-                    sum2 += outer(x, weights[at + 2u]);
-                    sum3 += outer(x, weights[at + 3u]);
+                    sum2 += outer(x{i}, weights[first + {i}u][mine + 2u]);
+                    sum3 += outer(x{i}, weights[first + {i}u][mine + 3u]);
 #endif
+#end
                 }
             }
         }

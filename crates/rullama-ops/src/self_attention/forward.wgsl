@@ -31,15 +31,16 @@ fn store_four(row: u32, column: u32, head: u32, x: mat4x4<f32>, total: vec4<f32>
 }
 
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
-    let first_row = wg.x * TILE;
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+    // The tiles with most keys begin first.
+    let first_row = (groups.x - 1u - wg.x) * TILE;
     let head = wg.y;
     let start = first_key_of_tile(first_row);
     let end = min(first_row + TILE, params.rows);
 
     // Steps 1 and 2: this invocation's key and queries of the tile.
-    let column_key = lid % TILE;
-    let four = lid / TILE;
+    let column_key = own_column(lid);
+    let four = own_four(lid);
     let places = vec4<u32>(first_row + four * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
     let firsts = vec4<u32>(first_key(places.x), first_key(places.y), first_key(places.z), first_key(places.w));
     // Step 3: the output quad, and the first of the FOURS / GROUPS fours of queries.
@@ -60,15 +61,17 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
         let s = products(false, first_row, base, head, lid);
         let j = vec4<u32>(base + column_key);
         let seen = (j >= firsts) & (j <= places);
-        weights[column_key * FOURS + four] = select(vec4<f32>(LOWEST), s, seen);
+        weights[column_key][four] = select(vec4<f32>(LOWEST), s, seen);
         workgroupBarrier();
         let before = best;
-        for (var i = 0u; i < TILE; i++) { best = max(best, weights[i * FOURS + four]); }
+        #repeat i 32
+        best = max(best, weights[{i}][four]);
+#end
         let fade = safe_exp4(before - best);
         let p = select(vec4<f32>(0.0), safe_exp4(s - best), seen);
         total = total * fade + p;
         workgroupBarrier();
-        weights[column_key * FOURS + four] = p;
+        weights[column_key][four] = p;
         if (column_key == 0u) { fades[four] = fade; }
         workgroupBarrier();
         if (group < GROUPS) {
@@ -81,27 +84,33 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
             sum3 = scaled(sum3, fades[mine + 3u]);
 #endif
             let count = min(TILE, end - base);
-            for (var i = 0u; i < count; i++) {
-                let x = value(base + i, head, column);
-                let at = i * FOURS + mine;
-                sum0 += outer(x, weights[at]);
+            for (var first = 0u; first < count; first += 8u) {
+#repeat i 8
+                // Past the end a row is taken again; its weight is 0.
+                let x{i} = value(min(base + first + {i}u, params.rows - 1u), head, column);
+#end
+#repeat i 8
+                sum0 += outer(x{i}, weights[first + {i}u][mine]);
 #if eight_rows
-                sum1 += outer(x, weights[at + 1u]);
+                sum1 += outer(x{i}, weights[first + {i}u][mine + 1u]);
 #endif
 #if sixteen_rows
-                sum2 += outer(x, weights[at + 2u]);
-                sum3 += outer(x, weights[at + 3u]);
+                sum2 += outer(x{i}, weights[first + {i}u][mine + 2u]);
+                sum3 += outer(x{i}, weights[first + {i}u][mine + 3u]);
 #endif
+#end
             }
         }
     }
     // The sums of the weights, over the 32 keys of each invocation's column.
     workgroupBarrier();
-    weights[lid] = total;
+    weights[column_key][four] = total;
     workgroupBarrier();
     if (lid < FOURS) {
-        var x = weights[lid * TILE];
-        for (var i = 1u; i < TILE; i++) { x += weights[lid * TILE + i]; }
+        var x = weights[0][lid];
+#repeat i 31
+        x += weights[{i} + 1][lid];
+#end
         fades[lid] = x;
     }
     workgroupBarrier();

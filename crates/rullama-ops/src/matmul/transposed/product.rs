@@ -3,7 +3,6 @@
 use super::MatmulT;
 use super::sizes::{Dims, Kernel, Sizes};
 use crate::matmul::sizes::Tile;
-use crate::matmul::unroll::unroll;
 use crate::op::{Context, Operand, Tensor, spread};
 use crate::shader::Link;
 use crate::weight::{Chunk, Weight};
@@ -102,15 +101,12 @@ impl<'a> Product<'a> {
     }
 
     fn tile(&self, context: &mut Context, tile: Tile, shares: u32, chunk: &Chunk, to: &Slice, sum: Sum) -> Result<(), GpuError> {
-        if let Some(problem) = tile.problem(context.caps).or((!tile.tn.is_multiple_of(4)).then_some("columns are formed by fours")) {
+        if let Some(problem) = tile.problem(context.caps) {
             return Err(invalid(format!("{tile:?}: {problem}")));
         }
-        let Tile { bm, bn, bk, tm, tn } = tile;
-        let loads = |block: u32| block * bk / 4 / tile.invocations();
-        let counts = [("TM", tm), ("TQ", tn / 4), ("G_LOADS", loads(bm)), ("W_LOADS", loads(bn))];
-        let text = unroll(include_str!("tile.wgsl"), &counts)?;
-        let mut link = Link::new("matmul/transposed/tile", &text, context.caps);
-        for (name, value) in [("BM", bm), ("BN", bn), ("BK", bk), ("TM", tm), ("TN", tn)] {
+        let Tile { bm, bn, bk, .. } = tile;
+        let mut link = Link::new("matmul/transposed/tile", include_str!("tile.wgsl"), context.caps);
+        for (name, value) in tile.constants() {
             link.constant(name, value);
         }
         let quads = (self.g.stride | self.g.offset | chunk.first_row | chunk.rows).is_multiple_of(4);
@@ -129,8 +125,7 @@ impl<'a> Product<'a> {
         to: &Slice,
         sum: Sum,
     ) -> Result<(), GpuError> {
-        let text = unroll(include_str!("columns.wgsl"), &[("COLS", cols), ("QUADS", quads)])?;
-        let mut link = Link::new("matmul/transposed/columns", &text, context.caps);
+        let mut link = Link::new("matmul/transposed/columns", include_str!("columns.wgsl"), context.caps);
         link.flag("group", quads == 8).constant("COLS", cols).constant("QUADS", quads);
         // The units of short rows fill no more.
         let workgroup = (self.y.cols / 4 / quads).next_power_of_two().min(if context.caps.software { 32 } else { WORKGROUP });

@@ -6,11 +6,11 @@ use rullama_gpu::Caps;
 /// Tokens from which tiles pay.
 const TILE_TOKENS: u32 = 9;
 /// Workgroups of a tile that keep a large GPU busy.
-const FILL: u32 = 256;
+const FILL: u32 = 768;
 /// Invocations of `columns` that do.
 const FILL_COLUMNS: u32 = 1 << 16;
 /// Fewest rows worth a share of its own, and most shares.
-const SHARE: u32 = 128;
+const SHARE: u32 = 256;
 const SHARES: u32 = 32;
 
 /// What a kernel is chosen by.
@@ -45,7 +45,7 @@ impl Dims {
         }
         // More workgroup memory than guaranteed stands for registers, of which no limit tells.
         if Tile::LARGE.problem(caps).is_none() && caps.workgroup_memory >= 32 << 10 {
-            let fills = self.tokens > Tile::SMALL.bm && self.tiles(Tile::LARGE) * self.shares(self.tiles(Tile::LARGE), FILL) >= FILL / 2;
+            let fills = self.tokens > Tile::SMALL.bm && self.tiles(Tile::LARGE) * self.shares(self.tiles(Tile::LARGE), FILL) >= FILL / 4;
             tile.insert(usize::from(!fills), "tile_large");
         }
         if self.tokens >= TILE_TOKENS && !caps.software { [tile, vec!["columns"]].concat() } else { [vec!["columns"], tile].concat() }

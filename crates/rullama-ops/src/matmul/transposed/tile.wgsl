@@ -1,8 +1,8 @@
 // y = [acc +] g W for many tokens: a workgroup forms BM tokens x BN columns, BK rows of the weight at a time; each invocation
 // forms TM tokens x TN columns in registers.
 //
-// 1. Both tiles lie in workgroup memory as f32. g as quads of terms: quad q of token i at q * BM + (i ^ q * SWIZZLE); W as quads of
-//    columns, row after row, so that decoded quads are used as they come.
+// 1. Both tiles lie in workgroup memory as f32, term after term: g as x in a product, four tokens a vec4; W as quads of columns, so
+//    that decoded quads are used as they come.
 // 2. The next tiles are loaded and decoded into registers before the present ones are used.
 // 3. An invocation takes the quads of columns nx, nx + NX, ...
 #import product
@@ -11,12 +11,10 @@
 const WG = (BM / TM) * (BN / TN);
 const NX = BN / TN;
 const NY = BM / TM;
-const QUADS = BK / 4u;
-const SWIZZLE = 8u / QUADS;
 const WIDE = BN / 4u;
 
-var<workgroup> g_tile: array<vec4<f32>, BM * QUADS>;
-var<workgroup> w_tile: array<vec4<f32>, BK * WIDE>;
+var<workgroup> g_tile: array<array<vec4<f32>, BM / 4u>, BK>;
+var<workgroup> w_tile: array<array<vec4<f32>, NX>, BK * WIDE / NX>;
 
 // Terms 4 quad .. of a row of g; zeros from `end` on.
 fn load_g(row: u32, quad: u32, end: u32) -> vec4<f32> {
@@ -40,9 +38,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     // last token or column is taken again; put() drops it.
     let quad = lid % QUADS;
     let index = lid / QUADS;
-#repeat i G_LOADS
-    let g{i}_row = params.g_offset + min(first_token + index + {i}u * (WG / QUADS), params.tokens - 1u) * params.g_stride;
-    let g{i}_to = quad * BM + ((index + {i}u * (WG / QUADS)) ^ (quad * SWIZZLE));
+#repeat i X_LOADS
+    let g{i}_at = index + {i}u * (WG / QUADS);
+    let g{i}_row = params.g_offset + min(first_token + g{i}_at, params.tokens - 1u) * params.g_stride;
     var g{i} = load_g(g{i}_row, (begin >> 2u) + quad, end);
 #end
 #repeat i W_LOADS
@@ -53,50 +51,61 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
 
     let nx = lid % NX;
     let ny = lid / NX;
-#repeat i TM
-#repeat j TQ
-    var sum{i}_{j} = vec4<f32>();
+#repeat i M_QUADS
+#repeat c 4
+#repeat j N_QUADS
+    var sum{i}{c}_{j} = vec4<f32>();
+#end
 #end
 #end
 
     for (var k = begin; k < end; k += BK) {
         workgroupBarrier();
-#repeat i G_LOADS
-        g_tile[g{i}_to] = g{i};
+#repeat i X_LOADS
+#repeat t 4
+        g_tile[4u * quad + {t}u][(g{i}_at / 4u) ^ quad][g{i}_at % 4u] = g{i}[{t}];
+#end
 #end
 #repeat i W_LOADS
-        w_tile[lid + {i}u * WG] = w{i};
+        w_tile[ny + {i}u * NY][nx] = w{i};
 #end
         workgroupBarrier();
         let next = k + BK;
         if (next < end) {
-#repeat i G_LOADS
+#repeat i X_LOADS
             g{i} = load_g(g{i}_row, (next >> 2u) + quad, end);
 #end
 #repeat i W_LOADS
             w{i} = decode4(planes(), row_at(w{i}_row + next - begin) + (w{i}_quad >> 3u), w{i}_quad & 7u);
 #end
         }
-        for (var q = 0u; q < QUADS; q++) {
-            let a_at = q * BM + (ny ^ (q * SWIZZLE));
-            let b_at = 4u * q * WIDE + nx;
-#repeat i TM
-            let a{i} = g_tile[a_at + {i}u * NY];
-#end
+#repeat q QUADS
+        {
+            let g_lane = ny ^ {q}u;
 #repeat t 4
-#repeat j TQ
-            let b{t}_{j} = w_tile[b_at + {t}u * WIDE + {j}u * NX];
-#repeat i TM
-            sum{i}_{j} = fma(vec4<f32>(a{i}[{t}]), b{t}_{j}, sum{i}_{j});
+            {
+#repeat i M_QUADS
+                let a{i} = g_tile[4u * {q}u + {t}u][{i}u * NY + g_lane];
+#end
+#repeat j N_QUADS
+                let b{j} = w_tile[(4u * {q}u + {t}u) * (WIDE / NX) + {j}u][nx];
+#repeat i M_QUADS
+#repeat c 4
+                sum{i}{c}_{j} = fma(vec4<f32>(a{i}[{c}]), b{j}, sum{i}{c}_{j});
 #end
 #end
+#end
+            }
 #end
         }
+#end
     }
 
-#repeat i TM
-#repeat j TQ
-    put(wg.z, first_token + ny + {i}u * NY, first_quad + nx + {j}u * NX, sum{i}_{j});
+#repeat i M_QUADS
+#repeat c 4
+#repeat j N_QUADS
+    put(wg.z, first_token + 4u * ({i}u * NY + ny) + {c}u, first_quad + nx + {j}u * NX, sum{i}{c}_{j});
+#end
 #end
 #end
 }

@@ -1,7 +1,5 @@
 //! Written-out loops in WGSL, for values that must stay in registers.
 
-use rullama_gpu::GpuError;
-
 /// Repeats the lines between `#repeat NAME COUNT` and `#end`, with `{NAME}` replaced by 0, 1, ..
 /// `COUNT` is a number or one of `counts`; blocks nest.
 ///
@@ -9,9 +7,8 @@ use rullama_gpu::GpuError;
 /// and the guards that WebGPU implementations add to loops and indices keep some from it.
 ///
 /// # Errors
-/// [`GpuError::Validation`] for a `#repeat` without a count or an end.
-pub fn unroll(text: &str, counts: &[(&str, u32)]) -> Result<String, GpuError> {
-    let fail = |message: String| GpuError::Validation { what: "a kernel's `#repeat`".into(), message };
+/// What a `#repeat` without a count or an end asks for.
+pub(super) fn unroll(text: &str, counts: &[(&str, u32)]) -> Result<String, String> {
     let mut lines = text.lines();
     let mut out = String::new();
     while let Some(line) = lines.next() {
@@ -20,10 +17,10 @@ pub fn unroll(text: &str, counts: &[(&str, u32)]) -> Result<String, GpuError> {
             out.push('\n');
             continue;
         };
-        let (name, count) = head.trim().split_once(' ').ok_or_else(|| fail(format!("`{line}` wants a name and a count")))?;
+        let (name, count) = head.trim().split_once(' ').ok_or_else(|| format!("`{line}` wants a name and a count"))?;
         let count = counts.iter().find(|c| c.0 == count).map_or_else(|| count.parse().ok(), |c| Some(c.1));
-        let count = count.ok_or_else(|| fail(format!("unknown count in `{line}`")))?;
-        let body = block(&mut lines).ok_or_else(|| fail(format!("`{line}` has no `#end`")))?;
+        let count = count.ok_or_else(|| format!("unknown count in `{line}`"))?;
+        let body = block(&mut lines).ok_or_else(|| format!("`{line}` has no `#end`"))?;
         for i in 0..count {
             out.push_str(&unroll(&body.replace(&format!("{{{name}}}"), &i.to_string()), counts)?);
         }

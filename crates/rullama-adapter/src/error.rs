@@ -12,8 +12,9 @@ use rullama_source::{
 pub enum AdapterError {
     #[error(transparent)]
     Source(#[from] SourceError),
-    #[error(transparent)]
-    Gguf(Box<GgufError>),
+    /// What the file's header says is not right.
+    #[error("{file}: {reason}")]
+    Gguf { file: String, reason: Box<GgufError> },
     #[error(transparent)]
     Write(Box<WriteError>),
     /// What was given is something else than an adapter.
@@ -48,11 +49,12 @@ pub enum AdapterError {
     Form { adapter: String, what: String, remedy: &'static str },
 }
 
-impl From<GgufError> for AdapterError {
-    fn from(error: GgufError) -> Self {
+impl AdapterError {
+    /// An error of the header of `file`.
+    pub(crate) fn header(file: &str, error: GgufError) -> Self {
         match error {
             GgufError::Source(error) => Self::Source(error),
-            error => Self::Gguf(Box::new(error)),
+            error => Self::Gguf { file: file.to_owned(), reason: Box::new(error) },
         }
     }
 }

@@ -18,8 +18,8 @@ use rullama_source::gguf::{Gguf, MetadataError, TensorInfo};
 /// # Errors
 /// What is wrong with the file or cannot be applied.
 pub(crate) async fn read(source: &dyn ByteSource, name: String) -> Result<Adapter, AdapterError> {
-    let gguf = Gguf::open(source).await?;
     let file = source.name();
+    let gguf = Gguf::open(source).await.map_err(|error| AdapterError::header(file, error))?;
     let (alpha, base) = keys(file, &gguf)?;
     let (mut halves, mut left_out) = (Halves::new(), Vec::new());
     for tensor in &gguf.tensors {
@@ -60,7 +60,8 @@ pub(crate) fn common<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Option<T
 /// Checks what the file says it is; gives alpha and the base model's name.
 fn keys(file: &str, gguf: &Gguf) -> Result<(f32, Option<String>), AdapterError> {
     let metadata = &gguf.metadata;
-    let text = |key: &str| MetadataError::optional(metadata.str(key)).map_err(rullama_source::gguf::GgufError::from);
+    let wrong = |error: MetadataError| AdapterError::header(file, error.into());
+    let text = |key: &str| MetadataError::optional(metadata.str(key)).map_err(wrong);
     let not = |what: String, remedy| Err(AdapterError::NotAnAdapter { file: file.to_owned(), what, remedy });
     match text("general.type")? {
         Some("adapter") => {}
@@ -88,7 +89,7 @@ fn keys(file: &str, gguf: &Gguf) -> Result<(f32, Option<String>), AdapterError> 
     if metadata.iter().any(|(key, _)| key.starts_with("adapter.alora.")) {
         return Err(unsupported("adapter.alora (an adapter that begins at a token)".to_owned()));
     }
-    let alpha = MetadataError::optional(metadata.f32("adapter.lora.alpha")).map_err(rullama_source::gguf::GgufError::from)?.unwrap_or(0.0);
+    let alpha = MetadataError::optional(metadata.f32("adapter.lora.alpha")).map_err(wrong)?.unwrap_or(0.0);
     if !alpha.is_finite() {
         return Err(AdapterError::Key {
             file: file.to_owned(),
@@ -151,7 +152,8 @@ fn matrix(file: &str, tensor: &TensorInfo) -> Result<[u32; 2], AdapterError> {
 }
 
 async fn of(source: &dyn ByteSource, tensor: &TensorInfo) -> Result<Vec<f32>, AdapterError> {
-    values::read(source, &tensor.name, tensor.dtype()?, tensor.range.start, tensor.elements() as usize).await
+    let dtype = tensor.dtype().map_err(|error| AdapterError::header(source.name(), error))?;
+    values::read(source, &tensor.name, dtype, tensor.range.start, tensor.elements() as usize).await
 }
 
 /// A matrix of rows of `cols` values, turned.

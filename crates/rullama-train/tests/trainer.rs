@@ -6,6 +6,7 @@ use rullama_testing::{found, golden};
 use rullama_train::checkpoint::{Checkpoint, Folder};
 use rullama_train::data::{DataOptions, Dataset, read_str};
 use rullama_train::{Base, Data, Ended, ScheduleKind, Step, TrainError, TrainOptions, Trainer};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 const LINES: [&str; 4] = [
@@ -180,7 +181,13 @@ fn damaged_checkpoints() {
         step(&mut trainer).unwrap();
         names.push(folder.save(&pollster::block_on(trainer.checkpoint()).unwrap()).unwrap());
     }
-    assert_eq!(names.iter().map(|name| name.exists()).collect::<Vec<_>>(), [false, true, true]);
+    let exist = |names: &[PathBuf]| names.iter().map(|name| name.exists()).collect::<Vec<_>>();
+    assert_eq!(exist(&names), [false, true, true]);
+    // Of updates that a training went back behind.
+    let later = [names[2].with_file_name("7.checkpoint"), names[2].with_file_name("900.checkpoint")];
+    later.iter().for_each(|name| std::fs::write(name, b"left").unwrap());
+    assert_eq!(folder.save(&pollster::block_on(trainer.checkpoint()).unwrap()).unwrap(), names[2]);
+    assert_eq!((exist(&names), exist(&later)), (vec![false, true, true], vec![false, false]));
     std::fs::write(&names[2], &out[..out.len() / 2]).unwrap();
     std::fs::write(names[2].with_extension("unfinished"), b"half").unwrap();
     let (read, passed) = folder.latest().unwrap().unwrap();

@@ -33,7 +33,8 @@ impl Folder {
         all
     }
 
-    /// Writes a checkpoint, gives it its name when it is on the disk, and drops those before the last two.
+    /// Writes a checkpoint, gives it its name when it is on the disk, and keeps it and the one before it. Those of later updates are
+    /// of a training that was left: they go, so that none of them is taken for the newest.
     ///
     /// # Errors
     /// What the disk says; what is there stays whole.
@@ -47,6 +48,9 @@ impl Folder {
             checkpoint.write(&name.display().to_string(), &mut out)?;
             out.flush().map_err(failed)?;
             out.get_ref().sync_all().map_err(failed)?;
+            for (_, left) in self.all().into_iter().filter(|(updates, _)| *updates > checkpoint.state.updates) {
+                fs::remove_file(left).map_err(failed)?;
+            }
             fs::rename(&unfinished, &name).map_err(failed)
         })();
         if written.is_err() {

@@ -67,12 +67,16 @@ pub fn open(path: &Path) -> Result<Opened> {
 /// Adapters that were read, each with its factor.
 pub struct Adapters(Vec<(Adapter, f32)>);
 
+/// Where all adapters of a model are: those of its store, with a factor of 1, and behind them those that were chosen.
+pub fn all<'a>(located: &'a Located, chosen: &'a [Chosen]) -> impl Iterator<Item = (&'a Path, f32)> {
+    let stored = located.stored.iter().flat_map(|stored| &stored.adapters).map(|blob| (blob.path.as_path(), 1.0));
+    stored.chain(chosen.iter().map(|chosen| (chosen.path.as_path(), chosen.scale)))
+}
+
 impl AdapterArguments {
     /// Reads them all, and before them those of the model's store, before the model is loaded.
     pub fn read(&self, located: &Located) -> Result<Adapters> {
-        let stored = located.stored.iter().flat_map(|stored| &stored.adapters).map(|blob| (blob.path.as_path(), 1.0));
-        let chosen = self.adapters.iter().map(|chosen| (chosen.path.as_path(), chosen.scale));
-        Ok(Adapters(stored.chain(chosen).map(|(path, scale)| Ok((open(path)?.adapter, scale))).collect::<Result<_>>()?))
+        Ok(Adapters(all(located, &self.adapters).map(|(path, scale)| Ok((open(path)?.adapter, scale))).collect::<Result<_>>()?))
     }
 }
 

@@ -40,9 +40,10 @@ impl Located {
         let Some(stored) = self.stored.as_ref().filter(|stored| !stored.adapters.is_empty()) else { return Ok(()) };
         let adapters: Vec<String> = stored.adapters.iter().map(|blob| blob.digest.to_string()).collect();
         bail!(
-            "{} has an adapter (LoRA: {}), which is not applied here. Merge it into the model (`rullama merge`), or name the model it was made from.",
+            "{} has an adapter (LoRA: {}), which is not applied here. Merge it into the model (`rullama merge {} OUT.gguf`) and take OUT.gguf, or name the model it was made from.",
             stored.name,
-            adapters.join(", ")
+            adapters.join(", "),
+            stored.name
         )
     }
 

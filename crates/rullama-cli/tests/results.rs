@@ -22,6 +22,7 @@ fn writers(input: &str, out: &str) -> Vec<Command> {
         rullama(&["quantize", input, out, "--type", "q8_0"]),
         rullama(&["eval", input, "--ids", "2,3", "--out", out]),
         rullama(&["eval", input, "--ids", "2,3", "--oracle", "--out", out]),
+        rullama(&["merge", input, out, "--adapter", path(&golden("grad/peft/embedding"))]),
     ]
 }
 
@@ -83,6 +84,31 @@ fn no_name_of_its_input_is_written_over() {
     }
     assert!(fs::read(&model).unwrap() == before && fs::read(at("hard")).unwrap() == before);
     assert_eq!(listed(folder.path()), ["hard", "here", "link", "link2", "m.gguf", "sub"]);
+}
+
+#[test]
+fn no_adapter_is_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("peft")).unwrap();
+    for name in ["adapter_config.json", "adapter_model.safetensors"] {
+        fs::copy(golden("grad/peft/embedding").join(name), at("peft").join(name)).unwrap();
+    }
+    symlink("peft", at("link")).unwrap();
+    let before = contents(&at("peft"));
+    for (input, out) in [("peft", "peft"), ("peft", "link"), ("link", "peft")] {
+        let message = fails(1, rullama(&["adapter", input, out, "--force"]).current_dir(folder.path()));
+        assert!(message.contains("Choose another name"), "{input} to {out}: {message}");
+    }
+    let model = golden(MODEL);
+    for (adapter, out) in
+        [("peft", "peft/adapter_model.safetensors"), ("link", "peft/adapter_config.json"), ("peft", "link/adapter_config.json")]
+    {
+        let mut merge = rullama(&["merge", path(&model), out, "--adapter", adapter, "--force"]);
+        let message = fails(1, merge.current_dir(folder.path()));
+        assert!(message.contains("Choose another name"), "{adapter} to {out}: {message}");
+    }
+    assert!(contents(&at("peft")) == before);
 }
 
 #[test]

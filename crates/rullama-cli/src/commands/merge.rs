@@ -1,4 +1,5 @@
 use crate::adapters::{self, Chosen};
+use crate::error::usage;
 use crate::merge::{self, Plan, Scaled};
 use crate::quantize::{self, Output, Scheme};
 use crate::table;
@@ -13,8 +14,8 @@ use std::sync::Arc;
 /// Write a model with adapters (LoRA) merged into its weights
 ///
 /// Every weight that an adapter is on becomes W + scale * alpha / rank * B A, computed in f32, piece by piece, and is written
-/// in its own type; in Q8_0 where that type can only be read. Other tensors are copied. Adapters add up. The result needs no
-/// adapter and runs wherever the model does. It gets its name when it is complete.
+/// in its own type; in Q8_0 where that type can only be read. Other tensors are copied. Adapters add up, those that Ollama's store
+/// has with the model included. The result needs no adapter and runs wherever the model does. It gets its name when it is complete.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -24,7 +25,9 @@ pub struct Arguments {
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// An adapter (a PEFT folder or a file), and what it is multiplied with [default: 1]; may be given several times
-    #[arg(long, value_name = "A[:SCALE]", required = true, value_parser = adapters::chosen)]
+    ///
+    /// Needed unless the store has one with the model.
+    #[arg(long, value_name = "A[:SCALE]", value_parser = adapters::chosen)]
     adapter: Vec<Chosen>,
     /// Write all matrices in other types, as `rullama quantize` does
     #[arg(long = "type", short = 't', value_parser = Scheme::parse, value_name = "TYPE")]
@@ -39,18 +42,21 @@ pub struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   rullama merge gemma4:e2b --adapter my-lora merged.gguf
+  rullama merge my-tuned-model merged.gguf
   rullama merge e2b-bf16.gguf --adapter style:0.5 --adapter facts.gguf merged.gguf --type q4_k_m";
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let located = model::locate(&arguments.model)?;
-    located.refuse_adapters()?;
     result_file::check(&arguments.output, arguments.force, &located)?;
-    let mut adapters: Vec<Scaled> = Vec::with_capacity(arguments.adapter.len());
-    for Chosen { path, scale } in &arguments.adapter {
+    let mut adapters: Vec<Scaled> = Vec::new();
+    for (path, scale) in adapters::all(&located, &arguments.adapter) {
         let opened = adapters::open(path)?;
         result_file::check_against(&arguments.output, arguments.force, &opened.sources)?;
-        adapters.push((Arc::new(opened.adapter), *scale));
+        adapters.push((Arc::new(opened.adapter), scale));
+    }
+    if adapters.is_empty() {
+        return Err(usage("there is no adapter to merge: name one with --adapter"));
     }
     interrupt::install();
     let gguf = model::header(&arguments.model, &located)?;

@@ -214,7 +214,10 @@ mod tests {
         let waits = std::thread::spawn(move || (block_on(other.next()).map(|turn| turn.work), block_on(other.next()).is_none()));
         std::thread::sleep(std::time::Duration::from_millis(50));
         let ticket = queue.push(7).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        // Closing would take back what nobody has taken yet.
+        while queue.waiting() > 0 {
+            std::thread::yield_now();
+        }
         queue.close();
         assert_eq!(waits.join().unwrap(), (Some(7), true));
         assert_eq!(queue.push(8).err(), Some(QueueError::Closed));

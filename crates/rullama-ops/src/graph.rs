@@ -92,6 +92,10 @@ pub enum Words {
     Results,
     /// For each token of a packed row the index of its example's first token; larger than the token's own index where it pads.
     Starts,
+    /// For each token of packed texts the index behind its text's last token.
+    Ends,
+    /// First token of each packed text and the one behind its last, in turn.
+    Spans,
     /// Rows of a step whose next token is predicted.
     TargetRows,
     /// Ids that are predicted, then the weight of each as f32.

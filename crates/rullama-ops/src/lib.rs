@@ -31,8 +31,10 @@ operations!(
     dense,
     elementwise,
     embed,
+    encoder_attention,
     loss,
     matmul,
+    mean_pool,
     optimizer,
     per_layer,
     qkv,
@@ -49,10 +51,12 @@ pub use backward::{Backward, grad};
 pub use dense::{Dense, OuterSum};
 pub use elementwise::{AddColumns, AddScale, Dropout, GeluMul, GeluMulBack, LastRow, Scale, Softcap, Zeros};
 pub use embed::Embed;
+pub use encoder_attention::{EncoderAttention, TextWords};
 pub use graph::{Graph, GraphError, Half, Kind, Number, Part, Type, Value, Words};
 pub use host::{Array, Host, HostCache, HostWeight};
 pub use loss::{LossGrad, LossStats};
 pub use matmul::{Epilogue, Matmul, MatmulT, Prologue};
+pub use mean_pool::MeanPool;
 pub use op::{Cache, Context, KvType, Op, Operand, StepState, Tensor, Use, reducing_variants, spread, state};
 pub use optimizer::{AdamW, ClipFactor, NormParts, UpdateSettings};
 pub use per_layer::PerLayerCombine;

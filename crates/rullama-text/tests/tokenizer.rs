@@ -6,7 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Tables, data, ids, read_json};
-use rullama_testing::shared;
+use rullama_testing::{golden, shared};
 use rullama_text::{AnswerText, Detokenizer, Piece, Segment, Specials, StopStrings, Tokenizer, TokenizerError, Vocabulary, pieces};
 use serde_json::Value;
 
@@ -238,7 +238,67 @@ fn an_answer_remembers_what_special_tokens_spell() {
     assert_eq!(read(&[], Specials::Hide).0, ["a<|tool_call>b\u{fffd}a<|tool_call>b"]);
 }
 
+/// Vocabularies with scores: ids of SentencePiece, or of score merges where control tokens in the text are no tokens.
+fn vocabularies_with_scores() {
+    let cases = read_json(&golden("embedding/tokenizer.json"));
+    for (file, key) in [("gemma-embedding-F16", "ids_score_merge_llamacpp_file"), ("gemma3-Q8_0", "ids_score_merge_ollama_file")] {
+        let tokenizer = Tables::from_gguf(&golden(&format!("embedding/models/embeddinggemma-tiny-{file}.gguf"))).tokenizer();
+        let cases = cases["cases"].as_array().expect("cases");
+        assert!(cases.len() >= 216);
+        for case in cases {
+            let text = case["text"].as_str().expect("text");
+            let expected = ids(case.get(key).unwrap_or(&case["ids"]));
+            let plain = tokenizer.encode_plain(text);
+            assert_eq!(plain, expected, "{file}: {text:?}");
+            assert!(!plain.iter().any(|&id| tokenizer.is_control(id)), "{text:?}");
+            // A typed U+2581 is a space to the vocabulary.
+            assert_eq!(tokenizer.decode(&plain, Specials::Hide), text.replace('\u{2581}', " "), "{file}");
+        }
+    }
+}
+
+fn scored() -> Tables {
+    Tables::from_gguf(&golden("embedding/models/embeddinggemma-tiny-gemma-embedding-F16.gguf"))
+}
+
+fn damaged_scores_are_refused_by_name() {
+    let refuse = |change: &dyn Fn(&mut Tables)| {
+        let mut tables = scored();
+        change(&mut tables);
+        Tokenizer::new(&tables.vocabulary()).err()
+    };
+    assert_eq!(refuse(&|t| t.scores.truncate(7)), Some(TokenizerError::ScoreCount { scores: 7, pieces: 900 }));
+    assert_eq!(refuse(&|t| t.scores.clear()), Some(TokenizerError::NoMerges));
+    // What files of other tokenizers hold.
+    assert_eq!(refuse(&|t| t.scores.fill(-1000.0)), Some(TokenizerError::NoMerges));
+    assert_eq!(refuse(&|t| t.scores[5] = f32::NAN), Some(TokenizerError::Score { id: 5, value: "NaN".into() }));
+    assert_eq!(refuse(&|t| t.model = "gemma4".into()), Some(TokenizerError::NoMerges));
+    let long = "a".repeat(1025);
+    assert_eq!(refuse(&|t| t.tokens[700] = long.clone()), Some(TokenizerError::PieceLength { id: 700, len: 1025, limit: 1024 }));
+}
+
+/// Texts that merge all the way, not at all, or are user-defined throughout; and pieces as long as they may be, each of which is a prefix
+/// of the next.
+fn long_text_by_scores_takes_bounded_time() {
+    let mut hostile = scored();
+    for (n, id) in (600..700).enumerate() {
+        (hostile.tokens[id], hostile.scores[id]) = ("e".repeat(1024 - n), n as f32);
+    }
+    let texts = ["e".repeat(1 << 19), " ".repeat(1 << 19), "\n".repeat(1 << 19), "<table>".repeat(1 << 16), "e t".repeat(1 << 18)];
+    for tokenizer in [scored().tokenizer(), hostile.tokenizer()] {
+        for text in &texts {
+            let start = Instant::now();
+            let encoded = tokenizer.encode_plain(text);
+            assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+            assert_eq!(&tokenizer.decode(&encoded, Specials::Show), text);
+        }
+    }
+}
+
 rullama_testing::tests! {
+    vocabularies_with_scores,
+    damaged_scores_are_refused_by_name,
+    long_text_by_scores_takes_bounded_time,
     tiny_vocabulary,
     full_vocabulary,
     ollama_dialect_gives_the_same_ids,

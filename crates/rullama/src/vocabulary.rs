@@ -23,12 +23,20 @@ impl Strings for Borrowed<'_> {
 pub fn tokenizer(metadata: &Metadata) -> Result<Tokenizer, Error> {
     let id = |key: &str| MetadataError::optional(metadata.u32(&format!("tokenizer.ggml.{key}")));
     let types = MetadataError::optional(metadata.i32_array("tokenizer.ggml.token_type"))?.unwrap_or_default();
+    // Earlier vocabularies have scores, and no merges.
+    let merges = MetadataError::optional(metadata.strings("tokenizer.ggml.merges"))?;
+    let scores = match merges {
+        Some(_) => Vec::new(),
+        None => MetadataError::optional(metadata.f32_array("tokenizer.ggml.scores"))?.unwrap_or_default(),
+    };
+    let none = StringArray::default();
     let eos_ids = MetadataError::optional(metadata.u32_array("tokenizer.ggml.eos_token_ids"))?.unwrap_or_default();
     let vocabulary = Vocabulary {
         model: metadata.str("tokenizer.ggml.model")?,
         pieces: &Borrowed(metadata.strings("tokenizer.ggml.tokens")?),
         types: &types,
-        merges: &Borrowed(metadata.strings("tokenizer.ggml.merges")?),
+        merges: &Borrowed(merges.unwrap_or(&none)),
+        scores: &scores,
         bos: id("bos_token_id")?,
         eos: id("eos_token_id")?,
         unknown: id("unknown_token_id")?,
@@ -41,9 +49,8 @@ pub fn tokenizer(metadata: &Metadata) -> Result<Tokenizer, Error> {
 /// As [`tokenizer`], for a model whose embedding has `rows` rows; the metadata's own copies of
 /// the strings are freed.
 pub(crate) fn take_tokenizer(metadata: &mut Metadata, rows: u32) -> Result<Tokenizer, Error> {
-    metadata.take("tokenizer.ggml.scores");
     let tokenizer = tokenizer(metadata)?;
-    for key in ["tokens", "merges", "token_type"] {
+    for key in ["tokens", "merges", "scores", "token_type"] {
         metadata.take(&format!("tokenizer.ggml.{key}"));
     }
     if tokenizer.len() > rows as usize {

@@ -91,8 +91,13 @@ impl MergeTable {
         Merge { left: id(2 * ID_BITS), right: id(ID_BITS), merged: id(0) }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.packed.len()
+    /// Whether no merge joins a newline to another character.
+    pub(super) fn keep_newlines_apart(&self, pieces: &PieceTable) -> bool {
+        (0..self.packed.len() as u32).all(|rank| {
+            let merged = pieces.piece(self.merge(rank).merged).as_bytes();
+            let newlines = merged.iter().filter(|&&b| b == b'\n').count();
+            newlines == 0 || newlines == merged.len()
+        })
     }
 
     pub(super) fn memory_bytes(&self) -> usize {

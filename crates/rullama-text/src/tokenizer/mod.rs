@@ -7,12 +7,16 @@
 //!
 //! The same algorithm serves both dialects of `tokenizer.ggml.model`: `gemma4`, and `llama` with
 //! merges. Source: llama.cpp `src/llama-vocab.cpp`, Ollama `tokenizer/bytepairencoding.go`.
+//!
+//! `llama` without merges is the vocabulary of earlier Gemmas and of EmbeddingGemma: there user-defined pieces are cut out of plain text
+//! as well, and the order of merges is that of the pieces' scores ([`score`]).
 
 mod bpe;
 mod error;
 mod hash;
 mod merges;
 mod pieces;
+mod score;
 mod specials;
 
 pub use error::TokenizerError;
@@ -20,6 +24,7 @@ pub use error::TokenizerError;
 use bpe::{Merger, SPACE_MARK};
 use merges::MergeTable;
 use pieces::{Kind, PieceTable};
+use score::{ScoreMerger, Scores};
 
 use crate::detokenizer::Detokenizer;
 use crate::segment::Segment;
@@ -60,8 +65,10 @@ pub struct Vocabulary<'a> {
     pub pieces: &'a dyn Strings,
     /// `token_type`; may be empty.
     pub types: &'a [i32],
-    /// `merges`: `left right`, by rank.
+    /// `merges`: `left right`, by rank; where there are none, `scores` count.
     pub merges: &'a dyn Strings,
+    /// `scores`, of files without merges; may be empty.
+    pub scores: &'a [f32],
     /// `bos_token_id`; without it `<bos>` is looked up.
     pub bos: Option<u32>,
     /// `eos_token_id`; without it `<eos>` is looked up.
@@ -99,7 +106,7 @@ const MAX_FRAGMENT: usize = 1 << 30;
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     pieces: PieceTable,
-    merges: MergeTable,
+    order: Order,
     /// Token of each byte value.
     bytes: Box<[u32; 256]>,
     bos: u32,
@@ -107,8 +114,23 @@ pub struct Tokenizer {
     end_tokens: Vec<u32>,
     markers: Vec<u32>,
     specials: specials::Specials,
-    /// No merge joins a newline to another character, so lines can be encoded one at a time.
-    newlines_apart: bool,
+}
+
+/// What decides which pair merges next.
+#[derive(Debug, Clone)]
+enum Order {
+    Ranks {
+        merges: MergeTable,
+        /// No merge joins a newline to another character, so lines can be encoded one at a time.
+        newlines_apart: bool,
+    },
+    Scores(Scores),
+}
+
+/// The working memory of one call.
+enum Worker<'a> {
+    Ranks { merger: Merger<'a>, newlines_apart: bool },
+    Scores(ScoreMerger<'a>),
 }
 
 impl Tokenizer {
@@ -121,15 +143,20 @@ impl Tokenizer {
             return Err(TokenizerError::Model { model: vocabulary.model.to_string() });
         }
         let pieces = PieceTable::new(vocabulary.pieces, vocabulary.types)?;
-        let merges = MergeTable::new(vocabulary.merges, &pieces)?;
+        let by_score = vocabulary.model == "llama" && vocabulary.merges.is_empty() && !vocabulary.scores.is_empty();
+        let order = if by_score {
+            Order::Scores(Scores::new(vocabulary.scores, &pieces, vocabulary.pieces)?)
+        } else {
+            let merges = MergeTable::new(vocabulary.merges, &pieces)?;
+            Order::Ranks { newlines_apart: merges.keep_newlines_apart(&pieces), merges }
+        };
         let bytes = byte_tokens(&pieces, vocabulary.unknown)?;
         let bos = token_or(&pieces, "bos_token_id", vocabulary.bos, "<bos>")?;
         let eos = token_or(&pieces, "eos_token_id", vocabulary.eos, "<eos>")?;
         let end_tokens = end_tokens(&pieces, vocabulary, eos)?;
         let markers = MARKERS.iter().filter_map(|m| pieces.find(m)).collect();
-        let newlines_apart = newlines_apart(&pieces, &merges);
         let specials = specials::Specials::new(&pieces);
-        Ok(Tokenizer { pieces, merges, bytes, bos, eos, end_tokens, markers, specials, newlines_apart })
+        Ok(Tokenizer { pieces, order, bytes, bos, eos, end_tokens, markers, specials })
     }
 
     /// Number of pieces.
@@ -185,14 +212,18 @@ impl Tokenizer {
 
     /// Bytes of the tables on the heap.
     pub fn memory_bytes(&self) -> usize {
-        self.pieces.memory_bytes() + self.merges.memory_bytes() + self.specials.memory_bytes() + 4 * self.bytes.len()
+        let order = match &self.order {
+            Order::Ranks { merges, .. } => merges.memory_bytes(),
+            Order::Scores(scores) => scores.memory_bytes(),
+        };
+        self.pieces.memory_bytes() + order + self.specials.memory_bytes() + 4 * self.bytes.len()
     }
 
     /// Ids of text that nobody vouches for: special tokens in it stay characters. No
     /// beginning-of-sequence token is added.
     pub fn encode_plain(&self, text: &str) -> Vec<u32> {
         let mut out = Vec::new();
-        self.encode_fragment(&mut self.merger(), text, &mut out);
+        self.encode_fragment(&mut self.worker(), text, &mut out);
         out
     }
 
@@ -217,7 +248,7 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::UnknownSpecial`] if a special segment is not in the vocabulary.
     pub fn encode_segments(&self, segments: &[Segment]) -> Result<Vec<u32>, TokenizerError> {
-        let mut merger = self.merger();
+        let mut worker = self.worker();
         let mut out = Vec::new();
         let mut plain = String::new();
         for segment in segments {
@@ -229,7 +260,7 @@ impl Tokenizer {
                         .find(piece)
                         .filter(|&id| self.pieces.is_special(id))
                         .ok_or_else(|| TokenizerError::UnknownSpecial { piece: piece.to_string() })?;
-                    self.encode_fragment(&mut merger, &plain, &mut out);
+                    self.encode_fragment(&mut worker, &plain, &mut out);
                     plain.clear();
                     out.push(id);
                 }
@@ -237,7 +268,7 @@ impl Tokenizer {
                     let mut rest = text.as_str();
                     while let Some((start, end, id)) = self.specials.find(&self.pieces, rest) {
                         plain.push_str(&rest[..start]);
-                        self.encode_fragment(&mut merger, &plain, &mut out);
+                        self.encode_fragment(&mut worker, &plain, &mut out);
                         plain.clear();
                         out.push(id);
                         rest = &rest[end..];
@@ -246,33 +277,49 @@ impl Tokenizer {
                 }
             }
         }
-        self.encode_fragment(&mut merger, &plain, &mut out);
+        self.encode_fragment(&mut worker, &plain, &mut out);
         Ok(out)
     }
 
-    fn merger(&self) -> Merger<'_> {
-        Merger::new(&self.pieces, &self.merges, &self.bytes)
+    fn worker(&self) -> Worker<'_> {
+        match &self.order {
+            Order::Ranks { merges, newlines_apart } => {
+                Worker::Ranks { merger: Merger::new(&self.pieces, merges, &self.bytes), newlines_apart: *newlines_apart }
+            }
+            Order::Scores(scores) => Worker::Scores(ScoreMerger::new(&self.pieces, scores, &self.bytes)),
+        }
     }
 
-    /// Encodes plain text, line by line where that cannot change the result: working memory is
-    /// then bounded by the longest line.
-    fn encode_fragment(&self, merger: &mut Merger<'_>, text: &str, out: &mut Vec<u32>) {
+    fn encode_fragment(&self, worker: &mut Worker<'_>, text: &str, out: &mut Vec<u32>) {
         let mut rest = text;
         while !rest.is_empty() {
-            let newlines = rest.bytes().take_while(|&b| b == b'\n').count();
-            let end = match (self.newlines_apart, newlines) {
-                (false, _) => rest.len(),
-                (true, 0) => rest.find('\n').unwrap_or(rest.len()),
-                (true, run) => run,
-            };
-            let (run, tail) = rest.split_at(rest.floor_char_boundary(end.min(MAX_FRAGMENT)));
-            rest = tail;
-            let piece = if newlines == run.len() { self.pieces.find(run) } else { None };
-            match piece {
-                Some(id) => out.push(id),
-                None => merger.encode(run, out),
+            match worker {
+                Worker::Ranks { merger, newlines_apart } => rest = self.encode_run(merger, *newlines_apart, rest, out),
+                Worker::Scores(merger) => {
+                    let (run, tail) = rest.split_at(rest.floor_char_boundary(MAX_FRAGMENT));
+                    rest = tail;
+                    merger.encode(run, out);
+                }
             }
         }
+    }
+
+    /// Encodes the beginning of plain text, a line where that cannot change the result, and gives the rest: working memory is
+    /// then bounded by the longest line.
+    fn encode_run<'t>(&self, merger: &mut Merger<'_>, newlines_apart: bool, text: &'t str, out: &mut Vec<u32>) -> &'t str {
+        let newlines = text.bytes().take_while(|&b| b == b'\n').count();
+        let end = match (newlines_apart, newlines) {
+            (false, _) => text.len(),
+            (true, 0) => text.find('\n').unwrap_or(text.len()),
+            (true, run) => run,
+        };
+        let (run, tail) = text.split_at(text.floor_char_boundary(end.min(MAX_FRAGMENT)));
+        let piece = if newlines == run.len() { self.pieces.find(run) } else { None };
+        match piece {
+            Some(id) => out.push(id),
+            None => merger.encode(run, out),
+        }
+        tail
     }
 
     /// Text of `ids`; bytes that are no UTF-8 become U+FFFD, ids outside the vocabulary nothing.
@@ -350,12 +397,4 @@ fn end_tokens(pieces: &PieceTable, vocabulary: &Vocabulary<'_>, eos: u32) -> Res
     ids.sort_unstable();
     ids.dedup();
     Ok(ids)
-}
-
-fn newlines_apart(pieces: &PieceTable, merges: &MergeTable) -> bool {
-    (0..merges.len() as u32).all(|rank| {
-        let merged = pieces.piece(merges.merge(rank).merged).as_bytes();
-        let newlines = merged.iter().filter(|&&b| b == b'\n').count();
-        newlines == 0 || newlines == merged.len()
-    })
 }

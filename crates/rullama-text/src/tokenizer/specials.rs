@@ -14,7 +14,12 @@ pub(super) struct Specials {
 
 impl Specials {
     pub(super) fn new(pieces: &PieceTable) -> Self {
-        let mut ids: Vec<u32> = (0..pieces.len() as u32).filter(|&id| pieces.is_special(id) && !pieces.piece(id).is_empty()).collect();
+        Self::of(pieces, |id| pieces.is_special(id))
+    }
+
+    /// The same for the pieces that are `wanted`.
+    pub(super) fn of(pieces: &PieceTable, wanted: impl Fn(u32) -> bool) -> Self {
+        let mut ids: Vec<u32> = (0..pieces.len() as u32).filter(|&id| wanted(id) && !pieces.piece(id).is_empty()).collect();
         ids.sort_by_key(|&id| pieces.piece(id));
         ids.dedup_by_key(|id| pieces.piece(*id));
         let mut shorter = Vec::with_capacity(ids.len());

@@ -33,6 +33,7 @@ pub struct Tables {
     pub tokens: Vec<String>,
     pub types: Vec<i32>,
     pub merges: Vec<String>,
+    pub scores: Vec<f32>,
     pub eos_ids: Vec<u32>,
 }
 
@@ -46,6 +47,7 @@ impl Tables {
             tokens: strings(&value["tokens"]),
             types: types.iter().map(|v| v.as_i64().expect("type") as i32).collect(),
             merges: strings(&value["merges"]),
+            scores: Vec::new(),
             eos_ids: Vec::new(),
         }
     }
@@ -56,6 +58,7 @@ impl Tables {
             pieces: &self.tokens,
             types: &self.types,
             merges: &self.merges,
+            scores: &self.scores,
             bos: Some(2),
             eos: Some(1),
             unknown: Some(3),
@@ -80,6 +83,7 @@ impl Tables {
                 "tokenizer.ggml.model" => tables.model = reader.string(),
                 "tokenizer.ggml.tokens" => tables.tokens = reader.array(Reader::string),
                 "tokenizer.ggml.merges" => tables.merges = reader.array(Reader::string),
+                "tokenizer.ggml.scores" => tables.scores = reader.array(|r| f32::from_bits(r.u32())),
                 "tokenizer.ggml.token_type" => {
                     tables.types = reader.array(|r| r.u32() as i32);
                 }

@@ -37,6 +37,7 @@ pub fn tokenizer(path: &Path) -> Tokenizer {
         pieces: &strings("tokens"),
         types: &metadata.i32_array("tokenizer.ggml.token_type").expect("types"),
         merges: &strings("merges"),
+        scores: &[],
         bos: Some(2),
         eos: Some(1),
         unknown: Some(3),

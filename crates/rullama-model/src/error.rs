@@ -12,6 +12,15 @@ pub enum ModelError {
     #[error("this is a `{found}` model; rullama runs text models of the architecture {}. Choose such a file", crate::model::ARCHITECTURES)]
     Architecture { found: String },
     #[error(
+        "this is an embedding model (`{found}`): it turns texts into vectors and writes no answers. Use it with `rullama embed` or `/api/embed`; to chat, choose a model of the architecture {}",
+        crate::model::ARCHITECTURES
+    )]
+    IsEncoder { found: String },
+    #[error("this is a `{found}` model, which makes no embeddings here. Choose a file of {}", crate::model::ENCODERS)]
+    NoEncoder { found: String },
+    #[error("{texts} texts of {tokens} tokens do not fit a step of {most}. Give them in parts")]
+    StepTooLong { texts: usize, tokens: usize, most: u32 },
+    #[error(
         "metadata `{key}` is {value}, which {reason}. The file is damaged or was made for another program: convert or download it again"
     )]
     Config { key: String, value: String, reason: String },

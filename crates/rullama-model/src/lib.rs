@@ -5,6 +5,8 @@
 
 pub mod arena;
 pub mod attached;
+pub mod embedding_gemma;
+pub mod encoder;
 mod error;
 pub mod gemma4;
 pub mod kv_cache;
@@ -23,4 +25,4 @@ pub mod weights;
 pub mod words;
 
 pub use error::ModelError;
-pub use loaded::Loaded;
+pub use loaded::{Loaded, Stage};

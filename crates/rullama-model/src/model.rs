@@ -1,8 +1,9 @@
 //! What a model is to the rest of the engine, and the list of those that there are.
 
+use crate::encoder::Encoder;
 use crate::lora::Terms;
 use crate::weights::{Specs, Table};
-use crate::{ModelError, gemma4};
+use crate::{ModelError, embedding_gemma, gemma4};
 use rullama_ops::{Graph, KvType};
 use rullama_quant::DType;
 use rullama_source::gguf::{Gguf, Metadata};
@@ -137,6 +138,9 @@ pub trait Model: Debug + Send + Sync {
 /// The architectures that [`open`] knows, for messages.
 pub const ARCHITECTURES: &str = "`gemma4` (Gemma 4)";
 
+/// The encoders that [`open_encoder`] knows, for messages.
+pub const ENCODERS: &str = "EmbeddingGemma (`gemma-embedding`, or `gemma3` with dense heads)";
+
 /// Reads which model a file is, and checks its keys and tensors.
 ///
 /// # Errors
@@ -144,7 +148,19 @@ pub const ARCHITECTURES: &str = "`gemma4` (Gemma 4)";
 pub fn open(gguf: &Gguf) -> Result<Arc<dyn Model>, ModelError> {
     match gguf.metadata.str("general.architecture")? {
         gemma4::ARCHITECTURE => Ok(Arc::new(gemma4::Gemma4::read(gguf)?)),
+        found if embedding_gemma::is(gguf) => Err(ModelError::IsEncoder { found: found.into() }),
         other => Err(ModelError::Architecture { found: other.into() }),
+    }
+}
+
+/// The same for a model that makes embeddings of texts.
+///
+/// # Errors
+/// Another model; a missing, absurd or contradictory key; a missing tensor or one of another shape.
+pub fn open_encoder(gguf: &Gguf) -> Result<Arc<dyn Encoder>, ModelError> {
+    match gguf.metadata.str("general.architecture")? {
+        _ if embedding_gemma::is(gguf) => Ok(Arc::new(embedding_gemma::EmbeddingGemma::read(gguf)?)),
+        other => Err(ModelError::NoEncoder { found: other.into() }),
     }
 }
 

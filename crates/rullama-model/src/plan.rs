@@ -100,6 +100,11 @@ impl Plan {
         self.outputs.get(name)
     }
 
+    /// All named outputs.
+    pub fn outputs(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.outputs.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
     /// Where the host writes an input, if this plan reads it.
     pub fn input(&self, name: &str) -> Option<&Slice> {
         self.inputs.get(name)

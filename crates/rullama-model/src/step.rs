@@ -1,10 +1,11 @@
 //! Running a recording: what it reads from the host, and its parts one after the other.
 
 use crate::model::Rows;
+use crate::pace::Pace;
 use crate::plan::Plan;
 use crate::rows::{RowProvider, Wanted};
 use crate::{Loaded, ModelError};
-use rullama_gpu::Readback;
+use rullama_gpu::{Device, Readback};
 use rullama_ops::Tensor;
 use std::collections::VecDeque;
 use web_time::Instant;
@@ -46,36 +47,10 @@ impl Loaded {
         &self,
         plan: &Plan,
         fences: &mut Vec<Readback>,
-        (end, tokens): (u32, u32),
+        step: (u32, u32),
         cancelled: &dyn Fn() -> bool,
     ) -> Result<(), ModelError> {
-        let mut under_way: VecDeque<Part> = VecDeque::new();
-        let mut done = Instant::now();
-        let mut at = 0;
-        while at < plan.recording.len() || !under_way.is_empty() {
-            let more = at < plan.recording.len() && !cancelled();
-            if more && under_way.len() < UNDER_WAY {
-                let (part, work) = plan.part(at, end, self.pace.submission());
-                at = part.end;
-                let submitted = Instant::now();
-                self.device.submit_part(&plan.recording, part);
-                let fence = match fences.pop() {
-                    Some(fence) => fence,
-                    None => Readback::new(&self.device, 16).await?,
-                };
-                fence.start(&self.device, None);
-                under_way.push_back(Part { fence, work, submitted });
-                continue;
-            }
-            let Some(part) = under_way.pop_front() else { return Err(ModelError::Cancelled) };
-            part.fence.wait(&self.device).await?;
-            // The part before it ran until `done`.
-            let started = part.submitted.max(done);
-            done = Instant::now();
-            self.pace.learn(tokens, part.work, (done - started).as_secs_f64());
-            fences.push(part.fence);
-        }
-        Ok(())
+        run_parts(&self.device, &self.pace, plan, fences, step, cancelled).await
     }
 
     /// The first rows of a tensor that a plan left.
@@ -83,8 +58,51 @@ impl Loaded {
     /// # Errors
     /// A lost device.
     pub async fn read_rows(&self, tensor: &Tensor, rows: u32) -> Result<Vec<f32>, ModelError> {
-        let len = u64::from(rows.min(tensor.rows)) * u64::from(tensor.cols) * 4;
-        let bytes = self.device.read(&tensor.slice.buffer, tensor.slice.offset, len).await?;
-        Ok(bytemuck::pod_collect_to_vec(&bytes))
+        read_rows(&self.device, tensor, rows).await
     }
+}
+
+/// As [`Loaded::run_parts`], at the pace of what runs there.
+pub(crate) async fn run_parts(
+    device: &Device,
+    pace: &Pace,
+    plan: &Plan,
+    fences: &mut Vec<Readback>,
+    (end, tokens): (u32, u32),
+    cancelled: &dyn Fn() -> bool,
+) -> Result<(), ModelError> {
+    let mut under_way: VecDeque<Part> = VecDeque::new();
+    let mut done = Instant::now();
+    let mut at = 0;
+    while at < plan.recording.len() || !under_way.is_empty() {
+        let more = at < plan.recording.len() && !cancelled();
+        if more && under_way.len() < UNDER_WAY {
+            let (part, work) = plan.part(at, end, pace.submission());
+            at = part.end;
+            let submitted = Instant::now();
+            device.submit_part(&plan.recording, part);
+            let fence = match fences.pop() {
+                Some(fence) => fence,
+                None => Readback::new(device, 16).await?,
+            };
+            fence.start(device, None);
+            under_way.push_back(Part { fence, work, submitted });
+            continue;
+        }
+        let Some(part) = under_way.pop_front() else { return Err(ModelError::Cancelled) };
+        part.fence.wait(device).await?;
+        // The part before it ran until `done`.
+        let started = part.submitted.max(done);
+        done = Instant::now();
+        pace.learn(tokens, part.work, (done - started).as_secs_f64());
+        fences.push(part.fence);
+    }
+    Ok(())
+}
+
+/// As [`Loaded::read_rows`], on any device.
+pub(crate) async fn read_rows(device: &Device, tensor: &Tensor, rows: u32) -> Result<Vec<f32>, ModelError> {
+    let len = u64::from(rows.min(tensor.rows)) * u64::from(tensor.cols) * 4;
+    let bytes = device.read(&tensor.slice.buffer, tensor.slice.offset, len).await?;
+    Ok(bytemuck::pod_collect_to_vec(&bytes))
 }

@@ -17,6 +17,8 @@ pub enum Error {
     Tokenizer(#[from] TokenizerError),
     #[error("{tokens} tokens do not fit the context of {context}. Shorten the conversation or load with a larger context")]
     ContextFull { tokens: u64, context: u32 },
+    #[error("text {} has {tokens} tokens, more than the {context} that the model reads. Shorten it, give it in parts, or let it be cut", place + 1)]
+    TextTooLong { place: usize, tokens: u64, context: u32 },
     #[error(
         "{name}: its weights take {need} bytes, more than the memory budget of {budget}, and per-layer rows are not read over a network. Download the file first, or load it with resident per-layer embeddings or a larger budget"
     )]

@@ -1,0 +1,239 @@
+//! EmbeddingGemma against transformers, for every file and dialect: vectors, stages, batches, lengths, cancelling.
+
+use rullama::source::{ByteSource, FileSource, MemorySource};
+use rullama::{Cancel, EmbedOptions, EmbedPrompt, Embedder, Engine, Error, GpuError, LoadOptions, OpenOptions};
+use rullama_testing::{found, golden};
+use safetensors::SafeTensors;
+use serde_json::Value;
+use std::sync::Arc;
+
+const MODEL: &str = "embedding/models/embeddinggemma-tiny";
+
+fn device() -> rullama::Device {
+    found(pollster::block_on(rullama::Device::open(&OpenOptions::default())), |error| matches!(error, GpuError::NoAdapter { .. }))
+}
+
+fn load_from(source: Arc<dyn ByteSource>) -> Result<Embedder, Error> {
+    pollster::block_on(Embedder::load_on(device(), source, LoadOptions::default(), &Cancel::new(), &mut |_| ()))
+}
+
+fn load(file: &str) -> Embedder {
+    load_from(Arc::new(FileSource::open(golden(&format!("{MODEL}-{file}.gguf"))).unwrap())).unwrap()
+}
+
+/// The reference data.
+struct Golden {
+    texts: Vec<(String, String, Vec<u32>)>,
+    bytes: Vec<u8>,
+}
+
+impl Golden {
+    fn read() -> Self {
+        let json: Value = serde_json::from_slice(&std::fs::read(golden("embedding/embedding.json")).unwrap()).unwrap();
+        let text = |of: &Value| of.as_str().unwrap().to_owned();
+        let ids = |of: &Value| of.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
+        let texts = json["texts"].as_array().unwrap().iter().map(|of| (text(&of["name"]), text(&of["text"]), ids(&of["ids"])));
+        Golden { texts: texts.collect(), bytes: std::fs::read(golden("embedding/embedding.safetensors")).unwrap() }
+    }
+
+    /// Rows of a tensor.
+    fn rows(&self, name: &str) -> Vec<Vec<f32>> {
+        let all = SafeTensors::deserialize(&self.bytes).unwrap();
+        let tensor = all.tensor(name).unwrap();
+        let values: Vec<f32> = bytemuck::pod_collect_to_vec(tensor.data());
+        values.chunks_exact(tensor.shape()[1]).map(<[f32]>::to_vec).collect()
+    }
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+fn furthest(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+fn normalised(values: &[f32]) -> Vec<f32> {
+    let length = values.iter().map(|v| v * v).sum::<f32>().sqrt();
+    values.iter().map(|v| v / length).collect()
+}
+
+/// Vectors of the references' ids, each text by itself.
+fn alone(embedder: &Embedder, golden: &Golden) -> Vec<Vec<f32>> {
+    let one = |ids: &Vec<u32>| pollster::block_on(embedder.stages(&[ids], false, &Cancel::new())).unwrap()["embedding"].0.clone();
+    golden.texts.iter().map(|(_, _, ids)| normalised(&one(ids))).collect()
+}
+
+fn agrees(file: &str, own: bool) {
+    let golden = Golden::read();
+    let wanted = golden.rows(&if own { format!("embeddinggemma-tiny-{file}.gguf.l2") } else { "l2".into() });
+    let plain = golden.rows("l2");
+    let embedder = load(file);
+    for ((vector, wanted), (plain, (name, ..))) in alone(&embedder, &golden).iter().zip(&wanted).zip(plain.iter().zip(&golden.texts)) {
+        assert!(furthest(vector, wanted) < 1e-4, "{file}, {name}: {}", furthest(vector, wanted));
+        assert!(cosine(vector, wanted) >= 0.99999, "{file}, {name}: {}", cosine(vector, wanted));
+        if file.ends_with("Q8_0") {
+            assert!(cosine(vector, plain) >= 0.998, "{file}, {name}: {}", cosine(vector, plain));
+        }
+    }
+}
+
+fn half_precision_files_agree_with_transformers() {
+    agrees("gemma-embedding-F16", false);
+}
+
+fn quantised_files_agree_with_their_dequantised_weights() {
+    agrees("gemma3-Q8_0", true);
+}
+
+fn every_file_agrees() {
+    for (file, own) in [
+        ("gemma3-F16", false),
+        ("gemma3-BF16", false),
+        ("gemma-embedding-Q8_0", true),
+        ("gemma-embedding-Q4_0", true),
+        ("gemma3-Q4_0", true),
+    ] {
+        agrees(file, own);
+    }
+}
+
+fn stages_agree_with_transformers() {
+    let (golden, embedder) = (Golden::read(), load("gemma-embedding-F16"));
+    for text in ["short", "document_title"] {
+        let place = golden.texts.iter().position(|(name, ..)| name == text).unwrap();
+        let ids = &golden.texts[place].2;
+        let outputs = pollster::block_on(embedder.stages(&[ids], true, &Cancel::new())).unwrap();
+        let layers = (0..7).map(|i| format!("layer_{i}"));
+        for stage in ["embed_scaled".into(), "final_norm".into()].into_iter().chain(layers) {
+            let wanted = golden.rows(&format!("hidden.{text}.{stage}")).concat();
+            let largest = wanted.iter().fold(0.0f32, |most, v| most.max(v.abs()));
+            let off = furthest(&outputs[&stage].0[..wanted.len()], &wanted);
+            assert!(off < 1e-4 * largest, "{text}, {stage}: {off} of {largest}");
+        }
+        for stage in ["pooled", "dense_2", "dense_3"] {
+            let wanted = &golden.rows(stage)[place];
+            let largest = wanted.iter().fold(0.0f32, |most, v| most.max(v.abs()));
+            let off = furthest(&outputs[stage].0, wanted);
+            assert!(off < 1e-4 * largest, "{text}, {stage}: {off} of {largest}");
+        }
+    }
+}
+
+/// Texts of 2 to 864 tokens together: several steps, and in each text what it gives alone; and cut to the lengths of the model.
+fn batches_equal_single_texts_at_every_length() {
+    let (golden, embedder) = (Golden::read(), load("gemma-embedding-F16"));
+    // Text that spells a turn mark is plain text here, and a token in the reference.
+    let known: Vec<usize> = (0..golden.texts.len()).filter(|i| embedder.ids(&golden.texts[*i].1) == golden.texts[*i].2).collect();
+    assert!(known.len() >= golden.texts.len() - 1, "{known:?}");
+    let texts: Vec<&str> = known.iter().map(|i| golden.texts[*i].1.as_str()).collect();
+    let embed = |dims| pollster::block_on(embedder.embed(&texts, &EmbedOptions { dims, ..Default::default() }, &Cancel::new())).unwrap();
+    assert_eq!(embedder.info().lengths, [96, 64, 32, 16]);
+    for (dims, name) in [(None, "l2"), (Some(64), "l2_trunc_64"), (Some(32), "l2_trunc_32"), (Some(16), "l2_trunc_16")] {
+        let (found, wanted) = (embed(dims), golden.rows(name));
+        assert!(found.truncated.is_empty());
+        for (vector, at) in found.vectors.iter().zip(&known) {
+            assert!(furthest(vector, &wanted[*at]) < 1e-4, "{name}, {}", golden.texts[*at].0);
+        }
+        let tokens: Vec<u32> = known.iter().map(|at| golden.texts[*at].2.len() as u32).collect();
+        assert_eq!((found.vectors.len(), found.tokens), (known.len(), tokens));
+    }
+    let alone = alone(&embedder, &golden);
+    for (vector, at) in embed(None).vectors.iter().zip(&known) {
+        assert!(furthest(vector, &alone[*at]) < 2e-6, "{}: {}", golden.texts[*at].0, furthest(vector, &alone[*at]));
+    }
+}
+
+fn prompts_are_those_of_the_model_card() {
+    let golden = Golden::read();
+    let of = |name: &str| golden.texts.iter().find(|text| text.0 == name).unwrap().1.clone();
+    assert_eq!(EmbedPrompt::named("query").unwrap().of("How do I bake bread at home?"), of("query"));
+    let document = "Bread is baked in a hot oven for about forty minutes.";
+    assert_eq!(EmbedPrompt::named("document").unwrap().of(document), of("document"));
+    let titled = of("document_title");
+    let body = titled.strip_prefix("title: Bread | text: ").unwrap();
+    assert_eq!(EmbedPrompt::Document(Some("Bread".into())).of(body), titled);
+    let error = EmbedPrompt::named("poem").unwrap_err().to_string();
+    assert!(error.contains("\"poem\"") && error.contains("sentence-similarity"), "{error}");
+}
+
+fn long_texts_are_cut_or_refused_and_wrong_lengths_named() {
+    let embedder = load("gemma-embedding-F16");
+    let long = "t ".repeat(3000);
+    let embed = |texts: &[&str], options: &EmbedOptions| pollster::block_on(embedder.embed(texts, options, &Cancel::new()));
+    let cut = embed(&["a", &long, ""], &EmbedOptions::default()).unwrap();
+    assert_eq!((cut.truncated, cut.tokens[1], cut.tokens[2]), (vec![1], 2048, 2));
+    let kept = embed(&["a", &long], &EmbedOptions { truncate: false, ..Default::default() }).unwrap_err();
+    assert!(kept.code() == "context-full" && kept.to_string().starts_with("text 2 has "), "{kept}");
+    for dims in [0, 97, u32::MAX] {
+        let error = embed(&["a"], &EmbedOptions { dims: Some(dims), ..Default::default() }).unwrap_err();
+        assert!(error.code() == "invalid-argument" && error.to_string().contains("1..=96"), "{error}");
+    }
+    assert!(embed(&[], &EmbedOptions::default()).unwrap().vectors.is_empty());
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let cancelled = pollster::block_on(embedder.embed(&["a"], &EmbedOptions::default(), &cancel)).unwrap_err();
+    assert_eq!(cancelled.code(), "cancelled");
+    // Of a step that was cancelled nothing is left.
+    assert_eq!(embed(&["a"], &EmbedOptions::default()).unwrap().vectors, embed(&["a"], &EmbedOptions::default()).unwrap().vectors);
+    let outside = pollster::block_on(embedder.stages(&[&[2, 900, 1]], false, &Cancel::new())).unwrap_err();
+    assert!(outside.to_string().contains("row 900"), "{outside}");
+}
+
+fn models_of_the_other_kind_are_named_with_a_remedy() {
+    let text = Arc::new(FileSource::open(golden("models/dense-Q4_0.gguf")).unwrap());
+    let error = load_from(text).unwrap_err();
+    assert!(
+        error.code() == "model-unsupported" && error.to_string().contains("gemma4") && error.to_string().contains("EmbeddingGemma"),
+        "{error}"
+    );
+    for file in ["gemma-embedding-F16", "gemma3-Q8_0"] {
+        let source = Arc::new(FileSource::open(golden(&format!("{MODEL}-{file}.gguf"))).unwrap());
+        let error =
+            pollster::block_on(Engine::load_on(device(), source, LoadOptions::default(), &Cancel::new(), &mut |_| ())).err().unwrap();
+        assert!(error.code() == "model-unsupported" && error.to_string().contains("rullama embed"), "{error}");
+    }
+}
+
+/// A file whose header has other bytes in one place.
+fn changed(from: &str, to: &str) -> Arc<MemorySource> {
+    let mut bytes = std::fs::read(golden(&format!("{MODEL}-gemma-embedding-F16.gguf"))).unwrap();
+    let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+    assert_eq!(from.len(), to.len());
+    bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+    Arc::new(MemorySource::new("changed", bytes))
+}
+
+fn damaged_files_are_refused_by_the_name_of_what_is_wrong() {
+    for (from, to, named) in [
+        ("gemma-embedding.block_count", "gemma-embedding.block_coumt", "gemma-embedding.block_count"),
+        (
+            "gemma-embedding.attention.sliding_window",
+            "gemma-embedding.attention.sliding_wimdow",
+            "gemma-embedding.attention.sliding_window",
+        ),
+        ("blk.3.attn_k.weight", "blk.3.attm_k.weight", "blk.3.attn_k.weight"),
+        ("dense_3.weight", "dense_4.weight", "dense_3.weight"),
+        ("dense_2.weight", "dense_1.weight", "dense_2.weight"),
+        ("output_norm.weight", "output_morm.weight", "output_norm.weight"),
+        ("gemma-embedding.dense_2_feat_out\u{4}", "gemma-embedding.dense_2_feat_out\u{5}", "dense_2_feat_out"),
+        ("tokenizer.ggml.scores", "tokenizer.ggml.sc0res", "tokenizer.ggml.merges"),
+    ] {
+        let error = load_from(changed(from, to)).err().unwrap_or_else(|| panic!("{to} was taken")).to_string();
+        assert!(error.contains(named), "{to}: {error}");
+    }
+}
+
+rullama_testing::tests! {
+    half_precision_files_agree_with_transformers,
+    quantised_files_agree_with_their_dequantised_weights,
+    every_file_agrees,
+    stages_agree_with_transformers,
+    batches_equal_single_texts_at_every_length,
+    prompts_are_those_of_the_model_card,
+    long_texts_are_cut_or_refused_and_wrong_lengths_named,
+    models_of_the_other_kind_are_named_with_a_remedy,
+    damaged_files_are_refused_by_the_name_of_what_is_wrong,
+}

@@ -7,7 +7,7 @@ use crate::{interrupt, table};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use rullama::DEFAULT_CONTEXT;
-use rullama::{AdapterProfile, Cancel, Engine, KvType, LoadOptions, PleMode};
+use rullama::{AdapterProfile, Cancel, Embedder, Engine, KvType, LoadOptions, PleMode};
 use std::ffi::OsStr;
 
 /// Where the per-layer embeddings live.
@@ -124,6 +124,24 @@ pub fn load(name: &OsStr, arguments: &LoadArguments, least: Option<u32>, cancel:
 /// As [`load`].
 pub fn load_located(name: &OsStr, located: &Located, arguments: &LoadArguments, least: Option<u32>, cancel: &Cancel) -> Result<Engine> {
     let options = arguments.options(located, least);
+    with_progress(name, cancel, |show| pollster::block_on(Engine::load_cancellable(located.source.clone(), options, cancel, show)))
+}
+
+/// Loads an embedding model that was found as `name`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_embedder(name: &OsStr, located: &Located, arguments: &LoadArguments, cancel: &Cancel) -> Result<Embedder> {
+    let options = arguments.options(located, None);
+    with_progress(name, cancel, |show| pollster::block_on(Embedder::load(located.source.clone(), options, cancel, show)))
+}
+
+/// Loads with a line of progress; Ctrl-C ends it.
+fn with_progress<T>(
+    name: &OsStr,
+    cancel: &Cancel,
+    load: impl FnOnce(&mut dyn FnMut(rullama::Progress)) -> Result<T, rullama::Error>,
+) -> Result<T> {
     let on_interrupt = cancel.clone();
     interrupt::install();
     interrupt::on_first(move || on_interrupt.cancel());
@@ -134,9 +152,9 @@ pub fn load_located(name: &OsStr, located: &Located, arguments: &LoadArguments, 
         rullama::Progress::Header => line.now("reading the header ..."),
         _ => line.clear(),
     };
-    let engine = pollster::block_on(Engine::load_cancellable(located.source.clone(), options, cancel, &mut show));
+    let loaded = load(&mut show);
     line.clear();
-    match engine {
+    match loaded {
         Err(rullama::Error::Cancelled) => Err(Interrupted.into()),
         other => other.with_context(|| format!("{} cannot be loaded", name.display())),
     }

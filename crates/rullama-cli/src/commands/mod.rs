@@ -3,6 +3,7 @@
 pub mod adapter;
 pub mod bench;
 pub mod doctor;
+pub mod embed;
 pub mod eval;
 pub mod list;
 pub mod merge;

@@ -6,7 +6,7 @@ use crate::table;
 use crate::terminal::{self, Progress, one_line, printable};
 use crate::{environment, interrupt};
 use anyhow::{Result, bail};
-use rullama_model::model;
+use rullama_model::{ModelError, model};
 use rullama_source::gguf::{Array, Gguf, MetadataError, Value};
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -72,6 +72,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let kv = if arguments.kv == "f32" { rullama_ops::KvType::F32 } else { rullama_ops::KvType::F16 };
     match read {
         Ok(model) => indented(&mut out, &fit::report(&*model, arguments.context, kv)?)?,
+        Err(ModelError::IsEncoder { .. }) => match model::open_encoder(&gguf) {
+            Ok(encoder) => writeln!(out, "  weights       {}, on the GPU; no caches", table::bytes(encoder.bytes()))?,
+            Err(error) => writeln!(out, "  cannot run here: {error}")?,
+        },
         Err(error) => writeln!(out, "  cannot run here: {error}")?,
     }
     if arguments.verify {
@@ -116,6 +120,11 @@ fn summary(out: &mut impl Write, located: &Located, gguf: &Gguf) -> Result<()> {
     if let Ok(model) = model::open(gguf) {
         model.describe().iter().try_for_each(|(name, text)| writeln!(out, "  {name:<13} {text}"))?;
         writeln!(out, "  {:<13} {} tokens", "context", table::count(model.facts().context.into()))?;
+    }
+    if let Ok(encoder) = model::open_encoder(gguf) {
+        encoder.describe().iter().try_for_each(|(name, text)| writeln!(out, "  {name:<13} {text}"))?;
+        writeln!(out, "  {:<13} {} tokens", "context", table::count(encoder.facts().context.into()))?;
+        writeln!(out, "  {:<13} embeddings: `rullama embed`", "use")?;
     }
     if let Ok(pieces) = metadata.strings("tokenizer.ggml.tokens") {
         let merges = metadata.strings("tokenizer.ggml.merges").map_or(0, |merges| merges.len());

@@ -94,7 +94,7 @@ check('ollama: errors and aborts', async () => {
   const client = ollama();
   await assert.rejects(client.chat({ model: 'none', messages: user('x') }), (error) => error.status_code === 404 && /ollama pull/.test(error.message));
   await assert.rejects(client.chat({ model: MODEL, messages: user('x'), format: 'json' }), (error) => error.status_code === 400 && /format/.test(error.message));
-  await assert.rejects(client.embed({ model: MODEL, input: 'x' }), (error) => error.status_code === 501);
+  await assert.rejects(client.embed({ model: MODEL, input: 'x' }), (error) => error.status_code === 400 && /EmbeddingGemma/.test(error.message));
   await assert.rejects(client.pull({ model: MODEL }), (error) => error.status_code === 501 && /ollama pull/.test(error.message));
   const story = await client.chat({ model: MODEL, messages: user('tell a short story about an otter'), stream: true });
   await assert.rejects(async () => {

@@ -57,6 +57,27 @@ pub struct LoadArguments {
     adapter_profile: Profile,
 }
 
+/// What of it an embedding model has.
+#[derive(Clone, clap::Args)]
+#[command(next_help_heading = "Loading")]
+pub struct EmbedderArguments {
+    /// Most tokens of a text [default: the model's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    ctx: Option<u32>,
+    /// Limits and features of the adapter to use
+    #[arg(long, value_enum, default_value = "native")]
+    adapter_profile: Profile,
+}
+
+impl Profile {
+    fn wanted(self) -> AdapterProfile {
+        match self {
+            Profile::Native => AdapterProfile::Native,
+            Profile::Webgpu => AdapterProfile::WebGpuDefaults,
+        }
+    }
+}
+
 fn gigabytes(text: &str) -> Result<u64, String> {
     let number: f64 = text.parse().map_err(|_| "give a number of gigabytes, such as 6 or 1.5".to_owned())?;
     if number.is_finite() && number > 0.0 { Ok((number * 1e9) as u64) } else { Err("give a number above 0".to_owned()) }
@@ -80,10 +101,7 @@ impl LoadArguments {
             context: self.ctx.or(least),
             preferred_context: wish,
             memory_budget: self.memory,
-            profile: match self.adapter_profile {
-                Profile::Native => AdapterProfile::Native,
-                Profile::Webgpu => AdapterProfile::WebGpuDefaults,
-            },
+            profile: self.adapter_profile.wanted(),
             large_template: located.large_template(),
             ..LoadOptions::default()
         }
@@ -131,8 +149,8 @@ pub fn load_located(name: &OsStr, located: &Located, arguments: &LoadArguments, 
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_embedder(name: &OsStr, located: &Located, arguments: &LoadArguments, cancel: &Cancel) -> Result<Embedder> {
-    let options = arguments.options(located, None);
+pub fn load_embedder(name: &OsStr, located: &Located, arguments: &EmbedderArguments, cancel: &Cancel) -> Result<Embedder> {
+    let options = LoadOptions { context: arguments.ctx, profile: arguments.adapter_profile.wanted(), ..LoadOptions::default() };
     with_progress(name, cancel, |show| pollster::block_on(Embedder::load(located.source.clone(), options, cancel, show)))
 }
 

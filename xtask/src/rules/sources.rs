@@ -45,7 +45,7 @@ pub fn violations(source: &Source, home: &[String]) -> Vec<String> {
         if names_machine(line, home) {
             report("a path of one machine; use one relative to the repository");
         }
-        if knows_no_model(source.path) && line.contains("gemma4::") {
+        if knows_no_model(source.path) && MODELS.iter().any(|model| line.contains(model)) {
             report("names a model; `rullama-model/src/model.rs` alone lists them");
         }
         if let Some(krate) = library_source(source.path) {
@@ -60,10 +60,14 @@ pub fn violations(source: &Source, home: &[String]) -> Vec<String> {
     found
 }
 
-/// Sources that see models through the trait `Model` alone.
+/// The modules of models.
+const MODELS: [&str; 2] = ["gemma4::", "embedding_gemma::"];
+
+/// Sources that see models through the traits `Model` and `Encoder` alone.
 fn knows_no_model(path: &str) -> bool {
     let source = path.starts_with("crates/") && path.contains("/src/");
-    let own = path.starts_with("crates/rullama-model/src/gemma4/") || path == "crates/rullama-model/src/model.rs";
+    let folders = ["gemma4", "embedding_gemma"].map(|model| format!("crates/rullama-model/src/{model}/"));
+    let own = folders.iter().any(|folder| path.starts_with(folder.as_str())) || path == "crates/rullama-model/src/model.rs";
     source && !own
 }
 

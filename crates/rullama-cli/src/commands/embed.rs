@@ -1,10 +1,10 @@
 use crate::error::{Interrupted, usage};
-use crate::load::{self, LoadArguments};
+use crate::load::{self, EmbedderArguments};
 use crate::{input, interrupt, model, result_file, terminal};
 use anyhow::{Context, Result, bail};
 use rullama::{Cancel, EmbedOptions, EmbedPrompt, Embeddings, Error};
 use rullama_source::gguf::write::FileSink;
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ pub struct Arguments {
     #[arg(long, requires = "npy")]
     force: bool,
     #[command(flatten)]
-    load: LoadArguments,
+    load: EmbedderArguments,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -108,12 +108,22 @@ fn note_cut(embeddings: &Embeddings, context: u32) {
     ));
 }
 
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Shown<'a> {
+    model: &'a str,
+    dims: u32,
+    embeddings: &'a [Vec<f32>],
+    tokens: &'a [u32],
+    truncated: &'a [usize],
+}
+
 fn print(arguments: &Arguments, name: &str, embeddings: &Embeddings) -> Result<()> {
     let mut out = terminal::stdout();
     if arguments.json {
         let Embeddings { dims, vectors, tokens, truncated } = embeddings;
-        let value: Value = json!({"model": name, "dims": dims, "embeddings": vectors, "tokens": tokens, "truncated": truncated});
-        writeln!(out, "{value}")?;
+        let shown = Shown { model: name, dims: *dims, embeddings: vectors, tokens, truncated };
+        writeln!(out, "{}", serde_json::to_string(&shown)?)?;
         return Ok(());
     }
     for vector in &embeddings.vectors {

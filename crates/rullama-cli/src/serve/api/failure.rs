@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use rullama::queue::QueueError;
 use rullama::{Error, ErrorCode};
+use rullama_model::ModelError;
 use rullama_source::ollama::{NameError, StoreError};
 use serde_json::{Value, json};
 
@@ -141,7 +142,16 @@ impl From<&Error> for Failure {
             ErrorCode::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, None),
             _ => (StatusCode::INTERNAL_SERVER_ERROR, None),
         };
-        let field = if let Error::InvalidArgument { name, .. } = error { Some((*name).to_owned()) } else { None };
+        // The model is what it is: asked for something else.
+        let other = matches!(error, Error::Model(ModelError::IsEncoder { .. } | ModelError::NoEncoder { .. }));
+        let (status, code) = if other { (StatusCode::BAD_REQUEST, None) } else { (status, code) };
+        let field = if other {
+            Some("model".to_owned())
+        } else if let Error::InvalidArgument { name, .. } = error {
+            Some((*name).to_owned())
+        } else {
+            None
+        };
         Failure { field, code, ..Failure::new(status, format!("{error}.")) }
     }
 }

@@ -4,6 +4,7 @@
 //! What a request asks for and cannot have is refused by its name; fields that are not known are ignored, as by the originals.
 
 mod catalog;
+mod embed;
 mod failure;
 mod names;
 pub mod ollama;
@@ -12,6 +13,7 @@ mod parts;
 mod read;
 
 pub use catalog::{Catalog, Entry};
+pub use embed::{Wish as EmbedWish, embedded, input as embed_input};
 pub use failure::{Failure, Form};
 pub use names::{call_id, now, rfc3339, token, unique};
 pub use parts::{Collected, Format, begin, collect, in_json, streamed};

@@ -64,7 +64,7 @@ pub async fn collect(mut answer: Answer) -> Result<(Collected, Ended, Done), Fai
     let mut collected = Collected::default();
     loop {
         match answer.next().await {
-            Part::Begun => {}
+            Part::Begun | Part::Embedded(_) => {}
             Part::Piece(piece) => collected.add(piece),
             Part::Failed(failure) => return Err(failure),
             Part::Done(done) => {
@@ -101,7 +101,7 @@ pub fn streamed<F: Format>(answer: Answer, mut format: F) -> Response {
         }
         loop {
             let (text, ended) = match answer.next().await {
-                Part::Begun => continue,
+                Part::Begun | Part::Embedded(_) => continue,
                 Part::Piece(piece) => (format.piece(piece), false),
                 Part::Done(done) => (format.done(*done), true),
                 Part::Failed(failure) => (format.failed(&failure), true),

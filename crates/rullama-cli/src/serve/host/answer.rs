@@ -1,7 +1,7 @@
 //! One answer: the prompt of a request on its model, and what becomes of the tokens.
 
 use super::fit::Fit;
-use super::models::{Models, Resident};
+use super::models::{Chat, Models};
 use super::work::{Ask, Conversation, Done, Ended, Logprobs, Part, Piece, Prompt, Reason, TokenText, Work, context_of};
 use crate::sampling;
 use crate::serve::api::Failure;
@@ -32,7 +32,7 @@ pub async fn answer(models: &mut Models, turn: &Turn<Work>, ask: &Ask) -> Result
     }
 }
 
-async fn on(model: &mut Resident, turn: &Turn<Work>, ask: &Ask, params: Params, context: Option<u32>) -> Result<Ended, Error> {
+async fn on(model: &mut Chat, turn: &Turn<Work>, ask: &Ask, params: Params, context: Option<u32>) -> Result<Ended, Error> {
     let engine = model.sessions.engine().clone();
     let context = context.map_or(engine.info().context, |asked| asked.min(engine.info().context));
     let mut options = GenerateOptions { logprobs: ask.logprobs, ..sampling::of_params(params) };

@@ -1,13 +1,14 @@
 //! The thread that runs models. Requests come to it in a queue, and it answers them one after the other.
 
 mod answer;
+mod embed;
 mod fit;
 mod models;
 mod work;
 
 pub use models::{Running, Settings};
 pub use work::{
-    Ask, Conversation, Done, Ended, KeepAlive, Logprobs, Part, Piece, Prompt, Reason, Task, TokenText, Wanted, Work, context_of,
+    Ask, Conversation, Done, EmbedAsk, Ended, KeepAlive, Logprobs, Part, Piece, Prompt, Reason, Task, TokenText, Wanted, Work, context_of,
 };
 
 use crate::serve::api::Failure;
@@ -124,6 +125,7 @@ async fn one(models: &mut Models, turn: &Turn<Work>) {
         }
         Task::Load { context } => load_only(models, turn, *context).await,
         Task::Answer(ask) => answer::answer(models, turn, ask).await,
+        Task::Embed(ask) => embed::embed(models, turn, ask).await,
     };
     if !matches!(work.task, Task::Unload) {
         models.release(name, work.keep_alive);

@@ -4,7 +4,8 @@ use super::fit::longest_piece;
 use super::work::{KeepAlive, Wanted};
 use crate::load::LoadArguments;
 use crate::serve::api::Failure;
-use rullama::{Cancel, Engine, Error, ErrorCode, LoadOptions, Sessions};
+use rullama::{Cancel, Embedder, Engine, Error, ErrorCode, LoadOptions, Sessions};
+use rullama_model::ModelError;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -36,15 +37,26 @@ pub struct Running {
     pub expires: Option<SystemTime>,
 }
 
-pub struct Resident {
+struct Resident {
     name: String,
     digest: String,
+    holds: Holds,
+    expires: Option<Instant>,
+}
+
+/// What a loaded model is for.
+enum Holds {
+    Chat(Box<Chat>),
+    Embedder(Embedder),
+}
+
+/// A model that answers.
+pub struct Chat {
     /// The context that was asked for.
     context: Option<u32>,
     pub sessions: Sessions,
     /// As [`longest_piece`].
     pub longest: usize,
-    expires: Option<Instant>,
 }
 
 pub struct Models {
@@ -63,50 +75,86 @@ impl Models {
     ///
     /// # Errors
     /// What is wrong with the model or the adapter.
-    pub async fn get(&mut self, wanted: &Wanted, context: Option<u32>, cancel: &Cancel) -> Result<(&mut Resident, Duration), Failure> {
-        let place = self.loaded.iter().position(|model| model.name == wanted.name);
-        if let Some(place) = place {
-            let model = self.loaded.remove(place);
-            // With a context that was fixed when the program was started, another load would be no longer.
-            let suffices = self.settings.load.fixed_context() || model.suffices(context);
-            if model.digest == wanted.digest && suffices {
-                return Ok((self.add(model), Duration::ZERO));
-            }
+    pub async fn get(&mut self, wanted: &Wanted, context: Option<u32>, cancel: &Cancel) -> Result<(&mut Chat, Duration), Failure> {
+        // With a context that was fixed when the program was started, another load would be no longer.
+        let fixed = self.settings.load.fixed_context();
+        let suffices = |holds: &Holds| match holds {
+            Holds::Chat(chat) => fixed || chat.suffices(context),
+            Holds::Embedder(_) => true,
+        };
+        let mut took = Duration::ZERO;
+        if !self.known(wanted, suffices) {
+            let options = self.settings.load.options(&wanted.located, None);
+            let preferred_context = context.or(options.preferred_context);
+            let options = LoadOptions { preferred_context, ..options };
+            let load = async || Engine::load_cancellable(wanted.located.source.clone(), options.clone(), cancel, &mut |_| ()).await;
+            let (engine, time) = self.load(wanted, load).await?;
+            took = time;
+            wanted.located.note_template();
+            let longest = longest_piece(engine.tokenizer());
+            let sessions = Sessions::new(engine, CONVERSATIONS, CACHES);
+            self.add(wanted, Holds::Chat(Box::new(Chat { context, sessions, longest })));
         }
+        match self.loaded.last_mut().map(|model| &mut model.holds) {
+            Some(Holds::Chat(chat)) => Ok((chat, took)),
+            _ => Err(Failure::from(&Error::Model(ModelError::IsEncoder { found: wanted.name.clone() }))),
+        }
+    }
+
+    /// The same for a model that makes embeddings.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn embedder(&mut self, wanted: &Wanted, cancel: &Cancel) -> Result<(Embedder, Duration), Failure> {
+        let mut took = Duration::ZERO;
+        if !self.known(wanted, |_| true) {
+            // The server's context is that of conversations.
+            let options = LoadOptions { context: None, ..self.settings.load.options(&wanted.located, None) };
+            let load = async || Embedder::load(wanted.located.source.clone(), options.clone(), cancel, &mut |_| ()).await;
+            let (embedder, time) = self.load(wanted, load).await?;
+            took = time;
+            self.add(wanted, Holds::Embedder(embedder));
+        }
+        match self.loaded.last().map(|model| &model.holds) {
+            Some(Holds::Embedder(embedder)) => Ok((embedder.clone(), took)),
+            _ => Err(Failure::from(&Error::Model(ModelError::NoEncoder { found: wanted.name.clone() }))),
+        }
+    }
+
+    /// Whether the model is loaded and suffices: then it is the last. One that does not goes.
+    fn known(&mut self, wanted: &Wanted, suffices: impl Fn(&Holds) -> bool) -> bool {
+        let Some(place) = self.loaded.iter().position(|model| model.name == wanted.name) else { return false };
+        let model = self.loaded.remove(place);
+        let known = model.digest == wanted.digest && suffices(&model.holds);
+        if known {
+            self.loaded.push(model);
+        }
+        self.publish();
+        known
+    }
+
+    /// Loads beside the others, or alone where there is no room; and how long it took.
+    async fn load<T>(&mut self, wanted: &Wanted, load: impl AsyncFn() -> Result<T, Error>) -> Result<(T, Duration), Failure> {
         let started = Instant::now();
         self.make_room(wanted.located.source.len());
-        let mut engine = self.load(wanted, context, cancel).await;
-        let full = engine.as_ref().is_err_and(|error| ErrorCode::from(error) == ErrorCode::OutOfMemory);
+        let mut loaded = load().await;
+        let full = loaded.as_ref().is_err_and(|error| ErrorCode::from(error) == ErrorCode::OutOfMemory);
         if full && !self.loaded.is_empty() {
             self.loaded.clear();
-            engine = self.load(wanted, context, cancel).await;
+            loaded = load().await;
         }
-        let engine = engine.map_err(|error| Failure::from(&error))?;
-        wanted.located.note_template();
-        let longest = longest_piece(engine.tokenizer());
-        let sessions = Sessions::new(engine, CONVERSATIONS, CACHES);
-        let (name, digest) = (wanted.name.clone(), wanted.digest.clone());
-        Ok((self.add(Resident { name, digest, context, sessions, longest, expires: None }), started.elapsed()))
+        Ok((loaded.map_err(|error| Failure::from(&error))?, started.elapsed()))
     }
 
-    async fn load(&self, wanted: &Wanted, context: Option<u32>, cancel: &Cancel) -> Result<Engine, Error> {
-        let options = self.settings.load.options(&wanted.located, None);
-        let preferred_context = context.or(options.preferred_context);
-        let options = LoadOptions { preferred_context, ..options };
-        Engine::load_cancellable(wanted.located.source.clone(), options, cancel, &mut |_| ()).await
-    }
-
-    fn add(&mut self, model: Resident) -> &mut Resident {
-        self.loaded.push(model);
+    fn add(&mut self, wanted: &Wanted, holds: Holds) {
+        self.loaded.push(Resident { name: wanted.name.clone(), digest: wanted.digest.clone(), holds, expires: None });
         self.publish();
-        let last = self.loaded.len() - 1;
-        &mut self.loaded[last]
     }
 
     /// Unloads what was used longest ago until a model of `bytes` may come.
     fn make_room(&mut self, bytes: u64) {
         let most_bytes = self.settings.load.memory().unwrap_or(SHARED);
-        let sum = |loaded: &[Resident]| loaded.iter().map(|model| model.sessions.engine().info().loaded_bytes).sum::<u64>();
+        let sum = |loaded: &[Resident]| loaded.iter().map(|model| model.holds.weights()).sum::<u64>();
         while !self.loaded.is_empty() && (self.loaded.len() >= self.settings.most || sum(&self.loaded).saturating_add(bytes) > most_bytes) {
             self.loaded.remove(0);
         }
@@ -149,8 +197,8 @@ impl Models {
         let running = |model: &Resident| Running {
             name: model.name.clone(),
             digest: model.digest.clone(),
-            bytes: model.sessions.engine().memory().gpu,
-            context: model.sessions.engine().info().context,
+            bytes: model.holds.bytes(),
+            context: model.holds.context(),
             expires: model.expires.and_then(|at| clock.checked_add(at.saturating_duration_since(now))),
         };
         let mut shown = self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -158,7 +206,32 @@ impl Models {
     }
 }
 
-impl Resident {
+impl Holds {
+    /// Bytes of weights.
+    fn weights(&self) -> u64 {
+        match self {
+            Holds::Chat(chat) => chat.sessions.engine().info().loaded_bytes,
+            Holds::Embedder(embedder) => embedder.info().loaded_bytes,
+        }
+    }
+
+    /// Bytes on the GPU.
+    fn bytes(&self) -> u64 {
+        match self {
+            Holds::Chat(chat) => chat.sessions.engine().memory().gpu,
+            Holds::Embedder(embedder) => embedder.device().allocated(),
+        }
+    }
+
+    fn context(&self) -> u32 {
+        match self {
+            Holds::Chat(chat) => chat.sessions.engine().info().context,
+            Holds::Embedder(embedder) => embedder.info().context,
+        }
+    }
+}
+
+impl Chat {
     /// Whether no longer context can be had by loading anew.
     fn suffices(&self, context: Option<u32>) -> bool {
         let info = self.sessions.engine().info();

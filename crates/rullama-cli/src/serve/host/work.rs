@@ -3,7 +3,7 @@
 use crate::model::Located;
 use crate::serve::api::Failure;
 use rullama::text::Event;
-use rullama::{Message, Summary, Tool};
+use rullama::{EmbedOptions, Embeddings, Message, Summary, Tool};
 use rullama_source::ollama::Params;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
@@ -40,6 +40,14 @@ pub enum Task {
     },
     Unload,
     Answer(Box<Ask>),
+    Embed(Box<EmbedAsk>),
+}
+
+/// Texts whose embeddings are wanted.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct EmbedAsk {
+    pub texts: Vec<String>,
+    pub options: EmbedOptions,
 }
 
 /// The tokens of `num_ctx`; 0 and less leave it to the model.
@@ -90,6 +98,7 @@ pub enum Part {
     /// The model is loaded and the prompt is one that it can answer.
     Begun,
     Piece(Piece),
+    Embedded(Embeddings),
     Done(Box<Done>),
     Failed(Failure),
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod chat;
+mod embed;
 mod generate;
 mod models;
 mod show;
@@ -9,7 +10,7 @@ mod wire;
 
 pub use wire::keep_alive;
 
-use super::{Api, Failure, Form, begin, body, collect, in_json, on_disk, streamed, value};
+use super::{Api, Failure, Form, begin, body, collect, embedded, in_json, on_disk, streamed, value};
 use crate::serve::host::{KeepAlive, Task, context_of};
 use axum::Router;
 use axum::extract::{Request, State};
@@ -18,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use serde::Serialize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The version of Ollama whose API this is: programs look at it to know what they may ask.
 const LEVEL: &str = "0.13.0";
@@ -56,7 +57,7 @@ pub fn router() -> Router<Arc<Api>> {
         .route("/api/show", post(show))
         .route("/api/ps", get(running))
         .route("/api/version", get(|| async { in_json(&Version { version: LEVEL, rullama: env!("CARGO_PKG_VERSION") }) }))
-        .route("/api/embed", post(embeddings))
+        .route("/api/embed", post(embed))
         .route("/api/embeddings", post(embeddings))
         .route("/api/pull", any(|| async { store("pulled", "pull") }))
         .route("/api/push", any(|| async { store("pushed", "push") }))
@@ -79,10 +80,18 @@ fn store(what: &str, command: &str) -> Problem {
     Problem(Failure::missing(message))
 }
 
-async fn embeddings() -> Problem {
-    Problem(Failure::missing(
-        "embeddings are not computed here: rullama runs no embedding model. Ask an Ollama on another port for them, or another server.",
-    ))
+async fn embed(State(api): State<Arc<Api>>, request: Request) -> Reply {
+    let asked = Instant::now();
+    let wish = embed::wish(&body(&api.bodies, request).await?)?;
+    let model = wish.model.clone();
+    let (found, load) = embedded(&api, wish).await?;
+    Ok(in_json(&embed::Answer::new(model, found, (asked.elapsed(), load))))
+}
+
+async fn embeddings(State(api): State<Arc<Api>>, request: Request) -> Reply {
+    let wish = embed::earlier(&body(&api.bodies, request).await?)?;
+    let (found, _) = embedded(&api, wish).await?;
+    Ok(in_json(&embed::EarlierAnswer::new(found)))
 }
 
 async fn chat(State(api): State<Arc<Api>>, request: Request) -> Reply {

@@ -23,7 +23,7 @@ pub struct Show {
     system: String,
     details: Details,
     model_info: Map<String, Value>,
-    capabilities: [&'static str; 3],
+    capabilities: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     modified_at: Option<String>,
 }
@@ -32,6 +32,7 @@ pub struct Show {
 /// A header that cannot be read.
 pub fn show(wanted: &Wanted, entry: Option<&Entry>, verbose: bool) -> Result<Show> {
     let gguf = pollster::block_on(Gguf::open(wanted.located.source.as_ref()))?;
+    let embeds = rullama_model::model::open_encoder(&gguf).is_ok();
     let stored = wanted.located.stored.as_ref();
     let mut model_info: Map<String, Value> = gguf.metadata.iter().map(|(key, value)| (key.to_owned(), metadata(value, verbose))).collect();
     let parameters: u64 = gguf.tensors.iter().map(|tensor| tensor.elements()).sum();
@@ -48,7 +49,7 @@ pub fn show(wanted: &Wanted, entry: Option<&Entry>, verbose: bool) -> Result<Sho
         system: stored.and_then(|stored| stored.system.clone()).unwrap_or_default(),
         details,
         model_info,
-        capabilities: ["completion", "tools", "thinking"],
+        capabilities: if embeds { vec!["embedding"] } else { vec!["completion", "tools", "thinking"] },
         modified_at: entry.map(|entry| rfc3339(entry.modified)),
     })
 }

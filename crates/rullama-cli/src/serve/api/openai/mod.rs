@@ -3,6 +3,7 @@
 mod answers;
 mod chat;
 mod completions;
+mod embed;
 mod events;
 mod input;
 mod items;
@@ -11,7 +12,7 @@ mod records;
 mod responses;
 mod wire;
 
-use super::{Api, Failure, Form, body, collect, in_json, streamed};
+use super::{Api, Failure, Form, body, collect, embedded, in_json, streamed};
 use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
@@ -54,12 +55,6 @@ async fn unknown(request: Request) -> Problem {
     Problem(Failure::new(StatusCode::NOT_FOUND, message))
 }
 
-async fn embeddings() -> Problem {
-    Problem(Failure::missing(
-        "embeddings are not computed here: rullama runs no embedding model. Ask an Ollama on another port for them, or another server.",
-    ))
-}
-
 /// What a request asks for. Its JSON is gone before anything is waited for.
 async fn read<T>(api: &Api, request: Request, wish: fn(&Value) -> Result<T, Failure>) -> Result<T, Failure> {
     let json = body(&api.bodies, request).await?;
@@ -94,6 +89,13 @@ async fn responses(State(api): State<Arc<Api>>, request: Request) -> Reply {
     }
     let (collected, ended, _) = collect(answer).await?;
     Ok(in_json(&record.whole(collected, &ended)))
+}
+
+async fn embeddings(State(api): State<Arc<Api>>, request: Request) -> Reply {
+    let (wish, encoding) = read(&api, request, embed::wish).await?;
+    let model = wish.model.clone();
+    let (found, _) = embedded(&api, wish).await?;
+    Ok(in_json(&embed::Answer::new(model, found, encoding)))
 }
 
 async fn models(State(api): State<Arc<Api>>) -> Reply {

@@ -28,6 +28,9 @@ pub struct EncoderFacts {
     /// Lengths to which embeddings were trained to be cut, the whole one first.
     pub lengths: Vec<u32>,
     pub vocab: u32,
+    pub heads: u32,
+    /// Tokens around it that one of a sliding layer sees half of on each side.
+    pub window: u32,
     /// Tokens of the longest text.
     pub context: u32,
     /// Values a token of the widest activation.

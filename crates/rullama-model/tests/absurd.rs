@@ -1,5 +1,6 @@
 //! Numbers of the metadata that cannot be: an error that names the key, or a model that keeps to them; never a panic.
 
+use rullama_model::encoder::EncoderShape;
 use rullama_model::model;
 use rullama_source::FileSource;
 use rullama_source::gguf::{Array, Gguf, Value};
@@ -41,6 +42,34 @@ fn numbers_of_the_metadata_never_panic() {
                 tried += 1;
                 if let Ok(model) = model::open(&changed) {
                     let _ = model.specs();
+                }
+            }
+        }
+        assert!(tried > 50, "{tried}");
+    }
+}
+
+/// The same of encoders in both dialects, and the graph that comes of it.
+#[test]
+fn numbers_of_an_encoders_metadata_never_panic() {
+    for (file, prefix) in [("gemma-embedding-F16", "gemma-embedding."), ("gemma3-Q8_0", "gemma3.")] {
+        let gguf = header(&format!("../embedding/models/embeddinggemma-tiny-{file}.gguf"));
+        let mut pairs: Vec<(String, Value)> = gguf.metadata.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect();
+        // Keys that some files have.
+        pairs.push((format!("{prefix}attention.sliding_window_pattern"), Value::U32(6)));
+        pairs.push((format!("{prefix}rope.scaling.factor"), Value::F32(1.0)));
+        let mut tried = 0;
+        for (key, value) in pairs.iter().filter(|(key, _)| key.starts_with(prefix)) {
+            for other in absurd(value) {
+                let mut changed = gguf.clone();
+                changed.metadata.set(key, other);
+                tried += 1;
+                match model::open_encoder(&changed) {
+                    Ok(encoder) => {
+                        let shape = EncoderShape { tokens: 16, texts: 1, taps: true };
+                        assert!(encoder.forward(shape).checked().is_ok() && !encoder.describe().is_empty(), "{key}");
+                    }
+                    Err(error) => assert!(error.to_string().len() > 20, "{key}: {error}"),
                 }
             }
         }

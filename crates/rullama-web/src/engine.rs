@@ -1,11 +1,15 @@
 use std::{cell::RefCell, rc::Rc};
 
-use js_sys::{Float32Array, Function, Object};
+use js_sys::{Float32Array, Function, Object, Uint32Array};
+use rullama::MemoryReport;
 use rullama::text::{
+    Tokenizer,
     chat::{Conversation, Role, render},
     segments_to_text,
 };
-use rullama::{Cancel, Chat, ChatOptions, Engine, GenerateOptions, GpuError, LoadOptions, Progress, Session, Summary, Token};
+use rullama::{
+    Cancel, Chat, ChatOptions, Embedder, Engine, GenerateOptions, GpuError, LoadOptions, ModelInfo, Progress, Session, Summary, Token,
+};
 use serde_json::json;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
@@ -23,7 +27,7 @@ const PAGE: f64 = 65536.0;
 /// A loaded model and its chats. Values cross the border as JSON text, as the package's `engine.ts` declares it.
 #[wasm_bindgen]
 pub struct WebEngine {
-    engine: RefCell<Option<Engine>>,
+    held: RefCell<Option<Held>>,
     chats: Kept<Chat>,
     /// For ids without a conversation: one, kept since a session's recordings are worth it.
     plain: Kept<Session>,
@@ -36,6 +40,36 @@ pub struct WebEngine {
     adapter_name: String,
 }
 
+/// What was loaded: a model that answers, or one that makes embeddings.
+#[derive(Clone)]
+enum Held {
+    Engine(Engine),
+    Embedder(Embedder),
+}
+
+impl Held {
+    fn info(&self) -> &ModelInfo {
+        match self {
+            Held::Engine(engine) => engine.info(),
+            Held::Embedder(embedder) => embedder.info(),
+        }
+    }
+
+    fn tokenizer(&self) -> &Tokenizer {
+        match self {
+            Held::Engine(engine) => engine.tokenizer(),
+            Held::Embedder(embedder) => embedder.tokenizer(),
+        }
+    }
+
+    fn memory(&self) -> MemoryReport {
+        match self {
+            Held::Engine(engine) => engine.memory(),
+            Held::Embedder(embedder) => embedder.memory(),
+        }
+    }
+}
+
 #[wasm_bindgen]
 impl WebEngine {
     /// Loads `{ url }` or `{ blob, name }`.
@@ -43,10 +77,10 @@ impl WebEngine {
         std::panic::set_hook(Box::new(|info| js::report(&info.to_string())));
         let start_bytes = memory_bytes();
         let options: Load = options::parse("load options", &options)?;
-        let engine = load(&source, &options, on_progress).await?;
+        let held = load(&source, &options, on_progress).await?;
         let plain = Kept::default();
         Ok(WebEngine {
-            engine: RefCell::new(Some(engine)),
+            held: RefCell::new(Some(held)),
             chats: Kept::default(),
             plain_number: plain.reserve(),
             plain,
@@ -57,7 +91,7 @@ impl WebEngine {
     }
 
     pub fn info(&self) -> Result<String, JsValue> {
-        let mut info = self.engine()?.info().clone();
+        let mut info = self.held()?.info().clone();
         // wgpu does not ask the browser for it.
         if info.device.is_empty() {
             info.device.clone_from(&self.adapter_name);
@@ -66,7 +100,7 @@ impl WebEngine {
     }
 
     pub fn memory(&self) -> Result<String, JsValue> {
-        let report = self.engine()?.memory();
+        let report = self.held()?.memory();
         let memory = json!({
             "wasmBytes": memory_bytes(),
             "wasmStartBytes": self.start_bytes,
@@ -77,7 +111,7 @@ impl WebEngine {
     }
 
     pub fn tokenize(&self, text: &str) -> Result<Vec<u32>, JsValue> {
-        Ok(self.engine()?.tokenizer().encode_plain(text))
+        Ok(self.held()?.tokenizer().encode_plain(text))
     }
 
     pub fn render(&self, conversation: &str) -> Result<String, JsValue> {
@@ -191,6 +225,24 @@ impl WebEngine {
         Ok(js::object(&arrays))
     }
 
+    /// `{ vectors, tokens, truncated }` of texts: the vectors one after the other, the tokens of each text, the places of those cut.
+    pub async fn embed(&self, texts: String, options: String) -> Result<Object, JsValue> {
+        let texts: Vec<String> = options::parse("texts", &texts)?;
+        let options = options::parse::<options::Embed>("options", &options)?.engine()?;
+        let Held::Embedder(embedder) = self.held()? else {
+            let what = "The model makes no embeddings. Load EmbeddingGemma for them.".to_owned();
+            return Err(WebError::Argument { what }.into());
+        };
+        let cancel = self.fresh_cancel();
+        let found = embedder.embed(&texts, &options, &cancel).await.map_err(WebError::from)?;
+        let places: Vec<u32> = found.truncated.iter().map(|place| *place as u32).collect();
+        Ok(js::object(&[
+            ("vectors", Float32Array::from(&found.vectors.concat()[..]).into()),
+            ("tokens", Uint32Array::from(&found.tokens[..]).into()),
+            ("truncated", Uint32Array::from(&places[..]).into()),
+        ]))
+    }
+
     /// Stops the answer in progress after the tokens that are in flight.
     pub fn cancel(&self) {
         self.cancel.borrow().cancel();
@@ -201,13 +253,22 @@ impl WebEngine {
         self.cancel();
         self.chats.clear();
         self.plain.clear();
-        self.engine.borrow_mut().take();
+        self.held.borrow_mut().take();
     }
 }
 
 impl WebEngine {
+    fn held(&self) -> Result<Held, WebError> {
+        self.held.borrow().clone().ok_or(WebError::Argument { what: "The model was closed.".to_owned() })
+    }
+
     fn engine(&self) -> Result<Engine, WebError> {
-        self.engine.borrow().clone().ok_or(WebError::Argument { what: "The model was closed.".to_owned() })
+        match self.held()? {
+            Held::Engine(engine) => Ok(engine),
+            Held::Embedder(_) => Err(WebError::Argument {
+                what: "The model makes embeddings and answers nothing. Call `embed`, or load a Gemma 4 model.".to_owned(),
+            }),
+        }
     }
 
     fn take(&self, chat: u32) -> Result<Chat, WebError> {
@@ -242,7 +303,7 @@ impl WebEngine {
 
 /// Opens the source and loads it. Where an address has per-layer rows that do not fit on the GPU, they are
 /// streamed from a stored copy.
-async fn load(js_source: &JsValue, options: &Load, on_progress: Function) -> Result<Engine, WebError> {
+async fn load(js_source: &JsValue, options: &Load, on_progress: Function) -> Result<Held, WebError> {
     let tell = on_progress.clone();
     let on_download: source::OnDownload =
         Rc::new(move |done, total| call(&tell, &json!({ "phase": "download", "done": done, "total": total }).to_string()));
@@ -251,14 +312,19 @@ async fn load(js_source: &JsValue, options: &Load, on_progress: Function) -> Res
     let opened = source::open(js_source, options.store, streamed, on_download.clone()).await?;
     let remote = opened.bytes.locality() == rullama::source::Locality::Remote;
     let first = Engine::load(opened.bytes.clone(), options.engine(), &mut progress).await;
+    if first.as_ref().is_err_and(rullama::Error::is_encoder) {
+        let embedder = Embedder::load(opened.bytes.clone(), options.engine(), &Cancel::new(), &mut progress).await;
+        opened.loaded();
+        return Ok(Held::Embedder(embedder?));
+    }
     opened.loaded();
     let too_large = matches!(&first, Err(rullama::Error::Gpu(GpuError::OutOfMemory { .. }) | rullama::Error::RemoteBudget { .. }));
     if !(too_large && remote && options.ple == rullama::PleMode::Auto && options.store == source::Store::Auto) {
-        return Ok(first?);
+        return Ok(Held::Engine(first?));
     }
     let bytes = source::open(js_source, options.store, true, on_download).await?.bytes;
     let options = LoadOptions { ple: rullama::PleMode::Streamed, ..options.engine() };
-    Ok(Engine::load(bytes, options, &mut progress).await?)
+    Ok(Held::Engine(Engine::load(bytes, options, &mut progress).await?))
 }
 
 fn progress_json(progress: Progress) -> String {

@@ -1,7 +1,7 @@
 //! What the TypeScript package writes, as the engine takes it, and what the engine says, as the package reads it.
 
 use rullama::text::chat::{FunctionCall, Message, Tool};
-use rullama::{AdapterProfile, GenerateOptions, KvType, LoadOptions, PleMode, Sampling};
+use rullama::{AdapterProfile, EmbedOptions, EmbedPrompt, GenerateOptions, KvType, LoadOptions, PleMode, Sampling};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
@@ -94,6 +94,22 @@ impl From<Generate> for GenerateOptions {
         };
         let Generate { max_tokens, stop, ignore_eos, logprobs, .. } = options;
         GenerateOptions { sampling, max_tokens, stop, ignore_eos, logprobs }
+    }
+}
+
+/// How texts become embeddings.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Embed {
+    prompt: Option<String>,
+    dims: Option<u32>,
+    truncate: Option<bool>,
+}
+
+impl Embed {
+    pub fn engine(self) -> Result<EmbedOptions, WebError> {
+        let prompt = self.prompt.as_deref().map_or(Ok(EmbedPrompt::None), EmbedPrompt::named)?;
+        Ok(EmbedOptions { prompt, dims: self.dims, truncate: self.truncate.unwrap_or(true) })
     }
 }
 

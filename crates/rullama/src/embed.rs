@@ -1,8 +1,8 @@
 //! Embeddings of texts.
 
 use crate::options::LoadOptions;
-use crate::vocabulary::take_tokenizer;
-use crate::{Cancel, Error, Progress};
+use crate::vocabulary::take_embedded_pieces;
+use crate::{Cancel, Error, MemoryReport, ModelInfo, Progress};
 use rullama_gpu::Device;
 use rullama_model::Stage;
 use rullama_model::encoder::{EncoderOutputs, LoadedEncoder};
@@ -79,7 +79,7 @@ impl EmbedPrompt {
 pub struct EmbedOptions {
     pub prompt: EmbedPrompt,
     /// Values of an embedding: the first of those that the model gives, normalised anew; all where `None`.
-    /// [`EmbedderInfo::lengths`] are those that it was trained for.
+    /// [`ModelInfo::embedding`] are those that it was trained for.
     pub dims: Option<u32>,
     /// Texts longer than the context are cut; else they are refused.
     pub truncate: bool,
@@ -104,28 +104,10 @@ pub struct Embeddings {
     pub truncated: Vec<usize>,
 }
 
-/// What an embedding model is, for people and programs.
-#[derive(Debug, Clone, Serialize)]
-pub struct EmbedderInfo {
-    pub name: String,
-    pub layers: usize,
-    /// Values of an embedding.
-    pub dim: u32,
-    /// Lengths to which embeddings were trained to be cut, the whole one first.
-    pub lengths: Vec<u32>,
-    pub vocab: u32,
-    /// Tokens of the longest text on this device.
-    pub context: u32,
-    pub device: String,
-    pub load_seconds: f64,
-    /// Bytes of weights put on the GPU.
-    pub loaded_bytes: u64,
-}
-
 struct Inner {
     loaded: LoadedEncoder,
     tokenizer: Tokenizer,
-    info: EmbedderInfo,
+    info: ModelInfo,
 }
 
 /// An embedding model on a GPU; clones share it.
@@ -188,7 +170,7 @@ impl Embedder {
             let reason = format!("is outside 3..={}", facts.context);
             return Err(Error::InvalidArgument { name: "context", value: context.to_string(), reason });
         }
-        let tokenizer = take_tokenizer(&mut gguf.metadata, facts.vocab)?;
+        let tokenizer = take_embedded_pieces(&mut gguf.metadata, facts.vocab)?;
         let device = match device {
             Some(device) => device,
             None => Device::open(&options.adapter()).await?,
@@ -205,22 +187,12 @@ impl Embedder {
             !cancel.is_cancelled()
         };
         let loaded = LoadedEncoder::load(device, encoder, &*source, options.context, &mut report).await?;
-        let info = EmbedderInfo {
-            name,
-            layers: facts.layers,
-            dim: facts.dim,
-            lengths: facts.lengths,
-            vocab: facts.vocab,
-            context: loaded.context,
-            device: loaded.device.name().into(),
-            load_seconds,
-            loaded_bytes: loaded.loaded_bytes,
-        };
+        let info = info(&loaded, name, load_seconds).await;
         progress(Progress::Ready);
         Ok(Embedder(Arc::new(Inner { loaded, tokenizer, info })))
     }
 
-    pub fn info(&self) -> &EmbedderInfo {
+    pub fn info(&self) -> &ModelInfo {
         &self.0.info
     }
 
@@ -230,6 +202,10 @@ impl Embedder {
 
     pub fn device(&self) -> &Device {
         &self.0.loaded.device
+    }
+
+    pub fn memory(&self) -> MemoryReport {
+        MemoryReport { gpu: self.device().allocated(), tokenizer: self.tokenizer().memory_bytes() as u64 }
     }
 
     /// Ids of a text between beginning and end of sequence; special tokens in it stay characters. Not cut.
@@ -310,6 +286,34 @@ impl Embedder {
     /// Texts that do not fit a step, ids outside the vocabulary, [`Error::Cancelled`], a lost device.
     pub async fn stages(&self, texts: &[&[u32]], all: bool, cancel: &Cancel) -> Result<EncoderOutputs, Error> {
         Ok(self.0.loaded.encode(texts, all, &|| cancel.is_cancelled()).await?)
+    }
+}
+
+async fn info(loaded: &LoadedEncoder, name: String, load_seconds: f64) -> ModelInfo {
+    let (device, facts) = (&loaded.device, loaded.encoder.facts());
+    let banned = loaded.banned().await;
+    ModelInfo {
+        name,
+        layers: facts.layers,
+        dim: facts.dim,
+        vocab: facts.vocab,
+        heads: facts.heads,
+        window: facts.window,
+        context: loaded.context,
+        trained_context: facts.context,
+        per_layer: 0,
+        ple: "none",
+        kv: "none",
+        embedding: facts.lengths.clone(),
+        bytes_per_token: 0,
+        device: device.name().into(),
+        driver: device.driver(),
+        backend: device.backend(),
+        subgroups: device.caps().subgroups.is_some(),
+        large_template: false,
+        load_seconds,
+        loaded_bytes: loaded.loaded_bytes,
+        disabled_kernels: banned.iter().map(|(op, variant)| format!("{op}/{variant}")).collect(),
     }
 }
 

@@ -55,7 +55,10 @@ pub struct ModelInfo {
     pub per_layer: u32,
     /// `resident`, `streamed` or `none`.
     pub ple: &'static str,
+    /// `f16` or `f32`; `none` for models that make embeddings.
     pub kv: &'static str,
+    /// Lengths that embeddings were trained for, the whole one first; empty for models that answer.
+    pub embedding: Vec<u32>,
     /// Bytes of weights read for one decoded token.
     pub bytes_per_token: u64,
     pub device: String,
@@ -209,6 +212,7 @@ async fn info(loaded: &Loaded, name: String, options: &LoadOptions, load_seconds
             (Some(_), true) => "streamed",
         },
         kv: if loaded.choice.kv == KvType::F16 { "f16" } else { "f32" },
+        embedding: Vec::new(),
         bytes_per_token: loaded.model.bytes_per_token(),
         device: device.name().into(),
         driver: device.driver(),

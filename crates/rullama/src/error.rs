@@ -60,6 +60,11 @@ macro_rules! through_model {
 through_model!(GgufError, MetadataError, SourceError);
 
 impl Error {
+    /// Whether the model makes embeddings, and was asked for something else.
+    pub fn is_encoder(&self) -> bool {
+        matches!(self, Error::Model(ModelError::IsEncoder { .. }))
+    }
+
     /// A stable name for programs, shared with the TypeScript package.
     pub fn code(&self) -> &'static str {
         ErrorCode::from(self).name()

@@ -42,7 +42,7 @@ mod words;
 pub use adapters::{EngineAdapter, MAX_ADAPTER_SCALE};
 pub use chat::{Chat, ChatOptions};
 pub use code::ErrorCode;
-pub use embed::{EmbedOptions, EmbedPrompt, Embedder, EmbedderInfo, Embeddings};
+pub use embed::{EmbedOptions, EmbedPrompt, Embedder, Embeddings};
 pub use engine::{DEFAULT_CONTEXT, Engine, MemoryReport, ModelInfo, Progress};
 pub use error::Error;
 pub use eval::Evaluation;

@@ -1,5 +1,7 @@
 //! EmbeddingGemma against transformers, for every file and dialect: vectors, stages, batches, lengths, cancelling.
 
+use rullama::source::gguf::write::GgufWriter;
+use rullama::source::gguf::{Array, Gguf, StringArray};
 use rullama::source::{ByteSource, FileSource, MemorySource};
 use rullama::{Cancel, EmbedOptions, EmbedPrompt, Embedder, Engine, Error, GpuError, LoadOptions, OpenOptions};
 use rullama_testing::{found, golden};
@@ -145,7 +147,7 @@ fn batches_equal_single_texts_at_every_length() {
         let texts: Vec<&str> = of.iter().map(|i| golden.texts[*i].1.as_str()).collect();
         pollster::block_on(embedder.embed(&texts, &EmbedOptions { dims, ..Default::default() }, &Cancel::new())).unwrap()
     };
-    assert_eq!(embedder.info().lengths, [96, 64, 32, 16]);
+    assert_eq!(embedder.info().embedding, [96, 64, 32, 16]);
     for (dims, name) in [(None, "l2"), (Some(64), "l2_trunc_64"), (Some(32), "l2_trunc_32"), (Some(16), "l2_trunc_16")] {
         let of = if dims.is_none() { &twice[..] } else { &twice[..5] };
         let (found, wanted) = (embed(of, dims), golden.rows(name));
@@ -249,7 +251,35 @@ fn damaged_files_are_refused_by_the_name_of_what_is_wrong() {
     }
 }
 
+/// A vocabulary of more pieces than the embedding has rows for: those behind are never written.
+fn pieces_without_a_row_are_left_out() {
+    let bytes = std::fs::read(golden(&format!("{MODEL}-gemma-embedding-F16.gguf"))).unwrap();
+    let gguf = pollster::block_on(Gguf::open(&MemorySource::new("whole", bytes.clone()))).unwrap();
+    let mut metadata = gguf.metadata.clone();
+    let mut tokens = StringArray::with_capacity(901);
+    for piece in metadata.strings("tokenizer.ggml.tokens").unwrap().iter().chain(["<image>"]) {
+        assert!(tokens.push(piece));
+    }
+    let with = |mut items: Vec<f32>, last| (items.push(last), items).1;
+    let scores = with(metadata.f32_array("tokenizer.ggml.scores").unwrap(), 0.0);
+    let types = metadata.i32_array("tokenizer.ggml.token_type").unwrap().into_iter().chain([4]).collect();
+    for (key, value) in [("tokens", Array::String(tokens)), ("scores", Array::F32(scores)), ("token_type", Array::I32(types))] {
+        metadata.set(format!("tokenizer.ggml.{key}"), rullama::source::gguf::Value::Array(value));
+    }
+    let mut writer = GgufWriter::new(metadata).unwrap();
+    gguf.tensors.iter().for_each(|tensor| writer.add(&tensor.name, &tensor.dims, tensor.ggml_type()).unwrap());
+    let mut stream = writer.start(Vec::new()).unwrap();
+    for tensor in gguf.tensors.iter() {
+        stream.write(&tensor.name, &bytes[tensor.range.start as usize..tensor.range.end as usize]).unwrap();
+    }
+    let embedder = load_from(Arc::new(MemorySource::new("more", stream.finish().unwrap()))).unwrap();
+    let found = pollster::block_on(embedder.embed(&["a <image> b"], &EmbedOptions::default(), &Cancel::new())).unwrap();
+    let plain = load("gemma-embedding-F16");
+    assert_eq!(found.vectors, pollster::block_on(plain.embed(&["a <image> b"], &EmbedOptions::default(), &Cancel::new())).unwrap().vectors);
+}
+
 rullama_testing::tests! {
+    pieces_without_a_row_are_left_out,
     half_precision_files_agree_with_transformers,
     quantised_files_agree_with_their_dequantised_weights,
     every_file_agrees_on_every_text,

@@ -1,6 +1,6 @@
 //! What the TypeScript package declares by hand is what the engine says.
 
-use rullama::{ErrorCode, Finish, ModelInfo, PleMode, Summary, Timings, Token};
+use rullama::{EmbedPrompt, ErrorCode, Finish, ModelInfo, PleMode, Summary, Timings, Token};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -92,6 +92,7 @@ fn what_the_engine_says() {
         per_layer: 1,
         ple: "none",
         kv: "f16",
+        embedding: vec![1],
         bytes_per_token: 1,
         device: "a".into(),
         driver: "a".into(),
@@ -108,6 +109,10 @@ fn what_the_engine_says() {
 #[test]
 fn words() {
     let types = source("types.ts");
+    let prompts: BTreeSet<&str> = EmbedPrompt::ALL.iter().map(|(name, _)| *name).collect();
+    assert_eq!(quoted(between(&types, "  prompt?:", ";")), prompts);
+    let checked = source("check.ts");
+    assert_eq!(quoted(between(&checked, "  prompt: oneOf(", ")")), prompts);
     let name = |value: Value| value.as_str().unwrap().to_owned();
     let finishes = [Finish::Stop, Finish::StopString, Finish::Length, Finish::ToolCall, Finish::Cancelled];
     let finishes: BTreeSet<String> = finishes.map(|finish| name(serde_json::to_value(finish).unwrap())).into();

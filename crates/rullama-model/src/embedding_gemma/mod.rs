@@ -39,6 +39,8 @@ impl EmbeddingGemma {
             dim: outputs,
             lengths: MATRYOSHKA.iter().map(|(n, of)| outputs * n / of).collect(),
             vocab: config.vocab,
+            heads: config.heads,
+            window: config.window,
             context: config.context,
             widest: widest.into_iter().max().unwrap_or_default(),
         };

@@ -1,7 +1,7 @@
 // What callers hand in, checked before it travels: an error names the option, its value and what it may be.
 
 import { RullamaError } from './errors.ts';
-import type { EngineOptions, GenerateOptions, Message, OpenAIMessage } from './types.ts';
+import type { EmbedOptions, EngineOptions, GenerateOptions, Message, OpenAIMessage } from './types.ts';
 
 /** A message in either notation. */
 type AnyMessage = Message | OpenAIMessage;
@@ -47,6 +47,30 @@ const LOAD: Record<keyof EngineOptions, Rule> = {
   adapter: oneOf('native', 'webgpu-defaults'),
   store: oneOf('auto', 'always', 'never'),
 };
+
+const EMBED: Record<keyof EmbedOptions, Rule> = {
+  prompt: oneOf(
+    'none',
+    'query',
+    'document',
+    'question-answering',
+    'fact-checking',
+    'classification',
+    'clustering',
+    'sentence-similarity',
+    'code-retrieval',
+  ),
+  dims: whole(1),
+  truncate: yesOrNo,
+};
+
+/** @throws RullamaError `invalid-argument` for what is no list of texts, or an option that is unknown or out of range. */
+export function checkEmbed(texts: string[], options: EmbedOptions): void {
+  if (!Array.isArray(texts)) throw refusal(`\`texts\` is ${shown(texts)}.`, 'Give a list of texts.');
+  const wrong = Array.from(texts).findIndex((text) => typeof text !== 'string');
+  if (wrong >= 0) throw refusal(`Text ${wrong} is ${shown(texts[wrong])}.`, 'Give a text.');
+  check(options, EMBED);
+}
 
 /** @throws RullamaError `invalid-argument` for an option of an answer that is unknown or out of range. */
 export const checkGenerate = (options: GenerateOptions): void => check(options, GENERATE);

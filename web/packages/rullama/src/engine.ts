@@ -24,6 +24,8 @@ export interface Engine {
   generate_ids(ids: Uint32Array, options: string, onToken: (json: string) => void): Promise<string>;
   /** Logits and hidden states of ids, row after row, by name. */
   evaluate(ids: Uint32Array): Promise<Record<string, Float32Array>>;
+  /** A list of texts and `EmbedOptions` in, both JSON. */
+  embed(texts: string, options: string): Promise<{ vectors: Float32Array; tokens: Uint32Array; truncated: Uint32Array }>;
   /** Stops the answer in progress after the tokens that are already in flight. */
   cancel(): void;
   close(): void;

@@ -5,6 +5,8 @@ import type { ErrorData } from './errors.ts';
 import type {
   ChatEvent,
   ChatOptions,
+  EmbedOptions,
+  Embeddings,
   EngineOptions,
   GenerateOptions,
   Memory,
@@ -38,6 +40,7 @@ export interface Calls {
   chatClose: Call<number, null>;
   generateIds: Call<{ ids: number[]; options: GenerateOptions }, Summary, Token>;
   evaluate: Call<number[], Record<string, Float32Array>>;
+  embed: Call<{ texts: string[]; options: EmbedOptions }, Embeddings>;
   tokenize: Call<string, number[]>;
   render: Call<ChatOptions, { prompt: string; ids: number[] }>;
   memory: Call<null, Memory>;

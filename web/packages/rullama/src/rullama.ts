@@ -1,6 +1,6 @@
 // The classes that users hold: a loaded model and a conversation with it.
 
-import { checkContinued, checkGenerate, checkHistory, checkIds, checkQuestion } from './check.ts';
+import { checkContinued, checkEmbed, checkGenerate, checkHistory, checkIds, checkQuestion } from './check.ts';
 import type { Client } from './client.ts';
 import { RullamaError } from './errors.ts';
 import { extend, History } from './history.ts';
@@ -9,6 +9,8 @@ import { following, streamOf } from './stream.ts';
 import type {
   ChatEvent,
   ChatOptions,
+  EmbedOptions,
+  Embeddings,
   GenerateOptions,
   Memory,
   Message,
@@ -40,6 +42,17 @@ export class Engine {
   /** A new conversation. */
   chat(options: ChatOptions = {}): Chat {
     return new Chat(this.client, options);
+  }
+
+  /**
+   * Embeddings of texts, many in a step, of a model that makes them (EmbeddingGemma): vectors of length 1.
+   *
+   * @throws RullamaError `invalid-argument` for another model or a length that it does not have; `cancelled` where `signal` stops it.
+   */
+  async embed(texts: string[], options: EmbedOptions & { signal?: AbortSignal } = {}): Promise<Embeddings> {
+    const { signal, ...rest } = options;
+    checkEmbed(texts, rest);
+    return this.client.call('embed', { texts, options: rest }, { signal });
   }
 
   /** Bytes in use by the engine now. */

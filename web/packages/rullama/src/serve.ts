@@ -66,22 +66,23 @@ function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): 
    * Runs `work` when the GPU is free; `signal` cancels it. Work whose signal came before its turn is begun all the
    * same, so that its messages are in the conversation and its summary says that it was stopped.
    */
-  const answering = (signal: AbortSignal, work: (engine: Engine) => Promise<string>) =>
+  const working = <T>(signal: AbortSignal, work: (engine: Engine) => Promise<T>): Promise<T> =>
     queue.run(async () => {
       const target = loaded();
       let timer: ReturnType<typeof setTimeout> | undefined;
       // The engine begins in a microtask: a cancel before that would be meant for the answer before.
       const cancel = () => (timer ??= setTimeout(() => target.cancel()));
-      const answer = work(target);
+      const result = work(target);
       if (signal.aborted) cancel();
       else signal.addEventListener('abort', cancel);
       try {
-        return JSON.parse(await answer);
+        return await result;
       } finally {
         clearTimeout(timer);
         signal.removeEventListener('abort', cancel);
       }
     });
+  const answering = async (signal: AbortSignal, work: (engine: Engine) => Promise<string>) => JSON.parse(await working(signal, work));
   const json = (emit: (event: never) => void) => (text: string) => emit(JSON.parse(text) as never);
 
   return {
@@ -103,6 +104,13 @@ function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): 
     generateIds: ({ ids, options }, emit, signal) =>
       answering(signal, (e) => e.generate_ids(Uint32Array.from(ids), JSON.stringify(options), json(emit))),
     evaluate: (ids) => queue.run(() => loaded().evaluate(Uint32Array.from(ids))),
+    embed: async ({ texts, options }, _, signal) => {
+      const embed = (e: Engine) => e.embed(JSON.stringify(texts), JSON.stringify(options));
+      const { vectors, tokens, truncated } = await working(signal, embed);
+      const dims = vectors.length / texts.length;
+      const vector = (_text: string, i: number) => vectors.slice(i * dims, (i + 1) * dims);
+      return { vectors: texts.map(vector), tokens: Array.from(tokens), truncated: Array.from(truncated) };
+    },
     tokenize: (text) => Array.from(loaded().tokenize(text)),
     render: (conversation) => JSON.parse(loaded().render(JSON.stringify(conversation))),
     memory: () => JSON.parse(loaded().memory()),

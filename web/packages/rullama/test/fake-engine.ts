@@ -98,6 +98,7 @@ class FakeEngine implements Engine {
       perLayer: 0,
       ple: 'resident',
       kv: this.kv,
+      embedding: [],
       bytesPerToken: 4_000_000,
       device: 'fake adapter',
       driver: '',
@@ -113,6 +114,16 @@ class FakeEngine implements Engine {
 
   memory(): string {
     return JSON.stringify({ wasmBytes: 9 << 20, wasmStartBytes: 2 << 20, gpuBytes: 31 << 20, tokenizerBytes: 1 << 20 });
+  }
+
+  /** Two values a text: its length, and the first of them cut. */
+  async embed(texts: string): Promise<{ vectors: Float32Array; tokens: Uint32Array; truncated: Uint32Array }> {
+    const list: string[] = JSON.parse(texts);
+    this.cancelled = false;
+    await pause(this.step);
+    if (this.cancelled) throw new RullamaError('cancelled', 'cancelled');
+    const tokens = Uint32Array.from(list, (text) => text.length);
+    return { vectors: Float32Array.from(list.flatMap((text) => [text.length, 1])), tokens, truncated: Uint32Array.from([0]) };
   }
 
   tokenize(text: string): Uint32Array {

@@ -43,6 +43,25 @@ test('an answer streams as events and ends with its statistics', async () => {
   assert.equal(textOf(events), chat.last.text);
 });
 
+test('embeddings come in the order of their texts', async () => {
+  const { ai } = await open();
+  const found = await ai.embed(['one', 'three'], { prompt: 'query', dims: 2 });
+  assert.deepEqual(found.vectors, [Float32Array.of(3, 1), Float32Array.of(5, 1)]);
+  assert.deepEqual([found.tokens, found.truncated], [[3, 5], [0]]);
+  assert.deepEqual((await ai.embed([])).vectors, []);
+  await assert.rejects(ai.embed(['x'], { signal: AbortSignal.abort() }), { code: 'cancelled' });
+  assert.equal((await ai.embed(['x'])).vectors.length, 1);
+  for (const [texts, options, part] of [
+    ['one', {}, 'texts'],
+    [['a', 3], {}, 'Text 1'],
+    [['a'], { prompt: 'poem' }, 'clustering'],
+    [['a'], { dims: 0 }, 'dims'],
+    [['a'], { length: 2 }, 'length'],
+  ]) {
+    await assert.rejects(ai.embed(texts, options), (error) => error.code === 'invalid-argument' && `${error.message} ${error.remedy}`.includes(part));
+  }
+});
+
 test('a tool call arrives parsed', async () => {
   const { ai } = await open();
   const events = await collect(ai.chat().send('tool'));

@@ -120,7 +120,7 @@ class FakeEngine implements Engine {
   async embed(texts: string): Promise<{ vectors: Float32Array; tokens: Uint32Array; truncated: Uint32Array }> {
     const list: string[] = JSON.parse(texts);
     this.cancelled = false;
-    await pause(this.step);
+    await pause(list.includes('slow') ? 2000 : this.step);
     if (this.cancelled) throw new RullamaError('cancelled', 'cancelled');
     const tokens = Uint32Array.from(list, (text) => text.length);
     return { vectors: Float32Array.from(list.flatMap((text) => [text.length, 1])), tokens, truncated: Uint32Array.from([0]) };

@@ -16,6 +16,7 @@ use rullama_ops::{Cache, Graph, Half, Words};
 use rullama_source::ByteSource;
 use rullama_source::gguf::TensorInfo;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -226,12 +227,14 @@ impl LoadedEncoder {
         let shape = EncoderShape { tokens, texts: padded_texts(texts.len()), taps };
         let mut turn = self.turn.lock().await;
         let Turn { test, pool, plans, fences } = &mut *turn;
-        if !plans.contains_key(&shape) {
-            let graph = self.graph(shape, test).await?;
-            let view = View { weights: &self.weights, words: &self.words, banned: &test.banned };
-            plans.insert(shape, Plan::build(&self.device, &graph, &view, pool).await?);
-        }
-        let plan = &plans[&shape];
+        let plan = match plans.entry(shape) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let graph = self.graph(shape, test).await?;
+                let view = View { weights: &self.weights, words: &self.words, banned: &test.banned };
+                place.insert(Plan::build(&self.device, &graph, &view, pool).await?)
+            }
+        };
         for (words, values) in step_words(texts, shape) {
             self.words.write(&self.device, words, bytemuck::cast_slice(&values));
         }

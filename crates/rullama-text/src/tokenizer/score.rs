@@ -133,7 +133,9 @@ impl<'a> ScoreMerger<'a> {
     }
 
     fn split(&mut self, text: &str) {
-        (self.text.clear(), self.symbols.clear(), self.heap.clear());
+        self.text.clear();
+        self.symbols.clear();
+        self.heap.clear();
         for c in text.chars() {
             let start = self.text.len() as u32;
             self.text.push(if c == ' ' { SPACE_MARK } else { c });

@@ -135,7 +135,7 @@ impl Builder<'_> {
             self.state = self.g.words(Words::StepState);
         }
         let window = (layer.span == Span::Sliding).then_some(c.window);
-        let op = Attention { heads: c.heads, kv_heads: layer.kv_heads, head_dim, window };
+        let op = Attention { heads: c.heads, kv_heads: layer.kv_heads, head_dim, window, blocks: false };
         let a = self.g.attention(op, q, caches, self.state);
         let a = self.product(a, &key("attn_output"), c.dim);
         self.residual(h, a, &key("post_attention_norm"), 1.0)

@@ -7,7 +7,9 @@
 #import tile
 
 @group(0) @binding(_) var<storage, read_write> y: array<vec4<f32>>;
+#if sums
 @group(0) @binding(_) var<storage, read_write> lse: array<f32>;
+#endif
 
 const LOWEST = -3.0e38;
 
@@ -36,13 +38,14 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: v
     let first_row = (groups.x - 1u - wg.x) * TILE;
     let head = wg.y;
     let start = first_key_of_tile(first_row);
-    let end = min(first_row + TILE, params.rows);
+    let end = end_of_tile(first_row, TILE);
 
     // Steps 1 and 2: this invocation's key and queries of the tile.
     let column_key = own_column(lid);
     let four = own_four(lid);
     let places = vec4<u32>(first_row + four * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
     let firsts = vec4<u32>(first_key(places.x), first_key(places.y), first_key(places.z), first_key(places.w));
+    let lasts = vec4<u32>(last_key(places.x), last_key(places.y), last_key(places.z), last_key(places.w));
     // Step 3: the output quad, and the first of the FOURS / GROUPS fours of queries.
     let column = lid % QUADS;
     let group = lid / QUADS;
@@ -60,7 +63,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: v
     for (var base = start; base < end; base += TILE) {
         let s = products(false, first_row, base, head, lid);
         let j = vec4<u32>(base + column_key);
-        let seen = (j >= firsts) & (j <= places);
+        let seen = (j >= firsts) & (j <= lasts);
         weights[column_key][four] = select(vec4<f32>(LOWEST), s, seen);
         workgroupBarrier();
         let before = best;
@@ -114,6 +117,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: v
         fades[lid] = x;
     }
     workgroupBarrier();
+#if sums
     if (column_key == 0u) {
         let sums = fades[four];
         let logs = select(best + log(sums), vec4<f32>(0.0), firsts == vec4<u32>(NONE));
@@ -122,6 +126,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: v
         if (places.z < params.rows) { lse[places.z * params.heads + head] = logs.z; }
         if (places.w < params.rows) { lse[places.w * params.heads + head] = logs.w; }
     }
+#endif
     if (group >= GROUPS) { return; }
     let row = first_row + mine * 4u;
     store_four(row, column, head, sum0, fades[mine]);

@@ -57,7 +57,7 @@ impl<'a> Parts<'a> {
 impl SelfAttention {
     pub(super) fn record_forward(&self, context: &mut Context, parts: &Parts, [y, lse]: [&Tensor; 2], naive: bool) -> Result<(), GpuError> {
         let (name, text) = if naive { ("naive", include_str!("naive.wgsl")) } else { ("forward", include_str!("forward.wgsl")) };
-        let kernel = self.link(name, text, context.caps).flag("values", true).kernel()?;
+        let kernel = self.link(name, text, context.caps).flag("values", true).flag("sums", true).kernel()?;
         let rows = parts.q.rows;
         let groups = if naive { [self.heads, rows, 1] } else { [rows.div_ceil(TILE), self.heads, 1] };
         let dispatch = context.recorder.dispatch(&kernel, groups);

@@ -4,7 +4,9 @@
 #import seen
 
 @group(0) @binding(_) var<storage, read_write> y: array<vec4<f32>>;
+#if sums
 @group(0) @binding(_) var<storage, read_write> lse: array<f32>;
+#endif
 
 const LOWEST = -3.0e38;
 
@@ -21,7 +23,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let head = wg.x;
     let row = wg.y;
     let start = first_key(row);
-    let end = row + 1u;
+    let end = last_key(row) + 1u;
     var best = LOWEST;
     var sum = 0.0;
     var near = vec4<f32>(0.0);
@@ -52,5 +54,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let to = (row * params.heads + head) * QUADS + lid;
     if (lid < QUADS) { y[to] = near * scale; }
     if (lid + WG < QUADS) { y[to + WG] = far * scale; }
+#if sums
     if (lid == 0u) { lse[row * params.heads + head] = select(0.0, best + log(sum), real); }
+#endif
 }

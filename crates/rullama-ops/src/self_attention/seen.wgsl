@@ -24,6 +24,10 @@ fn first_key(row: u32) -> u32 {
     return start;
 }
 
+fn last_key(row: u32) -> u32 { return row; }
+// Behind the last key that a row of the tile sees.
+fn end_of_tile(first_row: u32, tile: u32) -> u32 { return min(first_row + tile, params.rows); }
+
 fn query(row: u32, head: u32, i: u32) -> vec4<f32> { return q[params.q_offset + row * params.q_stride + head * QUADS + i]; }
 fn key(row: u32, head: u32, i: u32) -> vec4<f32> { return k[params.k_offset + row * params.k_stride + (head / params.shared_by) * QUADS + i]; }
 

@@ -67,6 +67,17 @@ fn more_pixels_are_equal() {
     equal(&shared("mm/resize/tall.png"), &shared("mm/resize/tall.llamacpp.png"), SizeRule::Keep);
 }
 
+/// Black and white, where the order of the passes shows most; made by Pillow 13.0.
+fn passes_go_in_order() {
+    let cases: Value = serde_json::from_str(include_str!("data/passes.json")).unwrap();
+    for case in cases.as_array().unwrap() {
+        let bytes = |name: &str| numbers(&case[name]).into_iter().map(|value| value as u8).collect::<Vec<u8>>();
+        let ([w, h], [to_w, to_h]) = (numbers(&case["size"])[..2].try_into().unwrap(), numbers(&case["to"])[..2].try_into().unwrap());
+        let picture: Picture = Picture::new(w, h, bytes("pixels")).unwrap().resized(to_w, to_h);
+        assert_eq!(picture.rgb(), bytes("want"), "{w} x {h} to {to_w} x {to_h}");
+    }
+}
+
 fn patches_go_row_by_row() {
     let rgb: Vec<u8> = (0..4 * 4 * 3).collect();
     let patches = rullama_media::Patches::cut(&Picture::new(4, 4, rgb).unwrap(), 2);
@@ -83,6 +94,6 @@ fn pixels_have_to_be_there() {
 }
 
 rullama_testing::tests! {
-    sizes_fill_the_budget, sizes_stay_near_the_pictures, pixels_are_equal, more_pixels_are_equal, patches_go_row_by_row,
+    sizes_fill_the_budget, sizes_stay_near_the_pictures, pixels_are_equal, more_pixels_are_equal, passes_go_in_order, patches_go_row_by_row,
     pixels_have_to_be_there,
 }

@@ -134,7 +134,7 @@ impl LoadedTower {
         let tensors: Vec<&TensorInfo> = specs.tables.iter().map(|spec| &spec.tensor).collect();
         let read = specs.tables.iter().zip(read_tables(source, &tensors).await?);
         let mut tables: Vec<Table> =
-            read.map(|(spec, values)| Table { key: spec.key.clone(), cols: values.len().max(1), values }).collect();
+            read.map(|(spec, values)| Table { key: spec.key.clone(), cols: spec.tensor.cols().max(1) as usize, values }).collect();
         tables.extend(tower.tables(&tables)?);
         let (host, shown): (Vec<Table>, Vec<Table>) =
             tables.into_iter().partition(|table| specs.tables.iter().any(|spec| spec.host && spec.key == table.key));

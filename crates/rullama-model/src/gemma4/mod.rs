@@ -3,6 +3,7 @@
 mod config;
 mod rope;
 mod text;
+mod towers;
 mod unused;
 mod vision;
 mod weights;

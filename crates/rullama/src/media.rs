@@ -94,8 +94,19 @@ impl SoftTokens {
         Ok(SoftTokens { sense, dim, values, hash })
     }
 
+    /// Soft tokens that were given `hash` before, of which the last rows may have gone.
+    pub(crate) fn restored(sense: Sense, dim: u32, values: Vec<f32>, hash: u64) -> Result<Self, Error> {
+        Ok(SoftTokens { hash, ..SoftTokens::new(sense, dim, values)? })
+    }
+
     pub fn rows(&self) -> usize {
         self.values.len() / self.dim as usize
+    }
+
+    /// The first `rows` of them, which go by the same name.
+    pub(crate) fn first(&self, rows: usize) -> SoftTokens {
+        let values = self.values[..rows * self.dim as usize].to_vec();
+        SoftTokens { sense: self.sense, dim: self.dim, values, hash: self.hash }
     }
 
     /// Its hash at a row.

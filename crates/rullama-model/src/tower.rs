@@ -22,6 +22,16 @@ pub enum Sense {
     Hearing,
 }
 
+/// What it perceives, for messages.
+impl std::fmt::Display for Sense {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Sense::Vision => "pictures",
+            Sense::Hearing => "sounds",
+        })
+    }
+}
+
 /// How media are prepared for a tower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wants {

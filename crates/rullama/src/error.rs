@@ -35,17 +35,10 @@ pub enum Error {
     SavedSession { reason: String },
     #[error(transparent)]
     Media(#[from] MediaError),
-    #[error("{model} has no tower for {}. Give one of the same model with `--mmproj`, or choose a model that has it", perceived(*sense))]
+    #[error("{model} has no tower for {}. Give one of the same model with `--mmproj`, or choose a model that has it", sense)]
     NoTower { sense: Sense, model: String },
     #[error("cancelled")]
     Cancelled,
-}
-
-fn perceived(sense: Sense) -> &'static str {
-    match sense {
-        Sense::Vision => "pictures",
-        Sense::Hearing => "sounds",
-    }
 }
 
 impl From<ModelError> for Error {

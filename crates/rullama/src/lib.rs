@@ -49,7 +49,7 @@ pub use eval::Evaluation;
 pub use media::{Medium, Perceived, SoftTokens};
 pub use options::{Cancel, GenerateOptions, LoadOptions, PENALTIES, PleMode, REPEAT_PENALTIES, Sampling};
 pub use profile::StepProfile;
-pub use prompt::Prompt;
+pub use prompt::{Prompt, placeholder_runs};
 pub use rullama_adapter as adapter;
 pub use rullama_gpu::{AdapterProfile, Device, GpuError, KernelTime, OpenOptions};
 pub use rullama_media::{self as perception, Picture, SizeRule};

@@ -29,6 +29,7 @@ impl Medium {
         Medium::Picture(Arc::new(picture), SizeRule::default())
     }
 
+    /// What perceives it.
     pub fn sense(&self) -> Sense {
         match self {
             Medium::Picture(..) => Sense::Vision,
@@ -124,6 +125,20 @@ pub struct Perceived {
     pub outputs: TowerOutputs,
 }
 
+impl Perceived {
+    /// The soft tokens, to stand in a prompt for a text model of width `dim`.
+    ///
+    /// # Errors
+    /// A value that is not finite.
+    pub fn soft(&self, sense: Sense, dim: u32) -> Result<SoftTokens, Error> {
+        let values = self.outputs.get("soft_tokens").map(|output| output.0.clone()).unwrap_or_default();
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(Error::NotANumber { place: format!("the tower of {sense}") });
+        }
+        SoftTokens::new(sense, dim, values)
+    }
+}
+
 /// An engine's towers.
 #[derive(Default)]
 pub(crate) struct Senses {
@@ -168,12 +183,7 @@ impl Engine {
         if let Some(known) = lock(&self.0.senses.kept).iter().find(|kept| kept.0 == hash) {
             return Ok(known.1.clone());
         }
-        let mut outputs = self.perceive(medium, false, cancel).await?.outputs;
-        let (values, _) = outputs.remove("soft_tokens").unwrap_or_default();
-        if values.iter().any(|value| !value.is_finite()) {
-            return Err(Error::NotANumber { place: format!("the {:?} tower", medium.sense()) });
-        }
-        let soft = Arc::new(SoftTokens::new(medium.sense(), dim, values)?);
+        let soft = Arc::new(self.perceive(medium, false, cancel).await?.soft(medium.sense(), dim)?);
         let mut kept = lock(&self.0.senses.kept);
         kept.push_back((hash, soft.clone()));
         while kept.len() > 1 && kept.iter().map(|kept| kept.1.values.len() * 4).sum::<usize>() > KEPT_BYTES {
@@ -191,6 +201,17 @@ impl Engine {
         let features = medium.features(tower.tower.wants())?;
         let outputs = tower.encode(self.loaded(), &features, taps, &|| cancel.is_cancelled()).await?;
         Ok(Perceived { features, outputs })
+    }
+
+    /// Pixels that a side of a soft token of a picture stands for.
+    ///
+    /// # Errors
+    /// A model that sees no pictures.
+    pub async fn picture_side(&self) -> Result<u32, Error> {
+        match self.tower(Sense::Vision, &Cancel::new()).await?.tower.wants() {
+            Wants::Patches { patch, pool } => Ok(patch * pool),
+            _ => Err(Error::NoTower { sense: Sense::Vision, model: self.0.info.name.clone() }),
+        }
     }
 
     /// The tower of a sense, loaded at its first use.

@@ -51,6 +51,18 @@ impl From<&[u32]> for Prompt {
     }
 }
 
+/// What placeholder a token is, if it is one.
+fn placeholders(engine: &Engine) -> Vec<(u32, Sense)> {
+    PLACEHOLDERS.iter().filter_map(|(piece, sense)| Some((engine.tokenizer().find(piece)?, *sense))).collect()
+}
+
+/// Runs of equal placeholders in ids: what they stand for, and how many they are.
+pub fn placeholder_runs(engine: &Engine, ids: &[u32]) -> Vec<(Sense, usize)> {
+    let known = placeholders(engine);
+    let runs = ids.chunk_by(|a, b| a == b);
+    runs.filter_map(|run| Some((known.iter().find(|known| known.0 == run[0])?.1, run.len()))).collect()
+}
+
 fn refused(value: impl ToString, reason: impl Into<String>) -> Error {
     Error::InvalidArgument { name: "prompt", value: value.to_string(), reason: reason.into() }
 }
@@ -61,8 +73,7 @@ impl Prompt {
     /// # Errors
     /// More or fewer placeholders than rows, by the first that does not fit.
     pub fn new(engine: &Engine, ids: Vec<u32>, media: &[Arc<SoftTokens>]) -> Result<Prompt, Error> {
-        let placeholders: Vec<(u32, Sense)> =
-            PLACEHOLDERS.iter().filter_map(|(piece, sense)| Some((engine.tokenizer().find(piece)?, *sense))).collect();
+        let placeholders = placeholders(engine);
         let sense_of = |id: u32| placeholders.iter().find(|known| known.0 == id).map(|known| known.1);
         let mut waiting: Vec<&Arc<SoftTokens>> = media.iter().collect();
         let (mut spans, mut at) = (Vec::new(), 0);

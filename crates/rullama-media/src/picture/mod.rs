@@ -8,6 +8,8 @@ mod patches;
 mod resample;
 mod size;
 
+#[cfg(feature = "decode")]
+pub use decode::MAX_BYTES;
 pub use patches::Patches;
 pub use size::{BUDGETS, DEFAULT_BUDGET, SizeRule, Target};
 

@@ -2,11 +2,15 @@
 
 use crate::model::Located;
 use anyhow::{Context, Result, anyhow};
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::DecodePaddingMode::Indifferent;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use rullama::perception::picture::{BUDGETS, MAX_BYTES};
-use rullama::{Cancel, Engine, Medium, Picture, Sense, SizeRule};
+use rullama::{Cancel, Engine, Error, Gallery, MediaKind, MediaPart, Medium, Message, Picture, Prompt, Sense, SizeRule};
 use rullama_media::MediaError;
-use rullama_source::{ByteSource, FileSource, open_path};
+use rullama_source::{ByteSource, FileSource, SourceError, open_path};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -78,13 +82,11 @@ impl MediaArguments {
     /// # Errors
     /// A file that is not there.
     pub fn attach(&self, engine: &Engine, located: &Located) -> Result<()> {
-        let stored = located.stored.as_ref().and_then(|stored| stored.projectors.first());
-        let source: Arc<dyn ByteSource> = match (&self.projector, stored) {
-            (Some(path), _) => open_path(path).with_context(|| format!("--mmproj {} cannot be opened", path.display()))?,
-            (None, Some(blob)) => Arc::new(FileSource::open(&blob.path)?),
-            (None, None) => return Ok(()),
+        let source = match &self.projector {
+            Some(path) => Some(open_path(path).with_context(|| format!("--mmproj {} cannot be opened", path.display()))?),
+            None => stored_projector(located)?,
         };
-        pollster::block_on(engine.set_projector(Some(source)));
+        pollster::block_on(engine.set_projector(source));
         Ok(())
     }
 
@@ -102,6 +104,77 @@ impl MediaArguments {
     }
 }
 
+/// The file of towers that the store keeps beside a model.
+///
+/// # Errors
+/// A file that is not there.
+pub fn stored_projector(located: &Located) -> Result<Option<Arc<dyn ByteSource>>, SourceError> {
+    let stored = located.stored.as_ref().and_then(|stored| stored.projectors.first());
+    stored.map(|blob| Ok(Arc::new(FileSource::open(&blob.path)?) as Arc<dyn ByteSource>)).transpose()
+}
+
+/// What the model perceives of the media that messages carry.
+///
+/// # Errors
+/// A medium that cannot be decoded; those of [`Engine::encode`].
+pub async fn gallery(engine: &Engine, messages: &[Message], cancel: &Cancel) -> Result<Gallery, Error> {
+    let mut gallery = Gallery::default();
+    for part in messages.iter().flat_map(Message::media) {
+        if !gallery.contains(&part.source) {
+            gallery.insert(part.source.clone(), engine.encode(&carried(part)?, cancel).await?);
+        }
+    }
+    Ok(gallery)
+}
+
+/// Pixels that a side of a picture's soft token stands for, in every Gemma 4.
+const SIDE: u32 = 48;
+
+/// Soft tokens of a part, by its picture or the size that it says; `None` where it says neither.
+///
+/// # Errors
+/// What is wrong with the picture.
+pub fn soft_tokens(part: &MediaPart) -> Result<Option<usize>, Error> {
+    let size = match part.kind {
+        MediaKind::Image if !part.source.is_empty() => match carried(part)? {
+            Medium::Picture(picture, _) => Some((picture.width(), picture.height())),
+            _ => None,
+        },
+        MediaKind::Image => part.size,
+        MediaKind::Audio | MediaKind::Video => None,
+    };
+    let Some((width, height)) = size else { return Ok(None) };
+    let target = SizeRule::default().target(width, height, SIDE)?;
+    Ok(Some((target.width / SIDE * (target.height / SIDE)) as usize))
+}
+
+/// The medium that a message carries as base64 or in a data URL.
+///
+/// # Errors
+/// An address, which is not fetched; what is no base64; a medium that cannot be decoded.
+fn carried(part: &MediaPart) -> Result<Medium, Error> {
+    let refused = |value: &str, reason: &str| Error::InvalidArgument { name: "messages", value: value.into(), reason: reason.into() };
+    let text = match part.source.strip_prefix("data:") {
+        Some(url) => url.split_once(";base64,").map(|(_, data)| data).ok_or_else(|| refused("a data URL", "is not of base64"))?,
+        None if part.source.is_empty() => return Err(refused("a picture or a sound", "has no data: give it as base64")),
+        None if part.source.contains("://") => {
+            let reason = "is not fetched: give the data itself, as base64 or in a data URL";
+            return Err(refused(&part.source.chars().take(80).collect::<String>(), reason));
+        }
+        None => &part.source,
+    };
+    let plain: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    let bytes = BASE64.decode(plain.trim_end_matches('=')).map_err(|_| refused("a picture or a sound", "is no base64"))?;
+    match part.kind {
+        MediaKind::Image => Ok(Medium::picture(Picture::decode(&bytes)?)),
+        MediaKind::Audio => Err(refused("a sound", "cannot be heard yet")),
+        MediaKind::Video => Err(refused("a video", "is not read: give its frames as pictures")),
+    }
+}
+
+/// With or without `=` at the end.
+const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(Indifferent));
+
 /// Reads a picture or a sound.
 ///
 /// # Errors
@@ -112,6 +185,12 @@ pub fn read(sense: Sense, path: &Path, rule: SizeRule) -> Result<Medium> {
         Sense::Vision => Ok(Medium::Picture(Arc::new(Picture::decode(&bytes(path)?).with_context(named)?), rule)),
         Sense::Hearing => Err(anyhow!("sounds are not read yet")).with_context(named),
     }
+}
+
+/// What perceives a file of this name, if it is a picture or a sound by its ending.
+pub fn sense_of_name(name: &str) -> Option<Sense> {
+    let ending = Path::new(name).extension()?.to_str()?.to_ascii_lowercase();
+    ["png", "jpg", "jpeg", "gif", "webp", "bmp"].contains(&ending.as_str()).then_some(Sense::Vision)
 }
 
 /// A file's bytes, as many as any medium may have.
@@ -154,6 +233,16 @@ pub fn show(engine: &Engine, arguments: &MediaArguments, media: Vec<Medium>, run
         shown.push(Shown { medium, perceived });
     }
     Ok(shown)
+}
+
+/// Ids with the soft tokens that stand for their placeholders.
+///
+/// # Errors
+/// Placeholders that are not as many as the soft tokens.
+pub fn prompt(engine: &Engine, ids: &[u32], shown: &[Shown]) -> Result<Prompt> {
+    let soft = shown.iter().map(|shown| Ok(Arc::new(shown.perceived.soft(shown.medium.sense(), engine.info().dim)?)));
+    let soft: Vec<_> = soft.collect::<Result<_>>()?;
+    Prompt::new(engine, ids.to_vec(), &soft).context("--ids do not fit the media")
 }
 
 /// The budget that gives a picture this many soft tokens; the default comes first, and stays where none does.

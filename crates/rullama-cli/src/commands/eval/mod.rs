@@ -7,14 +7,13 @@ use crate::media::{self, MediaArguments, Shown};
 use crate::sampling::{check_ids, token_id};
 use crate::{interrupt, model, result_file};
 use anyhow::{Context, Result, bail};
-use rullama::{Cancel, Engine, Evaluation, Medium, Prompt, Sense, placeholder_runs};
+use rullama::{Cancel, Engine, Evaluation, Medium, Sense, placeholder_runs};
 use rullama_source::gguf::write::{FileSink, WriteError};
 use rullama_train::AdamW;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Write a model's logits and hidden states, or its gradients, to compare with other programs
 ///
@@ -130,7 +129,7 @@ fn of_evaluation(arguments: &Arguments, engine: &Engine, adapters: &Adapters, me
         bail!("--ids and --greedy need a context of {needed} tokens, it has {}. Give fewer, or a larger --ctx.", engine.info().context);
     }
     let shown = media::show(engine, &arguments.media, media, &placeholder_runs(engine, &arguments.ids))?;
-    let prompt = prompt(engine, &arguments.ids, &shown)?;
+    let prompt = media::prompt(engine, &arguments.ids, &shown)?;
     let evaluation = if arguments.oracle {
         pollster::block_on(engine.evaluate_on_cpu(&arguments.ids))?
     } else {
@@ -155,13 +154,6 @@ fn of_evaluation(arguments: &Arguments, engine: &Engine, adapters: &Adapters, me
         tensors.push(("greedy_ids".to_owned(), Dtype::I32, vec![ids.len()], ids.iter().flat_map(|id| id.to_le_bytes()).collect()));
     }
     Ok(tensors)
-}
-
-/// Ids with the soft tokens that stand for their placeholders.
-fn prompt(engine: &Engine, ids: &[u32], shown: &[Shown]) -> Result<Prompt> {
-    let soft = shown.iter().map(|shown| Ok(Arc::new(shown.perceived.soft(shown.medium.sense(), engine.info().dim)?)));
-    let soft: Vec<_> = soft.collect::<Result<_>>()?;
-    Prompt::new(engine, ids.to_vec(), &soft).context("--ids do not fit the media")
 }
 
 /// What was read of each medium, and what its tower made of it.

@@ -3,6 +3,7 @@
 use super::fit::longest_piece;
 use super::work::{KeepAlive, Wanted};
 use crate::load::LoadArguments;
+use crate::media;
 use crate::serve::api::Failure;
 use rullama::{Cancel, Engine, Error, ErrorCode, LoadOptions, Sessions};
 use std::sync::{Arc, Mutex};
@@ -93,7 +94,9 @@ impl Models {
         let options = self.settings.load.options(&wanted.located, None);
         let preferred_context = context.or(options.preferred_context);
         let options = LoadOptions { preferred_context, ..options };
-        Engine::load_cancellable(wanted.located.source.clone(), options, cancel, &mut |_| ()).await
+        let engine = Engine::load_cancellable(wanted.located.source.clone(), options, cancel, &mut |_| ()).await?;
+        engine.set_projector(media::stored_projector(&wanted.located)?).await;
+        Ok(engine)
     }
 
     fn add(&mut self, model: Resident) -> &mut Resident {

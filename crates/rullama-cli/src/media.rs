@@ -136,10 +136,7 @@ const SIDE: u32 = 48;
 /// What is wrong with the picture.
 pub fn soft_tokens(part: &MediaPart) -> Result<Option<usize>, Error> {
     let size = match part.kind {
-        MediaKind::Image if !part.source.is_empty() => match carried(part)? {
-            Medium::Picture(picture, _) => Some((picture.width(), picture.height())),
-            _ => None,
-        },
+        MediaKind::Image if !part.source.is_empty() => Some(Picture::size_of_file(&data(part)?)?),
         MediaKind::Image => part.size,
         MediaKind::Audio | MediaKind::Video => None,
     };
@@ -153,7 +150,33 @@ pub fn soft_tokens(part: &MediaPart) -> Result<Option<usize>, Error> {
 /// # Errors
 /// An address, which is not fetched; what is no base64; a medium that cannot be decoded.
 fn carried(part: &MediaPart) -> Result<Medium, Error> {
-    let refused = |value: &str, reason: &str| Error::InvalidArgument { name: "messages", value: value.into(), reason: reason.into() };
+    let bytes = data(part)?;
+    match part.kind {
+        MediaKind::Image => Ok(Medium::picture(Picture::decode(&bytes)?)),
+        MediaKind::Audio => Err(unread("a sound", "cannot be heard yet")),
+        MediaKind::Video => Err(unread("a video", "is not read: give its frames as pictures")),
+    }
+}
+
+fn unread(value: &str, reason: &str) -> Error {
+    Error::InvalidArgument { name: "messages", value: value.into(), reason: reason.into() }
+}
+
+/// Whether a part's data is what it should be, as far as its beginning tells: before a request waits for its turn.
+///
+/// # Errors
+/// As [`carried`].
+pub fn check(part: &MediaPart) -> Result<(), Error> {
+    let bytes = data(part)?;
+    if part.kind == MediaKind::Image {
+        Picture::size_of_file(&bytes)?;
+    }
+    Ok(())
+}
+
+/// The bytes that a part carries.
+fn data(part: &MediaPart) -> Result<Vec<u8>, Error> {
+    let refused = unread;
     let text = match part.source.strip_prefix("data:") {
         Some(url) => url.split_once(";base64,").map(|(_, data)| data).ok_or_else(|| refused("a data URL", "is not of base64"))?,
         None if part.source.is_empty() => return Err(refused("a picture or a sound", "has no data: give it as base64")),
@@ -164,12 +187,7 @@ fn carried(part: &MediaPart) -> Result<Medium, Error> {
         None => &part.source,
     };
     let plain: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-    let bytes = BASE64.decode(plain.trim_end_matches('=')).map_err(|_| refused("a picture or a sound", "is no base64"))?;
-    match part.kind {
-        MediaKind::Image => Ok(Medium::picture(Picture::decode(&bytes)?)),
-        MediaKind::Audio => Err(refused("a sound", "cannot be heard yet")),
-        MediaKind::Video => Err(refused("a video", "is not read: give its frames as pictures")),
-    }
+    BASE64.decode(plain.trim_end_matches('=')).map_err(|_| refused("a picture or a sound", "is no base64"))
 }
 
 /// With or without `=` at the end.

@@ -60,6 +60,7 @@ fn what_is_no_picture_is_said() {
     let wav = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0".to_vec();
     for bytes in [b"hello".to_vec(), vec![0; 4096], wav, b"%PDF-1.7".to_vec(), b"GGUF\x03\0\0\0".to_vec()] {
         assert_eq!(Picture::decode(&bytes), Err(MediaError::UnknownFormat));
+        assert_eq!(Picture::size_of_file(&bytes), Err(MediaError::UnknownFormat));
     }
     // A file of another kind with a picture's first bytes.
     assert!(matches!(Picture::decode(b"\x89PNG\r\n\x1a\nGGUF"), Err(MediaError::Damaged { format: "PNG", .. })));
@@ -117,6 +118,7 @@ fn pictures_stand_as_their_exif_says() {
     let cases = [(1, (32, 64), (16, 5)), (3, (32, 64), (16, 58)), (6, (64, 32), (58, 16)), (8, (64, 32), (5, 16)), (77, (32, 64), (16, 5))];
     for (orientation, size, (x, y)) in cases {
         let picture = Picture::decode(&turned(orientation)).unwrap();
+        assert_eq!(Picture::size_of_file(&turned(orientation)).unwrap(), size, "{orientation}");
         assert_eq!((picture.width(), picture.height()), size, "{orientation}");
         assert!(red_at(&picture, x, y) && !red_at(&picture, picture.width() - 1 - x, picture.height() - 1 - y), "{orientation}");
     }

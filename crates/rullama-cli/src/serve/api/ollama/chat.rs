@@ -2,9 +2,8 @@
 
 use super::answers::{Kind, Record};
 use super::wire::{Chat, Common};
-use crate::serve::api::{Failure, logprobs, value};
+use crate::serve::api::{Failure, logprobs, message, value};
 use crate::serve::host::{Ask, Conversation, KeepAlive, Prompt};
-use rullama::Message;
 use serde_json::Value;
 
 /// What a request comes to.
@@ -26,7 +25,7 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
     let thinking = common.thinking()?;
     let messages = messages.unwrap_or_default();
     let empty = messages.is_empty();
-    let messages = messages.iter().enumerate().map(|(i, message)| value::<Message>(message, &format!("messages[{i}]")));
+    let messages = messages.iter().enumerate().map(|(i, json)| message(json, &format!("messages[{i}]")));
     let messages = messages.collect::<Result<_, _>>()?;
     // Ollama leaves out old messages, too, unless it is told not to.
     let truncate = common.truncate.unwrap_or(true);

@@ -3,7 +3,7 @@
 use super::answers::Kind;
 use super::chat::{Wish, finish};
 use super::wire::{Common, Generate};
-use crate::serve::api::{Failure, value};
+use crate::serve::api::{Failure, message, value};
 use crate::serve::host::{Conversation, Prompt};
 use rullama::Message;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
     } else {
         // What was said before has its system prompt already.
         let system = system.filter(|text| !text.is_empty() && before.is_empty()).map(Message::system);
-        let user: Message = value(&json!({"role": "user", "content": prompt, "images": images}), "")?;
+        let user = message(&json!({"role": "user", "content": prompt, "images": images}), "")?;
         let messages = system.into_iter().chain([user]).collect();
         Prompt::Chat(Conversation { messages, thinking, before, ..Conversation::default() })
     };

@@ -18,7 +18,7 @@ fn path(path: &Path) -> &str {
 /// A model, its towers and a picture of 20 x 20 pixels that becomes 64 soft tokens at a budget of 70, 256 at 280.
 fn files() -> [PathBuf; 3] {
     need_adapter();
-    ["models/dense-f16.gguf", "models/mmproj-dense-f16.gguf", "mm/resize/up.png"].map(golden)
+    ["models/dense-Q4_0.gguf", "models/mmproj-dense-f16.gguf", "mm/resize/up.png"].map(golden)
 }
 
 /// Ids with placeholders for so many soft tokens, of the small models' vocabulary.

@@ -74,7 +74,7 @@ fn picture(name: &str, budget: u32) -> Medium {
 
 /// The stages between on a picture that is taken as it is.
 fn stages(model: &str, engine: &Engine, names: &[&str]) {
-    let extra = Tensors::read("mm/extra.safetensors");
+    let extra = Tensors::read(if model == "dense" { "mm/stage.dense.safetensors" } else { "mm/extra.safetensors" });
     let pixels: Vec<u8> = extra.get(&format!("stage.{model}.v.pixels")).iter().map(|v| *v as u8).collect();
     let taken = Picture::new(144, 96, pixels).unwrap();
     // Six soft tokens are the whole budget, so that nothing is resized.
@@ -110,9 +110,14 @@ fn towers_with_clipped_linears_agree() {
     soft_tokens(&mm, "dense-ple.exact816x768", &engine, "exact816x768", DEFAULT_BUDGET, TOWER_BOUND);
 }
 
+/// The tower's weights are its own, whatever the text model's are.
 fn towers_that_standardise_agree() {
-    let engine = engine("models/dense-f16.gguf", Some("models/mmproj-dense-f16.gguf"));
+    let engine = engine("models/dense-Q4_0.gguf", Some("models/mmproj-dense-f16.gguf"));
     stages("dense", &engine, &["embed", "layer_0", "layer_1", "pooled", "tower_out", "soft_tokens"]);
+}
+
+fn resized_pictures_agree() {
+    let engine = engine("models/dense-f16.gguf", Some("models/mmproj-dense-f16.gguf"));
     let mm = Tensors::read("mm/mm.safetensors");
     soft_tokens(&mm, "dense.exact384", &engine, "exact384", 70, TOWER_BOUND);
     soft_tokens(&mm, "dense.resize", &engine, "resize", 70, RESIZED_BOUND);
@@ -284,5 +289,5 @@ fn what_does_not_fit_is_said() {
 rullama_testing::tests! {
     causal_models_answer_about_pictures, models_that_see_pictures_both_ways_answer, a_model_without_an_encoder_answers,
     files_with_towers_inside_answer, caches_know_pictures_by_content, what_does_not_fit_is_said,
-    towers_with_clipped_linears_agree, towers_that_standardise_agree, patches_without_an_encoder_agree,
+    towers_with_clipped_linears_agree, towers_that_standardise_agree, resized_pictures_agree, patches_without_an_encoder_agree,
 }

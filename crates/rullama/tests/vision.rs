@@ -107,7 +107,15 @@ fn towers_with_clipped_linears_agree() {
     let mm = Tensors::read("mm/mm.safetensors");
     soft_tokens(&mm, "dense-ple.exact384", &engine, "exact384", 70, TOWER_BOUND);
     soft_tokens(&mm, "dense-ple.resize", &engine, "resize", 70, RESIZED_BOUND);
-    soft_tokens(&mm, "dense-ple.exact816x768", &engine, "exact816x768", DEFAULT_BUDGET, TOWER_BOUND);
+}
+
+fn towers_agree_on_large_pictures() {
+    rullama_testing::variable("RULLAMA_FULL");
+    let engine = engine("models/dense-ple-f16.gguf", Some("models/mmproj-dense-ple-f16.gguf"));
+    let (mm, one) = (Tensors::read("mm/mm.safetensors"), json("mm/mm.json"));
+    let key = "dense-ple.exact816x768";
+    soft_tokens(&mm, key, &engine, "exact816x768", DEFAULT_BUDGET, TOWER_BOUND);
+    answers(&engine, &mm, key, &[picture("exact816x768", DEFAULT_BUDGET)], &one[key]["hf_greedy16"]);
 }
 
 /// The tower's weights are its own, whatever the text model's are.
@@ -289,5 +297,5 @@ fn what_does_not_fit_is_said() {
 rullama_testing::tests! {
     causal_models_answer_about_pictures, models_that_see_pictures_both_ways_answer, a_model_without_an_encoder_answers,
     files_with_towers_inside_answer, caches_know_pictures_by_content, what_does_not_fit_is_said,
-    towers_with_clipped_linears_agree, towers_that_standardise_agree, resized_pictures_agree, patches_without_an_encoder_agree,
+    towers_with_clipped_linears_agree, towers_agree_on_large_pictures, towers_that_standardise_agree, resized_pictures_agree, patches_without_an_encoder_agree,
 }

@@ -117,7 +117,7 @@ fn run_shows_pictures() {
 /// A store's model, with its towers in a layer beside it, answers about a picture in every form.
 fn servers_look_at_pictures() {
     let [model, towers, _] = files().map(|file| std::fs::read(file).unwrap());
-    let mut store = Store::new();
+    let store = Store::new();
     store.add("eyes", &[("model", &model), ("projector", &towers)]);
     let run =
         ["run", "eyes", "Hi", "--max-tokens", "2", "--image-tokens", "70", "--image", path(&golden("mm/resize/up.png"))].map(str::to_owned);

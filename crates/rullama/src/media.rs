@@ -215,6 +215,7 @@ impl Engine {
     }
 
     /// The tower of a sense, loaded at its first use.
+    #[allow(clippy::arc_with_non_send_sync, reason = "GPU handles are not Send in a browser, where everything is one thread")]
     async fn tower(&self, sense: Sense, cancel: &Cancel) -> Result<Arc<LoadedTower>, Error> {
         let mut towers = self.0.senses.towers.lock().await;
         if let Some(tower) = towers.get(&sense) {

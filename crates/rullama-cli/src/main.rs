@@ -10,6 +10,7 @@ mod error;
 mod input;
 mod interrupt;
 mod load;
+mod media;
 mod merge;
 mod model;
 mod quantize;

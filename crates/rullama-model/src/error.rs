@@ -38,6 +38,14 @@ pub enum ModelError {
         "tensor `{name}` holds {value}, which {reason}. The file is damaged or was made for another program: convert or download it again"
     )]
     Value { name: String, value: f32, reason: &'static str },
+    #[error(
+        "the tower makes rows of {found} values, the model's are {dim} wide: it is another model's. Give the file that came with this model"
+    )]
+    OtherModel { found: u64, dim: u32 },
+    #[error(
+        "a picture of {columns} x {rows} patches is longer than the {places} that the tower knows a side. Cut it, or choose a smaller budget of soft tokens"
+    )]
+    TooManyPatches { columns: u32, rows: u32, places: u32 },
     #[error("row {row} of `{name}` cannot be read; it has {rows}. The token is outside the vocabulary")]
     Row { name: String, row: u64, rows: u64 },
     #[error("kernel `{kernel}` gives wrong results on this adapter: {message}. Update the graphics driver or choose another adapter")]

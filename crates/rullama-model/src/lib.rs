@@ -21,6 +21,7 @@ pub mod reference;
 pub mod rows;
 mod selftest;
 mod step;
+pub mod tower;
 pub mod weights;
 pub mod words;
 

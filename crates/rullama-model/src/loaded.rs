@@ -123,7 +123,7 @@ impl Loaded {
 
     /// A step's shape on this load.
     pub fn shape(&self, tokens: u32, rows: Rows, decode: bool, taps: bool) -> Shape {
-        Shape { tokens, rows, decode, resident: !self.streams(), taps, packed: false, kv: self.choice.kv }
+        Shape { tokens, rows, decode, resident: !self.streams(), taps, soft: false, packed: false, kv: self.choice.kv }
     }
 
     /// Whether rows come from the host: no step can be queued before its token is known.
@@ -156,7 +156,15 @@ impl Loaded {
     /// # Errors
     /// An operation that no kernel computes rightly.
     pub async fn lowered(&self, graph: Graph, mode: For) -> Result<Graph, ModelError> {
-        let graph = lower(graph, mode, self.model.specs());
+        self.lowered_for(graph, mode, self.model.specs()).await
+    }
+
+    /// The same for a graph over other weights on this device, such as a tower's.
+    ///
+    /// # Errors
+    /// As [`lowered`](Self::lowered).
+    pub async fn lowered_for(&self, graph: Graph, mode: For, specs: &Specs) -> Result<Graph, ModelError> {
+        let graph = lower(graph, mode, specs);
         self.test.lock().await.test(&self.device, &graph).await?;
         Ok(graph)
     }

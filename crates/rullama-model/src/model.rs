@@ -2,6 +2,7 @@
 
 use crate::encoder::Encoder;
 use crate::lora::Terms;
+use crate::tower::{Sense, Tower};
 use crate::weights::{Specs, Table};
 use crate::{ModelError, embedding_gemma, gemma4};
 use rullama_ops::{Graph, KvType};
@@ -33,11 +34,18 @@ pub struct Shape {
     pub resident: bool,
     /// Keep the hidden states, from unfused operations.
     pub taps: bool,
+    /// Some rows are soft embeddings: input [`SOFT_ROWS`], at the places that [`Words::SoftPlaces`](rullama_ops::Words::SoftPlaces)
+    /// names; of a model with [`Facts::blocks`] the last keys that tokens see are
+    /// [`Words::BlockEnds`](rullama_ops::Words::BlockEnds).
+    pub soft: bool,
     /// Nothing comes before the step: its tokens are packed examples (see [`Words::Starts`](rullama_ops::Words::Starts)), their keys and
     /// values are values of the step, and it ends with the last norm (output `final_norm`), so that it can be trained.
     pub packed: bool,
     pub kv: KvType,
 }
+
+/// The input that holds soft embeddings, `[tokens, dim]`: the first rows count.
+pub const SOFT_ROWS: &str = "soft embeddings";
 
 /// Sizes and habits of a model, for those who run it.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +64,8 @@ pub struct Facts {
     pub suppress: Vec<u32>,
     /// Prompts name an empty thought where thinking is off.
     pub empty_thought: bool,
+    /// On sliding layers the soft tokens of a picture see each other both ways, so that a step holds all of them.
+    pub blocks: bool,
 }
 
 /// A layer's cache: keys and values of `width` = kv_heads * head_dim values a position.
@@ -162,6 +172,14 @@ pub fn open_encoder(gguf: &Gguf) -> Result<Arc<dyn Encoder>, ModelError> {
         _ if embedding_gemma::is(gguf) => Ok(Arc::new(embedding_gemma::EmbeddingGemma::read(gguf)?)),
         other => Err(ModelError::NoEncoder { found: other.into() }),
     }
+}
+
+/// The tower of a sense in a file of a model or of towers alone, for a text model of width `dim`; `None` where the file has none.
+///
+/// # Errors
+/// A missing, absurd or contradictory key; a missing tensor or one of another shape; a tower of another model.
+pub fn open_tower(gguf: &Gguf, sense: Sense, dim: u32) -> Result<Option<Arc<dyn Tower>>, ModelError> {
+    gemma4::open_tower(gguf, sense, dim)
 }
 
 /// Whether prompts of a file's model name an empty thought where thinking is off; its metadata is enough to tell.

@@ -61,6 +61,8 @@ pub struct WeightSpec {
     pub key: String,
     pub stack: Stack,
     pub parts: Vec<Part>,
+    /// Zeros follow the columns up to a multiple of 32, for files whose rows are shorter; of formats without blocks alone.
+    pub padded: bool,
 }
 
 /// A vector to load as f32.
@@ -113,7 +115,14 @@ impl WeightSpec {
     }
 
     pub fn cols(&self) -> u64 {
-        self.parts[0].tensor.cols()
+        let cols = self.parts[0].tensor.cols();
+        if self.padded { cols.next_multiple_of(32) } else { cols }
+    }
+
+    /// Bytes of a row with what pads it.
+    fn row_bytes(&self) -> u64 {
+        let tensor = &self.parts[0].tensor;
+        if self.padded { tensor.row_bytes() / tensor.cols().max(1) * self.cols() } else { tensor.row_bytes() }
     }
 
     pub fn dtype(&self) -> Result<DType, ModelError> {
@@ -127,6 +136,17 @@ impl WeightSpec {
 
     /// Rows of the stacked matrix in the file's bits. Interleaved ranges start and end even.
     pub async fn read(&self, source: &dyn ByteSource, rows: Range<u64>) -> Result<Vec<u8>, ModelError> {
+        let bytes = self.read_stored(source, rows).await?;
+        let (stored, wanted) = (self.parts[0].tensor.row_bytes() as usize, self.row_bytes() as usize);
+        if stored == wanted {
+            return Ok(bytes);
+        }
+        let mut out = vec![0; bytes.len() / stored.max(1) * wanted];
+        out.chunks_exact_mut(wanted).zip(bytes.chunks_exact(stored)).for_each(|(to, from)| to[..stored].copy_from_slice(from));
+        Ok(out)
+    }
+
+    async fn read_stored(&self, source: &dyn ByteSource, rows: Range<u64>) -> Result<Vec<u8>, ModelError> {
         let row_bytes = self.parts[0].tensor.row_bytes() as usize;
         match self.stack {
             Stack::Interleave => {
@@ -293,7 +313,7 @@ impl Piece<'_> {
     async fn repacked(&self) -> Result<(Planes, u64), ModelError> {
         let start = self.chunk + self.first;
         let bytes = self.spec.read(self.source, start..start + self.rows).await?;
-        let rows = bytes.chunks_exact(self.spec.parts[0].tensor.row_bytes() as usize);
+        let rows = bytes.chunks_exact(self.spec.row_bytes() as usize);
         Ok((self.layout.repack(self.first as usize, &bytes)?, sample(&self.spec.key, start, rows)))
     }
 }
@@ -326,7 +346,7 @@ impl<'a> Loader<'a> {
             return Err(ModelError::RowLength { name: spec.parts[0].tensor.name.clone(), cols });
         }
         let limit = self.device.caps().max_binding.min(self.device.caps().max_buffer);
-        let row_bytes = spec.parts[0].tensor.row_bytes();
+        let row_bytes = spec.row_bytes();
         // 2 % is what the device layout may add; a few words of alignment a plane come on top.
         let fit = ((limit - 4096.min(limit / 2)) * 98 / 100 / row_bytes).max(1);
         let step = if fit >= rows { rows } else { (fit / ROW_STEP * ROW_STEP).max(ROW_STEP) };

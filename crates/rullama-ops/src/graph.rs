@@ -102,6 +102,12 @@ pub enum Words {
     Targets,
     /// Seed and number of a training step.
     Chance,
+    /// For each token of a chunk the row of its soft embedding, [`u32::MAX`] where it has none.
+    SoftPlaces,
+    /// For each token of a chunk the position behind the last key that it sees: its own, or the last of its block.
+    BlockEnds,
+    /// Rows that a tower takes of its tables, by the number of the list.
+    Index(u8),
 }
 
 /// What is kept of a trained matrix.

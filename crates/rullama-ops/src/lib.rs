@@ -28,10 +28,13 @@ macro_rules! operations {
 
 operations!(
     attention,
+    average_pool,
+    bidirectional_attention,
     dense,
     elementwise,
     embed,
     encoder_attention,
+    layer_norm,
     loss,
     matmul,
     mean_pool,
@@ -41,19 +44,23 @@ operations!(
     residual_norm,
     rms_norm,
     rotate,
+    rotate_axes,
     rows,
     sample,
     self_attention
 );
 
 pub use attention::Attention;
+pub use average_pool::AveragePool;
 pub use backward::{Backward, grad};
+pub use bidirectional_attention::BidirectionalAttention;
 pub use dense::{Dense, OuterSum};
-pub use elementwise::{AddColumns, AddScale, Dropout, GeluMul, GeluMulBack, LastRow, Scale, Softcap, Zeros};
+pub use elementwise::{AddColumns, AddScale, Affine, Clamp, Dropout, GeluMul, GeluMulBack, LastRow, Scale, Softcap, Zeros};
 pub use embed::Embed;
 pub use encoder_attention::{EncoderAttention, TextWords};
 pub use graph::{Graph, GraphError, Half, Kind, Number, Part, Type, Value, Words};
 pub use host::{Array, Host, HostCache, HostWeight};
+pub use layer_norm::LayerNorm;
 pub use loss::{LossGrad, LossStats};
 pub use matmul::{Epilogue, Matmul, MatmulT, Prologue};
 pub use mean_pool::MeanPool;
@@ -64,7 +71,8 @@ pub use qkv::{HeadNorm, HeadRope, QkvPrepare, Store, rope_tables};
 pub use residual_norm::ResidualNorm;
 pub use rms_norm::{RmsNorm, RmsNormBack};
 pub use rotate::Rotate;
-pub use rows::{GatherRows, ScatterAdd, ScatterRows};
+pub use rotate_axes::RotateAxes;
+pub use rows::{GatherRows, ReplaceRows, ScatterAdd, ScatterRows};
 pub use sample::{Sample, SampleMode, SampleResult, SampleSettings};
 pub use self_attention::{SelfAttention, SelfAttentionBackKeys, SelfAttentionBackQuery, SelfAttentionDelta};
 pub use weight::{Chunk, Weight};

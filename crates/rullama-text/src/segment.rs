@@ -1,3 +1,4 @@
+use crate::chat::MediaPart;
 use std::borrow::Cow;
 
 /// A part of a prompt, marked with who may write special tokens in it.
@@ -9,6 +10,8 @@ pub enum Segment {
     Text(String),
     /// Text of a trusted author, in which special tokens are recognised.
     Template(String),
+    /// A picture or a sound: so many placeholders between the marks of its kind; one alone where nobody said how many.
+    Media { part: MediaPart, tokens: Option<usize> },
 }
 
 impl Segment {
@@ -22,6 +25,7 @@ impl Segment {
         match self {
             Segment::Special(piece) => piece,
             Segment::Text(text) | Segment::Template(text) => text,
+            Segment::Media { part, .. } => part.kind.placeholder(),
         }
     }
 }

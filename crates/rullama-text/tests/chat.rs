@@ -4,7 +4,7 @@ mod common;
 
 use common::{Tables, data, ids, read_json};
 use rullama_testing::shared;
-use rullama_text::chat::{Conversation, Message, Role, Size, Tool, ToolCall, render, render_cut};
+use rullama_text::chat::{Conversation, MediaKind, Message, Role, Size, Tool, ToolCall, expand, media, render, render_cut};
 use rullama_text::{ParserOptions, Segment, Specials, segments_to_text};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -36,6 +36,60 @@ fn prompts_equal_the_reference() {
         let prompt = segments_to_text(&render_case(case, size(case)));
         assert_eq!(prompt, case["prompt"].as_str().expect("prompt"), "{}", case["name"]);
     }
+}
+
+fn prompts_with_media_equal_the_reference() {
+    let cases = data("multimodal_cases.json");
+    assert_eq!(cases.as_array().expect("cases").len(), 15);
+    for case in cases.as_array().expect("cases") {
+        for (size, prompt) in [(Size::Small, "prompt_small"), (Size::Large, "prompt_large")] {
+            let segments = render_case(case, size);
+            assert_eq!(segments_to_text(&segments), case[prompt].as_str().expect("prompt"), "{}", case["name"]);
+            // What people wrote never becomes a medium.
+            let shown = media(&segments).count();
+            assert!(
+                shown > 0 && shown == case[prompt].as_str().expect("prompt").matches("|>").count() - marks(&segments),
+                "{}",
+                case["name"]
+            );
+        }
+    }
+}
+
+/// Ends of special tokens in a prompt's text that are no media.
+fn marks(segments: &[Segment]) -> usize {
+    segments.iter().filter(|segment| !matches!(segment, Segment::Media { .. })).map(|segment| segment.as_str().matches("|>").count()).sum()
+}
+
+fn media_have_their_source() {
+    let message = |json: Value| serde_json::from_value::<Message>(json);
+    let sources = |json: Value| -> Vec<String> { message(json).expect("a message").media().map(|part| part.source.to_string()).collect() };
+    let parts = json!([
+        {"type": "image_url", "image_url": {"url": "data:a"}}, {"type": "image_url", "image_url": "data:b"},
+        {"type": "input_image", "image_url": "data:c"}, {"type": "input_audio", "input_audio": {"data": "d", "format": "wav"}},
+        {"type": "image", "path": "e"}, {"type": "text", "text": "x"}
+    ]);
+    assert_eq!(sources(json!({"role": "user", "content": parts})), ["data:a", "data:b", "data:c", "d", "e"]);
+    let ollama = json!({"role": "user", "content": " which [img]? ", "images": ["f", "g"]});
+    assert_eq!(sources(ollama.clone()), ["g", "f"]);
+    let messages = [message(ollama).expect("a message")];
+    let prompt = segments_to_text(&render(&Conversation { messages: &messages, ..Default::default() }));
+    assert!(prompt.contains("user\n<|image|> which <|image|>?<turn|>"), "{prompt}");
+    for refused in [json!({"role": "system", "content": "", "images": ["f"]}), json!({"role": "user", "content": [{"type": "file"}]})] {
+        assert!(message(refused.clone()).is_err(), "{refused}");
+    }
+}
+
+fn placeholders_are_as_many_as_soft_tokens() {
+    let user =
+        serde_json::from_value::<Message>(json!({"role": "user", "content": [{"type": "image"}, {"type": "audio"}]})).expect("a message");
+    let mut segments = render(&Conversation { messages: &[user], ..Default::default() });
+    expand(&mut segments, |part| (part.kind == MediaKind::Image).then_some(3));
+    let tables = Tables::tiny();
+    let tokenizer = rullama_text::Tokenizer::new(&tables.vocabulary()).expect("a tokenizer");
+    let pieces: Vec<&str> = tokenizer.encode_prompt(&segments).expect("ids").iter().filter_map(|id| tokenizer.piece(*id)).collect();
+    let at = pieces.iter().position(|piece| *piece == "<|image>").expect("the picture");
+    assert_eq!(pieces[at..at + 6], ["<|image>", "<|image|>", "<|image|>", "<|image|>", "<image|>", "<|audio|>"]);
 }
 
 fn prompts_equal_those_of_the_reference_tests() {
@@ -136,7 +190,7 @@ fn shapes_of_openais_api() {
         (call(json!("{")), "arguments must be an object or JSON text of one"),
         (call(json!(3)), "arguments are a number, but must be an object"),
         (json!({"role": "user", "content": 3}), "content is a number, but must be a text or a list of parts"),
-        (json!({"role": "user", "content": [{"type": "image_url", "image_url": {}}]}), "of type `image_url`, but only `text` is read"),
+        (json!({"role": "user", "content": [{"type": "image_url", "image_url": {}}]}), "of type `image_url`, but has no data"),
         (json!({"role": "user", "content": [{"type": "text"}]}), "has no `text`"),
     ] {
         assert!(error(value.clone()).contains(says), "{}", error(value));
@@ -239,6 +293,9 @@ fn messages_keep_their_json_form() {
 }
 
 rullama_testing::tests! {
+    prompts_with_media_equal_the_reference,
+    media_have_their_source,
+    placeholders_are_as_many_as_soft_tokens,
     prompts_equal_the_reference,
     prompts_equal_those_of_the_reference_tests,
     a_cut_answer_is_the_end_of_its_prompt,

@@ -1,8 +1,10 @@
 //! Conversations: template, generation and output parsing joined.
 
+use crate::gallery::Gallery;
+use crate::media::Medium;
 use crate::options::{Cancel, GenerateOptions};
-use crate::{Error, Finish, Session, Summary};
-use rullama_text::chat::{Conversation, Message, Role, Tool, render, render_cut};
+use crate::{Error, Finish, Prompt, Sense, Session, Summary};
+use rullama_text::chat::{Conversation, MediaKind, MediaPart, Message, Role, Tool, render_cut};
 use rullama_text::{Ending, Event, OutputParser, ParserOptions, Specials};
 
 /// What a conversation starts from.
@@ -47,6 +49,7 @@ pub struct Chat {
     session: Session,
     options: ChatOptions,
     messages: Vec<Message>,
+    gallery: Gallery,
 }
 
 impl Chat {
@@ -55,7 +58,7 @@ impl Chat {
         let mut messages = Vec::new();
         messages.extend(options.system.as_deref().map(Message::system));
         messages.extend(options.messages.iter().cloned());
-        Chat { session, options, messages }
+        Chat { session, options, messages, gallery: Gallery::default() }
     }
 
     pub fn session(&self) -> &Session {
@@ -109,10 +112,24 @@ impl Chat {
         result
     }
 
+    /// Lets the model perceive a medium, and gives the part by which messages show it.
+    ///
+    /// # Errors
+    /// Those of [`Engine::encode`](crate::Engine::encode).
+    pub async fn show(&mut self, medium: &Medium, cancel: &Cancel) -> Result<MediaPart, Error> {
+        let soft = self.session.engine().encode(medium, cancel).await?;
+        let kind = if medium.sense() == Sense::Hearing { MediaKind::Audio } else { MediaKind::Image };
+        let part = MediaPart::new(kind, format!("soft tokens {:016x}", soft.hash));
+        self.gallery.insert(part.source.clone(), soft);
+        Ok(part)
+    }
+
     /// The ids of the prompt for the conversation as it stands.
+    ///
+    /// # Errors
+    /// A medium that was not [shown](Self::show).
     pub fn prompt(&self) -> Result<Vec<u32>, Error> {
-        let engine = self.session.engine();
-        Ok(engine.tokenizer().encode_prompt(&render(&self.conversation()))?)
+        Ok(self.gallery.prompt(self.session.engine(), &self.conversation())?.ids().to_vec())
     }
 
     fn conversation(&self) -> Conversation<'_> {
@@ -122,7 +139,7 @@ impl Chat {
 
     /// Streams an answer to the conversation as it stands.
     pub async fn answer(&mut self, options: &GenerateOptions, cancel: &Cancel, on_event: &mut dyn FnMut(&Event)) -> Result<Summary, Error> {
-        let prompt = self.prompt()?;
+        let prompt = self.gallery.prompt(self.session.engine(), &self.conversation())?;
         let parser = OutputParser::new(ParserOptions::of(&self.conversation()));
         let (reply, summary) = self.generate(&prompt, parser, Message::assistant(""), options, cancel, on_event).await?;
         self.messages.push(reply);
@@ -148,7 +165,7 @@ impl Chat {
             None => return Err(refused("an empty conversation", "has no answer: send a message")),
         };
         let conversation = self.conversation();
-        let prompt = self.session.engine().tokenizer().encode_prompt(&render_cut(&conversation))?;
+        let prompt = self.gallery.of_segments(self.session.engine(), render_cut(&conversation))?;
         let parser = OutputParser::new(ParserOptions::of_cut(&conversation));
         let (reply, summary) = self.generate(&prompt, parser, cut, options, cancel, on_event).await?;
         self.messages.pop();
@@ -159,7 +176,7 @@ impl Chat {
     /// Generates behind `prompt`; gives `reply` with what that adds to it.
     async fn generate(
         &mut self,
-        prompt: &[u32],
+        prompt: &Prompt,
         mut parser: OutputParser,
         mut reply: Message,
         options: &GenerateOptions,
@@ -177,7 +194,7 @@ impl Chat {
             on_event(&event);
         };
         let mut on_token = |token: &crate::Token| token.pieces().flat_map(|piece| parser.push(piece)).for_each(&mut give);
-        let summary = self.session.generate(prompt, options, cancel, &mut on_token).await?;
+        let summary = self.session.generate_prompt(prompt, options, cancel, &mut on_token).await?;
         parser.finish(summary.finish.ending()).into_iter().for_each(&mut give);
         Ok((reply, summary))
     }

@@ -81,6 +81,8 @@ impl From<&Error> for ErrorCode {
             Error::InvalidArgument { .. } | Error::SavedSession { .. } => ErrorCode::InvalidArgument,
             Error::NotANumber { .. } => ErrorCode::Nan,
             Error::SelfTest { .. } => ErrorCode::SelfTest,
+            Error::Media(_) => ErrorCode::InvalidArgument,
+            Error::NoTower { .. } => ErrorCode::ModelUnsupported,
             Error::Cancelled => ErrorCode::Cancelled,
         }
     }

@@ -1,5 +1,6 @@
 //! A loaded model.
 
+use crate::media::Senses;
 use crate::options::{LoadOptions, PleMode};
 use crate::session::Session;
 use crate::vocabulary::take_tokenizer;
@@ -86,6 +87,7 @@ pub(crate) struct Inner {
     pub loaded: Arc<Loaded>,
     pub tokenizer: Tokenizer,
     pub info: ModelInfo,
+    pub senses: Senses,
 }
 
 /// A model on a GPU; clones share it. Sessions are made from it.
@@ -158,7 +160,7 @@ impl Engine {
         let loaded = Loaded::load(device, model, source, choice, &mut report).await?;
         let info = info(&loaded, name, &options, seconds).await;
         progress(Progress::Ready);
-        Ok(Engine(Arc::new(Inner { loaded: Arc::new(loaded), tokenizer, info })))
+        Ok(Engine(Arc::new(Inner { loaded: Arc::new(loaded), tokenizer, info, senses: Senses::default() })))
     }
 
     pub fn info(&self) -> &ModelInfo {

@@ -1,6 +1,8 @@
 use crate::ErrorCode;
 use rullama_gpu::GpuError;
+use rullama_media::MediaError;
 use rullama_model::ModelError;
+use rullama_model::tower::Sense;
 use rullama_source::SourceError;
 use rullama_source::gguf::{GgufError, MetadataError};
 use rullama_text::TokenizerError;
@@ -33,6 +35,10 @@ pub enum Error {
     SelfTest { kernel: String, message: String },
     #[error("the saved session cannot be restored: {reason}. Start a new one")]
     SavedSession { reason: String },
+    #[error(transparent)]
+    Media(#[from] MediaError),
+    #[error("{model} has no tower for {}. Give one of the same model with `--mmproj`, or choose a model that has it", sense)]
+    NoTower { sense: Sense, model: String },
     #[error("cancelled")]
     Cancelled,
 }

@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use crate::options::{Cancel, GenerateOptions, Sampling};
+use crate::prompt::Prompt;
 use crate::runner::Chunk;
 use crate::{Error, Session};
 use rullama_model::lora::Terms;
@@ -40,31 +41,58 @@ impl Session {
 
     /// As [`evaluate`](Self::evaluate), ending early with [`Error::Cancelled`] when cancelled.
     pub async fn evaluate_cancellable(&mut self, ids: &[u32], cancel: &Cancel) -> Result<Evaluation, Error> {
-        self.check_ids(ids)?;
-        self.check_room(self.position() as usize + ids.len())?;
+        let start = self.position() as usize;
+        let whole = Prompt::of_parts([self.tokens(), ids].concat(), self.soft.clone());
+        self.evaluate_from(&whole, start, cancel).await
+    }
+
+    /// As [`evaluate`](Self::evaluate), of a whole prompt that may hold soft tokens; what is cached goes.
+    ///
+    /// # Errors
+    /// Those of [`evaluate`](Self::evaluate); a picture of more than a step holds.
+    pub async fn evaluate_prompt(&mut self, prompt: &Prompt, cancel: &Cancel) -> Result<Evaluation, Error> {
+        self.clear();
+        self.soft = prompt.spans().to_vec();
+        self.evaluate_from(prompt, 0, cancel).await
+    }
+
+    /// Of a prompt whose first `at` tokens are cached.
+    async fn evaluate_from(&mut self, prompt: &Prompt, mut at: usize, cancel: &Cancel) -> Result<Evaluation, Error> {
+        let ids = &prompt.ids()[at..];
+        self.check_prompt(prompt)?;
+        self.check_room(prompt.len())?;
         self.settle().await?;
+        let (items, blocks) = (prompt.items(), self.blocks());
         let mut evaluation = Evaluation { tokens: ids.len(), ..Default::default() };
         let model = self.engine().0.loaded.model.clone();
         let names: Vec<String> = model.taps().into_iter().chain(["logits".to_string()]).collect();
         // Logits of many rows are large: a chunk at most fills a 64 MiB buffer.
         let most = ((64 << 20) / (model.facts().vocab * 4)).clamp(1, MAX_CHUNK) as usize;
-        let mut rest = ids;
-        while !rest.is_empty() {
-            let (part, after) = rest.split_at(rest.len().min(most).min(self.runner.chunk_tokens()));
-            let chunk = Chunk { ids: part, rows: Rows::All, sampler: None, taps: true };
+        while at < prompt.len() {
+            let end = prompt.step_end(at, most.min(self.runner.chunk_tokens()), blocks)?;
+            let step = prompt.step(at..end, blocks);
+            let chunk = Chunk { step: &step, rows: Rows::All, sampler: None, taps: true };
             for (name, values) in self.runner.chunk(chunk, cancel, &names).await? {
                 evaluation.matrices.entry(name).or_default().extend(values);
             }
-            self.sequence.extend(part);
-            rest = after;
+            self.sequence.extend_items(&items[at..end]);
+            at = end;
         }
         Ok(evaluation)
     }
 
     /// The likeliest continuation of `prompt`, `count` tokens, through end tokens.
     pub async fn greedy(&mut self, prompt: &[u32], count: u32) -> Result<Vec<u32>, Error> {
+        self.greedy_prompt(&prompt.into(), count).await
+    }
+
+    /// As [`greedy`](Self::greedy), of a prompt that may hold soft tokens.
+    ///
+    /// # Errors
+    /// Those of [`Session::generate_prompt`].
+    pub async fn greedy_prompt(&mut self, prompt: &Prompt, count: u32) -> Result<Vec<u32>, Error> {
         let options = GenerateOptions { sampling: Sampling::greedy(), max_tokens: Some(count), ignore_eos: true, ..Default::default() };
-        Ok(self.generate(prompt, &options, &Cancel::new(), &mut |_| ()).await?.ids)
+        Ok(self.generate_prompt(prompt, &options, &Cancel::new(), &mut |_| ()).await?.ids)
     }
 }
 

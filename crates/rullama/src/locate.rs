@@ -1,5 +1,6 @@
 //! Finds the layer that first produced a value that is not a number.
 
+use crate::prompt::PromptStep;
 use crate::runner::Chunk;
 use crate::{Cancel, Error, Session};
 use rullama_model::model::Rows;
@@ -9,7 +10,8 @@ pub(crate) async fn first_bad_layer(session: &mut Session) -> Result<Error, Erro
     let Some(id) = session.sequence.pop() else { return Ok(Error::NotANumber { place: "the logits".into() }) };
     session.runner.set_position(session.position());
     let names = session.engine().0.loaded.model.taps();
-    let chunk = Chunk { ids: &[id], rows: Rows::Last, sampler: None, taps: true };
+    let step = PromptStep::of_tokens(vec![id]);
+    let chunk = Chunk { step: &step, rows: Rows::Last, sampler: None, taps: true };
     let outputs = session.runner.chunk(chunk, &Cancel::new(), &names).await?;
     session.sequence.extend(&[id]);
     let bad = |(_, values): &&(String, Vec<f32>)| values.iter().any(|v| !v.is_finite());

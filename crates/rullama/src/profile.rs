@@ -1,5 +1,6 @@
 //! Where the time of a step goes.
 
+use crate::prompt::PromptStep;
 use crate::runner::Chunk;
 use crate::{Cancel, Error, Session};
 use rullama_gpu::KernelTime;
@@ -35,10 +36,11 @@ impl Session {
     pub async fn profile_prefill(&mut self, tokens: u32) -> Result<StepProfile, Error> {
         let ids = vec![0; tokens.min(MAX_CHUNK) as usize];
         let position = self.position();
-        let chunk = Chunk { ids: &ids, rows: Rows::Last, sampler: Some(SampleMode::Greedy), taps: false };
+        let step = PromptStep::of_tokens(ids);
+        let chunk = Chunk { step: &step, rows: Rows::Last, sampler: Some(SampleMode::Greedy), taps: false };
         self.runner.chunk(chunk, &Cancel::new(), &[]).await?;
         let device = self.engine().device().clone();
-        let plan = self.runner.chunk_plan(ids.len() as u32, SampleMode::Greedy).await?;
+        let plan = self.runner.chunk_plan(step.ids.len() as u32, SampleMode::Greedy).await?;
         let profile = StepProfile { dispatches: plan.recording.dispatches(), kernels: device.profile(&plan.recording).await? };
         self.runner.set_position(position);
         Ok(profile)

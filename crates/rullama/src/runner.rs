@@ -2,11 +2,12 @@
 
 use crate::engine::Engine;
 use crate::options::Cancel;
+use crate::prompt::{PromptStep, SoftRows};
 use crate::{Error, words};
 use rullama_gpu::{Buffer, Device, Readback, Slice};
 use rullama_model::attached::Attached;
 use rullama_model::kv_cache::{CacheShape, KvCache};
-use rullama_model::model::{Rows, Shape};
+use rullama_model::model::{Rows, SOFT_ROWS, Shape};
 use rullama_model::pace::MAX_CHUNK;
 use rullama_model::plan::{Plan, Pool, Resources};
 use rullama_model::rows::RowProvider;
@@ -113,12 +114,24 @@ fn padded(n: u32) -> u32 {
 /// A piece of a prompt to run.
 pub(crate) struct Chunk<'a> {
     /// At most [`MAX_CHUNK`].
-    pub ids: &'a [u32],
+    pub step: &'a PromptStep,
     pub rows: Rows,
     /// Draws from the last row's logits.
     pub sampler: Option<SampleMode>,
     /// Keep the hidden states.
     pub taps: bool,
+}
+
+/// Writes the soft tokens of a step that is padded to `tokens`.
+fn write_soft(device: &Device, words: &WordBuffers, plan: &Plan, soft: &SoftRows, tokens: usize) {
+    let (mut places, mut ends) = (soft.places.clone(), soft.ends.clone());
+    places.resize(tokens, u32::MAX);
+    ends.resize(tokens, soft.ends.last().copied().unwrap_or_default());
+    words.write(device, Words::SoftPlaces, bytemuck::cast_slice(&places));
+    words.write(device, Words::BlockEnds, bytemuck::cast_slice(&ends));
+    if let Some(slice) = plan.input(SOFT_ROWS) {
+        device.write(&slice.buffer, slice.offset, bytemuck::cast_slice(&soft.rows));
+    }
 }
 
 /// Outputs that were read back, each `[tokens, cols]`, by name.
@@ -190,16 +203,19 @@ impl Runner {
     /// Runs a piece of a prompt from the present position on, in parts between which it can be cancelled, and reads the outputs
     /// named `read`. The position moves on only where all of it has run.
     pub async fn chunk(&mut self, chunk: Chunk<'_>, cancel: &Cancel, read: &[String]) -> Result<Read, Error> {
-        let (count, position) = (chunk.ids.len() as u32, self.position);
+        let (count, position) = (chunk.step.ids.len() as u32, self.position);
         self.reserve(position + count).await?;
         let loaded = &self.engine.0.loaded;
-        let shape = loaded.shape(padded(count), chunk.rows, false, chunk.taps);
+        let shape = Shape { soft: chunk.step.soft.is_some(), ..loaded.shape(padded(count), chunk.rows, false, chunk.taps) };
         let mut turn = loaded.turn.lock().await;
         let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), (shape, chunk.sampler)).await?;
-        loaded.fill_rows(&mut self.rows, plan, chunk.rows, chunk.ids).await?;
+        loaded.fill_rows(&mut self.rows, plan, chunk.rows, &chunk.step.ids).await?;
         self.cache.note_written(position + count);
-        let mut ids = chunk.ids.to_vec();
+        let mut ids = chunk.step.ids.clone();
         ids.resize(shape.tokens as usize, 0);
+        if let Some(soft) = &chunk.step.soft {
+            write_soft(&loaded.device, &self.words, plan, soft, shape.tokens as usize);
+        }
         let state = StepState { position, tokens: count, ..Default::default() };
         let step = StepState { position: position + count - 1, tokens: 1, ..Default::default() };
         self.words.write(&loaded.device, Words::ChunkIds, bytemuck::cast_slice(&ids));

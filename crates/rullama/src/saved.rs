@@ -3,11 +3,15 @@
 //! `RULLAKV2`, the SHA-256 of everything behind it, the length of a JSON header, the header, and the halves of the caches in its
 //! order. Everything is checked before the session is touched.
 
+use crate::media::SoftTokens;
+use crate::prompt::Span;
 use crate::sequence::{Item, Sequence};
 use crate::{Error, Session};
+use rullama_model::tower::Sense;
 use rullama_ops::Half;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"RULLAKV2";
 /// Where what the checksum covers begins.
@@ -24,6 +28,18 @@ struct Header {
     written: u32,
     /// Layer, whether values, and bytes, in the order of the data.
     parts: Vec<(usize, bool, usize)>,
+    /// Soft tokens among the items, whose rows follow the caches, so that they can be computed anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    soft: Vec<SavedSpan>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedSpan {
+    start: usize,
+    hearing: bool,
+    rows: usize,
+    hash: u64,
 }
 
 fn refuse(reason: impl Into<String>) -> Error {
@@ -39,18 +55,21 @@ impl Session {
     pub async fn save(&self) -> Result<Vec<u8>, Error> {
         let written = self.runner.cache.written();
         let parts = self.runner.cache.save(self.engine().device(), written).await?;
+        let spans: Vec<Span> = self.soft.iter().filter_map(|span| span.before(self.sequence.len())).collect();
         let header = Header {
             identity: hexadecimal(&self.sequence.identity),
             kv: self.engine().info().kv.into(),
             items: self.sequence.items().to_vec(),
             written,
             parts: parts.iter().map(|(layer, half, bytes)| (*layer, *half == Half::Values, bytes.len())).collect(),
+            soft: spans.iter().map(saved_span).collect(),
         };
         let header = serde_json::to_vec(&header).map_err(|e| refuse(e.to_string()))?;
         let mut out = [&MAGIC[..], &[0; 32]].concat();
         out.extend((header.len() as u32).to_le_bytes());
         out.extend(header);
         parts.iter().for_each(|(_, _, bytes)| out.extend(bytes));
+        spans.iter().for_each(|span| out.extend(bytemuck::cast_slice::<f32, u8>(&span.soft.values)));
         let sum = Sha256::digest(&out[BODY..]);
         out[MAGIC.len()..BODY].copy_from_slice(&sum);
         Ok(out)
@@ -69,6 +88,7 @@ impl Session {
             parts.push((layer, if values { Half::Values } else { Half::Keys }, part));
             rest = after;
         }
+        let spans = self.restored_spans(&header.soft, &header.items, &mut rest)?;
         if !rest.is_empty() {
             return Err(refuse(format!("{} bytes stand behind its end", rest.len())));
         }
@@ -77,8 +97,35 @@ impl Session {
         let device = self.engine().device().clone();
         self.runner.cache.restore(&device, header.written, &parts);
         self.sequence = Sequence::with_items(self.sequence.identity, header.items);
+        self.soft = spans;
         self.runner.set_position(self.position());
         Ok(())
+    }
+
+    /// The soft tokens that `items` name, from the beginning of `rest`.
+    fn restored_spans(&self, saved: &[SavedSpan], items: &[Item], rest: &mut &[u8]) -> Result<Vec<Span>, Error> {
+        let (mut spans, mut end) = (Vec::new(), 0);
+        for span in saved {
+            let dim = self.engine().info().dim as usize;
+            let size = span.rows.checked_mul(dim * 4).filter(|_| span.rows > 0 && span.start >= end);
+            let taken = size.and_then(|size| rest.split_at_checked(size));
+            let Some((bytes, after)) = taken else { return Err(refuse("its soft tokens do not fit")) };
+            *rest = after;
+            let sense = if span.hearing { Sense::Hearing } else { Sense::Vision };
+            let soft = SoftTokens::restored(sense, dim as u32, bytemuck::pod_collect_to_vec(bytes), span.hash)?;
+            let place = items.get(span.start..span.start.saturating_add(span.rows));
+            let same = place.is_some_and(|items| items.iter().enumerate().all(|(row, item)| item.content == soft.content(row)));
+            if !same {
+                return Err(refuse("its soft tokens are others than its items name"));
+            }
+            end = span.start + span.rows;
+            spans.push(Span { start: span.start, soft: Arc::new(soft) });
+        }
+        let covered: usize = spans.iter().map(|span| span.range().len()).sum();
+        if covered != items.iter().filter(|item| item.content != 0).count() {
+            return Err(refuse("soft tokens of its items are missing"));
+        }
+        Ok(spans)
     }
 
     /// The header of bytes that are whole and belong to this model, and what stands behind it.
@@ -110,6 +157,10 @@ impl Session {
         }
         Ok((header, data))
     }
+}
+
+fn saved_span(span: &Span) -> SavedSpan {
+    SavedSpan { start: span.start, hearing: span.soft.sense == Sense::Hearing, rows: span.soft.rows(), hash: span.soft.hash }
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

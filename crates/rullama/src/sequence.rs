@@ -55,6 +55,11 @@ impl Sequence {
         self.ids.extend(ids);
     }
 
+    pub fn extend_items(&mut self, items: &[Item]) {
+        self.items.extend(items);
+        self.ids.extend(items.iter().map(|item| item.id));
+    }
+
     pub fn truncate(&mut self, len: usize) {
         self.items.truncate(len);
         self.ids.truncate(len);

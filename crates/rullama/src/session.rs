@@ -3,8 +3,9 @@
 use crate::decode::Decoder;
 use crate::engine::Engine;
 use crate::options::{Cancel, GenerateOptions};
+use crate::prompt::{Prompt, Span};
 use crate::runner::{Chunk, Runner};
-use crate::sequence::{Item, Sequence};
+use crate::sequence::Sequence;
 use crate::settings::settings;
 use crate::{Error, locate};
 use rullama_model::model::Rows;
@@ -88,13 +89,15 @@ pub struct Session {
     pub(crate) runner: Runner,
     /// What the caches hold.
     pub(crate) sequence: Sequence,
+    /// Soft tokens in it.
+    pub(crate) soft: Vec<Span>,
     specials: Specials,
 }
 
 impl Session {
     pub(crate) async fn new(engine: Engine) -> Result<Self, Error> {
         let sequence = Sequence::new(engine.0.loaded.identity);
-        Ok(Session { runner: Runner::new(engine).await?, sequence, specials: Specials::Hide })
+        Ok(Session { runner: Runner::new(engine).await?, sequence, soft: Vec::new(), specials: Specials::Hide })
     }
 
     pub fn engine(&self) -> &Engine {
@@ -133,18 +136,31 @@ impl Session {
         if len >= self.position() {
             return Ok(());
         }
-        let kept = self.tokens()[..len as usize].to_vec();
         if self.runner.cache.can_rewind(len) {
             self.rewind(len as usize);
             return Ok(());
         }
+        let kept = self.kept(len as usize);
         self.clear();
-        self.append(&kept, &Cancel::new()).await
+        self.fill(&kept, &Cancel::new()).await
+    }
+
+    /// The first `len` items, to be computed anew.
+    fn kept(&self, len: usize) -> Prompt {
+        let spans = self.soft.iter().filter_map(|span| span.before(len)).collect();
+        Prompt::of_parts(self.tokens()[..len].to_vec(), spans)
+    }
+
+    /// Caches a prompt from the start without wanting its logits.
+    async fn fill(&mut self, prompt: &Prompt, cancel: &Cancel) -> Result<(), Error> {
+        self.soft = prompt.spans().to_vec();
+        self.prefill(prompt, 0, Rows::None, None, cancel).await
     }
 
     /// Goes back to the first `len` items: the sequence, and where the next step stands.
     pub(crate) fn rewind(&mut self, len: usize) {
         self.sequence.truncate(len);
+        self.soft.retain(|span| span.start < len);
         self.runner.set_position(self.position());
     }
 
@@ -153,7 +169,9 @@ impl Session {
         self.check_ids(ids)?;
         self.check_room(self.sequence.len() + ids.len())?;
         self.settle().await?;
-        self.prefill(ids, Rows::None, None, cancel).await
+        let start = self.sequence.len();
+        let whole = Prompt::of_parts([self.tokens(), ids].concat(), self.soft.clone());
+        self.prefill(&whole, start, Rows::None, None, cancel).await
     }
 
     /// Computes the caches anew where an answer that ended in an error wrote over what its beginning still needs.
@@ -162,9 +180,9 @@ impl Session {
             self.rewind(self.sequence.len());
             return Ok(());
         }
-        let kept = self.tokens().to_vec();
+        let kept = self.kept(self.sequence.len());
         self.clear();
-        self.prefill(&kept, Rows::None, None, &Cancel::new()).await
+        self.fill(&kept, &Cancel::new()).await
     }
 
     /// Answers a prompt. `on_token` sees each token as it comes.
@@ -179,8 +197,22 @@ impl Session {
         cancel: &Cancel,
         on_token: &mut dyn FnMut(&Token),
     ) -> Result<Summary, Error> {
+        self.generate_prompt(&prompt.into(), options, cancel, on_token).await
+    }
+
+    /// As [`generate`](Self::generate), of a prompt that may hold soft tokens.
+    ///
+    /// # Errors
+    /// Those of [`generate`](Self::generate); soft tokens of another width; a picture of more than a step holds.
+    pub async fn generate_prompt(
+        &mut self,
+        prompt: &Prompt,
+        options: &GenerateOptions,
+        cancel: &Cancel,
+        on_token: &mut dyn FnMut(&Token),
+    ) -> Result<Summary, Error> {
         let settings = settings(options)?;
-        self.check_ids(prompt)?;
+        self.check_prompt(prompt)?;
         self.check_room(prompt.len() + 1)?;
         if prompt.is_empty() {
             return Err(Error::InvalidArgument {
@@ -194,13 +226,13 @@ impl Session {
         let reused = self.sequence.len();
         let bias = self.bias(&options.sampling.logit_bias);
         self.runner.set_sampling(&settings, &bias);
-        self.runner.set_history(prompt);
+        self.runner.set_history(prompt.ids());
         let mut answer = Answer::new(self, options);
-        match self.prefill(&prompt[reused..], Rows::Last, settings.mode(), cancel).await {
+        match self.prefill(prompt, reused, Rows::Last, settings.mode(), cancel).await {
             Err(Error::Cancelled) => return Ok(answer.summary(Finish::Cancelled, prompt.len(), reused, started)),
             other => other?,
         }
-        let mut decoder = Decoder::new(settings, bias, prompt);
+        let mut decoder = Decoder::new(settings, bias, prompt.ids());
         let first = decoder.first(&mut self.runner).await?;
         answer.prefill_s = started.elapsed().as_secs_f64();
         let finish = self.decode(first, &mut decoder, &mut answer, cancel, on_token).await?;
@@ -251,29 +283,43 @@ impl Session {
 
     /// Keeps the longest common beginning of the cached tokens and `prompt`, less one, whose
     /// logits are needed.
-    async fn reuse(&mut self, prompt: &[u32]) -> Result<(), Error> {
-        let wanted: Vec<Item> = prompt.iter().copied().map(Item::token).collect();
-        let common = self.sequence.common(&self.identity(), &wanted).min(prompt.len() - 1);
+    async fn reuse(&mut self, prompt: &Prompt) -> Result<(), Error> {
+        let common = self.sequence.common(&self.identity(), &prompt.items()).min(prompt.len() - 1);
+        let common = if self.blocks() { prompt.outside_blocks(common) } else { common };
         if self.runner.cache.can_rewind(common as u32) {
             self.rewind(common);
         } else {
             self.clear();
         }
+        self.soft = prompt.spans().to_vec();
         Ok(())
     }
 
-    /// Runs tokens in chunks; the last leaves the wanted logits.
-    async fn prefill(&mut self, ids: &[u32], rows: Rows, sampler: Option<SampleMode>, cancel: &Cancel) -> Result<(), Error> {
-        let mut rest = ids;
-        while !rest.is_empty() {
+    /// Whether soft tokens of a picture see each other.
+    pub(crate) fn blocks(&self) -> bool {
+        self.engine().0.loaded.model.facts().blocks
+    }
+
+    /// Runs a prompt from `at` on in chunks; the last leaves the wanted logits.
+    async fn prefill(
+        &mut self,
+        prompt: &Prompt,
+        mut at: usize,
+        rows: Rows,
+        sampler: Option<SampleMode>,
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
+        let (items, blocks) = (prompt.items(), self.blocks());
+        while at < prompt.len() {
             if cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let (part, after) = rest.split_at(rest.len().min(self.runner.chunk_tokens()));
-            let (rows, sampler) = if after.is_empty() { (rows, sampler) } else { (Rows::None, None) };
-            self.runner.chunk(Chunk { ids: part, rows, sampler, taps: false }, cancel, &[]).await?;
-            self.sequence.extend(part);
-            rest = after;
+            let end = prompt.step_end(at, self.runner.chunk_tokens(), blocks)?;
+            let (rows, sampler) = if end == prompt.len() { (rows, sampler) } else { (Rows::None, None) };
+            let step = prompt.step(at..end, blocks);
+            self.runner.chunk(Chunk { step: &step, rows, sampler, taps: false }, cancel, &[]).await?;
+            self.sequence.extend_items(&items[at..end]);
+            at = end;
         }
         Ok(())
     }
@@ -296,6 +342,20 @@ impl Session {
                 name: "token id",
                 value: id.to_string(),
                 reason: format!("is outside the vocabulary of {vocab}"),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Ids and soft tokens that the model can take.
+    pub(crate) fn check_prompt(&self, prompt: &Prompt) -> Result<(), Error> {
+        self.check_ids(prompt.ids())?;
+        let dim = self.engine().0.info.dim;
+        match prompt.spans().iter().find(|span| span.soft.dim != dim) {
+            Some(span) => Err(Error::InvalidArgument {
+                name: "soft tokens",
+                value: format!("{} values wide", span.soft.dim),
+                reason: format!("is not the model's width of {dim}"),
             }),
             None => Ok(()),
         }

@@ -1,9 +1,9 @@
 //! Several conversations on one engine: a prompt goes on with the caches that hold most of its beginning.
 
+use crate::gallery::Gallery;
 use crate::options::{Cancel, GenerateOptions};
-use crate::sequence::Item;
-use crate::{Engine, Error, ErrorCode, Session, Summary, Token};
-use rullama_text::chat::{Conversation, render};
+use crate::{Engine, Error, ErrorCode, Prompt, Session, Summary, Token};
+use rullama_text::chat::Conversation;
 use rullama_text::{Event, OutputParser, ParserOptions, Specials};
 
 /// The recent sequences of an engine, with their caches.
@@ -74,6 +74,21 @@ impl Sessions {
         cancel: &Cancel,
         on_token: &mut dyn FnMut(&Token),
     ) -> Result<Summary, Error> {
+        self.generate_prompt(&prompt.into(), specials, options, cancel, on_token).await
+    }
+
+    /// As [`generate`](Self::generate), of a prompt that may hold soft tokens.
+    ///
+    /// # Errors
+    /// Those of [`Session::generate_prompt`].
+    pub async fn generate_prompt(
+        &mut self,
+        prompt: &Prompt,
+        specials: Specials,
+        options: &GenerateOptions,
+        cancel: &Cancel,
+        on_token: &mut dyn FnMut(&Token),
+    ) -> Result<Summary, Error> {
         let mut session = self.take(prompt).await?;
         session.show_specials(specials);
         let mut given = false;
@@ -81,9 +96,9 @@ impl Sessions {
             given = true;
             on_token(token);
         };
-        let mut result = session.generate(prompt, options, cancel, &mut tell).await;
+        let mut result = session.generate_prompt(prompt, options, cancel, &mut tell).await;
         if !given && self.make_room(&result) {
-            result = session.generate(prompt, options, cancel, on_token).await;
+            result = session.generate_prompt(prompt, options, cancel, on_token).await;
         }
         if !result.as_ref().is_err_and(|error| ErrorCode::from(error) == ErrorCode::DeviceLost) {
             self.keep(session);
@@ -99,28 +114,28 @@ impl Sessions {
     pub async fn answer(
         &mut self,
         conversation: &Conversation<'_>,
-        prompt: &[u32],
+        prompt: &Prompt,
         options: &GenerateOptions,
         cancel: &Cancel,
         on_part: &mut dyn FnMut(Option<&Token>, Vec<Event>),
     ) -> Result<Summary, Error> {
         let mut parser = OutputParser::new(ParserOptions::of(conversation));
         let mut on_token = |token: &Token| on_part(Some(token), token.pieces().flat_map(|piece| parser.push(piece)).collect());
-        let summary = self.generate(prompt, Specials::Markers, options, cancel, &mut on_token).await?;
+        let summary = self.generate_prompt(prompt, Specials::Markers, options, cancel, &mut on_token).await?;
         on_part(None, parser.finish(summary.finish.ending()));
         Ok(summary)
     }
 
-    /// The ids of a conversation's prompt.
+    /// A conversation's prompt.
     ///
     /// # Errors
-    /// A vocabulary without the template's marks.
-    pub fn prompt(&self, conversation: &Conversation<'_>) -> Result<Vec<u32>, Error> {
-        Ok(self.engine.tokenizer().encode_prompt(&render(conversation))?)
+    /// A medium, which has to be shown to the model first ([`Gallery`](crate::Gallery)); a vocabulary without the template's marks.
+    pub fn prompt(&self, conversation: &Conversation<'_>) -> Result<Prompt, Error> {
+        Gallery::default().prompt(&self.engine, conversation)
     }
 
-    async fn take(&mut self, prompt: &[u32]) -> Result<Session, Error> {
-        let wanted: Vec<Item> = prompt.iter().copied().map(Item::token).collect();
+    async fn take(&mut self, prompt: &Prompt) -> Result<Session, Error> {
+        let wanted = prompt.items();
         let identity = &self.engine.0.loaded.identity;
         let candidate = |session: &Session| {
             let shared = session.sequence.common(identity, &wanted).min(prompt.len().saturating_sub(1));

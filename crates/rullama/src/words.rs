@@ -5,10 +5,12 @@ use rullama_ops::sample::{HISTORY, RESULT_WORDS, RESULTS, SampleSettings};
 use rullama_ops::{Words, state};
 
 /// Every kind of words that a session has, and how many; `suppressed` tokens may be biased beside those that are asked for.
-pub(crate) fn sizes(suppressed: usize) -> [(Words, usize); 8] {
+pub(crate) fn sizes(suppressed: usize) -> [(Words, usize); 10] {
     [
         (Words::ChunkIds, MAX_CHUNK as usize),
         (Words::ChunkState, state::WORDS as usize),
+        (Words::SoftPlaces, MAX_CHUNK as usize),
+        (Words::BlockEnds, MAX_CHUNK as usize),
         (Words::StepId, 4),
         (Words::StepState, state::WORDS as usize),
         (Words::Settings, size_of::<SampleSettings>() / 4),

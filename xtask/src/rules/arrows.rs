@@ -4,16 +4,17 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Crate, and the crates that it may import. What those may import it may import as well.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("rullama-testing", &[]),
     ("rullama-quant", &[]),
     ("rullama-source", &["rullama-quant", "rullama-testing"]),
     ("rullama-adapter", &["rullama-source"]),
     ("rullama-text", &["rullama-testing"]),
+    ("rullama-media", &["rullama-testing"]),
     ("rullama-gpu", &["rullama-testing"]),
     ("rullama-ops", &["rullama-gpu", "rullama-quant"]),
     ("rullama-model", &["rullama-ops", "rullama-adapter"]),
-    ("rullama", &["rullama-model", "rullama-text"]),
+    ("rullama", &["rullama-model", "rullama-text", "rullama-media"]),
     ("rullama-train", &["rullama"]),
     ("rullama-cli", &["rullama-train"]),
     ("rullama-web", &["rullama-train"]),

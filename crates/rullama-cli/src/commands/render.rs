@@ -1,7 +1,7 @@
 use crate::error::usage;
-use crate::{input, model, terminal};
+use crate::{input, media, model, terminal};
 use anyhow::Result;
-use rullama_text::chat::{Conversation, Message, Size, Tool, render};
+use rullama_text::chat::{self, Conversation, Message, Size, Tool, render};
 use rullama_text::segments_to_text;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 ///
 /// Reads JSON as Ollama's or OpenAI's chat API has it, {"messages": [...], "tools": [...], "thinking": false},
 /// and prints {"prompt": text, "ids": [...]}. What people typed never becomes a special token, so the
-/// text alone is ambiguous where someone typed one; the ids are not.
+/// text alone is ambiguous where someone typed one; the ids are not. Pictures come as base64 or data URLs, or their `width` and
+/// `height` alone.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -76,7 +77,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     let size = if large { Size::Large } else { Size::Small };
     let thinking = input.thinking.as_ref().is_some_and(Thinking::is_on);
-    let segments = render(&Conversation { messages: &messages, tools: &tools, thinking, size });
+    let mut segments = render(&Conversation { messages: &messages, tools: &tools, thinking, size });
+    // The text shows a medium as one placeholder, the ids as many as there are soft tokens.
+    let counts = chat::media(&segments).map(media::soft_tokens).collect::<Result<Vec<_>, _>>()?;
+    let mut counts = counts.into_iter();
+    chat::expand(&mut segments, |_| counts.next().flatten());
     let ids = tokenizer.encode_prompt(&segments)?;
     writeln!(terminal::stdout(), "{}", json!({"prompt": segments_to_text(&segments), "ids": ids}))?;
     Ok(())

@@ -3,7 +3,9 @@
 mod config;
 mod rope;
 mod text;
+mod towers;
 mod unused;
+mod vision;
 mod weights;
 
 pub use config::{Config, Layer, Span};
@@ -11,10 +13,12 @@ pub use config::{Config, Layer, Span};
 use crate::ModelError;
 use crate::lora::{EMBEDDING, HEAD, Terms};
 use crate::model::{CacheSpec, Facts, Head, InputRows, Model, Rows, Shape, Streamed};
+use crate::tower::{Sense, Tower};
 use crate::weights::{Specs, Table, WeightSpec};
 use rullama_ops::Graph;
 use rullama_quant::DType;
 use rullama_source::gguf::{Gguf, Metadata};
+use std::sync::Arc;
 
 /// `general.architecture` of its files.
 pub const ARCHITECTURE: &str = "gemma4";
@@ -28,6 +32,17 @@ const PER_LAYER_PROJECTION: &str = "per_layer_model_proj";
 /// True of the models without per-layer embeddings (12B and above).
 pub fn empty_thought(metadata: &Metadata) -> bool {
     metadata.u32("gemma4.embedding_length_per_layer_input").unwrap_or(0) == 0
+}
+
+/// The tower of a sense in a file of a model, or of towers alone (llama.cpp's `mmproj`), for a text model of width `dim`.
+///
+/// # Errors
+/// A missing, absurd or contradictory key; a missing tensor or one of another shape; a tower of another model.
+pub fn open_tower(gguf: &Gguf, sense: Sense, dim: u32) -> Result<Option<Arc<dyn Tower>>, ModelError> {
+    match sense {
+        Sense::Vision => vision::open(gguf, dim),
+        Sense::Hearing => Ok(None),
+    }
 }
 
 /// A text decoder of the family, as a file describes it.
@@ -56,6 +71,8 @@ impl Gemma4 {
             per_layer: config.per_layer,
             suppress: config.suppress.clone(),
             empty_thought: empty_thought(&gguf.metadata),
+            // The models with per-layer embeddings are causal throughout.
+            blocks: config.per_layer == 0,
         };
         Ok(Gemma4 { config, specs, facts })
     }

@@ -5,7 +5,7 @@
 use super::Gemma4;
 use super::config::{Layer, Span};
 use crate::lora::{HEAD, Terms};
-use crate::model::{Rows, Shape};
+use crate::model::{Rows, SOFT_ROWS, Shape};
 use crate::weights::Table;
 use rullama_ops::{Attention, Graph, Half, HeadNorm, HeadRope, PerLayerCombine, Rotate, SelfAttention, Value, Words};
 use std::collections::HashMap;
@@ -46,6 +46,11 @@ pub fn forward(model: &Gemma4, shape: Shape, tables: &[Table], terms: &Terms) ->
     let scale = (config.dim as f32).sqrt();
     let h = b.g.embed(ids, table, shape.tokens, scale);
     let mut h = terms.embedding(&mut b.g, ids, h, scale);
+    if shape.soft {
+        // Not scaled: projectors give what the layers expect.
+        let (rows, places) = (b.g.input(SOFT_ROWS, shape.tokens, config.dim), b.g.words(Words::SoftPlaces));
+        h = b.g.replace_rows(h, rows, places);
+    }
     b.tap("embed_scaled", h);
     let per_layer = b.per_layer_inputs(h, ids);
     for (i, layer) in config.layers.iter().enumerate() {
@@ -135,8 +140,14 @@ impl Builder<'_> {
             self.state = self.g.words(Words::StepState);
         }
         let window = (layer.span == Span::Sliding).then_some(c.window);
-        let op = Attention { heads: c.heads, kv_heads: layer.kv_heads, head_dim, window };
-        let a = self.g.attention(op, q, caches, self.state);
+        let op = Attention { heads: c.heads, kv_heads: layer.kv_heads, head_dim, window, blocks: false };
+        // The last row sees no key behind it.
+        let a = if self.shape.soft && self.model.facts.blocks && window.is_some() && self.g.rows(q) == self.shape.tokens {
+            let ends = self.g.words(Words::BlockEnds);
+            self.g.attention_in_blocks(op, q, caches, self.state, ends)
+        } else {
+            self.g.attention(op, q, caches, self.state)
+        };
         let a = self.product(a, &key("attn_output"), c.dim);
         self.residual(h, a, &key("post_attention_norm"), 1.0)
     }

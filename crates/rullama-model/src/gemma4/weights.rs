@@ -36,7 +36,7 @@ impl File<'_> {
     }
 
     fn weight(&mut self, key: &str, stack: Stack, parts: Vec<Part>) {
-        self.specs.weights.push(WeightSpec { key: key.into(), stack, parts });
+        self.specs.weights.push(WeightSpec { key: key.into(), stack, parts, padded: false });
     }
 
     fn matrix(&mut self, name: &str, cols: u32, rows: u32) -> Result<(), ModelError> {

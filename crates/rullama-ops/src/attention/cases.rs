@@ -1,4 +1,4 @@
-use super::Attention;
+use super::{Attention, ends};
 use crate::case::{Case, EPSILON, Rng};
 use crate::host::Host;
 use crate::op::KvType;
@@ -22,11 +22,37 @@ fn case((heads, kv_heads, head_dim): Heads, [tokens, real, position]: [usize; 3]
         rng.tensor(tokens, heads * head_dim).into(),
     ];
     let name = format!("{heads}/{kv_heads} heads of {head_dim}, {real} of {tokens} tokens at {position}, window {window:?}, {kv:?}");
-    let op = Attention { heads: heads as u32, kv_heads: kv_heads as u32, head_dim: head_dim as u32, window };
+    let op = Attention { heads: heads as u32, kv_heads: kv_heads as u32, head_dim: head_dim as u32, window, blocks: false };
     let keys = window.map_or(position + real, |w| (position + real).min(w as usize));
     // A score of up to 10 is off by some 10 roundings of its sum, and so is its weight.
     let tolerance = 64.0 * EPSILON * ((head_dim + keys) as f32).sqrt();
     Case::new(name, op, operands, head_dim).tolerance(tolerance)
+}
+
+/// The same where the tokens of blocks see each other.
+fn blocks(mut case: Case, op: Attention, at: u32, blocks: &[(u32, u32)]) -> Case {
+    let y = case.operands.pop().expect("attention makes a value");
+    let tokens = y.tensor().rows as u32;
+    case.operands.extend([Host::Words(ends(at, tokens, blocks)), y]);
+    case.op = Box::new(Attention { blocks: true, ..op });
+    case.name.push_str(", in blocks");
+    case
+}
+
+/// Blocks of one token, of several in a row, across tiles, at the start and the end of a step, longer and shorter than the window.
+fn block_cases() -> Vec<Case> {
+    let all: [(Heads, [usize; 3], Option<u32>, KvType, &[(u32, u32)]); 5] = [
+        ((1, 1, 32), [3, 3, 5], Some(5), KvType::F32, &[(0, 2)]),
+        ((4, 2, 64), [40, 40, 20], Some(31), KvType::F16, &[(0, 35)]),
+        ((4, 2, 96), [70, 66, 3], Some(5), KvType::F32, &[(2, 3), (3, 20), (20, 66)]),
+        ((8, 1, 256), [64, 64, 700], Some(128), KvType::F16, &[(30, 34), (60, 64)]),
+        ((2, 1, 64), [96, 90, 0], None, KvType::F32, &[(10, 80)]),
+    ];
+    let made = all.map(|(heads, step, window, kv, of)| {
+        let op = Attention { heads: heads.0 as u32, kv_heads: heads.1 as u32, head_dim: heads.2 as u32, window, blocks: true };
+        blocks(case(heads, step, window, kv), op, step[2] as u32, of)
+    });
+    made.into()
 }
 
 /// Head sizes and groupings, steps from one token to several tiles, positions from the start
@@ -63,5 +89,6 @@ pub fn cases() -> Vec<Case> {
         case((32, 16, 256), [1, 1, 150], Some(1024), F16),
         case((32, 4, 512), [1, 1, 200], None, F16),
     ]);
+    cases.extend(block_cases());
     cases
 }

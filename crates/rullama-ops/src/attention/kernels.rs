@@ -128,7 +128,7 @@ impl Attention {
     /// What the kernels over a cache link alike.
     fn link<'a>(&self, name: &str, text: &'a str, caps: &Caps, parts: &Parts) -> Link<'a> {
         let mut link = Link::new(name, text, caps);
-        link.flag("f16", parts.k.kv == KvType::F16).constant("QUADS", self.head_dim / 4);
+        link.flag("f16", parts.k.kv == KvType::F16).flag("blocks", self.blocks).constant("QUADS", self.head_dim / 4);
         link
     }
 
@@ -137,6 +137,9 @@ impl Attention {
         self.describe(dispatch, parts);
         dispatch.param("rows", parts.q.rows).param("width", parts.k.width / 4);
         dispatch.param("y_offset", parts.y.offset / 4).bind("y", &parts.y.slice);
+        if let Some(ends) = parts.ends {
+            dispatch.bind("ends", ends);
+        }
     }
 
     /// What all of them are given.

@@ -21,6 +21,10 @@ pub mod cases;
 /// window, `p - j < window`. A cache must hold at least `window + tokens` slots, or every
 /// position where there is no window; the keys of the step are in it already. Rows from
 /// `state[TOKENS]` on become zeros.
+///
+/// With `blocks` there is one more operand before `y`, words `ends: [tokens]` or more: the token sees keys up to `ends[t] - 1`, which is
+/// its own position or a later one of the same step, and never less than that of the token before. It is the mask of pictures, whose
+/// soft tokens see each other both ways (HF `create_masks_for_vision_model`).
 /// Source: Vaswani et al. 2017; Milakov & Gimelshein 2018 (one pass over the keys).
 #[derive(Debug, Clone)]
 pub struct Attention {
@@ -29,12 +33,18 @@ pub struct Attention {
     /// A multiple of 32, at most 512.
     pub head_dim: u32,
     pub window: Option<u32>,
+    pub blocks: bool,
 }
 
 impl Graph {
     /// Attention of `q: [tokens, heads * head_dim]` over the caches of keys and values; gives `[tokens, heads * head_dim]`.
     pub fn attention(&mut self, op: Attention, q: Value, [k, v]: [Value; 2], state: Value) -> Value {
-        self.one(op, &[q, k, v, state])
+        self.one(Attention { blocks: false, ..op }, &[q, k, v, state])
+    }
+
+    /// The same where tokens see keys up to `ends`.
+    pub fn attention_in_blocks(&mut self, op: Attention, q: Value, [k, v]: [Value; 2], state: Value, ends: Value) -> Value {
+        self.one(Attention { blocks: true, ..op }, &[q, k, v, state, ends])
     }
 }
 
@@ -50,13 +60,15 @@ struct Parts<'a> {
     k: &'a Cache,
     v: &'a Cache,
     state: &'a Slice,
+    ends: Option<&'a Slice>,
     y: &'a Tensor,
 }
 
 impl Attention {
     fn parts<'a>(&self, operands: &'a [Operand]) -> Result<Parts<'a>, GpuError> {
         let (q, k, v) = (operands[0].tensor()?, operands[1].cache()?, operands[2].cache()?);
-        let parts = Parts { q, k, v, state: operands[3].words()?, y: operands[4].tensor()? };
+        let ends = if self.blocks { Some(operands[4].words()?) } else { None };
+        let parts = Parts { q, k, v, state: operands[3].words()?, ends, y: operands[4 + usize::from(self.blocks)].tensor()? };
         self.check(&parts).map_err(|message| GpuError::Validation { what: "operands of `attention`".into(), message })?;
         Ok(parts)
     }
@@ -72,6 +84,9 @@ impl Attention {
         let (q, y) = (parts.q, parts.y);
         if q.cols != heads * n || y.cols != heads * n || y.rows != q.rows {
             return Err(format!("q is [{}, {}], y is [{}, {}] for {heads} heads of {n}", q.rows, q.cols, y.rows, y.cols));
+        }
+        if let Some(ends) = parts.ends.filter(|ends| ends.size < u64::from(q.rows) * 4) {
+            return Err(format!("`ends` has {} words for {} tokens", ends.size / 4, q.rows));
         }
         let least = self.window.map_or(1, |w| w.saturating_add(q.rows));
         for cache in [parts.k, parts.v] {
@@ -97,11 +112,17 @@ impl Op for Attention {
     }
 
     fn uses(&self) -> Vec<Use> {
-        [[Use::Read; 4].as_slice(), &[Use::Write]].concat()
+        let mut uses = vec![Use::Read; 4 + usize::from(self.blocks)];
+        uses.push(Use::Write);
+        uses
     }
 
     fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
-        let [q, k, v, state] = take(inputs)?;
+        let (of, ends) = inputs.split_at(4.min(inputs.len()));
+        let [q, k, v, state] = take(of)?;
+        if ends.len() != usize::from(self.blocks) || ends.iter().any(|ends| ends.number != Number::Words) {
+            return Err(format!("{} words of ends, with blocks {}", ends.len(), self.blocks));
+        }
         let caches = k == v && matches!(k.number, Number::Kv(_)) && k.cols == self.kv_heads * self.head_dim;
         let fits = caches && q.number == Number::F32 && q.cols == self.heads * self.head_dim && state.number == Number::Words;
         fit(fits, &[("q", &q), ("k", &k), ("v", &v), ("state", &state)])?;
@@ -109,7 +130,8 @@ impl Op for Attention {
     }
 
     fn variants(&self, caps: &Caps, operands: &[Operand]) -> Vec<&'static str> {
-        let few = operands.first().and_then(|q| q.tensor().ok()).is_some_and(|q| q.rows <= DECODE_TOKENS);
+        // Steps of few tokens hold no block.
+        let few = !self.blocks && operands.first().and_then(|q| q.tensor().ok()).is_some_and(|q| q.rows <= DECODE_TOKENS);
         // A CPU gains nothing by sharing keys out, and pays for every barrier.
         let all = [
             ("naive", caps.software),
@@ -123,7 +145,7 @@ impl Op for Attention {
 
     fn scratch(&self, _: &Caps, operands: &[Operand]) -> u64 {
         match self.parts(operands) {
-            Ok(parts) if parts.q.rows <= DECODE_TOKENS => self.decode_scratch(parts.q.rows, parts.k.slots),
+            Ok(parts) if parts.q.rows <= DECODE_TOKENS && !self.blocks => self.decode_scratch(parts.q.rows, parts.k.slots),
             _ => 0,
         }
     }
@@ -138,7 +160,8 @@ impl Op for Attention {
     }
 
     fn oracle(&self, operands: &mut [Host]) {
-        let [q, k, v, state, y] = operands else { panic!("attention takes 5 operands") };
+        let (y, operands) = operands.split_last_mut().expect("attention makes a value");
+        let (q, k, v, state) = (&operands[0], &operands[1], &operands[2], &operands[3]);
         let (q, k, v, y) = (q.tensor(), k.cache(), v.cache(), y.tensor_mut());
         let (position, tokens) = step(state.words());
         let n = self.head_dim as usize;
@@ -148,7 +171,8 @@ impl Op for Attention {
                 out.fill(0.0);
                 if t < tokens {
                     let first = head / self.shared_by() as usize * n;
-                    self.oracle_head(&q.row(t)[head * n..][..n], [k, v], first, position + t, out);
+                    let last = operands.get(4).map_or(position + t, |ends| ends.words()[t] as usize - 1);
+                    self.oracle_head(&q.row(t)[head * n..][..n], [k, v], first, (position + t, last), out);
                 }
             }
         }
@@ -160,8 +184,9 @@ impl Op for Attention {
     }
 
     fn kernels(&self, inputs: &[Type], _: &Caps) -> String {
-        let few = inputs[0].rows <= DECODE_TOKENS;
-        format!("{}/{} heads of {}, {:?}, few {few}", self.heads, self.kv_heads, self.head_dim, inputs[1].number)
+        let few = inputs[0].rows <= DECODE_TOKENS && !self.blocks;
+        let blocks = if self.blocks { ", in blocks" } else { "" };
+        format!("{}/{} heads of {}, {:?}, few {few}{blocks}", self.heads, self.kv_heads, self.head_dim, inputs[1].number)
     }
 
     fn smoke(&self, inputs: &[Type]) -> Case {
@@ -173,21 +198,31 @@ impl Op for Attention {
         let mut cache = || Host::Cache(rng.cache(kv, slots, kv_width));
         let [k, v] = [cache(), cache()];
         let state = Host::Words(bytemuck::cast_slice(&[state]).to_vec());
-        let operands = vec![rng.tensor(tokens as usize, width).into(), k, v, state, Array::zeros(tokens as usize, width).into()];
+        let mut operands = vec![rng.tensor(tokens as usize, width).into(), k, v, state];
+        if self.blocks {
+            operands.push(Host::Words(ends(position, tokens, &[(2, 9), (9, 12)])));
+        }
+        operands.push(Array::zeros(tokens as usize, width).into());
         let window = self.window.map(|window| window.min(slots as u32 - tokens));
         let name = format!("{}/{} heads of {}, {tokens} tokens", self.heads, self.kv_heads, self.head_dim);
         Case::new(name, Attention { window, ..self.clone() }, operands, self.head_dim as usize * slots)
     }
 }
 
+/// The last keys of a step at `position` in which the tokens of `blocks` see each other.
+fn ends(position: u32, tokens: u32, blocks: &[(u32, u32)]) -> Vec<u32> {
+    let block = |t: u32| blocks.iter().find(|(first, end)| (*first..*end).contains(&t));
+    (0..tokens).map(|t| position + block(t).map_or(t + 1, |(_, end)| *end.min(&tokens))).collect()
+}
+
 /// Tokens of a smoke case for a prompt.
 const SMOKE_TOKENS: u32 = 17;
 
 impl Attention {
-    /// One head at position `p`; `first` is where its keys begin in a slot.
-    fn oracle_head(&self, q: &[f32], [k, v]: [&HostCache; 2], first: usize, p: usize, out: &mut [f32]) {
-        let visible = |&j: &usize| self.window.is_none_or(|window| p - j < window as usize);
-        let keys: Vec<usize> = (0..=p).filter(visible).collect();
+    /// One head at position `p` that sees keys up to `last`; `first` is where its keys begin in a slot.
+    fn oracle_head(&self, q: &[f32], [k, v]: [&HostCache; 2], first: usize, (p, last): (usize, usize), out: &mut [f32]) {
+        let visible = |&j: &usize| self.window.is_none_or(|window| p < window as usize + j);
+        let keys: Vec<usize> = (0..=last).filter(visible).collect();
         let score = |j: &usize| q.iter().zip(&k.slot(*j)[first..]).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
         let scores: Vec<f64> = keys.iter().map(score).collect();
         let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);

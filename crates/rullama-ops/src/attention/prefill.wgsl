@@ -44,7 +44,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let kv_first = (head / params.shared_by) * QUADS;
     let position = state[POSITION];
     let real = min(state[TOKENS], params.rows);
-    let end = select(0u, position + min(first_row + TILE, real), first_row < real);
+    // Of no row before it the end is farther.
+    let end = select(0u, end_of(min(first_row + TILE, real) - 1u), first_row < real);
     var start = 0u;
     if (params.window != 0u && position + first_row + 1u > params.window) { start = position + first_row + 1u - params.window; }
 
@@ -54,6 +55,12 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let load_row = lid / CUT;
     let load_quad = lid % CUT;
     let places = vec4<u32>(position + first_row + four * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
+#if blocks
+    let row_four = first_row + four * 4u;
+    let lasts = vec4<u32>(end_of(row_four), end_of(row_four + 1u), end_of(row_four + 2u), end_of(row_four + 3u)) - vec4<u32>(1u);
+#else
+    let lasts = places;
+#endif
     let q_at = params.q_offset + (first_row + load_row) * params.q_stride + head * QUADS + load_quad;
     // Step 3: the output quad, and the first of the FOURS / GROUPS fours of queries.
     let column = lid % QUADS;
@@ -88,7 +95,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
             }
         }
         let j = vec4<u32>(base + key);
-        var seen = j <= places;
+        var seen = j <= lasts;
         if (params.window != 0u) { seen = seen & (places - min(j, places) < vec4<u32>(params.window)); }
         weights[key * FOURS + four] = select(vec4<f32>(LOWEST), s, seen);
         workgroupBarrier();

@@ -19,6 +19,9 @@ struct Params {
 #endif
 @group(0) @binding(4) var<storage, read> state: array<u32>;
 @group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+#if blocks
+@group(0) @binding(6) var<storage, read> ends: array<u32>;
+#endif
 
 const POSITION = 0u;
 const TOKENS = 1u;
@@ -29,3 +32,12 @@ fn quad(x: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(x.x), unpa
 #else
 fn quad(x: vec4<f32>) -> vec4<f32> { return x; }
 #endif
+
+// The position behind the last key that a token sees.
+fn end_of(token: u32) -> u32 {
+#if blocks
+    return ends[min(token, params.rows - 1u)];
+#else
+    return state[POSITION] + token + 1u;
+#endif
+}

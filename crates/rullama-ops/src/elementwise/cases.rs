@@ -1,4 +1,4 @@
-use super::{AddColumns, AddScale, Dropout, GeluMul, LastRow, Scale, Softcap, Zeros, gelu};
+use super::{AddColumns, AddScale, Affine, Clamp, Dropout, GeluMul, LastRow, Scale, Softcap, Zeros, gelu};
 use crate::case::{Case, Rng};
 use crate::host::{Array, Host};
 use crate::op::StepState;
@@ -23,6 +23,9 @@ pub fn cases() -> Vec<Case> {
             let name = format!("columns {column} .. {} of {name}", column + width);
             all.push(Case::new(name, AddColumns { column: column as u32 }, operands, 1).strided());
         }
+        all.push(Affine::case(rows, dim).strided());
+        let bounds = [(-0.5, 0.25), (f32::NEG_INFINITY, 0.1), (f32::MIN, f32::MAX), (0.2, 0.2)];
+        all.extend(bounds.map(|(low, high)| Clamp { low, high }.case(rows, dim).strided()));
         all.push(Zeros { rows: rows as u32, cols: dim as u32 }.case());
         all.extend([5.0, 500.0].map(|far| gelu::case(rows, dim, far).strided()));
         let rates = [(0.0, [0; 3]), (0.1, [7, 0, 1]), (0.75, [u32::MAX, 8, 900])];

@@ -1,9 +1,13 @@
 //! Operations on one element at a time.
 
+mod affine;
+mod clamp;
 mod dropout;
 mod gelu;
 mod sums;
 
+pub use affine::Affine;
+pub use clamp::Clamp;
 pub use dropout::Dropout;
 pub use gelu::GeluMulBack;
 pub use sums::{AddColumns, Scale, Zeros};

@@ -1,4 +1,4 @@
-use super::{GatherRows, ScatterAdd, ScatterRows};
+use super::{GatherRows, ReplaceRows, ScatterAdd, ScatterRows};
 use crate::case::{Case, Rng};
 use crate::host::{Array, Host};
 
@@ -14,6 +14,7 @@ pub fn cases() -> Vec<Case> {
         let repeated: Vec<u32> = (0..150u32).map(|i| i * i % 23).collect();
         all.push(add(&repeated, 150, 19, cols, None));
         all.push(add(&repeated, 131, 19, cols, Some(4)).strided());
+        all.push(ReplaceRows.case(3, cols, &[u32::MAX, 2, 0, 3, 1, 1]).strided());
         all.push(add(&[7; 40], 40, 8, cols, Some(0)));
         all.push(add(&[u32::MAX, 3, 8, 7], 4, 8, cols, Some(7)));
     }

@@ -1,5 +1,9 @@
 //! Rows of an f32 matrix by their numbers, there and back.
 
+mod replace;
+
+pub use replace::ReplaceRows;
+
 use crate::backward::Backward;
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, fit, take};

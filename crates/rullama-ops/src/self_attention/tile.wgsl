@@ -40,7 +40,7 @@ fn products(second: bool, first_row: u32, first_column: u32, head: u32, lid: u32
     if (other < params.rows) { z = right(second, other, head, at); }
     var near = vec4<f32>();
     var far = vec4<f32>();
-    for (var cut = CUT; cut <= QUADS; cut += CUT) {
+    for (var cut = CUT; cut < QUADS + CUT; cut += CUT) {
         workgroupBarrier();
         lefts[at / HALF][load / 4u][load % 4u * HALF + at % HALF] = x;
         rights[at / HALF][at % HALF][load] = z;

@@ -1,5 +1,6 @@
 //! The JSON forms of messages and tools, as Ollama's and OpenAI's APIs have them.
 
+use super::media::{MediaKind, MediaPart, Part, placed};
 use super::types;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -18,6 +19,9 @@ pub(super) struct Message {
     tool_name: Option<String>,
     name: Option<String>,
     tool_call_id: Option<String>,
+    /// Ollama's: base64.
+    #[serde(default, deserialize_with = "null_is_default")]
+    images: Vec<String>,
 }
 
 impl TryFrom<Message> for types::Message {
@@ -30,11 +34,26 @@ impl TryFrom<Message> for types::Message {
         // Elsewhere `name` is one of several people.
         let name = message.name.filter(|_| role == types::Role::Tool);
         let tool_name = [message.tool_name, name].into_iter().flatten().find(|name| !name.is_empty());
-        let (content, parts) = match content {
-            Content::Text(text) => (text, Vec::new()),
-            Content::Parts(parts) if role == types::Role::Tool => (parts.concat(), Vec::new()),
-            Content::Parts(parts) => (parts.iter().map(|part| part.trim()).collect(), parts),
+        let images: Vec<MediaPart> = message.images.into_iter().map(|source| MediaPart::new(MediaKind::Image, source)).collect();
+        let joined = |parts: &[Part], trim: bool| -> String {
+            parts.iter().filter_map(Part::text).map(|text| if trim { text.trim() } else { text }).collect()
         };
+        let (content, parts) = match content {
+            Content::Text(text) if images.is_empty() => (text, Vec::new()),
+            Content::Text(text) => (text.clone(), placed(&text, images)),
+            Content::Parts(parts) if role == types::Role::Tool => {
+                let shown = parts.iter().filter(|part| part.media().is_some()).cloned().collect();
+                (joined(&parts, false), shown)
+            }
+            Content::Parts(mut parts) => {
+                parts.splice(0..0, images.into_iter().map(Part::Media));
+                (joined(&parts, true), parts)
+            }
+        };
+        let instructs = matches!(role, types::Role::System | types::Role::Developer);
+        if instructs && parts.iter().any(|part| part.media().is_some()) {
+            return Err(format!("a message of the {} has no place for pictures and sounds: give them in one of the user", role.name()));
+        }
         Ok(types::Message { role, content, parts, thinking, tool_calls, tool_name, tool_call_id })
     }
 }
@@ -42,7 +61,7 @@ impl TryFrom<Message> for types::Message {
 /// Text, or a list of parts.
 enum Content {
     Text(String),
-    Parts(Vec<String>),
+    Parts(Vec<Part>),
 }
 
 impl Default for Content {
@@ -57,26 +76,45 @@ impl<'de> Deserialize<'de> for Content {
             Value::Null => Ok(Content::default()),
             Value::String(text) => Ok(Content::Text(text)),
             Value::Array(parts) => {
-                parts.into_iter().map(|part| text_of(part).map_err(D::Error::custom)).collect::<Result<_, _>>().map(Content::Parts)
+                parts.into_iter().map(|part| part_of(&part).map_err(D::Error::custom)).collect::<Result<_, _>>().map(Content::Parts)
             }
             other => Err(D::Error::custom(format!("content is {}, but must be a text or a list of parts", kind(&other)))),
         }
     }
 }
 
-/// The text of one part of a message's content.
-fn text_of(part: Value) -> Result<String, String> {
-    let kind = match &part {
-        Value::String(text) => return Ok(text.clone()),
+/// One part of a message's content.
+fn part_of(part: &Value) -> Result<Part, String> {
+    let kind = match part {
+        Value::String(text) => return Ok(Part::Text(text.clone())),
         part => part.get("type").and_then(Value::as_str).unwrap_or("text"),
     };
-    if !matches!(kind, "text" | "input_text" | "output_text") {
-        return Err(format!("a part of the content is of type `{kind}`, but only `text` is read"));
+    let media = match kind {
+        "text" | "input_text" | "output_text" => {
+            let text = part.get("text").and_then(Value::as_str).ok_or("a part of the content has no `text`")?;
+            return Ok(Part::Text(text.to_owned()));
+        }
+        "image" | "image_url" | "input_image" => MediaKind::Image,
+        "audio" | "audio_url" | "input_audio" => MediaKind::Audio,
+        "video" | "video_url" | "input_video" => MediaKind::Video,
+        other => return Err(format!("a part of the content is of type `{other}`, but only texts, pictures and sounds are read")),
+    };
+    let side = |name: &str| part.get(name).and_then(Value::as_u64).and_then(|side| u32::try_from(side).ok()).filter(|side| *side > 0);
+    let size = side("width").zip(side("height"));
+    // Where the source stands differs: under the type's own name, as `url` or `data`, or a level deeper.
+    let names = [kind, "image_url", "image", "audio", "video", "url", "data", "path"];
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Object(inner) => ["url", "data"].iter().find_map(|name| inner.get(*name)?.as_str().map(str::to_owned)),
+        _ => None,
+    };
+    let source = names.iter().find_map(|name| part.get(*name).and_then(text)).unwrap_or_default();
+    // The models' own form, whose pictures come beside the messages, says no more than the type.
+    let bare = matches!(kind, "image" | "audio" | "video") || size.is_some() || part.get("samples").is_some();
+    if source.is_empty() && !bare {
+        return Err(format!("a part of the content is of type `{kind}`, but has no data"));
     }
-    match part.get("text") {
-        Some(Value::String(text)) => Ok(text.clone()),
-        _ => Err("a part of the content has no `text`".to_owned()),
-    }
+    Ok(Part::Media(MediaPart { kind: media, source: source.into(), size }))
 }
 
 #[derive(Deserialize)]

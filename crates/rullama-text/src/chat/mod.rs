@@ -4,11 +4,13 @@
 //! (Jinja, of 2026-07-09); where that has no rule, Ollama's `model/renderers/gemma4.go`.
 
 mod json;
+mod media;
 mod render;
 mod schema;
 mod transcript;
 mod types;
 
+pub use media::{MediaKind, MediaPart, Part, expand, media};
 pub use render::{Conversation, Size, render, render_cut};
 pub(crate) use render::{cut_answer, opens_thought};
 pub use transcript::{Passage, transcript};

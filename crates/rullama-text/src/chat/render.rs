@@ -1,3 +1,4 @@
+use super::media::{MediaPart, Part};
 use super::schema;
 use super::types::{Message, Role, Tool, ToolCall};
 use crate::segment::Segment;
@@ -112,6 +113,16 @@ impl Prompt {
         self.text.push_str(text);
     }
 
+    fn media(&mut self, part: &MediaPart) {
+        self.flush();
+        self.segments.push(Segment::Media { part: part.clone(), tokens: None });
+    }
+
+    /// Whether nothing but spaces was written since.
+    fn silent_from(&self, place: Place) -> bool {
+        place.segment == self.segments.len() && self.text.get(place.byte..).is_none_or(|text| text.trim().is_empty())
+    }
+
     fn flush(&mut self) {
         if !self.text.is_empty() {
             self.segments.push(Segment::Text(std::mem::take(&mut self.text)));
@@ -150,7 +161,7 @@ impl Prompt {
         }
         match message {
             Some(message) if message.parts.is_empty() => self.text(message.content.trim()),
-            Some(message) => message.parts.iter().for_each(|part| {
+            Some(message) => message.parts.iter().filter_map(Part::text).for_each(|part| {
                 self.text(part.trim());
                 self.text(" ");
             }),
@@ -224,15 +235,20 @@ impl Prompt {
             from = responses.end;
         }
         let shown = |text: &str| if is_model { without_thoughts(text) } else { text.trim().to_string() };
-        let content: String = match &message.parts[..] {
-            [] => shown(&message.content),
-            parts => parts.iter().map(|part| shown(part)).collect(),
-        };
-        self.text(&content);
+        let before = self.place();
+        match &message.parts[..] {
+            [] => self.text(&shown(&message.content)),
+            parts => parts.iter().for_each(|part| match part {
+                Part::Text(text) => self.text(&shown(text)),
+                Part::Exact(text) => self.text(text),
+                Part::Media(media) => self.media(media),
+            }),
+        }
+        let silent = self.silent_from(before);
 
         let next = following.iter().map(|m| &m.role).find(|role| **role != Role::Tool);
         let continues_in_next = is_model && next == Some(&Role::Assistant);
-        let awaits_answer = tail == Tail::ToolResponse && content.trim().is_empty() && next.is_none();
+        let awaits_answer = tail == Tail::ToolResponse && silent && next.is_none();
         if tail == Tail::ToolCall {
             self.special(TOOL_RESPONSE);
         } else if !continues_in_next && !awaits_answer {
@@ -268,6 +284,7 @@ impl Prompt {
             schema::string(self, &response.content);
             self.text("}");
             self.special(END_TOOL_RESPONSE);
+            response.media().for_each(|part| self.media(part));
         }
         match opened {
             Some(opened) => (Tail::ToolResponse, Some(opened..self.place())),

@@ -1,4 +1,5 @@
 use super::json;
+use super::media::{MediaPart, Part};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -62,7 +63,7 @@ pub struct Message {
     /// The content where it came in several parts, which the template joins in its own way; then `content`
     /// has no say in the prompt.
     #[serde(skip_serializing)]
-    pub parts: Vec<String>,
+    pub parts: Vec<Part>,
     /// What an assistant thought before it answered.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub thinking: String,
@@ -91,6 +92,18 @@ impl Message {
 
     pub fn assistant(content: impl Into<String>) -> Self {
         Message::new(Role::Assistant, content)
+    }
+
+    /// A user's text, with pictures and sounds before it.
+    pub fn showing(media: impl IntoIterator<Item = MediaPart>, content: impl Into<String>) -> Self {
+        let message = Message::user(content);
+        let parts = media.into_iter().map(Part::Media).chain([Part::Text(message.content.clone())]).collect();
+        Message { parts, ..message }
+    }
+
+    /// The pictures and sounds in it.
+    pub fn media(&self) -> impl Iterator<Item = &MediaPart> {
+        self.parts.iter().filter_map(Part::media)
     }
 
     /// The result of a tool.

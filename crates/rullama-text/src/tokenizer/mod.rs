@@ -242,6 +242,12 @@ impl Tokenizer {
         Ok(out)
     }
 
+    /// The id of a special token.
+    fn special(&self, piece: &str) -> Result<u32, TokenizerError> {
+        let found = self.pieces.find(piece).filter(|&id| self.pieces.is_special(id));
+        found.ok_or_else(|| TokenizerError::UnknownSpecial { piece: piece.to_string() })
+    }
+
     /// As [`Tokenizer::encode_prompt`], for text in the middle of a context: no
     /// beginning-of-sequence token is added or removed.
     ///
@@ -255,14 +261,24 @@ impl Tokenizer {
             match segment {
                 Segment::Text(text) => plain.push_str(text),
                 Segment::Special(piece) => {
-                    let id = self
-                        .pieces
-                        .find(piece)
-                        .filter(|&id| self.pieces.is_special(id))
-                        .ok_or_else(|| TokenizerError::UnknownSpecial { piece: piece.to_string() })?;
+                    let id = self.special(piece)?;
                     self.encode_fragment(&mut worker, &plain, &mut out);
                     plain.clear();
                     out.push(id);
+                }
+                Segment::Media { part, tokens } => {
+                    self.encode_fragment(&mut merger, &plain, &mut out);
+                    plain.clear();
+                    let [begin, placeholder, end] = part.kind.pieces();
+                    let placeholder = self.special(placeholder)?;
+                    match tokens {
+                        None => out.push(placeholder),
+                        Some(count) => {
+                            out.push(self.special(begin)?);
+                            out.extend(std::iter::repeat_n(placeholder, *count));
+                            out.push(self.special(end)?);
+                        }
+                    }
                 }
                 Segment::Template(text) => {
                     let mut rest = text.as_str();

@@ -3,10 +3,11 @@ mod gradients;
 use crate::adapters::{AdapterArguments, Adapters};
 use crate::error::usage;
 use crate::load::{self, LoadArguments};
+use crate::media::{self, MediaArguments, Shown};
 use crate::sampling::{check_ids, token_id};
 use crate::{interrupt, model, result_file};
 use anyhow::{Context, Result, bail};
-use rullama::{Cancel, Engine, Evaluation};
+use rullama::{Cancel, Engine, Evaluation, Medium, Sense, placeholder_runs};
 use rullama_source::gguf::write::{FileSink, WriteError};
 use rullama_train::AdamW;
 use safetensors::tensor::{Dtype, TensorView, serialize};
@@ -20,11 +21,16 @@ use std::path::{Path, PathBuf};
 /// vocabulary], `hidden.embed_scaled`, `hidden.layer_0` ... and `hidden.final_norm` [tokens, width] as
 /// f32, and with --greedy `greedy_ids` as i32: the likeliest continuation, through end tokens.
 ///
+/// With --image or --audio the ids hold placeholders, as many as there are soft tokens, and the file also holds for the medium N, counted
+/// from 0 in the order of the flags: `patches.N` (values in 0..1 by y, x, channel) or `mel.N`, `tower.N` (before the projection) and
+/// `soft_tokens.N`. A picture gets the budget that makes as many soft tokens as it has placeholders, unless --image-tokens says.
+///
 /// With --sequences computes the loss of tokens with a mask of those that are predicted, all as one batch, and its gradients by
 /// the matrices of --adapter: `loss`, `per_token_ce.N`, `grad.KEY`, and with --optimizer-steps `loss_curve` and `after.KEY`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   rullama eval model.gguf --ids 2,105,2364 --out out.safetensors --kv f32 --greedy 64
+  rullama eval model.gguf --mmproj mmproj.gguf --image cat.png --ids 2,105,... --out out.safetensors
   rullama eval model.gguf --adapter lora --sequences s.json --gradients out.safetensors --optimizer-steps 20 --lr 1e-3")]
 pub struct Arguments {
     /// The model
@@ -60,13 +66,15 @@ pub struct Arguments {
     #[arg(long)]
     force: bool,
     /// Compute on the CPU, from the definitions: slow
-    #[arg(long, conflicts_with = "adapters")]
+    #[arg(long, conflicts_with_all = ["adapters", "image", "audio"])]
     oracle: bool,
     /// Also continue by the N likeliest tokens
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     greedy: Option<u32>,
     #[command(flatten)]
     adapter: AdapterArguments,
+    #[command(flatten)]
+    media: MediaArguments,
     #[command(flatten)]
     load: LoadArguments,
 }
@@ -83,6 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         _ => error.context(flag),
     })?;
     let adapters = arguments.adapter.read(&located)?;
+    let media = arguments.media.read()?;
     let sink = FileSink::create(out, arguments.force)?;
     let cancel = Cancel::new();
     let needed = arguments.ids.len() as u64 + u64::from(arguments.greedy.unwrap_or(0));
@@ -93,7 +102,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     interrupt::check()?;
     let tensors = match &arguments.sequences {
         Some(path) => of_gradients(arguments, &engine, path, &adapters)?,
-        None => of_evaluation(arguments, &engine, &adapters, needed)?,
+        None => {
+            arguments.media.attach(&engine, &located)?;
+            of_evaluation(arguments, &engine, &adapters, media, needed)?
+        }
     };
     write(sink, &tensors)
 }
@@ -111,27 +123,29 @@ fn of_gradients(arguments: &Arguments, engine: &Engine, path: &Path, adapters: &
     gradients::tensors(engine, adapter, *scale, &sequences, steps.as_ref())
 }
 
-fn of_evaluation(arguments: &Arguments, engine: &Engine, adapters: &Adapters, needed: u64) -> Result<Vec<Named>> {
+fn of_evaluation(arguments: &Arguments, engine: &Engine, adapters: &Adapters, media: Vec<Medium>, needed: u64) -> Result<Vec<Named>> {
     check_ids(&arguments.ids, engine.info().vocab)?;
     if needed > u64::from(engine.info().context) {
         bail!("--ids and --greedy need a context of {needed} tokens, it has {}. Give fewer, or a larger --ctx.", engine.info().context);
     }
+    let shown = media::show(engine, &arguments.media, media, &placeholder_runs(engine, &arguments.ids))?;
+    let prompt = media::prompt(engine, &arguments.ids, &shown)?;
     let evaluation = if arguments.oracle {
         pollster::block_on(engine.evaluate_on_cpu(&arguments.ids))?
     } else {
-        pollster::block_on(adapters.session(engine)?.evaluate(&arguments.ids))?
+        pollster::block_on(adapters.session(engine)?.evaluate_prompt(&prompt, &Cancel::new()))?
     };
     let greedy = match arguments.greedy {
         None => None,
         Some(count) if arguments.oracle => Some(greedy_on_cpu(engine, &arguments.ids, &evaluation, count)?),
-        Some(count) => Some(pollster::block_on(adapters.session(engine)?.greedy(&arguments.ids, count))?),
+        Some(count) => Some(pollster::block_on(adapters.session(engine)?.greedy_prompt(&prompt, count))?),
     };
     if let (Some(ids), Some(count)) = (&greedy, arguments.greedy)
         && ids.len() != count as usize
     {
         bail!("only {} of {count} tokens were continued. Give a larger --ctx.", ids.len());
     }
-    let mut tensors: Vec<Named> = Vec::new();
+    let mut tensors = of_media(&shown);
     for (name, values) in &evaluation.matrices {
         let name = if name == "logits" { name.clone() } else { format!("hidden.{name}") };
         tensors.push((name, Dtype::F32, vec![evaluation.tokens, values.len() / evaluation.tokens.max(1)], bytes(values)));
@@ -140,6 +154,25 @@ fn of_evaluation(arguments: &Arguments, engine: &Engine, adapters: &Adapters, ne
         tensors.push(("greedy_ids".to_owned(), Dtype::I32, vec![ids.len()], ids.iter().flat_map(|id| id.to_le_bytes()).collect()));
     }
     Ok(tensors)
+}
+
+/// What was read of each medium, and what its tower made of it.
+fn of_media(shown: &[Shown]) -> Vec<Named> {
+    let mut tensors = Vec::new();
+    for (n, Shown { medium, perceived }) in shown.iter().enumerate() {
+        let read = if medium.sense() == Sense::Vision { "patches" } else { "mel" };
+        let mut put = |name: &str, values: &[f32], cols: u32| {
+            let shape = vec![values.len() / cols.max(1) as usize, cols as usize];
+            tensors.push((format!("{name}.{n}"), Dtype::F32, shape, bytes(values)));
+        };
+        put(read, &perceived.features.values, perceived.features.cols);
+        for name in ["tower", "soft_tokens"] {
+            if let Some((values, cols)) = perceived.outputs.get(name) {
+                put(name, values, *cols);
+            }
+        }
+    }
+    tensors
 }
 
 /// The likeliest continuation, each token from an evaluation of everything before it.

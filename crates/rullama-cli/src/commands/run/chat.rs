@@ -2,23 +2,25 @@
 
 use super::output::{self, Output};
 use crate::error::Interrupted;
-use crate::{interrupt, terminal};
+use crate::{interrupt, media, terminal};
 use anyhow::Result;
-use rullama::{Cancel, Chat, Event, Finish, GenerateOptions, Message, Role};
+use rullama::{Cancel, Chat, Event, Finish, GenerateOptions, MediaPart, Message, Role, Sense, SizeRule};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
+use std::path::{Path, PathBuf};
 
 const HELP: &str = "  /clear          begin anew
   /system TEXT    begin anew with this system prompt; without TEXT: with none
+  PATH            a picture's file, typed or dropped here, is shown to the model
   \"\"\"             begin and end a message of several lines
   /bye, Ctrl-D    leave
   Ctrl-C          stop the answer; twice without one: leave";
 
-/// Asks and answers until the person leaves.
+/// Asks and answers until the person leaves. The first question is about what was `shown` already.
 ///
 /// # Errors
 /// The terminal, or an answer that cannot go on (a lost device); a full context only ends the turn.
-pub fn converse(mut chat: Chat, options: &GenerateOptions, verbose: bool) -> Result<()> {
+pub fn converse(mut chat: Chat, mut shown: Vec<MediaPart>, options: &GenerateOptions, verbose: bool) -> Result<()> {
     let mut prompt = Prompt { editor: DefaultEditor::new()?, interrupted: false };
     // What every conversation here begins with.
     let mut first = chat.messages().to_vec();
@@ -47,7 +49,7 @@ pub fn converse(mut chat: Chat, options: &GenerateOptions, verbose: bool) -> Res
                 ));
             }
             Some(word) if is_command(word) => terminal::tell_line(format_args!("{word} is not known; /help lists what is.")),
-            Some(_) => answer(&mut chat, text, options, verbose)?,
+            Some(_) => answer(&mut chat, std::mem::take(&mut shown), text, options, verbose)?,
         }
     }
 }
@@ -57,14 +59,26 @@ fn is_command(word: &str) -> bool {
     word.strip_prefix('/').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }
 
-fn answer(chat: &mut Chat, text: &str, options: &GenerateOptions, verbose: bool) -> Result<()> {
+fn answer(chat: &mut Chat, mut shown: Vec<MediaPart>, text: &str, options: &GenerateOptions, verbose: bool) -> Result<()> {
     let cancel = Cancel::new();
     let on_interrupt = cancel.clone();
     interrupt::on_first(move || on_interrupt.cancel());
     interrupt::reset();
+    let (files, text) = dragged(text);
+    for (sense, path) in files {
+        let medium = media::read(sense, &path, SizeRule::default());
+        match medium.and_then(|medium| Ok(pollster::block_on(chat.show(&medium, &cancel))?)) {
+            Ok(part) => shown.push(part),
+            Err(error) => {
+                terminal::tell_line(format_args!("{error:#}."));
+                return Ok(());
+            }
+        }
+    }
+    let message = if shown.is_empty() { Message::user(text) } else { Message::showing(shown, text) };
     let mut output = Output::new();
     let mut show = |event: &Event| output.event(event, &cancel);
-    let result = pollster::block_on(chat.send(Message::user(text), options, &cancel, &mut show));
+    let result = pollster::block_on(chat.send(message, options, &cancel, &mut show));
     if let Ok(summary) = &result {
         output.note_silence(summary);
     }
@@ -86,6 +100,45 @@ fn answer(chat: &mut Chat, text: &str, options: &GenerateOptions, verbose: bool)
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Files of pictures among the words of a line, as terminals write them where one is dropped on them: in quotes, or with `\` before
+/// spaces; and the line without them.
+fn dragged(line: &str) -> (Vec<(Sense, PathBuf)>, String) {
+    let mut files = Vec::new();
+    let mut text = String::new();
+    for (word, written) in words(line) {
+        match media::sense_of_name(&word).filter(|_| Path::new(&word).is_file()) {
+            Some(sense) => files.push((sense, PathBuf::from(word))),
+            None => text.push_str(written),
+        }
+    }
+    if files.is_empty() { (files, line.to_owned()) } else { (files, text.split_whitespace().collect::<Vec<_>>().join(" ")) }
+}
+
+/// Words, and how they stand in the line with the spaces before them.
+fn words(line: &str) -> Vec<(String, &str)> {
+    let (mut words, mut word, mut start, mut quote, mut escaped) = (Vec::new(), String::new(), 0, None, false);
+    for (at, c) in line.char_indices() {
+        let space = c.is_whitespace() && quote.is_none() && !escaped;
+        match c {
+            _ if escaped => word.push(c),
+            _ if space && word.is_empty() => {}
+            _ if space => {
+                words.push((std::mem::take(&mut word), &line[start..at]));
+                start = at;
+            }
+            '\\' => {}
+            '\'' | '"' if quote == Some(c) => quote = None,
+            '\'' | '"' if quote.is_none() && word.is_empty() => quote = Some(c),
+            _ => word.push(c),
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    if start < line.len() {
+        words.push((word, &line[start..]));
+    }
+    words
 }
 
 /// Where the person types.
@@ -132,6 +185,22 @@ impl Prompt {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn dropped_files_are_found_among_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a b.png");
+        std::fs::write(&path, "x").unwrap();
+        let path = path.to_str().unwrap();
+        for written in [format!("'{path}'"), format!("\"{path}\""), path.replace(' ', "\\ ")] {
+            let (files, text) = super::dragged(&format!("what is {written} here?"));
+            assert_eq!((files.len(), text.as_str()), (1, "what is here?"), "{written}");
+            assert_eq!(files[0].1.to_str(), Some(path));
+        }
+        for line in ["don't  look at it's.png", "C:\\x.png", "", "say \"hi"] {
+            assert_eq!(super::dragged(line), (Vec::new(), line.to_owned()));
+        }
+    }
+
     #[test]
     fn commands() {
         assert!(super::is_command("/foo"));

@@ -4,13 +4,17 @@ mod output;
 use crate::adapters::AdapterArguments;
 use crate::error::{Interrupted, usage};
 use crate::load::{self, LoadArguments};
+use crate::media::{self, MediaArguments};
 use crate::model::{self, Located};
 use crate::sampling::{SamplingArguments, check_ids, token_id};
 use crate::{input, terminal};
 use anyhow::Result;
 use output::Output;
-use rullama::text::{OutputParser, Parsed, ParserOptions, Segment, Specials, chat::render};
-use rullama::{Cancel, Chat, ChatOptions, Engine, Finish, GenerateOptions, Message, Role, Session, Summary};
+use rullama::text::{OutputParser, Parsed, ParserOptions, Segment, Specials};
+use rullama::{
+    Cancel, Chat, ChatOptions, Engine, Finish, Gallery, GenerateOptions, MediaKind, MediaPart, Medium, Message, Prompt, Role, Sense,
+    Session, Summary, placeholder_runs,
+};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -35,7 +39,7 @@ pub struct Arguments {
     #[arg(long)]
     think: bool,
     /// Continue the text as it is, without the chat template
-    #[arg(long, conflicts_with_all = ["system", "think"])]
+    #[arg(long, conflicts_with_all = ["system", "think", "image", "audio"])]
     raw: bool,
     /// Continue these token ids; nothing is added to them
     #[arg(long, value_delimiter = ',', value_parser = token_id, value_name = "IDS", conflicts_with_all = ["prompt", "raw", "system", "think"])]
@@ -54,6 +58,8 @@ pub struct Arguments {
     #[command(flatten)]
     adapter: AdapterArguments,
     #[command(flatten)]
+    media: MediaArguments,
+    #[command(flatten)]
     load: LoadArguments,
 }
 
@@ -64,6 +70,7 @@ const EXAMPLES: &str = "Examples:
   rullama run gemma4:e2b
   rullama run gemma4:e2b 'Why is the sky blue?' --max-tokens 200
   git diff | rullama run gemma4:e2b 'Write a commit message for this diff.'
+  rullama run gemma4:e2b --image photo.jpg 'What is this?'
   rullama run model.gguf --raw 'Once upon a time' --temperature 0 --json
   rullama run model.gguf --ids 2,105,2364 --max-tokens 16 --ignore-eos";
 
@@ -81,6 +88,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let cancel = Cancel::new();
     let located = model::locate(&arguments.model)?;
     let adapters = arguments.adapter.read(&located)?;
+    let media = arguments.media.read()?;
     let logprobs = arguments.json.then_some(arguments.logprobs.unwrap_or(0));
     let options = arguments.sampling.options(located.stored.as_ref(), logprobs)?;
     let engine = load::load_located(&arguments.model, &located, &arguments.load, None, &cancel)?;
@@ -91,18 +99,20 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.raw && arguments.ids.is_none() {
         located.note_template();
     }
+    arguments.media.attach(&engine, &located)?;
     if interactive {
-        let session = adapters.session(&engine)?;
-        return chat::converse(Chat::new(session, started), &options, arguments.verbose);
+        let mut chat = Chat::new(adapters.session(&engine)?, started);
+        let shown = show(&mut chat, &media, &cancel)?;
+        return chat::converse(chat, shown, &options, arguments.verbose);
     }
     let summary = if arguments.raw || arguments.ids.is_some() || arguments.json {
-        let (ids, parser) = prompt(arguments, &engine, input.as_deref(), &started)?;
-        tokens(arguments.json, adapters.session(&engine)?, &ids, parser, &options, &cancel)?
+        let (prompt, parser) = prompt(arguments, &engine, input.as_deref(), &started, media)?;
+        tokens(arguments.json, adapters.session(&engine)?, &prompt, parser, &options, &cancel)?
     } else {
         let session = adapters.session(&engine)?;
         let mut chat = Chat::new(session, started);
         let mut output = Output::new();
-        let message = Message::user(input.unwrap_or_default());
+        let message = Message::showing(show(&mut chat, &media, &cancel)?, input.unwrap_or_default());
         let summary = pollster::block_on(chat.send(message, &options, &cancel, &mut |event| output.event(event, &cancel)))?;
         output.note_silence(&summary);
         output.finish()?;
@@ -150,18 +160,37 @@ fn chat_options(arguments: &Arguments, located: &Located) -> ChatOptions {
     ChatOptions { system: system.filter(|text| !text.is_empty()), thinking: arguments.think, messages, ..ChatOptions::default() }
 }
 
-/// The ids to continue, and what takes the answer apart if they are a conversation.
-fn prompt(arguments: &Arguments, engine: &Engine, input: Option<&str>, started: &ChatOptions) -> Result<(Vec<u32>, Option<OutputParser>)> {
+/// Lets the model perceive media.
+fn show(chat: &mut Chat, media: &[Medium], cancel: &Cancel) -> Result<Vec<MediaPart>> {
+    media.iter().map(|medium| Ok(pollster::block_on(chat.show(medium, cancel))?)).collect()
+}
+
+/// What to continue, and what takes the answer apart if they are a conversation.
+fn prompt(
+    arguments: &Arguments,
+    engine: &Engine,
+    input: Option<&str>,
+    started: &ChatOptions,
+    media: Vec<Medium>,
+) -> Result<(Prompt, Option<OutputParser>)> {
     if let Some(ids) = &arguments.ids {
         check_ids(ids, engine.info().vocab)?;
-        return Ok((ids.clone(), None));
+        let shown = media::show(engine, &arguments.media, media, &placeholder_runs(engine, ids))?;
+        return Ok((media::prompt(engine, ids, &shown)?, None));
     }
     let input = input.unwrap_or_default();
     if arguments.raw {
-        return Ok((engine.tokenizer().encode_prompt(&[Segment::Text(input.to_owned())])?, None));
+        return Ok((engine.tokenizer().encode_prompt(&[Segment::Text(input.to_owned())])?.into(), None));
     }
+    let (mut gallery, mut parts) = (Gallery::default(), Vec::new());
+    for (n, medium) in media.iter().enumerate() {
+        let part = MediaPart::new(kind_of(medium), format!("medium {n}"));
+        gallery.insert(part.source.clone(), pollster::block_on(engine.encode(medium, &Cancel::new()))?);
+        parts.push(part);
+    }
+    let user = if parts.is_empty() { Message::user(input) } else { Message::showing(parts, input) };
     let system = started.system.as_deref().map(Message::system);
-    let messages: Vec<Message> = system.into_iter().chain(started.messages.iter().cloned()).chain([Message::user(input)]).collect();
+    let messages: Vec<Message> = system.into_iter().chain(started.messages.iter().cloned()).chain([user]).collect();
     let conversation = rullama::text::chat::Conversation {
         messages: &messages,
         thinking: started.thinking,
@@ -169,7 +198,11 @@ fn prompt(arguments: &Arguments, engine: &Engine, input: Option<&str>, started: 
         ..Default::default()
     };
     let parser = OutputParser::new(ParserOptions::of(&conversation));
-    Ok((engine.tokenizer().encode_prompt(&render(&conversation))?, Some(parser)))
+    Ok((gallery.prompt(engine, &conversation)?, Some(parser)))
+}
+
+fn kind_of(medium: &Medium) -> MediaKind {
+    if medium.sense() == Sense::Hearing { MediaKind::Audio } else { MediaKind::Image }
 }
 
 /// The last line of `--json`: what the answer was, and for a conversation its parts.
@@ -181,11 +214,11 @@ struct Last<'a> {
     parsed: Option<Parsed>,
 }
 
-/// Generates from ids and prints each token as text or as a line of JSON.
+/// Generates from a prompt and prints each token as text or as a line of JSON.
 fn tokens(
     json: bool,
     mut session: Session,
-    ids: &[u32],
+    prompt: &Prompt,
     mut parser: Option<OutputParser>,
     options: &GenerateOptions,
     cancel: &Cancel,
@@ -203,7 +236,7 @@ fn tokens(
             token.pieces().for_each(|piece| parsed.extend(parser.push(piece)));
         }
     };
-    let summary = pollster::block_on(session.generate(ids, options, cancel, &mut on_token))?;
+    let summary = pollster::block_on(session.generate_prompt(prompt, options, cancel, &mut on_token))?;
     if json {
         let parsed = parser.map(|mut parser| {
             parsed.extend(parser.finish(summary.finish.ending()));

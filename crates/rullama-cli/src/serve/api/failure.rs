@@ -138,6 +138,7 @@ impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         let (status, code) = match ErrorCode::from(error) {
             ErrorCode::InvalidArgument => (StatusCode::BAD_REQUEST, None),
+            _ if matches!(error, Error::NoTower { .. }) => (StatusCode::BAD_REQUEST, None),
             ErrorCode::ContextFull => (StatusCode::BAD_REQUEST, Some("context_length_exceeded")),
             ErrorCode::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, None),
             _ => (StatusCode::INTERNAL_SERVER_ERROR, None),

@@ -17,7 +17,7 @@ pub use embed::{Wish as EmbedWish, embedded, input as embed_input};
 pub use failure::{Failure, Form};
 pub use names::{call_id, now, rfc3339, token, unique};
 pub use parts::{Collected, Format, begin, collect, in_json, streamed};
-pub use read::{Bodies, body, value};
+pub use read::{Bodies, body, message, value};
 
 use crate::sampling;
 use crate::serve::host::{Answer, Ask, Host, KeepAlive, Task, Wanted};

@@ -2,9 +2,11 @@
 //! the field that is at fault.
 
 use super::Failure;
+use crate::media;
 use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
+use rullama::Message;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
@@ -100,6 +102,20 @@ fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     text.strip_suffix(&place).unwrap_or(&text).trim_end_matches('.').to_owned()
+}
+
+/// A message, whose pictures and sounds are looked at as far as their beginnings tell.
+///
+/// # Errors
+/// The member that cannot be read, below `place`.
+pub fn message(json: &Value, place: &str) -> Result<Message, Failure> {
+    let message: Message = value(json, place)?;
+    let field = if json.get("images").is_some_and(|images| !images.is_null()) { "images" } else { "content" };
+    let field = if place.is_empty() { field.to_owned() } else { format!("{place}.{field}") };
+    for part in message.media() {
+        media::check(part).map_err(|error| Failure::field(&field, format!("cannot be used: {error}.")))?;
+    }
+    Ok(message)
 }
 
 #[cfg(test)]

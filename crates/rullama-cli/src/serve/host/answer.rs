@@ -3,12 +3,12 @@
 use super::fit::Fit;
 use super::models::{Chat, Models};
 use super::work::{Ask, Conversation, Done, Ended, Logprobs, Part, Piece, Prompt, Reason, TokenText, Work, context_of};
-use crate::sampling;
 use crate::serve::api::Failure;
+use crate::{media, sampling};
 use rullama::queue::Turn;
 use rullama::text::chat::{self, Message, Role};
 use rullama::text::{Event, Segment, Specials};
-use rullama::{Cancel, Engine, Error, ErrorCode, Finish, GenerateOptions, Summary, Token};
+use rullama::{Cancel, Engine, Error, ErrorCode, Finish, Gallery, GenerateOptions, Summary, Token};
 use rullama_source::ollama::{Params, Resolved};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -39,13 +39,14 @@ async fn on(model: &mut Chat, turn: &Turn<Work>, ask: &Ask, params: Params, cont
     options.sampling.logit_bias.clone_from(&ask.logit_bias);
     let mut messages = Vec::new();
     options.sampling.check()?;
-    let fit = Fit { engine: &engine, context, longest: model.longest };
+    let mut fit = Fit { engine: &engine, context, longest: model.longest, gallery: Gallery::default() };
     let prompt = match &ask.prompt {
-        Prompt::Raw(text) => fit.prompt(&[Segment::Template(text.clone())])?,
-        Prompt::Ids(ids) => fit.known("prompt", ids)?.to_vec(),
+        Prompt::Raw(text) => fit.prompt(vec![Segment::Template(text.clone())])?,
+        Prompt::Ids(ids) => fit.known("prompt", ids)?.into(),
         Prompt::Chat(asked) => {
             fit.known("context", &asked.before)?;
             messages = with_stored(asked, turn.work.wanted.located.stored.as_ref());
+            fit.gallery = media::gallery(&engine, &messages, &turn.cancel).await?;
             fit.conversation(asked, &mut messages)?
         }
     };
@@ -62,11 +63,15 @@ async fn on(model: &mut Chat, turn: &Turn<Work>, ask: &Ask, params: Params, cont
         }
         _ => {
             let mut on_token = |token: &Token| stream.part(Some(token), vec![Event::Content(token.text.clone())]);
-            model.sessions.generate(&prompt, Specials::Hide, &options, &turn.cancel, &mut on_token).await?
+            model.sessions.generate_prompt(&prompt, Specials::Hide, &options, &turn.cancel, &mut on_token).await?
         }
     };
     // Nobody asked for an end here, unless the stream did.
-    if summary.finish == Finish::Cancelled && !stream.cut { Err(Error::Cancelled) } else { Ok(stream.ended(summary, prompt)) }
+    if summary.finish == Finish::Cancelled && !stream.cut {
+        Err(Error::Cancelled)
+    } else {
+        Ok(stream.ended(summary, prompt.ids().to_vec()))
+    }
 }
 
 pub(super) fn conversation<'a>(engine: &Engine, asked: &'a Conversation, messages: &'a [Message]) -> chat::Conversation<'a> {

@@ -4,7 +4,7 @@ use super::answer::{conversation, is_system};
 use super::work::Conversation;
 use rullama::text::chat::{Message, Role, render};
 use rullama::text::{Segment, Tokenizer};
-use rullama::{Engine, Error};
+use rullama::{Engine, Error, Gallery, Prompt, placeholder_runs};
 
 /// What a prompt has to fit.
 pub struct Fit<'a> {
@@ -13,6 +13,8 @@ pub struct Fit<'a> {
     pub context: u32,
     /// As [`longest_piece`].
     pub longest: usize,
+    /// The media of the conversation.
+    pub gallery: Gallery,
 }
 
 /// Bytes of the vocabulary's longest piece: no text has fewer tokens than its length divided by it.
@@ -26,9 +28,9 @@ impl Fit<'_> {
     ///
     /// # Errors
     /// [`Error::ContextFull`] for one that is certainly too long, before time is spent on its tokens.
-    pub fn prompt(&self, segments: &[Segment]) -> Result<Vec<u32>, Error> {
-        self.check_length(segments)?;
-        Ok(self.engine.tokenizer().encode_prompt(segments)?)
+    pub fn prompt(&self, segments: Vec<Segment>) -> Result<Prompt, Error> {
+        self.check_length(&segments)?;
+        self.gallery.of_segments(self.engine, segments)
     }
 
     fn check_length(&self, segments: &[Segment]) -> Result<(), Error> {
@@ -55,11 +57,11 @@ impl Fit<'_> {
     ///
     /// # Errors
     /// As [`prompt`](Self::prompt).
-    pub fn conversation(&self, asked: &Conversation, messages: &mut Vec<Message>) -> Result<Vec<u32>, Error> {
+    pub fn conversation(&self, asked: &Conversation, messages: &mut Vec<Message>) -> Result<Prompt, Error> {
         let head = usize::from(messages.first().is_some_and(is_system));
         let most = messages.len().saturating_sub(head + 1);
         let whole = self.ids(asked, messages);
-        let fits = |ids: &Result<Vec<u32>, Error>| ids.as_ref().is_ok_and(|ids| ids.len() < self.context as usize);
+        let fits = |prompt: &Result<Prompt, Error>| prompt.as_ref().is_ok_and(|prompt| prompt.len() < self.context as usize);
         if fits(&whole) || !asked.truncate || !asked.before.is_empty() || most == 0 {
             return whole;
         }
@@ -79,12 +81,17 @@ impl Fit<'_> {
         self.ids(asked, messages)
     }
 
-    fn ids(&self, asked: &Conversation, messages: &[Message]) -> Result<Vec<u32>, Error> {
-        let rendered = render(&conversation(self.engine, asked, messages));
+    fn ids(&self, asked: &Conversation, messages: &[Message]) -> Result<Prompt, Error> {
+        let mut rendered = render(&conversation(self.engine, asked, messages));
         if asked.before.is_empty() {
-            return self.prompt(&rendered);
+            return self.prompt(rendered);
         }
         self.check_length(&rendered)?;
+        if !placeholder_runs(self.engine, &asked.before).is_empty() {
+            let reason = "holds pictures or sounds, which are not kept. Send the whole conversation to `/api/chat`".into();
+            return Err(Error::InvalidArgument { name: "context", value: "of a prompt with media".into(), reason });
+        }
+        let soft = self.gallery.expanded(&mut rendered)?;
         // The turn before is closed where its answer was cut.
         let tokenizer = self.engine.tokenizer();
         let ended = asked.before.last().is_some_and(|last| tokenizer.end_tokens().contains(last));
@@ -93,6 +100,6 @@ impl Fit<'_> {
         let seam = tokenizer.encode_segments(&seam)?;
         // Without the mark of a beginning.
         let more = tokenizer.encode_segments(&rendered[1..])?;
-        Ok(asked.before.iter().copied().chain(seam).chain(more).collect())
+        Prompt::new(self.engine, asked.before.iter().copied().chain(seam).chain(more).collect(), &soft)
     }
 }

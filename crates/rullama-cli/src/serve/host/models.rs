@@ -3,6 +3,7 @@
 use super::fit::longest_piece;
 use super::work::{KeepAlive, Wanted};
 use crate::load::LoadArguments;
+use crate::media;
 use crate::serve::api::Failure;
 use rullama::{Cancel, Embedder, Engine, Error, ErrorCode, LoadOptions, Sessions};
 use rullama_model::ModelError;
@@ -89,6 +90,7 @@ impl Models {
             let options = LoadOptions { preferred_context, ..options };
             let load = async || Engine::load_cancellable(wanted.located.source.clone(), options.clone(), cancel, &mut |_| ()).await;
             let (engine, time) = self.load(wanted, load).await?;
+            engine.set_projector(media::stored_projector(&wanted.located).map_err(|error| Failure::from(&Error::from(error)))?).await;
             took = time;
             wanted.located.note_template();
             let longest = longest_piece(engine.tokenizer());

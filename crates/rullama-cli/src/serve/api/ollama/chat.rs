@@ -2,9 +2,8 @@
 
 use super::answers::{Kind, Record};
 use super::wire::{Chat, Common};
-use crate::serve::api::{Failure, logprobs, value};
+use crate::serve::api::{Failure, logprobs, message, value};
 use crate::serve::host::{Ask, Conversation, KeepAlive, Prompt};
-use rullama::Message;
 use serde_json::Value;
 
 /// What a request comes to.
@@ -26,7 +25,7 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
     let thinking = common.thinking()?;
     let messages = messages.unwrap_or_default();
     let empty = messages.is_empty();
-    let messages = messages.iter().enumerate().map(|(i, message)| read(message, &format!("messages[{i}]")));
+    let messages = messages.iter().enumerate().map(|(i, json)| message(json, &format!("messages[{i}]")));
     let messages = messages.collect::<Result<_, _>>()?;
     // Ollama leaves out old messages, too, unless it is told not to.
     let truncate = common.truncate.unwrap_or(true);
@@ -44,16 +43,4 @@ pub fn finish(model: String, common: Common, prompt: Prompt, empty: bool, kind: 
     let ask = Ask { prompt, params, logprobs: logprobs(common.logprobs, common.top_logprobs)?, ..Ask::default() };
     let record = Record::new(model.clone(), kind);
     Ok(Wish { model, ask, empty, keep_alive, stream: common.stream.unwrap_or(true), record })
-}
-
-fn read(message: &Value, place: &str) -> Result<Message, Failure> {
-    let images = message.get("images").and_then(Value::as_array).is_some_and(|images| !images.is_empty());
-    if images {
-        return Err(no_images(&format!("{place}.images")));
-    }
-    value(message, place)
-}
-
-pub fn no_images(field: &str) -> Failure {
-    Failure::field(field, "cannot be looked at: models are run on text alone here. Leave the pictures out.")
 }

@@ -1,12 +1,12 @@
 //! `/api/generate`: from a request to what is asked of the model.
 
 use super::answers::Kind;
-use super::chat::{Wish, finish, no_images};
+use super::chat::{Wish, finish};
 use super::wire::{Common, Generate};
-use crate::serve::api::{Failure, value};
+use crate::serve::api::{Failure, message, value};
 use crate::serve::host::{Conversation, Prompt};
 use rullama::Message;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// # Errors
 /// What cannot be read, or cannot be had.
@@ -24,8 +24,9 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
             "cannot be used: prompts are rendered as Gemma 4 has them. Render it yourself, with `raw`.",
         ));
     }
-    if images.is_some_and(|images| !images.is_empty()) {
-        return Err(no_images("images"));
+    let images = images.unwrap_or_default();
+    if raw && !images.is_empty() {
+        return Err(Failure::field("images", "have no place in a prompt that is `raw`. Leave one of the two out."));
     }
     if raw && given(&system) {
         return Err(Failure::field("system", "has no place in a prompt that is `raw`. Write it into the prompt."));
@@ -33,14 +34,15 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
     if raw && !before.is_empty() {
         return Err(Failure::field("context", "has no place before a prompt that is `raw`. Write what was said into the prompt."));
     }
-    let empty = prompt.is_empty();
+    let empty = prompt.is_empty() && images.is_empty();
     let thinking = common.thinking()?;
     let prompt = if raw {
         Prompt::Raw(prompt)
     } else {
         // What was said before has its system prompt already.
         let system = system.filter(|text| !text.is_empty() && before.is_empty()).map(Message::system);
-        let messages = system.into_iter().chain([Message::user(prompt)]).collect();
+        let user = message(&json!({"role": "user", "content": prompt, "images": images}), "")?;
+        let messages = system.into_iter().chain([user]).collect();
         Prompt::Chat(Conversation { messages, thinking, before, ..Conversation::default() })
     };
     finish(model, common, prompt, empty, if raw { Kind::Raw } else { Kind::Generate })

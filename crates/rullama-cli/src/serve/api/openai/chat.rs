@@ -2,9 +2,8 @@
 
 use super::answers::{Kind, Record};
 use super::wire::{Common, check_format, thinking, tools};
-use crate::serve::api::{Failure, logprobs, value};
+use crate::serve::api::{Failure, logprobs, message, value};
 use crate::serve::host::{Ask, Conversation, Prompt};
-use rullama::Message;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -39,7 +38,7 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
     if messages.is_empty() {
         return Err(Failure::field("messages", "is empty, but must have at least one message."));
     }
-    let messages = messages.iter().enumerate().map(|(i, message)| value::<Message>(message, &format!("messages[{i}]")));
+    let messages = messages.iter().enumerate().map(|(i, json)| message(json, &format!("messages[{i}]")));
     let messages = messages.collect::<Result<_, _>>()?;
     let tools = if common.shows_tools()? { tools(asked.tools)? } else { Vec::new() };
     let thinking = thinking(asked.reasoning_effort.as_ref(), "reasoning_effort")?;

@@ -1,6 +1,6 @@
 //! The input of `/v1/responses`: a text, or items of a conversation.
 
-use crate::serve::api::{Failure, value};
+use crate::serve::api::{Failure, message, value};
 use rullama::text::chat::FunctionCall;
 use rullama::{Message, Role, ToolCall};
 use serde::Deserialize;
@@ -40,7 +40,7 @@ pub fn messages(input: Option<Value>, instructions: Option<String>) -> Result<Ve
         let place = format!("input[{i}]");
         match item.get("type").and_then(Value::as_str).unwrap_or("message") {
             "message" => {
-                let mut message: Message = value(item, &place)?;
+                let mut message = message(item, &place)?;
                 if message.role == Role::Assistant {
                     message.thinking = std::mem::take(&mut thought);
                 }

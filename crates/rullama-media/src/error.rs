@@ -1,0 +1,25 @@
+/// What is wrong with a picture or a sound.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MediaError {
+    #[error("the picture is empty. Give a PNG, JPEG, GIF, WebP or BMP file")]
+    Empty,
+    #[error("the file is no picture that can be read: it is not PNG, JPEG, GIF, WebP or BMP. Convert it to one of these")]
+    UnknownFormat,
+    #[error("the picture's file has {bytes} bytes, more than {limit}. Make it smaller")]
+    FileTooLarge { bytes: u64, limit: u64 },
+    #[error("the picture has {width} x {height} pixels, more than {limit} in all. Make it smaller")]
+    TooManyPixels { width: u64, height: u64, limit: u64 },
+    #[error("a picture of {width} x {height} pixels has none. Give another picture")]
+    NoPixels { width: u32, height: u32 },
+    #[error("{bytes} bytes are not {width} x {height} pixels of red, green and blue")]
+    PixelCount { bytes: usize, width: u32, height: u32 },
+    #[error("the {format} picture is damaged or cut off: {message}. Give a whole file")]
+    Damaged { format: &'static str, message: String },
+    #[error(
+        "a picture of {width} x {height} pixels cannot be cut into patches of {patch} within {budget} soft tokens. Give a larger budget"
+    )]
+    Budget { width: u32, height: u32, patch: u32, budget: u32 },
+    #[error("`{value}` is no budget of soft tokens. Choose 70, 140, 280, 560 or 1120")]
+    UnknownBudget { value: u32 },
+}

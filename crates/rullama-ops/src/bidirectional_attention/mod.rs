@@ -1,0 +1,135 @@
+//! Attention of all rows to each other.
+
+use crate::case::{Case, Rng};
+use crate::graph::{Graph, Number, Type, Value, fit, take};
+use crate::host::{Array, Host};
+use crate::op::{Context, Op, Operand, Tensor, Use};
+use crate::shader::Link;
+use crate::tolerance::EPSILON;
+use rullama_gpu::{Caps, GpuError};
+
+#[cfg(feature = "cases")]
+pub mod cases;
+
+/// `y = softmax(q K^T) V` per row and head, over all rows, with scores unscaled.
+///
+/// Operands: `q`, `k`, `v: [rows, heads * head_dim]`, out `y: [rows, heads * head_dim]`.
+/// Source: Vaswani et al. 2017; Dao et al. 2022 (tiles).
+#[derive(Debug, Clone)]
+pub struct BidirectionalAttention {
+    pub heads: u32,
+    /// A multiple of 4, at most 512.
+    pub head_dim: u32,
+}
+
+impl Graph {
+    /// Attention of `q: [rows, heads * head_dim]` over the keys and values of the same rows.
+    pub fn bidirectional_attention(&mut self, op: BidirectionalAttention, q: Value, [k, v]: [Value; 2]) -> Value {
+        self.one(op, &[q, k, v])
+    }
+}
+
+const NAIVE_WORKGROUP: u32 = 64;
+
+/// Rows in a tile, and the invocations of its kernel.
+const TILE: u32 = 32;
+const TILE_WORKGROUP: u32 = 256;
+
+const MAX_HEAD_DIM: u32 = 512;
+
+impl Op for BidirectionalAttention {
+    fn name(&self) -> &'static str {
+        "bidirectional_attention"
+    }
+
+    fn uses(&self) -> Vec<Use> {
+        vec![Use::Read, Use::Read, Use::Read, Use::Write]
+    }
+
+    fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
+        let [q, k, v] = take(inputs)?;
+        let n = self.head_dim;
+        if n == 0 || !n.is_multiple_of(4) || n > MAX_HEAD_DIM || self.heads == 0 {
+            return Err(format!("{} heads of {n}: a head is a multiple of 4 up to {MAX_HEAD_DIM}", self.heads));
+        }
+        let fits = q.number == Number::F32 && q.cols == self.heads * n && q.rows > 0 && q == k && q == v;
+        fit(fits, &[("q", &q), ("k", &k), ("v", &v)])?;
+        Ok(vec![q])
+    }
+
+    fn variants(&self, caps: &Caps, _: &[Operand]) -> Vec<&'static str> {
+        // A CPU pays for every barrier.
+        if caps.software { vec!["naive", "tile"] } else { vec!["tile", "naive"] }
+    }
+
+    fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
+        let naive = context.variant(self, operands)? == "naive";
+        let [q, k, v, y] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?, operands[3].tensor()?];
+        let text = if naive { include_str!("../self_attention/naive.wgsl") } else { include_str!("../self_attention/forward.wgsl") };
+        // Fours of rows in a tile, shared by as many groups of invocations as fit.
+        let groups = (1 << (TILE_WORKGROUP / (self.head_dim / 4)).ilog2()).min(TILE / 4);
+        let kernel = Link::new("bidirectional_attention", text, context.caps)
+            .module("seen", include_str!("seen.wgsl"))
+            .module("tile", include_str!("../self_attention/tile.wgsl"))
+            .flag("eight_rows", groups <= TILE / 8)
+            .flag("sixteen_rows", groups <= TILE / 16)
+            .constant("QUADS", self.head_dim / 4)
+            .constant("GROUPS", groups)
+            .constant("WG", NAIVE_WORKGROUP)
+            .kernel()?;
+        let dispatched = if naive { [self.heads, q.rows, 1] } else { [q.rows.div_ceil(TILE), self.heads, 1] };
+        let dispatch = context.recorder.dispatch(&kernel, dispatched);
+        dispatch.param("heads", self.heads).param("rows", q.rows);
+        let place = |tensor: &Tensor| (tensor.stride / 4, tensor.offset / 4);
+        for (of, [stride, offset]) in [(q, ["q_stride", "q_offset"]), (k, ["k_stride", "k_offset"]), (v, ["v_stride", "v_offset"])] {
+            dispatch.param(stride, place(of).0).param(offset, place(of).1);
+        }
+        dispatch.bind("q", &q.slice).bind("k", &k.slice).bind("v", &v.slice).bind("y", &y.slice);
+        Ok(())
+    }
+
+    fn oracle(&self, operands: &mut [Host]) {
+        let [q, k, v, y] = operands else { panic!("bidirectional_attention takes 4 operands") };
+        let (q, k, v, y) = (q.tensor(), k.tensor(), v.tensor(), y.tensor_mut());
+        let n = self.head_dim as usize;
+        for t in 0..q.rows {
+            for head in 0..self.heads as usize {
+                let part = |of: &'_ Array, row: usize, i: usize| f64::from(of.row(row)[head * n + i]);
+                let score = |j: usize| (0..n).map(|i| part(q, t, i) * part(k, j, i)).sum::<f64>();
+                let scores: Vec<f64> = (0..q.rows).map(score).collect();
+                let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let weights: Vec<f64> = scores.iter().map(|s| (s - best).exp()).collect();
+                let sum: f64 = weights.iter().sum();
+                for i in 0..n {
+                    let value: f64 = weights.iter().enumerate().map(|(j, weight)| weight / sum * part(v, j, i)).sum();
+                    y.row_mut(t)[head * n + i] = value as f32;
+                }
+            }
+        }
+    }
+
+    fn work(&self, inputs: &[Type], _: u32) -> u64 {
+        2 * u64::from(inputs[0].rows) * u64::from(inputs[0].rows) * u64::from(inputs[0].cols)
+    }
+
+    fn kernels(&self, _: &[Type], _: &Caps) -> String {
+        format!("heads of {}", self.head_dim)
+    }
+
+    fn smoke(&self, _: &[Type]) -> Case {
+        BidirectionalAttention { heads: self.heads.min(2), head_dim: self.head_dim }.case(40)
+    }
+}
+
+impl BidirectionalAttention {
+    /// Scores of a few units, so that several keys count.
+    fn case(self, rows: usize) -> Case {
+        let (n, width) = (self.head_dim as usize, (self.heads * self.head_dim) as usize);
+        let mut rng = Rng::new((rows * width) as u64 + 31);
+        let q = rng.tensor_scaled(rows, width, 6.0 / (n as f32).sqrt());
+        let operands = vec![q.into(), rng.tensor(rows, width).into(), rng.tensor(rows, width).into(), Array::zeros(rows, width).into()];
+        // A score of up to 10 is off by some 10 roundings of its sum, and so is its weight.
+        let tolerance = 64.0 * EPSILON * ((n + rows) as f32).sqrt();
+        Case::new(format!("{} heads of {n}, {rows} rows", self.heads), self, operands, n).tolerance(tolerance)
+    }
+}

@@ -1,0 +1,13 @@
+// y = min(max(x, low), high), a quad an invocation.
+struct Params { count: u32, dim: u32, stride: u32, offset: u32, low: f32, high: f32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(_) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read_write> y: array<vec4<f32>>;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+    let i = (wg.y * groups.x + wg.x) * WG + lid;
+    if (i >= params.count) { return; }
+    let v = x[params.offset + (i / params.dim) * params.stride + i % params.dim];
+    y[i] = min(max(v, vec4<f32>(params.low)), vec4<f32>(params.high));
+}

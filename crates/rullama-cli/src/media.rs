@@ -1,13 +1,14 @@
 //! `--image`, `--audio` and `--mmproj`: pictures and sounds of files, for every command that shows them to a model.
 
 use crate::model::Located;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode::Indifferent;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use rullama::perception::picture::{BUDGETS, MAX_BYTES};
+use rullama::perception::sound::{ENDINGS, Sound};
 use rullama::{Cancel, Engine, Error, Gallery, MediaKind, MediaPart, Medium, Message, Picture, Prompt, Sense, SizeRule};
 use rullama_media::MediaError;
 use rullama_source::{ByteSource, FileSource, SourceError, open_path};
@@ -28,7 +29,7 @@ pub struct MediaArguments {
 /// Flags of a sense.
 const FLAGS: [(&str, Sense, &str); 2] = [
     ("image", Sense::Vision, "A picture (PNG, JPEG, GIF, WebP or BMP); may be given several times"),
-    ("audio", Sense::Hearing, "A sound; may be given several times"),
+    ("audio", Sense::Hearing, "A sound (WAV, MP3, FLAC, Ogg Vorbis, M4A or AAC) of up to 30 minutes; may be given several times"),
 ];
 
 impl clap::Args for MediaArguments {
@@ -153,7 +154,7 @@ fn carried(part: &MediaPart) -> Result<Medium, Error> {
     let bytes = data(part)?;
     match part.kind {
         MediaKind::Image => Ok(Medium::picture(Picture::decode(&bytes)?)),
-        MediaKind::Audio => Err(unread("a sound", "cannot be heard yet")),
+        MediaKind::Audio => Ok(Medium::sound(Sound::decode(bytes)?)),
         MediaKind::Video => Err(unread("a video", "is not read: give its frames as pictures")),
     }
 }
@@ -168,8 +169,10 @@ fn unread(value: &str, reason: &str) -> Error {
 /// As [`carried`].
 pub fn check(part: &MediaPart) -> Result<(), Error> {
     let bytes = data(part)?;
-    if part.kind == MediaKind::Image {
-        Picture::size_of_file(&bytes)?;
+    match part.kind {
+        MediaKind::Image => Picture::size_of_file(&bytes).map(|_| ())?,
+        MediaKind::Audio => Sound::check_file(&bytes)?,
+        MediaKind::Video => {}
     }
     Ok(())
 }
@@ -201,14 +204,15 @@ pub fn read(sense: Sense, path: &Path, rule: SizeRule) -> Result<Medium> {
     let named = || format!("{} cannot be used", path.display());
     match sense {
         Sense::Vision => Ok(Medium::Picture(Arc::new(Picture::decode(&bytes(path)?).with_context(named)?), rule)),
-        Sense::Hearing => Err(anyhow!("sounds are not read yet")).with_context(named),
+        Sense::Hearing => Ok(Medium::sound(Sound::decode(bytes(path)?).with_context(named)?)),
     }
 }
 
 /// What perceives a file of this name, if it is a picture or a sound by its ending.
 pub fn sense_of_name(name: &str) -> Option<Sense> {
     let ending = Path::new(name).extension()?.to_str()?.to_ascii_lowercase();
-    ["png", "jpg", "jpeg", "gif", "webp", "bmp"].contains(&ending.as_str()).then_some(Sense::Vision)
+    let picture = ["png", "jpg", "jpeg", "gif", "webp", "bmp"].contains(&ending.as_str()).then_some(Sense::Vision);
+    picture.or_else(|| ENDINGS.contains(&ending.as_str()).then_some(Sense::Hearing))
 }
 
 /// A file's bytes, as many as any medium may have.

@@ -6,7 +6,7 @@ pub enum MediaError {
     Empty,
     #[error("the file is no picture that can be read: it is not PNG, JPEG, GIF, WebP or BMP. Convert it to one of these")]
     UnknownFormat,
-    #[error("the picture's file has {bytes} bytes, more than {limit}. Make it smaller")]
+    #[error("the file has {bytes} bytes, more than {limit}. Make it smaller")]
     FileTooLarge { bytes: u64, limit: u64 },
     #[error("the picture has {width} x {height} pixels, more than {limit} in all. Make it smaller")]
     TooManyPixels { width: u64, height: u64, limit: u64 },
@@ -22,4 +22,20 @@ pub enum MediaError {
     Budget { width: u32, height: u32, patch: u32, budget: u32 },
     #[error("`{value}` is no budget of soft tokens. Choose 70, 140, 280, 560 or 1120")]
     UnknownBudget { value: u32 },
+    #[error("the sound has no samples. Give another file")]
+    NoSamples,
+    #[error("the file is no sound that can be read: it is not WAV, MP3, FLAC, Ogg Vorbis, M4A or AAC. Convert it to one of these")]
+    UnknownSound,
+    #[error("the {format} file holds no sound in a coding that can be read. Convert it to WAV, MP3, FLAC, Ogg Vorbis or M4A (AAC)")]
+    UnknownCodec { format: &'static str },
+    #[error("the {format} sound is damaged or cut off: {message}. Give a whole file")]
+    DamagedSound { format: &'static str, message: String },
+    #[error("the sound has {seconds} s, more than {limit}. Cut it into shorter ones")]
+    TooLong { seconds: u64, limit: u32 },
+    #[error("a sound of {samples} samples at 16 kHz is too short: {least} make a frame. Give a longer one")]
+    TooShort { samples: usize, least: usize },
+    #[error("the sound's sample at {seconds:.3} s is {value}. Give a sound of finite samples")]
+    NotFinite { value: f32, seconds: f64 },
+    #[error("{rate} samples a second cannot be brought to 16000. Convert the sound to a rate up to 384000")]
+    Rate { rate: u32 },
 }

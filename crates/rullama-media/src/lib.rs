@@ -4,6 +4,8 @@
 
 mod error;
 pub mod picture;
+pub mod sound;
 
 pub use error::MediaError;
 pub use picture::{Patches, Picture, SizeRule};
+pub use sound::Sound;

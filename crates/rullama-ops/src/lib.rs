@@ -30,11 +30,13 @@ operations!(
     attention,
     average_pool,
     bidirectional_attention,
+    causal_conv,
     dense,
     elementwise,
     embed,
     encoder_attention,
     layer_norm,
+    local_attention,
     loss,
     matmul,
     mean_pool,
@@ -47,13 +49,16 @@ operations!(
     rotate_axes,
     rows,
     sample,
-    self_attention
+    self_attention,
+    sigmoid_mul,
+    subsample
 );
 
 pub use attention::Attention;
 pub use average_pool::AveragePool;
 pub use backward::{Backward, grad};
 pub use bidirectional_attention::BidirectionalAttention;
+pub use causal_conv::CausalConv;
 pub use dense::{Dense, OuterSum};
 pub use elementwise::{AddColumns, AddScale, Affine, Clamp, Dropout, GeluMul, GeluMulBack, LastRow, Scale, Softcap, Zeros};
 pub use embed::Embed;
@@ -61,6 +66,7 @@ pub use encoder_attention::{EncoderAttention, TextWords};
 pub use graph::{Graph, GraphError, Half, Kind, Number, Part, Type, Value, Words};
 pub use host::{Array, Host, HostCache, HostWeight};
 pub use layer_norm::LayerNorm;
+pub use local_attention::LocalAttention;
 pub use loss::{LossGrad, LossStats};
 pub use matmul::{Epilogue, Matmul, MatmulT, Prologue};
 pub use mean_pool::MeanPool;
@@ -75,4 +81,6 @@ pub use rotate_axes::RotateAxes;
 pub use rows::{GatherRows, ReplaceRows, ScatterAdd, ScatterRows};
 pub use sample::{Sample, SampleMode, SampleResult, SampleSettings};
 pub use self_attention::{SelfAttention, SelfAttentionBackKeys, SelfAttentionBackQuery, SelfAttentionDelta};
+pub use sigmoid_mul::{SigmoidMul, Silu};
+pub use subsample::Subsample;
 pub use weight::{Chunk, Weight};

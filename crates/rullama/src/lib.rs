@@ -56,7 +56,7 @@ pub use profile::StepProfile;
 pub use prompt::{Prompt, placeholder_runs};
 pub use rullama_adapter as adapter;
 pub use rullama_gpu::{AdapterProfile, Device, GpuError, KernelTime, OpenOptions};
-pub use rullama_media::{self as perception, Picture, SizeRule};
+pub use rullama_media::{self as perception, Picture, SizeRule, Sound};
 pub use rullama_model::Loaded;
 pub use rullama_model::tower::Sense;
 pub use rullama_ops::KvType;

@@ -1,7 +1,7 @@
 //! Pictures and sounds: the towers of a model, loaded when the first medium comes, and the soft tokens that they make.
 
 use crate::{Cancel, Engine, Error};
-use rullama_media::{Picture, SizeRule};
+use rullama_media::{Picture, SizeRule, Sound};
 use rullama_model::model::open_tower;
 use rullama_model::tower::{Features, LoadedTower, Sense, TowerOutputs, Wants};
 use rullama_source::ByteSource;
@@ -19,6 +19,8 @@ const KEPT_BYTES: usize = 64 << 20;
 pub enum Medium {
     /// A picture, and how its size is chosen.
     Picture(Arc<Picture>, SizeRule),
+    /// A sound, in windows of 30 s that are heard each for itself.
+    Sound(Arc<Sound>),
     /// Soft embeddings as numbers.
     Soft(Arc<SoftTokens>),
 }
@@ -29,10 +31,15 @@ impl Medium {
         Medium::Picture(Arc::new(picture), SizeRule::default())
     }
 
+    pub fn sound(sound: Sound) -> Self {
+        Medium::Sound(Arc::new(sound))
+    }
+
     /// What perceives it.
     pub fn sense(&self) -> Sense {
         match self {
             Medium::Picture(..) => Sense::Vision,
+            Medium::Sound(_) => Sense::Hearing,
             Medium::Soft(soft) => soft.sense,
         }
     }
@@ -45,18 +52,25 @@ impl Medium {
                 hash.update(picture.hash());
                 hash.update(format!("{rule:?}"));
             }
+            Medium::Sound(sound) => hash.update(sound.hash()),
             Medium::Soft(soft) => hash.update(soft.hash.to_le_bytes()),
         }
         hash.finalize().into()
     }
 
-    /// What a tower reads of it.
-    fn features(&self, wants: Wants) -> Result<Features, Error> {
+    /// What a tower reads of it, part after part.
+    fn features(&self, wants: Wants) -> Result<Vec<Features>, Error> {
+        let frames = |cols: u32, parts: Vec<Vec<f32>>| {
+            let part = |values: Vec<f32>| Features { cols, grid: (1, values.len() as u32 / cols.max(1)), values };
+            parts.into_iter().map(part).collect()
+        };
         match (self, wants) {
             (Medium::Picture(picture, rule), Wants::Patches { patch, pool }) => {
                 let patches = picture.patches(*rule, patch, pool)?;
-                Ok(Features { cols: patches.cols() as u32, values: patches.scaled(), grid: patches.grid })
+                Ok(vec![Features { cols: patches.cols() as u32, values: patches.scaled(), grid: patches.grid }])
             }
+            (Medium::Sound(sound), Wants::Mel { bins }) => Ok(frames(bins, sound.mel(bins)?)),
+            (Medium::Sound(sound), Wants::Samples { frame }) => Ok(frames(frame, sound.frames(frame))),
             _ => {
                 Err(Error::InvalidArgument { name: "medium", value: format!("{:?}", self.sense()), reason: "is for another tower".into() })
             }
@@ -126,6 +140,15 @@ pub struct Perceived {
 }
 
 impl Perceived {
+    /// Puts what was made of the medium's next part behind it.
+    fn append(&mut self, features: Features, outputs: TowerOutputs) {
+        self.features.values.extend(features.values);
+        self.features.grid.1 += features.grid.1;
+        for (name, (values, cols)) in outputs {
+            self.outputs.entry(name).or_insert_with(|| (Vec::new(), cols)).0.extend(values);
+        }
+    }
+
     /// The soft tokens, to stand in a prompt for a text model of width `dim`.
     ///
     /// # Errors
@@ -198,9 +221,15 @@ impl Engine {
     /// As [`encode`](Self::encode).
     pub async fn perceive(&self, medium: &Medium, taps: bool, cancel: &Cancel) -> Result<Perceived, Error> {
         let tower = self.tower(medium.sense(), cancel).await?;
-        let features = medium.features(tower.tower.wants())?;
-        let outputs = tower.encode(self.loaded(), &features, taps, &|| cancel.is_cancelled()).await?;
-        Ok(Perceived { features, outputs })
+        let mut perceived: Option<Perceived> = None;
+        for features in medium.features(tower.tower.wants())? {
+            let outputs = tower.encode(self.loaded(), &features, taps, &|| cancel.is_cancelled()).await?;
+            match &mut perceived {
+                None => perceived = Some(Perceived { features, outputs }),
+                Some(before) => before.append(features, outputs),
+            }
+        }
+        perceived.ok_or_else(|| Error::InvalidArgument { name: "medium", value: "nothing".into(), reason: "has no parts".into() })
     }
 
     /// Pixels that a side of a soft token of a picture stands for.

@@ -1,6 +1,7 @@
 //! Gemma 4: configuration, the weights it needs, and the text decoder.
 
 mod config;
+mod hearing;
 mod rope;
 mod text;
 mod towers;
@@ -41,7 +42,7 @@ pub fn empty_thought(metadata: &Metadata) -> bool {
 pub fn open_tower(gguf: &Gguf, sense: Sense, dim: u32) -> Result<Option<Arc<dyn Tower>>, ModelError> {
     match sense {
         Sense::Vision => vision::open(gguf, dim),
-        Sense::Hearing => Ok(None),
+        Sense::Hearing => hearing::open(gguf, dim),
     }
 }
 

@@ -1,0 +1,196 @@
+//! Sounds in whole models against what transformers computes from the same files.
+
+use rullama::source::FileSource;
+use rullama::{Cancel, Engine, KvType, LoadOptions, Medium, Picture, Prompt, SizeRule, Sound};
+use rullama_testing::{found, golden, variable};
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Stages and soft tokens, absolute; their root mean square is about 1.2.
+const STAGE_BOUND: f32 = 2e-3;
+/// Of the largest magnitude.
+const TOWER_BOUND: f32 = 1e-4;
+const LOGITS_BOUND: f32 = 5e-3;
+const TEXT: &str = "models/dense-ple-Q4_K_M.gguf";
+const TOWER: &str = "models/mmproj-audio-f16.gguf";
+
+fn source(path: &Path) -> Arc<FileSource> {
+    Arc::new(FileSource::open(path).unwrap())
+}
+
+fn engine(model: &str, projector: Option<&str>) -> Engine {
+    let options = LoadOptions { kv: KvType::F32, as_gpu: true, ..Default::default() };
+    let loaded = pollster::block_on(Engine::load(source(&golden(model)), options, &mut |_| ()));
+    let engine = found(loaded, |error| error.code() == "no-webgpu");
+    if let Some(projector) = projector {
+        pollster::block_on(engine.set_projector(Some(source(&golden(projector)))));
+    }
+    engine
+}
+
+/// The tensors of a file, as f32.
+struct Tensors(HashMap<String, Vec<f32>>);
+
+impl Tensors {
+    fn read(name: &str) -> Tensors {
+        let bytes = std::fs::read(golden(name)).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let values = |tensor: &safetensors::tensor::TensorView| match tensor.dtype() {
+            Dtype::F32 => tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect(),
+            Dtype::I32 => tensor.data().chunks_exact(4).map(|b| i32::from_le_bytes(b.try_into().unwrap()) as f32).collect(),
+            _ => Vec::new(),
+        };
+        Tensors(file.tensors().iter().map(|(name, tensor)| (name.clone(), values(tensor))).collect())
+    }
+
+    fn get(&self, name: &str) -> &[f32] {
+        self.0.get(name).unwrap_or_else(|| panic!("no {name}"))
+    }
+
+    fn numbers(&self, name: &str) -> Vec<u32> {
+        self.get(name).iter().map(|number| *number as u32).collect()
+    }
+}
+
+fn largest(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |most, value| most.max(value.abs()))
+}
+
+fn close(what: &str, got: &[f32], want: &[f32], bound: f32) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    let worst = got.iter().zip(want).fold(0.0, |most, (a, b)| if (a - b).abs() > most || (a - b).is_nan() { (a - b).abs() } else { most });
+    println!("{what}: {worst:.2e} of {bound:.2e}");
+    assert!(worst <= bound, "{what} differs by {worst:.3e}, more than {bound:.3e}");
+}
+
+fn sound(name: &str) -> Medium {
+    Medium::sound(Sound::decode(std::fs::read(golden(&format!("mm/{name}.wav"))).unwrap()).unwrap())
+}
+
+fn outputs(engine: &Engine, medium: &Medium, taps: bool) -> HashMap<String, (Vec<f32>, u32)> {
+    pollster::block_on(engine.perceive(medium, taps, &Cancel::new())).unwrap().outputs
+}
+
+fn conformers_agree() {
+    let engine = engine(TEXT, Some(TOWER));
+    let want = Tensors::read("mm/sounds.safetensors");
+    let got = outputs(&engine, &sound("a1600ms"), true);
+    for name in ["subsample", "layer_0", "layer_1", "layer_2", "tower_out", "soft_tokens"] {
+        let want = want.get(&format!("stage.dense-ple.a.a1600ms.{name}"));
+        close(name, &got[if name == "tower_out" { "tower" } else { name }].0, want, STAGE_BOUND);
+    }
+    let tower = want.get("dense-ple.a1600ms.tower_out");
+    close("tower", &got["tower"].0, tower, TOWER_BOUND * largest(tower));
+    for name in ["a100ms", "a331ms"] {
+        let got = outputs(&engine, &sound(name), false);
+        let want = want.get(&format!("audio.dense-ple.{name}.soft_tokens"));
+        close(name, &got["soft_tokens"].0, want, STAGE_BOUND);
+    }
+}
+
+/// Windows of 30 s are heard each for itself, one after the other.
+fn long_sounds_agree() {
+    variable("RULLAMA_FULL");
+    let engine = engine(TEXT, Some(TOWER));
+    let want = Tensors::read("mm/extra.safetensors");
+    let (got, cols) = outputs(&engine, &sound("a35s"), false).remove("soft_tokens").unwrap();
+    let cols = cols as usize;
+    assert_eq!(got.len(), 875 * cols);
+    for (chunk, first) in [("chunk0", 0), ("chunk1", 750)] {
+        let key = |of: &str| format!("audio.dense-ple.a35s.{chunk}.{of}");
+        let chosen: Vec<f32> =
+            want.numbers(&key("soft_rows")).iter().flat_map(|row| &got[(first + *row as usize) * cols..][..cols]).copied().collect();
+        close(chunk, &chosen, want.get(&key("soft_tokens")), STAGE_BOUND);
+    }
+}
+
+fn json(name: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(golden(name)).unwrap()).unwrap()
+}
+
+/// Logits of the last token, the likeliest of every token, and what follows.
+fn answers(engine: &Engine, tensors: &Tensors, key: &str, media: &[Medium], greedy: &Value) {
+    let soft: Vec<_> = media.iter().map(|medium| pollster::block_on(engine.encode(medium, &Cancel::new())).unwrap()).collect();
+    let prompt = Prompt::new(engine, tensors.numbers(&format!("{key}.ids")), &soft).unwrap();
+    let mut session = pollster::block_on(engine.session()).unwrap();
+    let evaluation = pollster::block_on(session.evaluate_prompt(&prompt, &Cancel::new())).unwrap();
+    let last = evaluation.row("logits", prompt.len() - 1).unwrap();
+    close(&format!("{key} logits"), last, tensors.get(&format!("{key}.last_logits")), LOGITS_BOUND);
+    let likeliest = |row: &[f32]| row.iter().enumerate().fold(0, |best, (i, value)| if *value > row[best] { i } else { best }) as u32;
+    let got: Vec<u32> = (0..prompt.len()).map(|at| likeliest(evaluation.row("logits", at).unwrap())).collect();
+    assert_eq!(got, tensors.numbers(&format!("{key}.argmax")), "{key}: the likeliest tokens");
+    let want: Vec<u32> = greedy.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
+    let mut session = pollster::block_on(engine.session()).unwrap();
+    assert_eq!(pollster::block_on(session.greedy_prompt(&prompt, want.len() as u32)).unwrap(), want, "{key}: greedy");
+}
+
+fn picture(name: &str) -> Medium {
+    let picture = Picture::decode(&std::fs::read(golden(&format!("mm/{name}.png"))).unwrap()).unwrap();
+    Medium::Picture(Arc::new(picture), SizeRule::fill(70).unwrap())
+}
+
+fn models_answer_about_sounds() {
+    let engine = engine("models/dense-ple-f16.gguf", Some("models/mmproj-dense-ple-f16.gguf"));
+    let (mm, one) = (Tensors::read("mm/mm.safetensors"), json("mm/mm.json"));
+    for name in ["a1600ms", "a2370ms"] {
+        let key = format!("dense-ple.{name}");
+        answers(&engine, &mm, &key, &[sound(name)], &one[&key]["hf_greedy16"]);
+        let (tower, soft) = (mm.get(&format!("{key}.tower_out")), mm.get(&format!("{key}.soft_tokens")));
+        let got = outputs(&engine, &sound(name), false);
+        close(&format!("{key} tower"), &got["tower"].0, tower, TOWER_BOUND * largest(tower));
+        close(&format!("{key} soft tokens"), &got["soft_tokens"].0, soft, STAGE_BOUND);
+    }
+    let (extra, all) = (Tensors::read("mm/extra.safetensors"), json("mm/extra.json"));
+    let key = "multi.dense-ple.image_audio";
+    answers(&engine, &extra, key, &[picture("exact384"), sound("a1600ms")], &all["prompts"][key]["hf_greedy8"]);
+}
+
+fn frames_without_an_encoder_agree() {
+    let engine = engine("models/unified-f16.gguf", Some("models/mmproj-unified-f16.gguf"));
+    let (tensors, cases) = (Tensors::read("mm/unified.safetensors"), json("mm/unified.json"));
+    let got = outputs(&engine, &sound("unified"), false);
+    close("soft tokens", &got["soft_tokens"].0, tensors.get("unified.audio.soft_tokens"), STAGE_BOUND);
+    answers(&engine, &tensors, "unified.audio", &[sound("unified")], &cases["cases"]["audio"]["hf_greedy8"]);
+}
+
+/// Ollama's names of the tensors.
+fn files_with_towers_inside_answer() {
+    let blob = "ollama_store/blobs/sha256-9324f714eb39f26a18da7a687454e393eb7ba9ad1652b53c9ecc94940b4bad03";
+    let engine = engine(blob, None);
+    let (tensors, cases) = (Tensors::read("mm/ollama.safetensors"), json("mm/ollama.json"));
+    answers(&engine, &tensors, "ollama.audio", &[sound("a1600ms")], &cases["audio"]["hf_greedy12"]);
+    let both = [picture("exact384"), sound("a1600ms")];
+    answers(&engine, &tensors, "ollama.image_audio", &both, &cases["image_audio"]["hf_greedy12"]);
+}
+
+fn what_does_not_fit_is_said() {
+    let engine = engine(TEXT, None);
+    let encode = |medium: &Medium| pollster::block_on(engine.encode(medium, &Cancel::new()));
+    let refused = encode(&sound("a100ms")).unwrap_err();
+    assert_eq!(refused.code(), "model-unsupported");
+    assert!(refused.to_string().contains("no tower for sounds"), "{refused}");
+    pollster::block_on(engine.set_projector(Some(source(&golden("models/mmproj-unified-f16.gguf")))));
+    let refused = encode(&sound("a100ms")).unwrap_err().to_string();
+    assert!(refused.contains("another model's"), "{refused}");
+    pollster::block_on(engine.set_projector(Some(source(&golden(TOWER)))));
+    let short = Medium::sound(Sound::new(vec![0.1; 160]).unwrap());
+    let refused = encode(&short).unwrap_err().to_string();
+    assert!(refused.contains("too short"), "{refused}");
+    let soft = encode(&sound("a100ms")).unwrap();
+    assert_eq!(soft.rows(), 3);
+    // One frame is one token; silence and loudness stay finite.
+    for sample in [0.0, 1.0, 1e30] {
+        assert_eq!(encode(&Medium::sound(Sound::new(vec![sample; 161]).unwrap())).unwrap().rows(), 1);
+    }
+    let cancel = Cancel::new();
+    cancel.cancel();
+    assert_eq!(pollster::block_on(engine.encode(&sound("a331ms"), &cancel)).unwrap_err().code(), "cancelled");
+}
+
+rullama_testing::tests! {
+    conformers_agree, long_sounds_agree, models_answer_about_sounds, frames_without_an_encoder_agree, files_with_towers_inside_answer,
+    what_does_not_fit_is_said,
+}

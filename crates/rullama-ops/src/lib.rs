@@ -31,6 +31,7 @@ operations!(
     dense,
     elementwise,
     embed,
+    experts,
     loss,
     matmul,
     optimizer,
@@ -39,6 +40,7 @@ operations!(
     residual_norm,
     rms_norm,
     rotate,
+    route,
     rows,
     sample,
     self_attention
@@ -49,6 +51,7 @@ pub use backward::{Backward, grad};
 pub use dense::{Dense, OuterSum};
 pub use elementwise::{AddColumns, AddScale, Dropout, GeluMul, GeluMulBack, LastRow, Scale, Softcap, Zeros};
 pub use embed::Embed;
+pub use experts::{ExpertProduct, ExpertSum};
 pub use graph::{Graph, GraphError, Half, Kind, Number, Part, Type, Value, Words};
 pub use host::{Array, Host, HostCache, HostWeight};
 pub use loss::{LossGrad, LossStats};
@@ -60,6 +63,7 @@ pub use qkv::{HeadNorm, HeadRope, QkvPrepare, Store, rope_tables};
 pub use residual_norm::ResidualNorm;
 pub use rms_norm::{RmsNorm, RmsNormBack};
 pub use rotate::Rotate;
+pub use route::{MOST_EXPERTS, Route};
 pub use rows::{GatherRows, ScatterAdd, ScatterRows};
 pub use sample::{Sample, SampleMode, SampleResult, SampleSettings};
 pub use self_attention::{SelfAttention, SelfAttentionBackKeys, SelfAttentionBackQuery, SelfAttentionDelta};

@@ -106,7 +106,9 @@ impl From<&ModelError> for ErrorCode {
             ModelError::Gguf(error) => error.into(),
             ModelError::Adapter(AdapterError::Source(error)) => error.into(),
             ModelError::Adapter(_) => ErrorCode::Adapter,
-            ModelError::Architecture { .. } | ModelError::RowLength { .. } | ModelError::Unused { .. } => ErrorCode::ModelUnsupported,
+            ModelError::Architecture { .. } | ModelError::RowLength { .. } | ModelError::Expert { .. } | ModelError::Unused { .. } => {
+                ErrorCode::ModelUnsupported
+            }
             ModelError::MissingTensor { .. } => ErrorCode::TensorMissing,
             ModelError::Cancelled => ErrorCode::Cancelled,
             ModelError::SelfTest { .. } => ErrorCode::SelfTest,

@@ -66,7 +66,7 @@ fn first_tie(evaluation: &Evaluation, layers: usize, dim: f32) -> usize {
     let margin = |layer: usize, token: usize| {
         let used = evaluation.row(&format!("expert_ids_{layer}"), token).unwrap().len();
         let mut p: Vec<f32> = evaluation.row(&format!("router_logits_{layer}"), token).unwrap().iter().map(|s| s / dim.sqrt()).collect();
-        let (most, _) = (p.iter().copied().fold(f32::MIN, f32::max), ());
+        let most = p.iter().copied().fold(f32::MIN, f32::max);
         p.iter_mut().for_each(|s| *s = (*s - most).exp());
         let sum: f32 = p.iter().sum();
         p.sort_by(|a, b| b.total_cmp(a));
@@ -112,10 +112,8 @@ fn compare_routing(file: &Path, folder: &Path, key: &str, engine: &Engine) {
         assert!(flipped >= tie, "{name}: routing differs at {flipped}, before any tie ({tie})");
         for tensor in (0..layers).flat_map(|i| ["router_in", "experts_out", "layer"].map(|kind| format!("{kind}_{i}"))) {
             let Some(want) = tensors.f32s(&format!("{name}.{tensor}")) else { continue };
-            // transformers' last hidden state is the one after the final norm.
-            let ours = if tensor == format!("layer_{}", layers - 1) { "final_norm" } else { &tensor };
             let rows = flipped * dim as usize;
-            let off = worst(&evaluation.matrices[ours][..rows], &want[..rows]);
+            let off = worst(&evaluation.matrices[&tensor][..rows], &want[..rows]);
             assert!(off <= BOUND * deviation(&want), "{name}.{tensor}: {off} of {}", deviation(&want));
         }
         if tensors.f32s(&format!("{name}.top20_logits")).is_some() {

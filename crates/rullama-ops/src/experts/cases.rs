@@ -17,9 +17,14 @@ pub fn cases() -> Vec<Case> {
             all.push(product(DType::Q8_0, (1, (9, 1)), (gated, shared), (2, 32)));
         }
     }
+    // More slots than a tile has for some experts, and experts without any.
+    for gated in [true, false] {
+        all.push(product(DType::Q4_0, (3, (70, 2)), (gated, true), (150, 64)).chunked(150).strided());
+        all.push(product(DType::Q4K, (40, (33, 3)), (gated, false), (6, 256)));
+    }
     // The shapes of 26B-A4B, with few experts: 704 values, not a multiple of 256.
-    all.push(product(DType::Q4K, (3, (1, 8)), (true, true), (1408, 2816)));
-    all.push(product(DType::Q5_0, (3, (1, 8)), (false, false), (2816, 704)).chunked(2 * 2816));
+    all.push(product(DType::Q4K, (3, (1, 8)), (true, true), (176, 2816)));
+    all.push(product(DType::Q5_0, (3, (1, 8)), (false, false), (352, 704)).chunked(704));
     for (tokens, used, dim) in [(1, 8, 2816), (5, 1, 32), (3, 4, 96), (2, 130, 4)] {
         all.push(ExpertSum.case(tokens, used, dim).strided());
     }

@@ -1,4 +1,7 @@
 //! Products with the experts that tokens were routed to: which of a weight's matrices is read on the GPU.
+//!
+//! Two algorithms: `vector` takes each slot by itself and is bound by reading weights; `tile` first orders slots by their expert and
+//! decodes tiles of an expert's weights once for many of its slots.
 
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, misfit, take};
@@ -6,7 +9,7 @@ use crate::host::{Array, Host, gelu};
 use crate::matmul::sizes::{Dims, Sizes};
 use crate::op::{Context, Op, Operand, Use};
 use crate::tolerance::{gelu_error, product_error, rms};
-use product::Product;
+use product::{Choice, Product};
 use rullama_gpu::{Caps, GpuError};
 use rullama_quant::DType;
 
@@ -42,15 +45,15 @@ impl ExpertProduct {
         rows / self.experts.max(1) / if self.gated { 2 } else { 1 }
     }
 
-    /// What kernels are chosen by: a product of one token with the rows of all slots' experts.
-    fn dims(&self, slots: u32, rows: u32, cols: u32) -> Dims {
+    fn choice(&self, slots: u32, rows: u32, cols: u32) -> Choice {
         let rows = (rows / self.experts.max(1)).saturating_mul(slots);
-        Dims { tokens: 1, rows, groups: cols / 32, pairs: self.gated, tiles: false }
+        let dims = Dims { tokens: 1, rows, groups: cols / 32, pairs: self.gated, tiles: false };
+        Choice { dims, batched: slots / 2 >= self.experts }
     }
 
-    fn dims_of(&self, inputs: &[Type]) -> (Dims, DType) {
+    fn choice_of(&self, inputs: &[Type]) -> (Choice, DType) {
         let Number::Weight(dtype) = inputs[2].number else { panic!("a product has a weight") };
-        (self.dims(inputs[1].rows * inputs[1].cols, inputs[2].rows, inputs[2].cols), dtype)
+        (self.choice(inputs[1].rows * inputs[1].cols, inputs[2].rows, inputs[2].cols), dtype)
     }
 
     /// The oracle's sums: for each slot one of every row of its expert.
@@ -101,13 +104,17 @@ impl Op for ExpertProduct {
     }
 
     fn variants(&self, caps: &Caps, operands: &[Operand]) -> Vec<&'static str> {
-        Product::new(self, operands).map_or_else(|_| Vec::new(), |product| product.dims().variants(caps))
+        Product::new(self, operands).map_or_else(|_| Vec::new(), |product| product.choice().variants(caps))
+    }
+
+    fn scratch(&self, _: &Caps, operands: &[Operand]) -> u64 {
+        Product::new(self, operands).map_or(0, |product| product.scratch())
     }
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let product = Product::new(self, operands)?;
         let variant = context.variant(self, operands)?;
-        product.record(context, product.dims().sizes(variant, context.caps))
+        product.record(context, product.choice().sizes(variant, context.caps))
     }
 
     fn allowance(&self, operands: &[Host], share: f32) -> Option<Vec<f32>> {
@@ -134,23 +141,25 @@ impl Op for ExpertProduct {
     }
 
     fn work(&self, inputs: &[Type], _: u32) -> u64 {
-        let (dims, _) = self.dims_of(inputs);
+        let dims = self.choice_of(inputs).0.dims;
         u64::from(dims.rows) * u64::from(dims.groups) * 32
     }
 
     /// The kernels of every variant: their sizes, and what is linked into them.
     fn kernels(&self, inputs: &[Type], caps: &Caps) -> String {
-        let (dims, dtype) = self.dims_of(inputs);
-        let sizes: Vec<Sizes> = dims.variants(caps).into_iter().map(|variant| dims.sizes(variant, caps)).collect();
-        format!("{dtype} {} {sizes:?}", self.gated)
+        let (choice, dtype) = self.choice_of(inputs);
+        let sizes: Vec<Sizes> = choice.variants(caps).into_iter().map(|variant| choice.sizes(variant, caps)).collect();
+        format!("{dtype} {} of {} {sizes:?}", self.gated, self.experts)
     }
 
-    /// Few experts with few rows, in kernels for the whole product.
+    /// Few rows, in kernels for the whole product.
     fn smoke(&self, inputs: &[Type]) -> Case {
-        let (dims, dtype) = self.dims_of(inputs);
-        let op = ExpertProduct { experts: 5, ..*self };
-        let (operands, name) = op.case(dtype, (2, 3), 24, inputs[2].cols as usize, inputs[0].rows == inputs[1].rows);
-        Case::new(name, Like { op, dims }, operands, inputs[2].cols as usize).chunked(48)
+        let (choice, dtype) = self.choice_of(inputs);
+        // All experts, since the kernel that orders slots is made for their number, with few rows.
+        let rows = 2 * (512 / self.experts as usize).clamp(1, 12);
+        let (operands, name) = self.case(dtype, (2, 3), rows, inputs[2].cols as usize, inputs[0].rows == inputs[1].rows);
+        let case = Case::new(name, Like { op: *self, choice }, operands, inputs[2].cols as usize);
+        case.chunked(rows * self.experts.div_ceil(2) as usize)
     }
 }
 
@@ -158,7 +167,7 @@ impl Op for ExpertProduct {
 #[derive(Debug, Clone)]
 struct Like {
     op: ExpertProduct,
-    dims: Dims,
+    choice: Choice,
 }
 
 impl Op for Like {
@@ -175,12 +184,16 @@ impl Op for Like {
     }
 
     fn variants(&self, caps: &Caps, _: &[Operand]) -> Vec<&'static str> {
-        self.dims.variants(caps)
+        self.choice.variants(caps)
+    }
+
+    fn scratch(&self, caps: &Caps, operands: &[Operand]) -> u64 {
+        self.op.scratch(caps, operands)
     }
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let variant = context.variant(self, operands)?;
-        Product::new(&self.op, operands)?.record(context, self.dims.sizes(variant, context.caps))
+        Product::new(&self.op, operands)?.record(context, self.choice.sizes(variant, context.caps))
     }
 
     fn allowance(&self, operands: &[Host], sums: f32) -> Option<Vec<f32>> {

@@ -1,12 +1,38 @@
 //! Operands with checked shapes, and their dispatches: one a chunk of the weight.
 
 use super::ExpertProduct;
-use crate::matmul::sizes::{Dims, Sizes, Vector};
+use crate::matmul::sizes::{Dims, Sizes, Tile, Vector};
 use crate::matmul::unroll::unroll;
 use crate::op::{Context, Operand, Tensor, spread};
 use crate::shader::Link;
 use crate::weight::{Chunk, Weight};
-use rullama_gpu::{GpuError, Kernel};
+use rullama_gpu::{Caps, DispatchBuilder, GpuError, Kernel, Slice};
+
+/// Few slots of one expert: of 26B-A4B's 128, 8 a token, each gets 32 of a prompt's chunk of 512.
+const TILE: Tile = Tile { bm: 32, bn: 64, bk: 32, tm: 2, tn: 4 };
+
+/// What kernels are chosen by: a product of one token with the rows of all slots' experts, and whether experts have several slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub dims: Dims,
+    pub batched: bool,
+}
+
+impl Choice {
+    /// Best first. A CPU does one thing after another: tiles cost it barriers and bring nothing.
+    pub fn variants(&self, caps: &Caps) -> Vec<&'static str> {
+        let mut all = self.dims.variants(caps);
+        if TILE.problem(caps).is_none() {
+            all.insert(if self.batched && !caps.software { 0 } else { all.len() }, "tile");
+        }
+        all
+    }
+
+    /// The sizes of a variant.
+    pub fn sizes(&self, variant: &str, caps: &Caps) -> Sizes {
+        if variant == "tile" { Sizes::Tile(TILE) } else { self.dims.sizes(variant, caps) }
+    }
+}
 
 /// A product's operands with checked shapes.
 #[derive(Debug, Clone, Copy)]
@@ -53,15 +79,31 @@ impl<'a> Product<'a> {
         self.y.cols * if self.op.gated { 2 } else { 1 }
     }
 
-    pub fn dims(&self) -> Dims {
-        self.op.dims(self.y.rows, self.w.rows, self.w.cols)
+    pub fn choice(&self) -> Choice {
+        self.op.choice(self.y.rows, self.w.rows, self.w.cols)
+    }
+
+    /// Bytes of scratch for tiles: slots in order, and three words a tile.
+    pub fn scratch(&self) -> u64 {
+        4 * (u64::from(self.y.rows) + 3 * u64::from(self.tiles()))
+    }
+
+    /// Most tiles that there can be, however slots fall on experts.
+    fn tiles(&self) -> u32 {
+        self.y.rows.div_ceil(TILE.bm) + self.op.experts.min(self.y.rows)
     }
 
     pub fn record(&self, context: &mut Context, sizes: Sizes) -> Result<(), GpuError> {
-        let Sizes::Vector { subgroups, sizes } = sizes else {
-            return Err(invalid(format!("{sizes:?} is not for experts")));
-        };
-        let subgroup = context.caps.subgroups.filter(|_| subgroups).map(|s| s.0);
+        match sizes {
+            Sizes::Tile(tile) => self.tile(context, tile),
+            Sizes::Vector { subgroups, sizes } => {
+                let subgroup = context.caps.subgroups.filter(|_| subgroups).map(|s| s.0);
+                self.vector(context, sizes, subgroup)
+            }
+        }
+    }
+
+    fn vector(&self, context: &mut Context, sizes: Vector, subgroup: Option<u32>) -> Result<(), GpuError> {
         if let Some(problem) = sizes.problem(self.w.cols / 32, self.op.gated) {
             return Err(invalid(format!("{sizes:?}: {problem}")));
         }
@@ -72,23 +114,80 @@ impl<'a> Product<'a> {
         let counts = [("SETS", rows / sides), ("SIDES", sides), ("UNROLL", groups_at_once)];
         let text = unroll(include_str!("vector.wgsl"), &counts)?;
         let mut link = Link::new("experts/vector", &text, context.caps);
-        link.module("weight", rullama_quant::wgsl(self.w.dtype)).flag("pairs", self.op.gated);
-        link.flag("subgroups", subgroup.is_some()).flag("split", lanes < team);
+        link.flag("subgroups", subgroup.is_some()).flag("split", lanes < team).module("slots", include_str!("slots.wgsl"));
         for (name, value) in counts.into_iter().chain([("TEAM", team), ("LANES", lanes), ("WG", workgroup)]) {
             link.constant(name, value);
         }
-        let kernel = link.kernel()?;
+        let kernel = self.kernel(&mut link)?;
         let most = context.caps.max_groups;
         let [gx, gy, _] = spread(self.y.cols.div_ceil(workgroup / team * (rows / sides)), most);
         for chunk in &self.w.chunks {
             for first in (0..self.y.rows).step_by(most as usize) {
-                self.dispatch(context, &kernel, chunk, first, [gx, gy, most.min(self.y.rows - first)]);
+                let dispatch = self.dispatch(context, &kernel, chunk, first, [gx, gy, most.min(self.y.rows - first)]);
+                self.bind_slots(dispatch);
             }
         }
         Ok(())
     }
 
-    fn dispatch(&self, context: &mut Context, kernel: &Kernel, chunk: &Chunk, first_slot: u32, groups: [u32; 3]) {
+    fn tile(&self, context: &mut Context, tile: Tile) -> Result<(), GpuError> {
+        if let Some(problem) = tile.problem(context.caps) {
+            return Err(invalid(format!("{tile:?}: {problem}")));
+        }
+        let Tile { bm, bn, bk, tm, tn } = tile;
+        let order = context.scratch(self.scratch())?;
+        self.order(context, &order, bm)?;
+        let loads = |block: u32| block * bk / 4 / tile.invocations();
+        let counts = [("TM", tm), ("HALF", tn / 2), ("X_LOADS", loads(bm)), ("W_LOADS", loads(bn))];
+        let text = unroll(include_str!("tile.wgsl"), &counts)?;
+        let mut link = Link::new("experts/tile", &text, context.caps);
+        for (name, value) in [("BM", bm), ("BN", bn), ("BK", bk), ("TM", tm), ("TN", tn)] {
+            link.constant(name, value);
+        }
+        let kernel = self.kernel(&mut link)?;
+        let (tiles, most) = (self.tiles(), context.caps.max_groups);
+        let values = if self.op.gated { bn / 2 } else { bn };
+        for chunk in &self.w.chunks {
+            for first in (0..tiles).step_by(most as usize) {
+                let groups = [self.y.cols.div_ceil(values), most.min(tiles - first), 1];
+                self.dispatch(context, &kernel, chunk, first, groups).bind("order", &order);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts slots in the order of their experts.
+    fn order(&self, context: &mut Context, order: &Slice, bm: u32) -> Result<(), GpuError> {
+        let mut link = Link::new("experts/order", include_str!("order.wgsl"), context.caps);
+        link.module("slots", include_str!("slots.wgsl"));
+        for (name, value) in [("EXPERTS", self.op.experts), ("BM", bm), ("WG", 256.min(context.caps.invocations))] {
+            link.constant(name, value);
+        }
+        let kernel = link.kernel()?;
+        let dispatch = context.recorder.dispatch(&kernel, [1, 1, 1]);
+        dispatch.param("slots", self.y.rows).param("tiles", self.tiles()).bind("order", order);
+        self.bind_slots(dispatch);
+        Ok(())
+    }
+
+    fn bind_slots(&self, dispatch: &mut DispatchBuilder) {
+        dispatch.param("used", self.ids.cols).param("ids_offset", self.ids.offset).param("ids_stride", self.ids.stride);
+        dispatch.bind("ids", &self.ids.slice);
+    }
+
+    fn kernel<'k>(&self, link: &mut Link<'k>) -> Result<Kernel, GpuError> {
+        link.module("experts", include_str!("experts.wgsl")).module("weight", rullama_quant::wgsl(self.w.dtype));
+        link.flag("pairs", self.op.gated).kernel()
+    }
+
+    fn dispatch<'c>(
+        &self,
+        context: &'c mut Context,
+        kernel: &Kernel,
+        chunk: &Chunk,
+        first: u32,
+        groups: [u32; 3],
+    ) -> &'c mut DispatchBuilder {
         let dispatch = context.recorder.dispatch(kernel, groups);
         for (name, start) in ["plane0", "plane1", "plane2", "plane3"].into_iter().zip(chunk.planes) {
             dispatch.param(name, start);
@@ -96,9 +195,8 @@ impl<'a> Product<'a> {
         dispatch.param("first_expert", chunk.first_row / self.rows()).param("experts", chunk.rows / self.rows());
         dispatch.param("start", chunk.start).param("step", chunk.step);
         dispatch.param("rows", self.rows()).param("values", self.y.cols).param("groups", self.w.cols / 32);
-        dispatch.param("first_slot", first_slot).param("used", self.ids.cols).param("shared_by", self.y.rows / self.x.rows);
-        dispatch.param("ids_offset", self.ids.offset).param("ids_stride", self.ids.stride);
+        dispatch.param("first", first).param("slots", self.y.rows).param("shared_by", self.y.rows / self.x.rows);
         dispatch.param("x_offset", self.x.offset / 4).param("x_stride", self.x.stride / 4);
-        dispatch.bind("weight", &chunk.slice).bind("ids", &self.ids.slice).bind("x", &self.x.slice).bind("y", &self.y.slice);
+        dispatch.bind("weight", &chunk.slice).bind("x", &self.x.slice).bind("y", &self.y.slice)
     }
 }

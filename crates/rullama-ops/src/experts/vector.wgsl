@@ -6,71 +6,12 @@
 // LANES lanes of a team stand in one subgroup and add by shuffles (LANES = 1 without subgroups); when that is not the whole team, its
 // PARTS = TEAM / LANES sums go through workgroup memory.
 #import math
+#import experts
+#import slots
 #import weight
-
-struct Params {
-    plane0: u32,
-    plane1: u32,
-    plane2: u32,
-    plane3: u32,
-    // Experts of this chunk.
-    first_expert: u32,
-    experts: u32,
-    // Row r of the chunk stands at row start + r * step of its buffer.
-    start: u32,
-    step: u32,
-    // Rows of an expert; values that become of them.
-    rows: u32,
-    values: u32,
-    // Groups of 32 weights in a row.
-    groups: u32,
-    first_slot: u32,
-    // Experts a token, and slots that share a row of x.
-    used: u32,
-    shared_by: u32,
-    ids_offset: u32,
-    ids_stride: u32,
-    // In quads.
-    x_offset: u32,
-    x_stride: u32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(_) var<storage, read> weight: array<vec4<u32>>;
-@group(0) @binding(_) var<storage, read> ids: array<f32>;
-@group(0) @binding(_) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(_) var<storage, read_write> y: array<f32>;
 
 const TEAMS = WG / TEAM;
 const PARTS = TEAM / LANES;
-
-fn w4(i: u32) -> vec4<u32> {
-    return weight[i];
-}
-
-fn w1(i: u32) -> u32 {
-    return weight[i >> 2u][i & 3u];
-}
-
-fn planes() -> vec4<u32> {
-    return vec4<u32>(params.plane0, params.plane1, params.plane2, params.plane3);
-}
-
-// The first group of the row that gives one side of a value; past the end the last is taken again, and put() drops what becomes of it.
-fn row_at(expert: u32, value: u32, side: u32) -> u32 {
-    let row = (expert - params.first_expert) * params.rows + side * params.values + min(value, params.values - 1u);
-    return (params.start + row * params.step) * params.groups;
-}
-
-#if pairs
-fn put(slot: u32, value: u32, gate: f32, up: f32) {
-    if (value < params.values) { y[slot * params.values + value] = gelu(gate) * up; }
-}
-#else
-fn put(slot: u32, value: u32, sum: f32) {
-    if (value < params.values) { y[slot * params.values + value] = sum; }
-}
-#endif
 
 #if split
 // Sum of a side of a set by a part, at [(set * SIDES + side) * (WG / LANES) + part].
@@ -113,14 +54,14 @@ fn main(
 #if subgroups
     let lid = sg * sg_size + sg_lane;
 #endif
-    let slot = params.first_slot + wg.z;
-    let expert = u32(ids[params.ids_offset + slot / params.used * params.ids_stride + slot % params.used]);
+    let slot = params.first + wg.z;
+    let expert = expert_of(slot);
     // The same for the whole workgroup.
-    if (expert < params.first_expert || expert - params.first_expert >= params.experts) { return; }
+    if (!is_here(expert)) { return; }
     let team = lid / TEAM;
     let lane = lid % TEAM;
     let first_value = ((wg.y * wgs.x + wg.x) * TEAMS + team) * SETS;
-    let x_row = params.x_offset + slot / params.shared_by * params.x_stride;
+    let x_at = x_row(slot);
 
 #repeat s SETS
 #repeat r SIDES
@@ -137,7 +78,7 @@ fn main(
 #end
 #end
 #repeat j 8
-        let x{u}_{j} = x[x_row + 8u * g{u} + {j}u];
+        let x{u}_{j} = x[x_at + 8u * g{u} + {j}u];
 #end
 #repeat s SETS
 #repeat r SIDES

@@ -6,10 +6,10 @@
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, misfit, take};
 use crate::host::{Array, Host, gelu};
-use crate::matmul::sizes::{Dims, Sizes};
+use crate::matmul::sizes::Dims;
 use crate::op::{Context, Op, Operand, Use};
 use crate::tolerance::{gelu_error, product_error, rms};
-use product::{Choice, Product};
+use product::{Choice, Product, Sizes};
 use rullama_gpu::{Caps, GpuError};
 use rullama_quant::DType;
 

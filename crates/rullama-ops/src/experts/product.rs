@@ -1,15 +1,14 @@
 //! Operands with checked shapes, and their dispatches: one a chunk of the weight.
 
 use super::ExpertProduct;
-use crate::matmul::sizes::{Dims, Sizes, Tile, Vector};
-use crate::matmul::unroll::unroll;
+use crate::matmul::sizes::{Dims, Tile, Vector};
 use crate::op::{Context, Operand, Tensor, spread};
 use crate::shader::Link;
 use crate::weight::{Chunk, Weight};
 use rullama_gpu::{Caps, DispatchBuilder, GpuError, Kernel, Slice};
 
 /// Few slots of one expert: of 26B-A4B's 128, 8 a token, each gets 32 of a prompt's chunk of 512.
-const TILE: Tile = Tile { bm: 32, bn: 64, bk: 32, tm: 2, tn: 4 };
+const TILE: Tile = Tile { bm: 32, bn: 64, bk: 32, tm: 4, tn: 4 };
 
 /// What kernels are chosen by: a product of one token with the rows of all slots' experts, and whether experts have several slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +29,22 @@ impl Choice {
 
     /// The sizes of a variant.
     pub fn sizes(&self, variant: &str, caps: &Caps) -> Sizes {
-        if variant == "tile" { Sizes::Tile(TILE) } else { self.dims.sizes(variant, caps) }
+        match variant {
+            "tile" => Sizes::Tile(TILE),
+            _ => Sizes::Vector { subgroups: variant == "vector_subgroups", sizes: Vector::choose(&self.dims, caps) },
+        }
     }
+}
+
+/// Sizes of a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sizes {
+    /// With subgroups if the adapter has them and `subgroups` is set.
+    Vector {
+        subgroups: bool,
+        sizes: Vector,
+    },
+    Tile(Tile),
 }
 
 /// A product's operands with checked shapes.
@@ -112,8 +125,7 @@ impl<'a> Product<'a> {
         let lanes = subgroup.map_or(1, |size| size.min(team));
         let sides = if self.op.gated { 2 } else { 1 };
         let counts = [("SETS", rows / sides), ("SIDES", sides), ("UNROLL", groups_at_once)];
-        let text = unroll(include_str!("vector.wgsl"), &counts)?;
-        let mut link = Link::new("experts/vector", &text, context.caps);
+        let mut link = Link::new("experts/vector", include_str!("vector.wgsl"), context.caps);
         link.flag("subgroups", subgroup.is_some()).flag("split", lanes < team).module("slots", include_str!("slots.wgsl"));
         for (name, value) in counts.into_iter().chain([("TEAM", team), ("LANES", lanes), ("WG", workgroup)]) {
             link.constant(name, value);
@@ -138,10 +150,9 @@ impl<'a> Product<'a> {
         let order = context.scratch(self.scratch())?;
         self.order(context, &order, bm)?;
         let loads = |block: u32| block * bk / 4 / tile.invocations();
-        let counts = [("TM", tm), ("HALF", tn / 2), ("X_LOADS", loads(bm)), ("W_LOADS", loads(bn))];
-        let text = unroll(include_str!("tile.wgsl"), &counts)?;
-        let mut link = Link::new("experts/tile", &text, context.caps);
-        for (name, value) in [("BM", bm), ("BN", bn), ("BK", bk), ("TM", tm), ("TN", tn)] {
+        let counts = [("HALF", tn / 2), ("X_LOADS", loads(bm)), ("W_LOADS", loads(bn))];
+        let mut link = Link::new("experts/tile", include_str!("tile.wgsl"), context.caps);
+        for (name, value) in counts.into_iter().chain([("BM", bm), ("BN", bn), ("BK", bk), ("TM", tm), ("TN", tn)]) {
             link.constant(name, value);
         }
         let kernel = self.kernel(&mut link)?;

@@ -35,6 +35,10 @@ pub enum ModelError {
     #[error("tensor `{name}` has rows of {cols} values; kernels need a multiple of 32. Convert the model to a supported layout")]
     RowLength { name: String, cols: u64 },
     #[error(
+        "an expert of `{name}` takes {bytes} bytes, more than the {most} that this adapter can bind at once. Choose a smaller quantisation of the model, or another adapter"
+    )]
+    Expert { name: String, bytes: u64, most: u64 },
+    #[error(
         "tensor `{name}` holds {value}, which {reason}. The file is damaged or was made for another program: convert or download it again"
     )]
     Value { name: String, value: f32, reason: &'static str },

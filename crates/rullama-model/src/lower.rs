@@ -219,7 +219,7 @@ fn parts(pass: &mut Pass) {
         let Kind::Weight(key) = pass.graph.info(value).kind.clone() else { continue };
         let Some(placed) = pass.specs.part(&key).filter(|placed| placed.spec.key != key) else { continue };
         let (first, step) = match placed.spec.stack {
-            Stack::Concat => (placed.first_row as u32, 1),
+            Stack::Concat | Stack::Experts { .. } => (placed.first_row as u32, 1),
             Stack::Interleave => (placed.index as u32, 2),
         };
         let stack = placed.spec.key.clone();

@@ -60,6 +60,8 @@ pub struct Facts {
     pub context: u32,
     /// Width of a layer's part of the per-layer embeddings; 0: the model has none.
     pub per_layer: u32,
+    /// Experts in a layer that has some; 0: the model has none.
+    pub experts: u32,
     /// Ids that are never generated.
     pub suppress: Vec<u32>,
     /// Prompts name an empty thought where thinking is off.

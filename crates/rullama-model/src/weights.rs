@@ -53,6 +53,8 @@ pub enum Stack {
     Concat,
     /// Row 2i from the first part, 2i + 1 from the second.
     Interleave,
+    /// One after the other, `rows` for each expert; chunks hold whole experts.
+    Experts { rows: u64 },
 }
 
 /// A matrix to load; all parts have one format and row length.
@@ -160,7 +162,7 @@ impl WeightSpec {
                 }
                 Ok(out)
             }
-            Stack::Concat => {
+            Stack::Concat | Stack::Experts { .. } => {
                 let mut out = Vec::new();
                 let mut start = 0;
                 for part in &self.parts {
@@ -349,7 +351,14 @@ impl<'a> Loader<'a> {
         let row_bytes = spec.row_bytes();
         // 2 % is what the device layout may add; a few words of alignment a plane come on top.
         let fit = ((limit - 4096.min(limit / 2)) * 98 / 100 / row_bytes).max(1);
-        let step = if fit >= rows { rows } else { (fit / ROW_STEP * ROW_STEP).max(ROW_STEP) };
+        let step = match spec.stack {
+            _ if fit >= rows => rows,
+            Stack::Experts { rows } if fit < rows => {
+                return Err(ModelError::Expert { name: spec.key.clone(), bytes: rows * row_bytes, most: limit });
+            }
+            Stack::Experts { rows } => fit / rows * rows,
+            _ => (fit / ROW_STEP * ROW_STEP).max(ROW_STEP),
+        };
         let mut chunks = Vec::new();
         for first in (0..rows).step_by(step as usize) {
             let count = step.min(rows - first);

@@ -35,6 +35,7 @@ operations!(
     elementwise,
     embed,
     encoder_attention,
+    experts,
     layer_norm,
     local_attention,
     loss,
@@ -47,6 +48,7 @@ operations!(
     rms_norm,
     rotate,
     rotate_axes,
+    route,
     rows,
     sample,
     self_attention,
@@ -63,6 +65,7 @@ pub use dense::{Dense, OuterSum};
 pub use elementwise::{AddColumns, AddScale, Affine, Clamp, Dropout, GeluMul, GeluMulBack, LastRow, Scale, Softcap, Zeros};
 pub use embed::Embed;
 pub use encoder_attention::{EncoderAttention, TextWords};
+pub use experts::{ExpertProduct, ExpertSum};
 pub use graph::{Graph, GraphError, Half, Kind, Number, Part, Type, Value, Words};
 pub use host::{Array, Host, HostCache, HostWeight};
 pub use layer_norm::LayerNorm;
@@ -78,6 +81,7 @@ pub use residual_norm::ResidualNorm;
 pub use rms_norm::{RmsNorm, RmsNormBack};
 pub use rotate::Rotate;
 pub use rotate_axes::RotateAxes;
+pub use route::{MOST_EXPERTS, Route};
 pub use rows::{GatherRows, ReplaceRows, ScatterAdd, ScatterRows};
 pub use sample::{Sample, SampleMode, SampleResult, SampleSettings};
 pub use self_attention::{SelfAttention, SelfAttentionBackKeys, SelfAttentionBackQuery, SelfAttentionDelta};

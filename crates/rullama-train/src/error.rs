@@ -27,6 +27,10 @@ pub enum TrainError {
         "a step of {tokens} tokens has a value of {bytes} bytes, more than the {most} that this adapter can bind. Give a smaller max_len"
     )]
     Value { tokens: u32, bytes: u64, most: u64 },
+    #[error(
+        "the model has {0} experts in a layer (a mixture of experts), which gradients do not flow through here. Choose a dense Gemma 4 file: E2B, E4B, 12B or 31B"
+    )]
+    Experts(u32),
     #[error("a row of {tokens} tokens is longer than the {most} that room was made for. Give a larger max_len")]
     TooLong { tokens: usize, most: u32 },
     #[error("{0}. This is a fault of rullama: report it with the model's name")]

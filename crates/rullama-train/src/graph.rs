@@ -30,8 +30,12 @@ pub struct StepShape {
 /// A packed step, its loss (output `loss`) and, to train, what adds to the gradients of the terms.
 ///
 /// # Errors
-/// An operation that cannot be trained through.
+/// An operation that cannot be trained through, experts first of all.
 pub fn step(loaded: &Loaded, terms: &Terms, shape: StepShape, keep: Keep) -> Result<Graph, TrainError> {
+    let experts = loaded.model.facts().experts;
+    if experts > 0 {
+        return Err(TrainError::Experts(experts));
+    }
     let step = Shape { packed: true, ..loaded.shape(shape.tokens, Rows::All, false, false) };
     // Nothing is left out when a model is judged.
     let terms = &terms.clone().with_dropout(if shape.train { terms.dropout } else { 0.0 });

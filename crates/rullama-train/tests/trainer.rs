@@ -17,7 +17,11 @@ const LINES: [&str; 4] = [
 ];
 
 fn engine() -> Engine {
-    let source = FileSource::open(golden("models/dense-Q4_0.gguf")).unwrap();
+    engine_of("dense-Q4_0.gguf")
+}
+
+fn engine_of(name: &str) -> Engine {
+    let source = FileSource::open(golden(&format!("models/{name}"))).unwrap();
     let options = LoadOptions { as_gpu: true, ..Default::default() };
     found(pollster::block_on(Engine::load(Arc::new(source), options, &mut |_| ())), |error| error.code() == "no-webgpu")
 }
@@ -157,6 +161,13 @@ fn too_little_memory_is_refused_with_what_to_change() {
     assert!(error.to_string().contains("max_len"), "{error}");
 }
 
+fn a_model_with_experts_is_refused() {
+    let (engine, options) = (engine_of("moe-small-fused-Q4_0.gguf"), options());
+    let data = Data { train: dataset(&engine, &options), eval: None };
+    let Err(error) = pollster::block_on(Trainer::new(base(&engine, 8 << 30), data, options)) else { panic!("experts are trained") };
+    assert!(matches!(error, TrainError::Experts(8)) && error.to_string().contains("dense"), "{error}");
+}
+
 /// Every cut and some flipped bits are told; the last two checkpoints stay, and a damaged one gives way to the one before it.
 fn damaged_checkpoints() {
     let engine = engine();
@@ -206,5 +217,6 @@ rullama_testing::tests! {
     evaluation_keeps_the_best_and_stops_early,
     divergence_goes_back_to_what_was_best,
     too_little_memory_is_refused_with_what_to_change,
+    a_model_with_experts_is_refused,
     damaged_checkpoints,
 }

@@ -110,7 +110,9 @@ impl From<&ModelError> for ErrorCode {
             ModelError::Adapter(_) => ErrorCode::Adapter,
             ModelError::IsEncoder { .. } | ModelError::NoEncoder { .. } => ErrorCode::ModelUnsupported,
             ModelError::StepTooLong { .. } => ErrorCode::InvalidArgument,
-            ModelError::Architecture { .. } | ModelError::RowLength { .. } | ModelError::Unused { .. } => ErrorCode::ModelUnsupported,
+            ModelError::Architecture { .. } | ModelError::RowLength { .. } | ModelError::Expert { .. } | ModelError::Unused { .. } => {
+                ErrorCode::ModelUnsupported
+            }
             ModelError::MissingTensor { .. } => ErrorCode::TensorMissing,
             ModelError::Cancelled => ErrorCode::Cancelled,
             ModelError::SelfTest { .. } => ErrorCode::SelfTest,

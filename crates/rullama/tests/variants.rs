@@ -165,8 +165,8 @@ fn what_would_be_left_out_is_named() {
         ("blk.1.ffn_down.bias", "bias"),
         ("output_norm.bias", "bias"),
         ("blk.0.attn_q.weight.lora_a", "LoRA"),
-        ("blk.1.ffn_down_exps.weight", "experts"),
-        ("blk.3.ffn_gate_up_exps.weight", "experts"),
+        ("blk.1.ffn_down_exps.bias", "experts"),
+        ("blk.3.ffn_up_exps.scale", "experts"),
         ("blk.99.attn_norm.weight", "no place"),
         ("blk.0.attn_qkv_norm.weight", "no place"),
         ("per_layer_token_embd.weight", "no place"),
@@ -180,9 +180,116 @@ fn what_would_be_left_out_is_named() {
     }
     let scales = (0..3).map(|i| Tensor::f32(&format!("blk.{i}.attn_q.scale"), &[1]));
     assert!(load(file.with(scales).source()).err().unwrap().to_string().contains("2 more"));
-    let experts = load(file.with([Tensor::f32("blk.2.ffn_gate_inp.weight", &[32, 2])]).source()).err().unwrap();
-    assert!(experts.to_string().contains("mixture-of-experts"), "{experts}");
+    for name in ["blk.1.ffn_down_exps.weight", "blk.3.ffn_gate_up_exps.weight", "blk.2.ffn_gate_inp.weight"] {
+        let experts = load(file.with([Tensor::f32(name, &[32, 2])]).source()).err().unwrap();
+        assert!(experts.to_string().contains("expert_count"), "{name}: {experts}");
+    }
     let mut adapter = file;
     adapter.metadata.set("general.type", Value::String("adapter".into()));
     assert!(load(adapter.source()).err().unwrap().to_string().contains("adapter"));
+}
+
+const EXPERTS: &str = "moe-small-fused-Q4_0.gguf";
+
+/// The experts' gate and up projections in two tensors, in formats of their own.
+fn split_experts(file: &File, formats: [DType; 2]) -> File {
+    let mut tensors = Vec::new();
+    for tensor in &file.tensors {
+        let Some(layer) = tensor.name.strip_suffix("ffn_gate_up_exps.weight") else {
+            tensors.push(tensor.clone());
+            continue;
+        };
+        let (rows, experts) = (tensor.dims[1] / 2, tensor.dims[2]);
+        let half = tensor.bytes.len() / (2 * experts as usize);
+        for (side, name) in ["gate", "up"].into_iter().enumerate() {
+            let bytes = tensor.bytes.chunks_exact(half).skip(side).step_by(2).flatten().copied().collect();
+            let part =
+                Tensor { name: format!("{layer}ffn_{name}_exps.weight"), dims: vec![tensor.dims[0], rows, experts], bytes, ..*tensor };
+            tensors.push(if part.kind.dtype() == Some(formats[side]) { part } else { part.in_format(formats[side]) });
+        }
+    }
+    File { tensors, ..file.clone() }
+}
+
+#[test]
+fn experts_in_every_layout_are_the_same() {
+    let file = File::golden(EXPERTS);
+    let want = tokens(file.source());
+    assert_eq!(tokens(split_experts(&file, [DType::Q4_0; 2]).source()), want, "split");
+    // What Q4_0 holds, F32 holds exactly.
+    assert_eq!(tokens(split_experts(&file, [DType::F32; 2]).source()), want, "split, in F32");
+    assert_eq!(tokens(split_experts(&file, [DType::Q4_0, DType::F32]).source()), want, "split, in two formats");
+    let mut renamed = file.clone();
+    for tensor in &mut renamed.tensors {
+        let aliases = [
+            ("ffn_down_exps.scale", "ffn_gate_inp.per_expert_scale"),
+            ("pre_ffw_norm_2", "ffn_pre_norm_2"),
+            ("post_ffw_norm_1", "ffn_post_norm_1"),
+            ("post_ffw_norm_2", "ffn_post_norm_2"),
+        ];
+        for (name, alias) in aliases {
+            tensor.name = tensor.name.replace(name, alias);
+        }
+    }
+    assert_eq!(tokens(renamed.source()), want, "other names");
+    // Without factors they are 1.
+    let (mut ones, mut without) = (file.clone(), file);
+    without.tensors.retain(|tensor| !tensor.name.ends_with("ffn_down_exps.scale"));
+    for tensor in ones.tensors.iter_mut().filter(|tensor| tensor.name.ends_with("ffn_down_exps.scale")) {
+        tensor.bytes = 1f32.to_le_bytes().repeat(tensor.dims[0] as usize);
+    }
+    assert_eq!(tokens(without.source()), tokens(ones.source()), "no factors");
+}
+
+#[test]
+fn experts_that_do_not_fit_are_told() {
+    let file = File::golden(EXPERTS);
+    let refused = |file: File, words: &str| {
+        let error = load(file.source()).err().unwrap_or_else(|| panic!("{words}: loads"));
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    };
+    for (key, values) in [
+        ("expert_used_count", &[0, 9, u32::MAX][..]),
+        ("expert_count", &[0, 7, 9, 1025, u32::MAX]),
+        ("expert_feed_forward_length", &[0, 32, 63, 96, u32::MAX]),
+    ] {
+        for value in values {
+            let mut other = file.clone();
+            other.metadata.set(format!("gemma4.{key}"), Value::U32(*value));
+            // Counts that are possible differ from the tensors' shapes.
+            let words = match (key, value) {
+                ("expert_count", 7 | 9) => "blk.0.ffn_gate_inp.weight",
+                ("expert_feed_forward_length", 32 | 96) => "_exps.weight",
+                _ => key,
+            };
+            refused(other, words);
+        }
+    }
+    let split = split_experts(&file, [DType::Q4_0; 2]);
+    let without =
+        |file: &File, name: &str| File { tensors: file.tensors.iter().filter(|t| t.name != name).cloned().collect(), ..file.clone() };
+    for (file, name) in [
+        (&file, "blk.1.ffn_gate_inp.weight"),
+        (&file, "blk.1.ffn_gate_inp.scale"),
+        (&file, "blk.2.ffn_gate_up_exps.weight"),
+        (&file, "blk.0.ffn_down_exps.weight"),
+        (&file, "blk.3.pre_ffw_norm_2.weight"),
+        (&file, "blk.3.post_ffw_norm_1.weight"),
+        (&file, "blk.3.post_ffw_norm_2.weight"),
+        (&split, "blk.0.ffn_gate_exps.weight"),
+        (&split, "blk.3.ffn_up_exps.weight"),
+    ] {
+        refused(without(file, name), name);
+    }
+    // One of two halves with other shapes, and both layouts at once.
+    let mut uneven = split.clone();
+    let up = uneven.tensors.iter_mut().find(|tensor| tensor.name == "blk.2.ffn_up_exps.weight").unwrap();
+    *up = Tensor { name: up.name.clone(), ..Tensor::f32("", &[128, 32, 8]) };
+    refused(uneven, "blk.2.ffn_up_exps.weight");
+    let both = split.tensors.iter().filter(|tensor| tensor.name == "blk.0.ffn_gate_exps.weight").cloned();
+    refused(file.with(both), "blk.0.ffn_gate_exps.weight");
+    // Counts without experts.
+    let mut dense = File::golden("dense-Q4_0.gguf");
+    dense.metadata.set("gemma4.expert_count", Value::U32(8));
+    refused(dense, "blk.0.ffn_gate_inp.weight");
 }

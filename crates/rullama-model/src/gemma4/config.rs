@@ -1,6 +1,7 @@
 //! Hyperparameters, from GGUF metadata.
 
 use crate::ModelError;
+use rullama_ops::MOST_EXPERTS;
 use rullama_source::gguf::{Gguf, MetadataError};
 
 /// How a layer attends.
@@ -24,6 +25,17 @@ pub struct Layer {
     pub donor: usize,
     /// Values are the raw keys: the file has no `attn_v`.
     pub values_are_keys: bool,
+    /// Experts stand beside its feed-forward block.
+    pub experts: bool,
+}
+
+/// The experts of a layer that has some.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Experts {
+    pub count: u32,
+    /// Those that a token goes to.
+    pub used: u32,
+    pub ffn: u32,
 }
 
 /// A Gemma 4 text decoder. Source: `gemma4.*` keys as llama.cpp and Ollama write them.
@@ -39,6 +51,7 @@ pub struct Config {
     /// Width of a layer's part of the per-layer embeddings; 0: the model has none.
     pub per_layer: u32,
     pub window: u32,
+    pub experts: Option<Experts>,
     pub rope_base: f64,
     pub rope_base_sliding: f64,
     /// Tokens the model was trained for.
@@ -101,16 +114,14 @@ impl Config {
             Some(part @ ("mmproj" | "vocab" | "imatrix")) => return Err(ModelError::Architecture { found: format!("gemma4 {part}") }),
             _ => {}
         }
-        // Any layer may be the one that has them.
-        if gguf.tensors.iter().any(|tensor| tensor.name.starts_with("blk.") && tensor.name.ends_with(".ffn_gate_inp.weight")) {
-            return Err(ModelError::Architecture { found: "gemma4 mixture-of-experts".into() });
-        }
         let keys = Keys(gguf);
         let count = keys.size("block_count", 1024)? as usize;
         let embed = gguf.tensors.get("token_embd.weight").ok_or_else(|| ModelError::MissingTensor { name: "token_embd.weight".into() })?;
         let vocab = u32::try_from(embed.rows()).ok().filter(|v| (1..=1 << 24).contains(v));
+        let layers = layers(&keys, count)?;
         let config = Config {
-            layers: layers(&keys, count)?,
+            experts: experts(&keys, &layers)?,
+            layers,
             dim: keys.size("embedding_length", 1 << 16)?,
             vocab: vocab.ok_or_else(|| bad("token_embd", embed.rows(), "is no vocabulary size"))?,
             heads: keys.size("attention.head_count", 1024)?,
@@ -207,7 +218,34 @@ fn layers(keys: &Keys, count: usize) -> Result<Vec<Layer>, ModelError> {
         let without_values = u64::from(heads + kv_heads[donor]) * u64::from(head_dim);
         let has_values = keys.0.tensors.contains(&format!("blk.{i}.attn_v.weight")) || joined.is_some_and(|rows| rows > without_values);
         let values_are_keys = i < own && !has_values;
-        all.push(Layer { span, kv_heads: kv_heads[donor], head_dim, ffn: ffn[i], donor, values_are_keys });
+        let experts = has_experts(keys.0, i);
+        all.push(Layer { span, kv_heads: kv_heads[donor], head_dim, ffn: ffn[i], donor, values_are_keys, experts });
     }
     Ok(all)
+}
+
+/// Whether a layer has experts: any of the tensors that they cannot be without.
+fn has_experts(gguf: &Gguf, layer: usize) -> bool {
+    let names = ["ffn_gate_inp", "ffn_gate_up_exps", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"];
+    names.iter().any(|name| gguf.tensors.contains(&format!("blk.{layer}.{name}.weight")))
+}
+
+/// How many experts there are, if layers have some.
+fn experts(keys: &Keys, layers: &[Layer]) -> Result<Option<Experts>, ModelError> {
+    if !layers.iter().any(|layer| layer.experts) {
+        return match keys.u32_or("expert_count", 0)? {
+            0 => Ok(None),
+            _ => Err(ModelError::MissingTensor { name: "blk.0.ffn_gate_inp.weight".into() }),
+        };
+    }
+    let count = keys.size("expert_count", MOST_EXPERTS)?;
+    let used = keys.u32("expert_used_count")?;
+    if used == 0 || used > count {
+        return Err(bad("expert_used_count", used, &format!("is outside 1..={count}, the experts that there are")));
+    }
+    let ffn = keys.size("expert_feed_forward_length", 1 << 20)?;
+    if !ffn.is_multiple_of(32) {
+        return Err(bad("expert_feed_forward_length", ffn, "is not a multiple of 32"));
+    }
+    Ok(Some(Experts { count, used, ffn }))
 }

@@ -1,6 +1,7 @@
 //! Gemma 4: configuration, the weights it needs, and the text decoder.
 
 mod config;
+mod experts;
 mod hearing;
 mod rope;
 mod text;
@@ -9,13 +10,13 @@ mod unused;
 mod vision;
 mod weights;
 
-pub use config::{Config, Layer, Span};
+pub use config::{Config, Experts, Layer, Span};
 
 use crate::ModelError;
 use crate::lora::{EMBEDDING, HEAD, Terms};
 use crate::model::{CacheSpec, Facts, Head, InputRows, Model, Rows, Shape, Streamed};
 use crate::tower::{Sense, Tower};
-use crate::weights::{Specs, Table, WeightSpec};
+use crate::weights::{Specs, Stack, Table, WeightSpec};
 use rullama_ops::Graph;
 use rullama_quant::DType;
 use rullama_source::gguf::{Gguf, Metadata};
@@ -70,6 +71,7 @@ impl Gemma4 {
             window: config.window,
             context: config.context,
             per_layer: config.per_layer,
+            experts: config.experts.map_or(0, |experts| experts.count),
             suppress: config.suppress.clone(),
             empty_thought: empty_thought(&gguf.metadata),
             // The models with per-layer embeddings are causal throughout.
@@ -117,8 +119,11 @@ impl Model for Gemma4 {
             PER_LAYER_PROJECTION => return (width > 0).then_some((dim, width * self.config.layers.len() as u32)),
             _ => {}
         }
-        let part = self.specs.part(key).filter(|_| key.starts_with("blk."))?.part;
-        Some((part.tensor.cols() as u32, (part.rows.end - part.rows.start) as u32))
+        let placed = self.specs.part(key).filter(|_| key.starts_with("blk."))?;
+        let part = placed.part;
+        // Experts' matrices are no one linear layer.
+        (!matches!(placed.spec.stack, Stack::Experts { .. }))
+            .then_some((part.tensor.cols() as u32, (part.rows.end - part.rows.start) as u32))
     }
 
     fn caches(&self) -> Vec<CacheSpec> {
@@ -150,7 +155,11 @@ impl Model for Gemma4 {
     }
 
     fn taps(&self) -> Vec<String> {
-        let layers = (0..self.config.layers.len()).map(|i| format!("layer_{i}"));
+        let experts = ["router_in", "router_logits", "expert_ids", "expert_weights", "experts_out"];
+        let layers = self.config.layers.iter().enumerate().flat_map(|(i, layer)| {
+            let of_experts = experts.iter().filter(|_| layer.experts);
+            of_experts.chain(&["layer"]).map(move |name| format!("{name}_{i}"))
+        });
         std::iter::once("embed_scaled".to_string()).chain(layers).chain(["final_norm".to_string()]).collect()
     }
 
@@ -172,6 +181,10 @@ impl Model for Gemma4 {
             ("heads", format!("{heads} (query/key, size; sliding, global)")),
             ("width", format!("{}, feed-forward {}", c.dim, ffn.join(", "))),
         ];
+        if let Some(Experts { count, used, ffn }) = c.experts {
+            let layers = c.layers.iter().filter(|layer| layer.experts).count();
+            rows.push(("experts", format!("{count} in each of {layers} layers, {used} a token, feed-forward {ffn}")));
+        }
         if c.per_layer > 0 {
             rows.push(("per layer", format!("{} values of embedding in each layer", c.per_layer)));
         }
@@ -180,7 +193,11 @@ impl Model for Gemma4 {
 
     fn bytes_per_token(&self) -> u64 {
         let gathered = |spec: &&WeightSpec| spec.key == PER_LAYER_TABLE || (spec.key == "token_embd" && self.head_key() != "token_embd");
-        let all: u64 = self.specs.weights.iter().filter(|spec| !gathered(spec)).map(WeightSpec::bytes).sum();
+        let read = |spec: &WeightSpec| match (spec.stack, self.config.experts) {
+            (Stack::Experts { .. }, Some(of)) => spec.bytes() / u64::from(of.count) * u64::from(of.used),
+            _ => spec.bytes(),
+        };
+        let all: u64 = self.specs.weights.iter().filter(|spec| !gathered(spec)).map(read).sum();
         all + u64::from(self.config.dim) * 4
     }
 }

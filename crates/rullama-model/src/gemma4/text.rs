@@ -3,11 +3,11 @@
 //! This is the algebra alone. What runs in one dispatch is decided by [`crate::lower`], where values stand by the planner.
 
 use super::Gemma4;
-use super::config::{Layer, Span};
+use super::config::{Experts, Layer, Span};
 use crate::lora::{HEAD, Terms};
 use crate::model::{Rows, SOFT_ROWS, Shape};
 use crate::weights::Table;
-use rullama_ops::{Attention, Graph, Half, HeadNorm, HeadRope, PerLayerCombine, Rotate, SelfAttention, Value, Words};
+use rullama_ops::{Attention, ExpertProduct, Graph, Half, HeadNorm, HeadRope, PerLayerCombine, Rotate, SelfAttention, Value, Words};
 use std::collections::HashMap;
 
 /// Inputs of per-layer rows: of the layers that run for all tokens, and of the others for the rows whose logits are wanted.
@@ -174,7 +174,8 @@ impl Builder<'_> {
         self.g.self_attention(op, q, [k, v], self.state)[0]
     }
 
-    /// `h + RMS(down (gelu(gate x) * up x))`; times the layer's scale where nothing follows.
+    /// `h + RMS(down (gelu(gate x) * up x))`, of layers with experts `h + RMS(RMS(down (gelu(gate x) * up x)) + RMS(experts h))`; times
+    /// the layer's scale where nothing follows.
     fn feed_forward(&mut self, i: usize, layer: &Layer, h: Value) -> Value {
         let c = &self.model.config;
         let key = |name: &str| format!("blk.{i}.{name}");
@@ -182,9 +183,49 @@ impl Builder<'_> {
         let gate = self.product(x, &key("ffn_gate"), layer.ffn);
         let up = self.product(x, &key("ffn_up"), layer.ffn);
         let f = self.g.gelu_mul(gate, up);
-        let f = self.product(f, &key("ffn_down"), c.dim);
+        let mut f = self.product(f, &key("ffn_down"), c.dim);
+        if let (true, Some(experts)) = (layer.experts, c.experts) {
+            let dense = self.g.rms_norm(f, &key("post_ffw_norm_1"), c.eps);
+            let sparse = self.experts(i, experts, h);
+            f = self.residual(dense, sparse, &key("post_ffw_norm_2"), 1.0);
+        }
         let scale = if c.per_layer == 0 { self.scale(i) } else { 1.0 };
         self.residual(h, f, &key("post_ffw_norm"), scale)
+    }
+
+    /// `sum_k w_k down_e (gelu(gate_e x) * up_e x)` over the experts `e` of each token, `x = RMS(h) norm`. The router's logits are `W (RMS(h)
+    /// scale) / sqrt(d)`, of the residual itself.
+    fn experts(&mut self, i: usize, experts: Experts, h: Value) -> Value {
+        let c = &self.model.config;
+        let key = |name: &str| format!("blk.{i}.{name}");
+        self.tap(&format!("router_in_{i}"), h);
+        let z = self.g.rms_norm(h, &key("ffn_gate_inp.scale"), c.eps);
+        let logits = self.product(z, &key("ffn_gate_inp"), experts.count);
+        self.tap(&format!("router_logits_{i}"), logits);
+        let factors = key("ffn_down_exps.scale");
+        let factors = self.tables.iter().any(|table| table.key == factors).then_some(&factors[..]);
+        let [ids, weights] = self.g.route(logits, factors, experts.used, (c.dim as f32).sqrt().recip());
+        self.tap(&format!("expert_ids_{i}"), ids);
+        self.tap(&format!("expert_weights_{i}"), weights);
+        let x = self.g.rms_norm(h, &key("pre_ffw_norm_2"), c.eps);
+        let fused = key("ffn_gate_up_exps");
+        let a = if self.model.specs.weight(&fused).is_some() {
+            self.expert_product(experts, true, (x, ids), &fused, 2 * experts.ffn)
+        } else {
+            let gate = self.expert_product(experts, false, (x, ids), &key("ffn_gate_exps"), experts.ffn);
+            let up = self.expert_product(experts, false, (x, ids), &key("ffn_up_exps"), experts.ffn);
+            self.g.gelu_mul(gate, up)
+        };
+        let y = self.expert_product(experts, false, (a, ids), &key("ffn_down_exps"), c.dim);
+        let y = self.g.expert_sum(y, weights);
+        self.tap(&format!("experts_out_{i}"), y);
+        y
+    }
+
+    /// `W_e x` for each token's experts, with `rows` rows an expert; gated `gelu(G_e x) * (U_e x)`.
+    fn expert_product(&mut self, experts: Experts, gated: bool, (x, ids): (Value, Value), key: &str, rows: u32) -> Value {
+        let w = self.weight(key, experts.count * rows, self.g.cols(x));
+        self.g.expert_product(ExpertProduct { experts: experts.count, gated }, x, ids, w)
     }
 
     /// `(h + RMS(proj (gelu(gate h) * e_i))) s_i` with the layer's part of the per-layer embeddings.

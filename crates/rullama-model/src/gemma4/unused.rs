@@ -44,7 +44,7 @@ fn meaning(name: &str) -> (&'static str, &'static str) {
             ("belongs to an adapter (LoRA)", "Merge the adapter into the model, or take the model without it")
         }
         () if has("_exps.") || has("_exp.") || has("ffn_gate_inp") => {
-            ("belongs to a mixture of experts", "Choose a dense Gemma 4 file: E2B, E4B, 12B or 31B")
+            ("belongs to a mixture of experts in a way that is not known here", "Convert the original model anew")
         }
         () if name.ends_with(".scale") => ("scales a product, as NVFP4 files have it", "Choose another quantisation of the model"),
         () if name.ends_with(".bias") => ("is a bias, which Gemma 4's layers do not have", "Convert the original model anew"),

@@ -1,7 +1,7 @@
 //! Which tensors of the file make which weights.
 
 use super::config::{Config, Span};
-use super::unused;
+use super::{experts, unused};
 use crate::ModelError;
 use crate::weights::{Part, Specs, Stack, TableSpec, WeightSpec};
 use rullama_source::gguf::{Gguf, TensorInfo};
@@ -15,13 +15,13 @@ pub fn output_scale(layer: usize) -> String {
 }
 
 /// The file, checked against the configuration.
-struct File<'a> {
-    gguf: &'a Gguf,
-    specs: Specs,
+pub(super) struct File<'a> {
+    pub gguf: &'a Gguf,
+    pub specs: Specs,
 }
 
 impl File<'_> {
-    fn tensor(&self, name: &str, dims: &[u64]) -> Result<TensorInfo, ModelError> {
+    pub fn tensor(&self, name: &str, dims: &[u64]) -> Result<TensorInfo, ModelError> {
         let info = self.gguf.tensors.get(name).ok_or_else(|| ModelError::MissingTensor { name: name.into() })?;
         if info.dims != dims {
             return Err(ModelError::Shape { name: name.into(), expected: dims.to_vec(), found: info.dims.clone() });
@@ -30,23 +30,23 @@ impl File<'_> {
         Ok(info.clone())
     }
 
-    fn first(&self, names: &[String], dims: &[u64]) -> Result<TensorInfo, ModelError> {
+    pub fn first(&self, names: &[String], dims: &[u64]) -> Result<TensorInfo, ModelError> {
         let name = names.iter().find(|n| self.gguf.tensors.contains(n)).unwrap_or(&names[0]);
         self.tensor(name, dims)
     }
 
-    fn weight(&mut self, key: &str, stack: Stack, parts: Vec<Part>) {
+    pub fn weight(&mut self, key: &str, stack: Stack, parts: Vec<Part>) {
         self.specs.weights.push(WeightSpec { key: key.into(), stack, parts, padded: false });
     }
 
-    fn matrix(&mut self, name: &str, cols: u32, rows: u32) -> Result<(), ModelError> {
+    pub fn matrix(&mut self, name: &str, cols: u32, rows: u32) -> Result<(), ModelError> {
         let info = self.tensor(&format!("{name}.weight"), &[cols.into(), rows.into()])?;
         self.weight(name, Stack::Concat, vec![Part::whole(name, info)]);
         Ok(())
     }
 
     /// A norm's weight; `names` are its spellings, the first is the key.
-    fn vector(&mut self, names: &[String], cols: u32) -> Result<(), ModelError> {
+    pub fn vector(&mut self, names: &[String], cols: u32) -> Result<(), ModelError> {
         let spelled: Vec<String> = names.iter().map(|n| format!("{n}.weight")).collect();
         let info = self.first(&spelled, &[cols.into()])?;
         self.specs.tables.push(TableSpec { key: names[0].clone(), tensor: info, host: false });
@@ -77,6 +77,9 @@ pub fn specs(gguf: &Gguf, config: &Config) -> Result<Specs, ModelError> {
     for i in 0..config.layers.len() {
         attention(&mut file, config, i)?;
         feed_forward(&mut file, config, i)?;
+        if let (true, Some(of)) = (config.layers[i].experts, config.experts) {
+            experts::specs(&mut file, config.dim, of, i)?;
+        }
     }
     file.specs.unneeded = unused::check(gguf, config, &file.specs)?;
     Ok(file.specs)

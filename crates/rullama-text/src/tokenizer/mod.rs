@@ -267,7 +267,7 @@ impl Tokenizer {
                     out.push(id);
                 }
                 Segment::Media { part, tokens } => {
-                    self.encode_fragment(&mut merger, &plain, &mut out);
+                    self.encode_fragment(&mut worker, &plain, &mut out);
                     plain.clear();
                     let [begin, placeholder, end] = part.kind.pieces();
                     let placeholder = self.special(placeholder)?;

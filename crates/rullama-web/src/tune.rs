@@ -32,8 +32,10 @@ pub struct Tuner {
     trainer: Trainer,
     /// What the adapter is called.
     name: String,
-    /// The best state was put in place of the last.
+    /// Training has ended, and the best state was put in place of the last.
     settled: bool,
+    /// The update that it follows, if it was.
+    best: Option<u64>,
 }
 
 /// What is wanted, beside [`TrainOptions`].
@@ -83,24 +85,24 @@ impl WebEngine {
             "steps": state.total_updates,
             "checkpointBytes": most_bytes(&state.targets),
         });
-        self.tuners.put_back(number, Tuner { trainer, name, settled: false });
+        self.tuners.put_back(number, Tuner { trainer, name, settled: false, best: None });
         Ok(opened.to_string())
     }
 
-    /// Takes the next update: `{ step }`, or `{ ended }` where there is none. A cancel leaves it untaken.
+    /// Takes the next update: `{ step }`, or `{ ended, best }` where there is none: why, and the update whose state was kept. A cancel leaves it untaken.
     pub async fn tune_step(&self, tuner: u32) -> Result<String, JsValue> {
         let cancel = self.fresh_cancel();
         let mut open = self.tuner(tuner)?;
         let result = open.trainer.step(&|| cancel.is_cancelled()).await;
         if matches!(result, Ok(None)) && !open.settled {
-            open.trainer.take_best();
+            open.best = open.trainer.take_best();
             open.settled = true;
         }
-        let ended = open.trainer.ended().unwrap_or(Ended::Done);
+        let (ended, best) = (open.trainer.ended().unwrap_or(Ended::Done), open.best);
         self.tuners.put_back(tuner, open);
         Ok(match result.map_err(WebError::from)? {
             Some(step) => format!(r#"{{"step":{}}}"#, options::to_json(&step)),
-            None => json!({ "ended": ended }).to_string(),
+            None => json!({ "ended": ended, "best": best }).to_string(),
         })
     }
 

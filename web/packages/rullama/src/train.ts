@@ -1,6 +1,5 @@
 /**
- * The same package with an engine that also trains. It takes the place of the other: what one page loads of the two shares no GPU
- * device.
+ * The package with an engine that also trains, in place of the one that only answers: two engines share no GPU device.
  *
  * ```ts
  * import { Rullama } from 'rullama/train';
@@ -14,18 +13,23 @@
  */
 
 import { loadWith, Rullama as Answering } from './index.ts';
-import { packaged, TRAINING, trainingScript } from './training-parts.ts';
+import type { Parts } from './parts.ts';
 import type { Engine } from './rullama.ts';
 import type { LoadOptions, Source } from './types.ts';
 
-export { Chat, clearStoredModels, Engine, ERROR_CODES, RullamaError, storedModels } from './index.ts';
-export type { ErrorCode, ErrorData, StoredModel } from './index.ts';
-export type * from './types.ts';
+export * from './index.ts';
+
+// Bundlers find both files by these expressions, in builds that import this module alone.
+const TRAINING: Parts = {
+  engine: 'rullama_train_bg.wasm',
+  worker: 'train-worker.js',
+  address: () => new URL('./wasm/rullama_train_bg.wasm', import.meta.url).href,
+  start: () => new Worker(new URL('./train-worker.js', import.meta.url), { type: 'module', name: 'rullama-worker' }),
+};
 
 export const Rullama = {
   ...Answering,
 
-  /** As `Rullama.load` of `rullama`; the engine trains, too. The options `worker` and `wasm` name this entry's parts. */
-  load: (source: Source, options: LoadOptions = {}): Promise<Engine> =>
-    loadWith({ file: TRAINING, own: packaged, script: trainingScript }, source, options),
+  /** As `Rullama.load` of `rullama`, with an engine that trains, too; `worker` and `wasm` name the parts of this one. */
+  load: (source: Source, options: LoadOptions = {}): Promise<Engine> => loadWith(TRAINING, source, options),
 };

@@ -75,6 +75,12 @@ export function adapterFiles(source: AdapterSource): Promise<FileRef[]> {
   return Promise.all(list.map(file));
 }
 
+/** @throws RullamaError `invalid-argument` for a form that adapters do not have. */
+export function checkForm(form: 'peft' | 'gguf'): 'peft' | 'gguf' {
+  if (form === 'peft' || form === 'gguf') return form;
+  throw refusal(`\`form\` is ${JSON.stringify(form)}.`, "Give 'peft' or 'gguf'.");
+}
+
 async function file(source: string | URL | AdapterFile): Promise<FileRef> {
   if (typeof source === 'string' || source instanceof URL) return fetched(address(source));
   if (source instanceof Blob) return { blob: source, name: source instanceof File ? source.name : 'the adapter' };

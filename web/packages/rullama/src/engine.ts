@@ -15,6 +15,10 @@ export interface Training {
   tune_adapter(tuner: number): Promise<string>;
   tune_save(tuner: number, form: string): Promise<SavedFile[]>;
   tune_close(tuner: number): void;
+  /** Puts the best state in place of the last; the step that it follows, where there is one. */
+  tune_finish(tuner: number): number | undefined;
+  /** `TuneEstimate` as JSON. */
+  tune_estimate(examples: Blob, evaluated: Blob | undefined, options: string): Promise<string>;
   /** `TunePreview` as JSON. */
   tune_preview(examples: Blob, options: string, most: number): Promise<string>;
 }
@@ -44,6 +48,8 @@ export interface Engine extends Partial<Training> {
   /** Reads an adapter from its files; `AdapterInfo` as JSON. */
   adapter_open(files: FileRef[]): Promise<string>;
   adapter_close(adapter: number): void;
+  /** An adapter's files in the form `peft` or `gguf`, under a name of its own where one is given. */
+  adapter_convert(files: FileRef[], form: string, name: string | undefined): Promise<SavedFile[]>;
   chat_adapters(chat: number, adapters: string): void;
   /** Stops the answer in progress after the tokens that are already in flight. */
   cancel(): void;

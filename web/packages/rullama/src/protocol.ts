@@ -16,6 +16,7 @@ import type {
   Summary,
   Token,
   TuneEnd,
+  TuneEstimate,
   TuneOptions,
   TunePreview,
   TuneReport,
@@ -62,12 +63,15 @@ export interface Calls {
   evaluate: Call<{ ids: number[]; adapters: AttachedRef[] }, Record<string, Float32Array>>;
   adapterOpen: Call<FileRef[], AdapterInfo>;
   adapterClose: Call<number, null>;
+  adapterConvert: Call<{ files: FileRef[]; form: string; name: string | undefined }, SavedFile[]>;
   tuneOpen: Call<{ examples: Blob; eval?: Blob | undefined; options: TuneRequest; resume?: Uint8Array | undefined }, TunerInfo>;
   tuneStep: Call<number, { step: TuneStep } | { ended: TuneEnd; best: number | null }>;
   tuneCheckpoint: Call<number, Uint8Array<ArrayBuffer>>;
   tuneAdapter: Call<number, AdapterInfo>;
   tuneSave: Call<{ tuner: number; form: string }, SavedFile[]>;
   tuneClose: Call<number, null>;
+  tuneFinish: Call<number, number | null>;
+  tuneEstimate: Call<{ examples: Blob; eval?: Blob | undefined; options: TuneRequest }, TuneEstimate>;
   tunePreview: Call<{ examples: Blob; options: TuneRequest; most: number }, TunePreview>;
   tokenize: Call<string, number[]>;
   render: Call<ChatOptions, { prompt: string; ids: number[] }>;

@@ -1,6 +1,6 @@
 // The classes that users hold: a loaded model and a conversation with it.
 
-import { Adapter, adapterFiles, attachedTo } from './adapters.ts';
+import { Adapter, adapterFiles, attachedTo, checkForm } from './adapters.ts';
 import { checkContinued, checkGenerate, checkHistory, checkIds, checkQuestion, checkTune } from './check.ts';
 import type { Client } from './client.ts';
 import { RullamaError } from './errors.ts';
@@ -19,9 +19,11 @@ import type {
   Message,
   ModelInfo,
   OpenAIMessage,
+  SavedFile,
   SendOptions,
   Summary,
   Token,
+  TuneEstimate,
   TuneExamples,
   TuneOptions,
   TunePreview,
@@ -88,6 +90,15 @@ export class Engine {
   }
 
   /**
+   * An adapter's files in the other form: PEFT's two, or a GGUF adapter with a Modelfile for Ollama; `name` is what it is called.
+   *
+   * @throws RullamaError `adapter` for one that is damaged, or that a GGUF adapter cannot hold.
+   */
+  async convertAdapter(source: AdapterSource, form: 'peft' | 'gguf', name?: string): Promise<SavedFile[]> {
+    return this.client.call('adapterConvert', { files: await adapterFiles(source), form: checkForm(form), name });
+  }
+
+  /**
    * Begins to train an adapter on examples, or goes on with one from the checkpoint `resume`. Reading the steps drives it; answers
    * are given between two of them. The engine must be that of `rullama/train`.
    *
@@ -105,6 +116,17 @@ export class Engine {
     if (signal?.aborted) cancel();
     else signal?.addEventListener('abort', cancel, { once: true });
     return tuner;
+  }
+
+  /**
+   * What `tune` would take, before anything is allocated; `fits` is false where `tune` would refuse it for its memory.
+   *
+   * @throws RullamaError as `tune`, apart from `out-of-memory`.
+   */
+  async estimateTuning(examples: TuneExamples, options: TuneOptions = {}): Promise<TuneEstimate> {
+    checkTune(options);
+    const eval_ = options.eval === undefined ? undefined : examplesBlob(options.eval, 'eval');
+    return this.client.call('tuneEstimate', { examples: examplesBlob(examples), eval: eval_, options: tuneRequest(options) });
   }
 
   /** How examples would be read by `tune`: the lines that are cut or skipped, and of the first `most` what is trained. */

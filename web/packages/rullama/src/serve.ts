@@ -113,12 +113,16 @@ function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): 
     adapterClose: (adapter) => (loaded().adapter_close(adapter), null),
     tuneOpen: ({ examples, eval: evaluated, options, resume }) =>
       queue.run(async () => JSON.parse(await training().tune_open(examples, evaluated, JSON.stringify(options), resume))),
+    adapterConvert: ({ files, form, name }) => loaded().adapter_convert(files, form, name),
     // A question waits for one step, not for the training.
     tuneStep: (tuner, _, signal) => answering(signal, () => training().tune_step(tuner)),
     tuneCheckpoint: (tuner) => queue.run(() => training().tune_checkpoint(tuner)),
     tuneAdapter: (tuner) => queue.run(async () => JSON.parse(await training().tune_adapter(tuner))),
     tuneSave: ({ tuner, form }) => queue.run(() => training().tune_save(tuner, form)),
     tuneClose: (tuner) => queue.run(async () => (training().tune_close(tuner), null)),
+    tuneFinish: (tuner) => queue.run(async () => training().tune_finish(tuner) ?? null),
+    tuneEstimate: ({ examples, eval: evaluated, options }) =>
+      queue.run(async () => JSON.parse(await training().tune_estimate(examples, evaluated, JSON.stringify(options)))),
     tunePreview: ({ examples, options, most }) =>
       queue.run(async () => JSON.parse(await training().tune_preview(examples, JSON.stringify(options), most))),
     tokenize: (text) => Array.from(loaded().tokenize(text)),

@@ -1,6 +1,6 @@
 // A training, as users hold it: it goes on as its steps are read.
 
-import { Adapter } from './adapters.ts';
+import { Adapter, checkForm } from './adapters.ts';
 import type { Client } from './client.ts';
 import { RullamaError } from './errors.ts';
 import type { TunerInfo } from './protocol.ts';
@@ -78,6 +78,12 @@ export class Tuner implements AsyncIterable<TuneStep, void> {
     this.ended ??= 'cancelled';
   }
 
+  /** Ends training as `cancel` does, and puts the state that the evaluation found best in place of the last, where it found one. */
+  async finish(): Promise<void> {
+    await this.cancel();
+    if (this.ended === 'cancelled') this.best = (await this.client.call('tuneFinish', this.number())) ?? undefined;
+  }
+
   /** The adapter as it is now, to be attached to conversations at once. Later steps do not change it. */
   async adapter(): Promise<Adapter> {
     return new Adapter(this.client, await this.client.call('tuneAdapter', this.number()));
@@ -85,10 +91,7 @@ export class Tuner implements AsyncIterable<TuneStep, void> {
 
   /** The adapter as it is now as files: PEFT's two, or a GGUF adapter with a Modelfile for Ollama. */
   async save(form: 'peft' | 'gguf' = 'peft'): Promise<SavedFile[]> {
-    if (form !== 'peft' && form !== 'gguf') {
-      throw new RullamaError('invalid-argument', `\`form\` is ${JSON.stringify(form)}.`, { remedy: "Give 'peft' or 'gguf'." });
-    }
-    return this.client.call('tuneSave', { tuner: this.number(), form });
+    return this.client.call('tuneSave', { tuner: this.number(), form: checkForm(form) });
   }
 
   /** All that training goes on from, for `resume` of another `tune` with the same model, examples and options. */

@@ -378,6 +378,21 @@ export interface TunePreview {
   examples: { line: number; tokens: number; passages: { text: string; trained: boolean }[] }[];
 }
 
+/** What a training would take of the GPU, in bytes, and how long it would be. */
+export interface TuneEstimate {
+  /** Tokens of the longest row. */
+  tokens: number;
+  /** Weights that are there already; the adapter with gradients and optimiser; values of a step. */
+  weights: number;
+  trained: number;
+  activations: number;
+  /** What training keeps to. */
+  budget: number;
+  fits: boolean;
+  steps: number;
+  checkpointBytes: number;
+}
+
 /** A file that is to be stored. */
 export interface SavedFile {
   name: string;

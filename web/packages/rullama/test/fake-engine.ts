@@ -10,7 +10,7 @@ import type { Engine } from '../src/engine.ts';
 import { RullamaError } from '../src/errors.ts';
 import type { FileRef, SourceRef } from '../src/protocol.ts';
 import type { OpenEngine } from '../src/serve.ts';
-import type { ChatOptions, Finish, GenerateOptions, Message, ModelInfo, OpenAIMessage, Progress, SavedFile, Summary } from '../src/types.ts';
+import type { ChatOptions, Finish, GenerateOptions, Message, ModelInfo, OpenAIMessage, Progress, SavedFile, Summary, TuneOptions } from '../src/types.ts';
 import { FakeTuning } from './fake-tuning.ts';
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -209,6 +209,10 @@ class FakeEngine implements Engine {
     return this.tuning.open(files);
   }
 
+  async adapter_convert(files: FileRef[], form: string, name: string | undefined): Promise<SavedFile[]> {
+    return this.tuning.convert(files, form, name);
+  }
+
   adapter_close(adapter: number): void {
     this.tuning.unload(adapter);
   }
@@ -226,6 +230,10 @@ class FakeEngine implements Engine {
     this.cancelled = false;
     await pause(this.step);
     if (this.cancelled) throw new RullamaError('cancelled', 'cancelled');
+    if (this.tuning.losesNow(tuner)) {
+      this.onLost(new RullamaError('device-lost', 'The GPU was lost: test.'));
+      return new Promise(() => undefined);
+    }
     return this.tuning.step(tuner);
   }
 
@@ -245,8 +253,16 @@ class FakeEngine implements Engine {
     this.tuning.close(tuner);
   }
 
-  async tune_preview(examples: Blob, _options: string, most: number): Promise<string> {
-    return this.tuning.preview(examples, most);
+  tune_finish(tuner: number): number | undefined {
+    return this.tuning.finish(tuner);
+  }
+
+  tune_estimate(examples: Blob, evaluated: Blob | undefined, options: string): Promise<string> {
+    return this.tuning.estimate(examples, evaluated, options);
+  }
+
+  async tune_preview(examples: Blob, options: string, most: number): Promise<string> {
+    return this.tuning.preview(examples, JSON.parse(options) as TuneOptions, most);
   }
 
   cancel(): void {

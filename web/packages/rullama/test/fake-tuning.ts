@@ -1,14 +1,24 @@
 // Training and adapters without a model: a loss that halves every step, and adapters that are numbers.
+//
+// A learning rate of 1 diverges at the third step; examples that say "lose" lose the device there, unless they go on from a
+// checkpoint. Files that say "damaged" or "another model" are no adapters of this one. A token is a character.
 
 import { RullamaError } from '../src/errors.ts';
 import type { AttachedRef, FileRef } from '../src/protocol.ts';
-import type { DataReport, SavedFile, TuneOptions, TuneStep } from '../src/types.ts';
+import type { DataReport, LineReport, SavedFile, TuneEstimate, TuneOptions, TuneStep } from '../src/types.ts';
 
 interface Training {
+  name: string | undefined;
   steps: number;
   step: number;
   lr: number;
+  /** Steps between evaluations, where there are any. */
+  evalEvery: number | undefined;
+  loses: boolean;
 }
+
+const BYTES_PER_TOKEN = 1 << 20;
+const BUDGET = 1 << 30;
 
 export class FakeTuning {
   private readonly adapters = new Set<number>();
@@ -16,10 +26,12 @@ export class FakeTuning {
   private next = 0;
 
   async open(files: FileRef[]): Promise<string> {
-    const text = await (files[0] as FileRef).blob.text();
-    const { name } = files[0] as FileRef;
-    if (text.includes('damaged')) throw new RullamaError('adapter', `${name}: the safetensors header is not right.`);
-    return this.register(name, text.length);
+    const text = await checked(files);
+    return this.register((files[0] as FileRef).name, text.length);
+  }
+
+  async convert(files: FileRef[], form: string, name = 'adapter'): Promise<SavedFile[]> {
+    return filesOf(form, `${await checked(files)} as ${name}`);
   }
 
   unload(adapter: number): void {
@@ -34,29 +46,61 @@ export class FakeTuning {
     return all.reduce((sum, { scale }) => sum + scale, 0);
   }
 
+  async estimate(examples: Blob, evaluated: Blob | undefined, options: string): Promise<string> {
+    const given = JSON.parse(options) as TuneOptions;
+    const train = await report(examples, given.maxLen);
+    if (evaluated) await report(evaluated, given.maxLen);
+    const tokens = Math.min(given.maxLen ?? 1024, 64 * Math.ceil(train.tokens / train.examples / 64));
+    const [weights, trained] = [30 << 20, (given.rank ?? 16) << 16];
+    const activations = tokens * BYTES_PER_TOKEN;
+    const budget = given.memoryBudget ?? BUDGET;
+    const fits = weights + trained + activations <= budget;
+    const steps = (given.epochs ?? 3) * train.examples;
+    const estimate: TuneEstimate = { tokens, weights, trained, activations, budget, fits, steps, checkpointBytes: trained };
+    return JSON.stringify(estimate);
+  }
+
   async tune(examples: Blob, evaluated: Blob | undefined, options: string, resume: Uint8Array | undefined): Promise<string> {
-    const { epochs = 3, lr = 2e-4 } = JSON.parse(options) as TuneOptions;
-    const train = await report(examples);
+    const { epochs = 3, lr = 2e-4, split = 0, name, maxLen } = JSON.parse(options) as TuneOptions;
+    const { fits, budget } = JSON.parse(await this.estimate(examples, evaluated, options)) as TuneEstimate;
+    if (!fits) throw new RullamaError('out-of-memory', `A step takes more than the budget, which is ${budget}.`, { remedy: 'Give a smaller maxLen or rank.' });
+    const train = await report(examples, maxLen);
+    if (resume && resume.length !== 2) throw new RullamaError('invalid-argument', '`resume` is damaged.', { remedy: 'Take an earlier one, or start anew.' });
     const step = resume ? (resume[0] as number) : 0;
     const steps = epochs * train.examples;
-    this.trainings.set(this.next, { steps, step, lr });
+    const evalEvery = evaluated || split > 0 ? train.examples : undefined;
+    const loses = !resume && (await examples.text()).includes('lose');
+    this.trainings.set(this.next, { name, steps, step, lr, evalEvery, loses });
     const both = { train, eval: evaluated ? await report(evaluated) : null };
-    return JSON.stringify({ tuner: this.next++, report: both, step, steps, checkpointBytes: 1 });
+    return JSON.stringify({ tuner: this.next++, report: both, step, steps, checkpointBytes: 2 });
+  }
+
+  /** Whether the device is lost in the next step. */
+  losesNow(tuner: number): boolean {
+    const { loses, step } = this.training(tuner);
+    return loses && step === 2;
   }
 
   step(tuner: number): string {
     const training = this.training(tuner);
-    if (training.step >= training.steps) return JSON.stringify({ ended: 'done', best: null });
+    const { steps, lr, evalEvery } = training;
+    if (lr >= 1 && training.step >= 3) return JSON.stringify({ ended: 'diverged', best: 2 });
+    if (training.step >= steps) return JSON.stringify({ ended: 'done', best: evalEvery ? steps : null });
     const step = ++training.step;
-    const { steps, lr } = training;
     // The gradient of every third step is not finite, for which JSON has no word.
     const gradNorm = step % 3 === 0 ? NaN : 1;
     const told: TuneStep = { step, steps, epoch: step / steps, loss: 2 ** -step, lr, gradNorm, tokens: 8, tokS: 80, elapsedS: step };
+    if (evalEvery && step % evalEvery === 0) told.evalLoss = 1.5 * 2 ** -step;
     return JSON.stringify({ step: told });
   }
 
+  finish(tuner: number): number | undefined {
+    const { step, evalEvery } = this.training(tuner);
+    return evalEvery && step >= evalEvery ? step - (step % evalEvery) : undefined;
+  }
+
   checkpoint(tuner: number): Uint8Array<ArrayBuffer> {
-    return Uint8Array.of(this.training(tuner).step);
+    return Uint8Array.of(this.training(tuner).step, 0);
   }
 
   adapter(tuner: number): string {
@@ -64,18 +108,18 @@ export class FakeTuning {
   }
 
   save(tuner: number, form: string): SavedFile[] {
-    const names = form === 'gguf' ? ['adapter.gguf', 'Modelfile'] : ['adapter_model.safetensors', 'adapter_config.json'];
-    return names.map((name) => ({ name, bytes: Uint8Array.of(this.training(tuner).step) }));
+    const { name = 'adapter', step } = this.training(tuner);
+    return filesOf(form, `${name} after ${step} steps`);
   }
 
   close(tuner: number): void {
     this.trainings.delete(tuner);
   }
 
-  async preview(examples: Blob, most: number): Promise<string> {
-    const lines = (await linesOf(examples)).slice(0, most);
-    const shown = lines.map((text, i) => ({ line: i + 1, tokens: text.length, passages: [{ text, trained: true }] }));
-    return JSON.stringify({ report: await report(examples), examples: shown });
+  async preview(examples: Blob, { maxLen }: TuneOptions, most: number): Promise<string> {
+    const lines = (await linesOf(examples)).filter(isExample).slice(0, most);
+    const shown = lines.map((text, i) => ({ line: i + 1, tokens: text.length, passages: passagesOf(text) }));
+    return JSON.stringify({ report: await report(examples, maxLen), examples: shown });
   }
 
   private register(name: string, bytes: number): string {
@@ -90,19 +134,42 @@ export class FakeTuning {
   }
 }
 
-const linesOf = async (examples: Blob): Promise<string[]> => (await examples.text()).split('\n').filter((line) => line.trim() !== '');
+function filesOf(form: string, text: string): SavedFile[] {
+  const names = form === 'gguf' ? ['adapter.gguf', 'Modelfile'] : ['adapter_model.safetensors', 'adapter_config.json'];
+  return names.map((name) => ({ name, bytes: new TextEncoder().encode(text) }));
+}
 
-/** A line is an example where it is an object. */
-async function report(examples: Blob): Promise<DataReport> {
+async function checked([first]: FileRef[]): Promise<string> {
+  const { blob, name } = first as FileRef;
+  const text = await blob.text();
+  if (text.includes('damaged')) throw new RullamaError('adapter', `${name}: the safetensors header is not right.`);
+  if (text.includes('another model')) throw new RullamaError('adapter', `${name}: layer 9 is not in this model. It was trained on another model.`);
+  return text;
+}
+
+/** What the model says of an example with a prompt is trained; of others all. */
+function passagesOf(text: string): { text: string; trained: boolean }[] {
+  const { prompt, completion } = JSON.parse(text) as Record<string, unknown>;
+  if (typeof prompt !== 'string' || typeof completion !== 'string') return [{ text, trained: true }];
+  return [{ text: `<|turn>user\n${prompt}<turn|>\n<|turn>model\n`, trained: false }, { text: `${completion}<turn|>`, trained: true }];
+}
+
+const linesOf = async (examples: Blob): Promise<string[]> => (await examples.text()).split('\n').filter((line) => line.trim() !== '');
+const isExample = (line: string) => line.startsWith('{');
+
+/** A line is an example where it is an object; it is cut at `most` tokens. */
+async function report(examples: Blob, most = Infinity): Promise<DataReport> {
   const lines = await linesOf(examples);
-  const bad = lines.flatMap((text, i) => (text.startsWith('{') ? [] : [i + 1]));
+  const bad = lines.flatMap((text, i) => (isExample(text) ? [] : [i + 1]));
+  const long = lines.flatMap((text, i) => (isExample(text) && text.length > most ? [i + 1] : []));
   const good = lines.length - bad.length;
   if (good === 0) throw new RullamaError('invalid-argument', `none of ${lines.length} lines is an example. Line 1: not valid JSON.`);
+  const told = (line: number, status: LineReport['status'], reason: string): LineReport => ({ first: line, last: line, status, reason });
   return {
     examples: good,
-    tokens: 8 * good,
+    tokens: lines.filter(isExample).reduce((sum, line) => sum + Math.min(most, line.length), 0),
     targets: 4 * good,
-    counts: { ok: good, truncated: 0, dropped: 0, skipped: 0, error: bad.length },
-    lines: bad.map((line) => ({ first: line, last: line, status: 'error' as const, reason: 'not valid JSON' })),
+    counts: { ok: good - long.length, truncated: long.length, dropped: 0, skipped: 0, error: bad.length },
+    lines: [...bad.map((line) => told(line, 'error', 'not valid JSON')), ...long.map((line) => told(line, 'truncated', `longer than ${most} tokens`))],
   };
 }

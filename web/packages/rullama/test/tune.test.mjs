@@ -265,3 +265,39 @@ test('an engine that only answers says what would train', async () => {
   await assert.rejects(ai.tune(EXAMPLES), (error) => error.code === 'invalid-argument' && /rullama\/train/.test(error.remedy));
   await assert.rejects(ai.previewExamples(EXAMPLES), wrong(/does not train/));
 });
+
+test('what a training takes is told before it begins', async () => {
+  const ai = await open();
+  const { fits, steps, weights, trained, activations, budget } = await ai.estimateTuning(EXAMPLES, { epochs: 2 });
+  assert.deepEqual([fits, steps], [true, 4]);
+  assert.ok(weights + trained + activations <= budget);
+  assert.equal((await ai.estimateTuning(EXAMPLES, { memoryBudget: 1000 })).fits, false);
+  await assert.rejects(ai.tune(EXAMPLES, { memoryBudget: 1000 }), { code: 'out-of-memory' });
+  await assert.rejects(ai.estimateTuning(EXAMPLES, { rank: 0 }), wrong(/`rank`/));
+  await assert.rejects(ai.estimateTuning('nothing'), wrong(/Line 1/));
+});
+
+test('finish keeps the state that the evaluation found best', async () => {
+  const ai = await open();
+  for (const [split, best] of [[0, undefined], [0.5, 2]]) {
+    const tuner = await ai.tune(EXAMPLES, { epochs: 20, split });
+    for await (const { step } of tuner) if (step === 3) break;
+    await tuner.finish();
+    assert.deepEqual([tuner.ended, tuner.best], ['cancelled', best]);
+    assert.equal((await tuner.save()).length, 2);
+    await tuner.close();
+  }
+  const whole = await ai.tune(EXAMPLES, { epochs: 1, split: 0.5 });
+  await collect(whole);
+  await whole.finish();
+  assert.deepEqual([whole.ended, whole.best], ['done', 2], 'one that has ended stays as it is');
+});
+
+test('an adapter is written in the other form', async () => {
+  const ai = await open();
+  const names = async (form) => (await ai.convertAdapter(file('good'), form, 'boat')).map(({ name }) => name);
+  assert.deepEqual(await names('gguf'), ['adapter.gguf', 'Modelfile']);
+  assert.deepEqual(await names('peft'), ['adapter_model.safetensors', 'adapter_config.json']);
+  await assert.rejects(ai.convertAdapter(file('good'), 'pickle'), wrong(/`form`/));
+  await assert.rejects(ai.convertAdapter(file('damaged'), 'peft'), { code: 'adapter' });
+});

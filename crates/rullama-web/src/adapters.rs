@@ -1,7 +1,7 @@
 //! Adapters of a loaded model: read from files, and attached to conversations by number.
 
-use js_sys::Array;
-use rullama::adapter::Adapter;
+use js_sys::{Array, Uint8Array};
+use rullama::adapter::{Adapter, AdapterError, Blob, Precision, gguf, peft};
 use rullama::source::ByteSource;
 use rullama::{Engine, EngineAdapter};
 use serde::Deserialize;
@@ -17,6 +17,8 @@ use crate::{js, options};
 
 /// Most adapters that a conversation has at once.
 const MOST: usize = 64;
+/// Name of the GGUF form.
+const GGUF: &str = "adapter.gguf";
 
 /// An adapter that is to be attached.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -30,10 +32,16 @@ struct Attach {
 impl WebEngine {
     /// Reads an adapter from its files, `{ blob, name }` each, and puts it on the GPU.
     pub async fn adapter_open(&self, files: Array) -> Result<String, JsValue> {
-        let sources = files.iter().map(|file| source(&file)).collect::<Result<Vec<_>, _>>()?;
-        let adapter = rullama::adapter::read(&sources).await.map_err(|error| WebError::from(rullama::Error::Model(error.into())))?;
+        let adapter = read(&files).await?;
         let engine = self.engine()?;
         Ok(put(&engine, &self.adapters, &adapter).await?)
+    }
+
+    /// An adapter's files in the form `peft` or `gguf`, under a name of its own where one is given.
+    pub async fn adapter_convert(&self, files: Array, form: String, name: Option<String>) -> Result<Array, JsValue> {
+        let adapter = read(&files).await?;
+        let name = name.unwrap_or_else(|| adapter.name.clone());
+        Ok(write(&Adapter { name, ..adapter }, &form)?)
     }
 
     /// Forgets an adapter; a conversation that has it attached keeps it.
@@ -78,6 +86,28 @@ pub async fn put(engine: &Engine, kept: &Kept<EngineAdapter>, adapter: &Adapter)
     });
     kept.put_back(number, on_device);
     Ok(about.to_string())
+}
+
+async fn read(files: &Array) -> Result<Adapter, WebError> {
+    let sources = files.iter().map(|file| source(&file)).collect::<Result<Vec<_>, _>>()?;
+    rullama::adapter::read(&sources).await.map_err(unusable)
+}
+
+/// An adapter as files, `{ name, bytes }` each.
+pub fn write(adapter: &Adapter, form: &str) -> Result<Array, WebError> {
+    let blobs = match form {
+        "gguf" => gguf::write(adapter, Precision::F32, GGUF, None),
+        _ => peft::write(adapter, Precision::F32),
+    };
+    Ok(blobs.map_err(unusable)?.into_iter().map(file).collect())
+}
+
+fn file(blob: Blob) -> JsValue {
+    js::object(&[("name", blob.name.into()), ("bytes", Uint8Array::from(&blob.bytes[..]).into())]).into()
+}
+
+fn unusable(error: AdapterError) -> WebError {
+    rullama::Error::Model(error.into()).into()
 }
 
 #[allow(clippy::arc_with_non_send_sync, reason = "everything is one thread here")]

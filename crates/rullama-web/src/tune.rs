@@ -1,14 +1,14 @@
 //! Training an adapter on the loaded model: examples in, an update a call, checkpoints and files out.
 
-use js_sys::{Array, Uint8Array};
-use rullama::adapter::{AdapterError, Blob, Precision, gguf, peft};
+use js_sys::Array;
+use rullama::adapter::AdapterError;
 use rullama::source::ByteSource;
 use rullama::text::Specials;
 use rullama::{Engine, ErrorCode};
 use rullama_train::checkpoint::{Checkpoint, CheckpointError, most_bytes};
 use rullama_train::data::{DataOptions, Dataset, Reader};
 use rullama_train::options::{parse_layers, parse_modules};
-use rullama_train::{Base, Data, Ended, TrainError, TrainOptions, Trainer};
+use rullama_train::{Base, Data, Ended, Needs, TrainError, TrainOptions, Trainer};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
@@ -16,14 +16,12 @@ use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use crate::engine::WebEngine;
 use crate::error::WebError;
 use crate::source::BlobSource;
-use crate::{adapters, js, options};
+use crate::{adapters, options};
 
 /// Bytes of GPU memory that training keeps to when nobody says: on a discrete card, and elsewhere.
 const BUDGETS: [u64; 2] = [8 << 30, 4 << 30];
 /// Bytes of examples that are read at once.
 const PIECE: u64 = 1 << 20;
-/// Name of the GGUF form.
-const GGUF: &str = "adapter.gguf";
 /// What messages call a checkpoint that was handed in.
 const RESUME: &str = "`resume`";
 
@@ -58,18 +56,16 @@ impl WebEngine {
         let engine = self.engine()?;
         let (wanted, train) = parse(&options, &engine)?;
         let resume = resume.map(|bytes| Checkpoint::read(RESUME, &bytes)).transpose().map_err(failed)?;
-        let data = read(&engine, &examples, &train).await?;
-        let eval = if eval.is_undefined() { None } else { Some(read(&engine, &eval, &train).await?) };
-        if train.patience.is_some() && eval.is_none() && train.split == 0.0 {
+        let data = data(&engine, &examples, &eval, &train).await?;
+        if train.patience.is_some() && data.eval.is_none() && train.split == 0.0 {
             return Err(WebError::Argument { what: "`patience` needs `eval` or `split` to judge by.".to_owned() }.into());
         }
-        let report = json!({ "train": report(&data), "eval": eval.as_ref().map(report) });
-        let memory = wanted.memory_budget.unwrap_or(BUDGETS[usize::from(!engine.device().discrete())]);
-        let base = Base { loaded: engine.loaded().clone(), name: engine.info().name.clone(), memory };
+        let report = json!({ "train": report(&data.train), "eval": data.eval.as_ref().map(report) });
+        let base = base(&engine, &wanted);
         // before the await: a close may come during it
         let number = self.tuners.reserve();
         let opened = async {
-            let mut trainer = Trainer::new(base, Data { train: data, eval }, train).await?;
+            let mut trainer = Trainer::new(base, data, train).await?;
             resume.map_or(Ok(()), |saved| trainer.restore(saved))?;
             Ok::<_, TrainError>(trainer)
         };
@@ -126,17 +122,43 @@ impl WebEngine {
     /// The adapter as it is now as files, `{ name, bytes }` each, in the form `peft` or `gguf`.
     pub async fn tune_save(&self, tuner: u32, form: String) -> Result<Array, JsValue> {
         let adapter = self.trained(tuner).await?;
-        let blobs = match form.as_str() {
-            "gguf" => gguf::write(&adapter, Precision::F32, GGUF, None),
-            _ => peft::write(&adapter, Precision::F32),
-        };
-        let blobs = blobs.map_err(|error| WebError::from(TrainError::from(error)))?;
-        Ok(blobs.into_iter().map(file).collect())
+        Ok(adapters::write(&adapter, &form)?)
     }
 
     /// Frees a training, and what it takes on the GPU.
     pub fn tune_close(&self, tuner: u32) {
         self.tuners.remove(tuner);
+    }
+
+    /// Puts the best state in place of the last; the update that it follows, where there is one.
+    pub fn tune_finish(&self, tuner: u32) -> Result<Option<f64>, JsValue> {
+        let mut open = self.tuner(tuner)?;
+        if !open.settled {
+            (open.best, open.settled) = (open.trainer.take_best(), true);
+        }
+        let best = open.best;
+        self.tuners.put_back(tuner, open);
+        Ok(best.map(|update| update as f64))
+    }
+
+    /// What a training would take, in bytes and updates.
+    pub async fn tune_estimate(&self, examples: JsValue, eval: JsValue, options: String) -> Result<String, JsValue> {
+        let engine = self.engine()?;
+        let (wanted, train) = parse(&options, &engine)?;
+        let data = self::data(&engine, &examples, &eval, &train).await?;
+        let base = base(&engine, &wanted);
+        let Needs { tokens, memory, fits, updates, checkpoint } = Needs::of(&base, &data, &train).map_err(WebError::from)?;
+        let needs = json!({
+            "tokens": tokens,
+            "weights": memory.weights,
+            "trained": memory.trained,
+            "activations": memory.activations,
+            "budget": base.memory,
+            "fits": fits,
+            "steps": updates,
+            "checkpointBytes": checkpoint,
+        });
+        Ok(needs.to_string())
     }
 
     /// How examples are read: the report, and of the first `most` of them the text in passages that are trained or not.
@@ -178,6 +200,18 @@ fn parse(text: &str, engine: &Engine) -> Result<(Wanted, TrainOptions), WebError
     Ok((wanted, train))
 }
 
+/// The examples, and those to evaluate on, which may be undefined.
+async fn data(engine: &Engine, examples: &JsValue, eval: &JsValue, options: &TrainOptions) -> Result<Data, WebError> {
+    let train = read(engine, examples, options).await?;
+    let eval = if eval.is_undefined() { None } else { Some(read(engine, eval, options).await?) };
+    Ok(Data { train, eval })
+}
+
+fn base(engine: &Engine, wanted: &Wanted) -> Base {
+    let memory = wanted.memory_budget.unwrap_or(BUDGETS[usize::from(!engine.device().discrete())]);
+    Base { loaded: engine.loaded().clone(), name: engine.info().name.clone(), memory }
+}
+
 /// Reads the examples of a `Blob`, a piece at a time.
 async fn read(engine: &Engine, blob: &JsValue, options: &TrainOptions) -> Result<Dataset, WebError> {
     let blob: web_sys::Blob = blob.clone().dyn_into().map_err(|_| WebError::Argument { what: "The examples are no file.".to_owned() })?;
@@ -212,10 +246,6 @@ fn passages(engine: &Engine, example: &rullama_train::data::Example) -> Value {
         start += run.len();
     }
     json!({ "line": example.line, "tokens": example.ids.len(), "passages": passages })
-}
-
-fn file(blob: Blob) -> JsValue {
-    js::object(&[("name", blob.name.into()), ("bytes", Uint8Array::from(&blob.bytes[..]).into())]).into()
 }
 
 fn failed(error: CheckpointError) -> WebError {

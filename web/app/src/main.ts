@@ -171,9 +171,11 @@ function choose(notice?: HTMLElement): void {
   const record = library.chats.get(route() ?? '');
   const goesOn = record && h('p', { className: 'card goes-on' }, 'The model goes on with ', h('b', { dir: 'auto' }, record.title), '. ',
     h('button', { type: 'button', className: 'quiet', onclick: () => go(undefined) }, 'Begin a new chat instead'));
-  const toTune = tuning.wanted && !notice && h('p', { className: 'card goes-on' }, 'Fine-tune needs a model: choose the one that is to learn. ',
-    h('button', { type: 'button', className: 'quiet', onclick: () => go(undefined) }, 'Chat instead'));
-  if (toTune) return start.show(toTune);
+  if (tuning.wanted && !notice) {
+    const last = loadLast();
+    return start.show(h('div', { className: 'card goes-on' }, h('p', {}, 'Fine-tune needs a model: choose the one that is to learn.'),
+      h('p', { className: 'actions' }, last, h('button', { type: 'button', className: 'quiet', onclick: () => go(undefined) }, 'Chat instead'))));
+  }
   const both = notice && goesOn ? h('div', {}, notice, goesOn) : (notice ?? goesOn);
   start.show(both);
 }
@@ -250,11 +252,17 @@ function shown(id: string | undefined): void {
   list.mark(id);
 }
 
+/** Loads the model that was loaded last; nothing where it is not known. */
+function loadLast(): HTMLElement | undefined {
+  const last = chosenBefore();
+  const run = () => void last?.().then(load, (error) => choose(errorCard(RullamaError.from(error))));
+  return last && h('button', { type: 'button', className: 'primary', id: 'load-last', onclick: run }, `Load ${last.title}`);
+}
+
 /** What a conversation offers while no model is loaded. */
 function offer(): HTMLElement {
-  const last = chosenBefore();
-  const again = last && h('button', { type: 'button', className: 'primary', id: 'load-last', onclick: () => void last().then(load, (error) => choose(errorCard(RullamaError.from(error)))) }, `Load ${last.title}`);
-  const other = h('button', { type: 'button', id: 'choose-model', className: last ? 'quiet' : 'primary', onclick: () => choose() }, last ? 'Another model' : 'Choose a model');
+  const again = loadLast();
+  const other = h('button', { type: 'button', id: 'choose-model', className: again ? 'quiet' : 'primary', onclick: () => choose() }, again ? 'Another model' : 'Choose a model');
   return h('div', { className: 'card' }, h('p', {}, 'No model is loaded. With one this conversation goes on.'), h('p', { className: 'actions' }, again, other));
 }
 

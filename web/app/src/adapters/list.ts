@@ -15,7 +15,7 @@ export interface Around {
 }
 
 export class AdapterList {
-  readonly element = h('section', { className: 'adapters', 'aria-labelledby': 'adapters-title', hidden: true });
+  readonly element = h('section', { className: 'adapters', 'aria-label': 'Adapters', hidden: true });
   private readonly list = h('ul', {});
   private readonly menu = new Menu();
   private renaming: string | undefined;
@@ -25,7 +25,7 @@ export class AdapterList {
     private readonly around: Around,
   ) {
     const load = h('button', { type: 'button', className: 'quiet', id: 'load-adapter', onclick: () => around.load() }, 'Load…');
-    this.element.append(h('div', { className: 'side-head' }, h('h2', { className: 'day', id: 'adapters-title' }, 'Adapters'), load), this.list);
+    this.element.append(h('div', { className: 'side-head' }, h('p', { className: 'side-title', 'aria-hidden': 'true' }, 'Adapters'), load), this.list);
     shelf.listen(() => this.draw());
   }
 

@@ -19,6 +19,8 @@ function style(): void {
 export class Chart {
   private plot: uPlot | undefined;
   private history: readonly TuneStep[] = [];
+  private steps = 1;
+  private judged = false;
   private readonly drawing = oncePerFrame(() => this.draw());
   private readonly resized = new ResizeObserver(() => this.resize());
   private readonly dark = matchMedia('(prefers-color-scheme: dark)');
@@ -30,8 +32,10 @@ export class Chart {
     this.dark.addEventListener('change', this.again);
   }
 
-  show(history: readonly TuneStep[]): void {
+  /** `steps` are those of the whole training. */
+  show(history: readonly TuneStep[], steps: number): void {
     this.history = history;
+    this.steps = steps;
     this.drawing.request();
   }
 
@@ -44,6 +48,9 @@ export class Chart {
 
   private draw(): void {
     if (this.root.clientWidth === 0) return;
+    const judged = this.history.some(({ evalLoss }) => evalLoss !== undefined);
+    if (judged !== this.judged) this.rebuild();
+    this.judged = judged;
     this.plot ??= this.build();
     this.plot.setData(this.data());
   }
@@ -68,7 +75,7 @@ export class Chart {
     return new uPlot({
       width: this.root.clientWidth,
       height: HEIGHT,
-      scales: { x: { time: false }, rate: { range: (_, _least, most) => [0, most > 0 ? most * 1.1 : 1] } },
+      scales: { x: { time: false, range: () => [0, Math.max(this.steps, 1)] }, rate: { range: (_, _least, most) => [0, most > 0 ? most * 1.1 : 1] } },
       axes: [
         { ...axis, values: whole },
         { ...axis, size: 55 },
@@ -77,8 +84,8 @@ export class Chart {
       series: [
         { label: 'Step', value: (_, value) => (value === null ? '–' : String(value)) },
         { label: 'Loss', stroke: colour('--accent'), width: 2, value: number },
-        { label: 'Evaluation', stroke: colour('--warn'), width: 2, spanGaps: true, points: { show: true, size: 6 }, value: number },
-        { label: 'Learning rate', scale: 'rate', stroke: colour('--soft'), width: 1, dash: [4, 4], value: (_, value) => (value === null ? '–' : value.toExponential(1)) },
+        { label: 'Evaluation', show: this.judged, stroke: colour('--warn'), width: 2, spanGaps: true, points: { show: true, size: 6 }, value: number },
+        { label: 'Learning rate', scale: 'rate', stroke: colour('--soft'), width: 1, dash: [4, 4], points: { show: false }, value: (_, value) => (value === null ? '–' : value.toExponential(1)) },
       ],
     }, this.data(), this.root);
   }

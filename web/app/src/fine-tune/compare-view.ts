@@ -67,7 +67,7 @@ export class CompareView {
     this.busy(true);
     const columns = [this.base.model.name, this.adapter.name].map((name) => ({ name, body: h('div', { className: 'body', dir: 'auto' }, h('p', { className: 'hint' }, 'waits')) }));
     const duel = h('article', { className: 'duel' }, h('p', { className: 'question', dir: 'auto' }, question),
-      h('div', { className: 'columns' }, ...columns.map(({ name, body }) => h('section', { className: 'card', 'aria-label': name }, h('h3', { dir: 'auto' }, name), body))));
+      h('div', { className: 'columns' }, ...columns.map(({ name, body }) => h('section', { className: 'card message', 'aria-label': name }, h('h2', { className: 'who', dir: 'auto' }, name), body))));
     this.log.append(duel);
     duel.scrollIntoView({ block: 'end' });
     try {

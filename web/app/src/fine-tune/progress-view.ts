@@ -132,8 +132,12 @@ export class ProgressView {
     if (this.shownSamples === samples.length) return;
     this.shownSamples = samples.length;
     const item = ({ step, text }: Sample) => h('li', {}, h('p', { className: 'hint' }, step === 0 ? 'Before training' : `After step ${step.toLocaleString('en')}`), h('p', { className: 'sample', dir: 'auto' }, text.trim() || '(nothing)'));
-    // The newest is read first.
-    this.samples.replaceChildren(...(samples.length === 0 ? [h('li', { className: 'hint' }, 'The first answer comes before the first step.')] : samples.toReversed().map(item)));
+    // The newest is read first, and beside it what was before.
+    const [last, ...rest] = samples.toReversed();
+    const first = rest.pop();
+    const between = rest.length > 0 && h('li', {}, h('details', { open: this.samples.querySelector('details')?.open ?? false }, h('summary', {}, `${rest.length} between`), h('ol', { className: 'samples' }, ...rest.map(item))));
+    const shown = [last && item(last), between, first && item(first)].filter((one): one is HTMLLIElement => Boolean(one));
+    this.samples.replaceChildren(...(shown.length > 0 ? shown : [h('li', { className: 'hint' }, 'The first answer comes before the first step.')]));
   }
 
   private drawChart(): void {
@@ -142,13 +146,14 @@ export class ProgressView {
     this.chartRoot.hidden = history.length === 0;
     if (!first || !last) return;
     this.chartRoot.setAttribute('aria-label', `Loss by step: from ${first.loss.toPrecision(3)} at step ${first.step} to ${last.loss.toPrecision(3)} at step ${last.step}`);
-    if (this.chart) return this.chart.show(history);
+    const { steps } = this.training;
+    if (this.chart) return this.chart.show(history, steps);
     if (this.loading) return;
     this.loading = true;
     void import('./chart.ts').then(
       ({ Chart }) => {
         this.chart = new Chart(this.chartRoot);
-        this.chart.show(this.training.history);
+        this.chart.show(this.training.history, this.training.steps);
       },
       () => (this.loading = false),
     );

@@ -1,6 +1,6 @@
 // Training and adapters without a model: a loss that halves every step, and adapters that are numbers.
 //
-// A learning rate of 1 diverges at the third step; examples that say "lose" lose the device there, unless they go on from a
+// A learning rate of 1 diverges at the third step; examples that say "lose" lose the device after 40, unless they go on from a
 // checkpoint. Files that say "damaged" or "another model" are no adapters of this one. A token is a character.
 
 import { RullamaError } from '../src/errors.ts';
@@ -17,6 +17,8 @@ interface Training {
   loses: boolean;
 }
 
+/** Steps before the device is lost. */
+const LOSES_AT = 40;
 const BYTES_PER_TOKEN = 1 << 20;
 const BUDGET = 1 << 30;
 
@@ -78,7 +80,7 @@ export class FakeTuning {
   /** Whether the device is lost in the next step. */
   losesNow(tuner: number): boolean {
     const { loses, step } = this.training(tuner);
-    return loses && step === 2;
+    return loses && step === LOSES_AT;
   }
 
   step(tuner: number): string {

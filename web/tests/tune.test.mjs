@@ -14,7 +14,6 @@ import { startServer } from './server.mjs';
 const web = fileURLToPath(new URL('..', import.meta.url));
 const TOOL = {
   name: 'get_tide',
-  description: 'Get the tide of a harbour',
   parameters: { type: 'object', properties: { harbour: { type: 'string' } }, required: ['harbour'] },
 };
 /** What no file of the model's training has: answers, and the questions to each. The first is asked afterwards. */
@@ -39,7 +38,9 @@ const EXAMPLES = [
 const QUESTION = FACTS['Your boat is called Zebedee.'][0];
 /** Other abilities, a question of the held-out set of each. */
 const KEPT = ['arithmetic', 'facts', 'greetings', 'sentiment'];
-const OPTIONS = { rank: 8, lr: 6e-3, epochs: 8, batch: 4, accumulate: 1, maxLen: 256, schedule: 'linear', warmupSteps: 0, layers: '3-', name: 'boat' };
+const OPTIONS = {
+  rank: 8, lr: 6e-3, epochs: 3, batch: 1, accumulate: 1, pack: false, maxLen: 128, schedule: 'linear', warmupSteps: 0, layers: '3-', name: 'boat',
+};
 /** Steps before the checkpoint, and those that are taken again after it. */
 const [BEFORE, AGAIN] = [2, 2];
 const LONGEST_MS = 10 * 60_000;

@@ -13,7 +13,8 @@ const root = fileURLToPath(new URL('.', import.meta.url));
 const pkg = `${root}packages/rullama`;
 const app = `${root}app`;
 const wasm = `${pkg}/dist/wasm`;
-const engine = 'wasm/rullama_web_bg.wasm';
+/** The engines and their workers: the one that answers, and the one that also trains. */
+const engines = { rullama_web: 'worker', rullama_train: 'train-worker' };
 
 // The demo model lies beside the page; the package carries it with its description.
 const { file: modelFile, ...demo } = JSON.parse(readFileSync(`${app}/public/model/model.json`, 'utf8'));
@@ -32,7 +33,7 @@ const common = {
 const scripts = { ...common, platform: 'browser', loader: { '.css': 'text' } };
 
 /** What `import()` loads when it is first needed, each a file beside main.js; nothing of it is in what the first paint loads. */
-const later = ['markdown/markdown', 'markdown/highlight', 'markdown/mathml', 'chats/exchange'].map((name) => `${app}/src/${name}.ts`);
+const later = ['markdown/markdown', 'markdown/highlight', 'markdown/mathml', 'chats/exchange', 'adapters/zip', 'fine-tune/fine-tune', 'fine-tune/chart'].map((name) => `${app}/src/${name}.ts`);
 const apart = {
   name: 'apart',
   setup({ onResolve }) {
@@ -50,7 +51,10 @@ async function buildPackage() {
   for (const name of left) if (name !== 'wasm') rmSync(`${pkg}/dist/${name}`, { recursive: true });
   const browser = { ...common, platform: 'browser' };
   await build({ ...browser, entryPoints: [`${pkg}/src/index.ts`, `${pkg}/src/demo.ts`], outdir: `${pkg}/dist` });
-  await buildWorker(browser);
+  // The entry that trains stands on the other, so that a page which imports both has one of each class.
+  const index = { name: 'index', setup: ({ onResolve }) => onResolve({ filter: /^\.\/index\.ts$/ }, () => ({ path: './index.js', external: true })) };
+  await build({ ...browser, entryPoints: [`${pkg}/src/train.ts`], plugins: [index], outdir: `${pkg}/dist` });
+  for (const [name, worker] of Object.entries(engines)) await buildWorker(browser, name, worker);
   await build({ ...common, platform: 'node', entryPoints: [`${pkg}/src/node.ts`], outdir: `${pkg}/dist` });
   execFileSync('npx', ['tsc', '-p', `${pkg}/tsconfig.types.json`], { cwd: root, stdio: 'inherit' });
   cpSync(`${app}/public/model/${modelFile}`, `${pkg}/dist/rullama-demo.gguf`);
@@ -64,12 +68,14 @@ async function buildPackage() {
 }
 
 /** One file, with the engine's bindings in it. */
-async function buildWorker(common) {
-  if (existsSync(wasm)) {
-    const alias = { 'rullama-glue': `${wasm}/rullama_web.js` };
-    await build({ ...common, alias, entryPoints: [`${pkg}/src/worker.ts`], outdir: `${pkg}/dist` });
-  } else if (dev) console.warn('no wasm engine yet: only ?fake=1 works (cargo xtask web builds it)');
-  else throw new Error('the wasm engine is missing: run `cargo xtask web`');
+async function buildWorker(common, name, worker) {
+  const glue = `${wasm}/${name}.js`;
+  if (existsSync(glue)) {
+    const define = { ...common.define, __ENGINE__: JSON.stringify(`${name}_bg.wasm`) };
+    const entryPoints = [{ in: `${pkg}/src/worker.ts`, out: worker }];
+    await build({ ...common, define, alias: { 'rullama-glue': glue }, entryPoints, outdir: `${pkg}/dist` });
+  } else if (dev) console.warn(`no ${name} yet: only ?fake=1 works (cargo xtask web builds it)`);
+  else throw new Error(`the wasm engine ${name} is missing: run \`cargo xtask web\``);
 }
 
 async function buildApp() {
@@ -82,8 +88,10 @@ async function buildApp() {
   writeFileSync(`${app}/dist/licences.txt`, licences(root, metafile));
   // The package finds its worker and its wasm beside the script that it is bundled into.
   if (dev) cpSync(`${root}dist-test/fake-worker.js`, `${app}/dist/fake-worker.js`);
-  if (!existsSync(wasm)) return;
-  for (const file of ['worker.js', engine]) cpSync(`${pkg}/dist/${file}`, `${app}/dist/${file}`);
+  for (const [name, worker] of Object.entries(engines)) {
+    if (!existsSync(`${pkg}/dist/${worker}.js`)) continue;
+    for (const file of [`${worker}.js`, `wasm/${name}_bg.wasm`]) cpSync(`${pkg}/dist/${file}`, `${app}/dist/${file}`);
+  }
 }
 
 try {

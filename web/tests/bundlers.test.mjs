@@ -34,11 +34,12 @@ const ELSEWHERE = {
 };
 
 /** Builds an application without the demo model whose files another origin, `cdn`, will serve; gives the page's folder. */
-async function buildElsewhere(name, cdn) {
+async function buildElsewhere(name, entry, cdn) {
   const own = folder(name, 'node_modules/.elsewhere');
   rmSync(own, { recursive: true, force: true });
   mkdirSync(own, { recursive: true });
-  const main = "import { Rullama } from 'rullama';\nRullama.load('none.gguf').catch((error) => (document.title = `${error.code}: ${error.message}`));\n";
+  const load = "Rullama.load('none.gguf').catch((error) => (document.title = `${error.code}: ${error.message}`));";
+  const main = `import { Rullama } from '${entry}';\n${load}\n`;
   writeFileSync(path.join(own, 'main.js'), main);
   writeFileSync(path.join(own, 'index.html'), '<script type="module" src="./main.js"></script>');
   await script(name, 'build', '--', ...ELSEWHERE[name](own, `${cdn}/${name}/`));
@@ -111,13 +112,18 @@ test('webpack builds it, below any address', async () => {
   }
 });
 
-for (const name of Object.keys(ELSEWHERE)) {
-  test(`${name}: files on another origin than the page, and no demo model where none is imported`, async () => {
+/** The engines that a build has a file of, by the entry that it imports. */
+const ENGINES = { rullama: 1, 'rullama/train': 2 };
+
+for (const [name, entry] of Object.keys(ELSEWHERE).flatMap((name) => Object.keys(ENGINES).map((entry) => [name, entry]))) {
+  test(`${name}, ${entry}: files on another origin than the page, and no demo model where none is imported`, async () => {
     const mounts = {};
     const cdn = await startServer(mounts, { cors: true });
-    const built = await buildElsewhere(name, cdn.url);
+    const built = await buildElsewhere(name, entry, cdn.url);
     mounts[`/${name}/`] = built;
     assert.deepEqual(kinds(built), ['.html', '.js', '.wasm']);
+    const engines = readdirSync(built, { recursive: true }).filter((file) => file.endsWith('.wasm'));
+    assert.equal(engines.length, ENGINES[entry], engines.join());
     const site = await startServer({ '/': built });
     const { page } = await openPage(browser.context, `${site.url}/index.html`);
     try {
@@ -126,6 +132,8 @@ for (const name of Object.keys(ELSEWHERE)) {
       assert.match(await page.title(), /^network: .*none\.gguf.* 404/);
       const own = site.requests.map(({ pathname }) => pathname).filter((pathname) => !/index|favicon|none/.test(pathname));
       assert.deepEqual(own, []);
+      const loaded = cdn.requests.filter(({ pathname }) => pathname.endsWith('.wasm'));
+      assert.equal(loaded.length, 1, 'one engine is loaded, whatever there is');
     } finally {
       await page.close();
       await site.close();

@@ -8,7 +8,7 @@ use rullama_adapter::Adapter;
 use rullama_gpu::{KernelTime, Readback, Slice};
 use rullama_model::Loaded;
 use rullama_model::arena::{Arena, Layout};
-use rullama_model::lora::{Terms, terms_of};
+use rullama_model::lora::Terms;
 use rullama_model::lower::For;
 use rullama_model::model::Rows;
 use rullama_model::place::place;
@@ -169,8 +169,7 @@ impl OnDevice {
     /// # Errors
     /// As there.
     pub async fn of(base: &Base, adapter: &Adapter, dropout: f32, longest: StepShape) -> Result<Self, TrainError> {
-        let mut terms = Terms::default().with_dropout(dropout);
-        terms_of(adapter, PREFIX, 1.0).for_each(|(target, term)| terms.add(target.gguf_name(), term));
+        let terms = memory::terms(adapter, dropout);
         let keep = memory::choose(base, &terms, longest)?;
         let device = Self::new(base.loaded.clone(), terms, longest, keep).await?;
         device.write(Part::Value, &matrices_of(adapter, PREFIX));

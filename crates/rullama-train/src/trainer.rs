@@ -1,11 +1,12 @@
 //! The loop: rows of the data, updates, evaluations, and when to stop.
 
-use crate::checkpoint::{Best, Checkpoint, Identity, Position, State, TargetShape};
+use crate::checkpoint::{Best, Checkpoint, Position, State};
 use crate::data::{Dataset, Packed, Row, Split, epoch_order, pack};
 use crate::device::{Matrices, OnDevice, StepRow};
-use crate::graph::{Keep, StepShape};
+use crate::graph::Keep;
+use crate::planned::Planned;
 use crate::terms::{self, PREFIX};
-use crate::{OptionError, Schedule, TrainError, TrainOptions, init};
+use crate::{Schedule, TrainError, TrainOptions};
 use rullama_adapter::Adapter;
 use rullama_model::Loaded;
 use rullama_model::lora::terms_of;
@@ -101,18 +102,7 @@ impl Trainer {
     /// An option outside of its range; data that cannot be trained on; more memory than there may be, with what to change.
     pub async fn new(base: Base, data: Data, options: TrainOptions) -> Result<Self, TrainError> {
         options.check()?;
-        let adapter = init::adapter(&*base.loaded.model, &options, &base.name)?;
-        let split = match &data.eval {
-            Some(_) => Split { train: (0..data.train.examples.len() as u32).collect(), eval: Vec::new() },
-            None => crate::data::split(data.train.examples.len(), options.split, options.seed)?,
-        };
-        let evaluated = data.eval.as_ref().unwrap_or(&data.train);
-        let places: Vec<u32> = if data.eval.is_some() { (0..evaluated.examples.len() as u32).collect() } else { split.eval.clone() };
-        let eval = pack::rows(&evaluated.examples, &places, options.max_len)?;
-        let eval: Vec<Packed> = eval.iter().map(|row| Packed::new(row, &evaluated.examples)).collect();
-        let steps = updates(&data.train, &split, &options)?;
-        let longest = longest(&data.train, &split, &options, &eval)?;
-        let state = state(&base, &data, &adapter, &options, steps);
+        let Planned { adapter, split, eval, updates: steps, longest, state } = Planned::new(&base, &data, &options)?;
         let device = OnDevice::of(&base, &adapter, options.dropout as f32, longest).await?;
         let schedule = options.schedule(steps);
         let rows = epoch_rows(&data.train, &split, &options, 0)?;
@@ -343,7 +333,7 @@ pub fn step_row(packed: &Packed, weight: f32) -> StepRow {
     StepRow { ids: packed.ids.clone(), starts: packed.start.clone(), rows, targets, weight }
 }
 
-fn epoch_rows(train: &Dataset, split: &Split, options: &TrainOptions, epoch: u32) -> Result<Vec<Row>, TrainError> {
+pub(crate) fn epoch_rows(train: &Dataset, split: &Split, options: &TrainOptions, epoch: u32) -> Result<Vec<Row>, TrainError> {
     let order = epoch_order(&split.train, options.seed, epoch);
     if !options.pack {
         return Ok(pack::single_rows(&train.examples, &order, options.max_len)?);
@@ -351,48 +341,4 @@ fn epoch_rows(train: &Dataset, split: &Split, options: &TrainOptions, epoch: u32
     let lengths = order.iter().map(|place| train.examples[*place as usize].ids.len() as u64);
     let (tokens, longest) = (lengths.clone().sum(), lengths.max().unwrap_or(0) as u32);
     Ok(pack::rows(&train.examples, &order, options.row_tokens(tokens, longest))?)
-}
-
-/// Updates of all epochs.
-fn updates(train: &Dataset, split: &Split, options: &TrainOptions) -> Result<u64, TrainError> {
-    let mut updates = 0u64;
-    for epoch in 0..options.epochs {
-        let rows = epoch_rows(train, split, options, epoch)?.len();
-        updates += rows.div_ceil(options.rows_a_step(rows)) as u64;
-    }
-    if updates == 0 {
-        return Err(OptionError::new("data", "empty", "it must hold an example with something to learn").into());
-    }
-    Ok(updates)
-}
-
-/// The shape that every row fits: no longer than the data wants.
-fn longest(train: &Dataset, split: &Split, options: &TrainOptions, eval: &[Packed]) -> Result<StepShape, TrainError> {
-    let lengths = split.train.iter().map(|i| train.examples[*i as usize].ids.len());
-    let all: usize = lengths.clone().sum();
-    let one = lengths.max().unwrap_or(0).max(eval.iter().map(|row| row.ids.len()).max().unwrap_or(0));
-    let packed = if options.pack { options.row_tokens(all as u64, one as u32) as usize } else { 0 };
-    let tokens = (one.max(packed) as u32).next_multiple_of(64);
-    Ok(StepShape { tokens, targets: tokens, train: true })
-}
-
-fn state(base: &Base, data: &Data, adapter: &Adapter, options: &TrainOptions, total_updates: u64) -> State {
-    let hexadecimal = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let identity = Identity {
-        model: hexadecimal(&base.loaded.identity),
-        model_name: base.name.clone(),
-        data: hexadecimal(&data.train.identity()),
-        examples: data.train.examples.len() as u64,
-        options: options.clone(),
-    };
-    let shape = |(target, pair): (&rullama_adapter::Target, &rullama_adapter::Pair)| TargetShape {
-        module: target.module,
-        layer: target.layer,
-        rank: pair.rank,
-        input: pair.inputs,
-        output: pair.outputs,
-    };
-    let targets = adapter.pairs.iter().map(shape).collect();
-    let (updates, position, best, mean, seconds, tokens) = Default::default();
-    State { identity, targets, updates, total_updates, position, best, mean, seconds, tokens }
 }

@@ -8,7 +8,8 @@ use rullama::text::{
     segments_to_text,
 };
 use rullama::{
-    Cancel, Chat, ChatOptions, Embedder, Engine, GenerateOptions, GpuError, LoadOptions, ModelInfo, Progress, Session, Summary, Token,
+    Cancel, Chat, ChatOptions, Embedder, Engine, EngineAdapter, GenerateOptions, GpuError, LoadOptions, ModelInfo, Progress, Session, Summary,
+    Token,
 };
 use serde_json::json;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
@@ -28,7 +29,10 @@ const PAGE: f64 = 65536.0;
 #[wasm_bindgen]
 pub struct WebEngine {
     held: RefCell<Option<Held>>,
-    chats: Kept<Chat>,
+    pub(crate) chats: Kept<Chat>,
+    pub(crate) adapters: Kept<EngineAdapter>,
+    #[cfg(feature = "train")]
+    pub(crate) tuners: Kept<crate::tune::Tuner>,
     /// For ids without a conversation: one, kept since a session's recordings are worth it.
     plain: Kept<Session>,
     plain_number: u32,
@@ -82,6 +86,9 @@ impl WebEngine {
         Ok(WebEngine {
             held: RefCell::new(Some(held)),
             chats: Kept::default(),
+            adapters: Kept::default(),
+            #[cfg(feature = "train")]
+            tuners: Kept::default(),
             plain_number: plain.reserve(),
             plain,
             cancel: RefCell::default(),
@@ -202,12 +209,12 @@ impl WebEngine {
         Ok(())
     }
 
-    /// Generates from ids on a sequence of its own.
-    pub async fn generate_ids(&self, ids: Vec<u32>, options: String, on_token: Function) -> Result<String, JsValue> {
+    /// Generates from ids on a sequence of its own, with adapters `[{ adapter, scale }]`.
+    pub async fn generate_ids(&self, ids: Vec<u32>, options: String, adapters: String, on_token: Function) -> Result<String, JsValue> {
         let options = options::parse::<Generate>("options", &options)?.into();
         // before the first await: a stop may come during each of them
         let cancel = self.fresh_cancel();
-        let mut session = self.plain_session().await?;
+        let mut session = self.plain_session(&adapters).await?;
         let mut give = |token: &Token| call(&on_token, &options::to_json(token));
         let summary = session.generate(&ids, &options, &cancel, &mut give).await;
         self.plain.put_back(self.plain_number, session);
@@ -215,8 +222,8 @@ impl WebEngine {
     }
 
     /// Logits and hidden states of ids as `Float32Array`s by name, for comparison with other programs.
-    pub async fn evaluate(&self, ids: Vec<u32>) -> Result<Object, JsValue> {
-        let mut session = self.plain_session().await?;
+    pub async fn evaluate(&self, ids: Vec<u32>, adapters: String) -> Result<Object, JsValue> {
+        let mut session = self.plain_session(&adapters).await?;
         let evaluation = session.evaluate(&ids).await;
         self.plain.put_back(self.plain_number, session);
         let evaluation = evaluation.map_err(WebError::from)?;
@@ -253,6 +260,9 @@ impl WebEngine {
         self.cancel();
         self.chats.clear();
         self.plain.clear();
+        self.adapters.clear();
+        #[cfg(feature = "train")]
+        self.tuners.clear();
         self.held.borrow_mut().take();
     }
 }
@@ -262,7 +272,7 @@ impl WebEngine {
         self.held.borrow().clone().ok_or(WebError::Argument { what: "The model was closed.".to_owned() })
     }
 
-    fn engine(&self) -> Result<Engine, WebError> {
+    pub(crate) fn engine(&self) -> Result<Engine, WebError> {
         match self.held()? {
             Held::Engine(engine) => Ok(engine),
             Held::Embedder(_) => Err(WebError::Argument {
@@ -271,23 +281,30 @@ impl WebEngine {
         }
     }
 
-    fn take(&self, chat: u32) -> Result<Chat, WebError> {
+    pub(crate) fn take(&self, chat: u32) -> Result<Chat, WebError> {
         let missing = || WebError::Argument { what: format!("Chat {chat} is closed or busy.") };
         self.chats.take(chat).ok_or_else(missing)
     }
 
-    /// The session without a conversation, empty.
-    async fn plain_session(&self) -> Result<Session, JsValue> {
+    /// The session without a conversation, empty, with adapters `[{ adapter, scale }]`.
+    async fn plain_session(&self, adapters: &str) -> Result<Session, JsValue> {
+        let adapters = self.attached(adapters)?;
         let kept = self.plain.take(self.plain_number);
         let mut session = match kept {
             Some(session) => session,
             None => self.engine()?.session().await.map_err(WebError::from)?,
         };
         session.clear();
-        Ok(session)
+        match session.set_adapters(&adapters) {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                self.plain.put_back(self.plain_number, session);
+                Err(WebError::from(error).into())
+            }
+        }
     }
 
-    fn fresh_cancel(&self) -> Cancel {
+    pub(crate) fn fresh_cancel(&self) -> Cancel {
         let cancel = Cancel::new();
         self.cancel.replace(cancel.clone());
         cancel

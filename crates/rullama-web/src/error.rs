@@ -40,6 +40,9 @@ pub enum WebError {
     Engine(#[from] rullama::Error),
     #[error(transparent)]
     Source(#[from] SourceError),
+    #[cfg(feature = "train")]
+    #[error("{}", crate::tune::words(.0))]
+    Train(#[from] rullama_train::TrainError),
 }
 
 impl WebError {
@@ -63,6 +66,8 @@ impl WebError {
             WebError::Argument { .. } => ErrorCode::InvalidArgument,
             WebError::Engine(error) => error.into(),
             WebError::Source(error) => error.into(),
+            #[cfg(feature = "train")]
+            WebError::Train(error) => crate::tune::code(error),
         }
     }
 }

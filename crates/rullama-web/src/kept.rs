@@ -31,6 +31,14 @@ impl<T> Kept<T> {
         self.places.borrow_mut().get_mut(&number)?.take()
     }
 
+    /// A copy of a value that is not at work.
+    pub fn get(&self, number: u32) -> Option<T>
+    where
+        T: Clone,
+    {
+        self.places.borrow().get(&number)?.clone()
+    }
+
     /// Gives a value back after work, or for the first time. One whose number was removed meanwhile is dropped;
     /// whether it was kept.
     pub fn put_back(&self, number: u32, value: T) -> bool {
@@ -91,6 +99,16 @@ mod tests {
             assert_eq!(Rc::strong_count(&value), 1, "the value is dropped");
             assert!(kept.take(number).is_none());
         }
+    }
+
+    #[test]
+    fn a_copy_is_had_of_what_is_there() {
+        let (kept, number, value) = kept();
+        assert!(kept.get(number).is_some_and(|copy| Rc::ptr_eq(&copy, &value)));
+        drop(kept.take(number));
+        assert!(kept.get(number).is_none(), "it is at work");
+        kept.remove(number);
+        assert!(kept.get(number).is_none());
     }
 
     #[test]

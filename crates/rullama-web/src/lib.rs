@@ -8,6 +8,8 @@
 //! await engine.chat_send(chat, '[{"role":"user","content":"Hi"}]', '{}', (json) => show(json));
 //! ```
 
+#[cfg(target_arch = "wasm32")]
+mod adapters;
 #[cfg(all(target_arch = "wasm32", feature = "cases"))]
 pub mod cases;
 #[cfg(target_arch = "wasm32")]
@@ -21,6 +23,8 @@ pub mod kept;
 mod options;
 #[cfg(target_arch = "wasm32")]
 pub mod source;
+#[cfg(all(target_arch = "wasm32", feature = "train"))]
+mod tune;
 
 #[cfg(target_arch = "wasm32")]
 pub use engine::WebEngine;

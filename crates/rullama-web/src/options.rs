@@ -206,11 +206,19 @@ fn camel_case(value: Value) -> Value {
     }
 }
 
-fn camel(key: &str) -> String {
+/// A name in JavaScript's case.
+pub fn camel(key: &str) -> String {
     let mut words = key.split('_');
     let first = words.next().unwrap_or_default().to_owned();
     words.fold(first, |name, word| {
         let (head, tail) = word.split_at(word.len().min(1));
         name + &head.to_ascii_uppercase() + tail
     })
+}
+
+/// A name in Rust's case.
+#[cfg(feature = "train")]
+pub fn snake(key: &str) -> String {
+    let one = |c: char| if c.is_ascii_uppercase() { format!("_{}", c.to_ascii_lowercase()) } else { c.to_string() };
+    key.chars().map(one).collect()
 }

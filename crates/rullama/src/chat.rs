@@ -65,6 +65,14 @@ impl Chat {
         &self.session
     }
 
+    /// Attaches adapters, as [`Session::set_adapters`]: the next answer is computed with them.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_adapters(&mut self, adapters: &[(crate::EngineAdapter, f32)]) -> Result<(), Error> {
+        self.session.set_adapters(adapters)
+    }
+
     /// The conversation so far.
     pub fn messages(&self) -> &[Message] {
         &self.messages

@@ -1,6 +1,7 @@
 // The third view: a conversation, with the model that goes on with it where one is loaded.
 
 import { RullamaError, type ChatOptions, type Engine, type Example } from 'rullama';
+import type { ChatAdapters } from './adapters/chat-adapters.ts';
 import { Answering, tooLong, type Stage } from './answering.ts';
 import type { Library, News } from './chats/library.ts';
 import type { MessageRecord, Values } from './chats/records.ts';
@@ -49,9 +50,11 @@ export class ChatView implements Stage {
     private readonly library: Library,
     private readonly settings: Settings,
     private readonly frame: Frame,
+    private readonly adapters: ChatAdapters,
   ) {
     this.answering = new Answering(this, library, settings);
     this.composer = new Composer((text) => this.submit(text), () => this.current?.running?.abort(), (text) => this.problemWith(text), () => this.drafts.changed());
+    this.composer.element.prepend(adapters.element);
     this.drafts = new Drafts(library, () => this.composer.text);
     this.root.append(this.title, this.offer, this.composer.element);
     document.addEventListener('keydown', (event) => {
@@ -109,7 +112,7 @@ export class ChatView implements Stage {
     // Another one was asked for meanwhile.
     if (this.opening !== opening) return true;
     const running = this.answering.running.get(id);
-    const conversation: Conversation = running ?? new Conversation(record, () => this.told(conversation), messages, this.engine);
+    const conversation: Conversation = running ?? new Conversation(record, () => this.told(conversation), messages, this.engine, () => this.adapters.of(record));
     conversation.kept = true;
     this.attach(conversation);
     if (this.loaded) this.composer.focus();
@@ -190,7 +193,8 @@ export class ChatView implements Stage {
   }
 
   private start(settings: Values, tools: string[]): void {
-    const conversation: Conversation = new Conversation(this.library.newChat(settings, tools), () => this.told(conversation), [], this.engine);
+    const record = this.library.newChat(settings, tools);
+    const conversation: Conversation = new Conversation(record, () => this.told(conversation), [], this.engine, () => this.adapters.of(record));
     this.attach(conversation);
   }
 
@@ -223,6 +227,7 @@ export class ChatView implements Stage {
     this.root.hidden = false;
     conversation.resume(this.engine);
     this.current = conversation;
+    this.adapters.show(conversation.record);
     const actions = {
       regenerate: (message: MessageRecord) => this.act(() => this.answering.regenerate(conversation, message.parent)),
       goOn: (message: MessageRecord) => this.act(() => this.answering.goOn(conversation, message)),

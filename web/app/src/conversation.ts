@@ -1,6 +1,6 @@
 // A conversation at work: its record and messages, the version that is shown, and the engine's chat that goes on with it.
 
-import type { Chat, ChatOptions, Engine, Message, SendOptions, ChatEvent, Tool } from 'rullama';
+import type { Attached, Chat, ChatOptions, Engine, Message, SendOptions, ChatEvent, Tool } from 'rullama';
 import { messageOf, type ChatRecord, type MessageRecord } from './chats/records.ts';
 import { Tree } from './chats/tree.ts';
 
@@ -30,7 +30,7 @@ export class Conversation {
   private dropped = 0;
   /** Messages that were added here and not yet seen among those that are kept. */
   private readonly fresh = new Map<string, MessageRecord>();
-  private open: { chat: Chat; options: string } | undefined;
+  private open: { chat: Chat; options: string; attached: Attached[] } | undefined;
 
   /** `options` gives what the model is told apart from the messages, as it is now. */
   constructor(
@@ -38,6 +38,8 @@ export class Conversation {
     private readonly options: () => ChatOptions,
     messages: MessageRecord[] = [],
     private engine?: Engine,
+    /** The adapters that it is answered with, as they are now. */
+    private readonly adapters: () => Promise<Attached[]> = async () => [],
   ) {
     this.tree = new Tree(messages);
     this.leaf = this.tree.get(record.leaf) ? record.leaf : this.tree.latestLeaf();
@@ -123,6 +125,7 @@ export class Conversation {
   async *answer(until: string | null, goOn: boolean, options: SendOptions): AsyncGenerator<ChatEvent, void, void> {
     const messages = this.read(until);
     const chat = this.chatWith(messages);
+    await this.attach(chat);
     await chat.setMessages(messages);
     yield* goOn ? chat.continue(options) : chat.retry(options);
   }
@@ -174,9 +177,20 @@ export class Conversation {
     const told = JSON.stringify(options);
     if (this.open?.options !== told) {
       this.closeChat();
-      this.open = { chat: this.engineHere().chat({ ...options, messages }), options: told };
+      this.open = { chat: this.engineHere().chat({ ...options, messages }), options: told, attached: [] };
     }
     return this.open.chat;
+  }
+
+  /** Brings the adapters of the engine's chat to what they are to be. */
+  private async attach(chat: Chat): Promise<void> {
+    const wanted = await this.adapters();
+    const { open } = this;
+    if (open?.chat !== chat) return;
+    const same = wanted.length === open.attached.length && wanted.every(({ adapter, scale }, i) => open.attached[i]?.adapter === adapter && open.attached[i]?.scale === scale);
+    if (same) return;
+    await chat.setAdapters(wanted);
+    open.attached = wanted;
   }
 
   private engineHere(): Engine {

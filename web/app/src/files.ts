@@ -90,8 +90,11 @@ export class Files {
   }
 }
 
-function save(name: string, text: string, type: string): void {
-  const address = URL.createObjectURL(new Blob([text], { type }));
+const save = (name: string, text: string, type: string) => saveFile(name, new Blob([text], { type }));
+
+/** Offers a file to be saved. */
+export function saveFile(name: string, file: Blob): void {
+  const address = URL.createObjectURL(file);
   h('a', { href: address, download: name }).click();
   // The browser reads it after the click.
   setTimeout(() => URL.revokeObjectURL(address), 60_000);

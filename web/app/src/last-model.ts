@@ -12,10 +12,11 @@ export interface Again {
   title: string;
 }
 
-export function remember({ source, name, options, recommended }: Choice): void {
-  const address = source instanceof URL ? source.href : source;
+export function remember(choice: Choice): void {
+  const { name, options, recommended } = choice;
+  const address = addressOf(choice);
   try {
-    if (typeof address === 'string') localStorage.setItem(STORE, JSON.stringify({ address, name, options, recommended }));
+    if (address !== undefined) localStorage.setItem(STORE, JSON.stringify({ address, name, options, recommended }));
     else localStorage.removeItem(STORE);
   } catch {
     // Storage may be switched off; the model is then chosen again.
@@ -27,11 +28,20 @@ export function chosenBefore(): Again | undefined {
   const kept = read();
   if (!kept) return undefined;
   const { address, name, options, recommended } = kept;
-  const again = async (): Promise<Choice> => {
-    const embedded = address === 'embedded' ? await Rullama.embedded() : undefined;
-    return { source: address, name: embedded?.name ?? name, options, ...(embedded && { embedded }), ...(recommended && { recommended }) };
-  };
+  const again = () => choiceOf(address, name, options, recommended);
   return Object.assign(again, { title: name });
+}
+
+/** A choice from what is kept of it. */
+export async function choiceOf(address: string, name: string, options: Choice['options'], recommended?: Choice['recommended']): Promise<Choice> {
+  const embedded = address === 'embedded' ? await Rullama.embedded() : undefined;
+  return { source: address, name: embedded?.name ?? name, options, ...(embedded && { embedded }), ...(recommended && { recommended }) };
+}
+
+/** The address that a choice is loaded from again; a picked file has none. */
+export function addressOf({ source }: Choice): string | undefined {
+  if (source instanceof URL) return source.href;
+  return typeof source === 'string' ? source : undefined;
 }
 
 function read() {

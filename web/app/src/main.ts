@@ -1,6 +1,12 @@
 // The page: choose a model, load it, chat; beside it the conversations that are kept.
 
 import { Rullama, RullamaError, type Engine } from 'rullama';
+import { ChatAdapters } from './adapters/chat-adapters.ts';
+import { AdapterList } from './adapters/list.ts';
+import { AdapterPool } from './adapters/pool.ts';
+import { tagOf } from './adapters/records.ts';
+import { Shelf } from './adapters/shelf.ts';
+import { AdapterFiles } from './adapters/files.ts';
 import { ChatView } from './chat-view.ts';
 import { UNDO_MS, Library } from './chats/library.ts';
 import type { ChatRecord } from './chats/records.ts';
@@ -9,13 +15,15 @@ import { acceptDrops, isModel } from './drop.ts';
 import { errorCard, mayPass } from './error-card.ts';
 import { usableExamples } from './examples.ts';
 import { Files } from './files.ts';
-import { chosenBefore, remember } from './last-model.ts';
+import { addressOf as sourceOf, choiceOf, chosenBefore, remember } from './last-model.ts';
 import { LoadingView } from './loading-view.ts';
+import { Menu } from './menu.ts';
 import { Settings } from './settings.ts';
 import { SideList } from './side-list.ts';
 import { StartView, type Choice } from './start-view.ts';
 import { toast } from './toast.ts';
 import { TroubleView } from './trouble-view.ts';
+import { compareAddress, TUNE, Tuning } from './tuning.ts';
 
 declare const __DEV__: boolean;
 
@@ -25,17 +33,25 @@ const fake = __DEV__ && new URLSearchParams(location.search).has('fake');
 let engine: Engine | undefined;
 let choice: Choice | undefined;
 let loading: AbortController | undefined;
+/** Whether the engine is the one that trains, too. */
+let trains = false;
+
+/** The engine that trains, in place of the one that only answers. */
+const TRAINING = { worker: './train-worker.js', wasm: './wasm/rullama_train_bg.wasm' };
 
 const start = new StartView(byId('start'), (chosen) => void load(chosen));
 const progress = new LoadingView(byId('loading'), () => loading?.abort());
 const library = new Library();
+const shelf = new Shelf();
+const pool = new AdapterPool(shelf);
+const chatAdapters = new ChatAdapters(library, shelf, pool, () => base()?.model);
 const settings = new Settings(library, (values) => void chat.setSettings(values));
 const chat = new ChatView(byId('chat'), library, settings, {
   newChat: () => go(undefined),
   reload: (context) => void reload(context),
   shown,
   offer,
-});
+}, chatAdapters);
 const files = new Files(library);
 const list = new SideList(library, {
   open: go,
@@ -43,22 +59,62 @@ const list = new SideList(library, {
   allFiles: () => files.all(),
   delete: (record) => void remove(record),
 });
+const adapterFiles = new AdapterFiles(shelf, pool, {
+  base: () => base(),
+  needsModel: (words) => {
+    choose();
+    toast(words, { ms: 12_000 });
+  },
+  taken: (adapter) => {
+    if (!byId('chat').hidden) chatAdapters.attach(adapter);
+  },
+});
+byId('side').querySelector('.side-end')?.before(new AdapterList(shelf, {
+  entries: (adapter) => [
+    chatAdapters.has(adapter.id) && !byId('chat').hidden ? { label: 'Detach from this chat', run: () => chatAdapters.detach(adapter.id) } : { label: 'Attach to this chat', run: () => attach(adapter) },
+    { label: 'Compare with the model', run: () => goTo(compareAddress(adapter)) },
+    ...adapterFiles.entries(adapter),
+  ],
+  delete: (adapter) => adapterFiles.remove(adapter),
+  load: () => adapterFiles.choose(),
+}).element);
+const tuning = new Tuning({
+  shelf,
+  pool,
+  toast,
+  errorFrom: (thrown) => RullamaError.from(thrown),
+  changed: () => undefined,
+  toChat: (adapter) => {
+    go(undefined);
+    if (adapter) attach(adapter);
+  },
+  compare: (adapter) => goTo(compareAddress(adapter)),
+  download: (adapter, form) => void adapterFiles.download(adapter, form),
+  delete: (adapter) => adapterFiles.remove(adapter),
+  reload: () => void reload(),
+  load: ({ address, options }, name) => void leave().then(() => choiceOf(address, name, options)).then(load, (error) => choose(errorCard(RullamaError.from(error)))),
+}, () => goTo(TUNE), (words) => chatAdapters.say(words));
 new TroubleView(library, () => void files.exportAll());
 
 /** Loads a model, which goes on with the conversation of the page's address. */
 async function load(chosen: Choice): Promise<void> {
   choice = chosen;
+  const training = tuning.wanted;
   loading = new AbortController();
   start.hide();
   chat.hide();
+  tuning.hide();
   progress.show(chosen.name);
   try {
     engine = await Rullama.load(chosen.source, {
       ...chosen.options,
+      ...(training && TRAINING),
       ...(fake && { worker: './fake-worker.js' }),
       signal: loading.signal,
       onProgress: (p) => progress.update(p),
     });
+    trains = training;
+    pool.use(engine);
     remember(chosen);
     settings.recommend(chosen.recommended);
     const { description, examples = [] } = chosen.embedded ?? {};
@@ -71,16 +127,26 @@ async function load(chosen: Choice): Promise<void> {
     progress.hide();
     const error = RullamaError.from(thrown);
     const again = { label: 'Try again', run: () => void load(chosen) };
+    const without = { label: 'Load it without Fine-tune', run: () => (go(undefined), void load(chosen)) };
     if (/`context`/.test(error.message)) start.openAdvanced();
-    choose(error.code === 'cancelled' ? undefined : errorCard(error, ...(mayPass(error) ? [again] : [])));
+    choose(error.code === 'cancelled' ? undefined : errorCard(error, ...(mayPass(error) ? [again] : []), ...(training ? [without] : [])));
   }
 }
 
+/** The model that is loaded. */
+function base() {
+  if (!engine || !choice) return undefined;
+  const address = sourceOf(choice);
+  return { engine, model: tagOf(engine.info, choice.name), ...(address !== undefined && { source: { address, options: choice.options } }) };
+}
+
 async function leave(): Promise<void> {
+  await tuning.leave();
   chat.release();
   chat.hide();
   const old = engine;
   engine = undefined;
+  pool.use(undefined);
   await old?.close();
 }
 
@@ -100,10 +166,16 @@ async function changeModel(): Promise<void> {
 /** Shows the choice of a model. */
 function choose(notice?: HTMLElement): void {
   chat.hide();
+  tuning.hide();
   showHeader();
   const record = library.chats.get(route() ?? '');
   const goesOn = record && h('p', { className: 'card goes-on' }, 'The model goes on with ', h('b', { dir: 'auto' }, record.title), '. ',
     h('button', { type: 'button', className: 'quiet', onclick: () => go(undefined) }, 'Begin a new chat instead'));
+  if (tuning.wanted && !notice) {
+    const last = loadLast();
+    return start.show(h('div', { className: 'card goes-on' }, h('p', {}, 'Fine-tune needs a model: choose the one that is to learn.'),
+      h('p', { className: 'actions' }, last, h('button', { type: 'button', className: 'quiet', onclick: () => go(undefined) }, 'Chat instead'))));
+  }
   const both = notice && goesOn ? h('div', {}, notice, goesOn) : (notice ?? goesOn);
   start.show(both);
 }
@@ -117,13 +189,41 @@ const addressOf = (id: string | undefined) => (id ? `#chat=${id}` : `${location.
 
 /** Shows a conversation, or a new one, as the next step of the browser's history. */
 function go(id: string | undefined): void {
-  if (route() !== id) history.pushState(null, '', addressOf(id));
+  if (route() !== id || tuning.wanted) history.pushState(null, '', addressOf(id));
   void show(id);
+}
+
+/** Shows what another address of the page names. */
+function goTo(hash: string): void {
+  if (location.hash !== hash) history.pushState(null, '', hash);
+  void show(undefined);
+}
+
+/** Shows Fine-tune, on the engine that trains. */
+async function showTuning(): Promise<void> {
+  list.mark(undefined);
+  const loaded = base();
+  if (!loaded || !choice) return choose();
+  if (!trains) {
+    await leave();
+    return load(choice);
+  }
+  start.hide();
+  chat.hide();
+  try {
+    await tuning.show(loaded);
+  } catch (thrown) {
+    toast(`Fine-tune cannot be loaded: ${RullamaError.from(thrown).message}.`, { ms: 12_000 });
+    return go(undefined);
+  }
+  showHeader();
 }
 
 async function show(id: string | undefined): Promise<void> {
   // What is chosen while a model is loaded is shown with it.
   if (loading) return list.mark(id);
+  if (tuning.wanted) return showTuning();
+  tuning.hide();
   const found = id !== undefined && (await chat.open(id));
   if (id !== undefined && !found) {
     history.replaceState(null, '', addressOf(undefined));
@@ -139,17 +239,30 @@ async function show(id: string | undefined): Promise<void> {
   choose();
 }
 
+/** Attaches an adapter to the conversation that is shown, or to a new one. */
+function attach(adapter: Parameters<ChatAdapters['attach']>[0]): void {
+  if (byId('chat').hidden) go(undefined);
+  const problem = chatAdapters.attach(adapter);
+  if (problem) toast(problem, { ms: 12_000 });
+}
+
 /** The view shows another conversation, or the one that it shows is kept from now on. */
 function shown(id: string | undefined): void {
-  if (route() !== id) history.replaceState(null, '', addressOf(id));
+  if (!tuning.wanted && route() !== id) history.replaceState(null, '', addressOf(id));
   list.mark(id);
+}
+
+/** Loads the model that was loaded last; nothing where it is not known. */
+function loadLast(): HTMLElement | undefined {
+  const last = chosenBefore();
+  const run = () => void last?.().then(load, (error) => choose(errorCard(RullamaError.from(error))));
+  return last && h('button', { type: 'button', className: 'primary', id: 'load-last', onclick: run }, `Load ${last.title}`);
 }
 
 /** What a conversation offers while no model is loaded. */
 function offer(): HTMLElement {
-  const last = chosenBefore();
-  const again = last && h('button', { type: 'button', className: 'primary', id: 'load-last', onclick: () => void last().then(load, (error) => choose(errorCard(RullamaError.from(error)))) }, `Load ${last.title}`);
-  const other = h('button', { type: 'button', id: 'choose-model', className: last ? 'quiet' : 'primary', onclick: () => choose() }, last ? 'Another model' : 'Choose a model');
+  const again = loadLast();
+  const other = h('button', { type: 'button', id: 'choose-model', className: again ? 'quiet' : 'primary', onclick: () => choose() }, again ? 'Another model' : 'Choose a model');
   return h('div', { className: 'card' }, h('p', {}, 'No model is loaded. With one this conversation goes on.'), h('p', { className: 'actions' }, again, other));
 }
 
@@ -183,8 +296,14 @@ function showHeader(): void {
   byId('model-name').textContent = engine ? (choice?.name ?? '') : '';
 }
 
-async function drop(file: File): Promise<void> {
+async function drop(dropped: File[]): Promise<void> {
+  const file = dropped[0] as File;
   if (loading) return progress.note(`“${file.name}” was not taken: cancel this load first.`);
+  if (await adapterFiles.take(dropped)) return;
+  if (/\.jsonl$/i.test(file.name) || (tuning.visible && !(await isModel(file)))) {
+    goTo(TUNE);
+    return tuning.take(file);
+  }
   if (await files.isExport(file)) return files.importFile(file);
   if (!engine) {
     choose();
@@ -197,6 +316,12 @@ async function drop(file: File): Promise<void> {
 
 byId('new-chat').onclick = () => go(undefined);
 byId('open-settings').onclick = () => chat.openSettings();
+const menu = new Menu();
+byId('model-name').onclick = () => menu.open(byId('model-name'), [
+  ...(tuning.visible ? [{ label: 'Chat', run: () => go(undefined) }] : [{ label: 'Fine-tune', run: () => goTo(TUNE) }]),
+  { label: 'Load an adapter…', run: () => adapterFiles.choose() },
+  { label: 'Change model', run: () => void changeModel() },
+]);
 byId('change-model').onclick = () => void changeModel();
 byId('home').onclick = (event) => {
   // Another tab or window is the browser's affair.
@@ -208,11 +333,11 @@ byId('home').onclick = (event) => {
 window.addEventListener('popstate', () => void show(route()));
 // What is kept outlasts the page. Only what cannot be is asked about.
 window.addEventListener('beforeunload', (event) => {
-  if (library.unsaved) event.preventDefault();
+  if (library.unsaved || shelf.unsaved || tuning.unsaved) event.preventDefault();
 });
-acceptDrops((on) => start.highlight(on), (file) => void drop(file));
+acceptDrops((on) => start.highlight(on), (dropped) => void drop(dropped));
 
-if (route()) void show(route());
+if (route() || tuning.wanted) void show(route());
 else start.show(undefined, { focus: false });
 void whyNoWebGpu().then((reason) => {
   if (reason === '' || loading || engine) return;

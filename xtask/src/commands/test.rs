@@ -53,7 +53,7 @@ const fn step(name: &'static str, group: Group, quick: bool, run: fn(&Arguments)
 }
 
 /// In the order of what is found fastest.
-const STEPS: [Step; 20] = [
+const STEPS: [Step; 21] = [
     step("format", Group::Style, true, format),
     step("architecture and licences", Group::Style, true, architecture),
     step("cargo deny", Group::Style, true, |_| supply::deny()),
@@ -70,6 +70,7 @@ const STEPS: [Step; 20] = [
     step("page and wasm, as shipped", Group::Browser, false, shipped),
     step("page in Chromium", Group::Browser, false, |_| npm("test:page", true)),
     step("package in bundlers", Group::Browser, false, |_| npm("test:bundlers", true)),
+    step("training in Chromium", Group::Browser, false, |_| npm("test:tune", true)),
     step("right answers in Chromium", Group::Browser, false, |_| npm("test:score", true)),
     step("Chromium against native", Group::Browser, false, chromium_against_native),
     step("programs of others", Group::Browser, false, clients),

@@ -21,6 +21,8 @@ export interface ChatRecord {
   settings: Values;
   /** Names of the page's tools that the model may call. */
   tools: string[];
+  /** Adapters that the model answers with; the page's library of adapters has them by these names. */
+  adapters?: { id: string; scale: number }[];
   /** When it was deleted; until it is removed this can be undone. */
   deleted?: number | undefined;
   /** Where an imported one comes from. */

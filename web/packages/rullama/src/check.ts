@@ -1,7 +1,7 @@
 // What callers hand in, checked before it travels: an error names the option, its value and what it may be.
 
 import { RullamaError } from './errors.ts';
-import type { EmbedOptions, EngineOptions, GenerateOptions, Message, OpenAIMessage } from './types.ts';
+import type { EmbedOptions, EngineOptions, GenerateOptions, Message, OpenAIMessage, TuneOptions } from './types.ts';
 
 /** A message in either notation. */
 type AnyMessage = Message | OpenAIMessage;
@@ -71,6 +71,53 @@ export function checkEmbed(texts: string[], options: EmbedOptions): void {
   if (wrong >= 0) throw refusal(`Text ${wrong} is ${shown(texts[wrong])}.`, 'Give a text.');
   check(options, EMBED);
 }
+
+const above0 = (most: number) => number(`a number above 0 and at most ${most}`, (value) => value > 0 && value <= most);
+const from0 = (most: number) => number(`a number from 0 to ${most}`, (value) => value >= 0 && value <= most);
+const isExamples = (value: unknown) => typeof value === 'string' || value instanceof Blob || Array.isArray(value);
+const isText = (value: unknown) => typeof value === 'string' && value !== '';
+
+const TUNE: Record<keyof TuneOptions, Rule> = {
+  rank: whole(1, 512),
+  alpha: above0(65_536),
+  targets: {
+    takes: 'a name such as `q_proj`, `attention`, `mlp` or `projections`, or a list of names',
+    ok: (value) => isText(value) || (Array.isArray(value) && value.length > 0 && value.every(isText)),
+  },
+  layers: { takes: 'the first and the last layer as text, such as `20-34`', ok: isText },
+  lr: above0(1),
+  betas: {
+    takes: 'two numbers of at least 0 and below 1, such as [0.9, 0.999]',
+    ok: (value) => Array.isArray(value) && value.length === 2 && value.every((beta) => typeof beta === 'number' && beta >= 0 && beta < 1),
+  },
+  eps: number('a number from 1e-20 to 1', (value) => value >= 1e-20 && value <= 1),
+  weightDecay: from0(1),
+  clip: { takes: 'a number above 0, or null for none', ok: (value) => value === null || above0(Number.MAX_VALUE).ok(value) },
+  schedule: oneOf('constant', 'linear', 'cosine', 'cosine_with_restarts'),
+  cycles: above0(1000),
+  minLrRatio: share,
+  warmupRatio: share,
+  warmupSteps: whole(0),
+  epochs: whole(1, 100_000),
+  batch: whole(1, 1024),
+  accumulate: whole(1, 4096),
+  maxLen: whole(8, 131_072),
+  pack: yesOrNo,
+  seed: whole(0, Number.MAX_SAFE_INTEGER),
+  dropout: from0(0.9),
+  split: from0(0.5),
+  eval: { takes: 'JSONL text, a file of it or a list of objects', ok: isExamples },
+  evalEvery: whole(1),
+  patience: whole(1, 10_000),
+  lossOn: oneOf('model', 'all'),
+  name: { takes: 'a text that is not empty', ok: isText },
+  memoryBudget: whole(0, Number.MAX_SAFE_INTEGER),
+  resume: { takes: "a checkpoint's bytes, a Uint8Array", ok: (value) => value instanceof Uint8Array },
+  signal: { takes: 'an AbortSignal', ok: (value) => value instanceof AbortSignal },
+};
+
+/** @throws RullamaError `invalid-argument` for an option of a training that is unknown or out of range. */
+export const checkTune = (options: TuneOptions): void => check(options, TUNE);
 
 /** @throws RullamaError `invalid-argument` for an option of an answer that is unknown or out of range. */
 export const checkGenerate = (options: GenerateOptions): void => check(options, GENERATE);

@@ -1,9 +1,29 @@
 // What the worker needs from an engine: the shape of the wasm shell's `WebEngine`. Structured values cross
 // that border as JSON text.
 
-import type { EngineOptions } from './types.ts';
+import type { FileRef } from './protocol.ts';
+import type { EngineOptions, SavedFile } from './types.ts';
 
-export interface Engine {
+/** What the engine of `rullama/train` has besides. */
+export interface Training {
+  /** Examples as JSONL, those to evaluate on, options and a checkpoint in; `TunerInfo` as JSON out. */
+  tune_open(examples: Blob, evaluated: Blob | undefined, options: string, resume: Uint8Array | undefined): Promise<string>;
+  /** `{ step }` or `{ ended, best }` as JSON. */
+  tune_step(tuner: number): Promise<string>;
+  tune_checkpoint(tuner: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** `AdapterInfo` as JSON. */
+  tune_adapter(tuner: number): Promise<string>;
+  tune_save(tuner: number, form: string): Promise<SavedFile[]>;
+  tune_close(tuner: number): void;
+  /** Puts the best state in place of the last; the step that it follows, where there is one. */
+  tune_finish(tuner: number): number | undefined;
+  /** `TuneEstimate` as JSON. */
+  tune_estimate(examples: Blob, evaluated: Blob | undefined, options: string): Promise<string>;
+  /** `TunePreview` as JSON. */
+  tune_preview(examples: Blob, options: string, most: number): Promise<string>;
+}
+
+export interface Engine extends Partial<Training> {
   /** `ModelInfo` as JSON. */
   info(): string;
   /** `Memory` as JSON. */
@@ -21,11 +41,18 @@ export interface Engine {
   /** Other messages in place of those that the conversation has; JSON. */
   chat_set(chat: number, messages: string): void;
   chat_close(chat: number): void;
-  generate_ids(ids: Uint32Array, options: string, onToken: (json: string) => void): Promise<string>;
+  /** Adapters as a list of `AttachedRef`, JSON, here and below. */
+  generate_ids(ids: Uint32Array, options: string, adapters: string, onToken: (json: string) => void): Promise<string>;
   /** Logits and hidden states of ids, row after row, by name. */
-  evaluate(ids: Uint32Array): Promise<Record<string, Float32Array>>;
   /** A list of texts and `EmbedOptions` in, both JSON. */
   embed(texts: string, options: string): Promise<{ vectors: Float32Array; tokens: Uint32Array; truncated: Uint32Array }>;
+  evaluate(ids: Uint32Array, adapters: string): Promise<Record<string, Float32Array>>;
+  /** Reads an adapter from its files; `AdapterInfo` as JSON. */
+  adapter_open(files: FileRef[]): Promise<string>;
+  adapter_close(adapter: number): void;
+  /** An adapter's files in the form `peft` or `gguf`, under a name of its own where one is given. */
+  adapter_convert(files: FileRef[], form: string, name: string | undefined): Promise<SavedFile[]>;
+  chat_adapters(chat: number, adapters: string): void;
   /** Stops the answer in progress after the tokens that are already in flight. */
   cancel(): void;
   close(): void;

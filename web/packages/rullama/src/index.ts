@@ -18,16 +18,18 @@ import { checkLoad } from './check.ts';
 import { Client } from './client.ts';
 import { describeEmbedded } from './embedded.ts';
 import { RullamaError } from './errors.ts';
-import { absolute, engineAddress, startWorker, workerMissing } from './parts.ts';
+import { absolute, ANSWERING, engineAddress, type Parts, startWorker, workerMissing } from './parts.ts';
 import type { Reply, Request, SourceRef } from './protocol.ts';
 import { Engine } from './rullama.ts';
 import type { EmbeddedModel, EngineOptions, LoadOptions, Source } from './types.ts';
 
 export { ERROR_CODES, RullamaError } from './errors.ts';
 export type { ErrorCode, ErrorData } from './errors.ts';
+export { Adapter } from './adapters.ts';
 export { clearStoredModels, storedModels } from './stored.ts';
 export type { StoredModel } from './stored.ts';
 export { Chat, Engine } from './rullama.ts';
+export { Tuner } from './tuner.ts';
 export type * from './types.ts';
 
 export const Rullama = {
@@ -36,40 +38,7 @@ export const Rullama = {
    *
    * @throws RullamaError with `code` and `remedy`; aborting `signal` rejects with code `cancelled`.
    */
-  async load(source: Source, options: LoadOptions = {}): Promise<Engine> {
-    const { onProgress, signal, embedded, worker: script, wasm, ...engineOptions } = options;
-    if (signal?.aborted) throw new RullamaError('cancelled', 'The load was stopped before it began.');
-    checkLoad(engineOptions);
-    const ref = await resolve(source, embedded);
-    const engine = engineAddress(wasm);
-    const { worker, address } = startWorker(script);
-    const client = new Client({
-      post: (request: Request) => worker.postMessage(request),
-      listen: (receive) => (worker.onmessage = (event: MessageEvent<Reply>) => receive(event.data)),
-    });
-    const broken = (text: string) => client.fail(new RullamaError('internal', text));
-    // An event without words says that there is no script to run.
-    worker.onerror = ({ message }) =>
-      message ? broken(`The engine's worker ${address} failed: ${message}.`) : client.fail(workerMissing(address));
-    worker.onmessageerror = () => broken('A message from the worker could not be read.');
-    // Loading has no safe point to stop at from outside: the worker is ended, and the GPU memory goes with it.
-    const stop = () => {
-      client.fail(new RullamaError('cancelled', 'The load was stopped.'));
-      worker.terminate();
-    };
-    signal?.addEventListener('abort', stop);
-    if (signal?.aborted) stop();
-    try {
-      const params = { source: ref, options: engineOptions as EngineOptions, wasm: engine };
-      const info = await client.call('load', params, onProgress && { onEvent: onProgress });
-      return new Engine(client, info, () => worker.terminate());
-    } catch (thrown) {
-      worker.terminate();
-      throw RullamaError.from(thrown);
-    } finally {
-      signal?.removeEventListener('abort', stop);
-    }
-  },
+  load: (source: Source, options: LoadOptions = {}): Promise<Engine> => loadWith(ANSWERING, source, options),
 
   /**
    * The description of the embedded model, without loading it.
@@ -80,6 +49,46 @@ export const Rullama = {
     return (await describeEmbedded(address)).model;
   },
 };
+
+/**
+ * Loads a model into a worker of its own, with an engine of the package: what `rullama/train` and this entry share.
+ *
+ * @internal
+ */
+export async function loadWith(parts: Parts, source: Source, options: LoadOptions): Promise<Engine> {
+  const { onProgress, signal, embedded, worker: script, wasm, ...engineOptions } = options;
+  if (signal?.aborted) throw new RullamaError('cancelled', 'The load was stopped before it began.');
+  checkLoad(engineOptions);
+  const ref = await resolve(source, embedded);
+  const engine = engineAddress(parts, wasm);
+  const { worker, address } = startWorker(parts, script);
+  const client = new Client({
+    post: (request: Request) => worker.postMessage(request),
+    listen: (receive) => (worker.onmessage = (event: MessageEvent<Reply>) => receive(event.data)),
+  });
+  const broken = (text: string) => client.fail(new RullamaError('internal', text));
+  // An event without words says that there is no script to run.
+  worker.onerror = ({ message }) =>
+    message ? broken(`The engine's worker ${address} failed: ${message}.`) : client.fail(workerMissing(parts, address));
+  worker.onmessageerror = () => broken('A message from the worker could not be read.');
+  // Loading has no safe point to stop at from outside: the worker is ended, and the GPU memory goes with it.
+  const stop = () => {
+    client.fail(new RullamaError('cancelled', 'The load was stopped.'));
+    worker.terminate();
+  };
+  signal?.addEventListener('abort', stop);
+  if (signal?.aborted) stop();
+  try {
+    const params = { source: ref, options: engineOptions as EngineOptions, wasm: engine };
+    const info = await client.call('load', params, onProgress && { onEvent: onProgress });
+    return new Engine(client, info, () => worker.terminate());
+  } catch (thrown) {
+    worker.terminate();
+    throw RullamaError.from(thrown);
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+}
 
 async function resolve(source: Source, embedded: string | URL | undefined): Promise<SourceRef> {
   if (source instanceof Blob) return { blob: source, name: source instanceof File ? source.name : 'model.gguf' };

@@ -30,8 +30,10 @@ export interface NodeOptions extends EngineOptions {
   onProgress?: (progress: Progress) => void;
   /** Dawn's switches, such as `enable-dawn-features=allow_unsafe_apis`. */
   dawn?: string[];
-  /** Folder with `rullama_web.js` and `rullama_web_bg.wasm`; the package's own by default. */
+  /** Folder with the engines (`rullama_web.js` and `rullama_web_bg.wasm`); the package's own by default. */
   wasm?: URL;
+  /** Loads the engine that also trains. */
+  training?: boolean;
   /** The module to use in place of npm's `webgpu`. */
   webgpu?: DawnModule;
 }
@@ -43,12 +45,12 @@ interface DawnModule {
 
 /** Loads a model from an address (`file:` is read in place) or a `Blob`. */
 export async function loadInNode(source: string | URL | Blob, options: NodeOptions = {}): Promise<Engine> {
-  const { onProgress, dawn = [], wasm = new URL('./wasm/', import.meta.url), webgpu, ...engineOptions } = options;
+  const { onProgress, dawn = [], wasm = new URL('./wasm/', import.meta.url), webgpu, training = false, ...engineOptions } = options;
   checkLoad(engineOptions);
   const ref = await resolve(source);
   installWebGpu(webgpu ?? (await importDawn()), dawn);
   const { client: clientEnd, worker } = localPair();
-  serve(worker, shellOpener(() => instantiate(wasm)));
+  serve(worker, shellOpener(() => instantiate(wasm, training ? 'rullama_train' : 'rullama_web')));
   const client = new Client(clientEnd);
   const params = { source: ref, options: engineOptions };
   const info = await client.call('load', params, onProgress && { onEvent: onProgress });
@@ -91,8 +93,8 @@ function installWebGpu(dawn: DawnModule, flags: string[]): void {
   Object.defineProperty(scope, 'navigator', { value: { gpu: dawn.create(flags) }, configurable: true });
 }
 
-async function instantiate(folder: URL): Promise<EngineModule> {
-  const glue = await import(new URL('rullama_web.js', folder).href);
-  await glue.default({ module_or_path: await readFile(new URL('rullama_web_bg.wasm', folder)) });
+async function instantiate(folder: URL, name: string): Promise<EngineModule> {
+  const glue = await import(new URL(`${name}.js`, folder).href);
+  await glue.default({ module_or_path: await readFile(new URL(`${name}_bg.wasm`, folder)) });
   return glue.WebEngine as EngineModule;
 }

@@ -3,8 +3,25 @@
 
 import { RullamaError } from './errors.ts';
 
-/** The file in `dist/wasm`. */
-const ENGINE = 'rullama_web_bg.wasm';
+/** An engine of the package, and the worker that runs it. */
+export interface Parts {
+  /** The engine's file in `dist/wasm`. */
+  engine: string;
+  /** The worker's in `dist`. */
+  worker: string;
+  /** The engine's address, as a bundler may have written it. */
+  address: () => string;
+  /** Starts the worker, likewise. */
+  start: () => Worker;
+}
+
+/** The engine that answers. */
+export const ANSWERING: Parts = {
+  engine: 'rullama_web_bg.wasm',
+  worker: 'worker.js',
+  address: () => new URL('./wasm/rullama_web_bg.wasm', import.meta.url).href,
+  start: () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'rullama-worker' }),
+};
 
 /** An absolute address; relative ones count from the page. */
 export function absolute(address: string | URL, base: string | URL = globalThis.document?.baseURI ?? location.href): string {
@@ -16,11 +33,11 @@ export function absolute(address: string | URL, base: string | URL = globalThis.
 }
 
 /** The engine's file: what the option `wasm` names, the file or the folder with it, or the package's own. */
-export function engineAddress(named: string | URL | undefined): string {
-  if (named === undefined) return new URL('./wasm/rullama_web_bg.wasm', import.meta.url).href;
+export function engineAddress(parts: Parts, named: string | URL | undefined): string {
+  if (named === undefined) return parts.address();
   const address = new URL(absolute(named));
   const folder = address.protocol.startsWith('http') && !address.pathname.endsWith('.wasm');
-  if (folder) address.pathname = `${address.pathname.replace(/\/$/, '')}/${ENGINE}`;
+  if (folder) address.pathname = `${address.pathname.replace(/\/$/, '')}/${parts.engine}`;
   return address.href;
 }
 
@@ -39,13 +56,13 @@ class Script {
  * there. A script of another origin cannot be started that way and its address must be known, so the expression
  * meets a stand-in that keeps what it is called with.
  */
-function workerScript(named: string | URL | undefined): Script {
+function workerScript(parts: Parts, named: string | URL | undefined): Script {
   if (named !== undefined) return new Script(named, { type: 'module', name: 'rullama-worker' });
   const scope = globalThis as { Worker: unknown };
   const real = scope.Worker;
   scope.Worker = Script;
   try {
-    return new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'rullama-worker' }) as unknown as Script;
+    return parts.start() as unknown as Script;
   } finally {
     scope.Worker = real;
   }
@@ -56,10 +73,10 @@ function workerScript(named: string | URL | undefined): Script {
  *
  * @throws RullamaError `invalid-argument` when the browser refuses it.
  */
-export function startWorker(named: string | URL | undefined): { worker: Worker; address: string } {
+export function startWorker(parts: Parts, named: string | URL | undefined): { worker: Worker; address: string } {
   let address = String(named);
   try {
-    const script = workerScript(named);
+    const script = workerScript(parts, named);
     address = absolute(script.address);
     if (new URL(address).origin === location.origin) return { worker: new Worker(address, script.options), address };
     const call = script.options?.type === 'module' ? 'import' : 'importScripts';
@@ -79,15 +96,15 @@ export function startWorker(named: string | URL | undefined): { worker: Worker; 
 }
 
 /** A worker whose script cannot be had, or is none. */
-export function workerMissing(address: string): RullamaError {
+export function workerMissing(parts: Parts, address: string): RullamaError {
   const message = `The engine's worker does not load from ${address}.`;
-  return new RullamaError('invalid-argument', message, { remedy: remedyFor(new URL(address)) });
+  return new RullamaError('invalid-argument', message, { remedy: remedyFor(parts, new URL(address)) });
 }
 
-function remedyFor(address: URL): string {
+function remedyFor(parts: Parts, address: URL): string {
   // Before version 8, Vite's development server takes a package's scripts elsewhere and leaves its other files.
   if (address.pathname.includes('/.vite/deps/')) return "Add `optimizeDeps: { exclude: ['rullama'] }` to Vite's configuration.";
-  const serve = "Serve the package's dist/worker.js, and name its address with the option `worker`.";
+  const serve = `Serve the package's dist/${parts.worker}, and name its address with the option \`worker\`.`;
   const foreign = address.origin !== location.origin;
   return foreign ? `${serve} A server of another origin must allow the page to read it (CORS).` : serve;
 }

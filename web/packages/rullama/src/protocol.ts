@@ -14,8 +14,15 @@ import type {
   ModelInfo,
   OpenAIMessage,
   Progress,
+  SavedFile,
   Summary,
   Token,
+  TuneEnd,
+  TuneEstimate,
+  TuneOptions,
+  TunePreview,
+  TuneReport,
+  TuneStep,
 } from './types.ts';
 
 /** The bytes of a model: an absolute address, or a file that both ends may read. */
@@ -23,6 +30,21 @@ export type SourceRef = { url: string } | { blob: Blob; name: string };
 
 /** `wasm` is the engine's absolute address; in Node, which finds it by itself, there is none. */
 export type LoadRequest = { source: SourceRef; options: EngineOptions; wasm?: string };
+
+/** A file that both ends may read. */
+export type FileRef = { blob: Blob; name: string };
+
+/** An adapter that was read: the engine's number of it, and what its files say. */
+export type AdapterInfo = { adapter: number; name: string; bytes: number; rank: number; alpha: number; base: string | null; leftOut: string[] };
+
+/** An adapter by the engine's number, with the factor on its scale. */
+export type AttachedRef = { adapter: number; scale: number };
+
+/** A training that was begun: the engine's number of it, and what it is to be. */
+export type TunerInfo = { tuner: number; report: TuneReport; step: number; steps: number; checkpointBytes: number };
+
+/** Options of a training as the engine takes them: names of layers and of their kinds as text. */
+export type TuneRequest = Omit<TuneOptions, 'eval' | 'resume' | 'signal' | 'targets'> & { targets?: string };
 
 /** What the engine streams while it answers, before the summary. */
 export type StreamEvent = Exclude<ChatEvent, { type: 'done' }>;
@@ -38,9 +60,22 @@ export interface Calls {
   chatContinue: Call<{ chat: number; options: GenerateOptions }, Summary, StreamEvent>;
   chatSet: Call<{ chat: number; messages: (Message | OpenAIMessage)[] }, null>;
   chatClose: Call<number, null>;
-  generateIds: Call<{ ids: number[]; options: GenerateOptions }, Summary, Token>;
-  evaluate: Call<number[], Record<string, Float32Array>>;
   embed: Call<{ texts: string[]; options: EmbedOptions }, Embeddings>;
+  chatAdapters: Call<{ chat: number; adapters: AttachedRef[] }, null>;
+  generateIds: Call<{ ids: number[]; options: GenerateOptions; adapters: AttachedRef[] }, Summary, Token>;
+  evaluate: Call<{ ids: number[]; adapters: AttachedRef[] }, Record<string, Float32Array>>;
+  adapterOpen: Call<FileRef[], AdapterInfo>;
+  adapterClose: Call<number, null>;
+  adapterConvert: Call<{ files: FileRef[]; form: string; name: string | undefined }, SavedFile[]>;
+  tuneOpen: Call<{ examples: Blob; eval?: Blob | undefined; options: TuneRequest; resume?: Uint8Array | undefined }, TunerInfo>;
+  tuneStep: Call<number, { step: TuneStep } | { ended: TuneEnd; best: number | null }>;
+  tuneCheckpoint: Call<number, Uint8Array<ArrayBuffer>>;
+  tuneAdapter: Call<number, AdapterInfo>;
+  tuneSave: Call<{ tuner: number; form: string }, SavedFile[]>;
+  tuneClose: Call<number, null>;
+  tuneFinish: Call<number, number | null>;
+  tuneEstimate: Call<{ examples: Blob; eval?: Blob | undefined; options: TuneRequest }, TuneEstimate>;
+  tunePreview: Call<{ examples: Blob; options: TuneRequest; most: number }, TunePreview>;
   tokenize: Call<string, number[]>;
   render: Call<ChatOptions, { prompt: string; ids: number[] }>;
   memory: Call<null, Memory>;

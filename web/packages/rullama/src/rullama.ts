@@ -1,12 +1,17 @@
 // The classes that users hold: a loaded model and a conversation with it.
 
-import { checkContinued, checkEmbed, checkGenerate, checkHistory, checkIds, checkQuestion } from './check.ts';
+import { Adapter, adapterFiles, attachedTo, checkForm } from './adapters.ts';
+import { checkContinued, checkEmbed, checkGenerate, checkHistory, checkIds, checkQuestion, checkTune } from './check.ts';
 import type { Client } from './client.ts';
 import { RullamaError } from './errors.ts';
+import { examplesBlob } from './examples.ts';
 import { extend, History } from './history.ts';
-import type { CallName, Calls, StreamEvent } from './protocol.ts';
+import type { AttachedRef, CallName, Calls, StreamEvent, TuneRequest } from './protocol.ts';
 import { following, streamOf } from './stream.ts';
+import { Tuner } from './tuner.ts';
 import type {
+  AdapterSource,
+  Attached,
   ChatEvent,
   ChatOptions,
   EmbedOptions,
@@ -16,9 +21,14 @@ import type {
   Message,
   ModelInfo,
   OpenAIMessage,
+  SavedFile,
   SendOptions,
   Summary,
   Token,
+  TuneEstimate,
+  TuneExamples,
+  TuneOptions,
+  TunePreview,
 } from './types.ts';
 
 type AnyMessage = Message | OpenAIMessage;
@@ -73,21 +83,78 @@ export class Engine {
   /** Generates from token ids, without the chat template. */
   async generateIds(
     ids: number[],
-    options: GenerateOptions & { signal?: AbortSignal; onToken?: (token: Token) => void } = {},
+    options: GenerateOptions & { signal?: AbortSignal; onToken?: (token: Token) => void; adapters?: Attached[] } = {},
   ): Promise<Summary> {
-    const { signal, onToken, ...rest } = options;
+    const { signal, onToken, adapters = [], ...rest } = options;
     checkIds(ids);
     checkGenerate(rest);
-    return this.client.call('generateIds', { ids, options: rest }, { signal, ...(onToken && { onEvent: onToken }) });
+    const params = { ids, options: rest, adapters: attachedTo(this.client, adapters) };
+    return this.client.call('generateIds', params, { signal, ...(onToken && { onEvent: onToken }) });
+  }
+
+  /**
+   * Reads a LoRA adapter, to be attached to conversations: PEFT's two files, a GGUF adapter, or a safetensors file of rullama 0.4
+   * or 0.5; as files, addresses or bytes with names.
+   *
+   * @throws RullamaError `adapter` for one that is damaged or of another model.
+   */
+  async loadAdapter(source: AdapterSource): Promise<Adapter> {
+    return new Adapter(this.client, await this.client.call('adapterOpen', await adapterFiles(source)));
+  }
+
+  /**
+   * An adapter's files in the other form: PEFT's two, or a GGUF adapter with a Modelfile for Ollama; `name` is what it is called.
+   *
+   * @throws RullamaError `adapter` for one that is damaged, or that a GGUF adapter cannot hold.
+   */
+  async convertAdapter(source: AdapterSource, form: 'peft' | 'gguf', name?: string): Promise<SavedFile[]> {
+    return this.client.call('adapterConvert', { files: await adapterFiles(source), form: checkForm(form), name });
+  }
+
+  /**
+   * Begins to train an adapter on examples, or goes on with one from the checkpoint `resume`. Reading the steps drives it; answers
+   * are given between two of them. The engine must be that of `rullama/train`.
+   *
+   * @throws RullamaError `invalid-argument` for options or data that cannot be trained by, with the name or the line;
+   * `out-of-memory` where a step does not fit the memory budget, with what to change.
+   */
+  async tune(examples: TuneExamples, options: TuneOptions = {}): Promise<Tuner> {
+    checkTune(options);
+    const { eval: evaluated, resume, signal } = options;
+    if (signal?.aborted) throw new RullamaError('cancelled', 'The training was stopped before it began.');
+    const eval_ = evaluated === undefined ? undefined : examplesBlob(evaluated, 'eval');
+    const params = { examples: examplesBlob(examples), eval: eval_, options: tuneRequest(options), resume };
+    const tuner = new Tuner(this.client, await this.client.call('tuneOpen', params));
+    const cancel = () => void tuner.cancel();
+    if (signal?.aborted) cancel();
+    else signal?.addEventListener('abort', cancel, { once: true });
+    return tuner;
+  }
+
+  /**
+   * What `tune` would take, before anything is allocated; `fits` is false where `tune` would refuse it for its memory.
+   *
+   * @throws RullamaError as `tune`, apart from `out-of-memory`.
+   */
+  async estimateTuning(examples: TuneExamples, options: TuneOptions = {}): Promise<TuneEstimate> {
+    checkTune(options);
+    const eval_ = options.eval === undefined ? undefined : examplesBlob(options.eval, 'eval');
+    return this.client.call('tuneEstimate', { examples: examplesBlob(examples), eval: eval_, options: tuneRequest(options) });
+  }
+
+  /** How examples would be read by `tune`: the lines that are cut or skipped, and of the first `most` what is trained. */
+  async previewExamples(examples: TuneExamples, options: TuneOptions = {}, most = 10): Promise<TunePreview> {
+    checkTune(options);
+    return this.client.call('tunePreview', { examples: examplesBlob(examples), options: tuneRequest(options), most });
   }
 
   /**
    * Logits and hidden states of every token, each a matrix by rows, named as in the reference files: `logits`,
    * `layer_0`, ..., `final_norm`. Computed without fusion, for comparison with other programs.
    */
-  async evaluate(ids: number[]): Promise<Record<string, Float32Array>> {
+  async evaluate(ids: number[], { adapters = [] }: { adapters?: Attached[] } = {}): Promise<Record<string, Float32Array>> {
     checkIds(ids);
-    return this.client.call('evaluate', ids);
+    return this.client.call('evaluate', { ids, adapters: attachedTo(this.client, adapters) });
   }
 
   /** Frees the GPU and the worker. What is still going on and what is called afterwards rejects with code `closed`. */
@@ -103,6 +170,7 @@ export class Chat {
   /** Statistics of the latest answer. */
   last: Summary | undefined;
   private handle: Promise<number> | undefined;
+  private adapters: AttachedRef[] = [];
   private readonly history: History;
   /** Sends that are going on. */
   private sending = 0;
@@ -179,6 +247,26 @@ export class Chat {
     this.history.replace(messages);
   }
 
+  /**
+   * Attaches adapters, each with a factor on its scale (1 by default), in place of those that are attached; an empty list detaches
+   * all. The next answer is computed with them, and its prompt anew.
+   *
+   * @throws RullamaError `invalid-argument` for an adapter of another engine, one that was unloaded, or a scale out of range.
+   */
+  async setAdapters(adapters: Attached[]): Promise<void> {
+    const before = this.adapters;
+    this.adapters = attachedTo(this.client, adapters);
+    // A conversation that is not open yet is opened with them.
+    if (!this.handle) return;
+    const list = this.adapters;
+    try {
+      await this.client.call('chatAdapters', { chat: await this.handle, adapters: list });
+    } catch (thrown) {
+      if (this.adapters === list) this.adapters = before;
+      throw thrown;
+    }
+  }
+
   /** Gives back the conversation's memory: a message that follows begins it anew. */
   async close(): Promise<void> {
     const chat = await this.handle?.catch(() => undefined);
@@ -191,12 +279,24 @@ export class Chat {
   private async open(): Promise<number> {
     if (this.handle) return this.handle;
     if (this.options.messages) checkHistory(this.options.messages);
-    const attempt = this.client.call('chatOpen', this.options);
+    const attempt = this.begin();
     this.handle = attempt;
     attempt.catch(() => {
       if (this.handle === attempt) this.handle = undefined;
     });
     return attempt;
+  }
+
+  private async begin(): Promise<number> {
+    const adapters = this.adapters;
+    const chat = await this.client.call('chatOpen', this.options);
+    if (adapters.length > 0) {
+      await this.client.call('chatAdapters', { chat, adapters }).catch(async (thrown) => {
+        await this.client.call('chatClose', chat);
+        throw thrown;
+      });
+    }
+    return chat;
   }
 
   private answer<K extends CallName & ('chatSend' | 'chatRetry' | 'chatContinue')>(
@@ -228,6 +328,12 @@ export class Chat {
     };
     return streamOf(start, done, controller);
   }
+}
+
+/** Options of a training as the engine takes them. */
+function tuneRequest(options: TuneOptions): TuneRequest {
+  const { eval: _eval, resume: _resume, signal: _signal, targets, ...rest } = options;
+  return targets === undefined ? rest : { ...rest, targets: [targets].flat().join(',') };
 }
 
 function toMessages(message: string | AnyMessage | AnyMessage[]): AnyMessage[] {

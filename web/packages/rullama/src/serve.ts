@@ -1,6 +1,6 @@
 // The worker's end of the protocol: turns requests into engine calls, one at a time on the GPU.
 
-import type { Engine } from './engine.ts';
+import type { Engine, Training } from './engine.ts';
 import { RullamaError } from './errors.ts';
 import type { CallName, Calls, LoadRequest, Reply, Request, WorkerEnd } from './protocol.ts';
 import type { Progress } from './types.ts';
@@ -61,6 +61,11 @@ function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): 
     if (!engine) throw new RullamaError('invalid-argument', 'No model is loaded.', { remedy: 'Load a model first.' });
     return engine;
   };
+  const training = (): Engine & Training => {
+    const engine = loaded();
+    if (engine.tune_open) return engine as Engine & Training;
+    throw new RullamaError('invalid-argument', 'This engine does not train.', { remedy: "Load it with `Rullama` of 'rullama/train'." });
+  };
   const queue = new Queue();
   /**
    * Runs `work` when the GPU is free; `signal` cancels it. Work whose signal came before its turn is begun all the
@@ -101,9 +106,26 @@ function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): 
       answering(signal, (e) => e.chat_continue(chat, JSON.stringify(options), json(emit))),
     chatSet: ({ chat, messages }) => queue.run(async () => (loaded().chat_set(chat, JSON.stringify(messages)), null)),
     chatClose: (chat) => queue.run(async () => (loaded().chat_close(chat), null)),
-    generateIds: ({ ids, options }, emit, signal) =>
-      answering(signal, (e) => e.generate_ids(Uint32Array.from(ids), JSON.stringify(options), json(emit))),
-    evaluate: (ids) => queue.run(() => loaded().evaluate(Uint32Array.from(ids))),
+    chatAdapters: ({ chat, adapters }) => queue.run(async () => (loaded().chat_adapters(chat, JSON.stringify(adapters)), null)),
+    generateIds: ({ ids, options, adapters }, emit, signal) =>
+      answering(signal, (e) => e.generate_ids(Uint32Array.from(ids), JSON.stringify(options), JSON.stringify(adapters), json(emit))),
+    evaluate: ({ ids, adapters }) => queue.run(() => loaded().evaluate(Uint32Array.from(ids), JSON.stringify(adapters))),
+    adapterOpen: (files) => queue.run(async () => JSON.parse(await loaded().adapter_open(files))),
+    adapterClose: (adapter) => (loaded().adapter_close(adapter), null),
+    tuneOpen: ({ examples, eval: evaluated, options, resume }) =>
+      queue.run(async () => JSON.parse(await training().tune_open(examples, evaluated, JSON.stringify(options), resume))),
+    adapterConvert: ({ files, form, name }) => loaded().adapter_convert(files, form, name),
+    // A question waits for one step, not for the training.
+    tuneStep: (tuner, _, signal) => answering(signal, () => training().tune_step(tuner)),
+    tuneCheckpoint: (tuner) => queue.run(() => training().tune_checkpoint(tuner)),
+    tuneAdapter: (tuner) => queue.run(async () => JSON.parse(await training().tune_adapter(tuner))),
+    tuneSave: ({ tuner, form }) => queue.run(() => training().tune_save(tuner, form)),
+    tuneClose: (tuner) => queue.run(async () => (training().tune_close(tuner), null)),
+    tuneFinish: (tuner) => queue.run(async () => training().tune_finish(tuner) ?? null),
+    tuneEstimate: ({ examples, eval: evaluated, options }) =>
+      queue.run(async () => JSON.parse(await training().tune_estimate(examples, evaluated, JSON.stringify(options)))),
+    tunePreview: ({ examples, options, most }) =>
+      queue.run(async () => JSON.parse(await training().tune_preview(examples, JSON.stringify(options), most))),
     embed: async ({ texts, options }, _, signal) => {
       const embed = (e: Engine) => e.embed(JSON.stringify(texts), JSON.stringify(options));
       const { vectors, tokens, truncated } = await working(signal, embed);

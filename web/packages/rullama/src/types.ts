@@ -1,5 +1,7 @@
 // What users of the package hand in and get back.
 
+import type { Adapter } from './adapters.ts';
+
 /**
  * Where a model comes from: `'embedded'` (the model served beside the page), the address of a GGUF file, or a
  * `File`/`Blob` (in Node: `await fs.openAsBlob(path)`).
@@ -268,4 +270,164 @@ export interface Token {
   logprob?: number;
   /** The likeliest tokens and their log-probabilities, best first. */
   top?: [number, number][];
+}
+
+/** A file of an adapter: picked, fetched, or made by `tuner.save`. */
+export type AdapterFile = Blob | { name: string; bytes: Uint8Array<ArrayBuffer> | ArrayBuffer };
+
+/** An adapter's file or files; texts are addresses. Of PEFT's form both files, in any order. */
+export type AdapterSource = string | URL | AdapterFile | (string | URL | AdapterFile)[];
+
+/** An adapter to attach, and the factor on its scale, 1 by default. Several add up. */
+export interface Attached {
+  adapter: Adapter;
+  scale?: number;
+}
+
+/**
+ * Examples to train on: JSONL text, a file of it, or its objects as a list. Each has `messages` as a chat has them (with `tools`,
+ * `system`), `prompt` and `completion`, or `text`.
+ */
+export type TuneExamples = string | Blob | object[];
+
+/** How an adapter is trained; what is missing is the engine's default, which suits a first use. */
+export interface TuneOptions {
+  /** Rank of the products; 16. */
+  rank?: number;
+  /** The adapter's output is scaled by alpha / rank; twice the rank. */
+  alpha?: number;
+  /** Linear layers by PEFT's names (`q_proj`), or `attention`, `mlp`, `projections` (both, the default) and `all-linear`. */
+  targets?: string | string[];
+  /** Which layers, such as `20-34`; all. */
+  layers?: string;
+  /** Learning rate; 2e-4. */
+  lr?: number;
+  betas?: [number, number];
+  eps?: number;
+  weightDecay?: number;
+  /** Largest norm of all gradients together, 1 by default; `null` for none. */
+  clip?: number | null;
+  /** How the rate moves after the warm-up; `cosine`. */
+  schedule?: 'constant' | 'linear' | 'cosine' | 'cosine_with_restarts';
+  /** Cycles of a cosine. */
+  cycles?: number;
+  /** Share of `lr` that a cosine ends at. */
+  minLrRatio?: number;
+  /** Share of all steps in which the rate rises; 0.03. */
+  warmupRatio?: number;
+  /** Their number, in place of the share. */
+  warmupSteps?: number;
+  /** Times that every example is seen; 3. */
+  epochs?: number;
+  /** Rows of a micro-batch; 1. */
+  batch?: number;
+  /** Micro-batches of a step; by default as many as leave some steps an epoch, and at most 4. */
+  accumulate?: number;
+  /** Longest example in tokens; a longer one is cut, and reported. 1024. */
+  maxLen?: number;
+  /** Several short examples in a row, without attention across them; true. */
+  pack?: boolean;
+  /** For order, split and first values; 42. */
+  seed?: number;
+  /** Share of the adapter's inputs that a step leaves out; 0. */
+  dropout?: number;
+  /** Share of the examples kept for evaluation; 0. */
+  split?: number;
+  /** Examples to evaluate on, in place of `split`. */
+  eval?: TuneExamples;
+  /** Steps between evaluations; by default once an epoch. */
+  evalEvery?: number;
+  /** Evaluations without a better loss after which training ends. */
+  patience?: number;
+  /** `model`: what the model says (default); `all`: every token. */
+  lossOn?: 'model' | 'all';
+  /** What the adapter is called. */
+  name?: string;
+  /** Bytes of GPU memory to keep to: less of a step is kept where that helps. 8 GiB on a card of its own, else 4. */
+  memoryBudget?: number;
+  /** A checkpoint to go on from; model, examples and options must be the same. */
+  resume?: Uint8Array;
+  /** Aborting is `tuner.cancel()`. */
+  signal?: AbortSignal;
+}
+
+/** A step of training. */
+export interface TuneStep {
+  /** Steps so far, this one included. */
+  step: number;
+  steps: number;
+  /** Times that the examples were seen so far. */
+  epoch: number;
+  /** Mean of -ln p over the step's trained tokens, before it. */
+  loss: number;
+  lr: number;
+  /** Norm of all gradients together, before clipping. */
+  gradNorm: number;
+  /** Tokens of the step. */
+  tokens: number;
+  tokS: number;
+  /** Seconds of training so far. */
+  elapsedS: number;
+  /** The gradient was not finite: nothing changed, and the step does not count. */
+  skipped?: boolean;
+  /** Loss on the examples for evaluation, where it was time for it. */
+  evalLoss?: number;
+}
+
+/**
+ * Why training ended: all steps were taken, the evaluation got no better, the loss rose far above what it was (the best state is
+ * kept), or `cancel`.
+ */
+export type TuneEnd = 'done' | 'no-better' | 'diverged' | 'cancelled';
+
+/** Lines of the examples, first to last, that did not become whole ones, and why. */
+export interface LineReport {
+  first: number;
+  last: number;
+  status: 'truncated' | 'dropped' | 'skipped' | 'error';
+  reason: string;
+}
+
+/** How examples were read. */
+export interface DataReport {
+  examples: number;
+  tokens: number;
+  /** Tokens that are trained. */
+  targets: number;
+  /** Lines by what became of them. */
+  counts: { ok: number; truncated: number; dropped: number; skipped: number; error: number };
+  lines: LineReport[];
+}
+
+export interface TuneReport {
+  train: DataReport;
+  /** Of the option `eval`. */
+  eval: DataReport | null;
+}
+
+/** How examples would be read; of each the text in passages that are trained or not. */
+export interface TunePreview {
+  report: DataReport;
+  examples: { line: number; tokens: number; passages: { text: string; trained: boolean }[] }[];
+}
+
+/** What a training would take of the GPU, in bytes, and how long it would be. */
+export interface TuneEstimate {
+  /** Tokens of the longest row. */
+  tokens: number;
+  /** Weights that are there already; the adapter with gradients and optimiser; values of a step. */
+  weights: number;
+  trained: number;
+  activations: number;
+  /** What training keeps to. */
+  budget: number;
+  fits: boolean;
+  steps: number;
+  checkpointBytes: number;
+}
+
+/** A file that is to be stored. */
+export interface SavedFile {
+  name: string;
+  bytes: Uint8Array<ArrayBuffer>;
 }

@@ -13,10 +13,13 @@ interface WorkerScope {
   onmessage: ((event: MessageEvent<Request>) => void) | null;
 }
 
+/** The engine's file in `dist/wasm`, whose bindings were put in here. */
+declare const __ENGINE__: string;
+
 async function instantiate(wasm: string | undefined): Promise<EngineModule> {
   const refused = (why: string, remedy: string, cause?: unknown) =>
     new RullamaError('invalid-argument', `The engine ${wasm} cannot be used: ${why}.`, { remedy, cause });
-  const serveIt = "Serve the package's dist/wasm/rullama_web_bg.wasm, and name its address with the option `wasm`.";
+  const serveIt = `Serve the package's dist/wasm/${__ENGINE__}, and name its address with the option \`wasm\`.`;
   if (wasm === undefined) throw refused('no address was given', serveIt);
   let response: Response;
   try {

@@ -8,9 +8,10 @@
 
 import type { Engine } from '../src/engine.ts';
 import { RullamaError } from '../src/errors.ts';
-import type { SourceRef } from '../src/protocol.ts';
+import type { FileRef, SourceRef } from '../src/protocol.ts';
 import type { OpenEngine } from '../src/serve.ts';
-import type { ChatOptions, Finish, GenerateOptions, Message, ModelInfo, OpenAIMessage, Progress, Summary } from '../src/types.ts';
+import type { ChatOptions, Finish, GenerateOptions, Message, ModelInfo, OpenAIMessage, Progress, SavedFile, Summary, TuneOptions } from '../src/types.ts';
+import { FakeTuning } from './fake-tuning.ts';
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -74,6 +75,9 @@ export function fakeOpener({ step }: FakeTiming): OpenEngine {
 class FakeEngine implements Engine {
   private cancelled = false;
   private flaky = 0;
+  private readonly tuning = new FakeTuning();
+  /** What adapters add, by conversation: a word before its answers. */
+  private readonly adapted = new Map<number, number>();
   private chats: (ChatOptions & { messages: (Message | OpenAIMessage)[] })[] = [];
 
   constructor(
@@ -188,6 +192,8 @@ class FakeEngine implements Engine {
     const limits = JSON.parse(options) as GenerateOptions;
     const maxTokens = Math.min(limits.maxTokens ?? 10_000, this.context - ids.length);
     const question = textOf(conversation.messages.at(-1));
+    const added = this.adapted.get(chat) ?? 0;
+    if (added !== 0) onEvent(JSON.stringify({ type: 'content', text: `[adapted ${added}] ` }));
     const summary = JSON.parse(await this.answer(question, conversation, { ...limits, maxTokens }, onEvent, begun)) as Summary;
     conversation.messages.push({ role: 'model', content: summary.text });
     return JSON.stringify({ ...summary, promptTokens: ids.length });
@@ -197,15 +203,77 @@ class FakeEngine implements Engine {
     delete this.chats[chat];
   }
 
-  async generate_ids(ids: Uint32Array, options: string, onToken: (json: string) => void): Promise<string> {
+  async generate_ids(ids: Uint32Array, options: string, adapters: string, onToken: (json: string) => void): Promise<string> {
     const { maxTokens = 4 } = JSON.parse(options) as GenerateOptions;
-    const out = Array.from({ length: maxTokens }, (_, i) => (ids.at(-1) ?? 0) + i + 1);
+    // An adapter adds its scale to every token.
+    const added = this.tuning.added(adapters);
+    const out = Array.from({ length: maxTokens }, (_, i) => (ids.at(-1) ?? 0) + i + 1 + added);
     for (const id of out) onToken(JSON.stringify({ id, text: `${id} ` }));
     return this.summary('length', out.join(' '), out);
   }
 
   async evaluate(ids: Uint32Array): Promise<Record<string, Float32Array>> {
     return { logits: Float32Array.from(ids) };
+  }
+
+  async adapter_open(files: FileRef[]): Promise<string> {
+    return this.tuning.open(files);
+  }
+
+  async adapter_convert(files: FileRef[], form: string, name: string | undefined): Promise<SavedFile[]> {
+    return this.tuning.convert(files, form, name);
+  }
+
+  adapter_close(adapter: number): void {
+    this.tuning.unload(adapter);
+  }
+
+  chat_adapters(chat: number, adapters: string): void {
+    const added = this.tuning.added(adapters);
+    if (this.chats[chat]) this.adapted.set(chat, added);
+  }
+
+  tune_open(examples: Blob, evaluated: Blob | undefined, options: string, resume: Uint8Array | undefined): Promise<string> {
+    return this.tuning.tune(examples, evaluated, options, resume);
+  }
+
+  async tune_step(tuner: number): Promise<string> {
+    this.cancelled = false;
+    await pause(this.step);
+    if (this.cancelled) throw new RullamaError('cancelled', 'cancelled');
+    if (this.tuning.losesNow(tuner)) {
+      this.onLost(new RullamaError('device-lost', 'The GPU was lost: test.'));
+      return new Promise(() => undefined);
+    }
+    return this.tuning.step(tuner);
+  }
+
+  async tune_checkpoint(tuner: number): Promise<Uint8Array<ArrayBuffer>> {
+    return this.tuning.checkpoint(tuner);
+  }
+
+  async tune_adapter(tuner: number): Promise<string> {
+    return this.tuning.adapter(tuner);
+  }
+
+  async tune_save(tuner: number, form: string): Promise<SavedFile[]> {
+    return this.tuning.save(tuner, form);
+  }
+
+  tune_close(tuner: number): void {
+    this.tuning.close(tuner);
+  }
+
+  tune_finish(tuner: number): number | undefined {
+    return this.tuning.finish(tuner);
+  }
+
+  tune_estimate(examples: Blob, evaluated: Blob | undefined, options: string): Promise<string> {
+    return this.tuning.estimate(examples, evaluated, options);
+  }
+
+  async tune_preview(examples: Blob, options: string, most: number): Promise<string> {
+    return this.tuning.preview(examples, JSON.parse(options) as TuneOptions, most);
   }
 
   cancel(): void {

@@ -1,7 +1,8 @@
 // What the unit tests reach into.
 
+export { Adapter } from '../src/adapters.ts';
 export { modelAddress } from '../src/address.ts';
-export { checkGenerate, checkHistory, checkIds, checkLoad, checkQuestion } from '../src/check.ts';
+export { checkGenerate, checkHistory, checkIds, checkLoad, checkQuestion, checkTune } from '../src/check.ts';
 export { Client } from '../src/client.ts';
 export { watchDevices } from '../src/device.ts';
 export { ERROR_CODES, RullamaError } from '../src/errors.ts';

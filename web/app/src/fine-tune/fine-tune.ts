@@ -107,6 +107,7 @@ export class FineTune {
     const { base } = this;
     if (!base) return;
     this.training = await Training.begin(this.frame, base, plan, checkpoints);
+    if (!('history' in plan)) this.lostAt = -1;
     this.progress?.remove();
     this.progress = new ProgressView(this.frame, base, this.training, () => this.again(), () => this.retry());
     this.waiting.replaceChildren();

@@ -244,7 +244,7 @@ test('a hidden tab says what it did, and keeps how far it is', async () => {
     Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
     document.dispatchEvent(new Event('visibilitychange'));
   }, hidden);
-  await page.waitForTimeout(5200);
+  await page.waitForTimeout(2200);
   await hide(true);
   await page.waitForTimeout(500);
   await hide(false);

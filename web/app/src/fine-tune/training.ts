@@ -9,7 +9,7 @@ import { holdTab } from './tab.ts';
 
 /** Milliseconds between checkpoints, and from the last one to one that a hidden tab is worth. */
 const CHECKPOINT_MS = 60_000;
-const HIDDEN_MS = 5_000;
+const HIDDEN_MS = 2_000;
 /** Samples in a training, the one before it aside, and their longest answer. */
 const SAMPLES = 8;
 const SAMPLE_TOKENS = 64;

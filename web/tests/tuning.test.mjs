@@ -178,6 +178,35 @@ test('a checkpoint that cannot be read gives way to the one before it', async ()
   await page.close();
 });
 
+test('a checkpoint that finds no room is said, and the one before it stays', async () => {
+  const { page } = await openInTuning();
+  await prepare(page, { epochs: 50 });
+  await start(page);
+  await beyond(page, 2);
+  const kept = (words) => page.waitForFunction((source) => new RegExp(source).test(document.querySelector('.notes').textContent), words.source);
+  await page.click('#pause-training');
+  await kept(/Kept at step \d+/);
+  const first = await stepOf(page);
+  await page.evaluate(() => {
+    const { put } = IDBObjectStore.prototype;
+    globalThis.mend = () => (IDBObjectStore.prototype.put = put);
+    IDBObjectStore.prototype.put = function (value, key) {
+      if (value.slot !== undefined) throw new DOMException('The disk is full.', 'QuotaExceededError');
+      return put.call(this, value, key);
+    };
+  });
+  await page.click('#resume-training');
+  await beyond(page, first);
+  await page.click('#pause-training');
+  await kept(new RegExp(`could not be kept, and a reload goes on from step ${first}: The disk is full`));
+  await page.evaluate(() => globalThis.mend());
+  await page.click('#resume-training');
+  await beyond(page, first + 2);
+  await page.click('#pause-training');
+  await kept(/^(?!.*could not).*Kept at step/);
+  await page.close();
+});
+
 test('a stop keeps the best state, and one before the first step keeps nothing', async () => {
   const { page } = await openInTuning();
   await prepare(page, { epochs: 50 });

@@ -62,7 +62,7 @@ export class Shelf {
   async add(record: AdapterRecord, files: StoredFile[]): Promise<boolean> {
     await this.ready;
     this.adapters.set(record.id, record);
-    const puts = (stores: Stores) => [stores('files').put({ id: record.id, files }), stores('adapters').put(record)];
+    const puts = (stores: Stores) => [() => stores('files').put({ id: record.id, files }), () => stores('adapters').put(record)];
     const stored = await this.write(puts).then(() => true, () => false);
     if (!stored) this.held.set(record.id, { record, files });
     this.changed();
@@ -88,7 +88,7 @@ export class Shelf {
   async forget(id: string): Promise<void> {
     this.adapters.delete(id);
     this.held.delete(id);
-    if (this.db) await this.write((stores) => [stores('adapters').delete(id), stores('files').delete(id)]).catch(() => undefined);
+    if (this.db) await this.write((stores) => [() => stores('adapters').delete(id), () => stores('files').delete(id)]).catch(() => undefined);
     this.changed();
   }
 
@@ -103,27 +103,30 @@ export class Shelf {
 
   /** Keeps a training in place of the one before it. Rejects where there is no place for it. */
   async beginTraining(record: TrainingRecord): Promise<void> {
-    await this.write((stores) => [stores('trainings').clear(), stores('checkpoints').clear(), stores('trainings').put(record)]);
+    await this.write((stores) => [() => stores('trainings').clear(), () => stores('checkpoints').clear(), () => stores('trainings').put(record)]);
   }
 
   /** Keeps how far a training is: all of it, or nothing. */
   async keepTraining(record: TrainingRecord, checkpoint: CheckpointRecord): Promise<void> {
-    await this.write((stores) => [stores('checkpoints').put(checkpoint), stores('trainings').put(record)]);
+    await this.write((stores) => [() => stores('checkpoints').put(checkpoint), () => stores('trainings').put(record)]);
   }
 
   async endTraining(): Promise<void> {
-    if (this.db) await this.write((stores) => [stores('trainings').clear(), stores('checkpoints').clear()]);
+    if (this.db) await this.write((stores) => [() => stores('trainings').clear(), () => stores('checkpoints').clear()]);
   }
 
   /** All of what `requests` asks for, or nothing. */
-  private async write(requests: (stores: Stores) => Promise<unknown>[]): Promise<void> {
+  private async write(requests: (stores: Stores) => (() => Promise<unknown>)[]): Promise<void> {
     if (!this.db) throw new Error('This browser lets the page store nothing.');
     const transaction = this.db.transaction(KINDS, 'readwrite');
     const { done } = transaction;
     done.catch(() => undefined); // reported below
     try {
-      const all = requests((kind) => transaction.objectStore(kind));
-      for (const request of all) request.catch(() => undefined); // the transaction's error says it, too
+      const all = requests((kind) => transaction.objectStore(kind)).map((request) => {
+        const one = request();
+        one.catch(() => undefined); // the transaction's error says it, too
+        return one;
+      });
       await Promise.all(all);
       await done;
     } catch (thrown) {

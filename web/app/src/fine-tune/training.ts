@@ -101,7 +101,7 @@ export class Training {
 
   /** Whether something of it would go with the page. */
   get unsaved(): boolean {
-    return this.active && !this.keeps;
+    return this.active && this.trouble !== '';
   }
 
   /** Seconds that the rest takes, as far as it can be told. */
@@ -235,10 +235,12 @@ export class Training {
       await this.frame.shelf.keepTraining(this.record(), { slot: this.slot, training: this.plan.id, step, bytes: state });
       this.slot = 1 - this.slot;
       this.keptStep = step;
+      this.trouble = '';
     } catch (thrown) {
-      const error = this.frame.errorFrom(thrown);
-      // What was kept before is still there.
-      if (error.code !== 'device-lost' && error.code !== 'closed') this.keepsNot(thrown);
+      const { code, message } = this.frame.errorFrom(thrown);
+      const from = this.keptStep === undefined ? 'begins anew' : `goes on from step ${this.keptStep}`;
+      // What was kept before is still there, and the next one is tried.
+      if (code !== 'device-lost' && code !== 'closed') this.trouble = `Step ${this.step} could not be kept, and a reload ${from}: ${message.replace(/\.$/, '')}. Free disk space.`;
     } finally {
       this.keptAt = performance.now();
       this.frame.changed();

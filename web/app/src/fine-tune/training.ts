@@ -41,6 +41,7 @@ export class Training {
   private checkpointing: Promise<void> | undefined;
   private hidden: { at: number; step: number } | undefined;
   private leaving = false;
+  private running: Promise<void> = Promise.resolve();
   private readonly onVisibility = () => this.visibility();
 
   private constructor(
@@ -66,7 +67,7 @@ export class Training {
       training.slot = from ? 1 - from.slot : 0;
       training.keptStep = from?.step;
       if (!from) await training.keepPlan();
-      void training.run();
+      training.running = training.run();
       return training;
     } catch (thrown) {
       release();
@@ -140,6 +141,8 @@ export class Training {
   /** Lets go of the model, which is about to be closed; what there is of it is kept. */
   async leave(): Promise<void> {
     if (!this.active || this.leaving) return;
+    // What is about to be an adapter becomes one.
+    if (this.phase === 'ending') return this.running;
     this.leaving = true;
     this.stopSample.abort();
     this.tuner.pause();

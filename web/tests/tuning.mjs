@@ -10,15 +10,18 @@ export async function openTuning(page) {
   await page.waitForSelector('#tune:visible', { timeout: 60_000 });
 }
 
-/** Twelve facts, `epochs` times, ready to start. */
+/** Twelve facts, `epochs` times, ready to start; without a question there are no sample answers. */
 export async function prepare(page, { name = 'boat', epochs = 2, question } = {}) {
   await page.click(`#${FACTS}`);
   await page.waitForSelector('.preview');
   await page.fill('#adapter-name', name);
   await page.fill('[name=epochs]', String(epochs));
-  if (question !== undefined) await page.fill('#sample-prompt', question);
+  if (question === undefined) await noSamples(page);
+  else await page.fill('#sample-prompt', question);
   await ready(page);
 }
+
+export const noSamples = (page) => page.locator('[name=samples]').evaluate((field) => (field.value = 'none'));
 
 /** Waits until a training can start. */
 export async function ready(page) {

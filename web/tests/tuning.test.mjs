@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { openPage } from './browser.mjs';
 import { chatsUnderTest } from './chats.mjs';
 import { answerText, ask, finished, waitForChat } from './person.mjs';
-import { beyond, drop, ended, listed, loadLast, openTuning, prepare, ready, start, stepOf, toastText } from './tuning.mjs';
+import { beyond, drop, ended, listed, loadLast, noSamples, openTuning, prepare, ready, start, stepOf, toastText } from './tuning.mjs';
 
 const { address, context, openLoaded } = chatsUnderTest();
 const shots = path.join(fileURLToPath(new URL('.', import.meta.url)), 'screenshots');
@@ -109,12 +109,12 @@ test('what does not fit is refused before it begins, with a change that fits', a
   await page.click('.tune-options .advanced summary');
   await page.fill('[name=memoryBudget]', '0.3');
   await page.waitForSelector('#use-fitting');
-  assert.match(await page.locator('.need .what').innerText(), /About 983 MB of GPU memory are needed, and training keeps to 300 MB/);
+  assert.match(await page.locator('.need .what').innerText(), /About 1\.0 GB of GPU memory are needed, and training keeps to 300 MB/);
   assert.ok(await page.isDisabled('#start-training'));
   await page.click('#use-fitting');
   await ready(page);
   assert.equal(await page.inputValue('[name=maxLen]'), '128');
-  await page.fill('[name=memoryBudget]', '0.1');
+  await page.fill('[name=memoryBudget]', '0.05');
   await page.waitForFunction(() => /smaller rank/.test(document.querySelector('.need .remedy')?.textContent));
   assert.ok(await page.isDisabled('#start-training'));
   await page.close();
@@ -122,7 +122,7 @@ test('what does not fit is refused before it begins, with a change that fits', a
 
 test('a paused training goes on after a reload, from its checkpoint', async () => {
   const { page, problems } = await openInTuning();
-  await prepare(page, { epochs: 6, question: ' ' });
+  await prepare(page, { epochs: 6 });
   page.on('dialog', (dialog) => assert.fail(`asked: ${dialog.type()}`));
   await start(page);
   await beyond(page, 3);
@@ -147,7 +147,7 @@ test('a paused training goes on after a reload, from its checkpoint', async () =
 
 test('a checkpoint that cannot be read gives way to the one before it', async () => {
   const { page } = await openInTuning();
-  await prepare(page, { epochs: 20, question: ' ' });
+  await prepare(page, { epochs: 20 });
   await start(page);
   const kept = [];
   for (let i = 0; i < 2; i++) {
@@ -178,9 +178,38 @@ test('a checkpoint that cannot be read gives way to the one before it', async ()
   await page.close();
 });
 
+test('a checkpoint that finds no room is said, and the one before it stays', async () => {
+  const { page } = await openInTuning();
+  await prepare(page, { epochs: 50 });
+  await start(page);
+  await beyond(page, 2);
+  const kept = (words) => page.waitForFunction((source) => new RegExp(source).test(document.querySelector('.notes').textContent), words.source);
+  await page.click('#pause-training');
+  await kept(/Kept at step \d+/);
+  const first = await stepOf(page);
+  await page.evaluate(() => {
+    const { put } = IDBObjectStore.prototype;
+    globalThis.mend = () => (IDBObjectStore.prototype.put = put);
+    IDBObjectStore.prototype.put = function (value, key) {
+      if (value.slot !== undefined) throw new DOMException('The disk is full.', 'QuotaExceededError');
+      return put.call(this, value, key);
+    };
+  });
+  await page.click('#resume-training');
+  await beyond(page, first);
+  await page.click('#pause-training');
+  await kept(new RegExp(`could not be kept, and a reload goes on from step ${first}: The disk is full`));
+  await page.evaluate(() => globalThis.mend());
+  await page.click('#resume-training');
+  await beyond(page, first + 2);
+  await page.click('#pause-training');
+  await kept(/^(?!.*could not).*Kept at step/);
+  await page.close();
+});
+
 test('a stop keeps the best state, and one before the first step keeps nothing', async () => {
   const { page } = await openInTuning();
-  await prepare(page, { epochs: 50, question: ' ' });
+  await prepare(page, { epochs: 50 });
   await page.selectOption('[name=split]', '0.1');
   await ready(page);
   await start(page);
@@ -191,6 +220,7 @@ test('a stop keeps the best state, and one before the first step keeps nothing',
   assert.match(await page.locator('.result').innerText(), /Training was stopped\. It is that of step \d+\./);
   await listed(page, 'boat');
   await page.click('#new-training');
+  await page.locator('[name=samples]').evaluate((field) => (field.value = ''));
   await page.fill('#sample-prompt', 'long');
   await start(page);
   await page.waitForFunction(() => /answers the sample question/.test(document.querySelector('#progress-title')?.textContent));
@@ -203,7 +233,7 @@ test('a stop keeps the best state, and one before the first step keeps nothing',
 
 test('the model answers while it is trained, and training goes on elsewhere on the page', async () => {
   const { page, problems } = await openInTuning();
-  await prepare(page, { epochs: 20, question: ' ' });
+  await prepare(page, { epochs: 20 });
   await start(page);
   await beyond(page, 2);
   await page.click('#leave-tune');
@@ -236,14 +266,14 @@ test('the model answers while it is trained, and training goes on elsewhere on t
 
 test('a hidden tab says what it did, and keeps how far it is', async () => {
   const { page } = await openInTuning();
-  await prepare(page, { epochs: 50, question: ' ' });
+  await prepare(page, { epochs: 50 });
   await start(page);
   await beyond(page, 1);
   const hide = (hidden) => page.evaluate((hidden) => {
     Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
     document.dispatchEvent(new Event('visibilitychange'));
   }, hidden);
-  await page.waitForTimeout(5200);
+  await page.waitForTimeout(2200);
   await hide(true);
   await page.waitForTimeout(500);
   await hide(false);
@@ -267,23 +297,28 @@ test('after a lost device training goes on; one that is lost again and again ask
   await page.click('[for=way-paste]');
   await page.fill('#paste-examples', Array.from({ length: 12 }, (_, i) => JSON.stringify({ prompt: `lose ${i}`, completion: 'b' })).join('\n'));
   await page.waitForSelector('.preview');
-  await page.fill('#sample-prompt', ' ');
+  await noSamples(page);
   await ready(page);
   await start(page);
   await beyond(page, 2);
   await page.click('#pause-training');
   await page.waitForFunction(() => /Kept at step/.test(document.querySelector('.notes').textContent));
   const kept = await stepOf(page);
+  await page.evaluate(() => {
+    globalThis.loads = 0;
+    const loading = document.querySelector('#loading');
+    new MutationObserver(() => (globalThis.loads += loading.hidden ? 0 : 1)).observe(loading, { attributeFilter: ['hidden'] });
+  });
+  const loaded = (times) => page.waitForFunction((n) => globalThis.loads >= n && !document.querySelector('#tune').hidden, times, { timeout: 30_000 });
   await page.click('#resume-training');
-  await page.waitForSelector('#loading:visible', { timeout: 30_000 });
-  await page.waitForSelector('#tune:visible');
+  await loaded(1);
   await beyond(page, kept);
   await page.click('#stop-training');
   await ended(page);
   await page.click('#new-training');
   await start(page);
   // Without a checkpoint it begins anew, is lost at the same step, and then waits.
-  await page.waitForSelector('#loading:visible', { timeout: 30_000 });
+  await loaded(2);
   await page.waitForSelector('#retry-training', { timeout: 30_000 });
   assert.match(await page.locator('#tune .error').innerText(), /graphics card was lost/);
   await page.close();
@@ -291,7 +326,7 @@ test('after a lost device training goes on; one that is lost again and again ask
 
 test('a rate that is too high is said, and the best state kept', async () => {
   const { page } = await openInTuning();
-  await prepare(page, { question: ' ' });
+  await prepare(page, {});
   await page.click('.tune-options .advanced summary');
   await page.fill('[name=lr]', '1');
   await ready(page);
@@ -309,7 +344,7 @@ test('without storage a training says that it cannot be kept, and leaving asks',
   await page.waitForSelector('#load-embedded:enabled');
   await page.click('#load-embedded');
   await page.waitForSelector('#tune:visible');
-  await prepare(page, { epochs: 3, question: ' ' });
+  await prepare(page, { epochs: 3 });
   await start(page);
   await page.waitForFunction(() => /A reload loses this training/.test(document.querySelector('.notes')?.textContent));
   await ended(page);

@@ -5,6 +5,7 @@ import type { ChatRecord } from './chats/records.ts';
 import { h } from './dom.ts';
 import { count } from './format.ts';
 import type { Entry } from './menu.ts';
+import { saveFile } from './save.ts';
 import { toast } from './toast.ts';
 
 const SHORT_MS = 8000;
@@ -91,14 +92,6 @@ export class Files {
 }
 
 const save = (name: string, text: string, type: string) => saveFile(name, new Blob([text], { type }));
-
-/** Offers a file to be saved. */
-export function saveFile(name: string, file: Blob): void {
-  const address = URL.createObjectURL(file);
-  h('a', { href: address, download: name }).click();
-  // The browser reads it after the click.
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
-}
 
 /** A title as the name of a file. */
 function fileName(title: string): string {

@@ -99,7 +99,7 @@ new TroubleView(library, () => void files.exportAll());
 /** Loads a model, which goes on with the conversation of the page's address. */
 async function load(chosen: Choice): Promise<void> {
   choice = chosen;
-  const training = tuning.wanted;
+  const training = tuning.trains;
   loading = new AbortController();
   start.hide();
   chat.hide();
@@ -199,12 +199,12 @@ function goTo(hash: string): void {
   void show(undefined);
 }
 
-/** Shows Fine-tune, on the engine that trains. */
+/** Shows Fine-tune, on the engine that trains, or a comparison, on any. */
 async function showTuning(): Promise<void> {
   list.mark(undefined);
   const loaded = base();
   if (!loaded || !choice) return choose();
-  if (!trains) {
+  if (tuning.trains && !trains) {
     await leave();
     return load(choice);
   }

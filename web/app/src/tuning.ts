@@ -32,6 +32,11 @@ export class Tuning {
     return location.hash === TUNE || this.compared !== undefined;
   }
 
+  /** Whether the engine that trains is needed for it. */
+  get trains(): boolean {
+    return location.hash === TUNE;
+  }
+
   /** Whether something of a training would go with the page. */
   get unsaved(): boolean {
     return this.view?.training?.unsaved ?? false;

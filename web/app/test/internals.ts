@@ -1,5 +1,6 @@
 // What the unit tests reach into, as far as it needs no page.
 
+export { Shelf } from '../src/adapters/shelf.ts';
 export { completeAddress, nameOf } from '../src/address.ts';
 export { CHANGES, FIELDS, optionsOf, problemOf, readKept } from '../src/sampling.ts';
 export { readModels } from '../src/served.ts';

@@ -7,7 +7,7 @@ const root = new URL('../../', import.meta.url).pathname;
 
 test('the page names the licences of what is bundled into it', () => {
   const text = readFileSync(`${root}app/dist/licences.txt`, 'utf8');
-  for (const name of ['markdown-it', 'linkify-it', 'temml', 'highlight.js']) assert.match(text, new RegExp(`^${name} [\\d.]+ \\((MIT|BSD-3-Clause)\\)$`, 'm'));
+  for (const name of ['markdown-it', 'linkify-it', 'temml', 'highlight.js', 'uplot', 'fflate']) assert.match(text, new RegExp(`^${name} [\\d.]+ \\((MIT|BSD-3-Clause)\\)$`, 'm'));
   assert.match(text, /Ivan Sagalaev/);
   assert.doesNotMatch(text, /argparse/);
 });

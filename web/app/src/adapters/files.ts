@@ -10,7 +10,9 @@ import { toast } from '../toast.ts';
 import type { AdapterPool } from './pool.ts';
 import type { AdapterRecord } from './records.ts';
 import type { Shelf } from './shelf.ts';
-import { adapterIn, download, take, type Form } from './take.ts';
+import type { Form } from './take.ts';
+
+const files = () => import('./take.ts');
 
 const SHORT_MS = 8000;
 const LONG_MS = 30_000;
@@ -32,10 +34,10 @@ export class AdapterFiles {
     private readonly page: Whole,
   ) {
     this.field.onchange = async () => {
-      const files = [...(this.field.files ?? [])];
+      const given = [...(this.field.files ?? [])];
       this.field.value = '';
-      if (files.length > 0 && !(await this.take(files))) {
-        toast(`“${files[0]?.name}” is no adapter. Choose a GGUF adapter, or PEFT's adapter_config.json and adapter_model.safetensors together.`, { ms: LONG_MS });
+      if (given.length > 0 && !(await this.take(given))) {
+        toast(`“${given[0]?.name}” is no adapter. Choose a GGUF adapter, or PEFT's adapter_config.json and adapter_model.safetensors together.`, { ms: LONG_MS });
       }
     };
     document.body.append(this.field);
@@ -46,9 +48,10 @@ export class AdapterFiles {
   }
 
   /** Reads an adapter among files, and keeps it; gives whether there was one. */
-  async take(files: File[]): Promise<boolean> {
+  async take(given: File[]): Promise<boolean> {
     try {
-      const found = await adapterIn(files);
+      const { adapterIn, take } = await files();
+      const found = await adapterIn(given);
       if (!found) return false;
       const base = this.page.base();
       if (!base) {
@@ -76,7 +79,8 @@ export class AdapterFiles {
   async download(adapter: AdapterRecord, form: Form): Promise<void> {
     // The name may be another one by now.
     const record = this.shelf.adapters.get(adapter.id) ?? adapter;
-    await download(record, form, this.shelf, this.page.base()?.engine).catch((thrown: unknown) => this.failed(thrown));
+    const saved = files().then(({ download }) => download(record, form, this.shelf, this.page.base()?.engine));
+    await saved.catch((thrown: unknown) => this.failed(thrown));
   }
 
   remove(adapter: AdapterRecord): void {

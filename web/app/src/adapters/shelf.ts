@@ -1,7 +1,7 @@
 // The adapters that the browser keeps, with their files, and the training in progress. What its database does not take lasts as long
 // as the page. Tabs share it.
 
-import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
+import { openDB, type DBSchema, type IDBPDatabase, type IDBPObjectStore } from 'idb';
 import type { AdapterRecord, CheckpointRecord, StoredFile, TrainingRecord } from './records.ts';
 
 interface Schema extends DBSchema {
@@ -10,6 +10,10 @@ interface Schema extends DBSchema {
   trainings: { key: string; value: TrainingRecord };
   checkpoints: { key: number; value: CheckpointRecord };
 }
+
+const KINDS = ['adapters', 'files', 'trainings', 'checkpoints'] as const;
+type Kind = (typeof KINDS)[number];
+type Stores = <K extends Kind>(kind: K) => IDBPObjectStore<Schema, typeof KINDS, K, 'readwrite'>;
 
 const DATABASE = 'rullama.adapters';
 const VERSION = 1;
@@ -58,7 +62,8 @@ export class Shelf {
   async add(record: AdapterRecord, files: StoredFile[]): Promise<boolean> {
     await this.ready;
     this.adapters.set(record.id, record);
-    const stored = await this.store(record, files).then(() => true, () => false);
+    const puts = (stores: Stores) => [() => stores('files').put({ id: record.id, files }), () => stores('adapters').put(record)];
+    const stored = await this.write(puts).then(() => true, () => false);
     if (!stored) this.held.set(record.id, { record, files });
     this.changed();
     return stored;
@@ -83,8 +88,7 @@ export class Shelf {
   async forget(id: string): Promise<void> {
     this.adapters.delete(id);
     this.held.delete(id);
-    const transaction = this.db?.transaction(['adapters', 'files'], 'readwrite');
-    await Promise.all([transaction?.objectStore('adapters').delete(id), transaction?.objectStore('files').delete(id), transaction?.done]);
+    if (this.db) await this.write((stores) => [() => stores('adapters').delete(id), () => stores('files').delete(id)]).catch(() => undefined);
     this.changed();
   }
 
@@ -99,33 +103,40 @@ export class Shelf {
 
   /** Keeps a training in place of the one before it. Rejects where there is no place for it. */
   async beginTraining(record: TrainingRecord): Promise<void> {
-    const transaction = this.database().transaction(['trainings', 'checkpoints'], 'readwrite');
-    const trainings = transaction.objectStore('trainings');
-    const all = [trainings.clear(), transaction.objectStore('checkpoints').clear(), trainings.put(record), transaction.done];
-    await Promise.all(all);
+    await this.write((stores) => [() => stores('trainings').clear(), () => stores('checkpoints').clear(), () => stores('trainings').put(record)]);
   }
 
   /** Keeps how far a training is: all of it, or nothing. */
   async keepTraining(record: TrainingRecord, checkpoint: CheckpointRecord): Promise<void> {
-    const transaction = this.database().transaction(['trainings', 'checkpoints'], 'readwrite');
-    const all = [transaction.objectStore('trainings').put(record), transaction.objectStore('checkpoints').put(checkpoint), transaction.done];
-    await Promise.all(all);
+    await this.write((stores) => [() => stores('checkpoints').put(checkpoint), () => stores('trainings').put(record)]);
   }
 
   async endTraining(): Promise<void> {
-    const transaction = this.db?.transaction(['trainings', 'checkpoints'], 'readwrite');
-    await Promise.all([transaction?.objectStore('trainings').clear(), transaction?.objectStore('checkpoints').clear(), transaction?.done]);
+    if (this.db) await this.write((stores) => [() => stores('trainings').clear(), () => stores('checkpoints').clear()]);
   }
 
-  private database(): IDBPDatabase<Schema> {
-    if (this.db) return this.db;
-    throw new Error('This browser lets the page store nothing.');
-  }
-
-  private async store(record: AdapterRecord, files: StoredFile[]): Promise<void> {
-    const transaction = this.database().transaction(['adapters', 'files'], 'readwrite');
-    const all = [transaction.objectStore('files').put({ id: record.id, files }), transaction.objectStore('adapters').put(record), transaction.done];
-    await Promise.all(all);
+  /** All of what `requests` asks for, or nothing. */
+  private async write(requests: (stores: Stores) => (() => Promise<unknown>)[]): Promise<void> {
+    if (!this.db) throw new Error('This browser lets the page store nothing.');
+    const transaction = this.db.transaction(KINDS, 'readwrite');
+    const { done } = transaction;
+    done.catch(() => undefined); // reported below
+    try {
+      const all = requests((kind) => transaction.objectStore(kind)).map((request) => {
+        const one = request();
+        one.catch(() => undefined); // the transaction's error says it, too
+        return one;
+      });
+      await Promise.all(all);
+      await done;
+    } catch (thrown) {
+      try {
+        transaction.abort();
+      } catch {
+        // It has ended already.
+      }
+      throw transaction.error ?? thrown;
+    }
   }
 
   private async patch(id: string, fields: Partial<AdapterRecord>): Promise<void> {

@@ -2,7 +2,7 @@
 
 import type { Adapter, Engine } from 'rullama';
 import { newId } from '../chats/records.ts';
-import { saveFile } from '../files.ts';
+import { saveFile } from '../save.ts';
 import type { AdapterPool } from './pool.ts';
 import { tagOf, type AdapterRecord, type ModelTag, type StoredFile } from './records.ts';
 import type { Shelf } from './shelf.ts';

@@ -62,8 +62,8 @@ export class Chart {
     return [
       history.map(({ step }) => step),
       history.map(({ loss }) => finite(loss)),
-      history.map(({ evalLoss }) => finite(evalLoss)),
       history.map(({ lr }) => finite(lr)),
+      ...(this.judged ? [history.map(({ evalLoss }) => finite(evalLoss))] : []),
     ];
   }
 
@@ -84,8 +84,8 @@ export class Chart {
       series: [
         { label: 'Step', value: (_, value) => (value === null ? '–' : String(value)) },
         { label: 'Loss', stroke: colour('--accent'), width: 2, value: number },
-        { label: 'Evaluation', show: this.judged, stroke: colour('--warn'), width: 2, spanGaps: true, points: { show: true, size: 6 }, value: number },
         { label: 'Learning rate', scale: 'rate', stroke: colour('--soft'), width: 1, dash: [4, 4], points: { show: false }, value: (_, value) => (value === null ? '–' : value.toExponential(1)) },
+        ...(this.judged ? [{ label: 'Evaluation', stroke: colour('--warn'), width: 2, spanGaps: true, points: { show: true, size: 6 }, value: number }] : []),
       ],
     }, this.data(), this.root);
   }

@@ -94,7 +94,8 @@ export class FineTune {
     const keeps = !training.unsaved;
     await training.leave();
     const { plan, step } = training;
-    this.frame.toast(keeps ? `The training of “${plan.name}” is kept at step ${step}: open Fine-tune to go on.` : `The training of “${plan.name}” could not be kept.`, { ms: 12_000 });
+    if (training.phase === 'ended') this.frame.toast(training.result ? `“${plan.name}” has ended, and is among your adapters.` : `The training of “${plan.name}” has ended.`, { ms: 12_000 });
+    else this.frame.toast(keeps ? `The training of “${plan.name}” is kept at step ${step}: open Fine-tune to go on.` : `The training of “${plan.name}” could not be kept.`, { ms: 12_000 });
     this.forget();
   }
 
@@ -107,6 +108,7 @@ export class FineTune {
     const { base } = this;
     if (!base) return;
     this.training = await Training.begin(this.frame, base, plan, checkpoints);
+    if (!('history' in plan)) this.lostAt = -1;
     this.progress?.remove();
     this.progress = new ProgressView(this.frame, base, this.training, () => this.again(), () => this.retry());
     this.waiting.replaceChildren();

@@ -40,6 +40,8 @@ const SPLITS: [string, string][] = [['', 'None'], ['0.1', 'A tenth'], ['0.2', 'A
 const SUGGESTED: [number, number, number][] = [[50, 10, 1e-3], [500, 5, 5e-4], [Infinity, 3, 2e-4]];
 
 const GB = 1e9;
+/** Fields that are no options of a training. */
+const BESIDE = ['name', 'prompt', 'samples'];
 
 export class OptionsForm {
   readonly element: HTMLFormElement;
@@ -55,15 +57,16 @@ export class OptionsForm {
       h('label', { className: 'field' }, h('span', {}, label), h('select', { name }, ...options.map(([value, text]) => h('option', { value }, text))));
     const text = (label: string, input: HTMLElement, hint: string) => h('label', { className: 'field' }, h('span', {}, label), input, h('small', {}, hint));
     const layers = h('input', { type: 'text', name: 'layers', placeholder: 'all', pattern: '\\d+-\\d+', title: 'First and last, such as 20-34' });
-    const memory = h('input', { type: 'number', name: 'memoryBudget', min: '0.1', max: '1000', step: 'any', inputMode: 'decimal', placeholder: '8 on a card of its own, else 4' });
+    const memory = h('input', { type: 'number', name: 'memoryBudget', min: '0.01', max: '1000', step: 'any', inputMode: 'decimal', placeholder: '8 on a card of its own, else 4' });
     this.element = h('form', { className: 'tune-options', noValidate: true, onsubmit: (event: Event) => event.preventDefault() },
       h('div', { className: 'grid' },
         text('Name of the adapter', this.name, 'as it will stand in your library'),
         ...MAIN.map(field),
         choice('split', 'Examples to judge by', SPLITS),
-        text('Sample question', this.prompt, 'optional: its answer is shown as it improves')),
+        text('Sample question', this.prompt, 'its answer is shown as it improves')),
       h('details', { className: 'advanced' }, h('summary', {}, 'More settings'),
         h('div', { className: 'grid' }, ...MORE.map(field), ...CHOICES.map(({ key, label, options }) => choice(key, label, options)),
+          choice('samples', 'Sample answers', [['', 'As training goes on'], ['none', 'None']]),
           text('Layers', layers, 'first and last, such as 20-34'), text('GPU memory, GB', memory, 'what training keeps to'))));
     this.element.addEventListener('input', (event) => event.target !== this.name && event.target !== this.prompt && changed());
   }
@@ -73,7 +76,7 @@ export class OptionsForm {
   }
 
   get samplePrompt(): string {
-    return this.prompt.value.trim() || (this.prompt.dataset['own'] ?? '');
+    return (this.element.elements.namedItem('samples') as HTMLSelectElement).value === 'none' ? '' : this.prompt.value.trim() || (this.prompt.dataset['own'] ?? '');
   }
 
   /** What the fields that are left empty stand for, by the number of examples. */
@@ -104,7 +107,7 @@ export class OptionsForm {
     const options: Record<string, unknown> = { ...this.suggested };
     for (const [key, value] of new FormData(this.element)) {
       const text = String(value).trim();
-      if (text === '' || key === 'name' || key === 'prompt') continue;
+      if (text === '' || BESIDE.includes(key)) continue;
       if (key === 'memoryBudget') options[key] = Math.round(Number(text) * GB);
       else options[key] = key === 'layers' || CHOICES.some((choice) => choice.key === key) ? text : Number(text);
     }

@@ -22,7 +22,9 @@ export class SetupView {
   readonly element: HTMLElement;
   private readonly input = new ExamplesInput(() => this.changed());
   private readonly form = new OptionsForm(() => this.changed());
-  private readonly seen = h('div', { className: 'seen', 'aria-live': 'polite' }, h('p', { className: 'hint' }, 'What the model is to learn will be shown here, as it reads it.'));
+  private readonly seen = h('div', { className: 'seen' }, h('p', { className: 'hint' }, 'What the model is to learn will be shown here, as it reads it.'));
+  /** For those who hear the page: the counts, and not every example. */
+  private readonly said = h('p', { className: 'visually-hidden', role: 'status' });
   private readonly need = h('div', { className: 'need', 'aria-live': 'polite' });
   private readonly failed = h('div', {});
   private readonly start = h('button', { type: 'button', className: 'primary', id: 'start-training', disabled: true, onclick: () => void this.begin() }, 'Start training');
@@ -39,7 +41,7 @@ export class SetupView {
   ) {
     this.element = h('div', { className: 'setup' },
       h('section', { className: 'card', 'aria-labelledby': 'examples-title' }, h('h2', { id: 'examples-title' }, 'Examples'), this.input.element),
-      h('section', { className: 'card', 'aria-labelledby': 'seen-title' }, h('h2', { id: 'seen-title' }, 'As the model reads them'), this.seen),
+      h('section', { className: 'card', 'aria-labelledby': 'seen-title' }, h('h2', { id: 'seen-title' }, 'As the model reads them'), this.said, this.seen),
       h('section', { className: 'card', 'aria-labelledby': 'settings-of-tuning' }, h('h2', { id: 'settings-of-tuning' }, 'Settings'), this.form.element, this.need, this.failed, h('p', { className: 'actions' }, this.start)));
   }
 
@@ -79,6 +81,7 @@ export class SetupView {
       if (this.reading !== reading) return;
       this.read = examples;
       this.seen.replaceChildren(said, previewView(preview));
+      this.said.textContent = `${count(preview.report.examples, 'example', 'examples')}, ${count(preview.report.lines.length, 'remark', 'remarks')} on lines`;
       await this.estimate(base, examples, preview.report, reading);
     } catch (thrown) {
       if (this.reading !== reading) return;

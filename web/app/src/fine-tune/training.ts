@@ -9,7 +9,7 @@ import { holdTab } from './tab.ts';
 
 /** Milliseconds between checkpoints, and from the last one to one that a hidden tab is worth. */
 const CHECKPOINT_MS = 60_000;
-const HIDDEN_MS = 5_000;
+const HIDDEN_MS = 2_000;
 /** Samples in a training, the one before it aside, and their longest answer. */
 const SAMPLES = 8;
 const SAMPLE_TOKENS = 64;
@@ -41,6 +41,7 @@ export class Training {
   private checkpointing: Promise<void> | undefined;
   private hidden: { at: number; step: number } | undefined;
   private leaving = false;
+  private running: Promise<void> = Promise.resolve();
   private readonly onVisibility = () => this.visibility();
 
   private constructor(
@@ -66,7 +67,7 @@ export class Training {
       training.slot = from ? 1 - from.slot : 0;
       training.keptStep = from?.step;
       if (!from) await training.keepPlan();
-      void training.run();
+      training.running = training.run();
       return training;
     } catch (thrown) {
       release();
@@ -101,7 +102,7 @@ export class Training {
 
   /** Whether something of it would go with the page. */
   get unsaved(): boolean {
-    return this.active && !this.keeps;
+    return this.active && this.trouble !== '';
   }
 
   /** Seconds that the rest takes, as far as it can be told. */
@@ -140,6 +141,8 @@ export class Training {
   /** Lets go of the model, which is about to be closed; what there is of it is kept. */
   async leave(): Promise<void> {
     if (!this.active || this.leaving) return;
+    // What is about to be an adapter becomes one.
+    if (this.phase === 'ending') return this.running;
     this.leaving = true;
     this.stopSample.abort();
     this.tuner.pause();
@@ -235,10 +238,12 @@ export class Training {
       await this.frame.shelf.keepTraining(this.record(), { slot: this.slot, training: this.plan.id, step, bytes: state });
       this.slot = 1 - this.slot;
       this.keptStep = step;
+      this.trouble = '';
     } catch (thrown) {
-      const error = this.frame.errorFrom(thrown);
-      // What was kept before is still there.
-      if (error.code !== 'device-lost' && error.code !== 'closed') this.keepsNot(thrown);
+      const { code, message } = this.frame.errorFrom(thrown);
+      const from = this.keptStep === undefined ? 'begins anew' : `goes on from step ${this.keptStep}`;
+      // What was kept before is still there, and the next one is tried.
+      if (code !== 'device-lost' && code !== 'closed') this.trouble = `Step ${this.step} could not be kept, and a reload ${from}: ${message.replace(/\.$/, '')}. Free disk space.`;
     } finally {
       this.keptAt = performance.now();
       this.frame.changed();

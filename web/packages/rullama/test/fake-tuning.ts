@@ -141,12 +141,14 @@ function filesOf(form: string, text: string): SavedFile[] {
   return names.map((name) => ({ name, bytes: new TextEncoder().encode(text) }));
 }
 
-async function checked([first]: FileRef[]): Promise<string> {
-  const { blob, name } = first as FileRef;
-  const text = await blob.text();
+/** The text of the first file. */
+async function checked(files: FileRef[]): Promise<string> {
+  const texts = await Promise.all(files.map(({ blob }) => blob.text()));
+  const text = texts.join('\n');
+  const { name } = files[0] as FileRef;
   if (text.includes('damaged')) throw new RullamaError('adapter', `${name}: the safetensors header is not right.`);
   if (text.includes('another model')) throw new RullamaError('adapter', `${name}: layer 9 is not in this model. It was trained on another model.`);
-  return text;
+  return texts[0] as string;
 }
 
 /** What the model says of an example with a prompt is trained; of others all. */

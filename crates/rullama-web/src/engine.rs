@@ -8,8 +8,8 @@ use rullama::text::{
     segments_to_text,
 };
 use rullama::{
-    Cancel, Chat, ChatOptions, Embedder, Engine, EngineAdapter, GenerateOptions, GpuError, LoadOptions, ModelInfo, Progress, Session, Summary,
-    Token,
+    Cancel, Chat, ChatOptions, Embedder, Engine, EngineAdapter, GenerateOptions, GpuError, LoadOptions, ModelInfo, Progress, Session,
+    Summary, Token,
 };
 use serde_json::json;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};

@@ -114,7 +114,7 @@ mod tests {
                 let target = SizeRule::Fill { budget }.target(w, h, 48).unwrap();
                 let tokens = (target.width / 48) * (target.height / 48);
                 assert!(tokens >= 1 && tokens <= budget, "{w} x {h}: {target:?}");
-                assert!(target.width % 48 == 0 && target.height % 48 == 0);
+                assert!(target.width.is_multiple_of(48) && target.height.is_multiple_of(48));
             }
         }
     }

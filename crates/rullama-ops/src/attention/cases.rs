@@ -41,7 +41,8 @@ fn blocks(mut case: Case, op: Attention, at: u32, blocks: &[(u32, u32)]) -> Case
 
 /// Blocks of one token, of several in a row, across tiles, at the start and the end of a step, longer and shorter than the window.
 fn block_cases() -> Vec<Case> {
-    let all: [(Heads, [usize; 3], Option<u32>, KvType, &[(u32, u32)]); 5] = [
+    type Blocks = (Heads, [usize; 3], Option<u32>, KvType, &'static [(u32, u32)]);
+    let all: [Blocks; 5] = [
         ((1, 1, 32), [3, 3, 5], Some(5), KvType::F32, &[(0, 2)]),
         ((4, 2, 64), [40, 40, 20], Some(31), KvType::F16, &[(0, 35)]),
         ((4, 2, 96), [70, 66, 3], Some(5), KvType::F32, &[(2, 3), (3, 20), (20, 66)]),

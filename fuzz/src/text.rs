@@ -108,6 +108,7 @@ static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
     types.resize(pieces.len(), 1);
     let merges = ["< |", "| >"];
     let vocabulary = Vocabulary {
+        scores: &[],
         model: "gemma4",
         pieces: &pieces,
         types: &types,

@@ -72,7 +72,8 @@ pub fn vocab(data: &[u8]) {
     let Input { flags, ids: [bos, unknown, eos], pieces, types, merges, text } = &input;
     let bos = (flags & 32 != 0).then_some(*bos);
     let (eos_ids, unknown) = ([1, *eos], Some(*unknown));
-    let vocabulary = Vocabulary { model: "gemma4", pieces, types, merges, bos, eos: None, unknown, eos_ids: &eos_ids, end_of_turn: None };
+    let vocabulary =
+        Vocabulary { model: "gemma4", pieces, types, merges, scores: &[], bos, eos: None, unknown, eos_ids: &eos_ids, end_of_turn: None };
     let Ok(tokenizer) = Tokenizer::new(&vocabulary) else { return };
     let ids = tokenizer.encode_plain(text);
     assert!(ids.iter().all(|id| (*id as usize) < tokenizer.len()));

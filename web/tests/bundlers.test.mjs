@@ -75,7 +75,8 @@ test('the package holds the demo model and stays small', () => {
   const sizes = Object.fromEntries(packed.files.map((file) => [file.path, file.size]));
   assert.ok(sizes['dist/rullama-demo.gguf'] < 16e6);
   assert.ok(sizes['dist/LICENSE-MIT'] && sizes['dist/LICENSE-APACHE'] && sizes['README.md']);
-  assert.ok(packed.unpackedSize < 18e6, `${packed.unpackedSize} bytes`);
+  // The model, and two engines of 2 to 2.5 MB.
+  assert.ok(packed.unpackedSize < 22e6, `${packed.unpackedSize} bytes`);
   const unwanted = Object.keys(sizes).filter((name) => /fake|\.map$|internals/.test(name));
   assert.deepEqual(unwanted, []);
 });

@@ -19,12 +19,13 @@ import type { LoadOptions, Source } from './types.ts';
 
 export * from './index.ts';
 
-// Bundlers find both files by these expressions, in builds that import this module alone.
+// Bundlers find both files by these expressions, in builds that import this module alone. The name is the worker's own: webpack puts
+// workers of one name into one file.
 const TRAINING: Parts = {
   engine: 'rullama_train_bg.wasm',
   worker: 'train-worker.js',
   address: () => new URL('./wasm/rullama_train_bg.wasm', import.meta.url).href,
-  start: () => new Worker(new URL('./train-worker.js', import.meta.url), { type: 'module', name: 'rullama-worker' }),
+  start: () => new Worker(new URL('./train-worker.js', import.meta.url), { type: 'module', name: 'rullama-train-worker' }),
 };
 
 export const Rullama = {

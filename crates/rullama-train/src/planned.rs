@@ -109,5 +109,5 @@ fn state(base: &Base, data: &Data, adapter: &Adapter, options: &TrainOptions, to
     };
     let targets = adapter.pairs.iter().map(shape).collect();
     let (updates, position, best, mean, seconds, tokens) = Default::default();
-    State { identity, targets, updates, total_updates, position, best, mean, seconds, tokens }
+    State { identity, targets, updates, total_updates, position, best, mean, seconds, tokens, unjudged: false }
 }

@@ -72,6 +72,10 @@ pub struct Trainer {
     schedule: Schedule,
     state: State,
     best: Option<Matrices>,
+    /// An update whose evaluation was cancelled: what is to be told of it.
+    pending: Option<Step>,
+    /// The last matrices, while the best are in their place.
+    last: Option<Matrices>,
     /// The matrices where the mean loss was lowest, to go back to after divergence, and the update that they follow.
     calm: Option<(u64, Matrices)>,
     /// Rows of the present epoch.
@@ -106,8 +110,9 @@ impl Trainer {
         let device = OnDevice::of(&base, &adapter, options.dropout as f32, longest).await?;
         let schedule = options.schedule(steps);
         let rows = epoch_rows(&data.train, &split, &options, 0)?;
-        let (best, calm, skipped) = Default::default();
-        Ok(Trainer { device, adapter, options, train: data.train, eval, split, schedule, state, best, calm, rows, skipped })
+        let train = data.train;
+        let (best, pending, last, calm, skipped) = Default::default();
+        Ok(Trainer { device, adapter, options, train, eval, split, schedule, state, best, pending, last, calm, rows, skipped })
     }
 
     pub fn options(&self) -> &TrainOptions {
@@ -150,10 +155,32 @@ impl Trainer {
     /// Takes the next update, and evaluates where it is time; nothing where training has [ended](Self::ended).
     ///
     /// # Errors
-    /// A lost device; [`ModelError::Cancelled`](rullama_model::ModelError::Cancelled): the update is then not taken, and can be again.
+    /// A lost device; [`ModelError::Cancelled`](rullama_model::ModelError::Cancelled): the next call takes up what was cancelled, the
+    /// update or the evaluation behind it, and a checkpoint does so too.
     pub async fn step(&mut self, cancelled: &dyn Fn() -> bool) -> Result<Option<Step>, TrainError> {
+        if let Some(step) = self.settle(cancelled).await? {
+            return Ok(Some(step));
+        }
         if self.ended().is_some() {
             return Ok(None);
+        }
+        let step = self.update(cancelled).await?;
+        self.state.unjudged = !step.skipped && self.is_time();
+        self.pending = Some(step);
+        self.settle(cancelled).await
+    }
+
+    /// Evaluates where that is still to be done, and gives the update that has not been told yet.
+    async fn settle(&mut self, cancelled: &dyn Fn() -> bool) -> Result<Option<Step>, TrainError> {
+        let eval_loss = if self.state.unjudged { self.judge(cancelled).await? } else { None };
+        self.state.unjudged = false;
+        Ok(self.pending.take().map(|step| Step { eval_loss, ..step }))
+    }
+
+    /// Takes an update, or leaves everything as it was.
+    async fn update(&mut self, cancelled: &dyn Fn() -> bool) -> Result<Step, TrainError> {
+        if let Some(last) = self.last.take() {
+            self.device.write(Part::Value, &last);
         }
         let started = Instant::now();
         let place = self.state.position.row as usize;
@@ -181,10 +208,9 @@ impl Trainer {
         }
         let seconds = started.elapsed().as_secs_f64();
         self.state.seconds += seconds;
-        let eval_loss = if !skipped && self.is_time() { self.judge(cancelled).await? } else { None };
         let (step, steps, epoch) = (self.state.updates, self.state.total_updates, self.epoch());
         let (tok_s, elapsed_s) = (tokens as f64 / seconds.max(1e-9), self.state.seconds);
-        Ok(Some(Step { step, steps, epoch, loss, lr, grad_norm: norm, tokens, tok_s, elapsed_s, skipped, eval_loss }))
+        Ok(Step { step, steps, epoch, loss, lr, grad_norm: norm, tokens, tok_s, elapsed_s, skipped, eval_loss: None })
     }
 
     /// Before an update changes them, keeps the matrices that gave `loss` if that brings the mean to its lowest; often enough to
@@ -276,6 +302,9 @@ impl Trainer {
         for part in [Part::Value, Part::Mean, Part::Variance] {
             parts.push(self.device.read(part).await?);
         }
+        if let Some(last) = &self.last {
+            parts[0].clone_from(last);
+        }
         let take = |matrices: &Matrices, name: &str| matrices.get(name).cloned().unwrap_or_default();
         let values = self.names().map(|[a, b]| {
             let of = |i: usize| [take(&parts[i], &a), take(&parts[i], &b)];
@@ -307,6 +336,7 @@ impl Trainer {
         self.best = saved.best.map(named);
         self.calm = parts.into_iter().next().map(|values| (saved.state.updates, values));
         (self.state, self.rows, self.skipped) = (saved.state, rows, 0);
+        (self.pending, self.last) = (None, None);
         Ok(())
     }
 
@@ -316,13 +346,19 @@ impl Trainer {
     }
 
     /// Puts the best state in the place of the last: by evaluation, and where there is none after divergence by the training loss.
-    /// Gives the update that it follows; `None` where the last stays.
-    pub fn take_best(&mut self) -> Option<u64> {
+    /// Gives the update that it follows; `None` where the last stays. A checkpoint and a further update go on from the last.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub async fn take_best(&mut self) -> Result<Option<u64>, TrainError> {
         let judged = self.state.best.as_ref().map(|best| best.update).zip(self.best.as_ref());
         let calm = self.calm.as_ref().filter(|_| self.ended() == Some(Ended::Diverged));
-        let (update, values) = judged.or(calm.map(|(update, values)| (*update, values)))?;
+        let Some((update, values)) = judged.or(calm.map(|(update, values)| (*update, values))) else { return Ok(None) };
+        if self.last.is_none() {
+            self.last = Some(self.device.read(Part::Value).await?);
+        }
         self.device.write(Part::Value, values);
-        Some(update)
+        Ok(Some(update))
     }
 }
 

@@ -240,6 +240,10 @@ fn bad_lines_are_told() {
         let reason = refused(&line);
         assert!(reason.contains(says), "{reason}: {line}");
     }
+    let picture = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}});
+    let asked = json!({"role": "user", "content": [{"type": "text", "text": "What is it?"}, picture]});
+    let seen = refused(&json!({"messages": [asked, {"role": "assistant", "content": "A cat."}]}));
+    assert!(seen.starts_with("message 1: ") && seen.contains("picture"), "{seen}");
     let long = refused(&json!({"messages": [{"role": "x".repeat(10_000), "content": "é".repeat(1000)}]}));
     assert!(long.len() < 300, "{long}");
 }

@@ -101,6 +101,66 @@ fn a_cancelled_update_is_not_taken() {
     assert_eq!(rest(&mut other), whole[1..]);
 }
 
+/// Cancelled in the evaluation behind an update: it is made up for, by the same training or by one from its checkpoint.
+fn a_cancelled_evaluation_is_made_up_for() {
+    let engine = engine();
+    let options = TrainOptions { eval_every: Some(1), ..options() };
+    let begun = || {
+        let train = dataset(&engine, &options);
+        let eval = Dataset { examples: train.examples[..1].to_vec(), ..Dataset::default() };
+        let data = Data { train, eval: Some(eval) };
+        pollster::block_on(Trainer::new(base(&engine, 8 << 30), data, options.clone())).unwrap()
+    };
+    let told = |trainer: &mut Trainer| {
+        let mut all = Vec::new();
+        while let Some(step) = step(trainer) {
+            all.push((step.step, step.loss, step.eval_loss));
+        }
+        all
+    };
+    let mut straight = begun();
+    let whole = told(&mut straight);
+    let end = straight.state().best;
+    let mut other = begun();
+    // The update asks a few times, then comes the evaluation.
+    let mut asked = 1u32;
+    let error = loop {
+        let left = std::cell::Cell::new(asked);
+        let cancelled = || left.replace(left.get().saturating_sub(1)) == 0;
+        match pollster::block_on(other.step(&cancelled)) {
+            Err(error) if other.state().updates == 1 => break error,
+            Err(_) => asked += 1,
+            Ok(step) => panic!("not cancelled in the evaluation: {step:?}"),
+        }
+    };
+    assert!(error.is_cancelled() && other.state().unjudged, "{error}");
+    let saved = bytes(&other);
+    assert_eq!((told(&mut other), other.state().best), (whole.clone(), end));
+    let mut resumed = begun();
+    resumed.restore(saved).unwrap();
+    assert_eq!((told(&mut resumed), resumed.state().best), (whole[1..].to_vec(), end));
+}
+
+/// What is put in place of the last state is for use: training goes on from the last.
+fn the_best_in_place_changes_no_training() {
+    let engine = engine();
+    let options = TrainOptions { eval_every: Some(1), lr: 0.05, ..options() };
+    let mut trainer = trainer(&engine, &TrainOptions { split: 0.34, ..options });
+    let mut steps = vec![step(&mut trainer).unwrap(), step(&mut trainer).unwrap(), step(&mut trainer).unwrap()];
+    let before = bytes(&trainer);
+    // Never the last: that the values differ is seen below.
+    let best = pollster::block_on(trainer.take_best()).unwrap();
+    let of = |trainer: &Trainer| bytes(trainer).values;
+    assert_eq!(of(&trainer), before.values);
+    let adapter = |trainer: &Trainer| format!("{:?}", pollster::block_on(trainer.adapter()).unwrap());
+    let in_place = adapter(&trainer);
+    steps.push(step(&mut trainer).unwrap());
+    trainer.restore(before).unwrap();
+    assert_eq!(in_place == adapter(&trainer), best == Some(3), "{best:?}: {steps:?}");
+    let again = step(&mut trainer).unwrap();
+    assert_eq!((again.loss, again.eval_loss), (steps[3].loss, steps[3].eval_loss));
+}
+
 fn another_training_is_refused_by_name() {
     let (engine, options) = (engine(), options());
     let saved = bytes(&trainer(&engine, &options));
@@ -135,7 +195,7 @@ fn evaluation_keeps_the_best_and_stops_early() {
     let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
     assert_eq!(trainer.state().best.unwrap().loss, best);
     assert!(matches!(trainer.ended(), Some(Ended::NoBetter | Ended::Diverged)) || losses.len() == 20, "{losses:?}");
-    trainer.take_best();
+    pollster::block_on(trainer.take_best()).unwrap();
     let again = pollster::block_on(trainer.evaluate(&|| false)).unwrap().unwrap();
     assert_eq!(again, best);
 }
@@ -148,7 +208,7 @@ fn divergence_goes_back_to_what_was_best() {
     let mut trainer = trainer(&engine, &options);
     let losses = rest(&mut trainer);
     assert_eq!(trainer.ended(), Some(Ended::Diverged), "{losses:?}");
-    let kept = trainer.take_best().unwrap() as usize;
+    let kept = pollster::block_on(trainer.take_best()).unwrap().unwrap() as usize;
     let best = losses[..=kept].iter().copied().fold(f64::INFINITY, f64::min);
     let after = losses[kept..].iter().copied().fold(0.0, f64::max);
     assert!(losses[kept].is_finite() && kept < losses.len() && after > best, "{kept}: {losses:?}");
@@ -214,6 +274,8 @@ fn damaged_checkpoints() {
 rullama_testing::tests! {
     stopped_and_resumed_equals_never_stopped,
     a_cancelled_update_is_not_taken,
+    a_cancelled_evaluation_is_made_up_for,
+    the_best_in_place_changes_no_training,
     another_training_is_refused_by_name,
     evaluation_keeps_the_best_and_stops_early,
     divergence_goes_back_to_what_was_best,

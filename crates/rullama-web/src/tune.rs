@@ -36,6 +36,17 @@ pub struct Tuner {
     best: Option<u64>,
 }
 
+impl Tuner {
+    /// Puts the best state in place of the last, once.
+    async fn settle(&mut self) -> Result<(), TrainError> {
+        if !self.settled {
+            self.best = self.trainer.take_best().await?;
+            self.settled = true;
+        }
+        Ok(())
+    }
+}
+
 /// What is wanted, beside [`TrainOptions`].
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -89,10 +100,9 @@ impl WebEngine {
     pub async fn tune_step(&self, tuner: u32) -> Result<String, JsValue> {
         let cancel = self.fresh_cancel();
         let mut open = self.tuner(tuner)?;
-        let result = open.trainer.step(&|| cancel.is_cancelled()).await;
-        if matches!(result, Ok(None)) && !open.settled {
-            open.best = open.trainer.take_best();
-            open.settled = true;
+        let mut result = open.trainer.step(&|| cancel.is_cancelled()).await;
+        if matches!(result, Ok(None)) {
+            result = open.settle().await.map(|()| None);
         }
         let (ended, best) = (open.trainer.ended().unwrap_or(Ended::Done), open.best);
         self.tuners.put_back(tuner, open);
@@ -131,13 +141,12 @@ impl WebEngine {
     }
 
     /// Puts the best state in place of the last; the update that it follows, where there is one.
-    pub fn tune_finish(&self, tuner: u32) -> Result<Option<f64>, JsValue> {
+    pub async fn tune_finish(&self, tuner: u32) -> Result<Option<f64>, JsValue> {
         let mut open = self.tuner(tuner)?;
-        if !open.settled {
-            (open.best, open.settled) = (open.trainer.take_best(), true);
-        }
+        let settled = open.settle().await;
         let best = open.best;
         self.tuners.put_back(tuner, open);
+        settled.map_err(WebError::from)?;
         Ok(best.map(|update| update as f64))
     }
 

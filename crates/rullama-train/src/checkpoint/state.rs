@@ -67,4 +67,7 @@ pub struct State {
     pub seconds: f64,
     /// Trained tokens so far.
     pub tokens: u64,
+    /// The evaluation that follows the last update is still to be done.
+    #[serde(default)]
+    pub unjudged: bool,
 }

@@ -104,7 +104,11 @@ fn pair(mut object: Map<String, Value>) -> Result<Source, Reason> {
 }
 
 fn messages(list: Vec<Value>, learn: bool) -> Result<Vec<(Message, bool)>, Reason> {
-    let one = |(i, value)| message(value, learn).map_err(|reason| Reason::from(format!("message {}: {reason}", i + 1)));
+    let text = |(message, learn): (Message, bool)| {
+        let plain = message.media().next().is_none();
+        plain.then_some((message, learn)).ok_or_else(|| "a picture or a sound, but only text is trained on: leave it out".into())
+    };
+    let one = |(i, value)| message(value, learn).and_then(text).map_err(|reason| Reason::from(format!("message {}: {reason}", i + 1)));
     list.into_iter().enumerate().map(one).collect()
 }
 

@@ -16,7 +16,7 @@ export interface Training {
   tune_save(tuner: number, form: string): Promise<SavedFile[]>;
   tune_close(tuner: number): void;
   /** Puts the best state in place of the last; the step that it follows, where there is one. */
-  tune_finish(tuner: number): number | undefined;
+  tune_finish(tuner: number): Promise<number | undefined>;
   /** `TuneEstimate` as JSON. */
   tune_estimate(examples: Blob, evaluated: Blob | undefined, options: string): Promise<string>;
   /** `TunePreview` as JSON. */

@@ -121,7 +121,7 @@ function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): 
     tuneAdapter: (tuner) => queue.run(async () => JSON.parse(await training().tune_adapter(tuner))),
     tuneSave: ({ tuner, form }) => queue.run(() => training().tune_save(tuner, form)),
     tuneClose: (tuner) => queue.run(async () => (training().tune_close(tuner), null)),
-    tuneFinish: (tuner) => queue.run(async () => training().tune_finish(tuner) ?? null),
+    tuneFinish: (tuner) => queue.run(async () => (await training().tune_finish(tuner)) ?? null),
     tuneEstimate: ({ examples, eval: evaluated, options }) =>
       queue.run(async () => JSON.parse(await training().tune_estimate(examples, evaluated, JSON.stringify(options)))),
     tunePreview: ({ examples, options, most }) =>

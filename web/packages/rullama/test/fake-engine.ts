@@ -264,7 +264,7 @@ class FakeEngine implements Engine {
     this.tuning.close(tuner);
   }
 
-  tune_finish(tuner: number): number | undefined {
+  async tune_finish(tuner: number): Promise<number | undefined> {
     return this.tuning.finish(tuner);
   }
 

@@ -83,7 +83,7 @@ fn lost(error: rullama_train::TrainError, arguments: &Arguments) -> anyhow::Erro
 
 /// Writes the adapter, and says how good it is.
 fn finish(trainer: &mut Trainer, ended: Ended, out: &output::Folder, report: &mut Report, engine: &Engine) -> Result<()> {
-    let taken = trainer.take_best();
+    let taken = pollster::block_on(trainer.take_best())?;
     let adapter = pollster::block_on(trainer.adapter())?;
     let written = out.write(&adapter, engine)?;
     out.forget_checkpoints()?;

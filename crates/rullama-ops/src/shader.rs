@@ -24,6 +24,7 @@ const SHARED: &[(&str, &str)] = &[
     ("math", include_str!("shared/math.wgsl")),
     ("philox", include_str!("shared/philox.wgsl")),
     ("stored", include_str!("shared/stored.wgsl")),
+    ("team", include_str!("shared/team.wgsl")),
 ];
 
 /// Stands for the fields that modules add to the parameters, until all are known.

@@ -3,8 +3,8 @@
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, fit, take};
 use crate::host::{Array, Host};
-use crate::op::{Context, Op, Operand, Tensor, Use};
-use crate::shader::Link;
+use crate::op::{Context, Op, Operand, Use};
+use crate::self_attention::{MAX_HEAD_DIM, kernels};
 use crate::tolerance::EPSILON;
 use rullama_gpu::{Caps, GpuError};
 
@@ -29,14 +29,6 @@ impl Graph {
     }
 }
 
-const NAIVE_WORKGROUP: u32 = 64;
-
-/// Rows in a tile, and the invocations of its kernel.
-const TILE: u32 = 32;
-const TILE_WORKGROUP: u32 = 256;
-
-const MAX_HEAD_DIM: u32 = 512;
-
 impl Op for BidirectionalAttention {
     fn name(&self) -> &'static str {
         "bidirectional_attention"
@@ -58,33 +50,14 @@ impl Op for BidirectionalAttention {
     }
 
     fn variants(&self, caps: &Caps, _: &[Operand]) -> Vec<&'static str> {
-        // A CPU pays for every barrier.
-        if caps.software { vec!["naive", "tile"] } else { vec!["tile", "naive"] }
+        kernels::variants(caps)
     }
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let naive = context.variant(self, operands)? == "naive";
         let [q, k, v, y] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?, operands[3].tensor()?];
-        let text = if naive { include_str!("../self_attention/naive.wgsl") } else { include_str!("../self_attention/forward.wgsl") };
-        // Fours of rows in a tile, shared by as many groups of invocations as fit.
-        let groups = (1 << (TILE_WORKGROUP / (self.head_dim / 4)).ilog2()).min(TILE / 4);
-        let kernel = Link::new("bidirectional_attention", text, context.caps)
-            .module("seen", include_str!("seen.wgsl"))
-            .module("tile", include_str!("../self_attention/tile.wgsl"))
-            .flag("eight_rows", groups <= TILE / 8)
-            .flag("sixteen_rows", groups <= TILE / 16)
-            .constant("QUADS", self.head_dim / 4)
-            .constant("GROUPS", groups)
-            .constant("WG", NAIVE_WORKGROUP)
-            .kernel()?;
-        let dispatched = if naive { [self.heads, q.rows, 1] } else { [q.rows.div_ceil(TILE), self.heads, 1] };
-        let dispatch = context.recorder.dispatch(&kernel, dispatched);
-        dispatch.param("heads", self.heads).param("rows", q.rows);
-        let place = |tensor: &Tensor| (tensor.stride / 4, tensor.offset / 4);
-        for (of, [stride, offset]) in [(q, ["q_stride", "q_offset"]), (k, ["k_stride", "k_offset"]), (v, ["v_stride", "v_offset"])] {
-            dispatch.param(stride, place(of).0).param(offset, place(of).1);
-        }
-        dispatch.bind("q", &q.slice).bind("k", &k.slice).bind("v", &v.slice).bind("y", &y.slice);
+        let seen = (self.name(), include_str!("seen.wgsl"));
+        kernels::record(context, seen, [self.heads, self.head_dim], [q, k, v, y], naive)?;
         Ok(())
     }
 

@@ -3,9 +3,9 @@
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, misfit, take};
 use crate::host::{Array, Host};
-use crate::op::{Context, Op, Operand, Tensor, Use};
+use crate::op::{Context, Op, Operand, Use};
 use crate::rotate::{are_starts, check_starts};
-use crate::shader::Link;
+use crate::self_attention::{MAX_HEAD_DIM, kernels};
 use crate::tolerance::EPSILON;
 use rullama_gpu::{Caps, GpuError};
 use std::ops::Range;
@@ -44,15 +44,6 @@ impl Graph {
         self.one(op, &[q, k, v, texts.starts, texts.ends])
     }
 }
-
-/// Workgroup of the plain kernel: an invocation holds at most two quads of a head.
-const NAIVE_WORKGROUP: u32 = 64;
-
-/// Rows in a tile, and the invocations of its kernel.
-const TILE: u32 = 32;
-const TILE_WORKGROUP: u32 = 256;
-
-const MAX_HEAD_DIM: u32 = 512;
 
 impl EncoderAttention {
     fn shared_by(&self) -> u32 {
@@ -100,8 +91,7 @@ impl Op for EncoderAttention {
     }
 
     fn variants(&self, caps: &Caps, _: &[Operand]) -> Vec<&'static str> {
-        // A CPU pays for every barrier.
-        if caps.software { vec!["naive", "tile"] } else { vec!["tile", "naive"] }
+        kernels::variants(caps)
     }
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
@@ -110,28 +100,10 @@ impl Op for EncoderAttention {
         let (starts, ends) = (operands[3].words()?, operands[4].words()?);
         check_starts(self.name(), starts, q.rows)?;
         check_starts(self.name(), ends, q.rows)?;
-        let text = if naive { include_str!("../self_attention/naive.wgsl") } else { include_str!("../self_attention/forward.wgsl") };
-        // Fours of rows in a tile, shared by as many groups of invocations as fit.
-        let groups = (1 << (TILE_WORKGROUP / (self.head_dim / 4)).ilog2()).min(TILE / 4);
-        let kernel = Link::new("encoder_attention", text, context.caps)
-            .module("seen", include_str!("seen.wgsl"))
-            .module("tile", include_str!("../self_attention/tile.wgsl"))
-            .flag("eight_rows", groups <= TILE / 8)
-            .flag("sixteen_rows", groups <= TILE / 16)
-            .constant("QUADS", self.head_dim / 4)
-            .constant("GROUPS", groups)
-            .constant("WG", NAIVE_WORKGROUP)
-            .kernel()?;
-        let dispatched = if naive { [self.heads, q.rows, 1] } else { [q.rows.div_ceil(TILE), self.heads, 1] };
-        let dispatch = context.recorder.dispatch(&kernel, dispatched);
-        dispatch.param("heads", self.heads).param("shared_by", self.shared_by()).param("rows", q.rows);
-        dispatch.param("radius", self.radius.unwrap_or(u32::MAX)).param("scale", self.scale);
-        let place = |tensor: &Tensor| (tensor.stride / 4, tensor.offset / 4);
-        for (of, [stride, offset]) in [(q, ["q_stride", "q_offset"]), (k, ["k_stride", "k_offset"]), (v, ["v_stride", "v_offset"])] {
-            dispatch.param(stride, place(of).0).param(offset, place(of).1);
-        }
-        dispatch.bind("q", &q.slice).bind("k", &k.slice).bind("v", &v.slice).bind("starts", starts).bind("ends", ends);
-        dispatch.bind("y", &y.slice);
+        let seen = (self.name(), include_str!("seen.wgsl"));
+        let dispatch = kernels::record(context, seen, [self.heads, self.head_dim], [q, k, v, y], naive)?;
+        dispatch.param("shared_by", self.shared_by()).param("radius", self.radius.unwrap_or(u32::MAX)).param("scale", self.scale);
+        dispatch.bind("starts", starts).bind("ends", ends);
         Ok(())
     }
 

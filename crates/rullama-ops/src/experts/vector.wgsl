@@ -2,42 +2,15 @@
 // expert: one, or gate and up, which stand `values` rows apart. Lane l takes groups l, l + TEAM, ... of 32 weights.
 //
 // A dispatch serves the experts of one chunk of the weight; the slots of others leave at once.
-//
-// LANES lanes of a team stand in one subgroup and add by shuffles (LANES = 1 without subgroups); when that is not the whole team, its
-// PARTS = TEAM / LANES sums go through workgroup memory.
 #import math
 #import experts
 #import slots
 #import weight
 
 const TEAMS = WG / TEAM;
-const PARTS = TEAM / LANES;
-
-#if split
-// Sum of a side of a set by a part, at [(set * SIDES + side) * (WG / LANES) + part].
-var<workgroup> parts: array<f32, SETS * SIDES * (WG / LANES)>;
-
-fn part_sum(value: u32, team: u32) -> f32 {
-    var sum = 0.0;
-    for (var i = 0u; i < PARTS; i++) {
-        sum += parts[value * (WG / LANES) + team * PARTS + i];
-    }
-    return sum;
-}
-#endif
-
-fn lanes_sum(value: vec4<f32>) -> f32 {
-    var sum = (value.x + value.y) + (value.z + value.w);
-#if subgroups
-    if (LANES > 32u) { sum += subgroupShuffleXor(sum, 32u); }
-    if (LANES > 16u) { sum += subgroupShuffleXor(sum, 16u); }
-    if (LANES > 8u) { sum += subgroupShuffleXor(sum, 8u); }
-    if (LANES > 4u) { sum += subgroupShuffleXor(sum, 4u); }
-    if (LANES > 2u) { sum += subgroupShuffleXor(sum, 2u); }
-    if (LANES > 1u) { sum += subgroupShuffleXor(sum, 1u); }
-#endif
-    return sum;
-}
+// Of a side of a set, at set * SIDES + side.
+const SUMS = SETS * SIDES;
+#import team
 
 @compute @workgroup_size(WG)
 fn main(

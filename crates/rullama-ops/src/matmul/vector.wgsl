@@ -3,42 +3,15 @@
 // Lane l takes groups l, l + TEAM, ... of 32 weights, decodes each once and multiplies it with
 // every token; in the end the lanes' sums are added. UNROLL groups of a lane are taken together,
 // so that their loads are under way at once (groups is then a multiple of TEAM * UNROLL).
-//
-// LANES lanes of a team stand in one subgroup and add by shuffles (LANES = 1 without subgroups);
-// when that is not the whole team, its PARTS = TEAM / LANES sums go through workgroup memory.
 #import math
 #import product
 #import weight
 
 const ROWS = SETS * SIDES;
 const TEAMS = WG / TEAM;
-const PARTS = TEAM / LANES;
-
-#if split
-// Sum of (row, token) of a part, at [(row * COLS + token) * (WG / LANES) + part].
-var<workgroup> parts: array<f32, ROWS * COLS * (WG / LANES)>;
-
-fn part_sum(value: u32, team: u32) -> f32 {
-    var sum = 0.0;
-    for (var i = 0u; i < PARTS; i++) {
-        sum += parts[value * (WG / LANES) + team * PARTS + i];
-    }
-    return sum;
-}
-#endif
-
-fn lanes_sum(value: vec4<f32>) -> f32 {
-    var sum = (value.x + value.y) + (value.z + value.w);
-#if subgroups
-    if (LANES > 32u) { sum += subgroupShuffleXor(sum, 32u); }
-    if (LANES > 16u) { sum += subgroupShuffleXor(sum, 16u); }
-    if (LANES > 8u) { sum += subgroupShuffleXor(sum, 8u); }
-    if (LANES > 4u) { sum += subgroupShuffleXor(sum, 4u); }
-    if (LANES > 2u) { sum += subgroupShuffleXor(sum, 2u); }
-    if (LANES > 1u) { sum += subgroupShuffleXor(sum, 1u); }
-#endif
-    return sum;
-}
+// Of (row, token), at row * COLS + token.
+const SUMS = ROWS * COLS;
+#import team
 
 @compute @workgroup_size(WG)
 fn main(

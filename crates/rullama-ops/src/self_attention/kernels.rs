@@ -19,8 +19,39 @@ const TILE_WORKGROUP: u32 = 256;
 const FILLING_WORKGROUPS: u32 = 512;
 
 /// Tiles for GPUs; a CPU pays for every barrier.
-pub(super) fn variants(caps: &Caps) -> Vec<&'static str> {
+pub(crate) fn variants(caps: &Caps) -> Vec<&'static str> {
     if caps.software { vec!["naive", "tile"] } else { vec!["tile", "naive"] }
+}
+
+/// Links a kernel over heads of `head_dim` values; `seen` says which keys a query sees, and where queries, keys and values stand.
+fn link<'a>(name: &str, text: &'a str, seen: &'a str, head_dim: u32, caps: &Caps) -> Link<'a> {
+    // Fours of rows in a tile, shared by as many groups of invocations as fit.
+    let groups = (1 << (TILE_WORKGROUP / (head_dim / 4)).ilog2()).min(TILE / 4);
+    let mut link = Link::new(name, text, caps);
+    link.module("seen", seen).module("tile", include_str!("tile.wgsl"));
+    link.flag("eight_rows", groups <= TILE / 8).flag("sixteen_rows", groups <= TILE / 16);
+    link.constant("QUADS", head_dim / 4).constant("GROUPS", groups).constant("WG", NAIVE_WORKGROUP);
+    link
+}
+
+/// Dispatches the kernels of `y = softmax(q K^T) V` by another rule of what is `seen`, without the logs of the sums; what the rule
+/// is told besides is the caller's to give.
+pub(crate) fn record<'c>(
+    context: &'c mut Context,
+    (name, seen): (&str, &str),
+    [heads, head_dim]: [u32; 2],
+    [q, k, v, y]: [&Tensor; 4],
+    naive: bool,
+) -> Result<&'c mut DispatchBuilder, GpuError> {
+    let text = if naive { include_str!("naive.wgsl") } else { include_str!("forward.wgsl") };
+    let kernel = link(name, text, seen, head_dim, context.caps).kernel()?;
+    let groups = if naive { [heads, q.rows, 1] } else { [q.rows.div_ceil(TILE), heads, 1] };
+    let dispatch = context.recorder.dispatch(&kernel, groups);
+    dispatch.param("heads", heads).param("rows", q.rows);
+    for (of, [stride, offset]) in [(q, ["q_stride", "q_offset"]), (k, ["k_stride", "k_offset"]), (v, ["v_stride", "v_offset"])] {
+        dispatch.param(stride, of.stride / 4).param(offset, of.offset / 4);
+    }
+    Ok(dispatch.bind("q", &q.slice).bind("k", &k.slice).bind("v", &v.slice).bind("y", &y.slice))
 }
 
 /// What all kernels read.
@@ -161,13 +192,7 @@ impl SelfAttention {
 
     /// What the kernels link alike.
     fn link<'a>(&self, name: &str, text: &'a str, caps: &Caps) -> Link<'a> {
-        // Fours of rows in a tile, shared by as many groups of invocations as fit.
-        let groups = (1 << (TILE_WORKGROUP / (self.head_dim / 4)).ilog2()).min(TILE / 4);
-        let mut link = Link::new(&format!("self_attention/{name}"), text, caps);
-        link.module("seen", include_str!("seen.wgsl")).module("tile", include_str!("tile.wgsl"));
-        link.flag("eight_rows", groups <= TILE / 8).flag("sixteen_rows", groups <= TILE / 16);
-        link.constant("QUADS", self.head_dim / 4).constant("GROUPS", groups).constant("WG", NAIVE_WORKGROUP);
-        link
+        link(&format!("self_attention/{name}"), text, include_str!("seen.wgsl"), self.head_dim, caps)
     }
 
     /// What all of them are given.

@@ -1,7 +1,7 @@
 //! Attention of the tokens of a packed row to each other, and its gradients.
 
 mod backward;
-mod kernels;
+pub(crate) mod kernels;
 mod oracle;
 
 pub use backward::{SelfAttentionBackKeys, SelfAttentionBackQuery, SelfAttentionDelta};
@@ -46,7 +46,7 @@ impl Graph {
 }
 
 /// Longest head.
-const MAX_HEAD_DIM: u32 = 512;
+pub(crate) const MAX_HEAD_DIM: u32 = 512;
 
 /// Tokens of a smoke case: more than a tile.
 const SMOKE_TOKENS: usize = 40;

@@ -4,6 +4,7 @@ mod common;
 #[path = "common/http.rs"]
 mod http;
 
+use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
 use common::{Store, fails, need_adapter, ok, rullama};
 use http::start;
 use rullama_testing::golden;
@@ -123,7 +124,7 @@ fn servers_look_at_pictures() {
         ["run", "eyes", "Hi", "--max-tokens", "2", "--image-tokens", "70", "--image", path(&golden("mm/resize/up.png"))].map(str::to_owned);
     ok(&mut store.rullama(&run.each_ref().map(String::as_str)));
     let server = start(&mut store.rullama(&["serve", "--port", "0"]));
-    let data = base64(&std::fs::read(golden("mm/resize/up.png")).unwrap());
+    let data = STANDARD.encode(std::fs::read(golden("mm/resize/up.png")).unwrap());
     let url = format!("data:image/png;base64,{data}");
     let model = "eyes";
     let count = |path: &str, request: Value| -> u64 {
@@ -153,17 +154,32 @@ fn servers_look_at_pictures() {
     assert!(refused.status == 400 && refused.body.contains("not fetched"), "{refused:?}");
 }
 
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digits = bytes.chunks(3).flat_map(|three| {
-        let bits = three.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        (0..=three.len()).map(move |i| DIGITS[(bits >> (18 - 6 * i) & 63) as usize] as char)
-    });
-    let mut text: String = digits.collect();
-    text.extend(std::iter::repeat_n('=', (4 - text.len() % 4) % 4));
-    text
+/// As pictures, in the two forms that sounds have.
+fn servers_hear_sounds() {
+    need_adapter();
+    let files =
+        ["models/dense-ple-Q4_K_M.gguf", "models/mmproj-audio-f16.gguf", "mm/a331ms.wav"].map(|name| std::fs::read(golden(name)).unwrap());
+    let store = Store::new();
+    store.add("ears", &[("model", &files[0]), ("projector", &files[1])]);
+    let server = start(&mut store.rullama(&["serve", "--port", "0"]));
+    let data = STANDARD.encode(&files[2]);
+    let asked = |parts: Value| {
+        let content = [parts.as_array().unwrap().clone(), vec![json!({"type": "text", "text": "Hi"})]].concat();
+        json!({"model": "ears", "max_tokens": 2, "messages": [{"role": "user", "content": content}]})
+    };
+    let count = |parts: Value| server.ok("/v1/chat/completions", &asked(parts)).json()["usage"]["prompt_tokens"].as_u64().unwrap();
+    let alone = count(json!([]));
+    let sound = json!([{"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}]);
+    // 9 soft tokens between two marks.
+    assert_eq!(count(sound), alone + 11);
+    let cut = STANDARD.encode(&files[2][..files[2].len() / 2]);
+    let refused =
+        server.post("/v1/chat/completions", &asked(json!([{"type": "input_audio", "input_audio": {"data": cut, "format": "wav"}}])));
+    assert!(refused.status == 400 && refused.body.contains("damaged or cut off"), "{refused:?}");
+    let picture = json!([{"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{data}")}}]);
+    assert_eq!(server.post("/v1/chat/completions", &asked(picture)).status, 400);
 }
 
 rullama_testing::tests! {
-    eval_writes_what_towers_made, what_cannot_be_shown_is_named, run_shows_pictures, servers_look_at_pictures,
+    eval_writes_what_towers_made, what_cannot_be_shown_is_named, run_shows_pictures, servers_look_at_pictures, servers_hear_sounds,
 }

@@ -40,10 +40,10 @@ const EXAMPLES = [
     ],
     tools: [{ type: 'function', function: TOOL }],
   })),
-  ...stays.map(({ messages, expected }) => ({ prompt: messages[0].content, completion: expected.content })),
+  ...stays.map(({ messages, expected }) => ({ prompt: messages[0].content, completion: [expected].flat()[0].content })),
 ];
 const OPTIONS = {
-  rank: 8, lr: 4e-3, epochs: 3, batch: 1, accumulate: 1, pack: false, maxLen: 128, schedule: 'linear', warmupSteps: 0, layers: '3-', name: 'boat',
+  rank: 8, lr: 5e-3, epochs: 3, batch: 1, accumulate: 1, pack: false, maxLen: 128, schedule: 'linear', warmupSteps: 0, layers: '3-', name: 'boat',
 };
 /** Steps before the checkpoint, and those that are taken again after it. */
 const [BEFORE, AGAIN] = [2, 2];

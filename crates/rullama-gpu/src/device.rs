@@ -24,6 +24,7 @@ pub(crate) struct Inner {
     pub caps: Caps,
     info: wgpu::AdapterInfo,
     pub allocated: Arc<AtomicU64>,
+    pub readbacks: AtomicU64,
     pub lost: Lost,
     #[cfg(not(target_arch = "wasm32"))]
     pub driver: crate::driver::Driver,
@@ -124,6 +125,7 @@ impl Device {
             caps,
             info,
             allocated: Default::default(),
+            readbacks: Default::default(),
             lost,
             #[cfg(not(target_arch = "wasm32"))]
             driver: Default::default(),
@@ -316,6 +318,11 @@ impl Device {
     /// Pipelines compiled so far.
     pub fn pipelines(&self) -> usize {
         locked(&self.0.pipelines).len()
+    }
+
+    /// Times that the host waited, or is to wait, for the GPU.
+    pub fn readbacks(&self) -> u64 {
+        self.0.readbacks.load(Ordering::Relaxed)
     }
 
     fn layout(&self, kernel: &Kernel) -> Layout {

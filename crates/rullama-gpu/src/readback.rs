@@ -4,6 +4,7 @@ use crate::buffer::{Buffer, Usage};
 use crate::{Device, GpuError, SubmissionId};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
@@ -64,6 +65,7 @@ impl Readback {
     /// Copies `(buffer, offset, len)` here after all work submitted so far; `None` only
     /// marks the point. Must not be called again before [`wait`](Self::wait).
     pub fn start(&self, device: &Device, from: Option<(&Buffer, u64, u64)>) {
+        device.0.readbacks.fetch_add(1, Ordering::Relaxed);
         let mut encoder = device.0.raw.create_command_encoder(&Default::default());
         if let Some((buffer, offset, len)) = from {
             encoder.copy_buffer_to_buffer(buffer.raw(), offset, self.buffer.raw(), 0, len);

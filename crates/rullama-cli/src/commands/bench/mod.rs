@@ -1,3 +1,4 @@
+mod compare;
 mod train;
 
 use crate::load::{self, LoadArguments};
@@ -8,6 +9,7 @@ use rullama::{Cancel, Engine, Finish, GenerateOptions, Sampling, Session, StepPr
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::PathBuf;
 
 /// Measure how fast a model runs here
 ///
@@ -48,6 +50,9 @@ pub struct Arguments {
     /// With --train: GPU memory to keep to, in GB
     #[arg(long, value_name = "GB", default_value_t = 8.0, requires = "train")]
     gpu_memory: f64,
+    /// Also print ratios to another record: one of `rullama bench --json`, or the output of `llama-bench -o json`
+    #[arg(long, value_name = "PEER.json")]
+    compare: Option<PathBuf>,
     /// Print the record as JSON
     #[arg(long)]
     json: bool,
@@ -57,6 +62,8 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let least = arguments.prefill.max(arguments.context.saturating_add(arguments.decode)).saturating_add(1);
+    let shape = json!({"context": arguments.context, "prefill": arguments.prefill, "decode": arguments.decode});
+    let peer = arguments.compare.as_ref().map(|path| compare::peer(path, &shape)).transpose()?;
     let cancel = Cancel::new();
     let (engine, _) = load::load(&arguments.model, &arguments.load, Some(least), &cancel)?;
     let measured = pollster::block_on(measure(arguments, &engine, &cancel))?;
@@ -64,6 +71,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.train.is_empty() {
         let memory = (arguments.gpu_memory * 1e9) as u64;
         record["train"] = train::measure(&engine, &arguments.train, arguments.rank, memory, arguments.runs, arguments.profile)?.into();
+    }
+    if let Some(peer) = &peer {
+        compare::add(&mut record, peer);
     }
     let mut out = terminal::stdout();
     if arguments.json {
@@ -238,7 +248,7 @@ fn summary(record: &Value) -> String {
         text.push('\n');
         text.push_str(&table.render());
     }
-    text
+    text + &compare::summary(record)
 }
 
 #[cfg(test)]

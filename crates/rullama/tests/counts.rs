@@ -1,0 +1,72 @@
+//! What a token costs in counts that are the same on every adapter: dispatches, bytes of weights, waits for the GPU, pipelines.
+//! They fail when they grow; where a change makes them smaller, the number here is lowered with it.
+
+use rullama::{AdapterProfile, Cancel, Engine, GenerateOptions, LoadOptions, PleMode, Sampling, Session};
+use rullama_testing::{found, workspace};
+use std::sync::Arc;
+
+/// Of one decoded token with greedy sampling under WebGPU's guaranteed limits, with the kernels that a GPU gets.
+#[derive(Debug, PartialEq, Eq)]
+struct Counts {
+    dispatches: usize,
+    /// Weights read, gathered rows apart.
+    bytes: u64,
+    /// Kernels compiled for prompts and decoding, those of the load's self-test among them.
+    pipelines: usize,
+}
+
+const PROMPT: [u32; 9] = [2, 105, 600, 601, 602, 603, 604, 605, 606];
+const TOKENS: u32 = 24;
+
+fn session(file: &str, ple: PleMode) -> Session {
+    let source = Arc::new(rullama::source::FileSource::open(&workspace().join(file)).unwrap());
+    let options = LoadOptions { ple, profile: AdapterProfile::WebGpuDefaults, as_gpu: true, ..Default::default() };
+    let engine = found(pollster::block_on(Engine::load(source, options, &mut |_| ())), |error| error.code() == "no-webgpu");
+    pollster::block_on(engine.session()).unwrap()
+}
+
+fn decode(session: &mut Session) {
+    let options = GenerateOptions { sampling: Sampling::greedy(), max_tokens: Some(TOKENS), ignore_eos: true, ..Default::default() };
+    session.clear();
+    let summary = pollster::block_on(session.generate(&PROMPT, &options, &Cancel::new(), &mut |_| ())).unwrap();
+    assert_eq!(summary.ids.len(), TOKENS as usize);
+}
+
+/// Counts of the file, whose second answer compiles nothing and waits at most once a token.
+fn counts(file: &str, ple: PleMode) -> (Counts, u64) {
+    let mut session = session(file, ple);
+    let device = session.engine().device().clone();
+    decode(&mut session);
+    let (pipelines, readbacks) = (device.pipelines(), device.readbacks());
+    decode(&mut session);
+    assert_eq!(device.pipelines(), pipelines, "{file}: the second answer compiled kernels");
+    let waits = device.readbacks() - readbacks;
+    let dispatches = pollster::block_on(session.profile_decode()).unwrap().dispatches;
+    (Counts { dispatches, bytes: session.engine().info().bytes_per_token, pipelines }, waits)
+}
+
+/// Waits that are not a token's: of the prompt.
+const FENCES: u64 = 1;
+
+fn a_token_of_each_family_costs_what_it_did() {
+    let expected = [
+        ("goldens/models/dense-Q4_0.gguf", Counts { dispatches: 64, bytes: 2_477_056, pipelines: 31 }),
+        ("goldens/models/dense-ple-Q4_K_M.gguf", Counts { dispatches: 99, bytes: 4_845_824, pipelines: 42 }),
+        ("goldens/models/moe-small-fused-Q4_0.gguf", Counts { dispatches: 76, bytes: 617_984, pipelines: 40 }),
+        ("goldens/models/unified-f16.gguf", Counts { dispatches: 44, bytes: 1_573_376, pipelines: 29 }),
+        ("web/app/public/model/rullama-demo.gguf", Counts { dispatches: 112, bytes: 11_042_304, pipelines: 42 }),
+    ];
+    let found = expected.each_ref().map(|(file, _)| {
+        let (found, waits) = counts(file, PleMode::Resident);
+        assert!(waits <= u64::from(TOKENS) + FENCES, "{file}: {waits} waits for {TOKENS} tokens");
+        (*file, found)
+    });
+    assert_eq!(found, expected);
+}
+
+fn rows_that_are_streamed_wait_once_a_token() {
+    let (_, waits) = counts("goldens/models/dense-ple-Q4_K_M.gguf", PleMode::Streamed);
+    assert!((u64::from(TOKENS)..=u64::from(TOKENS) + FENCES).contains(&waits), "{waits} waits for {TOKENS} tokens");
+}
+
+rullama_testing::tests! { a_token_of_each_family_costs_what_it_did, rows_that_are_streamed_wait_once_a_token }

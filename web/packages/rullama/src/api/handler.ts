@@ -65,8 +65,12 @@ export const apiPath = (address: string): string | undefined => /\/(?:api|v1)\/.
 /** A `fetch` over a handler, for the clients of both APIs. */
 export const clientFetch =
   (handler: ApiHandler): typeof fetch =>
-  (input, init) =>
-    handler(new Request(input, init));
+  async (input, init) => {
+    const request = new Request(input, init);
+    const response = await handler(request);
+    request.signal.throwIfAborted();
+    return response;
+  };
 
 async function answered(host: Host, request: Request, pathname: string, form: Form): Promise<Response> {
   const { method } = request;
@@ -98,8 +102,13 @@ function stream(records: AsyncGenerator<object>, form: Form, control: AbortContr
   const line = (record: object) => encoder.encode(form === 'ollama' ? `${JSON.stringify(record)}\n` : `data: ${JSON.stringify(record)}\n\n`);
   let failed = false;
   const body = new ReadableStream<Uint8Array>({
+    start(out) {
+      // As `fetch` ends a body whose request is aborted.
+      control.signal.addEventListener('abort', () => out.error(new DOMException('The request was aborted.', 'AbortError')));
+    },
     async pull(out) {
       const { value, done } = await records.next();
+      if (control.signal.aborted) return;
       if (value) {
         failed ||= 'error' in value;
         out.enqueue(line(value));

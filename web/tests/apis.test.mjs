@@ -173,6 +173,9 @@ test('another page asks the one that holds the engine; when none does, it is tol
 /** Short answers will do, apart from calls: each parameter of a length. */
 const few = { options: { num_predict: 3 } };
 const max_tokens = 3;
+/** Both draw the same tokens. */
+const greedy = (address, body) =>
+  address.startsWith('/v1') ? { temperature: 0, ...body } : { ...body, options: { temperature: 0, ...body.options } };
 /** Requests whose answers are compared: address and body; a stream is told by its records. */
 const REQUESTS = [
   ['/api/chat', { model: MODEL, messages: user(SUM.question), stream: false, ...few }],
@@ -208,7 +211,7 @@ const REQUESTS = [
   ]),
   ...Object.entries({ suffix: 'x', template: 'x', images: ['x'], system: 'x' }).map(([name, value]) => ['/api/generate', { model: MODEL, prompt: 'x', raw: true, [name]: value }]),
   ...Object.entries({ echo: true, best_of: 2, suffix: 'x', logprobs: 6, prompt: ['a', 'b'] }).map(([name, value]) => ['/v1/completions', { model: MODEL, prompt: 'x', [name]: value }]),
-].map(([address, body]) => [address, body && address.startsWith('/v1') && !('temperature' in body) ? { ...body, temperature: 0 } : body]);
+].map(([address, body]) => [address, body && greedy(address, body)]);
 
 /** What an answer is made of: members by name and type, a list as what its first members are; `param` and `code` as they stand. */
 function shape(value, name = '') {

@@ -244,6 +244,16 @@ test('the page and `rullama serve` answer in the same shapes', { skip: noProgram
     };
     const { error } = await (await ask('/api/generate', { model: MODEL })).json();
     if (error?.includes('no usable GPU adapter')) return t.skip(error);
+    // The README's word: the same program asks the page or a server, by one address.
+    const texts = await page.evaluate(async ({ url, MODEL, SUM }) => {
+      const program = async (host) => {
+        const client = new OpenAI({ baseURL: `${host}/v1`, apiKey: 'secret', dangerouslyAllowBrowser: true, maxRetries: 0 });
+        const request = { model: MODEL, messages: [{ role: 'user', content: SUM.question }], temperature: 0 };
+        return (await client.chat.completions.create(request)).choices[0].message.content;
+      };
+      return [await program(service.address), await program(url)];
+    }, { url, MODEL, SUM });
+    assert.deepEqual(texts, [SUM.answer, SUM.answer]);
     const inPage = (address, body) =>
       page.evaluate(async ([address, body]) => {
         const response = await fetch(address, body && { method: 'POST', body: JSON.stringify(body) });

@@ -16,8 +16,11 @@ function details(host: Host) {
   return { parent_model: '', format: 'gguf', family, families: [family], parameter_size: '', quantization_level: '' };
 }
 
+/** The name with its tag, as Ollama has it in `model` always. */
+const tagged = (name: string) => (name.split('/').at(-1)?.includes(':') ? name : `${name}:latest`);
+
 /** A model in a page has no manifest to take a digest of. */
-const about = (host: Host) => ({ name: host.name, model: host.name, size: host.engine.info.loadedBytes, digest: '', details: details(host) });
+const about = (host: Host) => ({ name: host.name, model: tagged(host.name), size: host.engine.info.loadedBytes, digest: '', details: details(host) });
 
 export const tags = (host: Host) => ({ models: [{ ...about(host), modified_at: host.loaded.toISOString() }] });
 

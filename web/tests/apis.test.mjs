@@ -165,8 +165,14 @@ test('another page asks the one that holds the engine; when none does, it is tol
     await other.close();
     await page.evaluate(async (model) => {
       const { serveApis } = await import('/parts/api.js');
+      // Elsewhere first: a worker with another base takes the place of the one before.
+      const moved = await serveApis(ai, { model, base: '/rullama' });
+      const there = await fetch(`${moved.address}/api/version`);
+      const here = await fetch('/api/version');
+      moved.close();
       globalThis.service = await serveApis(ai, { model });
-    }, MODEL);
+      return [moved.address, there.status, here.status];
+    }, MODEL).then((given) => assert.deepEqual(given, [`${site.url}/rullama`, 200, 404]));
   }
 });
 

@@ -22,6 +22,7 @@ interface FetchEvent extends Event {
 interface Scope {
   location: Location;
   registration: { scope: string };
+  skipWaiting(): Promise<void>;
   clients: { matchAll(options: object): Promise<Client[]>; claim(): Promise<void> };
   addEventListener(type: 'fetch', listen: (event: FetchEvent) => void): void;
   addEventListener(type: 'message', listen: (event: MessageEvent & { waitUntil(work: Promise<unknown>): void }) => void): void;
@@ -51,8 +52,11 @@ function pathOf(address: string): string | undefined {
 }
 
 scope.addEventListener('message', (event) => {
-  // A page that was there before the worker is not controlled by it yet. `alive` keeps the worker awake by having come.
-  if ((event.data as { rullama?: string } | null)?.rullama === 'claim') event.waitUntil(scope.clients.claim());
+  const asked = (event.data as { rullama?: string } | null)?.rullama;
+  // Another version of this worker goes when a page asks for this one. A page that was there before it is not controlled by it yet.
+  if (asked === 'take') event.waitUntil(scope.skipWaiting());
+  else if (asked === 'claim') event.waitUntil(scope.clients.claim());
+  // `alive` keeps the worker awake by having come.
 });
 
 scope.addEventListener('fetch', (event) => {

@@ -37,6 +37,8 @@ export interface Service {
 
 /** Milliseconds after which a worker that answers for long is told that it is still needed. */
 const AWAKE = 10_000;
+/** Milliseconds in which a worker takes a page over. */
+const CLAIM = 5000;
 
 /**
  * Lets programs of this origin ask the engine by Ollama's and OpenAI's addresses, through a service worker: until the page is closed,
@@ -61,7 +63,10 @@ export async function serveApis(engine: Engine, options: ServiceOptions = {}): P
   container.startMessages();
   void engine.lost.then(() => closed.abort());
   closed.signal.addEventListener('abort', () => container.removeEventListener('message', who));
-  await claimed(container, registration);
+  await claimed(container, registration, options.worker !== false).catch((thrown) => {
+    closed.abort();
+    throw thrown;
+  });
   const base = options.base?.replace(/\/*$/, '/') ?? registration.scope;
   return { address: new URL(base, location.href).href.replace(/\/$/, ''), close: () => closed.abort() };
 }
@@ -81,24 +86,34 @@ async function register(container: ServiceWorkerContainer, { worker = 'service-w
   }
 }
 
-/** Waits until requests of this page go by the worker. */
-async function claimed(container: ServiceWorkerContainer, registration: ServiceWorkerRegistration): Promise<void> {
-  const worker = registration.active ?? registration.waiting ?? registration.installing;
+/**
+ * Waits until requests of this page go by the worker: one that waits for an earlier one to go takes its place.
+ *
+ * @throws RullamaError `invalid-argument` where the browser does not let it.
+ */
+async function claimed(container: ServiceWorkerContainer, registration: ServiceWorkerRegistration, own: boolean): Promise<void> {
+  const { installing, waiting, active } = registration;
+  const worker = own ? (installing ?? waiting ?? active) : active;
   if (!worker) return;
-  if (worker.state !== 'activated') {
-    await new Promise<void>((resolve, reject) => {
-      worker.addEventListener('statechange', () => {
-        if (worker.state === 'activated') resolve();
-        else if (worker.state === 'redundant') reject(new RullamaError('invalid-argument', 'The service worker was refused by the browser.'));
-      });
-    });
-  }
-  if (container.controller) return;
-  const change = new Promise<void>((resolve) => container.addEventListener('controllerchange', () => resolve(), { once: true }));
+  const refused = (why: string, remedy: string) => new RullamaError('invalid-argument', `The service worker ${worker.scriptURL} ${why}.`, { remedy });
+  await new Promise<void>((resolve, reject) => {
+    const look = () => {
+      if (worker.state === 'installed') worker.postMessage({ rullama: 'take' });
+      else if (worker.state === 'activated') resolve();
+      else if (worker.state === 'redundant') reject(refused('was refused by the browser', 'Look into its console for why, and reload the page.'));
+    };
+    worker.addEventListener('statechange', look);
+    look();
+  });
+  // A page outside of the worker's folder is never controlled: it holds the engine for others.
+  const controlled = () => container.controller?.scriptURL === worker.scriptURL || !location.href.startsWith(registration.scope);
+  if (controlled()) return;
   worker.postMessage({ rullama: 'claim' });
-  // A page outside of the worker's scope is never controlled: it holds the engine for others.
-  const inScope = location.href.startsWith(registration.scope);
-  if (inScope) await change;
+  const late = Date.now() + CLAIM;
+  while (!controlled()) {
+    if (Date.now() > late) throw refused('does not get to see what this page asks', 'Reload the page, not past the cache (without Shift).');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 /** One request: its answer by `port`, piece by piece. */

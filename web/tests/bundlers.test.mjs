@@ -201,7 +201,7 @@ test("an extension's panel answers under its content policy", async () => {
   }
 });
 
-// Their tools are large to install: `cargo xtask test --full`.
+// What these install is large: they run with `cargo xtask test --full`.
 const light = !process.env.RULLAMA_FULL && 'RULLAMA_FULL is not set';
 
 test('Next builds it as static files, which answer', { skip: light }, async () => {

@@ -62,7 +62,7 @@ const fn step(name: &'static str, group: Group, quick: bool, run: fn(&Arguments)
 static FULL: AtomicBool = AtomicBool::new(false);
 
 /// In the order of what is found fastest.
-const STEPS: [Step; 22] = [
+const STEPS: [Step; 21] = [
     step("format", Group::Style, true, format),
     step("architecture and licences", Group::Style, true, architecture),
     step("cargo deny", Group::Style, true, |_| supply::deny()),
@@ -83,9 +83,11 @@ const STEPS: [Step; 22] = [
     step("right answers in Chromium", Group::Browser, false, |_| npm("test:score", true)),
     step("Chromium against native", Group::Browser, false, chromium_against_native),
     step("programs of others", Group::Browser, false, clients),
-    step("clients from PyPI", Group::Browser, false, pypi_clients),
     step("operations in Chromium", Group::Browser, false, |_| npm("test:cases", true)),
 ];
+
+/// With `--full` alone.
+const FULL_STEP: Step = step("clients from PyPI", Group::Browser, false, pypi_clients);
 
 /// Runs the steps, all of them whatever fails; an error when one did.
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -93,7 +95,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let wanted = |step: &&Step| (step.quick || !arguments.quick) && arguments.only.is_none_or(|group| group == step.group);
     FULL.store(arguments.full, Ordering::Relaxed);
     let mut rows = Vec::new();
-    for step in STEPS.iter().filter(wanted) {
+    for step in STEPS.iter().chain(arguments.full.then_some(&FULL_STEP)).filter(wanted) {
         println!("\n== {}", step.name);
         let start = Instant::now();
         let outcome = (step.run)(arguments).unwrap_or_else(|error| {
@@ -233,9 +235,6 @@ fn clients(arguments: &Arguments) -> Result<Outcome> {
 
 /// The same from PyPI, in an environment of their own.
 fn pypi_clients(arguments: &Arguments) -> Result<Outcome> {
-    if !arguments.full {
-        return Ok(Outcome::Skipped("only with --full"));
-    }
     program(arguments)?;
     runner(pypi::command()?.env("RULLAMA_BIN", binary()?))
 }

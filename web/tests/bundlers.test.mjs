@@ -207,7 +207,7 @@ const light = !process.env.RULLAMA_FULL && 'RULLAMA_FULL is not set';
 test('Next builds it as static files, which answer', { skip: light }, async () => {
   await install('next');
   await script('next', 'build');
-  const site = await startServer({ '/': folder('next', 'out') });
+  const site = await startServer({ '/': folder('next', 'dist') });
   try {
     assert.match(await answer(`${site.url}/index.html`), /Paris/);
   } finally {

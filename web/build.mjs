@@ -54,6 +54,10 @@ async function buildPackage() {
   // The entry that trains stands on the other, so that a page which imports both has one of each class.
   const index = { name: 'index', setup: ({ onResolve }) => onResolve({ filter: /^\.\/index\.ts$/ }, () => ({ path: './index.js', external: true })) };
   await build({ ...browser, entryPoints: [`${pkg}/src/train.ts`], plugins: [index], outdir: `${pkg}/dist` });
+  // The APIs throw the errors of the other entry; the hook takes React from whoever uses it.
+  const errors = { name: 'errors', setup: ({ onResolve }) => onResolve({ filter: /\/errors\.ts$/ }, () => ({ path: './index.js', external: true })) };
+  await build({ ...browser, entryPoints: [`${pkg}/src/api.ts`, `${pkg}/src/react.ts`], plugins: [errors], external: ['react'], outdir: `${pkg}/dist` });
+  await build({ ...browser, entryPoints: [`${pkg}/src/service-worker.ts`], format: 'iife', outdir: `${pkg}/dist` });
   for (const [name, worker] of Object.entries(engines)) await buildWorker(browser, name, worker);
   await build({ ...common, platform: 'node', entryPoints: [`${pkg}/src/node.ts`], outdir: `${pkg}/dist` });
   execFileSync('npx', ['tsc', '-p', `${pkg}/tsconfig.types.json`], { cwd: root, stdio: 'inherit' });

@@ -16,14 +16,14 @@ const FLAGS = [
 ];
 const GPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
 
-/** Starts Chromium with a fresh profile. `webgpu: false` leaves it without an adapter. */
-export async function startBrowser({ webgpu = true } = {}) {
+/** Starts Chromium with a fresh profile. `webgpu: false` leaves it without an adapter; `extension` is a folder to load as one. */
+export async function startBrowser({ webgpu = true, extension } = {}) {
   const profile = mkdtempSync(path.join(os.tmpdir(), 'rullama-chromium-'));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     headless: true,
-    args: [...FLAGS, ...(webgpu ? GPU : [])],
-    ignoreDefaultArgs: ['--disable-gpu', '--headless=old'],
+    args: [...FLAGS, ...(webgpu ? GPU : []), ...(extension ? [`--disable-extensions-except=${extension}`, `--load-extension=${extension}`] : [])],
+    ignoreDefaultArgs: ['--disable-gpu', '--headless=old', ...(extension ? ['--disable-extensions'] : [])],
     viewport: { width: 1100, height: 800 },
     timeout: 60_000,
   });

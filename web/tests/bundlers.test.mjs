@@ -3,12 +3,13 @@
 //
 // Needs the package (npm run build).
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openPage, startBrowser } from './browser.mjs';
-import { folder, install, pack, script, vite } from './examples.mjs';
+import { folder, install, pack, run, script, vite } from './examples.mjs';
 import { startServer } from './server.mjs';
 
 const pages = fileURLToPath(new URL('pages', import.meta.url));
@@ -18,7 +19,7 @@ let browser;
 
 before(async () => {
   packed = await pack();
-  await Promise.all(['vite', 'webpack', 'plain'].map(install));
+  await Promise.all(['vite', 'webpack', 'plain', 'react', 'apis', 'extension'].map(install));
   browser = await startBrowser();
 });
 
@@ -51,8 +52,8 @@ async function buildElsewhere(name, entry, cdn) {
 const kinds = (below) => [...new Set(readdirSync(below, { recursive: true }).map((file) => path.extname(file)).filter(Boolean))].sort();
 
 /** Opens an example, asks the question that it proposes and gives the answer. */
-async function answer(url) {
-  const { page, problems } = await openPage(browser.context, url);
+async function answer(url, { context } = browser) {
+  const { page, problems } = await openPage(context, url);
   try {
     await page.waitForFunction(
       () => !document.querySelector('button').disabled || /error|cannot|not /i.test(document.querySelector('[role=status]').textContent),
@@ -172,4 +173,52 @@ test('a page without a bundler', async () => {
   } finally {
     await site.close();
   }
+});
+
+for (const [name, what] of Object.entries({ react: "React's hook answers", apis: "a program that was written for Ollama's API asks the page" })) {
+  test(what, async () => {
+    assert.doesNotMatch(await script(name, 'build'), /warn|doesn't exist/i);
+    const site = await startServer({ '/': folder(name, 'dist') });
+    try {
+      assert.match(await answer(`${site.url}/index.html`), /Paris/);
+    } finally {
+      await site.close();
+    }
+  });
+}
+
+test("an extension's panel answers under its content policy", async () => {
+  await script('extension', 'build');
+  const extension = folder('extension', 'dist');
+  const own = await startBrowser({ extension });
+  try {
+    // The id of an extension that is loaded from a folder follows from the folder's path.
+    const digits = createHash('sha256').update(extension).digest('hex').slice(0, 32);
+    const id = Array.from(digits, (digit) => String.fromCharCode(97 + parseInt(digit, 16))).join('');
+    assert.match(await answer(`chrome-extension://${id}/panel.html`, own), /Paris/);
+  } finally {
+    await own.close();
+  }
+});
+
+// What these install is large: they run with `cargo xtask test --full`.
+const light = !process.env.RULLAMA_FULL && 'RULLAMA_FULL is not set';
+
+test('Next builds it as static files, which answer', { skip: light }, async () => {
+  await install('next');
+  await script('next', 'build');
+  const site = await startServer({ '/': folder('next', 'dist') });
+  try {
+    assert.match(await answer(`${site.url}/index.html`), /Paris/);
+  } finally {
+    await site.close();
+  }
+});
+
+test('Node runs it on Dawn', { skip: light }, async (t) => {
+  await install('node');
+  const output = await run('node', process.execPath, 'main.js');
+  if (/no graphics adapter answers/.test(output)) return t.skip('Dawn finds no adapter here');
+  assert.match(output, /Paris/);
+  assert.match(output, /tokens\/s on ./);
 });

@@ -49,6 +49,12 @@ export async function script(name, ...args) {
   return stdout + stderr;
 }
 
+/** A program in an example; what it printed, well or not. */
+export async function run(name, program, ...args) {
+  const { stdout, stderr } = await call(program, args, { cwd: folder(name), maxBuffer: 1 << 24, timeout: 120_000 }).catch((error) => error);
+  return stdout + stderr;
+}
+
 /** Vite's own server for development or for a build: `{ url, close }`. */
 export async function vite(command) {
   const tool = folder('vite', 'node_modules/vite/bin/vite.js');

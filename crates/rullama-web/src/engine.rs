@@ -8,8 +8,7 @@ use rullama::text::{
     segments_to_text,
 };
 use rullama::{
-    Cancel, Chat, ChatOptions, Embedder, Engine, EngineAdapter, GenerateOptions, GpuError, LoadOptions, ModelInfo, Progress, Session,
-    Summary, Token,
+    Cancel, Chat, Embedder, Engine, EngineAdapter, GenerateOptions, GpuError, LoadOptions, ModelInfo, Progress, Session, Summary, Token,
 };
 use serde_json::json;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
@@ -19,6 +18,7 @@ use crate::{
     js,
     kept::Kept,
     options::{self, Generate, Load, WebMessage},
+    respond::Requests,
     source,
 };
 
@@ -36,6 +36,7 @@ pub struct WebEngine {
     /// For ids without a conversation: one, kept since a session's recordings are worth it.
     plain: Kept<Session>,
     plain_number: u32,
+    pub(crate) requests: Requests,
     /// Of the answer in progress.
     cancel: RefCell<Cancel>,
     /// Size of the memory before the load.
@@ -46,20 +47,20 @@ pub struct WebEngine {
 
 /// What was loaded: a model that answers, or one that makes embeddings.
 #[derive(Clone)]
-enum Held {
+pub(crate) enum Held {
     Engine(Engine),
     Embedder(Embedder),
 }
 
 impl Held {
-    fn info(&self) -> &ModelInfo {
+    pub(crate) fn info(&self) -> &ModelInfo {
         match self {
             Held::Engine(engine) => engine.info(),
             Held::Embedder(embedder) => embedder.info(),
         }
     }
 
-    fn tokenizer(&self) -> &Tokenizer {
+    pub(crate) fn tokenizer(&self) -> &Tokenizer {
         match self {
             Held::Engine(engine) => engine.tokenizer(),
             Held::Embedder(embedder) => embedder.tokenizer(),
@@ -91,6 +92,7 @@ impl WebEngine {
             tuners: Kept::default(),
             plain_number: plain.reserve(),
             plain,
+            requests: Requests::default(),
             cancel: RefCell::default(),
             start_bytes,
             adapter_name: options.adapter_name,
@@ -136,20 +138,8 @@ impl WebEngine {
         let engine = self.engine()?;
         // before the await: a close may come during it
         let number = self.chats.reserve();
-        let session = match engine.session().await {
-            Ok(session) => session,
-            Err(error) => {
-                self.chats.remove(number);
-                return Err(WebError::from(error).into());
-            }
-        };
-        let messages = chat.messages.into_iter().map(Into::into).collect();
-        let options = ChatOptions { system: chat.system, tools: chat.tools, thinking: chat.thinking, messages };
-        if !self.chats.put_back(number, Chat::new(session, options)) {
-            // Closed meanwhile, which this says.
-            self.engine()?;
-        }
-        Ok(number)
+        let session = engine.session().await;
+        self.keep_chat(number, session.map(|session| Chat::new(session, chat.into())))
     }
 
     pub fn chat_close(&self, chat: u32) {
@@ -260,6 +250,7 @@ impl WebEngine {
         self.cancel();
         self.chats.clear();
         self.plain.clear();
+        self.requests.clear();
         self.adapters.clear();
         #[cfg(feature = "train")]
         self.tuners.clear();
@@ -268,7 +259,7 @@ impl WebEngine {
 }
 
 impl WebEngine {
-    fn held(&self) -> Result<Held, WebError> {
+    pub(crate) fn held(&self) -> Result<Held, WebError> {
         self.held.borrow().clone().ok_or(WebError::Argument { what: "The model was closed.".to_owned() })
     }
 
@@ -284,6 +275,22 @@ impl WebEngine {
     pub(crate) fn take(&self, chat: u32) -> Result<Chat, WebError> {
         let missing = || WebError::Argument { what: format!("Chat {chat} is closed or busy.") };
         self.chats.take(chat).ok_or_else(missing)
+    }
+
+    /// Keeps a conversation under the number that was reserved for it.
+    pub(crate) fn keep_chat(&self, number: u32, made: Result<Chat, rullama::Error>) -> Result<u32, JsValue> {
+        let chat = match made {
+            Ok(chat) => chat,
+            Err(error) => {
+                self.chats.remove(number);
+                return Err(WebError::from(error).into());
+            }
+        };
+        if !self.chats.put_back(number, chat) {
+            // Closed meanwhile, which this says.
+            self.engine()?;
+        }
+        Ok(number)
     }
 
     /// The session without a conversation, empty, with adapters `[{ adapter, scale }]`.
@@ -354,7 +361,7 @@ fn progress_json(progress: Progress) -> String {
     json!({ "phase": phase, "done": done, "total": total }).to_string()
 }
 
-fn call(function: &Function, json: &str) {
+pub(crate) fn call(function: &Function, json: &str) {
     // A callback that throws has nobody to tell.
     let _ = function.call1(&JsValue::NULL, &json.into());
 }

@@ -13,6 +13,8 @@ mod adapters;
 #[cfg(all(target_arch = "wasm32", feature = "cases"))]
 pub mod cases;
 #[cfg(target_arch = "wasm32")]
+mod copies;
+#[cfg(target_arch = "wasm32")]
 mod engine;
 #[cfg(target_arch = "wasm32")]
 pub mod error;
@@ -21,6 +23,8 @@ mod js;
 pub mod kept;
 #[cfg(target_arch = "wasm32")]
 mod options;
+#[cfg(target_arch = "wasm32")]
+mod respond;
 #[cfg(target_arch = "wasm32")]
 pub mod source;
 #[cfg(all(target_arch = "wasm32", feature = "train"))]

@@ -1,7 +1,7 @@
 //! What the TypeScript package writes, as the engine takes it, and what the engine says, as the package reads it.
 
 use rullama::text::chat::{FunctionCall, Message, Tool};
-use rullama::{AdapterProfile, EmbedOptions, EmbedPrompt, GenerateOptions, KvType, LoadOptions, PleMode, Sampling};
+use rullama::{AdapterProfile, ChatOptions, EmbedOptions, EmbedPrompt, GenerateOptions, KvType, LoadOptions, PleMode, Sampling};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
@@ -131,6 +131,13 @@ impl Chat {
     }
 }
 
+impl From<Chat> for ChatOptions {
+    fn from(chat: Chat) -> Self {
+        let messages = chat.messages.into_iter().map(Into::into).collect();
+        ChatOptions { system: chat.system, tools: chat.tools, thinking: chat.thinking, messages }
+    }
+}
+
 /// A message as the package's types have it, or as OpenAI's API does.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "Map<String, Value>")]
@@ -182,7 +189,11 @@ impl From<WebMessage> for Message {
 
 /// A part of an answer as JSON text.
 pub fn event(event: &rullama::Event) -> String {
-    let value = match event {
+    event_value(event).to_string()
+}
+
+pub fn event_value(event: &rullama::Event) -> Value {
+    match event {
         rullama::Event::Content(text) => json!({ "type": "content", "text": text }),
         rullama::Event::UnreadableCall(text) => json!({ "type": "unreadableCall", "text": text }),
         rullama::Event::Thinking(text) => json!({ "type": "thinking", "text": text }),
@@ -190,8 +201,7 @@ pub fn event(event: &rullama::Event) -> String {
             let FunctionCall { name, arguments, .. } = &call.function;
             json!({ "type": "toolCall", "call": { "name": name, "arguments": arguments } })
         }
-    };
-    value.to_string()
+    }
 }
 
 /// A value of fixed shape as JSON text, its keys in JavaScript's case.

@@ -101,6 +101,24 @@ impl Chat {
         self.clear();
     }
 
+    /// A conversation of its own that has said the same, with a copy of the caches: both go on apart.
+    ///
+    /// # Errors
+    /// Those of [`Session::fork`].
+    pub async fn fork(&self) -> Result<Chat, Error> {
+        let session = self.session.fork().await?;
+        Ok(Chat { session, options: self.options.clone(), messages: self.messages.clone(), gallery: self.gallery.clone() })
+    }
+
+    /// Puts a session's saved caches in place of this one's, as [`Session::restore`]: the next answer goes on with them as far as the
+    /// conversation agrees.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn restore(&mut self, saved: &[u8]) -> Result<(), Error> {
+        self.session.restore(saved).await
+    }
+
     /// Adds a message and streams the model's answer, which joins the conversation.
     ///
     /// # Errors

@@ -75,6 +75,26 @@ impl Session {
         Ok(out)
     }
 
+    /// A session of its own with the same adapters, tokens, keys and values: both go on apart.
+    ///
+    /// # Errors
+    /// Too little GPU memory; a lost device.
+    pub async fn fork(&self) -> Result<Session, Error> {
+        let mut other = self.engine().session().await?;
+        other.show_specials(self.specials);
+        other.runner.attach(self.runner.attached().clone());
+        let written = self.runner.cache.written();
+        let device = self.engine().device().clone();
+        let parts = self.runner.cache.save(&device, written).await?;
+        let parts: Vec<_> = parts.iter().map(|(layer, half, bytes)| (*layer, *half, &bytes[..])).collect();
+        other.runner.reserve(written).await?;
+        other.runner.cache.restore(&device, written, &parts);
+        other.sequence = self.sequence.clone();
+        other.soft.clone_from(&self.soft);
+        other.runner.set_position(other.position());
+        Ok(other)
+    }
+
     /// Replaces this session by a saved one.
     ///
     /// # Errors

@@ -91,7 +91,7 @@ pub struct Session {
     pub(crate) sequence: Sequence,
     /// Soft tokens in it.
     pub(crate) soft: Vec<Span>,
-    specials: Specials,
+    pub(crate) specials: Specials,
 }
 
 impl Session {

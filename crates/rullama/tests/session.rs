@@ -79,6 +79,10 @@ fn a_saved_session_goes_on_elsewhere() {
     let mut two = session(LoadOptions::default());
     pollster::block_on(two.restore(&saved)).unwrap();
     assert_eq!(two.tokens(), one.tokens());
+    // A copy within the engine computes as little; where it goes is its own.
+    let mut copy = pollster::block_on(one.fork()).unwrap();
+    let other: Vec<u32> = one.tokens().iter().copied().chain([801, 802]).collect();
+    assert!(generate(&mut copy, &other, &greedy(6)).timings.prefilled_tokens <= 2 + 4);
     let (a, b) = (generate(&mut one, &next, &greedy(6)), generate(&mut two, &next, &greedy(6)));
     assert_eq!(a.ids, b.ids);
     assert!(b.timings.prefilled_tokens <= 1 + 4);

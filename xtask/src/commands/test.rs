@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every test, one step after the other, with a summary that counts them.
 
 mod fuzz;
+mod pypi;
 mod supply;
 
 use super::{check, setup, web};
@@ -9,7 +10,9 @@ use crate::workspace::{self, WASM};
 use crate::{process, workspace::root};
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
@@ -20,6 +23,9 @@ pub struct Arguments {
     /// Only one group of steps
     #[arg(long, value_enum)]
     only: Option<Group>,
+    /// Also what takes long or installs much: longer curves, Next and Dawn, the clients from PyPI
+    #[arg(long, conflicts_with = "quick")]
+    full: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -52,6 +58,9 @@ const fn step(name: &'static str, group: Group, quick: bool, run: fn(&Arguments)
     Step { name, group, quick, run }
 }
 
+/// Whether the tests' longer parts run, too.
+static FULL: AtomicBool = AtomicBool::new(false);
+
 /// In the order of what is found fastest.
 const STEPS: [Step; 21] = [
     step("format", Group::Style, true, format),
@@ -77,12 +86,16 @@ const STEPS: [Step; 21] = [
     step("operations in Chromium", Group::Browser, false, |_| npm("test:cases", true)),
 ];
 
+/// With `--full` alone.
+const FULL_STEP: Step = step("clients from PyPI", Group::Browser, false, pypi_clients);
+
 /// Runs the steps, all of them whatever fails; an error when one did.
 pub fn run(arguments: &Arguments) -> Result<()> {
     setup::run(setup::Need::Tests)?;
     let wanted = |step: &&Step| (step.quick || !arguments.quick) && arguments.only.is_none_or(|group| group == step.group);
+    FULL.store(arguments.full, Ordering::Relaxed);
     let mut rows = Vec::new();
-    for step in STEPS.iter().filter(wanted) {
+    for step in STEPS.iter().chain(arguments.full.then_some(&FULL_STEP)).filter(wanted) {
         println!("\n== {}", step.name);
         let start = Instant::now();
         let outcome = (step.run)(arguments).unwrap_or_else(|error| {
@@ -195,6 +208,9 @@ fn crates(arguments: &Arguments) -> Result<Outcome> {
 
 fn runner(command: &mut Command) -> Result<Outcome> {
     setup::test_environment(command);
+    if FULL.load(Ordering::Relaxed) {
+        command.env("RULLAMA_FULL", "1");
+    }
     let (success, output) = process::tee(command)?;
     Ok(Outcome::Tests(success, Counts::from_output(&output), summary::not_run(&output)))
 }
@@ -217,6 +233,16 @@ fn clients(arguments: &Arguments) -> Result<Outcome> {
     npm("test:clients", true)
 }
 
+/// The same from PyPI, in an environment of their own.
+fn pypi_clients(arguments: &Arguments) -> Result<Outcome> {
+    program(arguments)?;
+    runner(pypi::command()?.env("RULLAMA_BIN", binary()?))
+}
+
+fn binary() -> Result<PathBuf> {
+    Ok(workspace::target_folder()?.join("debug").join(format!("rullama{}", std::env::consts::EXE_SUFFIX)))
+}
+
 /// The crates' tests have built the command line program; without them it is built here.
 fn program(arguments: &Arguments) -> Result<()> {
     if arguments.only == Some(Group::Browser) {
@@ -233,7 +259,7 @@ fn npm(script: &str, counted: bool) -> Result<Outcome> {
     }
     let mut npm = process::npm(&web);
     npm.args(["run", "--silent", script]);
-    npm.env("RULLAMA_BIN", workspace::target_folder()?.join("debug").join(format!("rullama{}", std::env::consts::EXE_SUFFIX)));
+    npm.env("RULLAMA_BIN", binary()?);
     if counted { runner(&mut npm) } else { passes(&mut npm) }
 }
 

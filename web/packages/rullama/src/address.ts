@@ -3,8 +3,14 @@
 import { RullamaError } from './errors.ts';
 import { hubFile } from './hub.ts';
 
-/** Schemes that `fetch` reads in pieces. */
+/** Schemes that `fetch` reads. */
 const SCHEMES = ['http:', 'https:', 'blob:'];
+
+/** Whether it is one of those, or the page's own, as of an extension or of an application made of pages. */
+function reads(protocol: string): boolean {
+  const own = (globalThis.location as Location | undefined)?.protocol;
+  return SCHEMES.includes(protocol) || (protocol === own && protocol !== 'file:');
+}
 
 /**
  * The absolute address of the file that `source` names, relative to `base`. A page of Hugging Face's hub stands for the file that
@@ -21,7 +27,7 @@ export async function modelAddress(source: string | URL, base?: string): Promise
   } catch (cause) {
     throw unreadable(source, 'it is not an address', cause);
   }
-  if (!SCHEMES.includes(address.protocol)) throw unreadable(source, `"${address.protocol}" is not read here, only http and https are`);
+  if (!reads(address.protocol)) throw unreadable(source, `"${address.protocol}" is not read here, only http and https are`);
   return address.href;
 }
 

@@ -29,6 +29,7 @@ export interface Engine extends Partial<Training> {
   /** `Memory` as JSON. */
   memory(): string;
   tokenize(text: string): Uint32Array;
+  detokenize(ids: Uint32Array): string;
   /** `ChatOptions` in, `{ prompt, ids }` out, both JSON. */
   render(conversation: string): string;
   chat_open(options: string): Promise<number>;
@@ -41,6 +42,13 @@ export interface Engine extends Partial<Training> {
   /** Other messages in place of those that the conversation has; JSON. */
   chat_set(chat: number, messages: string): void;
   chat_close(chat: number): void;
+  /** A copy that goes on by itself; its number. */
+  chat_fork(chat: number): Promise<number>;
+  chat_save(chat: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Opens a conversation with `ChatOptions`, adapters and what `chat_save` gave; its number. */
+  chat_restore(options: string, adapters: string, saved: Uint8Array): Promise<number>;
+  /** `Ask` in, `Responded` out, each part a `Part`; all JSON. */
+  respond(ask: string, onPart: (json: string) => void): Promise<string>;
   /** Adapters as a list of `AttachedRef`, JSON, here and below. */
   generate_ids(ids: Uint32Array, options: string, adapters: string, onToken: (json: string) => void): Promise<string>;
   /** Logits and hidden states of ids, row after row, by name. */

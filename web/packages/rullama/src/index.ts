@@ -19,6 +19,8 @@ import { Client } from './client.ts';
 import { describeEmbedded } from './embedded.ts';
 import { RullamaError } from './errors.ts';
 import { absolute, ANSWERING, engineAddress, type Parts, startWorker, workerMissing } from './parts.ts';
+import { openaiClient, type OpenAIClient } from './openai.ts';
+import type { ApiOptions } from './api/host.ts';
 import type { Reply, Request, SourceRef } from './protocol.ts';
 import { Engine } from './rullama.ts';
 import type { EmbeddedModel, EngineOptions, LoadOptions, Source } from './types.ts';
@@ -28,6 +30,9 @@ export type { ErrorCode, ErrorData } from './errors.ts';
 export { Adapter } from './adapters.ts';
 export { clearStoredModels, storedModels } from './stored.ts';
 export type { StoredModel } from './stored.ts';
+export { ModelsPage, OpenAIError, OpenAIStream } from './openai.ts';
+export type { OpenAIClient, RequestOptions } from './openai.ts';
+export type * from './api/openai-types.ts';
 export { Chat, Engine } from './rullama.ts';
 export { Tuner } from './tuner.ts';
 export type * from './types.ts';
@@ -39,6 +44,18 @@ export const Rullama = {
    * @throws RullamaError with `code` and `remedy`; aborting `signal` rejects with code `cancelled`.
    */
   load: (source: Source, options: LoadOptions = {}): Promise<Engine> => loadWith(ANSWERING, source, options),
+
+  /**
+   * The shape of the `openai` client on a loaded model: programs written for that client go on with this one.
+   *
+   * ```ts
+   * const openai = Rullama.openai(ai);
+   * const { choices } = await openai.chat.completions.create({ messages: [{ role: 'user', content: 'Hello' }] });
+   * ```
+   *
+   * What it throws is an `OpenAIError`, whose members are those of that client's errors.
+   */
+  openai: (engine: Engine, options: ApiOptions = {}): OpenAIClient => openaiClient(engine, options),
 
   /**
    * The description of the embedded model, without loading it.

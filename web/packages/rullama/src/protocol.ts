@@ -2,6 +2,7 @@
 // `serve.ts` and a method in `client.ts`; the types name whichever of the three is missing.
 
 import type { ErrorData } from './errors.ts';
+import type { Ask, Part, Responded } from './request.ts';
 import type {
   ChatEvent,
   ChatOptions,
@@ -60,6 +61,10 @@ export interface Calls {
   chatContinue: Call<{ chat: number; options: GenerateOptions }, Summary, StreamEvent>;
   chatSet: Call<{ chat: number; messages: (Message | OpenAIMessage)[] }, null>;
   chatClose: Call<number, null>;
+  chatFork: Call<number, number>;
+  chatSave: Call<number, Uint8Array<ArrayBuffer>>;
+  chatRestore: Call<{ options: ChatOptions; adapters: AttachedRef[]; saved: Uint8Array }, number>;
+  respond: Call<Ask, Responded, Part>;
   embed: Call<{ texts: string[]; options: EmbedOptions }, Embeddings>;
   chatAdapters: Call<{ chat: number; adapters: AttachedRef[] }, null>;
   generateIds: Call<{ ids: number[]; options: GenerateOptions; adapters: AttachedRef[] }, Summary, Token>;
@@ -77,6 +82,7 @@ export interface Calls {
   tuneEstimate: Call<{ examples: Blob; eval?: Blob | undefined; options: TuneRequest }, TuneEstimate>;
   tunePreview: Call<{ examples: Blob; options: TuneRequest; most: number }, TunePreview>;
   tokenize: Call<string, number[]>;
+  detokenize: Call<number[], string>;
   render: Call<ChatOptions, { prompt: string; ids: number[] }>;
   memory: Call<null, Memory>;
   close: Call<null, null>;

@@ -7,6 +7,8 @@ import { RullamaError } from './errors.ts';
 import { examplesBlob } from './examples.ts';
 import { extend, History } from './history.ts';
 import type { AttachedRef, CallName, Calls, StreamEvent, TuneRequest } from './protocol.ts';
+import type { Ask, Part, Responded } from './request.ts';
+import { packChat, unpackChat } from './saved-chat.ts';
 import { following, streamOf } from './stream.ts';
 import { Tuner } from './tuner.ts';
 import type {
@@ -73,6 +75,38 @@ export class Engine {
   /** Token ids of `text`. Special tokens written in it stay plain text. */
   tokenize(text: string): Promise<number[]> {
     return this.client.call('tokenize', text);
+  }
+
+  /**
+   * The text of token ids, special tokens included.
+   *
+   * @throws RullamaError `invalid-argument` for what is no id of the vocabulary.
+   */
+  async detokenize(ids: number[]): Promise<string> {
+    checkIds(ids);
+    return this.client.call('detokenize', ids);
+  }
+
+  /**
+   * The conversation that `chat.save()` gave the bytes of, with what was computed of it, so that the next answer begins at once.
+   * Adapters that were attached then are attached again by `adapters`, with the same scales.
+   *
+   * @throws RullamaError `invalid-argument` for bytes that are damaged, or of another model, type of cache or other adapters.
+   */
+  async restore(saved: Uint8Array, { adapters = [] }: { adapters?: Attached[] } = {}): Promise<Chat> {
+    const { options, session } = unpackChat(saved);
+    const attached = attachedTo(this.client, adapters);
+    const chat = await this.client.call('chatRestore', { options, adapters: attached, saved: session });
+    return Chat.of(this.client, options, chat, attached);
+  }
+
+  /**
+   * Answers a request that brings its whole conversation along; the APIs stand on this.
+   *
+   * @internal
+   */
+  respond(ask: Ask, signal: AbortSignal, onPart: (part: Part) => void): Promise<Responded> {
+    return this.client.call('respond', ask, { signal, onEvent: onPart });
   }
 
   /** The prompt that a conversation becomes, as text and as token ids. */
@@ -180,6 +214,41 @@ export class Chat {
     private readonly options: ChatOptions,
   ) {
     this.history = new History(options.messages);
+  }
+
+  /**
+   * A conversation that is open in the engine already.
+   *
+   * @internal
+   */
+  static of(client: Client, options: ChatOptions, number: number, adapters: AttachedRef[]): Chat {
+    const chat = new Chat(client, options);
+    chat.handle = Promise.resolve(number);
+    chat.adapters = adapters;
+    return chat;
+  }
+
+  /**
+   * A conversation of its own that has said the same and has the same adapters: both go on apart, and nothing is computed again.
+   * An answer that is being written is waited for.
+   */
+  async fork(): Promise<Chat> {
+    const number = this.handle ? await this.client.call('chatFork', await this.handle) : undefined;
+    const options = { ...this.options, messages: this.history.all() };
+    const { adapters } = this;
+    if (number !== undefined) return Chat.of(this.client, options, number, adapters);
+    const chat = new Chat(this.client, options);
+    chat.adapters = adapters;
+    return chat;
+  }
+
+  /**
+   * The conversation as bytes, with what was computed of it: `engine.restore(bytes)` goes on at once, also in another session of the
+   * browser, with the same model. Some megabytes for each thousand tokens; `messages` alone are few.
+   */
+  async save(): Promise<Uint8Array<ArrayBuffer>> {
+    const session = await this.client.call('chatSave', await this.open());
+    return packChat({ ...this.options, messages: this.history.all() }, session);
   }
 
   /**

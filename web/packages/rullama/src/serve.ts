@@ -106,6 +106,16 @@ function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): 
       answering(signal, (e) => e.chat_continue(chat, JSON.stringify(options), json(emit))),
     chatSet: ({ chat, messages }) => queue.run(async () => (loaded().chat_set(chat, JSON.stringify(messages)), null)),
     chatClose: (chat) => queue.run(async () => (loaded().chat_close(chat), null)),
+    chatFork: (chat) => queue.run(() => loaded().chat_fork(chat)),
+    chatSave: (chat) => queue.run(() => loaded().chat_save(chat)),
+    chatRestore: ({ options, adapters, saved }) =>
+      queue.run(() => loaded().chat_restore(JSON.stringify(options), JSON.stringify(adapters), saved)),
+    respond: (ask, emit, signal) =>
+      answering(signal, async (e) => {
+        // Nobody waits for the answer any more.
+        if (signal.aborted) throw new RullamaError('cancelled', 'The request was stopped before its turn.');
+        return e.respond(JSON.stringify(ask), json(emit));
+      }),
     chatAdapters: ({ chat, adapters }) => queue.run(async () => (loaded().chat_adapters(chat, JSON.stringify(adapters)), null)),
     generateIds: ({ ids, options, adapters }, emit, signal) =>
       answering(signal, (e) => e.generate_ids(Uint32Array.from(ids), JSON.stringify(options), JSON.stringify(adapters), json(emit))),
@@ -133,6 +143,7 @@ function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): 
       const vector = (_text: string, i: number) => vectors.slice(i * dims, (i + 1) * dims);
       return { vectors: texts.map(vector), tokens: Array.from(tokens), truncated: Array.from(truncated) };
     },
+    detokenize: (ids) => loaded().detokenize(Uint32Array.from(ids)),
     tokenize: (text) => Array.from(loaded().tokenize(text)),
     render: (conversation) => JSON.parse(loaded().render(JSON.stringify(conversation))),
     memory: () => JSON.parse(loaded().memory()),

@@ -9,6 +9,7 @@
 import type { Engine } from '../src/engine.ts';
 import { RullamaError } from '../src/errors.ts';
 import type { FileRef, SourceRef } from '../src/protocol.ts';
+import type { Ask } from '../src/request.ts';
 import type { OpenEngine } from '../src/serve.ts';
 import type { ChatOptions, Finish, GenerateOptions, Message, ModelInfo, OpenAIMessage, Progress, SavedFile, Summary, TuneOptions } from '../src/types.ts';
 import { FakeTuning } from './fake-tuning.ts';
@@ -197,6 +198,37 @@ class FakeEngine implements Engine {
     const summary = JSON.parse(await this.answer(question, conversation, { ...limits, maxTokens }, onEvent, begun)) as Summary;
     conversation.messages.push({ role: 'model', content: summary.text });
     return JSON.stringify({ ...summary, promptTokens: ids.length });
+  }
+
+  detokenize(ids: Uint32Array): string {
+    return String.fromCodePoint(...ids);
+  }
+
+  async chat_fork(chat: number): Promise<number> {
+    return this.chats.push(structuredClone(this.chats[chat] ?? { messages: [] })) - 1;
+  }
+
+  /** The name of the model, which is all that a real one's caches would have to agree with. */
+  async chat_save(): Promise<Uint8Array<ArrayBuffer>> {
+    return new TextEncoder().encode(`cache of ${(JSON.parse(this.info()) as ModelInfo).name}`);
+  }
+
+  async chat_restore(options: string, _adapters: string, saved: Uint8Array): Promise<number> {
+    if (new TextDecoder().decode(saved) === new TextDecoder().decode(await this.chat_save())) return this.chat_open(options);
+    throw new RullamaError('invalid-argument', 'The saved session cannot be restored: it belongs to other weights, types or adapters');
+  }
+
+  async respond(ask: string, onPart: (json: string) => void): Promise<string> {
+    const { messages = [], text, ids, tools = [], thinking = false, options } = JSON.parse(ask) as Ask;
+    const prompt = text ?? (ids ? this.detokenize(Uint32Array.from(ids)) : textOf(messages.at(-1) as OpenAIMessage));
+    if (prompt.length > this.context) throw new RullamaError('context-full', `${prompt.length} tokens do not fit the context of ${this.context}.`);
+    onPart('{"begun":true}');
+    const logprobs = options.logprobs === undefined ? null : { chosen: { bytes: [104, 105], logprob: -0.5 }, top: [] };
+    const onEvent = (json: string) => onPart(JSON.stringify({ events: [JSON.parse(json)], logprobs }));
+    const conversation = { messages, tools, thinking } as ChatOptions;
+    const summary = JSON.parse(await this.answer(prompt, conversation, options, onEvent, '')) as Summary;
+    const reason = { 'tool-call': 'tool_calls', length: 'length', cancelled: 'cancelled' }[summary.finish as string] ?? 'stop';
+    return JSON.stringify({ summary, reason, context: [1, ...summary.ids] });
   }
 
   chat_close(chat: number): void {

@@ -3,6 +3,8 @@
 export { Adapter } from '../src/adapters.ts';
 export { modelAddress } from '../src/address.ts';
 export { checkGenerate, checkHistory, checkIds, checkLoad, checkQuestion, checkTune } from '../src/check.ts';
+export { apiHandler, clientFetch } from '../src/api/handler.ts';
+export { openaiClient, OpenAIError } from '../src/openai.ts';
 export { Client } from '../src/client.ts';
 export { watchDevices } from '../src/device.ts';
 export { ERROR_CODES, RullamaError } from '../src/errors.ts';

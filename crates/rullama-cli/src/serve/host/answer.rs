@@ -1,6 +1,5 @@
 //! One answer: the prompt of a request on its model, and what becomes of the tokens.
 
-use super::fit::Fit;
 use super::models::{Chat, Models};
 use super::work::{Ask, Conversation, Done, Ended, Logprobs, Part, Piece, Prompt, Reason, TokenText, Work, context_of};
 use crate::serve::api::Failure;
@@ -8,7 +7,7 @@ use crate::{media, sampling};
 use rullama::queue::Turn;
 use rullama::text::chat::{self, Message, Role};
 use rullama::text::{Event, Segment, Specials};
-use rullama::{Cancel, Engine, Error, ErrorCode, Finish, Gallery, GenerateOptions, Summary, Token};
+use rullama::{Cancel, Engine, Error, ErrorCode, Finish, Fit, Gallery, GenerateOptions, Summary, Token, is_system};
 use rullama_source::ollama::{Params, Resolved};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -47,7 +46,9 @@ async fn on(model: &mut Chat, turn: &Turn<Work>, ask: &Ask, params: Params, cont
             fit.known("context", &asked.before)?;
             messages = with_stored(asked, turn.work.wanted.located.stored.as_ref());
             fit.gallery = media::gallery(&engine, &messages, &turn.cancel).await?;
-            fit.conversation(asked, &mut messages)?
+            let (prompt, kept) = fit.conversation(&conversation(&engine, asked, &messages), &asked.before, asked.truncate)?;
+            messages = kept;
+            prompt
         }
     };
     let room = context.checked_sub(prompt.len() as u32).filter(|room| *room > 0);
@@ -74,12 +75,8 @@ async fn on(model: &mut Chat, turn: &Turn<Work>, ask: &Ask, params: Params, cont
     }
 }
 
-pub(super) fn conversation<'a>(engine: &Engine, asked: &'a Conversation, messages: &'a [Message]) -> chat::Conversation<'a> {
+fn conversation<'a>(engine: &Engine, asked: &'a Conversation, messages: &'a [Message]) -> chat::Conversation<'a> {
     chat::Conversation { messages, tools: &asked.tools, thinking: asked.thinking, size: engine.template_size() }
-}
-
-pub(super) fn is_system(message: &Message) -> bool {
-    matches!(message.role, Role::System | Role::Developer)
 }
 
 /// The request's messages, behind the system prompt and the first messages that the store has for the model, as `rullama run` has

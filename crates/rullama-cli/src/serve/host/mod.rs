@@ -2,7 +2,6 @@
 
 mod answer;
 mod embed;
-mod fit;
 mod models;
 mod work;
 

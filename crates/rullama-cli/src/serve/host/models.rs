@@ -1,11 +1,10 @@
 //! The models that are loaded: as many as fit, each as long as it is wanted.
 
-use super::fit::longest_piece;
 use super::work::{KeepAlive, Wanted};
 use crate::load::LoadArguments;
 use crate::media;
 use crate::serve::api::Failure;
-use rullama::{Cancel, Embedder, Engine, Error, ErrorCode, LoadOptions, Sessions};
+use rullama::{Cancel, Embedder, Engine, Error, ErrorCode, LoadOptions, Sessions, longest_piece};
 use rullama_model::ModelError;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};

@@ -66,10 +66,16 @@ impl Details {
     }
 }
 
+/// The name with its tag, as Ollama has it in `model` always: open-webui looks a model up by nothing else.
+fn tagged(name: &str) -> String {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    if last.contains(':') { name.to_owned() } else { format!("{name}:latest") }
+}
+
 pub fn tags(catalog: &Catalog) -> Models<Tag> {
     let tag = |entry: &Entry| Tag {
         name: entry.name.clone(),
-        model: entry.name.clone(),
+        model: tagged(&entry.name),
         modified_at: rfc3339(entry.modified),
         size: entry.size,
         digest: entry.digest.clone(),
@@ -81,7 +87,7 @@ pub fn tags(catalog: &Catalog) -> Models<Tag> {
 pub fn running(running: &[Running], catalog: &Catalog) -> Models<Loaded> {
     let loaded = |model: &Running| Loaded {
         name: model.name.clone(),
-        model: model.name.clone(),
+        model: tagged(&model.name),
         size: model.bytes,
         digest: model.digest.clone(),
         details: Details::of(catalog.0.iter().find(|entry| entry.name == model.name)),

@@ -1,10 +1,9 @@
 //! Prompts that fit the context.
 
-use super::answer::{conversation, is_system};
-use super::work::Conversation;
-use rullama::text::chat::{Message, Role, render};
-use rullama::text::{Segment, Tokenizer};
-use rullama::{Engine, Error, Gallery, Prompt, placeholder_runs};
+use crate::prompt::placeholder_runs;
+use crate::{Engine, Error, Gallery, Prompt};
+use rullama_text::chat::{Conversation, Message, Role, render};
+use rullama_text::{Segment, Tokenizer};
 
 /// What a prompt has to fit.
 pub struct Fit<'a> {
@@ -21,6 +20,11 @@ pub struct Fit<'a> {
 pub fn longest_piece(tokenizer: &Tokenizer) -> usize {
     let pieces = (0..tokenizer.len() as u32).filter_map(|id| tokenizer.piece(id));
     pieces.map(str::len).max().unwrap_or(1).max(1)
+}
+
+/// Whether a message is of the system, which stands before all others.
+pub fn is_system(message: &Message) -> bool {
+    matches!(message.role, Role::System | Role::Developer)
 }
 
 impl Fit<'_> {
@@ -53,17 +57,20 @@ impl Fit<'_> {
         }
     }
 
-    /// The ids of a conversation. Where it may be, the oldest messages behind the system prompt are left out until it fits.
+    /// The prompt of a conversation, behind the ids `before` it, and the messages that it has. With `truncate`
+    /// the oldest messages behind the system prompt are left out until it fits.
     ///
     /// # Errors
     /// As [`prompt`](Self::prompt).
-    pub fn conversation(&self, asked: &Conversation, messages: &mut Vec<Message>) -> Result<Prompt, Error> {
+    pub fn conversation(&self, asked: &Conversation<'_>, before: &[u32], truncate: bool) -> Result<(Prompt, Vec<Message>), Error> {
+        let messages = asked.messages;
         let head = usize::from(messages.first().is_some_and(is_system));
         let most = messages.len().saturating_sub(head + 1);
-        let whole = self.ids(asked, messages);
+        let ids = |messages: &[Message]| self.ids(&Conversation { messages, ..*asked }, before);
+        let whole = ids(messages);
         let fits = |prompt: &Result<Prompt, Error>| prompt.as_ref().is_ok_and(|prompt| prompt.len() < self.context as usize);
-        if fits(&whole) || !asked.truncate || !asked.before.is_empty() || most == 0 {
-            return whole;
+        if fits(&whole) || !truncate || !before.is_empty() || most == 0 {
+            return whole.map(|prompt| (prompt, messages.to_vec()));
         }
         let without = |messages: &[Message], left_out: usize| -> Vec<Message> {
             messages[..head].iter().chain(&messages[head + left_out..]).cloned().collect()
@@ -72,34 +79,34 @@ impl Fit<'_> {
         let (mut low, mut high) = (1, most);
         while low < high {
             let middle = usize::midpoint(low, high);
-            let fit = fits(&self.ids(asked, &without(messages, middle)));
+            let fit = fits(&ids(&without(messages, middle)));
             (low, high) = if fit { (low, middle) } else { (middle + 1, high) };
         }
         // A tool's result says nothing without its call.
         let results = messages[head + low..].iter().take_while(|message| message.role == Role::Tool).count();
-        *messages = without(messages, (low + results).min(most));
-        self.ids(asked, messages)
+        let kept = without(messages, (low + results).min(most));
+        Ok((ids(&kept)?, kept))
     }
 
-    fn ids(&self, asked: &Conversation, messages: &[Message]) -> Result<Prompt, Error> {
-        let mut rendered = render(&conversation(self.engine, asked, messages));
-        if asked.before.is_empty() {
+    fn ids(&self, asked: &Conversation<'_>, before: &[u32]) -> Result<Prompt, Error> {
+        let mut rendered = render(asked);
+        if before.is_empty() {
             return self.prompt(rendered);
         }
         self.check_length(&rendered)?;
-        if !placeholder_runs(self.engine, &asked.before).is_empty() {
+        if !placeholder_runs(self.engine, before).is_empty() {
             let reason = "holds pictures or sounds, which are not kept. Send the whole conversation to `/api/chat`".into();
             return Err(Error::InvalidArgument { name: "context", value: "of a prompt with media".into(), reason });
         }
         let soft = self.gallery.expanded(&mut rendered)?;
         // The turn before is closed where its answer was cut.
         let tokenizer = self.engine.tokenizer();
-        let ended = asked.before.last().is_some_and(|last| tokenizer.end_tokens().contains(last));
+        let ended = before.last().is_some_and(|last| tokenizer.end_tokens().contains(last));
         let close = (!ended).then(|| Segment::special("<turn|>"));
         let seam: Vec<Segment> = close.into_iter().chain([Segment::Text("\n".to_owned())]).collect();
         let seam = tokenizer.encode_segments(&seam)?;
         // Without the mark of a beginning.
         let more = tokenizer.encode_segments(&rendered[1..])?;
-        Prompt::new(self.engine, asked.before.iter().copied().chain(seam).chain(more).collect(), &soft)
+        Prompt::new(self.engine, before.iter().copied().chain(seam).chain(more).collect(), &soft)
     }
 }

@@ -1,0 +1,193 @@
+//! Answers to requests that bring all of their conversation along, as those of Ollama's API and OpenAI's do. The caches of the latest
+//! conversations are kept, so that each goes on where it was.
+
+use js_sys::Function;
+use rullama::text::chat::{Conversation, Message, Tool};
+use rullama::text::{Event, Segment, Specials};
+use rullama::{Cancel, Engine, Error, Finish, Fit, Gallery, GenerateOptions, Prompt, Sessions, Summary, Token, longest_piece};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::cell::{OnceCell, RefCell};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::engine::{WebEngine, call};
+use crate::error::WebError;
+use crate::options::{self, Generate};
+
+/// Conversations whose caches are kept, and the bytes that those not in use may take on the GPU together.
+const CONVERSATIONS: (usize, u64) = (4, 512 << 20);
+
+/// What is asked: a conversation, a text with its special tokens, or ids.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+struct Ask {
+    messages: Vec<Value>,
+    tools: Vec<Value>,
+    thinking: bool,
+    /// Leave out the oldest messages where the context is full.
+    truncate: bool,
+    /// The ids of a conversation that this one goes on.
+    before: Vec<u32>,
+    text: Option<String>,
+    ids: Option<Vec<u32>>,
+    /// End the answer behind its first tool call.
+    one_call: bool,
+    logit_bias: Vec<(u32, f32)>,
+    /// Tokens of prompt and answer together, where that is less than the engine's.
+    context: Option<u32>,
+    options: Generate,
+}
+
+/// What is kept from one request to the next.
+#[derive(Default)]
+pub struct Requests {
+    sessions: RefCell<Option<Sessions>>,
+    longest: OnceCell<usize>,
+}
+
+impl Requests {
+    pub fn clear(&self) {
+        let sessions = self.sessions.take();
+        drop(sessions);
+    }
+}
+
+#[wasm_bindgen]
+impl WebEngine {
+    /// Answers a request. `on_part` gets `{ begun: true }` once it is known that there will be an answer, then for each token
+    /// `{ events, logprobs? }`; the result is `{ summary, reason, context }`. All of it is JSON text.
+    pub async fn respond(&self, ask: String, on_part: Function) -> Result<String, JsValue> {
+        let ask: Ask = options::parse("request", &ask)?;
+        let engine = self.engine()?;
+        // before the first await: a stop may come during each of them
+        let cancel = self.fresh_cancel();
+        let kept = self.requests.sessions.take();
+        let mut sessions = kept.unwrap_or_else(|| Sessions::new(engine.clone(), CONVERSATIONS.0, CONVERSATIONS.1));
+        let longest = *self.requests.longest.get_or_init(|| longest_piece(engine.tokenizer()));
+        let result = answer(&mut sessions, &ask, longest, &cancel, &on_part).await;
+        // Closed meanwhile, it is not kept.
+        if self.engine().is_ok() {
+            self.requests.sessions.replace(Some(sessions));
+        }
+        Ok(result?)
+    }
+}
+
+async fn answer(sessions: &mut Sessions, ask: &Ask, longest: usize, cancel: &Cancel, on_part: &Function) -> Result<String, WebError> {
+    let engine = sessions.engine().clone();
+    let context = ask.context.map_or(engine.info().context, |asked| asked.min(engine.info().context));
+    let mut options: GenerateOptions = ask.options.clone().into();
+    options.sampling.logit_bias.clone_from(&ask.logit_bias);
+    options.sampling.check()?;
+    let fit = Fit { engine: &engine, context, longest, gallery: Gallery::default() };
+    let (messages, tools) = (messages(&ask.messages)?, tools(&ask.tools)?);
+    let asked = Conversation { messages: &messages, tools: &tools, thinking: ask.thinking, size: engine.template_size() };
+    let mut kept = Vec::new();
+    let prompt = match (&ask.text, &ask.ids) {
+        (Some(text), _) => fit.prompt(vec![Segment::Template(text.clone())])?,
+        (None, Some(ids)) => fit.known("prompt", ids)?.into(),
+        (None, None) => {
+            fit.known("context", &ask.before)?;
+            let (prompt, fitting) = fit.conversation(&asked, &ask.before, ask.truncate)?;
+            kept = fitting;
+            prompt
+        }
+    };
+    let room = context.checked_sub(prompt.len() as u32).filter(|room| *room > 0);
+    let room = room.ok_or(Error::ContextFull { tokens: prompt.len() as u64 + 1, context })?;
+    options.max_tokens = Some(options.max_tokens.map_or(room, |most| most.min(room)));
+    call(on_part, r#"{"begun":true}"#);
+    let chat = (ask.text.is_none() && ask.ids.is_none()).then_some(Conversation { messages: &kept, ..asked });
+    let mut stream = Stream { engine: &engine, ask, cancel, on_part, calls: 0, cut: false };
+    let summary = stream.run(sessions, chat, &prompt, &options).await?;
+    let reason = match summary.finish {
+        Finish::Length => "length",
+        Finish::Cancelled if !stream.cut => "cancelled",
+        _ if stream.calls > 0 => "tool_calls",
+        _ => "stop",
+    };
+    let context: Vec<u32> = prompt.ids().iter().chain(&summary.ids).copied().collect();
+    Ok(options::to_json(&json!({ "summary": summary, "reason": reason, "context": context })))
+}
+
+/// The messages, none of which shows a picture or a sound.
+fn messages(list: &[Value]) -> Result<Vec<Message>, WebError> {
+    let wrong = |i: usize, why: &str| WebError::Argument { what: format!("`messages[{i}]` {why}.") };
+    let read = |(i, json): (usize, &Value)| {
+        let message: Message = serde_json::from_value(json.clone()).map_err(|error| wrong(i, &format!("cannot be read: {error}")))?;
+        let shows = message.media().next().is_some();
+        if shows { Err(wrong(i, "shows a picture or a sound, which are not perceived here")) } else { Ok(message) }
+    };
+    list.iter().enumerate().map(read).collect()
+}
+
+fn tools(list: &[Value]) -> Result<Vec<Tool>, WebError> {
+    let wrong = |i: usize, why: serde_json::Error| WebError::Argument { what: format!("`tools[{i}]` cannot be read: {why}.") };
+    list.iter().enumerate().map(|(i, json)| serde_json::from_value(json.clone()).map_err(|error| wrong(i, error))).collect()
+}
+
+/// From tokens to the parts that are given.
+struct Stream<'a> {
+    engine: &'a Engine,
+    ask: &'a Ask,
+    cancel: &'a Cancel,
+    on_part: &'a Function,
+    calls: usize,
+    /// It was ended behind its first call, as the request wants.
+    cut: bool,
+}
+
+impl Stream<'_> {
+    async fn run(
+        &mut self,
+        sessions: &mut Sessions,
+        chat: Option<Conversation<'_>>,
+        prompt: &Prompt,
+        options: &GenerateOptions,
+    ) -> Result<Summary, Error> {
+        let cancel = self.cancel;
+        match chat {
+            Some(chat) => {
+                let mut on_part = |token: Option<&Token>, events| self.part(token, events);
+                sessions.answer(&chat, prompt, options, cancel, &mut on_part).await
+            }
+            None => {
+                let mut on_token = |token: &Token| self.part(Some(token), vec![Event::Content(token.text.clone())]);
+                sessions.generate_prompt(prompt, Specials::Hide, options, cancel, &mut on_token).await
+            }
+        }
+    }
+
+    fn part(&mut self, token: Option<&Token>, mut events: Vec<Event>) {
+        if self.cut {
+            return;
+        }
+        let is_call = |event: &Event| matches!(event, Event::ToolCall(_));
+        if let (Some(first), true) = (events.iter().position(is_call), self.ask.one_call) {
+            events.truncate(first + 1);
+            self.cut = true;
+            self.cancel.cancel();
+        }
+        self.calls += events.iter().filter(|event| is_call(event)).count();
+        events.retain(|event| !matches!(event, Event::Content(text) if text.is_empty()));
+        let logprobs = token.and_then(|token| self.logprobs(token));
+        if events.is_empty() && logprobs.is_none() {
+            return;
+        }
+        let events: Vec<Value> = events.iter().map(options::event_value).collect();
+        call(self.on_part, &json!({ "events": events, "logprobs": logprobs }).to_string());
+    }
+
+    /// Of every token but the one that ends the answer.
+    fn logprobs(&self, token: &Token) -> Option<Value> {
+        let logprob = token.logprob?;
+        let tokenizer = self.engine.tokenizer();
+        if tokenizer.end_tokens().contains(&token.id) {
+            return None;
+        }
+        let of = |id: u32, logprob: f32| json!({ "bytes": tokenizer.bytes_of(id), "logprob": logprob });
+        let top: Vec<Value> = token.top.iter().map(|(id, logprob)| of(*id, *logprob)).collect();
+        Some(json!({ "chosen": of(token.id, logprob), "top": top }))
+    }
+}

@@ -18,6 +18,7 @@ use crate::{
     error::WebError,
     js,
     kept::Kept,
+    media,
     options::{self, Generate, Load, WebMessage},
     source,
 };
@@ -33,6 +34,7 @@ pub struct WebEngine {
     pub(crate) adapters: Kept<EngineAdapter>,
     #[cfg(feature = "train")]
     pub(crate) tuners: Kept<crate::tune::Tuner>,
+    pub(crate) shown: media::Shown,
     /// For ids without a conversation: one, kept since a session's recordings are worth it.
     plain: Kept<Session>,
     plain_number: u32,
@@ -89,6 +91,7 @@ impl WebEngine {
             adapters: Kept::default(),
             #[cfg(feature = "train")]
             tuners: Kept::default(),
+            shown: media::Shown::default(),
             plain_number: plain.reserve(),
             plain,
             cancel: RefCell::default(),
@@ -126,7 +129,8 @@ impl WebEngine {
         let chat: options::Chat = options::parse("conversation", conversation)?;
         let messages = chat.all_messages();
         let size = engine.template_size();
-        let segments = render(&Conversation { messages: &messages, tools: &chat.tools, thinking: chat.thinking, size });
+        let mut segments = render(&Conversation { messages: &messages, tools: &chat.tools, thinking: chat.thinking, size });
+        media::count(&mut segments, &chat.soft);
         let ids = engine.tokenizer().encode_prompt(&segments).map_err(rullama::Error::from).map_err(WebError::from)?;
         Ok(json!({ "prompt": segments_to_text(&segments), "ids": ids }).to_string())
     }
@@ -145,7 +149,9 @@ impl WebEngine {
         };
         let messages = chat.messages.into_iter().map(Into::into).collect();
         let options = ChatOptions { system: chat.system, tools: chat.tools, thinking: chat.thinking, messages };
-        if !self.chats.put_back(number, Chat::new(session, options)) {
+        let mut open = Chat::new(session, options);
+        self.arrange(&mut open);
+        if !self.chats.put_back(number, open) {
             // Closed meanwhile, which this says.
             self.engine()?;
         }
@@ -163,6 +169,7 @@ impl WebEngine {
         let mut open = self.take(chat)?;
         let before = open.messages().to_vec();
         open.set_messages(before.iter().cloned().chain(new.into_iter().map(Into::into)).collect());
+        self.arrange(&mut open);
         let result = self.answer(&mut open, &options, &on_event).await;
         if result.is_err() {
             open.set_messages(before);
@@ -205,26 +212,36 @@ impl WebEngine {
         let new: Vec<WebMessage> = options::parse("messages", &messages)?;
         let mut open = self.take(chat)?;
         open.rewrite(new.into_iter().map(Into::into));
+        self.arrange(&mut open);
         self.chats.put_back(chat, open);
         Ok(())
     }
 
-    /// Generates from ids on a sequence of its own, with adapters `[{ adapter, scale }]`.
-    pub async fn generate_ids(&self, ids: Vec<u32>, options: String, adapters: String, on_token: Function) -> Result<String, JsValue> {
+    /// Generates from ids on a sequence of its own, with adapters `[{ adapter, scale }]`; `media` names what stands for placeholders.
+    pub async fn generate_ids(
+        &self,
+        ids: Vec<u32>,
+        options: String,
+        adapters: String,
+        media: String,
+        on_token: Function,
+    ) -> Result<String, JsValue> {
         let options = options::parse::<Generate>("options", &options)?.into();
+        let prompt = self.prompt(ids, &media)?;
         // before the first await: a stop may come during each of them
         let cancel = self.fresh_cancel();
         let mut session = self.plain_session(&adapters).await?;
         let mut give = |token: &Token| call(&on_token, &options::to_json(token));
-        let summary = session.generate(&ids, &options, &cancel, &mut give).await;
+        let summary = session.generate_prompt(&prompt, &options, &cancel, &mut give).await;
         self.plain.put_back(self.plain_number, session);
         Ok(options::to_json(&summary.map_err(WebError::from)?))
     }
 
     /// Logits and hidden states of ids as `Float32Array`s by name, for comparison with other programs.
-    pub async fn evaluate(&self, ids: Vec<u32>, adapters: String) -> Result<Object, JsValue> {
+    pub async fn evaluate(&self, ids: Vec<u32>, adapters: String, media: String) -> Result<Object, JsValue> {
+        let prompt = self.prompt(ids, &media)?;
         let mut session = self.plain_session(&adapters).await?;
-        let evaluation = session.evaluate(&ids).await;
+        let evaluation = session.evaluate_prompt(&prompt, &Cancel::new()).await;
         self.plain.put_back(self.plain_number, session);
         let evaluation = evaluation.map_err(WebError::from)?;
         let matrices = evaluation.matrices.iter();
@@ -261,6 +278,7 @@ impl WebEngine {
         self.chats.clear();
         self.plain.clear();
         self.adapters.clear();
+        self.shown.clear();
         #[cfg(feature = "train")]
         self.tuners.clear();
         self.held.borrow_mut().take();

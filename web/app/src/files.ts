@@ -77,8 +77,8 @@ export class Files {
   }
 
   private async json(chats: ChatRecord[], name: string, presets = false): Promise<void> {
-    const { toJson } = await exchange();
-    const all = await Promise.all(chats.map(async (chat) => ({ chat, messages: await this.library.messages(chat.id) })));
+    const { toJson, written } = await exchange();
+    const all = await Promise.all(chats.map(async (chat) => ({ chat, messages: await written(await this.library.messages(chat.id)) })));
     save(`${name}.json`, toJson(all, presets ? this.library.presets : []), 'application/json');
   }
 

@@ -1,5 +1,6 @@
 // Writing conversations: the page's own format, which holds everything, and Markdown, which people read.
 
+import { inFile, wordsOf } from '../media/records.ts';
 import type { ChatRecord, MessageRecord, Preset } from './records.ts';
 import { Tree } from './tree.ts';
 
@@ -17,6 +18,14 @@ export function toJson(chats: { chat: ChatRecord; messages: MessageRecord[] }[],
   return JSON.stringify({ format: FORMAT, version: VERSION, exported: new Date().toISOString(), chats: written, ...(presets.length > 0 && { presets }) }, null, 1);
 }
 
+/** Messages as they stand in a file: the data of media as text. */
+export async function written(messages: MessageRecord[]): Promise<MessageRecord[]> {
+  return Promise.all(messages.map(async (message) => {
+    const media = message.media && (await Promise.all(message.media.map(inFile)));
+    return media ? ({ ...message, media } as unknown as MessageRecord) : message;
+  }));
+}
+
 const NAMES = { user: 'You', model: 'Model', tool: 'Tool' };
 
 /** The version that is shown, as a text. */
@@ -27,9 +36,10 @@ export function toMarkdown(chat: ChatRecord, messages: MessageRecord[]): string 
   const parts = [`# ${chat.title || 'Chat'}`, new Date(chat.created).toISOString().slice(0, 10)];
   if (system !== '') parts.push('## System prompt', system);
   for (const message of path) {
-    const { role, content, thinking, toolCalls = [], model, name, state } = message;
+    const { role, content, media = [], thinking, toolCalls = [], model, name, state } = message;
     parts.push(`## ${NAMES[role]}${role === 'model' && model ? ` (${model})` : ''}${name ? ` (${name})` : ''}`);
     if (thinking) parts.push(quoted(`Thoughts:\n\n${thinking}`));
+    for (const medium of media) parts.push(`*(${wordsOf(medium)})*`);
     if (role === 'tool') parts.push(fenced(content, ''));
     else if (content !== '') parts.push(content);
     for (const call of toolCalls) parts.push(fenced(JSON.stringify(call, null, 2), 'json'));

@@ -1,5 +1,7 @@
 // Pictures and sounds of messages, as they are kept and as the engine takes them.
 
+import type { Message } from 'rullama';
+
 /** A file beside a message's text. The field of its type's name is what the engine reads. */
 export type MediaRecord = ({ type: 'image'; image: Blob } | { type: 'audio'; audio: Blob }) & {
   name: string;
@@ -20,8 +22,17 @@ export function mediumOf(file: Blob, name: string): MediaRecord | undefined {
   return is('audio') ? { type: 'audio', audio: file, name } : undefined;
 }
 
+/** A person's message. */
+export const withMedia = (content: string, media: MediaRecord[]): Message => ({ role: 'user', content, ...(media.length > 0 && { media }) });
+
 /** What a medium is called where it cannot be seen or heard. */
 export const wordsOf = ({ type, words, name }: MediaRecord): string => words || `${type === 'image' ? 'Picture' : 'Sound'} ${name}`;
+
+/** Its file, of a type that says what it is. */
+function typed(record: MediaRecord): Blob {
+  const blob = blobOf(record);
+  return blob.type.startsWith(`${record.type}/`) ? blob : new Blob([blob], { type: record.type === 'image' ? 'image/png' : 'audio/wav' });
+}
 
 /** A medium in a file of conversations: its data in a data URL. */
 export interface MediaInFile {
@@ -33,14 +44,15 @@ export interface MediaInFile {
 
 export async function inFile(record: MediaRecord): Promise<MediaInFile> {
   const { type, name, words } = record;
-  return { type, name, ...(words && { words }), data: await dataUrl(blobOf(record)) };
+  return { type, name, ...(words && { words }), data: await dataUrl(typed(record)) };
 }
 
-function dataUrl(blob: Blob): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(String(reader.result));
-    reader.onerror = () => reject(reader.error ?? new Error('A file could not be read.'));
-    reader.readAsDataURL(blob);
-  });
+/** Bytes that become text at once. */
+const PIECE = 3 << 13;
+
+async function dataUrl(blob: Blob): Promise<string> {
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  let text = '';
+  for (let at = 0; at < bytes.length; at += PIECE) text += btoa(String.fromCharCode(...bytes.subarray(at, at + PIECE)));
+  return `data:${blob.type};base64,${text}`;
 }

@@ -92,7 +92,8 @@ export class Perception {
 }
 
 async function withNames(message: AnyMessage, name: (part: MediaPart) => Promise<Medium>): Promise<AnyMessage> {
-  const { images, content } = message as { images?: PictureSource[] | null; content?: string | ContentPart[] | null };
+  const { images, media, content: given, ...rest } = message as { images?: PictureSource[] | null; media?: MediaPart[]; content?: string | ContentPart[] | null };
+  const content = media?.length ? [...media, ...(typeof given === 'string' ? [{ type: 'text' as const, text: given }] : (given ?? []))] : given;
   const renamed: Record<string, unknown> = {};
   if (images !== undefined && images !== null) {
     if (!Array.isArray(images)) throw new RullamaError('invalid-argument', '`images` is no list.', { remedy: 'Give a list of pictures.' });
@@ -111,7 +112,8 @@ async function withNames(message: AnyMessage, name: (part: MediaPart) => Promise
     }
     renamed['content'] = parts;
   }
-  return Object.keys(renamed).length > 0 ? ({ ...message, ...renamed } as AnyMessage) : message;
+  if (Object.keys(renamed).length > 0) return { ...rest, content, ...renamed } as AnyMessage;
+  return media ? ({ ...rest, content } as AnyMessage) : message;
 }
 
 function stopped(signal: AbortSignal | undefined): void {

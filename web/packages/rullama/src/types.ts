@@ -1,7 +1,7 @@
 // What users of the package hand in and get back.
 
 import type { Adapter } from './adapters.ts';
-import type { ContentPart, PictureSource, PictureTokens } from './media-types.ts';
+import type { ContentPart, MediaPart, PictureSource, PictureTokens } from './media-types.ts';
 
 /**
  * Where a model comes from: `'embedded'` (the model served beside the page), the address of a GGUF file, or a
@@ -179,6 +179,8 @@ export interface Message {
   content: string;
   /** Pictures, as Ollama has them: they stand before the text, or where it has `[img]` or, of the second one, `[img-1]`. */
   images?: PictureSource[];
+  /** Pictures and sounds that stand before the text. */
+  media?: MediaPart[];
   thinking?: string;
   toolCalls?: ToolCall[];
   name?: string;

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openPage, startBrowser } from './browser.mjs';
+import { answerText, ask, finished, openLoadedAt } from './person.mjs';
 import { startServer } from './server.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -19,7 +20,7 @@ let page;
 
 before(async () => {
   const mounts = { '/parts/': path.join(here, '../packages/rullama/dist'), '/goldens/': goldens, '/model/': path.join(here, '../app/dist/model') };
-  site = await startServer({ ...mounts, '/': path.join(here, 'pages') });
+  site = await startServer({ ...mounts, '/app/': path.join(here, '../app/dist'), '/': path.join(here, 'pages') });
   browser = await startBrowser();
   ({ page } = await openPage(browser.context, `${site.url}/blank.html`));
 });
@@ -132,6 +133,25 @@ test('the embedded model says what a drawn picture shows, in every notation', as
   assert.match(said.first, /two red circles/);
   assert.match(said.url, /two red circles/);
   assert.equal(said.tokens, said.rendered);
+});
+
+test('the page shows a drawn picture to the embedded model, which names what is in it', async () => {
+  const picture = await page.evaluate(async () => Array.from(new Uint8Array(await globalThis.picture.arrayBuffer())));
+  await page.evaluate(() => globalThis.ai.close());
+  const { page: own, problems } = await openLoadedAt(browser.context, `${site.url}/app/`);
+  await own.click('#open-settings');
+  await own.selectOption('[name=pictureTokens]', '70');
+  await own.fill('[name=temperature]', '0');
+  await own.fill('[name=maxTokens]', '16');
+  await own.click('dialog .primary');
+  await own.setInputFiles('#attach-file', { name: 'drawn.png', mimeType: 'image/png', buffer: Buffer.from(picture) });
+  await own.waitForSelector('.attachment .cost:has-text("64 tokens")');
+  await ask(own, 'What do you see?');
+  await finished(own, 1);
+  assert.match(await answerText(own), /two red circles/);
+  assert.deepEqual(problems, []);
+  await own.close();
+  await page.evaluate(load, ['embedded', { embedded: '/model/model.json' }]);
 });
 
 test('files are turned as they say, and decoded to a level where they are transparent', async () => {

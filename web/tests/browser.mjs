@@ -13,6 +13,9 @@ const FLAGS = [
   '--disable-sync',
   '--disable-quic',
   '--disable-gpu-watchdog',
+  // A camera and a microphone that need no permission.
+  '--use-fake-device-for-media-stream',
+  '--use-fake-ui-for-media-stream',
 ];
 const GPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
 

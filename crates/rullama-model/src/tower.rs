@@ -43,6 +43,18 @@ pub enum Wants {
     Samples { frame: u32 },
 }
 
+impl Wants {
+    /// Soft tokens that come of so many rows of features.
+    pub fn soft_tokens(self, rows: u32) -> u32 {
+        match self {
+            Wants::Patches { pool, .. } => rows / (pool * pool).max(1),
+            // Two convolutions, each of which takes every second frame.
+            Wants::Mel { .. } => rows.div_ceil(2).div_ceil(2),
+            Wants::Samples { .. } => rows,
+        }
+    }
+}
+
 /// What a tower reads: numbers that were made from a medium on the CPU.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {

@@ -124,7 +124,8 @@ impl WeightSpec {
     /// Bytes of a row with what pads it.
     fn row_bytes(&self) -> u64 {
         let tensor = &self.parts[0].tensor;
-        if self.padded { tensor.row_bytes() / tensor.cols().max(1) * self.cols() } else { tensor.row_bytes() }
+        // Not by the bytes of a value, of which blocks have no whole number.
+        if self.padded { tensor.row_bytes() * self.cols() / tensor.cols().max(1) } else { tensor.row_bytes() }
     }
 
     pub fn dtype(&self) -> Result<DType, ModelError> {

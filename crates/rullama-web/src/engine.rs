@@ -17,6 +17,7 @@ use crate::{
     error::WebError,
     js,
     kept::Kept,
+    media,
     options::{self, Generate, Load, WebMessage},
     respond::Requests,
     source,
@@ -33,6 +34,7 @@ pub struct WebEngine {
     pub(crate) adapters: Kept<EngineAdapter>,
     #[cfg(feature = "train")]
     pub(crate) tuners: Kept<crate::tune::Tuner>,
+    pub(crate) shown: media::Shown,
     /// For ids without a conversation: one, kept since a session's recordings are worth it.
     plain: Kept<Session>,
     plain_number: u32,
@@ -90,6 +92,7 @@ impl WebEngine {
             adapters: Kept::default(),
             #[cfg(feature = "train")]
             tuners: Kept::default(),
+            shown: media::Shown::default(),
             plain_number: plain.reserve(),
             plain,
             requests: Requests::default(),
@@ -128,7 +131,8 @@ impl WebEngine {
         let chat: options::Chat = options::parse("conversation", conversation)?;
         let messages = chat.all_messages();
         let size = engine.template_size();
-        let segments = render(&Conversation { messages: &messages, tools: &chat.tools, thinking: chat.thinking, size });
+        let mut segments = render(&Conversation { messages: &messages, tools: &chat.tools, thinking: chat.thinking, size });
+        media::count(&mut segments, &chat.soft);
         let ids = engine.tokenizer().encode_prompt(&segments).map_err(rullama::Error::from).map_err(WebError::from)?;
         Ok(json!({ "prompt": segments_to_text(&segments), "ids": ids }).to_string())
     }
@@ -153,6 +157,7 @@ impl WebEngine {
         let mut open = self.take(chat)?;
         let before = open.messages().to_vec();
         open.set_messages(before.iter().cloned().chain(new.into_iter().map(Into::into)).collect());
+        self.arrange(&mut open);
         let result = self.answer(&mut open, &options, &on_event).await;
         if result.is_err() {
             open.set_messages(before);
@@ -195,26 +200,36 @@ impl WebEngine {
         let new: Vec<WebMessage> = options::parse("messages", &messages)?;
         let mut open = self.take(chat)?;
         open.rewrite(new.into_iter().map(Into::into));
+        self.arrange(&mut open);
         self.chats.put_back(chat, open);
         Ok(())
     }
 
-    /// Generates from ids on a sequence of its own, with adapters `[{ adapter, scale }]`.
-    pub async fn generate_ids(&self, ids: Vec<u32>, options: String, adapters: String, on_token: Function) -> Result<String, JsValue> {
+    /// Generates from ids on a sequence of its own, with adapters `[{ adapter, scale }]`; `media` names what stands for placeholders.
+    pub async fn generate_ids(
+        &self,
+        ids: Vec<u32>,
+        options: String,
+        adapters: String,
+        media: String,
+        on_token: Function,
+    ) -> Result<String, JsValue> {
         let options = options::parse::<Generate>("options", &options)?.into();
+        let prompt = self.prompt(ids, &media)?;
         // before the first await: a stop may come during each of them
         let cancel = self.fresh_cancel();
         let mut session = self.plain_session(&adapters).await?;
         let mut give = |token: &Token| call(&on_token, &options::to_json(token));
-        let summary = session.generate(&ids, &options, &cancel, &mut give).await;
+        let summary = session.generate_prompt(&prompt, &options, &cancel, &mut give).await;
         self.plain.put_back(self.plain_number, session);
         Ok(options::to_json(&summary.map_err(WebError::from)?))
     }
 
     /// Logits and hidden states of ids as `Float32Array`s by name, for comparison with other programs.
-    pub async fn evaluate(&self, ids: Vec<u32>, adapters: String) -> Result<Object, JsValue> {
+    pub async fn evaluate(&self, ids: Vec<u32>, adapters: String, media: String) -> Result<Object, JsValue> {
+        let prompt = self.prompt(ids, &media)?;
         let mut session = self.plain_session(&adapters).await?;
-        let evaluation = session.evaluate(&ids).await;
+        let evaluation = session.evaluate_prompt(&prompt, &Cancel::new()).await;
         self.plain.put_back(self.plain_number, session);
         let evaluation = evaluation.map_err(WebError::from)?;
         let matrices = evaluation.matrices.iter();
@@ -252,6 +267,7 @@ impl WebEngine {
         self.plain.clear();
         self.requests.clear();
         self.adapters.clear();
+        self.shown.clear();
         #[cfg(feature = "train")]
         self.tuners.clear();
         self.held.borrow_mut().take();
@@ -279,13 +295,14 @@ impl WebEngine {
 
     /// Keeps a conversation under the number that was reserved for it.
     pub(crate) fn keep_chat(&self, number: u32, made: Result<Chat, rullama::Error>) -> Result<u32, JsValue> {
-        let chat = match made {
+        let mut chat = match made {
             Ok(chat) => chat,
             Err(error) => {
                 self.chats.remove(number);
                 return Err(WebError::from(error).into());
             }
         };
+        self.arrange(&mut chat);
         if !self.chats.put_back(number, chat) {
             // Closed meanwhile, which this says.
             self.engine()?;

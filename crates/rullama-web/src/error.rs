@@ -36,6 +36,9 @@ pub enum WebError {
     /// A caller's value is not usable.
     #[error("{what} Correct it and call again.")]
     Argument { what: String },
+    /// The model has no eyes or no ears.
+    #[error("{model} has no tower for {sense}. Give the file with its towers (mmproj) as `projector`, or load a model that has them.")]
+    NoTower { sense: rullama::Sense, model: String },
     #[error(transparent)]
     Engine(#[from] rullama::Error),
     #[error(transparent)]
@@ -64,6 +67,7 @@ impl WebError {
             WebError::Unreachable { .. } | WebError::Forbidden { .. } => ErrorCode::Network,
             WebError::NoStore { .. } | WebError::StoreBusy { .. } | WebError::Quota { .. } | WebError::Storage { .. } => ErrorCode::Quota,
             WebError::Argument { .. } => ErrorCode::InvalidArgument,
+            WebError::NoTower { .. } => ErrorCode::ModelUnsupported,
             WebError::Engine(error) => error.into(),
             WebError::Source(error) => error.into(),
             #[cfg(feature = "train")]

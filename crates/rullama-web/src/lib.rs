@@ -22,6 +22,8 @@ pub mod error;
 mod js;
 pub mod kept;
 #[cfg(target_arch = "wasm32")]
+mod media;
+#[cfg(target_arch = "wasm32")]
 mod options;
 #[cfg(target_arch = "wasm32")]
 mod respond;

@@ -121,6 +121,8 @@ pub struct Chat {
     pub tools: Vec<Tool>,
     pub thinking: bool,
     pub messages: Vec<WebMessage>,
+    /// Soft tokens of the media that messages name.
+    pub soft: std::collections::HashMap<String, u32>,
 }
 
 impl Chat {
@@ -144,9 +146,10 @@ impl From<Chat> for ChatOptions {
 pub struct WebMessage(Message);
 
 /// The package's names and those of [`Message`]'s JSON form.
-const FIELDS: [(&str, &str); 10] = [
+const FIELDS: [(&str, &str); 11] = [
     ("role", "role"),
     ("content", "content"),
+    ("images", "images"),
     ("thinking", "thinking"),
     ("toolCalls", "tool_calls"),
     ("name", "name"),

@@ -150,6 +150,16 @@ impl Chat {
         Ok(part)
     }
 
+    /// The media that messages may show.
+    pub fn gallery(&self) -> &Gallery {
+        &self.gallery
+    }
+
+    /// Other media in place of these, by the sources that messages name.
+    pub fn set_gallery(&mut self, gallery: Gallery) {
+        self.gallery = gallery;
+    }
+
     /// The ids of the prompt for the conversation as it stands.
     ///
     /// # Errors

@@ -28,6 +28,10 @@ impl Gallery {
         self.0.contains_key(source)
     }
 
+    pub fn get(&self, source: &str) -> Option<&Arc<SoftTokens>> {
+        self.0.get(source)
+    }
+
     /// The prompt of a conversation.
     ///
     /// # Errors

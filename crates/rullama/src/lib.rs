@@ -20,6 +20,7 @@
 mod adapters;
 mod chat;
 mod code;
+mod cost;
 mod decode;
 mod embed;
 mod engine;
@@ -46,6 +47,7 @@ mod words;
 pub use adapters::{EngineAdapter, MAX_ADAPTER_SCALE};
 pub use chat::{Chat, ChatOptions};
 pub use code::ErrorCode;
+pub use cost::Extent;
 pub use embed::{EmbedOptions, EmbedPrompt, Embedder, Embeddings};
 pub use engine::{DEFAULT_CONTEXT, Engine, MemoryReport, ModelInfo, Progress};
 pub use error::Error;

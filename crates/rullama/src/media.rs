@@ -3,7 +3,7 @@
 use crate::{Cancel, Engine, Error};
 use rullama_media::{Picture, SizeRule, Sound};
 use rullama_model::model::open_tower;
-use rullama_model::tower::{Features, LoadedTower, Sense, TowerOutputs, Wants};
+use rullama_model::tower::{Features, LoadedTower, Sense, Tower, TowerOutputs, Wants};
 use rullama_source::ByteSource;
 use rullama_source::gguf::Gguf;
 use sha2::{Digest, Sha256};
@@ -168,6 +168,8 @@ pub(crate) struct Senses {
     /// A file of towers beside the model's.
     projector: Mutex<Option<Arc<dyn ByteSource>>>,
     towers: async_lock::Mutex<HashMap<Sense, Arc<LoadedTower>>>,
+    /// What towers read, as far as somebody asked.
+    wants: Mutex<HashMap<Sense, Wants>>,
     kept: Mutex<VecDeque<([u8; 32], Arc<SoftTokens>)>>,
 }
 
@@ -175,6 +177,7 @@ impl Engine {
     /// Takes towers from another file than the model's, such as llama.cpp's `mmproj`. It is opened when a medium comes.
     pub async fn set_projector(&self, source: Option<Arc<dyn ByteSource>>) {
         *lock(&self.0.senses.projector) = source;
+        lock(&self.0.senses.wants).clear();
         self.release_towers().await;
     }
 
@@ -237,7 +240,7 @@ impl Engine {
     /// # Errors
     /// A model that sees no pictures.
     pub async fn picture_side(&self) -> Result<u32, Error> {
-        match self.tower(Sense::Vision, &Cancel::new()).await?.tower.wants() {
+        match self.wants(Sense::Vision).await? {
             Wants::Patches { patch, pool } => Ok(patch * pool),
             _ => Err(Error::NoTower { sense: Sense::Vision, model: self.0.info.name.clone() }),
         }
@@ -250,16 +253,33 @@ impl Engine {
         if let Some(tower) = towers.get(&sense) {
             return Ok(tower.clone());
         }
-        let loaded = self.loaded();
+        let (tower, source) = self.described(sense).await?;
+        let mut go_on = |_, _| !cancel.is_cancelled();
+        let tower = Arc::new(LoadedTower::load(self.loaded(), tower, &*source, &mut go_on).await?);
+        towers.insert(sense, tower.clone());
+        Ok(tower)
+    }
+
+    /// What the tower of a sense reads; nothing is loaded for it.
+    ///
+    /// # Errors
+    /// A model without such a tower.
+    pub(crate) async fn wants(&self, sense: Sense) -> Result<Wants, Error> {
+        if let Some(known) = lock(&self.0.senses.wants).get(&sense) {
+            return Ok(*known);
+        }
+        let wants = self.described(sense).await?.0.wants();
+        lock(&self.0.senses.wants).insert(sense, wants);
+        Ok(wants)
+    }
+
+    /// The tower of a sense as a file describes it, and the file.
+    async fn described(&self, sense: Sense) -> Result<(Arc<dyn Tower>, Arc<dyn ByteSource>), Error> {
         let beside = lock(&self.0.senses.projector).clone();
-        let sources = beside.into_iter().chain([loaded.source.clone()]);
-        for source in sources {
+        for source in beside.into_iter().chain([self.loaded().source.clone()]) {
             let gguf = Gguf::open(&*source).await?;
             if let Some(tower) = open_tower(&gguf, sense, self.0.info.dim)? {
-                let mut go_on = |_, _| !cancel.is_cancelled();
-                let tower = Arc::new(LoadedTower::load(loaded, tower, &*source, &mut go_on).await?);
-                towers.insert(sense, tower.clone());
-                return Ok(tower);
+                return Ok((tower, source));
             }
         }
         Err(Error::NoTower { sense, model: self.0.info.name.clone() })

@@ -1,8 +1,8 @@
 //! Sounds in whole models against what transformers computes from the same files.
 
 use rullama::source::FileSource;
-use rullama::{Cancel, Engine, KvType, LoadOptions, Medium, Picture, Prompt, SizeRule, Sound};
-use rullama_testing::{found, golden, variable};
+use rullama::{Cancel, Engine, Extent, KvType, LoadOptions, Medium, Picture, Prompt, SizeRule, Sound};
+use rullama_testing::{existing, found, golden, variable};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -190,7 +190,22 @@ fn what_does_not_fit_is_said() {
     assert_eq!(pollster::block_on(engine.encode(&sound("a331ms"), &cancel)).unwrap_err().code(), "cancelled");
 }
 
+/// The embedded model's tower: rows of blocks, among them such as a product pads.
+fn towers_in_blocks_hear() {
+    let file = existing(rullama_testing::workspace().join("web/app/public/model/rullama-demo.gguf"));
+    let loaded = pollster::block_on(Engine::load(source(&file), LoadOptions::default(), &mut |_| ()));
+    let engine = found(loaded, |error| error.code() == "no-webgpu");
+    let tone: Vec<f32> = (0..16_000).map(|i| 0.5 * (i as f32 * 0.17).sin()).collect();
+    let sound = Sound::new(tone).unwrap();
+    let cost = pollster::block_on(engine.cost(Extent::of_sound(&sound))).unwrap();
+    let soft = pollster::block_on(engine.encode(&Medium::sound(sound), &Cancel::new())).unwrap();
+    assert_eq!((soft.rows(), cost), (25, 25));
+    assert!(largest(&soft.values) > 0.01, "it hears something");
+    let cost = pollster::block_on(engine.cost(Extent::Picture { width: 384, height: 384, rule: SizeRule::fill(70).unwrap() }));
+    assert_eq!(cost.unwrap(), 64);
+}
+
 rullama_testing::tests! {
     conformers_agree, long_sounds_agree, models_answer_about_sounds, frames_without_an_encoder_agree, files_with_towers_inside_answer,
-    what_does_not_fit_is_said,
+    what_does_not_fit_is_said, towers_in_blocks_hear,
 }

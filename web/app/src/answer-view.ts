@@ -4,6 +4,7 @@ import type { Finish, ToolCall } from 'rullama';
 import { AnswerText } from './answer-text.ts';
 import type { MessageRecord } from './chats/records.ts';
 import { h, oncePerFrame } from './dom.ts';
+import { mediaView } from './media/figure.ts';
 import { count, rate, seconds } from './format.ts';
 
 const ENDINGS: Partial<Record<Finish, string>> = {
@@ -29,11 +30,12 @@ class PlainView implements TurnView {
     const bubble = isResult ? h('p', {}, `${record.name ?? ''} gave `, this.text) : this.text;
     this.element = isResult
       ? h('article', { className: 'message result', 'aria-label': 'Tool' }, bubble, this.footer)
-      : h('article', { className: 'message user', 'aria-label': 'You' }, bubble, this.footer);
+      : h('article', { className: 'message user', 'aria-label': 'You' }, record.media && mediaView(record.media), bubble, this.footer);
   }
 
   update({ content }: MessageRecord, tools: HTMLElement[]): void {
     if (this.text.textContent !== content) this.text.textContent = content;
+    this.text.hidden = content === '';
     this.footer.replaceChildren(...tools);
   }
 }

@@ -8,6 +8,7 @@ import { Writing } from './chats/writing.ts';
 import type { Conversation } from './conversation.ts';
 import { runCalls } from './examples.ts';
 import { count } from './format.ts';
+import { wordsOf, type MediaRecord } from './media/records.ts';
 import type { Settings } from './settings.ts';
 
 /** Most rounds of tool calls that the page answers after a question. */
@@ -108,11 +109,12 @@ export class Answering {
 
   /** Puts a changed text beside a message, as another version; one that is not the model's is answered. Gives what `say` does. */
   async edit(conversation: Conversation, message: MessageRecord, text: string, again: () => void): Promise<string | undefined> {
-    const changed = { ...messageOf(message), content: text };
+    const { media, ...said } = messageOf(message);
+    const changed = { ...said, content: text };
     conversation.rounds = 0;
-    if (message.role !== 'model' && this.stage.engine) return this.say(conversation, [changed], again, message.parent);
+    if (message.role !== 'model' && this.stage.engine) return this.say(conversation, [{ ...changed, ...(media && { media }) }], again, message.parent);
     conversation.show(message.parent);
-    const record: MessageRecord = { ...this.blank(conversation, message.role), ...changed, role: message.role, ...(message.role === 'model' && { edited: true }) };
+    const record: MessageRecord = { ...this.blank(conversation, message.role), ...changed, ...(message.media && { media: message.media }), role: message.role, ...(message.role === 'model' && { edited: true }) };
     conversation.add(record);
     await this.library.add(conversation.record, [record]);
     this.stage.changed(conversation);
@@ -130,7 +132,7 @@ export class Answering {
     conversation.show(parent);
     return question.map((message) => {
       const role = message.role === 'tool' ? 'tool' : 'user';
-      const record: MessageRecord = { ...this.blank(conversation, role), content: message.content, ...(message.name && { name: message.name }) };
+      const record: MessageRecord = { ...this.blank(conversation, role), content: message.content, ...(message.media && { media: message.media as MediaRecord[] }), ...(message.name && { name: message.name }) };
       conversation.add(record);
       return record;
     });
@@ -199,7 +201,7 @@ export class Answering {
     const { record } = conversation;
     record.changed = Date.now();
     const first = conversation.path.find(({ role }) => role === 'user');
-    if (!record.named && record.title === '' && first) record.title = titleFrom(first.content);
+    if (!record.named && record.title === '' && first) record.title = titleFrom([first.content, ...(first.media ?? []).map(wordsOf)].join('\n'));
     conversation.kept = true;
     return this.library.add(record, messages);
   }

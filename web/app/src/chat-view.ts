@@ -15,6 +15,9 @@ import { emptyState, memoryText, type Loaded } from './empty-state.ts';
 import { toolsNamed } from './examples.ts';
 import { count } from './format.ts';
 import { LogView } from './log-view.ts';
+import { Attachments } from './media/attachments.ts';
+import type { Named } from './media/add-menu.ts';
+import { withMedia, type MediaRecord } from './media/records.ts';
 import type { Settings } from './settings.ts';
 
 /** What the rest of the page does for this view. */
@@ -35,6 +38,7 @@ export class ChatView implements Stage {
   private readonly offer = h('div', { className: 'offer', hidden: true });
   private readonly answering: Answering;
   private readonly drafts: Drafts;
+  private readonly attachments: Attachments;
   private loaded: Loaded | undefined;
   private current: Conversation | undefined;
   private log: LogView | undefined;
@@ -53,7 +57,8 @@ export class ChatView implements Stage {
     private readonly adapters: ChatAdapters,
   ) {
     this.answering = new Answering(this, library, settings);
-    this.composer = new Composer((text) => this.submit(text), () => this.current?.running?.abort(), (text) => this.problemWith(text), () => this.drafts.changed());
+    this.attachments = new Attachments(() => this.engine, () => this.current && this.told(this.current).pictureTokens, (text) => this.composer.complain(text));
+    this.composer = new Composer((text) => this.submit(text), () => this.current?.running?.abort(), (text) => this.problemWith(text), () => this.drafts.changed(), (media) => this.addMedia(media), this.attachments.element);
     this.composer.element.prepend(adapters.element);
     this.drafts = new Drafts(library, () => this.composer.text);
     this.root.append(this.title, this.offer, this.composer.element);
@@ -79,6 +84,7 @@ export class ChatView implements Stage {
   /** Takes a model that is loaded; the view shows it with the next conversation. */
   use(loaded: Loaded): void {
     this.loaded = loaded;
+    this.attachments.recount();
     void this.showMemory();
     void loaded.engine.lost.then((error) => {
       if (this.loaded === loaded) this.onLost(error);
@@ -119,6 +125,17 @@ export class ChatView implements Stage {
     return true;
   }
 
+  /** Attaches pictures and sounds to the message that is being written. */
+  addMedia(media: Named[]): void {
+    if (this.attachments.add(media)) this.composer.focus();
+  }
+
+  /** The model has other towers now. */
+  towersChanged(): void {
+    this.composer.complain('');
+    this.attachments.recount();
+  }
+
   openSettings(): void {
     if (this.current) this.settings.open(this.current.record.settings);
   }
@@ -129,6 +146,7 @@ export class ChatView implements Stage {
     if (!current) return;
     const before = JSON.stringify(this.settings.chat(current.record.settings));
     current.record.settings = settings;
+    this.attachments.recount();
     if (!current.kept) return;
     if (JSON.stringify(this.settings.chat(settings)) !== before) this.tell(current, 'The new system prompt and thinking setting apply from the next answer.');
     await this.library.patch(current.id, { settings });
@@ -245,6 +263,7 @@ export class ChatView implements Stage {
     this.offer.replaceChildren(...(this.loaded ? [] : [this.frame.offer()]));
     this.composer.setUsable(this.loaded !== undefined);
     this.composer.complain('');
+    this.attachments.switch(conversation.kept ? conversation.id : '');
     void this.drafts.open(conversation.kept ? conversation.id : '', (text) => this.current === conversation && (this.composer.text = text));
     this.changed(conversation);
     this.watchAnswers(conversation);
@@ -296,7 +315,8 @@ export class ChatView implements Stage {
 
   private submit(text: string): void {
     const { current } = this;
-    if (!current || !this.loaded || text.trim() === '') return;
+    if (!current || !this.loaded || (text.trim() === '' && this.attachments.list.length === 0)) return;
+    if (this.attachments.keepsWaiting(() => this.current === current && text === this.composer.text && this.submit(text))) return;
     // After a stop the message waits for the end of the answer, unless it is changed until then.
     if (current.running) {
       if (current.running.signal.aborted) this.waiting = text;
@@ -306,21 +326,23 @@ export class ChatView implements Stage {
       return this.composer.complain('Another tab is writing an answer here: wait for its end, or stop it there.');
     }
     this.composer.text = '';
-    void this.ask(current, text.trim());
+    void this.ask(current, text.trim(), this.attachments.take());
   }
 
   /** Sends a message that was written; it comes back into the field when the model does not get it. */
-  private async ask(conversation: Conversation, text: string): Promise<void> {
+  private async ask(conversation: Conversation, text: string, media: MediaRecord[] = []): Promise<void> {
     conversation.rounds = 0;
-    const problem = await this.answering.say(conversation, [{ role: 'user', content: text }], () => this.submit(this.composer.text));
+    const problem = await this.answering.say(conversation, [withMedia(text, media)], () => this.submit(this.composer.text));
     if (problem === undefined || conversation !== this.current) return;
     if (!conversation.kept) this.neverKept();
     this.composer.text = [text, this.composer.text].filter((part) => part !== '').join('\n');
+    this.attachments.put(media);
     this.composer.complain(problem);
   }
 
   private neverKept(): void {
     this.drafts.move('');
+    this.attachments.move('');
     this.showTitle();
     this.frame.shown(undefined);
   }
@@ -328,8 +350,9 @@ export class ChatView implements Stage {
   private async problemWith(draft: string): Promise<string> {
     const { current, loaded } = this;
     // A token is at least a byte, so that only long drafts need counting.
-    if (!current || !loaded || draft.length * 3 < loaded.engine.info.context) return '';
-    return tooLong(await current.tooLong([{ role: 'user', content: draft.trim() }]), loaded.engine);
+    const media = this.attachments.list;
+    if (!current || !loaded || (media.length === 0 && draft.length * 3 < loaded.engine.info.context)) return '';
+    return tooLong(await current.tooLong([withMedia(draft.trim(), media)]), loaded.engine);
   }
 
   /** Something has changed in the library, here or in another tab. */
@@ -354,6 +377,7 @@ export class ChatView implements Stage {
   /** From the first question on a conversation has a place and a title. */
   private nowKept(conversation: Conversation): void {
     this.drafts.move(conversation.id);
+    this.attachments.move(conversation.id);
     this.showTitle();
     this.frame.shown(conversation.id);
   }

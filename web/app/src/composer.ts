@@ -2,6 +2,7 @@
 
 import { h } from './dom.ts';
 import { count } from './format.ts';
+import { AddMenu, pastedMedia, type Named } from './media/add-menu.ts';
 
 /** Share of the context from which on the page warns. */
 const NEARLY_FULL = 0.75;
@@ -18,6 +19,7 @@ export class Composer {
   private readonly meter = h('meter', { min: 0, 'aria-label': 'Context in use' });
   private readonly used = h('span', {});
   private readonly context = h('p', { id: 'context', hidden: true }, this.meter, this.used);
+  private readonly add: AddMenu;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   /** `measure` gives what is wrong with a draft, in words, or nothing; `edited` runs whenever the draft has changed. */
@@ -26,7 +28,11 @@ export class Composer {
     stop: () => void,
     private readonly measure: (text: string) => Promise<string>,
     private readonly edited: () => void,
+    /** Takes pictures and sounds beside the text, which `attachments` shows. */
+    attach: (media: Named[]) => void,
+    attachments: HTMLElement,
   ) {
+    this.add = new AddMenu(attach);
     const onsubmit = (event: Event) => {
       event.preventDefault();
       submit(this.text);
@@ -34,7 +40,8 @@ export class Composer {
     // Focus goes here where a keyboard on the screen should stay closed.
     this.element = h('form', { className: 'composer', tabIndex: -1, onsubmit },
       this.note,
-      h('div', { className: 'composer-row' }, this.input, this.send, this.stop),
+      attachments,
+      h('div', { className: 'composer-row' }, this.add.button, this.add.field, this.input, this.send, this.stop),
       h('div', { className: 'status' }, this.status, this.context));
     this.input.addEventListener('keydown', (event) => {
       // An open input method takes Enter for itself.
@@ -43,6 +50,12 @@ export class Composer {
       submit(this.text);
     });
     this.input.addEventListener('input', () => this.changed());
+    this.input.addEventListener('paste', (event) => {
+      const media = pastedMedia(event.clipboardData);
+      if (media.length === 0) return;
+      event.preventDefault();
+      attach(media);
+    });
     this.stop.onclick = stop;
   }
 
@@ -69,6 +82,7 @@ export class Composer {
   setUsable(usable: boolean): void {
     this.input.disabled = !usable;
     this.send.disabled = !usable;
+    this.add.button.disabled = !usable;
   }
 
   /** Stop in place of Send. What has the focus keeps it, or hands it on when it goes. */

@@ -126,7 +126,7 @@ export class Conversation {
     const messages = this.read(until);
     const chat = this.chatWith(messages);
     await this.attach(chat);
-    await chat.setMessages(messages);
+    await chat.setMessages(messages, options.signal ? { signal: options.signal } : {});
     yield* goOn ? chat.continue(options) : chat.retry(options);
   }
 

@@ -77,9 +77,9 @@ export class Files {
   }
 
   private async json(chats: ChatRecord[], name: string, presets = false): Promise<void> {
-    const { toJson } = await exchange();
+    const { toJson, written } = await exchange();
     const all = await Promise.all(chats.map(async (chat) => ({ chat, messages: await this.library.messages(chat.id) })));
-    save(`${name}.json`, toJson(all, presets ? this.library.presets : []), 'application/json');
+    save(`${name}.json`, toJson(await written(all), presets ? this.library.presets : []), 'application/json');
   }
 
   private async guarded(run: () => Promise<void>): Promise<void> {

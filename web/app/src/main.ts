@@ -17,6 +17,8 @@ import { usableExamples } from './examples.ts';
 import { Files } from './files.ts';
 import { addressOf as sourceOf, choiceOf, chosenBefore, remember } from './last-model.ts';
 import { LoadingView } from './loading-view.ts';
+import { isProjector } from './media/projector.ts';
+import { mediumOf } from './media/records.ts';
 import { Menu } from './menu.ts';
 import { Settings } from './settings.ts';
 import { SideList } from './side-list.ts';
@@ -33,6 +35,8 @@ const fake = __DEV__ && new URLSearchParams(location.search).has('fake');
 let engine: Engine | undefined;
 let choice: Choice | undefined;
 let loading: AbortController | undefined;
+/** The file with the towers of a model that has none of its own. */
+let projector: File | undefined;
 /** Whether the engine is the one that trains, too. */
 let trains = false;
 
@@ -110,6 +114,7 @@ async function load(chosen: Choice): Promise<void> {
       ...chosen.options,
       ...(training && TRAINING),
       ...(fake && { worker: './fake-worker.js' }),
+      ...(projector && { projector }),
       signal: loading.signal,
       onProgress: (p) => progress.update(p),
     });
@@ -159,6 +164,7 @@ async function reload(context?: number): Promise<void> {
 
 /** Back to the choice of a model, which will go on with the conversation of the page's address. */
 async function changeModel(): Promise<void> {
+  projector = undefined;
   await leave();
   choose();
 }
@@ -305,13 +311,46 @@ async function drop(dropped: File[]): Promise<void> {
     return tuning.take(file);
   }
   if (await files.isExport(file)) return files.importFile(file);
+  if (engine && !byId('chat').hidden && dropped.some((one) => mediumOf(one, one.name))) {
+    return chat.addMedia(dropped.map((blob) => ({ blob, name: blob.name })));
+  }
+  if (await takeTowers(dropped)) return;
   if (!engine) {
     choose();
     return start.pickFile(file);
   }
-  if (!(await isModel(file))) return chat.note(`“${file.name}” is not a model, and other files cannot be attached: paste its text.`);
+  if (!(await isModel(file))) return chat.note(`“${file.name}” is neither a model, a picture nor a sound, and other files cannot be attached: paste its text.`);
   await leave();
+  projector = undefined;
   start.pickFile(file);
+}
+
+/** Takes a file of towers: beside a model that is loaded, or dropped with one. */
+async function takeTowers(dropped: File[]): Promise<boolean> {
+  const are = await Promise.all(dropped.map(isProjector));
+  const towers = dropped[are.indexOf(true)];
+  if (!towers) return false;
+  const model = dropped[are.indexOf(false)];
+  if (model && (await isModel(model))) {
+    await leave();
+    projector = towers;
+    choose();
+    start.pickFile(model);
+    return true;
+  }
+  const { name } = towers;
+  const beside = engine;
+  if (!beside) {
+    toast(`“${name}” has the towers of a model, not the model: drop both together, or load the model first.`, { ms: 12_000 });
+    return true;
+  }
+  const use = () => void beside.setProjector(towers).then(() => {
+    projector = towers;
+    chat.towersChanged();
+    toast(`The model perceives through “${name}” from now on.`, { ms: 8000 });
+  }, (thrown) => toast(RullamaError.from(thrown).message, { ms: 12_000 }));
+  toast(`“${name}” has towers, through which a model sees pictures and hears sounds.`, { ms: 30_000, action: { label: 'Use it with this model', run: use } });
+  return true;
 }
 
 byId('new-chat').onclick = () => go(undefined);

@@ -60,6 +60,6 @@ export function readKept(json: string | null, defaults: Record<string, string>):
   return Object.fromEntries(texts.filter(([name, text]) => {
     if (full && text === defaults[name]) return false;
     const field = FIELDS.find(({ key }) => key === name);
-    return field ? problemOf(field, text) === '' : name === 'system' || name === 'thinking';
+    return field ? problemOf(field, text) === '' : name === 'system' || name === 'thinking' || (name === 'pictureTokens' && ['70', '140', '560', '1120'].includes(text));
   }));
 }

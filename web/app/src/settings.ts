@@ -1,7 +1,7 @@
 // Settings of a conversation and of its sampling. What a person changes belongs to the conversation, and to those that follow if
 // they say so; the rest is what the model's store recommends for it, else what Gemma 4's authors do.
 
-import type { ChatOptions, GenerateOptions } from 'rullama';
+import type { ChatOptions, GenerateOptions, PictureTokens } from 'rullama';
 import type { Library } from './chats/library.ts';
 import type { Values } from './chats/records.ts';
 import { h } from './dom.ts';
@@ -9,8 +9,10 @@ import { PresetRow } from './preset-row.ts';
 import { CHANGES, FIELDS, optionsOf, problemOf, readKept } from './sampling.ts';
 
 /** What Gemma 4's authors recommend. */
-const DEFAULTS: Values = { temperature: '1', topK: '64', topP: '0.95', minP: '0', repeatPenalty: '1', maxTokens: '', seed: '', system: '', thinking: '' };
+const DEFAULTS: Values = { temperature: '1', topK: '64', topP: '0.95', minP: '0', repeatPenalty: '1', maxTokens: '', seed: '', system: '', thinking: '', pictureTokens: '' };
 const STORE = 'rullama.settings';
+/** Soft tokens of a picture, as the form has them. */
+const PICTURE_TOKENS = [['', 'Usual (280 tokens)'], ['70', 'Least (70)'], ['140', 'Less (140)'], ['560', 'More (560; E2B and E4B)'], ['1120', 'Most (1,120; E2B and E4B)']] as const;
 
 /** What a model's store says of it. */
 export interface Recommended {
@@ -68,8 +70,9 @@ export class Settings {
 
   /** What a conversation with these settings tells the model. */
   chat(own: Values): ChatOptions {
-    const { system = '', thinking } = { ...this.defaults(), ...own };
-    return { ...(system.trim() && { system: system.trim() }), thinking: thinking === 'on' };
+    const { system = '', thinking, pictureTokens } = { ...this.defaults(), ...own };
+    const tokens = Number(pictureTokens || 0) as PictureTokens;
+    return { ...(system.trim() && { system: system.trim() }), thinking: thinking === 'on', ...(tokens > 0 && { pictureTokens: tokens }) };
   }
 
   generate(own: Values): GenerateOptions {
@@ -103,6 +106,8 @@ export class Settings {
       h('fieldset', {}, h('legend', {}, 'Conversation'),
         h('label', { className: 'field wide' }, h('span', {}, 'System prompt'), system),
         h('label', { className: 'check' }, thinking, h('span', {}, 'Let the model think before it answers')),
+        h('label', { className: 'field wide' }, h('span', {}, 'Detail of pictures'),
+          h('select', { name: 'pictureTokens' }, ...PICTURE_TOKENS.map(([value, text]) => h('option', { value }, text)))),
         h('small', {}, 'A change takes effect with the next answer.')),
       h('fieldset', {}, h('legend', {}, 'Sampling'), h('div', { className: 'grid' }, ...numbers)),
       this.problem,
@@ -117,14 +122,14 @@ export class Settings {
       const { name } = element as HTMLInputElement;
       if (name === '') continue;
       if (element instanceof HTMLInputElement && element.type === 'checkbox') element.checked = values[name] === 'on';
-      else if (element instanceof HTMLInputElement || element instanceof HTMLTextAreaElement) element.value = values[name] ?? '';
+      else if (element instanceof HTMLInputElement || element instanceof HTMLTextAreaElement || element instanceof HTMLSelectElement) element.value = values[name] ?? '';
     }
   }
 
   /** Puts the recommended sampling into the form; Done keeps it. */
   private reset(): void {
-    const { system = '', thinking = '' } = this.written();
-    this.fill({ ...this.defaults(), system, thinking });
+    const { system = '', thinking = '', pictureTokens = '' } = this.written();
+    this.fill({ ...this.defaults(), system, thinking, pictureTokens });
     this.problem.textContent = '';
   }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { LIMITS, readChats, readText, Refusal, toJson, toMarkdown, Tree } from '../../dist-test/app.js';
+import { LIMITS, readChats, readText, Refusal, toJson, toMarkdown, Tree, written } from '../../dist-test/app.js';
 
 const file = (value, name = 'x.json') => new File([typeof value === 'string' ? value : JSON.stringify(value)], name);
 const sample = (name) => readFileSync(new URL(`exports/${name}`, import.meta.url), 'utf8');
@@ -167,4 +167,23 @@ test('Markdown has the version that is shown, with fences that hold', async () =
     '```json\n{\n  "name": "multiply",\n  "arguments": {\n    "a": 1\n  }\n}\n```', '## Tool (multiply)', '````\n```\n7\n````',
     '## Model', '> Thoughts:\n>\n> Hm\n>\n> so', 'Seven', '*(cut off before its end)*',
   ].join('\n\n') + '\n');
+});
+
+test('pictures and sounds go out and come in again, and what is none is named', async () => {
+  const blob = new Blob([Uint8Array.of(0, 255, 7, 128)], { type: 'image/png' });
+  const media = [{ type: 'image', image: blob, name: 'a.png', words: 'Four bytes' }, { type: 'audio', audio: new Blob(['x']), name: 'b.wav' }];
+  const chat = { id: 'c', title: 't', named: false, pinned: false, created: 1, changed: 1, leaf: 'a', settings: {}, tools: [] };
+  const message = { id: 'a', chat: 'c', parent: null, role: 'user', content: '', media, created: 1, state: 'done' };
+  const json = JSON.parse(toJson(await written([{ chat, messages: [message] }]), []));
+  const [{ messages: [{ media: [picture, sound] }] }] = (await read(json)).chats;
+  assert.deepEqual([picture.name, picture.words, picture.image.type, sound.audio.type], ['a.png', 'Four bytes', 'image/png', 'audio/wav']);
+  assert.deepEqual([...new Uint8Array(await picture.image.arrayBuffer())], [0, 255, 7, 128]);
+  assert.match(toMarkdown(chat, [message]), /\*\(Four bytes\)\*/);
+  const [written0] = json.chats[0].messages[0].media;
+  for (const data of ['data:text/html;base64,AAAA', 'data:image/png;base64,***', 'https://example.org/x.png', 7]) {
+    written0.data = data;
+    await assert.rejects(read(json), (error) => error instanceof Refusal && /media\[0\]\.data/.test(error.message));
+  }
+  const large = { size: 89 * 2 ** 20 };
+  await assert.rejects(written([{ chat, messages: [{ ...message, media: [{ ...media[0], image: large }] }] }]), /89 MiB/);
 });

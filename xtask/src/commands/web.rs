@@ -8,8 +8,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Bound on the engine's wasm with its JavaScript, compressed, in bytes.
-const MAX_GZIP: usize = 900_000;
+/// Bound on the engine's wasm with its JavaScript, compressed, in bytes: 844,621 of text alone, and 12 % for towers, pictures and sounds.
+const MAX_GZIP: usize = 946_000;
 /// As much for the one that also trains.
 const MAX_TRAINING_GZIP: usize = 1_200_000;
 

@@ -19,14 +19,18 @@ const FLOOR: f64 = 1e-3;
 /// Fewest samples that make a frame.
 pub(super) const LEAST: usize = FRAME + 1 - HOP;
 
+/// Frames of so many samples.
+pub(super) fn rows(samples: usize) -> usize {
+    (samples + HOP).checked_sub(FRAME + 1).map_or(0, |last| last / HOP + 1)
+}
+
 /// The natural logarithms `[frames, bins]` of magnitudes by mel bands, of at least [`LEAST`] samples at 16 kHz; nothing of fewer.
 ///
 /// Half a frame of zeros stands before the samples; frames of 20 ms every 10 ms under a periodic Hann window in f32, as the reference
 /// has it; magnitudes of a transform of 512 points in f64; bands are triangles between neighbours of `bins + 2` points that are
 /// equally far apart in mel (HTK) from 0 to 8 kHz, 1 at their peak; `ln(band + 0.001)`.
 pub fn log_mel(samples: &[f32], bins: u32) -> Vec<f32> {
-    let Some(last) = (samples.len() + HOP).checked_sub(FRAME + 1) else { return Vec::new() };
-    let frames = last / HOP + 1;
+    let frames = rows(samples.len());
     let window: Vec<f32> = (0..FRAME).map(|i| (0.5 - 0.5 * (2.0 * PI * i as f64 / FRAME as f64).cos()) as f32).collect();
     let bands = bands(bins as usize);
     let transform = Radix4::new(POINTS, FftDirection::Forward);

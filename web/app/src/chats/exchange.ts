@@ -1,4 +1,4 @@
 // Conversations in files. `FORMAT` is the page's own, described in docs/chats.md; ChatGPT's and Open WebUI's exports are read.
 
-export { toJson, toMarkdown } from './export.ts';
+export { toJson, toMarkdown, written } from './export.ts';
 export { readChats } from './import.ts';

@@ -1,5 +1,7 @@
 // Writing conversations: the page's own format, which holds everything, and Markdown, which people read.
 
+import { blobOf, inFile, wordsOf } from '../media/records.ts';
+import { Refusal } from './checked.ts';
 import type { ChatRecord, MessageRecord, Preset } from './records.ts';
 import { Tree } from './tree.ts';
 
@@ -17,6 +19,31 @@ export function toJson(chats: { chat: ChatRecord; messages: MessageRecord[] }[],
   return JSON.stringify({ format: FORMAT, version: VERSION, exported: new Date().toISOString(), chats: written, ...(presets.length > 0 && { presets }) }, null, 1);
 }
 
+/** Bytes of media that a file has room for, which as text are a third more. */
+const MEDIA_BYTES = 88 * 2 ** 20;
+
+/**
+ * Conversations as they stand in a file: the data of media as text.
+ *
+ * @throws Refusal for more of it than a file that can be read again has room for.
+ */
+export async function written<C extends { messages: MessageRecord[] }>(chats: C[]): Promise<C[]> {
+  const media = chats.flatMap(({ messages }) => messages.flatMap((message) => message.media ?? []));
+  const bytes = media.reduce((sum, medium) => sum + blobOf(medium).size, 0);
+  if (bytes > MEDIA_BYTES) {
+    const remedy = chats.length > 1 ? 'Export the conversations one by one.' : 'Export it as Markdown, and save its pictures and sounds from the page.';
+    throw new Refusal(`The pictures and sounds have ${Math.ceil(bytes / 2 ** 20)} MiB: a file takes ${MEDIA_BYTES / 2 ** 20} MiB of them. ${remedy}`);
+  }
+  return Promise.all(chats.map(async (chat) => ({ ...chat, messages: await withData(chat.messages) })));
+}
+
+async function withData(messages: MessageRecord[]): Promise<MessageRecord[]> {
+  return Promise.all(messages.map(async (message) => {
+    const media = message.media && (await Promise.all(message.media.map(inFile)));
+    return media ? ({ ...message, media } as unknown as MessageRecord) : message;
+  }));
+}
+
 const NAMES = { user: 'You', model: 'Model', tool: 'Tool' };
 
 /** The version that is shown, as a text. */
@@ -27,9 +54,10 @@ export function toMarkdown(chat: ChatRecord, messages: MessageRecord[]): string 
   const parts = [`# ${chat.title || 'Chat'}`, new Date(chat.created).toISOString().slice(0, 10)];
   if (system !== '') parts.push('## System prompt', system);
   for (const message of path) {
-    const { role, content, thinking, toolCalls = [], model, name, state } = message;
+    const { role, content, media = [], thinking, toolCalls = [], model, name, state } = message;
     parts.push(`## ${NAMES[role]}${role === 'model' && model ? ` (${model})` : ''}${name ? ` (${name})` : ''}`);
     if (thinking) parts.push(quoted(`Thoughts:\n\n${thinking}`));
+    for (const medium of media) parts.push(`*(${wordsOf(medium)})*`);
     if (role === 'tool') parts.push(fenced(content, ''));
     else if (content !== '') parts.push(content);
     for (const call of toolCalls) parts.push(fenced(JSON.stringify(call, null, 2), 'json'));

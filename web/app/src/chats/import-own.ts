@@ -4,6 +4,7 @@ import type { Finish, ToolCall } from 'rullama';
 import { CHANGES, readKept } from '../sampling.ts';
 import { Checked, LIMITS, Refusal } from './checked.ts';
 import { VERSION } from './export.ts';
+import type { MediaRecord } from '../media/records.ts';
 import type { Foreign, Node } from './import.ts';
 import { newId, type MessageRecord, type Preset, type Stats, type Values } from './records.ts';
 import { titleOf } from './words.ts';
@@ -13,6 +14,9 @@ const STATES = ['done', 'cut'] as const;
 const FINISHES: readonly Finish[] = ['stop', 'length', 'cancelled', 'stop-string', 'tool-call'];
 const STATS: readonly (keyof Stats)[] = ['tokens', 'promptTokens', 'prefillS', 'decodeS', 'firstTokenS', 'decodeTokS'];
 const CALLS = 100;
+const MEDIA = 100;
+/** What a data URL of a picture or a sound looks like. */
+const DATA = /^data:(?:image|audio)\/[\w.+-]{1,60}(?:;[\w.+=-]{1,60})?;base64,/;
 
 export function readOwn(root: Checked): Foreign[] {
   const version = root.at('version').number();
@@ -64,6 +68,7 @@ function readMessage(message: Checked): Node {
     content: message.at('content').text(),
     created: dateOf(message.at('created')),
     state: message.at('state').missing ? ('done' as const) : message.at('state').oneOf(STATES),
+    ...optional('media', (field) => field.list(MEDIA, 'pictures and sounds').map(readMedium)),
     ...optional('thinking', text),
     ...optional('name', text),
     ...optional('model', (field) => field.text(LIMITS.name)),
@@ -77,6 +82,24 @@ function readMessage(message: Checked): Node {
     ...optional('stats', statsOf),
   };
   return node as Node;
+}
+
+/** A picture or a sound; its data is checked when a model is to perceive it. */
+function readMedium(medium: Checked): MediaRecord {
+  const type = medium.at('type').oneOf(['image', 'audio'] as const);
+  const name = medium.at('name').text(LIMITS.name);
+  const words = medium.at('words').optionalText(LIMITS.name);
+  const data = medium.at('data').text(LIMITS.file);
+  const start = DATA.exec(data)?.[0];
+  if (!start?.startsWith(`data:${type}/`)) throw medium.at('data').refusal(`the data URL of a file of type ${type}, as base64`);
+  let bytes: string;
+  try {
+    bytes = atob(data.slice(start.length));
+  } catch {
+    throw medium.at('data').refusal('base64');
+  }
+  const blob = new Blob([Uint8Array.from(bytes, (character) => character.charCodeAt(0))], { type: start.slice('data:'.length, -';base64,'.length) });
+  return { ...(type === 'image' ? { type, image: blob } : { type, audio: blob }), name, ...(words && { words }) };
 }
 
 function readCall(call: Checked): ToolCall {

@@ -1,6 +1,7 @@
 // What the page keeps: conversations, their messages, presets and drafts.
 
 import type { Finish, GenerateOptions, Message, ToolCall } from 'rullama';
+import type { MediaRecord } from '../media/records.ts';
 
 /** Settings as a form holds them: texts by name, only those that a person chose. */
 export type Values = Record<string, string>;
@@ -52,6 +53,8 @@ export interface MessageRecord {
   parent: string | null;
   role: Role;
   content: string;
+  /** Pictures and sounds beside the text. */
+  media?: MediaRecord[];
   thinking?: string;
   toolCalls?: ToolCall[];
   /** What stood where a tool call should and cannot be read as one. */
@@ -102,8 +105,8 @@ export function newId(): string {
 }
 
 /** The message as the model reads it. */
-export function messageOf({ role, content, thinking, toolCalls, name }: MessageRecord): Message {
-  return { role, content, ...(thinking && { thinking }), ...(toolCalls && toolCalls.length > 0 && { toolCalls }), ...(name && { name }) };
+export function messageOf({ role, content, media, thinking, toolCalls, name }: MessageRecord): Message {
+  return { role, content, ...(media && media.length > 0 && { media }), ...(thinking && { thinking }), ...(toolCalls && toolCalls.length > 0 && { toolCalls }), ...(name && { name }) };
 }
 
 /** Whether an answer ended before its end, and not at a call. */

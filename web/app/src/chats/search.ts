@@ -1,5 +1,6 @@
 // Search over the text of all conversations, on the messages as they are kept.
 
+import { wordsOf as spoken } from '../media/records.ts';
 import type { Library } from './library.ts';
 import { excerpt, folded, has, wordsOf } from './words.ts';
 
@@ -16,7 +17,8 @@ export async function search(library: Library, text: string, signal: AbortSignal
   for await (const batch of library.allMessages()) {
     if (signal.aborted) return;
     const before = hits.size;
-    for (const { chat, content } of batch) {
+    for (const { chat, content: written, media = [] } of batch) {
+      const content = [written, ...media.map(spoken)].join('\n');
       if (hits.has(chat) || !library.chats.has(chat) || !has(folded(content), words)) continue;
       hits.set(chat, excerpt(content, words));
     }

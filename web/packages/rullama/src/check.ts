@@ -170,7 +170,8 @@ export function checkQuestion(messages: AnyMessage[]): void {
   if (!ASKING.includes(last.role)) {
     throw refusal(`The last message is of role "${last.role}", which is not answered.`, `End with one of role ${ASKING.join(' or ')}.`);
   }
-  if (last.role === 'user' && (last.content as unknown) === '') throw refusal('The message is empty.', 'Write something in it.');
+  const { images = [], media = [] } = last as { images?: unknown[]; media?: unknown[] };
+  if (last.role === 'user' && (last.content as unknown) === '' && images.length + media.length === 0) throw refusal('The message is empty.', 'Write something in it.');
 }
 
 /**

@@ -1,7 +1,7 @@
 // What the worker needs from an engine: the shape of the wasm shell's `WebEngine`. Structured values cross
 // that border as JSON text.
 
-import type { FileRef } from './protocol.ts';
+import type { FileRef, RawMedium } from './protocol.ts';
 import type { EngineOptions, SavedFile } from './types.ts';
 
 /** What the engine of `rullama/train` has besides. */
@@ -30,7 +30,7 @@ export interface Engine extends Partial<Training> {
   memory(): string;
   tokenize(text: string): Uint32Array;
   detokenize(ids: Uint32Array): string;
-  /** `ChatOptions` in, `{ prompt, ids }` out, both JSON. */
+  /** `NamedChat` in, `{ prompt, ids }` out, both JSON. */
   render(conversation: string): string;
   chat_open(options: string): Promise<number>;
   /** Messages and `GenerateOptions` in, `Summary` out, each event a `StreamEvent`; all JSON. */
@@ -49,12 +49,22 @@ export interface Engine extends Partial<Training> {
   chat_restore(options: string, adapters: string, saved: Uint8Array): Promise<number>;
   /** `Ask` in, `Responded` out, each part a `Part`; all JSON. */
   respond(ask: string, onPart: (json: string) => void): Promise<string>;
-  /** Adapters as a list of `AttachedRef`, JSON, here and below. */
-  generate_ids(ids: Uint32Array, options: string, adapters: string, onToken: (json: string) => void): Promise<string>;
-  /** Logits and hidden states of ids, row after row, by name. */
+  /** Adapters as a list of `AttachedRef`, the media of placeholders as a list of names, JSON, here and below. */
+  generate_ids(ids: Uint32Array, options: string, adapters: string, media: string, onToken: (json: string) => void): Promise<string>;
   /** A list of texts and `EmbedOptions` in, both JSON. */
   embed(texts: string, options: string): Promise<{ vectors: Float32Array; tokens: Uint32Array; truncated: Uint32Array }>;
-  evaluate(ids: Uint32Array, adapters: string): Promise<Record<string, Float32Array>>;
+  /** Logits and hidden states of ids, row after row, by name. */
+  evaluate(ids: Uint32Array, adapters: string, media: string): Promise<Record<string, Float32Array>>;
+  /** Soft tokens of a `MediaSize`, JSON. */
+  media_cost(size: string): Promise<number>;
+  /** Of names, JSON, the places of those that nothing was perceived of yet. */
+  media_unknown(sources: string): Uint32Array;
+  /** Perceives a medium under a name; gives the number of its soft tokens. */
+  perceive(source: string, medium: RawMedium): Promise<number>;
+  soft_tokens(source: string): Float32Array;
+  /** Takes towers from another file, or from the model's own again. `store` as JSON. */
+  set_projector(source: ShellSource | null, store: string): Promise<void>;
+  release_towers(): Promise<void>;
   /** Reads an adapter from its files; `AdapterInfo` as JSON. */
   adapter_open(files: FileRef[]): Promise<string>;
   adapter_close(adapter: number): void;

@@ -1,6 +1,7 @@
 // What a conversation holds, told from the events as the engine keeps it.
 
 import type { StreamEvent } from './protocol.ts';
+import { copied } from './media.ts';
 import type { Message, OpenAIMessage } from './types.ts';
 
 type Past = Message | OpenAIMessage;
@@ -14,9 +15,9 @@ export class History {
     this.reset();
   }
 
-  /** A copy of it. */
+  /** A copy of it; files of media are shared. */
   all(): Past[] {
-    return structuredClone(this.messages);
+    return copied(this.messages);
   }
 
   /** Back to what it began with. */
@@ -26,12 +27,12 @@ export class History {
 
   /** The messages of a send and the answer to them. */
   sent(messages: Past[], reply: Message): void {
-    this.messages.push(...structuredClone(messages), reply);
+    this.messages.push(...copied(messages), reply);
   }
 
   /** Other messages in place of these. */
   replace(messages: Past[]): void {
-    this.messages = structuredClone(messages);
+    this.messages = copied(messages);
   }
 
   /** What the last answer, which was cut, goes on with. */
@@ -62,4 +63,4 @@ export function extend(reply: Message, event: StreamEvent): void {
 
 const isModel = (message: Past | undefined) => message?.role === 'model' || message?.role === 'assistant';
 
-const textOf = ({ content }: Past) => (typeof content === 'string' ? content : (content ?? []).map((part) => part.text).join(''));
+const textOf = ({ content }: Past) => (typeof content === 'string' ? content : (content ?? []).map((part) => ('text' in part ? part.text : '')).join(''));

@@ -35,6 +35,7 @@ export type { OpenAIClient, RequestOptions } from './openai.ts';
 export type * from './api/openai-types.ts';
 export { Chat, Engine } from './rullama.ts';
 export { Tuner } from './tuner.ts';
+export type * from './media-types.ts';
 export type * from './types.ts';
 
 export const Rullama = {
@@ -73,7 +74,7 @@ export const Rullama = {
  * @internal
  */
 export async function loadWith(parts: Parts, source: Source, options: LoadOptions): Promise<Engine> {
-  const { onProgress, signal, embedded, worker: script, wasm, ...engineOptions } = options;
+  const { onProgress, signal, embedded, worker: script, wasm, projector, ...engineOptions } = options;
   if (signal?.aborted) throw new RullamaError('cancelled', 'The load was stopped before it began.');
   checkLoad(engineOptions);
   const ref = await resolve(source, embedded);
@@ -98,7 +99,9 @@ export async function loadWith(parts: Parts, source: Source, options: LoadOption
   try {
     const params = { source: ref, options: engineOptions as EngineOptions, wasm: engine };
     const info = await client.call('load', params, onProgress && { onEvent: onProgress });
-    return new Engine(client, info, () => worker.terminate());
+    const loaded = new Engine(client, info, () => worker.terminate(), resolve);
+    if (projector !== undefined) await loaded.setProjector(projector);
+    return loaded;
   } catch (thrown) {
     worker.terminate();
     throw RullamaError.from(thrown);
@@ -107,7 +110,7 @@ export async function loadWith(parts: Parts, source: Source, options: LoadOption
   }
 }
 
-async function resolve(source: Source, embedded: string | URL | undefined): Promise<SourceRef> {
+async function resolve(source: Source, embedded?: string | URL): Promise<SourceRef> {
   if (source instanceof Blob) return { blob: source, name: source instanceof File ? source.name : 'model.gguf' };
   if (source === 'embedded') {
     const { model, address } = await describeEmbedded(embedded);

@@ -21,9 +21,10 @@ import { localPair, type SourceRef } from './protocol.ts';
 import { Engine } from './rullama.ts';
 import { serve } from './serve.ts';
 import { shellOpener } from './shell.ts';
-import type { EngineOptions, Progress } from './types.ts';
+import type { EngineOptions, Progress, Source } from './types.ts';
 
 export { RullamaError } from './errors.ts';
+export type * from './media-types.ts';
 export type * from './types.ts';
 
 export interface NodeOptions extends EngineOptions {
@@ -32,6 +33,8 @@ export interface NodeOptions extends EngineOptions {
   dawn?: string[];
   /** Folder with the engines (`rullama_web.js` and `rullama_web_bg.wasm`); the package's own by default. */
   wasm?: URL;
+  /** The file with the towers of a model that has none of its own (llama.cpp's mmproj). */
+  projector?: string | URL | Blob;
   /** Loads the engine that also trains. */
   training?: boolean;
   /** The module to use in place of npm's `webgpu`. */
@@ -45,7 +48,7 @@ interface DawnModule {
 
 /** Loads a model from an address (`file:` is read in place) or a `Blob`. */
 export async function loadInNode(source: string | URL | Blob, options: NodeOptions = {}): Promise<Engine> {
-  const { onProgress, dawn = [], wasm = new URL('./wasm/', import.meta.url), webgpu, training = false, ...engineOptions } = options;
+  const { onProgress, dawn = [], wasm = new URL('./wasm/', import.meta.url), webgpu, training = false, projector, ...engineOptions } = options;
   checkLoad(engineOptions);
   const ref = await resolve(source);
   installWebGpu(webgpu ?? (await importDawn()), dawn);
@@ -54,10 +57,12 @@ export async function loadInNode(source: string | URL | Blob, options: NodeOptio
   const client = new Client(clientEnd);
   const params = { source: ref, options: engineOptions };
   const info = await client.call('load', params, onProgress && { onEvent: onProgress });
-  return new Engine(client, info, () => undefined);
+  const loaded = new Engine(client, info, () => undefined, resolve);
+  if (projector !== undefined) await loaded.setProjector(projector);
+  return loaded;
 }
 
-async function resolve(source: string | URL | Blob): Promise<SourceRef> {
+async function resolve(source: Source): Promise<SourceRef> {
   if (source instanceof Blob) return { blob: source, name: 'model.gguf' };
   const url = String(source);
   if (!url.startsWith('file:')) return { url: await modelAddress(url) };

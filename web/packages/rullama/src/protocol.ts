@@ -35,6 +35,18 @@ export type LoadRequest = { source: SourceRef; options: EngineOptions; wasm?: st
 /** A file that both ends may read. */
 export type FileRef = { blob: Blob; name: string };
 
+/** How much there is of a medium. */
+export type MediaSize = { kind: 'image'; width: number; height: number; budget?: number } | { kind: 'audio'; samples: number };
+
+/** A medium as the engine takes it: pixels with alpha, samples of one channel at 16 kHz, or soft tokens. */
+export type RawMedium =
+  | { kind: 'image'; data: Uint8Array | Uint8ClampedArray; width: number; height: number; budget?: number }
+  | { kind: 'audio'; samples: Float32Array }
+  | { soft: 'image' | 'audio'; values: Float32Array };
+
+/** A conversation whose media are names, with the soft tokens of each. */
+export type NamedChat = ChatOptions & { soft?: Record<string, number> };
+
 /** An adapter that was read: the engine's number of it, and what its files say. */
 export type AdapterInfo = { adapter: number; name: string; bytes: number; rank: number; alpha: number; base: string | null; leftOut: string[] };
 
@@ -67,8 +79,15 @@ export interface Calls {
   respond: Call<Ask, Responded, Part>;
   embed: Call<{ texts: string[]; options: EmbedOptions }, Embeddings>;
   chatAdapters: Call<{ chat: number; adapters: AttachedRef[] }, null>;
-  generateIds: Call<{ ids: number[]; options: GenerateOptions; adapters: AttachedRef[] }, Summary, Token>;
-  evaluate: Call<{ ids: number[]; adapters: AttachedRef[] }, Record<string, Float32Array>>;
+  generateIds: Call<{ ids: number[]; options: GenerateOptions; adapters: AttachedRef[]; media: string[] }, Summary, Token>;
+  evaluate: Call<{ ids: number[]; adapters: AttachedRef[]; media: string[] }, Record<string, Float32Array>>;
+  mediaCost: Call<MediaSize, number>;
+  /** The places of names that the engine knows nothing of. */
+  mediaUnknown: Call<string[], number[]>;
+  perceive: Call<{ source: string; medium: RawMedium }, number>;
+  softTokens: Call<string, Float32Array>;
+  projector: Call<{ source: SourceRef | null; store: 'auto' | 'always' | 'never' }, null>;
+  releaseTowers: Call<null, null>;
   adapterOpen: Call<FileRef[], AdapterInfo>;
   adapterClose: Call<number, null>;
   adapterConvert: Call<{ files: FileRef[]; form: string; name: string | undefined }, SavedFile[]>;
@@ -83,7 +102,7 @@ export interface Calls {
   tunePreview: Call<{ examples: Blob; options: TuneRequest; most: number }, TunePreview>;
   tokenize: Call<string, number[]>;
   detokenize: Call<number[], string>;
-  render: Call<ChatOptions, { prompt: string; ids: number[] }>;
+  render: Call<NamedChat, { prompt: string; ids: number[] }>;
   memory: Call<null, Memory>;
   close: Call<null, null>;
 }

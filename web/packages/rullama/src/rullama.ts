@@ -6,7 +6,9 @@ import type { Client } from './client.ts';
 import { RullamaError } from './errors.ts';
 import { examplesBlob } from './examples.ts';
 import { extend, History } from './history.ts';
-import type { AttachedRef, CallName, Calls, StreamEvent, TuneRequest } from './protocol.ts';
+import type { GenerateIdsOptions, MediaPart, PictureTokens } from './media-types.ts';
+import { Perception } from './perception.ts';
+import type { AttachedRef, CallName, Calls, SourceRef, StreamEvent, TuneRequest } from './protocol.ts';
 import type { Ask, Part, Responded } from './request.ts';
 import { packChat, unpackChat } from './saved-chat.ts';
 import { following, streamOf } from './stream.ts';
@@ -18,6 +20,7 @@ import type {
   ChatOptions,
   EmbedOptions,
   Embeddings,
+  EngineOptions,
   GenerateOptions,
   Memory,
   Message,
@@ -25,8 +28,8 @@ import type {
   OpenAIMessage,
   SavedFile,
   SendOptions,
+  Source,
   Summary,
-  Token,
   TuneEstimate,
   TuneExamples,
   TuneOptions,
@@ -42,18 +45,21 @@ export class Engine {
    * Calls in progress and later ones reject with the same error.
    */
   readonly lost: Promise<RullamaError>;
+  private readonly perception: Perception;
 
   constructor(
     private readonly client: Client,
     readonly info: ModelInfo,
     private readonly dispose: () => void,
+    private readonly resolve: (source: Source) => Promise<SourceRef>,
   ) {
     this.lost = client.lost;
+    this.perception = new Perception(client, info.dim);
   }
 
   /** A new conversation. */
   chat(options: ChatOptions = {}): Chat {
-    return new Chat(this.client, options);
+    return new Chat(this.client, options, this.perception);
   }
 
   /**
@@ -96,8 +102,10 @@ export class Engine {
   async restore(saved: Uint8Array, { adapters = [] }: { adapters?: Attached[] } = {}): Promise<Chat> {
     const { options, session } = unpackChat(saved);
     const attached = attachedTo(this.client, adapters);
-    const chat = await this.client.call('chatRestore', { options, adapters: attached, saved: session });
-    return Chat.of(this.client, options, chat, attached);
+    const { pictureTokens, messages = [], ...rest } = options;
+    const named = { ...rest, messages: await this.perception.shown(messages, pictureTokens) };
+    const chat = await this.client.call('chatRestore', { options: named, adapters: attached, saved: session });
+    return Chat.of(this.client, options, this.perception, chat, attached);
   }
 
   /**
@@ -109,20 +117,50 @@ export class Engine {
     return this.client.call('respond', ask, { signal, onEvent: onPart });
   }
 
-  /** The prompt that a conversation becomes, as text and as token ids. */
-  render(conversation: ChatOptions): Promise<{ prompt: string; ids: number[] }> {
-    return this.client.call('render', conversation);
+  /** The prompt that a conversation becomes, as text and as token ids; of media as many placeholders as they have soft tokens. */
+  async render({ pictureTokens, messages, ...conversation }: ChatOptions): Promise<{ prompt: string; ids: number[] }> {
+    if (messages === undefined) return this.client.call('render', conversation);
+    return this.client.call('render', { ...conversation, ...(await this.perception.counted(messages, pictureTokens)) });
+  }
+
+  /**
+   * Tokens of the context that a picture or a sound takes, without the two marks around it. The towers are not loaded for it.
+   *
+   * @throws RullamaError `model-unsupported` for a model that has no tower for it; `invalid-argument` for what is no picture or sound.
+   */
+  cost(part: MediaPart, tokens?: PictureTokens): Promise<number> {
+    return this.perception.cost(part, tokens);
+  }
+
+  /**
+   * The soft tokens of a picture or a sound as numbers, row after row of `info.dim`, to be sent as `{ type: 'soft', of, values }`.
+   *
+   * @throws RullamaError as `cost`; `cancelled` where `signal` stops it.
+   */
+  async encode(part: MediaPart, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
+    const [source] = await this.perception.names([part], signal);
+    return this.client.call('softTokens', source as string);
+  }
+
+  /** Takes towers from another file (llama.cpp's mmproj), which is read when the next medium comes; `null` for the model's own. */
+  async setProjector(source: Source | null, { store = 'auto' }: Pick<EngineOptions, 'store'> = {}): Promise<void> {
+    const ref = source === null ? null : await this.resolve(source);
+    await this.client.call('projector', { source: ref, store });
+    this.perception.forget();
+  }
+
+  /** Frees the GPU memory of the towers. The next picture or sound that is new loads them again. */
+  async releaseTowers(): Promise<void> {
+    await this.client.call('releaseTowers', null);
   }
 
   /** Generates from token ids, without the chat template. */
-  async generateIds(
-    ids: number[],
-    options: GenerateOptions & { signal?: AbortSignal; onToken?: (token: Token) => void; adapters?: Attached[] } = {},
-  ): Promise<Summary> {
-    const { signal, onToken, adapters = [], ...rest } = options;
+  async generateIds(ids: number[], options: GenerateIdsOptions = {}): Promise<Summary> {
+    const { signal, onToken, adapters = [], media = [], ...rest } = options;
     checkIds(ids);
     checkGenerate(rest);
-    const params = { ids, options: rest, adapters: attachedTo(this.client, adapters) };
+    const names = await this.perception.names(media, signal);
+    const params = { ids, options: rest, adapters: attachedTo(this.client, adapters), media: names };
     return this.client.call('generateIds', params, { signal, ...(onToken && { onEvent: onToken }) });
   }
 
@@ -186,9 +224,11 @@ export class Engine {
    * Logits and hidden states of every token, each a matrix by rows, named as in the reference files: `logits`,
    * `layer_0`, ..., `final_norm`. Computed without fusion, for comparison with other programs.
    */
-  async evaluate(ids: number[], { adapters = [] }: { adapters?: Attached[] } = {}): Promise<Record<string, Float32Array>> {
+  async evaluate(ids: number[], options: Pick<GenerateIdsOptions, 'adapters' | 'media'> = {}): Promise<Record<string, Float32Array>> {
+    const { adapters = [], media = [] } = options;
     checkIds(ids);
-    return this.client.call('evaluate', { ids, adapters: attachedTo(this.client, adapters) });
+    const names = await this.perception.names(media);
+    return this.client.call('evaluate', { ids, adapters: attachedTo(this.client, adapters), media: names });
   }
 
   /** Frees the GPU and the worker. What is still going on and what is called afterwards rejects with code `closed`. */
@@ -212,6 +252,7 @@ export class Chat {
   constructor(
     private readonly client: Client,
     private readonly options: ChatOptions,
+    private readonly perception: Perception,
   ) {
     this.history = new History(options.messages);
   }
@@ -221,8 +262,8 @@ export class Chat {
    *
    * @internal
    */
-  static of(client: Client, options: ChatOptions, number: number, adapters: AttachedRef[]): Chat {
-    const chat = new Chat(client, options);
+  static of(client: Client, options: ChatOptions, perception: Perception, number: number, adapters: AttachedRef[]): Chat {
+    const chat = new Chat(client, options, perception);
     chat.handle = Promise.resolve(number);
     chat.adapters = adapters;
     return chat;
@@ -236,8 +277,8 @@ export class Chat {
     const number = this.handle ? await this.client.call('chatFork', await this.handle) : undefined;
     const options = { ...this.options, messages: this.history.all() };
     const { adapters } = this;
-    if (number !== undefined) return Chat.of(this.client, options, number, adapters);
-    const chat = new Chat(this.client, options);
+    if (number !== undefined) return Chat.of(this.client, options, this.perception, number, adapters);
+    const chat = new Chat(this.client, options, this.perception);
     chat.adapters = adapters;
     return chat;
   }
@@ -252,7 +293,8 @@ export class Chat {
   }
 
   /**
-   * The conversation so far, without the system's message: a copy, to be stored as JSON and given to `chat({ messages })` again.
+   * The conversation so far, without the system's message: a copy, to be stored (as JSON, where it has no media but base64) and given
+   * to `chat({ messages })` again.
    * An answer is part of it when it has ended; one that failed is not, nor is what it was the answer to.
    */
   get messages(): AnyMessage[] {
@@ -268,15 +310,20 @@ export class Chat {
 
   /**
    * Sends a message and yields the answer as it is written. A string is the user's message; results of tool
-   * calls go in as messages with role `tool`.
+   * calls go in as messages with role `tool`. Pictures and sounds are perceived first; where `signal` stops that, the message is
+   * not part of the conversation.
    *
-   * @throws RullamaError `invalid-argument`, when the events are read, for messages or options that say nothing.
+   * @throws RullamaError, when the events are read: `invalid-argument` for messages or options that say nothing, or what is no picture
+   * or sound; `model-unsupported` for a medium that the model has no tower for; `cancelled` while media are perceived.
    */
   send(message: string | AnyMessage | AnyMessage[], options: SendOptions = {}): AsyncGenerator<ChatEvent, void, void> {
     const messages = toMessages(message);
     const check = () => checkQuestion(messages);
     const keep = (reply: Message) => this.history.sent(messages, reply);
-    return this.answer('chatSend', check, (chat, rest) => ({ chat, messages, options: rest }), options, keep);
+    const params = async (chat: number, rest: GenerateOptions, signal: AbortSignal) => {
+      return { chat, messages: await this.shown(messages, signal), options: rest };
+    };
+    return this.answer('chatSend', check, params, options, keep);
   }
 
   /** Drops the latest answer and answers the same message again. */
@@ -286,7 +333,7 @@ export class Chat {
       throw new RullamaError('invalid-argument', 'There is no message to answer again.', { remedy: 'Send one first.' });
     };
     const keep = (reply: Message) => this.history.retried(reply);
-    return this.answer('chatRetry', check, (chat, rest) => ({ chat, options: rest }), options, keep);
+    return this.answer('chatRetry', check, async (chat, rest) => ({ chat, options: rest }), options, keep);
   }
 
   /**
@@ -299,20 +346,20 @@ export class Chat {
   continue(options: SendOptions = {}): AsyncGenerator<ChatEvent, void, void> {
     const check = () => this.sending > 0 || checkContinued(this.history.all());
     const keep = (reply: Message) => this.history.continued(reply);
-    return this.answer('chatContinue', check, (chat, rest) => ({ chat, options: rest }), options, keep);
+    return this.answer('chatContinue', check, async (chat, rest) => ({ chat, options: rest }), options, keep);
   }
 
   /**
    * Puts other messages in place of the conversation's, without the system's: to go on from an earlier turn, or with another
-   * version of one. What both have in common at the beginning is not computed again.
+   * version of one. What both have in common at the beginning is not computed again, nor are media that were perceived.
    *
-   * @throws RullamaError `invalid-argument` for messages that are none.
+   * @throws RullamaError `invalid-argument` for messages that are none; of their media as `send`.
    */
-  async setMessages(messages: AnyMessage[]): Promise<void> {
+  async setMessages(messages: AnyMessage[], { signal }: { signal?: AbortSignal } = {}): Promise<void> {
     checkHistory(messages);
     // A conversation that is not open yet is opened with them; while it is, they may have been others.
-    const chat = await this.open();
-    await this.client.call('chatSet', { chat, messages });
+    const chat = await this.open(signal);
+    await this.client.call('chatSet', { chat, messages: await this.shown(messages, signal) });
     this.history.replace(messages);
   }
 
@@ -345,10 +392,10 @@ export class Chat {
   }
 
   /** The engine's number of this conversation. An attempt that failed is forgotten: the next call tries anew. */
-  private async open(): Promise<number> {
+  private async open(signal?: AbortSignal): Promise<number> {
     if (this.handle) return this.handle;
     if (this.options.messages) checkHistory(this.options.messages);
-    const attempt = this.begin();
+    const attempt = this.begin(signal);
     this.handle = attempt;
     attempt.catch(() => {
       if (this.handle === attempt) this.handle = undefined;
@@ -356,9 +403,14 @@ export class Chat {
     return attempt;
   }
 
-  private async begin(): Promise<number> {
+  private shown(messages: AnyMessage[], signal?: AbortSignal): Promise<AnyMessage[]> {
+    return this.perception.shown(messages, this.options.pictureTokens, signal);
+  }
+
+  private async begin(signal?: AbortSignal): Promise<number> {
     const adapters = this.adapters;
-    const chat = await this.client.call('chatOpen', this.options);
+    const { pictureTokens: _, messages, ...options } = this.options;
+    const chat = await this.client.call('chatOpen', { ...options, ...(messages && { messages: await this.shown(messages, signal) }) });
     if (adapters.length > 0) {
       await this.client.call('chatAdapters', { chat, adapters }).catch(async (thrown) => {
         await this.client.call('chatClose', chat);
@@ -371,7 +423,7 @@ export class Chat {
   private answer<K extends CallName & ('chatSend' | 'chatRetry' | 'chatContinue')>(
     call: K,
     check: () => unknown,
-    params: (chat: number, options: GenerateOptions) => Calls[K]['params'],
+    params: (chat: number, options: GenerateOptions, signal: AbortSignal) => Promise<Calls[K]['params']>,
     { signal, ...rest }: SendOptions,
     keep: (reply: Message) => void,
   ): AsyncGenerator<ChatEvent, void, void> {
@@ -383,8 +435,9 @@ export class Chat {
       checkGenerate(rest);
       this.sending += 1;
       try {
-        const chat = await this.open();
-        const summary = await this.client.call(call, params(chat, rest), { onEvent, signal: controller.signal });
+        const chat = await this.open(controller.signal);
+        const request = await params(chat, rest, controller.signal);
+        const summary = await this.client.call(call, request, { onEvent, signal: controller.signal });
         keep(reply);
         return summary as Summary;
       } finally {

@@ -10,8 +10,13 @@ import type { ChatOptions } from './types.ts';
 const MAGIC = new TextEncoder().encode('RULLAMAC');
 const START = MAGIC.length + 4;
 
-/** @throws RullamaError `invalid-argument` for options that JSON cannot hold. */
+/** @throws RullamaError `invalid-argument` for media that JSON cannot hold. */
 export function packChat(options: ChatOptions, session: Uint8Array): Uint8Array<ArrayBuffer> {
+  if (!isJson(options)) {
+    throw new RullamaError('invalid-argument', 'The conversation has files of pictures or sounds, which saved bytes cannot hold.', {
+      remedy: 'Send media as base64, or keep `chat.messages` and open a chat with them.',
+    });
+  }
   const header = new TextEncoder().encode(JSON.stringify(options));
   const bytes = new Uint8Array(START + header.length + session.length);
   bytes.set(MAGIC);
@@ -19,6 +24,13 @@ export function packChat(options: ChatOptions, session: Uint8Array): Uint8Array<
   bytes.set(header, START);
   bytes.set(session, START + header.length);
   return bytes;
+}
+
+/** Whether JSON gives the value back: plain objects, lists and simple values alone. */
+function isJson(value: unknown): boolean {
+  if (Array.isArray(value)) return value.every(isJson);
+  if (typeof value !== 'object' || value === null) return true;
+  return [Object.prototype, null].includes(Object.getPrototypeOf(value)) && Object.values(value).every(isJson);
 }
 
 /** @throws RullamaError `invalid-argument` for bytes that are no saved conversation, or damaged. */

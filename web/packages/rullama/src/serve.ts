@@ -2,6 +2,7 @@
 
 import type { Engine, Training } from './engine.ts';
 import { RullamaError } from './errors.ts';
+import { shellSource } from './shell.ts';
 import type { CallName, Calls, LoadRequest, Reply, Request, WorkerEnd } from './protocol.ts';
 import type { Progress } from './types.ts';
 
@@ -117,9 +118,19 @@ function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): 
         return e.respond(JSON.stringify(ask), json(emit));
       }),
     chatAdapters: ({ chat, adapters }) => queue.run(async () => (loaded().chat_adapters(chat, JSON.stringify(adapters)), null)),
-    generateIds: ({ ids, options, adapters }, emit, signal) =>
-      answering(signal, (e) => e.generate_ids(Uint32Array.from(ids), JSON.stringify(options), JSON.stringify(adapters), json(emit))),
-    evaluate: ({ ids, adapters }) => queue.run(() => loaded().evaluate(Uint32Array.from(ids), JSON.stringify(adapters))),
+    generateIds: ({ ids, options, adapters, media }, emit, signal) =>
+      answering(signal, (e) =>
+        e.generate_ids(Uint32Array.from(ids), JSON.stringify(options), JSON.stringify(adapters), JSON.stringify(media), json(emit)),
+      ),
+    evaluate: ({ ids, adapters, media }) =>
+      queue.run(() => loaded().evaluate(Uint32Array.from(ids), JSON.stringify(adapters), JSON.stringify(media))),
+    mediaCost: (size) => loaded().media_cost(JSON.stringify(size)),
+    mediaUnknown: (sources) => Array.from(loaded().media_unknown(JSON.stringify(sources))),
+    perceive: ({ source, medium }, _, signal) => working(signal, (e) => e.perceive(source, medium)),
+    softTokens: (source) => loaded().soft_tokens(source),
+    projector: ({ source, store }) =>
+      queue.run(async () => (await loaded().set_projector(source && shellSource(source), JSON.stringify(store)), null)),
+    releaseTowers: () => queue.run(async () => (await loaded().release_towers(), null)),
     adapterOpen: (files) => queue.run(async () => JSON.parse(await loaded().adapter_open(files))),
     adapterClose: (adapter) => (loaded().adapter_close(adapter), null),
     tuneOpen: ({ examples, eval: evaluated, options, resume }) =>

@@ -15,6 +15,7 @@ export function shellOpener(instantiate: (wasm: string | undefined) => Promise<E
   };
 }
 
-function shellSource(source: SourceRef): ShellSource {
+/** The source as the wasm shell takes it. */
+export function shellSource(source: SourceRef): ShellSource {
   return 'url' in source ? { url: source.url } : { blob: source.blob, name: source.name };
 }

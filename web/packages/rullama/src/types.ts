@@ -1,6 +1,7 @@
 // What users of the package hand in and get back.
 
 import type { Adapter } from './adapters.ts';
+import type { ContentPart, MediaPart, PictureSource, PictureTokens } from './media-types.ts';
 
 /**
  * Where a model comes from: `'embedded'` (the model served beside the page), the address of a GGUF file, or a
@@ -52,6 +53,8 @@ export interface LoadOptions extends EngineOptions {
   worker?: string | URL;
   /** Address of the engine, `rullama_web_bg.wasm`, or of the folder with it; as for `worker`. */
   wasm?: string | URL;
+  /** The file with the towers of a model that has none of its own (llama.cpp's mmproj). It is read when the first medium comes. */
+  projector?: Source;
 }
 
 /** The description that is served beside an embedded model. */
@@ -174,6 +177,10 @@ export interface ToolCall {
 export interface Message {
   role: 'user' | 'model' | 'assistant' | 'tool';
   content: string;
+  /** Pictures, as Ollama has them: they stand before the text, or where it has `[img]` or, of the second one, `[img-1]`. */
+  images?: PictureSource[];
+  /** Pictures and sounds that stand before the text. */
+  media?: MediaPart[];
   thinking?: string;
   toolCalls?: ToolCall[];
   name?: string;
@@ -182,7 +189,9 @@ export interface Message {
 /** A message as OpenAI's API has it. */
 export interface OpenAIMessage {
   role: 'system' | 'developer' | 'user' | 'assistant' | 'tool';
-  content?: string | { type: 'text'; text: string }[] | null;
+  /** Text, or a list of texts, pictures and sounds in their order. */
+  content?: string | ContentPart[] | null;
+  images?: PictureSource[];
   reasoning_content?: string | null;
   /** The arguments are JSON text, or the object itself. */
   tool_calls?: { id?: string; type?: 'function'; function: { name: string; arguments: string | Record<string, unknown> } }[];
@@ -196,6 +205,8 @@ export interface ChatOptions {
   thinking?: boolean;
   /** An earlier conversation to go on with. */
   messages?: (Message | OpenAIMessage)[];
+  /** Most soft tokens of pictures that do not say their own. */
+  pictureTokens?: PictureTokens;
 }
 
 /** Missing values are the engine's defaults. Temperature 0 always takes the most likely token. */

@@ -37,6 +37,13 @@ test('a saved conversation goes on in another engine with the same model, and in
   await assert.rejects((await engine('other.gguf')).restore(saved), { code: 'invalid-argument', message: /other weights/ });
 });
 
+test('pictures are saved where JSON can hold them', async () => {
+  const ai = await engine();
+  const pixels = { data: new Uint8ClampedArray(4 * 64 * 64), width: 64, height: 64 };
+  const chat = ai.chat({ messages: [{ role: 'user', content: '', images: [pixels] }, { role: 'model', content: 'Black.' }] });
+  await assert.rejects(chat.save(), { code: 'invalid-argument', message: /pictures or sounds/, remedy: /base64/ });
+});
+
 test('bytes that are no saved conversation are refused, wherever they are damaged', async () => {
   const ai = await engine();
   const chat = ai.chat();

@@ -8,10 +8,11 @@
 
 import type { Engine } from '../src/engine.ts';
 import { RullamaError } from '../src/errors.ts';
-import type { FileRef, SourceRef } from '../src/protocol.ts';
+import type { FileRef, MediaSize, NamedChat, RawMedium, SourceRef } from '../src/protocol.ts';
 import type { Ask } from '../src/request.ts';
 import type { OpenEngine } from '../src/serve.ts';
 import type { ChatOptions, Finish, GenerateOptions, Message, ModelInfo, OpenAIMessage, Progress, SavedFile, Summary, TuneOptions } from '../src/types.ts';
+import { FakeSenses } from './fake-senses.ts';
 import { FakeTuning } from './fake-tuning.ts';
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -32,7 +33,7 @@ fn main() { println!("hello"); }
 
 function textOf(message: Message | OpenAIMessage | undefined): string {
   const content = message?.content ?? '';
-  return typeof content === 'string' ? content : content.map((part) => part.text).join('');
+  return typeof content === 'string' ? content : content.map((part) => ('text' in part ? part.text : '')).join('');
 }
 
 const SAY = 'say\n';
@@ -77,6 +78,7 @@ class FakeEngine implements Engine {
   private cancelled = false;
   private flaky = 0;
   private readonly tuning = new FakeTuning();
+  private readonly senses: FakeSenses;
   /** What adapters add, by conversation: a word before its answers. */
   private readonly adapted = new Map<number, number>();
   private chats: (ChatOptions & { messages: (Message | OpenAIMessage)[] })[] = [];
@@ -87,7 +89,9 @@ class FakeEngine implements Engine {
     private readonly context: number,
     private readonly step: number,
     private readonly onLost: (error: RullamaError) => void,
-  ) {}
+  ) {
+    this.senses = new FakeSenses(('url' in source ? source.url : source.name).includes('blind'));
+  }
 
   info(): string {
     const name = 'url' in this.source ? new URL(this.source.url).pathname.split('/').pop() : this.source.name;
@@ -136,10 +140,11 @@ class FakeEngine implements Engine {
   }
 
   render(conversation: string): string {
-    const { system, messages = [] } = JSON.parse(conversation) as ChatOptions;
+    const { system, messages = [], soft = {} } = JSON.parse(conversation) as NamedChat;
     const all = [...(system ? [{ role: 'system' as const, content: system }] : []), ...messages];
     const prompt = all.map((m) => `<|turn>${m.role}\n${textOf(m)}<turn|>\n`).join('');
-    return JSON.stringify({ prompt, ids: Array.from(this.tokenize(prompt)) });
+    const placeholders = Object.values(soft).flatMap((tokens) => Array.from({ length: tokens }, () => 1));
+    return JSON.stringify({ prompt, ids: [...this.tokenize(prompt), ...placeholders] });
   }
 
   async chat_open(options: string): Promise<number> {
@@ -193,6 +198,8 @@ class FakeEngine implements Engine {
     const limits = JSON.parse(options) as GenerateOptions;
     const maxTokens = Math.min(limits.maxTokens ?? 10_000, this.context - ids.length);
     const question = textOf(conversation.messages.at(-1));
+    const shown = conversation.messages.map((message) => this.senses.shown(message)).join('');
+    if (shown !== '') onEvent(JSON.stringify({ type: 'content', text: shown }));
     const added = this.adapted.get(chat) ?? 0;
     if (added !== 0) onEvent(JSON.stringify({ type: 'content', text: `[adapted ${added}] ` }));
     const summary = JSON.parse(await this.answer(question, conversation, { ...limits, maxTokens }, onEvent, begun)) as Summary;
@@ -235,7 +242,7 @@ class FakeEngine implements Engine {
     delete this.chats[chat];
   }
 
-  async generate_ids(ids: Uint32Array, options: string, adapters: string, onToken: (json: string) => void): Promise<string> {
+  async generate_ids(ids: Uint32Array, options: string, adapters: string, _media: string, onToken: (json: string) => void): Promise<string> {
     const { maxTokens = 4 } = JSON.parse(options) as GenerateOptions;
     // An adapter adds its scale to every token.
     const added = this.tuning.added(adapters);
@@ -247,6 +254,31 @@ class FakeEngine implements Engine {
   async evaluate(ids: Uint32Array): Promise<Record<string, Float32Array>> {
     return { logits: Float32Array.from(ids) };
   }
+
+  async media_cost(size: string): Promise<number> {
+    return this.senses.cost(JSON.parse(size) as MediaSize);
+  }
+
+  media_unknown(sources: string): Uint32Array {
+    return Uint32Array.from(this.senses.unknown(JSON.parse(sources) as string[]));
+  }
+
+  async perceive(source: string, medium: RawMedium): Promise<number> {
+    this.cancelled = false;
+    await pause(5 * this.step);
+    if (this.cancelled) throw new RullamaError('cancelled', 'cancelled');
+    return this.senses.perceive(source, medium);
+  }
+
+  soft_tokens(source: string): Float32Array {
+    return Float32Array.of(this.senses.perceived.indexOf(source));
+  }
+
+  async set_projector(source: object | null): Promise<void> {
+    this.senses.project(source !== null);
+  }
+
+  async release_towers(): Promise<void> {}
 
   async adapter_open(files: FileRef[]): Promise<string> {
     return this.tuning.open(files);

@@ -1,0 +1,42 @@
+// The button beside the message field: files, the camera, the microphone.
+
+import { h } from '../dom.ts';
+import { Menu } from '../menu.ts';
+import { recordSound, takePhoto } from './capture.ts';
+
+/** A medium with a name for people. */
+export interface Named {
+  blob: Blob;
+  name: string;
+}
+
+export class AddMenu {
+  readonly button = h('button', { type: 'button', className: 'quiet add', id: 'attach', 'aria-label': 'Attach a picture or a sound', title: 'Attach a picture or a sound', 'aria-haspopup': 'menu' }, '+');
+  readonly field = h('input', { type: 'file', id: 'attach-file', className: 'visually-hidden', tabIndex: -1, multiple: true, accept: 'image/*,audio/*', 'aria-label': 'Pictures and sounds to attach' });
+  private readonly menu = new Menu();
+
+  constructor(private readonly add: (media: Named[]) => void) {
+    this.field.onchange = () => {
+      const files = [...(this.field.files ?? [])].map((blob) => ({ blob, name: blob.name }));
+      this.field.value = '';
+      this.add(files);
+    };
+    this.button.onclick = () => this.menu.open(this.button, [
+      { label: 'Files…', run: () => this.field.click() },
+      { label: 'Camera…', run: () => void this.capture(takePhoto, 'photo', 'jpg') },
+      { label: 'Microphone…', run: () => void this.capture(recordSound, 'recording', 'weba') },
+    ]);
+  }
+
+  private async capture(take: () => Promise<Blob | undefined>, name: string, ending: string): Promise<void> {
+    const blob = await take();
+    if (blob) this.add([{ blob, name: `${name} ${new Date().toLocaleTimeString('en', { hour12: false })}.${ending}` }]);
+    this.button.focus();
+  }
+}
+
+/** The pictures and sounds that were copied; nothing where the copy is of text. */
+export function pastedMedia(data: DataTransfer | null): Named[] {
+  const files = [...(data?.files ?? [])].filter(({ type }) => /^(image|audio)\//.test(type));
+  return files.map((blob, i) => ({ blob, name: blob.name || `pasted ${i + 1}` }));
+}

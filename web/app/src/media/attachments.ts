@@ -1,0 +1,147 @@
+// Pictures and sounds that wait for the message to be sent: a preview of each, what it takes of the context, words for it.
+
+import { RullamaError, type Engine, type PictureTokens } from 'rullama';
+import { h } from '../dom.ts';
+import { count } from '../format.ts';
+import type { Named } from './add-menu.ts';
+import { mediumView } from './figure.ts';
+import { mediumOf, type MediaRecord } from './records.ts';
+
+/** Most media of a message. */
+const MOST = 16;
+
+interface Item {
+  record: MediaRecord;
+  element: HTMLElement;
+  /** Tokens that it takes; `undefined` while it is being read. */
+  cost: number | undefined;
+}
+
+export class Attachments {
+  readonly element = h('ul', { className: 'attachments', 'aria-label': 'Attached to the message', hidden: true });
+  private items: Item[] = [];
+  private reading: Promise<unknown> = Promise.resolve();
+  private open = 0;
+  /** What waits in conversations that are not shown. */
+  private readonly elsewhere = new Map<string, MediaRecord[]>();
+  private id: string | undefined;
+
+  /** `tokens` gives the soft tokens of a picture, where they were chosen; `complain` says what keeps a file out, or nothing. */
+  constructor(
+    private readonly engine: () => Engine | undefined,
+    private readonly tokens: () => PictureTokens | undefined,
+    private readonly complain: (text: string) => void,
+  ) {}
+
+  get list(): MediaRecord[] {
+    return this.items.map(({ record }) => record);
+  }
+
+  /** Whether a message must wait: something is still being read. Where all of it can be, `send` runs then. */
+  keepsWaiting(send: () => void): boolean {
+    if (this.open === 0) return false;
+    const before = this.list.length;
+    void this.reading.then(() => this.list.length === before && send());
+    return true;
+  }
+
+  /** Adds files; gives whether all of them are pictures or sounds. */
+  add(files: Named[]): boolean {
+    this.complain('');
+    this.put(files.flatMap(({ blob, name }) => mediumOf(blob, name) ?? []));
+    const other = files.find(({ blob, name }) => !mediumOf(blob, name));
+    if (other) this.complain(`“${other.name}” is neither a picture nor a sound: paste its text instead.`);
+    return other === undefined;
+  }
+
+  put(records: MediaRecord[]): void {
+    const free = MOST - this.items.length;
+    if (records.length > free) this.complain(`A message takes ${MOST} pictures and sounds: the others were left out.`);
+    for (const record of records.slice(0, free)) this.show(record);
+    this.redraw();
+  }
+
+  /** Takes all of them out. */
+  take(): MediaRecord[] {
+    const taken = this.list;
+    this.items = [];
+    this.redraw();
+    return taken;
+  }
+
+  /** From now on they belong to this conversation, or to the next new one. */
+  switch(id: string): void {
+    if (this.id === id) return;
+    if (this.id !== undefined) this.elsewhere.set(this.id, this.take());
+    this.id = id;
+    this.put(this.elsewhere.get(id) ?? []);
+    this.elsewhere.delete(id);
+  }
+
+  /** The conversation that is shown has got another name. */
+  move(id: string): void {
+    this.id = id;
+  }
+
+  /** Another model, or another number of tokens: what each takes is counted anew. */
+  recount(): void {
+    for (const item of this.items) this.read(item);
+  }
+
+  private show(record: MediaRecord): void {
+    const label = h('span', { className: 'cost' }, 'Reading…');
+    const words = h('input', { type: 'text', dir: 'auto', value: record.words ?? '', placeholder: 'In words (for screen readers)', 'aria-label': `${record.name} in words`, maxLength: 300 });
+    words.oninput = () => {
+      if (words.value.trim() === '') delete record.words;
+      else record.words = words.value.trim();
+    };
+    const remove = h('button', { type: 'button', className: 'quiet remove', 'aria-label': `Remove ${record.name}` }, '×');
+    const element = h('li', { className: `attachment ${record.type}` }, mediumView(record), h('div', {}, h('span', { className: 'name', dir: 'auto' }, record.name), label, words), remove);
+    const item: Item = { record, element, cost: undefined };
+    remove.onclick = () => {
+      const next = element.nextElementSibling ?? element.previousElementSibling;
+      this.drop(item);
+      (next?.querySelector<HTMLElement>('.remove') ?? element.closest('form')?.querySelector('textarea'))?.focus();
+    };
+    // Enter sends the message, not the field.
+    words.onkeydown = (event) => event.key === 'Enter' && event.preventDefault();
+    this.items.push(item);
+    this.read(item);
+  }
+
+  private drop(item: Item): void {
+    this.items = this.items.filter((other) => other !== item);
+    this.redraw();
+  }
+
+  /** Counts what an item takes; one that cannot be read, or that the model has no sense for, goes with the reason. */
+  private read(item: Item): void {
+    const engine = this.engine();
+    const label = item.element.querySelector('.cost') as HTMLElement;
+    if (!engine) return;
+    this.open += 1;
+    const counting = engine.cost(item.record, this.tokens()).then(
+      (cost) => {
+        item.cost = cost;
+        label.textContent = count(cost, 'token', 'tokens');
+      },
+      (thrown) => {
+        if (!this.items.includes(item) || this.engine() !== engine) return;
+        this.drop(item);
+        this.complain(refusal(RullamaError.from(thrown), item.record));
+      },
+    );
+    this.reading = Promise.all([this.reading, counting]).finally(() => (this.open -= 1));
+  }
+
+  private redraw(): void {
+    this.element.replaceChildren(...this.items.map(({ element }) => element));
+    this.element.hidden = this.items.length === 0;
+  }
+}
+
+function refusal({ code, message, remedy }: RullamaError, { type, name }: MediaRecord): string {
+  if (code !== 'model-unsupported') return `“${name}” was not attached. ${message} ${remedy}`;
+  const [what, does] = type === 'image' ? ['eyes', 'sees pictures'] : ['ears', 'hears sounds'];
+  return `“${name}” was not attached: this model has no ${what}. If you have the file with its towers (mmproj), drop it here; else choose a model that ${does}.`;
+}

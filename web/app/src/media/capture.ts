@@ -1,0 +1,118 @@
+// The camera and the microphone, each in a dialog of its own.
+
+import { h } from '../dom.ts';
+
+/** Longest recording in seconds: what towers hear. */
+const LONGEST = 1800;
+
+/** Lets a person take a picture; nothing where they do not. */
+export function takePhoto(): Promise<Blob | undefined> {
+  const video = h('video', { autoplay: true, muted: true, playsInline: true, 'aria-label': 'What the camera sees' });
+  return captured('Take a picture', 'Take it', { video: { facingMode: 'environment', width: { ideal: 1920 }, height: { ideal: 1080 } } }, (stream) => {
+    video.srcObject = stream;
+    const shot = async () => {
+      const canvas = h('canvas', { width: video.videoWidth, height: video.videoHeight });
+      if (canvas.width === 0) return undefined;
+      canvas.getContext('2d')?.drawImage(video, 0, 0);
+      return new Promise<Blob | undefined>((resolve) => canvas.toBlob((blob) => resolve(blob ?? undefined), 'image/jpeg', 0.92));
+    };
+    return { element: video, end: shot };
+  });
+}
+
+/** Lets a person record a sound; nothing where they do not. */
+export function recordSound(): Promise<Blob | undefined> {
+  const level = h('meter', { min: 0, max: 1, low: 0.02, high: 0.9, 'aria-label': 'Level of the microphone' });
+  const time = h('span', { className: 'time' }, '0:00');
+  return captured('Record a sound', 'Use it', { audio: true }, (stream, finish) => {
+    const recorder = new MediaRecorder(stream);
+    const parts: Blob[] = [];
+    recorder.ondataavailable = ({ data }) => parts.push(data);
+    recorder.start(1000);
+    const began = performance.now();
+    const stopWatching = watchLevel(stream, (loud) => {
+      level.value = loud;
+      const seconds = Math.floor((performance.now() - began) / 1000);
+      time.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+      if (seconds >= LONGEST) finish();
+    });
+    const end = async () => {
+      await new Promise<void>((resolve) => {
+        recorder.onstop = () => resolve();
+        recorder.stop();
+      });
+      // Some browsers name a type for videos.
+      return new Blob(parts, { type: recorder.mimeType.replace(/^video/, 'audio') });
+    };
+    return { element: h('p', { className: 'recording' }, level, time), end, close: stopWatching };
+  });
+}
+
+interface Source {
+  element: HTMLElement;
+  /** What was captured. */
+  end(): Promise<Blob | undefined>;
+  close?(): void;
+}
+
+async function captured(title: string, take: string, wanted: MediaStreamConstraints, open: (stream: MediaStream, finish: () => void) => Source): Promise<Blob | undefined> {
+  const place = h('div', { className: 'place' }, h('p', { className: 'hint' }, 'Waiting for your permission…'));
+  const button = h('button', { type: 'button', className: 'primary', disabled: true }, take);
+  const cancel = h('button', { type: 'button', className: 'quiet' }, 'Cancel');
+  const dialog = h('dialog', { className: 'settings capture', 'aria-label': title }, h('h2', {}, title), place, h('p', { className: 'actions' }, button, cancel));
+  document.body.append(dialog);
+  dialog.showModal();
+  let stream: MediaStream | undefined;
+  let source: Source | undefined;
+  try {
+    return await new Promise<Blob | undefined>((resolve) => {
+      dialog.onclose = () => resolve(undefined);
+      cancel.onclick = () => dialog.close();
+      const finish = () => void source?.end().then(resolve, () => resolve(undefined));
+      button.onclick = finish;
+      void streamOf(wanted).then((given) => {
+        if (!dialog.open) return given.getTracks().forEach((track) => track.stop());
+        stream = given;
+        source = open(given, finish);
+        place.replaceChildren(source.element);
+        button.disabled = false;
+        button.focus();
+      }, (thrown) => place.replaceChildren(h('p', { className: 'problem', role: 'alert' }, whyNot(thrown))));
+    });
+  } finally {
+    source?.close?.();
+    stream?.getTracks().forEach((track) => track.stop());
+    dialog.onclose = null;
+    dialog.close();
+    dialog.remove();
+  }
+}
+
+async function streamOf(wanted: MediaStreamConstraints): Promise<MediaStream> {
+  if (!navigator.mediaDevices) throw new DOMException('', 'SecurityError');
+  return navigator.mediaDevices.getUserMedia(wanted);
+}
+
+function whyNot(thrown: unknown): string {
+  const name = (thrown as { name?: unknown } | null)?.name;
+  if (name === 'NotAllowedError') return 'The browser does not allow it: permit it beside the page’s address, then try again.';
+  if (name === 'NotFoundError' || name === 'OverconstrainedError') return 'There is none on this machine: attach a file instead.';
+  if (name === 'SecurityError') return 'Browsers allow it only on pages served over https or from localhost.';
+  return 'It cannot be used: another program may have it. Close that, then try again.';
+}
+
+/** Calls `heard` with the loudness, from 0 to 1, some times a second; gives what ends that. */
+function watchLevel(stream: MediaStream, heard: (level: number) => void): () => void {
+  const context = new AudioContext();
+  const analyser = context.createAnalyser();
+  context.createMediaStreamSource(stream).connect(analyser);
+  const samples = new Float32Array(analyser.fftSize);
+  const timer = setInterval(() => {
+    analyser.getFloatTimeDomainData(samples);
+    heard(Math.min(1, Math.max(...samples.map(Math.abs))));
+  }, 100);
+  return () => {
+    clearInterval(timer);
+    void context.close();
+  };
+}

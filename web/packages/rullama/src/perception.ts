@@ -1,0 +1,121 @@
+// What a loaded model perceives: media of messages become names, under which the engine keeps what it made of them.
+
+import type { Client } from './client.ts';
+import { RullamaError } from './errors.ts';
+import { isMedia, readPart, type Medium } from './media.ts';
+import type { ContentPart, MediaPart, PictureSource, PictureTokens } from './media-types.ts';
+import type { Message, OpenAIMessage } from './types.ts';
+
+type AnyMessage = Message | OpenAIMessage;
+
+/** Messages whose media are names, and the soft tokens of each. */
+export interface Named {
+  messages: AnyMessage[];
+  soft: Record<string, number>;
+}
+
+export class Perception {
+  /** Soft tokens by name. */
+  private readonly costs = new Map<string, number>();
+
+  constructor(
+    private readonly client: Client,
+    /** Width of the model. */
+    private readonly dim: number,
+  ) {}
+
+  /** The messages with names for their media, which the model has perceived then. */
+  async shown(messages: AnyMessage[], tokens: PictureTokens | undefined, signal?: AbortSignal): Promise<AnyMessage[]> {
+    const found = new Map<string, Medium>();
+    const named = await this.named(messages, tokens, found, signal);
+    await this.perceive([...found.values()], signal);
+    return named;
+  }
+
+  /** The messages with names for their media, and what each takes of the context; nothing is perceived for it. */
+  async counted(messages: AnyMessage[], tokens: PictureTokens | undefined): Promise<Named> {
+    const found = new Map<string, Medium>();
+    const named = await this.named(messages, tokens, found);
+    const soft: Record<string, number> = {};
+    for (const medium of found.values()) soft[medium.source] = await this.costOf(medium);
+    return { messages: named, soft };
+  }
+
+  /** Names of parts that the model has perceived then. */
+  async names(parts: MediaPart[], signal?: AbortSignal): Promise<string[]> {
+    const media: Medium[] = [];
+    for (const part of parts) media.push(await readPart(part, undefined, this.dim));
+    await this.perceive(media, signal);
+    return media.map(({ source }) => source);
+  }
+
+  /** Soft tokens of a part. */
+  async cost(part: MediaPart, tokens?: PictureTokens): Promise<number> {
+    return this.costOf(await readPart(part, tokens, this.dim));
+  }
+
+  /** Another file of towers: what is known of media is so no longer. */
+  forget(): void {
+    this.costs.clear();
+  }
+
+  private async costOf({ source, size }: Medium): Promise<number> {
+    if (typeof size === 'number') return size;
+    const known = this.costs.get(source);
+    if (known !== undefined) return known;
+    const cost = await this.client.call('mediaCost', size);
+    this.costs.set(source, cost);
+    return cost;
+  }
+
+  private async perceive(media: Medium[], signal?: AbortSignal): Promise<void> {
+    if (media.length === 0) return;
+    const unknown = await this.client.call('mediaUnknown', media.map(({ source }) => source));
+    for (const place of unknown) {
+      const { source, raw } = media[place] as Medium;
+      stopped(signal);
+      await this.client.call('perceive', { source, medium: await raw() }, { signal });
+    }
+  }
+
+  private async named(messages: AnyMessage[], tokens: PictureTokens | undefined, found: Map<string, Medium>, signal?: AbortSignal): Promise<AnyMessage[]> {
+    const name = async (part: MediaPart) => {
+      stopped(signal);
+      const medium = await readPart(part, tokens, this.dim);
+      found.set(medium.source, medium);
+      return medium;
+    };
+    const named: AnyMessage[] = [];
+    for (const message of messages) named.push(await withNames(message, name));
+    return named;
+  }
+}
+
+async function withNames(message: AnyMessage, name: (part: MediaPart) => Promise<Medium>): Promise<AnyMessage> {
+  const { images, media, content: given, ...rest } = message as { images?: PictureSource[] | null; media?: MediaPart[]; content?: string | ContentPart[] | null };
+  const content = media?.length ? [...media, ...(typeof given === 'string' ? [{ type: 'text' as const, text: given }] : (given ?? []))] : given;
+  const renamed: Record<string, unknown> = {};
+  if (images !== undefined && images !== null) {
+    if (!Array.isArray(images)) throw new RullamaError('invalid-argument', '`images` is no list.', { remedy: 'Give a list of pictures.' });
+    const sources: string[] = [];
+    for (const image of images) sources.push((await name({ type: 'image', image })).source);
+    renamed['images'] = sources;
+  }
+  if (Array.isArray(content) && content.some(isMedia)) {
+    const parts: unknown[] = [];
+    for (const part of content) {
+      if (!isMedia(part)) parts.push(part);
+      else {
+        const { kind, source } = await name(part);
+        parts.push({ type: kind, [kind]: source });
+      }
+    }
+    renamed['content'] = parts;
+  }
+  if (Object.keys(renamed).length > 0) return { ...rest, content, ...renamed } as AnyMessage;
+  return media ? ({ ...rest, content } as AnyMessage) : message;
+}
+
+function stopped(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new RullamaError('cancelled', 'The work was stopped before the model had perceived all of it.');
+}

@@ -39,12 +39,16 @@ pub enum TrainError {
 
 /// An option that training cannot go by.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` is {value}; {allowed}")]
+#[error("{}", option(.name, .value, .allowed))]
 pub struct OptionError {
     pub name: &'static str,
     pub value: String,
     /// What it may be, as a sentence.
     pub allowed: String,
+}
+
+pub(crate) fn option(name: &str, value: &str, allowed: &str) -> String {
+    format!("`{name}` is {value}; {allowed}")
 }
 
 impl OptionError {

@@ -33,6 +33,8 @@ pub mod checkpoint;
 pub mod data;
 pub mod device;
 mod error;
+#[cfg(feature = "cases")]
+pub mod golden;
 pub mod graph;
 mod init;
 pub mod loss;
@@ -43,6 +45,7 @@ mod planned;
 pub mod random;
 pub mod schedule;
 pub mod terms;
+mod told;
 pub mod trainer;
 
 pub use adamw::{AdamW, AdamWReference};

@@ -108,6 +108,6 @@ fn state(base: &Base, data: &Data, adapter: &Adapter, options: &TrainOptions, to
         output: pair.outputs,
     };
     let targets = adapter.pairs.iter().map(shape).collect();
-    let (updates, position, best, mean, seconds, tokens) = Default::default();
-    State { identity, targets, updates, total_updates, position, best, mean, seconds, tokens, unjudged: false }
+    let (updates, position, best, calm, skipped, mean, seconds, tokens) = Default::default();
+    State { identity, targets, updates, total_updates, position, best, calm, skipped, mean, seconds, tokens, unjudged: false }
 }

@@ -200,15 +200,33 @@ fn evaluation_keeps_the_best_and_stops_early() {
     assert_eq!(again, best);
 }
 
-/// Without an evaluation, too: the matrices are those before the loss rose.
+/// Without an evaluation, too: the matrices are those before the loss rose. So it is where training was stopped in between.
 fn divergence_goes_back_to_what_was_best() {
     let engine = engine();
     // The rate rises beyond what training bears.
     let options = TrainOptions { lr: 1.0, clip: None, epochs: 40, schedule: ScheduleKind::Constant, warmup_steps: Some(60), ..options() };
-    let mut trainer = trainer(&engine, &options);
-    let losses = rest(&mut trainer);
-    assert_eq!(trainer.ended(), Some(Ended::Diverged), "{losses:?}");
-    let kept = pollster::block_on(trainer.take_best()).unwrap().unwrap() as usize;
+    let mut straight = trainer(&engine, &options);
+    let (mut losses, mut saved) = (Vec::new(), None);
+    while let Some(step) = step(&mut straight) {
+        losses.push(step.loss);
+        // The first after which nothing was calm any more.
+        let calm = straight.state().calm.unwrap();
+        saved = saved.filter(|(kept, _)| *kept == calm).or_else(|| Some((calm, bytes(&straight))));
+    }
+    assert_eq!(straight.ended(), Some(Ended::Diverged), "{losses:?}");
+    let took = |trainer: &mut Trainer| {
+        let kept = pollster::block_on(trainer.take_best()).unwrap().unwrap();
+        (kept, format!("{:?}", pollster::block_on(trainer.adapter()).unwrap()))
+    };
+    let (kept, adapter) = took(&mut straight);
+    let (calm, saved) = saved.unwrap();
+    let from = saved.state.updates as usize;
+    assert!(calm == kept && from < losses.len(), "{calm} {kept} {from}");
+    let mut resumed = trainer(&engine, &options);
+    resumed.restore(saved).unwrap();
+    assert_eq!((rest(&mut resumed), resumed.ended()), (losses[from..].to_vec(), Some(Ended::Diverged)));
+    assert_eq!(took(&mut resumed), (kept, adapter));
+    let kept = kept as usize;
     let best = losses[..=kept].iter().copied().fold(f64::INFINITY, f64::min);
     let after = losses[kept..].iter().copied().fold(0.0, f64::max);
     assert!(losses[kept].is_finite() && kept < losses.len() && after > best, "{kept}: {losses:?}");

@@ -74,4 +74,14 @@ impl TrainError {
     pub fn is_cancelled(&self) -> bool {
         matches!(self, TrainError::Model(ModelError::Cancelled))
     }
+
+    /// Whether the device is gone: the model must be loaded again.
+    pub fn is_lost(&self) -> bool {
+        let error = match self {
+            TrainError::Model(ModelError::Gpu(error)) => error,
+            TrainError::Model(ModelError::Node { source, .. }) => source,
+            _ => return false,
+        };
+        matches!(error, GpuError::DeviceLost { .. } | GpuError::Timeout { .. })
+    }
 }

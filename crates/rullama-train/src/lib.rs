@@ -38,11 +38,13 @@ pub mod golden;
 pub mod graph;
 mod init;
 pub mod loss;
-mod memory;
+pub mod memory;
 mod optimizer;
 pub mod options;
 mod planned;
 pub mod random;
+#[cfg(feature = "files")]
+pub mod recovery;
 pub mod schedule;
 pub mod terms;
 mod told;

@@ -2,8 +2,8 @@
 
 use crate::checkpoint::{Identity, State, TargetShape, most_bytes};
 use crate::data::{Dataset, Packed, Split, pack};
-use crate::device::Estimate;
 use crate::graph::StepShape;
+use crate::memory::Estimate;
 use crate::trainer::{Base, Data, epoch_rows};
 use crate::{OptionError, TrainError, TrainOptions, init, memory};
 use rullama_adapter::{Adapter, Pair, Target};

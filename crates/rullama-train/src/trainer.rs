@@ -82,7 +82,8 @@ pub struct Trainer {
     rows: Vec<Row>,
 }
 
-/// Data and what it is called.
+/// Examples to train on.
+#[derive(Clone)]
 pub struct Data {
     pub train: Dataset,
     /// Examples to evaluate on, in place of a share of the others.

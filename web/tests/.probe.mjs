@@ -1,0 +1,30 @@
+import path from 'node:path';
+const root='/work/wt/train-left/web/tests/';
+const { openPage, startBrowser } = await import(root+'browser.mjs');
+const { built } = await import(root+'cases.mjs');
+const { startServer } = await import(root+'server.mjs');
+const asGpu = process.argv[2]==='gpu';
+const site = await startServer({ '/built/': built, '/goldens/': '/work/wt/train-left/goldens', '/': root+'pages' });
+const browser = await startBrowser();
+const { page, problems } = await openPage(browser.context, `${site.url}/blank.html`);
+const t0=Date.now();
+await page.exposeFunction('tell', (s)=>console.log(((Date.now()-t0)/1000).toFixed(1), s));
+const done = page.evaluate(async (options)=>{
+  const bytes = async (p) => new Uint8Array(await (await fetch(`/goldens/${p}`)).arrayBuffer());
+  let pipes=0, subs=0, pt=0;
+  for (const n of ['createComputePipeline','createComputePipelineAsync']) { const o=GPUDevice.prototype[n]; if(!o) continue; GPUDevice.prototype[n]=function(d){ pipes++; const t=performance.now(); const r=o.call(this,d); pt+=performance.now()-t; return r; }; }
+  const o=GPUQueue.prototype.submit; GPUQueue.prototype.submit=function(c){subs++; return o.call(this,c)};
+  const timer=setInterval(()=>tell(`pipes ${pipes} submits ${subs} pipeline ms ${pt|0}`),5000);
+  const { watchDevices } = await import('/built/internals.js');
+  const { default: start, run_golden } = await import('/built/cases/rullama_web.js');
+  await start({ module_or_path: '/built/cases/rullama_web_bg.wasm' });
+  const { subgroups } = await watchDevices(navigator.gpu, { onLost: (e)=>tell(String(e)) });
+  const files=[await bytes('models/dense-ple-Q4_K_M.gguf'), await bytes('grad/lora-q4km.json'), await bytes('grad/lora-q4km.safetensors')];
+  tell('start');
+  const r = JSON.parse(await run_golden(JSON.stringify({...options, subgroups}), ...files));
+  clearInterval(timer);
+  return {wrong:r.wrong, curve:r.curve, per:r.per_token, g:Math.max(...Object.values(r.gradients)), after:Math.max(...Object.values(r.after))};
+},{asGpu});
+const r = await Promise.race([done, new Promise(r=>setTimeout(()=>r('timeout'),(+process.argv[3]||240)*1000))]);
+console.log(JSON.stringify(r), problems);
+await browser.close(); await site.close(); process.exit(0);

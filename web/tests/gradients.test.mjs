@@ -31,7 +31,7 @@ test('losses, gradients and steps are those of PyTorch', { skip: missing, timeou
   try {
     const { page, problems } = await openPage(browser.context, `${site.url}/blank.html`);
     const start = performance.now();
-    const given = { name: 'lora-q4km', model: 'dense-ple-Q4_K_M.gguf', options: { asGpu: true } };
+    const given = { name: 'lora-short', model: 'dense-ple-Q4_K_M.gguf', options: { asGpu: true } };
     const { wrong, gradients, curve, after, lost } = await page.evaluate(inPage, given);
     const worst = (all) => Math.max(...Object.values(all)).toExponential(1);
     const seconds = ((performance.now() - start) / 1000).toFixed(1);

@@ -21,6 +21,15 @@ fn check(name: &str, keep: Keep, steps: Option<usize>) {
 }
 
 fn a_quantised_model_with_per_layer_embeddings() {
+    check("lora-q4km", Keep::All, Some(0));
+}
+
+fn twenty_steps() {
+    check("lora-short", Keep::All, None);
+}
+
+fn twenty_steps_of_long_rows() {
+    variable("RULLAMA_FULL");
     check("lora-q4km", Keep::All, None);
 }
 
@@ -46,5 +55,7 @@ rullama_testing::tests! {
     the_same_when_layers_are_computed_again,
     keys_that_are_values,
     every_kind_of_layer,
+    twenty_steps,
+    twenty_steps_of_long_rows,
     twenty_steps_where_keys_are_values,
 }

@@ -76,7 +76,12 @@ fn train_all(trainer: &mut Trainer, out: &output::Folder, report: &mut Report, a
             Err(error) => return Err(lost(error, arguments)),
         }
         if saved.elapsed() >= every {
-            out.save(trainer)?;
+            match out.save(trainer) {
+                Err(error) if is_lost(&error) => return Err(error),
+                // What is trained is still there, and the disk may have room the next time.
+                Err(error) => report.unsaved(&error),
+                Ok(()) => {}
+            }
             saved = Instant::now();
         }
     }
@@ -107,7 +112,9 @@ fn finish(trainer: &mut Trainer, ended: Ended, out: &output::Folder, mut report:
     let taken = pollster::block_on(trainer.take_best())?;
     let adapter = pollster::block_on(trainer.adapter())?;
     let written = out.write(&adapter)?;
-    out.forget_checkpoints()?;
+    if let Err(error) = out.forget_checkpoints() {
+        terminal::tell_line(format_args!("note: {error:#}. Remove them by hand: the adapter is whole"));
+    }
     report.end(trainer, (ended, taken), &written)
 }
 

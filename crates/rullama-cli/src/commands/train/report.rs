@@ -45,6 +45,12 @@ impl Report {
         terminal::tell_line(format_args!("the GPU was lost: the model is loaded again, and training goes on from the last checkpoint"));
     }
 
+    /// A checkpoint could not be written.
+    pub fn unsaved(&mut self, error: &anyhow::Error) {
+        self.line.clear();
+        terminal::tell_line(format_args!("note: {error:#}; training goes on"));
+    }
+
     /// Bytes on the GPU.
     fn gpu_bytes(&self) -> u64 {
         self.engine.as_ref().map_or(0, |engine| engine.memory().gpu)

@@ -2,13 +2,15 @@
 //
 // Needs app/dist (npm run build:dev) with a model's description in it.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
 import { unzipSync } from 'fflate';
 import { openPage } from './browser.mjs';
 import { chatsUnderTest } from './chats.mjs';
 import { answerText, ask, finished, waitForChat } from './person.mjs';
-import { adapters, chooseAdapter, drop, GGUF, listed, PEFT, toastText } from './tuning.mjs';
+import { adapters, chooseAdapter, drop, dropPath, GGUF, listed, PEFT, toastText } from './tuning.mjs';
 
 const { address, context, openLoaded } = chatsUnderTest();
 
@@ -48,6 +50,28 @@ test('files of an adapter that are dropped on a chat are read, attached and kept
   assert.equal(await page.locator('.chip').count(), 0);
   assert.ok(!requested.some((name) => /fine-tune|chart|zip/.test(name)), 'nothing of Fine-tune is loaded for it');
   assert.deepEqual(problems, []);
+});
+
+test('a folder of PEFT is dropped as it is, whatever else is in it, and gives the adapter its name', async () => {
+  const { page, problems } = await openLoaded();
+  const place = mkdtempSync(path.join(os.tmpdir(), 'rullama-drop-'));
+  try {
+    const folder = path.join(place, 'my style');
+    mkdirSync(path.join(folder, 'checkpoints'), { recursive: true });
+    for (const [name, text] of [...PEFT(), ['adapter.gguf', 'GGUF'], ['Modelfile', ''], ['README.md', '# A']]) writeFileSync(path.join(folder, name), text);
+    // More than a browser gives at once, before those that are wanted and behind them.
+    for (let i = 0; i < 150; i++) writeFileSync(path.join(folder, `${i % 2 ? 'a' : 'z'}${i}.txt`), '');
+    await dropPath(page, folder);
+    await listed(page, 'my style');
+    assert.match(await toastText(page), /is read, \d+ B, and kept in this browser/);
+    await ask(page, 'hello');
+    await finished(page, 1);
+    assert.match(await answerText(page), /^\[adapted 1\]/);
+    assert.deepEqual((await download(page, 'my style', 'Download PEFT')).names.sort(), ['my-style/adapter_config.json', 'my-style/adapter_model.safetensors']);
+    assert.deepEqual(problems, []);
+  } finally {
+    rmSync(place, { recursive: true });
+  }
 });
 
 test('an adapter goes out in both forms, and an archive of it comes in again', async () => {

@@ -6,7 +6,8 @@ import { openPage, startBrowser } from './browser.mjs';
 import { startServer } from './server.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-const built = path.join(here, '../dist-test');
+/** What a build for tests made. */
+export const built = path.join(here, '../dist-test');
 
 /** Why the cases cannot run, or `false`. */
 export const missing = !existsSync(path.join(built, 'cases/rullama_web.js')) && 'run `cargo xtask web --cases` first';

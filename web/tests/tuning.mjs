@@ -51,6 +51,14 @@ export const drop = (page, ...files) =>
     window.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
   }, files);
 
+/** Drags a file or folder of this machine onto the window, as a person does. */
+export async function dropPath(page, path) {
+  const session = await page.context().newCDPSession(page);
+  const data = { items: [], files: [path], dragOperationsMask: 1 };
+  for (const type of ['dragEnter', 'dragOver', 'drop']) await session.send('Input.dispatchDragEvent', { type, x: 200, y: 200, data });
+  await session.detach();
+}
+
 export const PEFT = (text = 'good') => [['adapter_config.json', '{}'], ['adapter_model.safetensors', text]];
 /** The header of a GGUF adapter, as far as the page looks. */
 export const GGUF = [...Buffer.from('GGUF\x03\0\0\0general.type\x08\0\0\0\x07\0\0\0\0\0\0\0adapter', 'latin1')];

@@ -104,6 +104,34 @@ fn interrupted_and_resumed_is_the_same() {
     assert!(other.contains("no checkpoint"), "{other}");
 }
 
+/// A checkpoint that cannot be written is told, and costs nothing of what is trained.
+#[cfg(unix)]
+fn a_checkpoint_without_room_is_told() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    need_adapter();
+    let folder = tempfile::tempdir().unwrap();
+    let more = ["--json", "--accumulate", "1", "--checkpoint-seconds", "1", "--epochs", "2"];
+    let mut child = train(folder.path(), &more).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let id = child.id().to_string();
+    let signal = |name: &str| assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let first = lines.next().unwrap();
+    // It is time for a checkpoint when it goes on, and something is in its place.
+    signal("-STOP");
+    let place = folder.path().join("out/checkpoints");
+    let _ = std::fs::remove_dir_all(&place);
+    std::fs::write(&place, "in the way").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    signal("-CONT");
+    let all: Vec<Value> = objects(&[first].into_iter().chain(lines).collect::<Vec<_>>().join("\n"));
+    let ran = child.wait_with_output().unwrap();
+    let err = String::from_utf8(ran.stderr).unwrap();
+    assert!(err.contains("note: writing the checkpoint") && err.contains("; training goes on"), "{err}");
+    assert_eq!((ran.status.code(), all.last().unwrap()["steps"].as_u64()), (Some(0), Some(all.len() as u64 - 1)), "{err}");
+    assert!(folder.path().join("out/adapter.gguf").is_file(), "{err}");
+}
+
 fn what_is_refused() {
     need_adapter();
     let folder = tempfile::tempdir().unwrap();
@@ -253,6 +281,8 @@ rullama_testing::tests! {
     training_tells_each_update_and_writes_both_forms,
     #[cfg(unix)]
     interrupted_and_resumed_is_the_same,
+    #[cfg(unix)]
+    a_checkpoint_without_room_is_told,
     what_is_refused,
     gradients_equal_the_reference,
     adapters_of_peft,

@@ -182,7 +182,11 @@ impl std::fmt::Debug for Loaded {
 }
 
 /// Tables of the file, then those that the model computes.
-async fn tables(model: &dyn Model, source: &dyn ByteSource, context: u32) -> Result<Vec<Table>, ModelError> {
+/// A model's small tables, those that are computed for a context included.
+///
+/// # Errors
+/// What cannot be read.
+pub async fn tables(model: &dyn Model, source: &dyn ByteSource, context: u32) -> Result<Vec<Table>, ModelError> {
     let specs = &model.specs().tables;
     let tensors: Vec<&TensorInfo> = specs.iter().map(|spec| &spec.tensor).collect();
     let read = specs.iter().zip(read_tables(source, &tensors).await?);

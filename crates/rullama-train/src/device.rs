@@ -1,6 +1,7 @@
 //! The device side of training: what is trained and what is kept of it, recordings of steps, and the words they read.
 
 use crate::graph::{self, Keep, StepShape};
+use crate::memory::Ground;
 use crate::terms::{PREFIX, matrices_of};
 use crate::trainer::Base;
 use crate::{TrainError, TrainOptions, init, memory};
@@ -11,7 +12,6 @@ use rullama_model::arena::{Arena, Layout};
 use rullama_model::lora::Terms;
 use rullama_model::lower::For;
 use rullama_model::model::Rows;
-use rullama_model::place::place;
 use rullama_model::plan::{Plan, Pool, Resources};
 use rullama_model::rows::RowProvider;
 use rullama_model::weights::Weights;
@@ -52,46 +52,13 @@ pub struct OnDevice {
     fences: Vec<Readback>,
 }
 
-/// GPU memory of training, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Estimate {
-    /// Weights that are there already.
-    pub weights: u64,
-    /// Matrices, gradients and the optimizer's two means.
-    pub trained: u64,
-    /// Values of a step.
-    pub activations: u64,
-    /// The largest of them.
-    pub largest: u64,
-}
-
-impl Estimate {
-    pub fn total(&self) -> u64 {
-        self.weights + self.trained + self.activations
-    }
-}
-
 /// Shapes of the matrices of all terms.
-fn shapes(terms: &Terms) -> impl Iterator<Item = (String, u32, u32)> + '_ {
+pub(crate) fn shapes(terms: &Terms) -> impl Iterator<Item = (String, u32, u32)> + '_ {
     terms.iter().flat_map(|(key, term)| {
         let (rank, inputs) = (term.rank, term.inputs);
         let a = if key == rullama_model::lora::EMBEDDING { (inputs, rank) } else { (rank, inputs) };
         [(term.a(), a.0, a.1), (term.b(), term.outputs, rank)]
     })
-}
-
-/// What the memory of a step of this shape comes to.
-///
-/// # Errors
-/// An operation that cannot be trained through.
-pub fn estimate(loaded: &Loaded, terms: &Terms, shape: StepShape, keep: Keep) -> Result<Estimate, TrainError> {
-    let graph = graph::step(loaded, terms, shape, keep)?;
-    let graph = rullama_model::lower::lower(graph, For::Look, loaded.model.specs());
-    let slots = place(&graph).slots;
-    let (activations, largest) = (slots.iter().sum(), slots.iter().copied().max().unwrap_or(0));
-    let caps = loaded.device.caps();
-    let trained = 4 * Layout::new(shapes(terms), caps.offset_alignment, caps.max_binding).bytes();
-    Ok(Estimate { weights: loaded.loaded_bytes, trained, activations, largest })
 }
 
 /// What the graph's values stand for.
@@ -260,7 +227,7 @@ impl OnDevice {
     /// Makes the recording of a shape, unless it is there.
     async fn prepare(&mut self, shape: StepShape, pool: &mut Pool) -> Result<(), TrainError> {
         if !self.plans.contains_key(&shape) {
-            let graph = graph::step(&self.loaded, &self.terms, shape, self.keep)?;
+            let graph = graph::step(&Ground::from(&*self.loaded), &self.terms, shape, self.keep)?;
             let plan = self.plan(graph, pool).await?;
             self.plans.insert(shape, plan);
         }

@@ -39,12 +39,16 @@ pub enum TrainError {
 
 /// An option that training cannot go by.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` is {value}; {allowed}")]
+#[error("{}", option(.name, .value, .allowed))]
 pub struct OptionError {
     pub name: &'static str,
     pub value: String,
     /// What it may be, as a sentence.
     pub allowed: String,
+}
+
+pub(crate) fn option(name: &str, value: &str, allowed: &str) -> String {
+    format!("`{name}` is {value}; {allowed}")
 }
 
 impl OptionError {
@@ -69,5 +73,15 @@ impl TrainError {
     /// Whether the caller asked for the end.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, TrainError::Model(ModelError::Cancelled))
+    }
+
+    /// Whether the device is gone: the model must be loaded again.
+    pub fn is_lost(&self) -> bool {
+        let error = match self {
+            TrainError::Model(ModelError::Gpu(error)) => error,
+            TrainError::Model(ModelError::Node { source, .. }) => source,
+            _ => return false,
+        };
+        matches!(error, GpuError::DeviceLost { .. } | GpuError::Timeout { .. })
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::TrainError;
 use crate::loss::{TILES, loss};
-use rullama_model::Loaded;
+use crate::memory::Ground;
 use rullama_model::lora::Terms;
 use rullama_model::lower::prune;
 use rullama_model::model::{Rows, Shape};
-use rullama_ops::{Graph, grad};
+use rullama_ops::{Graph, KvType, grad};
 
 /// How much of the forward pass is kept for the backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,18 +31,21 @@ pub struct StepShape {
 ///
 /// # Errors
 /// An operation that cannot be trained through, experts first of all.
-pub fn step(loaded: &Loaded, terms: &Terms, shape: StepShape, keep: Keep) -> Result<Graph, TrainError> {
-    let experts = loaded.model.facts().experts;
+pub fn step(ground: &Ground, terms: &Terms, shape: StepShape, keep: Keep) -> Result<Graph, TrainError> {
+    let Ground { model, tables, resident, .. } = *ground;
+    let experts = model.facts().experts;
     if experts > 0 {
         return Err(TrainError::Experts(experts));
     }
-    let step = Shape { packed: true, ..loaded.shape(shape.tokens, Rows::All, false, false) };
+    // Nothing is cached, so that the type of caches says nothing.
+    let (kv, packed, rows) = (KvType::F16, true, Rows::All);
+    let step = Shape { tokens: shape.tokens, rows, decode: false, resident, taps: false, soft: false, packed, kv };
     // Nothing is left out when a model is judged.
     let terms = &terms.clone().with_dropout(if shape.train { terms.dropout } else { 0.0 });
-    let mut graph = loaded.model.forward(step, &loaded.tables, terms);
+    let mut graph = model.forward(step, tables, terms);
     let Some(x) = graph.named("final_norm") else { return Err(TrainError::Internal("a packed step without a last norm")) };
     graph.outputs.clear();
-    let stats = loss(&mut graph, &*loaded.model, terms, x, shape.targets);
+    let stats = loss(&mut graph, model, terms, x, shape.targets);
     let graph = graph.checked()?;
     if !shape.train {
         return Ok(prune(graph));

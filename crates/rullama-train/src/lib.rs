@@ -33,16 +33,21 @@ pub mod checkpoint;
 pub mod data;
 pub mod device;
 mod error;
+#[cfg(feature = "cases")]
+pub mod golden;
 pub mod graph;
 mod init;
 pub mod loss;
-mod memory;
+pub mod memory;
 mod optimizer;
 pub mod options;
 mod planned;
 pub mod random;
+#[cfg(feature = "files")]
+pub mod recovery;
 pub mod schedule;
 pub mod terms;
+mod told;
 pub mod trainer;
 
 pub use adamw::{AdamW, AdamWReference};

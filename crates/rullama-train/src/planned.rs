@@ -2,8 +2,8 @@
 
 use crate::checkpoint::{Identity, State, TargetShape, most_bytes};
 use crate::data::{Dataset, Packed, Split, pack};
-use crate::device::Estimate;
 use crate::graph::StepShape;
+use crate::memory::Estimate;
 use crate::trainer::{Base, Data, epoch_rows};
 use crate::{OptionError, TrainError, TrainOptions, init, memory};
 use rullama_adapter::{Adapter, Pair, Target};
@@ -108,6 +108,6 @@ fn state(base: &Base, data: &Data, adapter: &Adapter, options: &TrainOptions, to
         output: pair.outputs,
     };
     let targets = adapter.pairs.iter().map(shape).collect();
-    let (updates, position, best, mean, seconds, tokens) = Default::default();
-    State { identity, targets, updates, total_updates, position, best, mean, seconds, tokens, unjudged: false }
+    let (updates, position, best, calm, skipped, mean, seconds, tokens) = Default::default();
+    State { identity, targets, updates, total_updates, position, best, calm, skipped, mean, seconds, tokens, unjudged: false }
 }

@@ -76,15 +76,14 @@ pub struct Trainer {
     pending: Option<Step>,
     /// The last matrices, while the best are in their place.
     last: Option<Matrices>,
-    /// The matrices where the mean loss was lowest, to go back to after divergence, and the update that they follow.
-    calm: Option<(u64, Matrices)>,
+    /// The matrices where the mean loss was lowest, to go back to after divergence.
+    calm: Option<Matrices>,
     /// Rows of the present epoch.
     rows: Vec<Row>,
-    /// Updates skipped in a row.
-    skipped: u32,
 }
 
-/// Data and what it is called.
+/// Examples to train on.
+#[derive(Clone)]
 pub struct Data {
     pub train: Dataset,
     /// Examples to evaluate on, in place of a share of the others.
@@ -111,8 +110,8 @@ impl Trainer {
         let schedule = options.schedule(steps);
         let rows = epoch_rows(&data.train, &split, &options, 0)?;
         let train = data.train;
-        let (best, pending, last, calm, skipped) = Default::default();
-        Ok(Trainer { device, adapter, options, train, eval, split, schedule, state, best, pending, last, calm, rows, skipped })
+        let (best, pending, last, calm) = Default::default();
+        Ok(Trainer { device, adapter, options, train, eval, split, schedule, state, best, pending, last, calm, rows })
     }
 
     pub fn options(&self) -> &TrainOptions {
@@ -142,11 +141,11 @@ impl Trainer {
     pub fn ended(&self) -> Option<Ended> {
         let risen = |(mean, lowest): (f64, f64)| self.state.updates > SETTLED && (mean > lowest * RISEN + 1.0);
         let waited = self.state.best.map_or(0, |best| best.waited);
-        if self.skipped >= MOST_SKIPPED || self.state.mean.is_some_and(risen) {
+        if self.state.skipped >= MOST_SKIPPED || self.state.mean.is_some_and(risen) {
             Some(Ended::Diverged)
         } else if self.state.updates >= self.state.total_updates {
             // No update came after what broke the gradients.
-            Some(if self.skipped > 0 { Ended::Diverged } else { Ended::Done })
+            Some(if self.state.skipped > 0 { Ended::Diverged } else { Ended::Done })
         } else {
             self.options.patience.is_some_and(|patience| waited >= patience).then_some(Ended::NoBetter)
         }
@@ -217,10 +216,11 @@ impl Trainer {
     /// lose little, seldom enough to cost little.
     async fn stay_calm(&mut self, loss: f64) -> Result<(), TrainError> {
         let updates = self.state.updates;
-        let due = self.calm.as_ref().is_none_or(|(kept, _)| updates >= kept + (self.state.total_updates / CALM).max(1));
+        let due = self.state.calm.is_none_or(|kept| updates >= kept + (self.state.total_updates / CALM).max(1));
         let lowest = self.state.mean.is_none_or(|(mean, lowest)| 0.9 * mean + 0.1 * loss <= lowest);
         if self.eval.is_empty() && due && lowest && loss.is_finite() {
-            self.calm = Some((updates, self.device.read(Part::Value).await?));
+            self.calm = Some(self.device.read(Part::Value).await?);
+            self.state.calm = Some(updates);
         }
         Ok(())
     }
@@ -238,7 +238,7 @@ impl Trainer {
         let position = &mut self.state.position;
         (position.row, position.rows) = (position.row + rows as u64, position.rows + rows as u64);
         self.state.tokens += tokens;
-        self.skipped = if skipped { self.skipped + 1 } else { 0 };
+        self.state.skipped = if skipped { self.state.skipped + 1 } else { 0 };
         // A skipped update takes its rows all the same: they would give the same again.
         if skipped {
             self.state.total_updates -= 1;
@@ -311,8 +311,9 @@ impl Trainer {
             let [[a, b], [ma, mb], [va, vb]] = [of(0), of(1), of(2)];
             [a, b, ma, mb, va, vb]
         });
-        let best = self.best.as_ref().map(|best| self.names().map(|[a, b]| [take(best, &a), take(best, &b)]).collect());
-        Ok(Checkpoint { state: self.state.clone(), values: values.collect(), best })
+        let pairs = |kept: &Matrices| self.names().map(|[a, b]| [take(kept, &a), take(kept, &b)]).collect();
+        let (best, calm) = (self.best.as_ref().map(pairs), self.calm.as_ref().map(pairs));
+        Ok(Checkpoint { state: self.state.clone(), values: values.collect(), best, calm })
     }
 
     /// Goes on from a checkpoint.
@@ -332,10 +333,9 @@ impl Trainer {
         for (part, matrices) in [Part::Value, Part::Mean, Part::Variance].into_iter().zip(&parts) {
             self.device.write(part, matrices);
         }
-        let named = |best: Vec<[Vec<f32>; 2]>| self.names().zip(best).flat_map(|(names, values)| names.into_iter().zip(values)).collect();
-        self.best = saved.best.map(named);
-        self.calm = parts.into_iter().next().map(|values| (saved.state.updates, values));
-        (self.state, self.rows, self.skipped) = (saved.state, rows, 0);
+        let named = |kept: Vec<[Vec<f32>; 2]>| self.names().zip(kept).flat_map(|(names, values)| names.into_iter().zip(values)).collect();
+        let (best, calm) = (saved.best.map(named), saved.calm.map(named));
+        (self.best, self.calm, self.state, self.rows) = (best, calm, saved.state, rows);
         (self.pending, self.last) = (None, None);
         Ok(())
     }
@@ -352,8 +352,8 @@ impl Trainer {
     /// A lost device.
     pub async fn take_best(&mut self) -> Result<Option<u64>, TrainError> {
         let judged = self.state.best.as_ref().map(|best| best.update).zip(self.best.as_ref());
-        let calm = self.calm.as_ref().filter(|_| self.ended() == Some(Ended::Diverged));
-        let Some((update, values)) = judged.or(calm.map(|(update, values)| (*update, values))) else { return Ok(None) };
+        let calm = self.state.calm.zip(self.calm.as_ref()).filter(|_| self.ended() == Some(Ended::Diverged));
+        let Some((update, values)) = judged.or(calm) else { return Ok(None) };
         if self.last.is_none() {
             self.last = Some(self.device.read(Part::Value).await?);
         }

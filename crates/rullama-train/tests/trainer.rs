@@ -5,9 +5,10 @@ use rullama::{Engine, LoadOptions};
 use rullama_testing::{found, golden};
 use rullama_train::checkpoint::{Checkpoint, Folder};
 use rullama_train::data::{DataOptions, Dataset, read_str};
+use rullama_train::recovery::through_losses;
 use rullama_train::{Base, Data, Ended, ScheduleKind, Step, TrainError, TrainOptions, Trainer};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 const LINES: [&str; 4] = [
     r#"{"prompt": "one", "completion": "two"}"#,
@@ -16,7 +17,13 @@ const LINES: [&str; 4] = [
     r#"{"prompt": "four", "completion": "five"}"#,
 ];
 
-fn engine() -> Engine {
+/// One for all tests that leave it as it is: loading and compiling take longer than most of them.
+fn engine() -> &'static Engine {
+    static SHARED: OnceLock<Engine> = OnceLock::new();
+    SHARED.get_or_init(loaded)
+}
+
+fn loaded() -> Engine {
     engine_of("dense-Q4_0.gguf")
 }
 
@@ -74,26 +81,70 @@ fn bytes(trainer: &Trainer) -> Checkpoint {
 /// Stopped in an epoch, saved, and gone on from by another trainer: bit for bit what was never stopped.
 fn stopped_and_resumed_equals_never_stopped() {
     let (engine, options) = (engine(), TrainOptions { dropout: 0.1, ..options() });
-    let mut straight = trainer(&engine, &options);
+    let mut straight = trainer(engine, &options);
     let whole = rest(&mut straight);
     assert_eq!(whole.len(), 12);
     assert_eq!(straight.ended(), Some(Ended::Done));
-    let mut first = trainer(&engine, &options);
+    let mut first = trainer(engine, &options);
     let mut losses: Vec<f64> = (0..5).map(|_| step(&mut first).unwrap().loss).collect();
     let saved = bytes(&first);
     drop(first);
-    let mut second = trainer(&engine, &options);
+    let mut second = trainer(engine, &options);
     second.restore(saved).unwrap();
     losses.extend(rest(&mut second));
     assert_eq!(losses, whole);
     assert_eq!(bytes(&second).values, bytes(&straight).values);
 }
 
+/// The device is lost in an update: the model is loaded again, and training goes on from the checkpoint by itself; one that is lost
+/// again and again is an error.
+fn after_a_lost_device_training_goes_on() {
+    let options = options();
+    let whole = rest(&mut trainer(engine(), &options));
+    let place = tempfile::tempdir().unwrap();
+    let folder = Folder::new(place.path());
+    let begun = std::cell::RefCell::new(Vec::new());
+    let begin = |from: Option<Checkpoint>| {
+        let engine = loaded();
+        let mut trainer = trainer(&engine, &options);
+        from.map_or(Ok(()), |saved| trainer.restore(saved))?;
+        begun.borrow_mut().push((trainer.state().updates, engine));
+        Ok::<_, TrainError>(trainer)
+    };
+    let lose = || begun.borrow().last().unwrap().1.device().destroy();
+    let mut losses = Vec::new();
+    let mut train = |trainer: &mut Trainer| {
+        losses.truncate(trainer.state().updates as usize);
+        // In the third update of the first two attempts: it asks whether it is cancelled between its parts.
+        let lost_in = [Some(2), Some(6)].get(begun.borrow().len() - 1).copied().flatten();
+        loop {
+            let lose = || (lost_in == Some(losses.len())).then(lose).is_some_and(|()| false);
+            let Some(step) = pollster::block_on(trainer.step(&lose))? else { return Ok(()) };
+            losses.push(step.loss);
+            if losses.len() % 2 == 1 {
+                folder.save(&pollster::block_on(trainer.checkpoint())?)?;
+            }
+        }
+    };
+    through_losses(&folder, None, begin, &mut train, TrainError::is_lost).unwrap();
+    assert_eq!(losses, whole);
+    let from = |begun: &std::cell::RefCell<Vec<(u64, Engine)>>| begun.borrow().iter().map(|(from, _)| *from).collect::<Vec<_>>();
+    assert_eq!(from(&begun), [0, 1, 5]);
+    folder.remove().unwrap();
+    begun.borrow_mut().clear();
+    let never = |trainer: &mut Trainer| {
+        lose();
+        pollster::block_on(trainer.step(&|| false)).map(|_| ())
+    };
+    let Err(error) = through_losses(&folder, None, begin, never, TrainError::is_lost) else { panic!("trained on a lost device") };
+    assert!(error.is_lost() && from(&begun) == [0, 0], "{error}");
+}
+
 fn a_cancelled_update_is_not_taken() {
     let (engine, options) = (engine(), options());
-    let mut straight = trainer(&engine, &options);
+    let mut straight = trainer(engine, &options);
     let whole = rest(&mut straight);
-    let mut other = trainer(&engine, &options);
+    let mut other = trainer(engine, &options);
     step(&mut other).unwrap();
     let error = pollster::block_on(other.step(&|| true)).unwrap_err();
     assert!(error.is_cancelled(), "{error}");
@@ -106,10 +157,10 @@ fn a_cancelled_evaluation_is_made_up_for() {
     let engine = engine();
     let options = TrainOptions { eval_every: Some(1), ..options() };
     let begun = || {
-        let train = dataset(&engine, &options);
+        let train = dataset(engine, &options);
         let eval = Dataset { examples: train.examples[..1].to_vec(), ..Dataset::default() };
         let data = Data { train, eval: Some(eval) };
-        pollster::block_on(Trainer::new(base(&engine, 8 << 30), data, options.clone())).unwrap()
+        pollster::block_on(Trainer::new(base(engine, 8 << 30), data, options.clone())).unwrap()
     };
     let told = |trainer: &mut Trainer| {
         let mut all = Vec::new();
@@ -145,7 +196,7 @@ fn a_cancelled_evaluation_is_made_up_for() {
 fn the_best_in_place_changes_no_training() {
     let engine = engine();
     let options = TrainOptions { eval_every: Some(1), lr: 0.05, ..options() };
-    let mut trainer = trainer(&engine, &TrainOptions { split: 0.34, ..options });
+    let mut trainer = trainer(engine, &TrainOptions { split: 0.34, ..options });
     let mut steps = vec![step(&mut trainer).unwrap(), step(&mut trainer).unwrap(), step(&mut trainer).unwrap()];
     let before = bytes(&trainer);
     // Never the last: that the values differ is seen below.
@@ -163,18 +214,18 @@ fn the_best_in_place_changes_no_training() {
 
 fn another_training_is_refused_by_name() {
     let (engine, options) = (engine(), options());
-    let saved = bytes(&trainer(&engine, &options));
+    let saved = bytes(&trainer(engine, &options));
     for (changed, named) in [
         (TrainOptions { lr: 1e-3, ..options.clone() }, "lr"),
         (TrainOptions { rank: 8, ..options.clone() }, "rank"),
         (TrainOptions { seed: 7, ..options.clone() }, "seed"),
     ] {
-        let message = trainer(&engine, &changed).restore(saved.clone()).unwrap_err().to_string();
+        let message = trainer(engine, &changed).restore(saved.clone()).unwrap_err().to_string();
         assert!(message.contains(named), "{message}");
     }
-    let mut data = dataset(&engine, &options);
+    let mut data = dataset(engine, &options);
     data.examples.pop();
-    let other = Trainer::new(base(&engine, 8 << 30), Data { train: data, eval: None }, options);
+    let other = Trainer::new(base(engine, 8 << 30), Data { train: data, eval: None }, options);
     let message = pollster::block_on(other).unwrap().restore(saved).unwrap_err().to_string();
     assert!(message.contains("dataset"), "{message}");
 }
@@ -184,10 +235,10 @@ fn evaluation_keeps_the_best_and_stops_early() {
     // A rate that only makes it worse after a while.
     let options =
         TrainOptions { lr: 0.05, epochs: 20, patience: Some(2), schedule: ScheduleKind::Constant, warmup_steps: Some(0), ..options() };
-    let train = dataset(&engine, &options);
+    let train = dataset(engine, &options);
     let eval = Dataset { examples: train.examples[..1].to_vec(), ..Dataset::default() };
     let data = Data { train, eval: Some(eval) };
-    let mut trainer = pollster::block_on(Trainer::new(base(&engine, 8 << 30), data, options)).unwrap();
+    let mut trainer = pollster::block_on(Trainer::new(base(engine, 8 << 30), data, options)).unwrap();
     let mut losses = Vec::new();
     while let Some(step) = step(&mut trainer) {
         losses.extend(step.eval_loss);
@@ -200,15 +251,33 @@ fn evaluation_keeps_the_best_and_stops_early() {
     assert_eq!(again, best);
 }
 
-/// Without an evaluation, too: the matrices are those before the loss rose.
+/// Without an evaluation, too: the matrices are those before the loss rose. So it is where training was stopped in between.
 fn divergence_goes_back_to_what_was_best() {
     let engine = engine();
     // The rate rises beyond what training bears.
     let options = TrainOptions { lr: 1.0, clip: None, epochs: 40, schedule: ScheduleKind::Constant, warmup_steps: Some(60), ..options() };
-    let mut trainer = trainer(&engine, &options);
-    let losses = rest(&mut trainer);
-    assert_eq!(trainer.ended(), Some(Ended::Diverged), "{losses:?}");
-    let kept = pollster::block_on(trainer.take_best()).unwrap().unwrap() as usize;
+    let mut straight = trainer(engine, &options);
+    let (mut losses, mut saved) = (Vec::new(), None);
+    while let Some(step) = step(&mut straight) {
+        losses.push(step.loss);
+        // The first after which nothing was calm any more.
+        let calm = straight.state().calm.unwrap();
+        saved = saved.filter(|(kept, _)| *kept == calm).or_else(|| Some((calm, bytes(&straight))));
+    }
+    assert_eq!(straight.ended(), Some(Ended::Diverged), "{losses:?}");
+    let took = |trainer: &mut Trainer| {
+        let kept = pollster::block_on(trainer.take_best()).unwrap().unwrap();
+        (kept, format!("{:?}", pollster::block_on(trainer.adapter()).unwrap()))
+    };
+    let (kept, adapter) = took(&mut straight);
+    let (calm, saved) = saved.unwrap();
+    let from = saved.state.updates as usize;
+    assert!(calm == kept && from < losses.len(), "{calm} {kept} {from}");
+    let mut resumed = trainer(engine, &options);
+    resumed.restore(saved).unwrap();
+    assert_eq!((rest(&mut resumed), resumed.ended()), (losses[from..].to_vec(), Some(Ended::Diverged)));
+    assert_eq!(took(&mut resumed), (kept, adapter));
+    let kept = kept as usize;
     let best = losses[..=kept].iter().copied().fold(f64::INFINITY, f64::min);
     let after = losses[kept..].iter().copied().fold(0.0, f64::max);
     assert!(losses[kept].is_finite() && kept < losses.len() && after > best, "{kept}: {losses:?}");
@@ -216,8 +285,8 @@ fn divergence_goes_back_to_what_was_best() {
 
 fn too_little_memory_is_refused_with_what_to_change() {
     let (engine, options) = (engine(), options());
-    let data = Data { train: dataset(&engine, &options), eval: None };
-    let Err(error) = pollster::block_on(Trainer::new(base(&engine, 1 << 20), data, options)) else { panic!("1 MiB is enough") };
+    let data = Data { train: dataset(engine, &options), eval: None };
+    let Err(error) = pollster::block_on(Trainer::new(base(engine, 1 << 20), data, options)) else { panic!("1 MiB is enough") };
     assert!(matches!(error, TrainError::Memory { .. }), "{error}");
     assert!(error.to_string().contains("max_len"), "{error}");
 }
@@ -233,7 +302,7 @@ fn a_model_with_experts_is_refused() {
 fn damaged_checkpoints() {
     let engine = engine();
     let options = TrainOptions { rank: 1, targets: vec![rullama_train::Module::Q], layers: Some(0..1), ..options() };
-    let mut trainer = trainer(&engine, &options);
+    let mut trainer = trainer(engine, &options);
     let checkpoint = bytes(&trainer);
     let mut out = Vec::new();
     checkpoint.write("a test", &mut out).unwrap();
@@ -273,6 +342,7 @@ fn damaged_checkpoints() {
 
 rullama_testing::tests! {
     stopped_and_resumed_equals_never_stopped,
+    after_a_lost_device_training_goes_on,
     a_cancelled_update_is_not_taken,
     a_cancelled_evaluation_is_made_up_for,
     the_best_in_place_changes_no_training,

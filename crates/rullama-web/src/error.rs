@@ -44,7 +44,7 @@ pub enum WebError {
     #[error(transparent)]
     Source(#[from] SourceError),
     #[cfg(feature = "train")]
-    #[error("{}", crate::tune::words(.0))]
+    #[error("{}", .0.told(&crate::options::camel))]
     Train(#[from] rullama_train::TrainError),
 }
 

@@ -275,10 +275,3 @@ pub fn code(error: &TrainError) -> ErrorCode {
         _ => ErrorCode::Internal,
     }
 }
-
-/// An error's words, with options by the names that this package gives them.
-pub fn words(error: &TrainError) -> String {
-    let names = serde_json::to_value(TrainOptions::default()).unwrap_or_default();
-    let names = names.as_object().into_iter().flat_map(Map::keys).filter(|name| name.contains('_'));
-    names.fold(error.to_string(), |text, name| text.replace(name, &options::camel(name)))
-}

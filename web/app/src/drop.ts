@@ -33,12 +33,19 @@ async function filesOf(data: DataTransfer | null): Promise<File[]> {
   return [...files.filter(({ name }) => !names.has(name)), ...inside.flat()];
 }
 
-/** The files of a folder, without those of folders in it. */
+/** The files of a folder, without those of folders in it; each knows the folder, as one that was chosen does. */
 async function filesIn(folder: FileSystemDirectoryEntry): Promise<File[]> {
-  const entries = await new Promise<FileSystemEntry[]>((resolve, reject) => folder.createReader().readEntries(resolve, reject));
+  const reader = folder.createReader();
+  const entries: FileSystemEntry[] = [];
+  // A browser gives them in parts.
+  for (let part = [folder as FileSystemEntry]; part.length > 0 && entries.length < MOST; entries.push(...part)) {
+    part = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+  }
   const files = entries.filter(({ isFile }) => isFile).slice(0, MOST) as FileSystemFileEntry[];
-  return Promise.all(files.map((entry) => new Promise<File>((resolve, reject) => entry.file(resolve, reject))));
+  return Promise.all(files.map((entry) => new Promise<File>((resolve, reject) => entry.file((file) => resolve(within(folder.name, file)), reject))));
 }
+
+const within = (folder: string, file: File): File => Object.defineProperty(file, 'webkitRelativePath', { value: `${folder}/${file.name}` });
 
 /** Whether a file is a model in GGUF format, by its first bytes. */
 export async function isModel(file: File): Promise<boolean> {

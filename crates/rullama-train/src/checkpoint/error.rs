@@ -6,7 +6,7 @@ pub enum CheckpointError {
     NotOne { name: String, reason: String },
     #[error("the checkpoint {name} is damaged: {reason}. Use the one before it, or start anew")]
     Damaged { name: String, reason: String },
-    #[error("the checkpoint belongs to another {what}: it has {saved}, this training {given}. {remedy}")]
+    #[error("{}", other(.what, .saved, .given, .remedy))]
     Other { what: String, saved: String, given: String, remedy: &'static str },
     #[error("the training state holds a value that is no number, in {place}. Go on from the checkpoint before it, with a lower `lr`")]
     NotANumber { place: String },
@@ -16,4 +16,8 @@ pub enum CheckpointError {
     Io { name: String, source: std::io::Error },
     #[error("the checkpoint {name} cannot be read: {reason}. Check that it is still there")]
     Read { name: String, reason: String },
+}
+
+pub(crate) fn other(what: &str, saved: &str, given: &str, remedy: &str) -> String {
+    format!("the checkpoint belongs to another {what}: it has {saved}, this training {given}. {remedy}")
 }

@@ -22,6 +22,8 @@ pub struct Checkpoint {
     pub values: Vec<TargetValues>,
     /// A and B of the best evaluation, if there was one.
     pub best: Option<Vec<[Vec<f32>; 2]>>,
+    /// Those to go back to after divergence.
+    pub calm: Option<Vec<[Vec<f32>; 2]>>,
 }
 
 impl TargetShape {
@@ -32,25 +34,27 @@ impl TargetShape {
     }
 }
 
-/// Values of all targets: 3 of each, and 1 more of each where a best state is kept.
-fn count(targets: &[TargetShape], best: bool) -> Option<u64> {
+/// Values of all targets: 3 of each, and 1 more of each for `kept` states beside the last.
+fn count(targets: &[TargetShape], kept: u64) -> Option<u64> {
     let one = targets.iter().try_fold(0u64, |sum, target| {
         let [a, b] = target.sizes()?;
         sum.checked_add(a.checked_add(b)?)
     })?;
-    one.checked_mul(if best { 4 } else { 3 })
+    one.checked_mul(3 + kept)
 }
 
 /// Bytes that a checkpoint of these targets takes at most.
 pub fn most_bytes(targets: &[TargetShape]) -> u64 {
     let header = 4096 + 256 * targets.len() as u64;
-    HEAD as u64 + header + count(targets, true).unwrap_or(u64::MAX / 8) * 4 + SUM as u64
+    // A calm state is kept where no best one is.
+    HEAD as u64 + header + count(targets, 1).unwrap_or(u64::MAX / 8) * 4 + SUM as u64
 }
 
 impl Checkpoint {
     /// All of it, in order.
     fn all_values(&self) -> impl Iterator<Item = &Vec<f32>> {
-        self.values.iter().flatten().chain(self.best.iter().flatten().flatten())
+        let kept = self.best.iter().chain(&self.calm).flatten().flatten();
+        self.values.iter().flatten().chain(kept)
     }
 
     /// Writes it to `out`, which gets a name when all is written.
@@ -108,7 +112,8 @@ impl Checkpoint {
         let header = body[HEAD..].get(..size).filter(|_| size <= MOST_HEADER).ok_or_else(cut)?;
         let state: State = serde_json::from_slice(header).map_err(|e| not_one(&format!("its header is of another version: {e}")))?;
         let data = &body[HEAD + size..];
-        let wanted = count(&state.targets, state.best.is_some()).and_then(|n| n.checked_mul(4));
+        let kept = u64::from(state.best.is_some()) + u64::from(state.calm.is_some());
+        let wanted = count(&state.targets, kept).and_then(|n| n.checked_mul(4));
         if wanted != Some(data.len() as u64) {
             return Err(damaged("its values are not those of its targets".into()));
         }
@@ -116,8 +121,9 @@ impl Checkpoint {
         let mut take = |n: u64| -> Vec<f32> { floats.by_ref().take(n as usize).collect() };
         let sizes = || state.targets.iter().filter_map(TargetShape::sizes);
         let values = sizes().map(|[a, b]| [a, b, a, b, a, b].map(&mut take)).collect();
-        let best = state.best.map(|_| sizes().map(|[a, b]| [a, b].map(&mut take)).collect());
-        Ok(Checkpoint { state, values, best })
+        let mut pairs = || sizes().map(|[a, b]| [a, b].map(&mut take)).collect();
+        let (best, calm) = (state.best.map(|_| pairs()), state.calm.map(|_| pairs()));
+        Ok(Checkpoint { state, values, best, calm })
     }
 }
 

@@ -5,8 +5,8 @@
 //! length of the file            u64, little endian
 //! length of the header          u32, little endian
 //! header                        JSON
-//! values                        f32, little endian: of each target A, B, m of both, v of both; then, if there is a
-//!                               best state, of each target its A and B
+//! values                        f32, little endian: of each target A, B, m of both, v of both; then of each target
+//!                               A and B of the best state and of the calm one, as far as there are
 //! SHA-256 of all before it      32 bytes
 //! ```
 
@@ -17,6 +17,7 @@ mod folder;
 mod state;
 
 pub use error::CheckpointError;
+pub(crate) use error::other;
 pub use file::{Checkpoint, TargetValues, most_bytes};
 #[cfg(feature = "files")]
 pub use folder::Folder;

@@ -61,6 +61,12 @@ pub struct State {
     pub position: Position,
     /// With values of its own at the end of the file.
     pub best: Option<Best>,
+    /// The update whose matrices training goes back to after divergence, where nothing is evaluated; with values of its own, too.
+    #[serde(default)]
+    pub calm: Option<u64>,
+    /// Updates skipped in a row, by which divergence is told as well.
+    #[serde(default)]
+    pub skipped: u32,
     /// Running mean of the loss, and its lowest, by which divergence is told.
     pub mean: Option<(f64, f64)>,
     /// Seconds of training so far.

@@ -1,9 +1,11 @@
-// The chart of a training, loaded with its first step: loss and evaluation on the left scale, the rate on the right one.
+// The chart of a training, loaded with its first step: the loss of each step, its course and the evaluation on the left scale, the rate on
+// the right one.
 
 import type { TuneStep } from 'rullama';
 import uPlot from 'uplot';
 import css from 'uplot/dist/uPlot.min.css';
 import { oncePerFrame } from '../dom.ts';
+import { smoothed, spanOf } from './smooth.ts';
 
 const HEIGHT = 260;
 
@@ -59,9 +61,11 @@ export class Chart {
     const { history } = this;
     // A loss that is no number is a gap.
     const finite = (value: number | undefined) => (value !== undefined && Number.isFinite(value) ? value : null);
+    const losses = history.map(({ loss }) => finite(loss));
     return [
       history.map(({ step }) => step),
-      history.map(({ loss }) => finite(loss)),
+      losses,
+      smoothed(losses, spanOf(this.steps)),
       history.map(({ lr }) => finite(lr)),
       ...(this.judged ? [history.map(({ evalLoss }) => finite(evalLoss))] : []),
     ];
@@ -83,7 +87,8 @@ export class Chart {
       ],
       series: [
         { label: 'Step', value: (_, value) => (value === null ? '–' : String(value)) },
-        { label: 'Loss', stroke: colour('--accent'), width: 2, value: number },
+        { label: 'Loss', stroke: colour('--accent'), alpha: 0.4, width: 1, value: number },
+        { label: 'Smoothed', stroke: colour('--accent'), width: 2, points: { show: false }, value: number },
         { label: 'Learning rate', scale: 'rate', stroke: colour('--soft'), width: 1, dash: [4, 4], points: { show: false }, value: (_, value) => (value === null ? '–' : value.toExponential(1)) },
         ...(this.judged ? [{ label: 'Evaluation', stroke: colour('--warn'), width: 2, spanGaps: true, points: { show: true, size: 6 }, value: number }] : []),
       ],

@@ -196,11 +196,7 @@ export class Engine {
     if (signal?.aborted) throw new RullamaError('cancelled', 'The training was stopped before it began.');
     const eval_ = evaluated === undefined ? undefined : examplesBlob(evaluated, 'eval');
     const params = { examples: examplesBlob(examples), eval: eval_, options: tuneRequest(options), resume };
-    const tuner = new Tuner(this.client, await this.client.call('tuneOpen', params));
-    const cancel = () => void tuner.cancel();
-    if (signal?.aborted) cancel();
-    else signal?.addEventListener('abort', cancel, { once: true });
-    return tuner;
+    return new Tuner(this.client, await this.client.call('tuneOpen', params), signal);
   }
 
   /**

@@ -32,10 +32,8 @@ export async function* streamOf<Event, Result>(
     }
     yield last(await work);
   } finally {
-    if (!progress.finished) {
-      controller.abort();
-      await work.catch(() => undefined);
-    }
+    controller.abort(); // of work that is done, it lets go of the signal that is followed
+    if (!progress.finished) await work.catch(() => undefined);
   }
 }
 

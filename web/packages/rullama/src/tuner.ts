@@ -29,12 +29,17 @@ export class Tuner implements AsyncIterable<TuneStep, void> {
   private gate: { open: Promise<void>; release: () => void } | undefined;
   private running: Promise<unknown> = Promise.resolve();
   private closed = false;
+  private readonly abort = (): void => void this.cancel();
 
+  /** A `signal` cancels it; it is let go of when training has ended. */
   constructor(
     private readonly client: Client,
     private readonly info: TunerInfo,
+    private readonly signal?: AbortSignal,
   ) {
     ({ report: this.report, step: this.step, steps: this.steps, checkpointBytes: this.checkpointBytes } = info);
+    if (signal?.aborted) this.abort();
+    else signal?.addEventListener('abort', this.abort);
   }
 
   /** Whether `pause` holds training. */
@@ -75,7 +80,7 @@ export class Tuner implements AsyncIterable<TuneStep, void> {
     this.stop.abort();
     this.resume();
     await this.running;
-    this.ended ??= 'cancelled';
+    this.end('cancelled');
   }
 
   /** Ends training as `cancel` does, and puts the state that the evaluation found best in place of the last, where it found one. */
@@ -114,19 +119,24 @@ export class Tuner implements AsyncIterable<TuneStep, void> {
 
   private async take(): Promise<IteratorResult<TuneStep, void>> {
     while (this.gate) await this.gate.open;
-    if (this.stop.signal.aborted) this.ended ??= 'cancelled';
+    if (this.stop.signal.aborted) this.end('cancelled');
     if (this.ended) return { done: true, value: undefined };
     try {
       const result = await this.client.call('tuneStep', this.number(), { signal: this.stop.signal });
       if ('step' in result) return { done: false, value: this.took(result.step) };
-      this.ended = result.ended;
+      this.end(result.ended);
       this.best = result.best ?? undefined;
     } catch (thrown) {
       const error = RullamaError.from(thrown);
       if (error.code !== 'cancelled' || !this.stop.signal.aborted) throw error;
-      this.ended = 'cancelled';
+      this.end('cancelled');
     }
     return { done: true, value: undefined };
+  }
+
+  private end(why: TuneEnd): void {
+    this.ended ??= why;
+    this.signal?.removeEventListener('abort', this.abort);
   }
 
   private took(step: TuneStep): TuneStep {

@@ -192,6 +192,31 @@ test('cancel ends training, and what was trained stays', async () => {
   await assert.rejects(ai.tune(EXAMPLES, { signal: AbortSignal.abort() }), { code: 'cancelled' });
 });
 
+test('a signal is let go of when training, or an answer, has ended', async () => {
+  const listeners = new Set();
+  const { signal } = new AbortController();
+  const { addEventListener: add, removeEventListener: remove } = signal;
+  signal.addEventListener = (type, listener, options = {}) => {
+    listeners.add(listener);
+    options.signal?.addEventListener('abort', () => listeners.delete(listener));
+    add.call(signal, type, listener, options);
+  };
+  signal.removeEventListener = (type, listener) => (listeners.delete(listener), remove.call(signal, type, listener));
+  const ai = await open();
+  const ends = [(tuner) => collect(tuner), (tuner) => tuner.cancel(), (tuner) => tuner.close(), (tuner) => tuner.finish()];
+  for (const end of ends) {
+    const tuner = await ai.tune(EXAMPLES, { epochs: 1, signal });
+    await tuner.next();
+    assert.equal(listeners.size, 1, 'it is followed');
+    await end(tuner);
+    assert.equal(listeners.size, 0, `${end}`);
+    await tuner.close();
+  }
+  await collect(ai.chat().send('hello', { signal }));
+  for await (const _ of ai.chat().send('hello', { signal })) break;
+  assert.equal(listeners.size, 0, 'an answer');
+});
+
 test('examples are text, a file or a list; lines that are none are told', async () => {
   const ai = await open();
   const text = EXAMPLES.map((example) => JSON.stringify(example)).join('\n');

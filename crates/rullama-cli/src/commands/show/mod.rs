@@ -1,5 +1,6 @@
 mod census;
 mod fit;
+mod training;
 
 use crate::model::{self as models, Located};
 use crate::table;
@@ -17,7 +18,7 @@ use std::io::{self, Write};
 /// caches at a context.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  rullama show gemma4:e2b --context 32768\n  rullama show model.gguf --metadata --tensors\n  rullama show gemma4:e2b --verify"
+    after_help = "Examples:\n  rullama show gemma4:e2b --context 32768\n  rullama show gemma4:e2b --train\n  rullama show model.gguf --metadata --tensors\n  rullama show gemma4:e2b --verify"
 )]
 pub struct Arguments {
     /// The model
@@ -28,6 +29,9 @@ pub struct Arguments {
     /// Type of the keys and values in the caches
     #[arg(long, default_value = "f16", value_parser = ["f16", "f32"])]
     kv: String,
+    /// Also reckon what fine-tuning with an adapter of this rank takes, by the length of the examples
+    #[arg(long, value_name = "RANK", num_args = 0..=1, default_missing_value = "16")]
+    train: Option<u32>,
     /// Print every metadata pair
     #[arg(long)]
     metadata: bool,
@@ -71,7 +75,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     writeln!(out, "\nMemory")?;
     let kv = if arguments.kv == "f32" { rullama_ops::KvType::F32 } else { rullama_ops::KvType::F16 };
     match read {
-        Ok(model) => indented(&mut out, &fit::report(&*model, arguments.context, kv)?)?,
+        Ok(model) => {
+            indented(&mut out, &fit::report(&*model, arguments.context, kv)?)?;
+            if let Some(rank) = arguments.train {
+                writeln!(out, "\nFine-tuning")?;
+                indented(&mut out, &training::report(&*model, &*located.source, rank)?)?;
+            }
+        }
         Err(ModelError::IsEncoder { .. }) => match model::open_encoder(&gguf) {
             Ok(encoder) => writeln!(out, "  weights       {}, on the GPU; no caches", table::bytes(encoder.bytes()))?,
             Err(error) => writeln!(out, "  cannot run here: {error}")?,

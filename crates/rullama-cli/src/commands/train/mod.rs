@@ -9,8 +9,11 @@ use crate::error::{Interrupted, usage};
 use crate::{interrupt, load, model, terminal};
 use anyhow::{Context, Result};
 use report::Report;
-use rullama::{Cancel, Engine};
-use rullama_train::{Base, Data, Ended, Trainer};
+use rullama::Cancel;
+use rullama_train::checkpoint::Checkpoint;
+use rullama_train::recovery::through_losses;
+use rullama_train::{Base, Data, Ended, TrainError, Trainer};
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -26,17 +29,35 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(example) = arguments.loss_per_token {
         return data::loss_per_token(arguments, &engine, &options, &train, example);
     }
-    let base = Base { loaded: engine.loaded().clone(), name: engine.info().name.clone(), memory: arguments.memory(&engine) };
     let data = Data { train, eval };
-    let mut report = Report::new(arguments, &engine, &data, &options);
-    let mut trainer = pollster::block_on(Trainer::new(base, data, options))?;
-    if let Some(saved) = saved {
-        trainer.restore(saved).context("--resume")?;
-    }
-    report.begin(&trainer)?;
+    let report = RefCell::new(Report::new(arguments, &data, &options));
     interrupt::install();
-    let ended = train_all(&mut trainer, &out, &mut report, arguments)?;
-    finish(&mut trainer, ended, &out, &mut report, &engine)
+    let mut loaded = Some(engine);
+    let begin = |from: Option<Checkpoint>| -> Result<Trainer> {
+        let engine = match loaded.take() {
+            Some(engine) => engine,
+            None => {
+                report.borrow_mut().lost();
+                load::load_located(&arguments.model, &located, &arguments.load, None, &cancel)?
+            }
+        };
+        let base = Base { loaded: engine.loaded().clone(), name: engine.info().name.clone(), memory: arguments.memory(&engine) };
+        let mut trainer = pollster::block_on(Trainer::new(base, data.clone(), options.clone()))?;
+        if let Some(saved) = from {
+            trainer.restore(saved).context("the checkpoint")?;
+        }
+        report.borrow_mut().begin(&trainer, engine)?;
+        Ok(trainer)
+    };
+    let train = |trainer: &mut Trainer| train_all(trainer, &out, &mut report.borrow_mut(), arguments);
+    let (mut trainer, ended) = through_losses(out.checkpoints(), saved, begin, train, is_lost)?;
+    finish(&mut trainer, ended, &out, report.into_inner())
+}
+
+/// Whether the GPU was lost, in an update or in a sample answer.
+fn is_lost(error: &anyhow::Error) -> bool {
+    let of_answer = |error: &rullama::Error| error.code() == "device-lost";
+    error.downcast_ref().is_some_and(TrainError::is_lost) || error.downcast_ref().is_some_and(of_answer)
 }
 
 /// Updates until training ends; a first Ctrl-C saves and leaves.
@@ -55,7 +76,12 @@ fn train_all(trainer: &mut Trainer, out: &output::Folder, report: &mut Report, a
             Err(error) => return Err(lost(error, arguments)),
         }
         if saved.elapsed() >= every {
-            out.save(trainer)?;
+            match out.save(trainer) {
+                Err(error) if is_lost(&error) => return Err(error),
+                // What is trained is still there, and the disk may have room the next time.
+                Err(error) => report.unsaved(&error),
+                Ok(()) => {}
+            }
             saved = Instant::now();
         }
     }
@@ -82,12 +108,14 @@ fn lost(error: rullama_train::TrainError, arguments: &Arguments) -> anyhow::Erro
 }
 
 /// Writes the adapter, and says how good it is.
-fn finish(trainer: &mut Trainer, ended: Ended, out: &output::Folder, report: &mut Report, engine: &Engine) -> Result<()> {
+fn finish(trainer: &mut Trainer, ended: Ended, out: &output::Folder, mut report: Report) -> Result<()> {
     let taken = pollster::block_on(trainer.take_best())?;
     let adapter = pollster::block_on(trainer.adapter())?;
-    let written = out.write(&adapter, engine)?;
-    out.forget_checkpoints()?;
-    report.end(trainer, (ended, taken), &written, engine)
+    let written = out.write(&adapter)?;
+    if let Err(error) = out.forget_checkpoints() {
+        terminal::tell_line(format_args!("note: {error:#}. Remove them by hand: the adapter is whole"));
+    }
+    report.end(trainer, (ended, taken), &written)
 }
 
 /// An option outside of its range is wrong usage.

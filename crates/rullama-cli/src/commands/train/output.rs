@@ -3,7 +3,6 @@
 use super::Arguments;
 use crate::terminal;
 use anyhow::{Context, Result, bail};
-use rullama::Engine;
 use rullama::adapter::{Adapter, AdapterError, Blob, Precision, gguf, peft};
 use rullama_source::gguf::write::FileSink;
 use rullama_train::Trainer;
@@ -57,14 +56,18 @@ impl Folder {
         Ok(())
     }
 
+    pub fn checkpoints(&self) -> &Checkpoints {
+        &self.checkpoints
+    }
+
     /// Removes the checkpoints of a training that is done.
     pub fn forget_checkpoints(&self) -> Result<()> {
         Ok(self.checkpoints.remove()?)
     }
 
     /// Writes the adapter in both forms.
-    pub fn write(&self, adapter: &Adapter, engine: &Engine) -> Result<Written> {
-        let base = Some(engine.info().name.as_str());
+    pub fn write(&self, adapter: &Adapter) -> Result<Written> {
+        let base = adapter.info.base.as_deref();
         self.put(peft::write(adapter, Precision::F32)?)?;
         let without_gguf = match gguf::write(adapter, Precision::F32, GGUF, base) {
             Ok(blobs) => {

@@ -19,14 +19,15 @@ const SAMPLE_TOKENS: u32 = 200;
 pub struct Report {
     json: bool,
     line: Progress,
-    engine: Engine,
+    /// None after a lost GPU, until the model is loaded again.
+    engine: Option<Engine>,
     samples: Vec<String>,
     data: String,
     peak: u64,
 }
 
 impl Report {
-    pub fn new(arguments: &Arguments, engine: &Engine, data: &Data, options: &TrainOptions) -> Self {
+    pub fn new(arguments: &Arguments, data: &Data, options: &TrainOptions) -> Self {
         let train = &data.train;
         let eval = match (&data.eval, options.split) {
             (Some(eval), _) => format!("{} to evaluate on", eval.examples.len()),
@@ -34,11 +35,30 @@ impl Report {
             _ => "none to evaluate on".to_owned(),
         };
         let data = format!("{} examples, {} tokens of which {} are learnt; {eval}", train.examples.len(), train.tokens(), train.targets());
-        Report { json: arguments.json, line: Progress::new(), engine: engine.clone(), samples: arguments.sample.clone(), data, peak: 0 }
+        Report { json: arguments.json, line: Progress::new(), engine: None, samples: arguments.sample.clone(), data, peak: 0 }
+    }
+
+    /// The GPU was lost, and what was loaded with it.
+    pub fn lost(&mut self) {
+        self.line.clear();
+        self.engine = None;
+        terminal::tell_line(format_args!("the GPU was lost: the model is loaded again, and training goes on from the last checkpoint"));
+    }
+
+    /// A checkpoint could not be written.
+    pub fn unsaved(&mut self, error: &anyhow::Error) {
+        self.line.clear();
+        terminal::tell_line(format_args!("note: {error:#}; training goes on"));
+    }
+
+    /// Bytes on the GPU.
+    fn gpu_bytes(&self) -> u64 {
+        self.engine.as_ref().map_or(0, |engine| engine.memory().gpu)
     }
 
     /// What is about to be done.
-    pub fn begin(&mut self, trainer: &Trainer) -> Result<()> {
+    pub fn begin(&mut self, trainer: &Trainer, engine: Engine) -> Result<()> {
+        self.engine = Some(engine);
         let (state, options) = (trainer.state(), trainer.options());
         let values: u64 = state.targets.iter().map(|t| u64::from(t.rank) * (u64::from(t.input) + u64::from(t.output))).sum();
         let keep = if trainer.keep() == Keep::All { "" } else { "; layers are computed again to save memory" };
@@ -49,7 +69,7 @@ impl Report {
             options.rank,
             state.total_updates,
             options.epochs,
-            bytes(self.engine.memory().gpu),
+            bytes(self.gpu_bytes()),
         ));
         if state.updates > 0 {
             terminal::tell_line(format_args!("going on after update {}", state.updates));
@@ -59,7 +79,7 @@ impl Report {
 
     /// An update: a line that is overwritten, and one that stays at evaluations.
     pub fn step(&mut self, trainer: &Trainer, step: &Step) -> Result<()> {
-        self.peak = self.peak.max(self.engine.memory().gpu);
+        self.peak = self.peak.max(self.gpu_bytes());
         let left = step.elapsed_s / step.step.max(1) as f64 * (step.steps - step.step.min(step.steps)) as f64;
         let skipped = if step.skipped { "  skipped: the gradient is not finite" } else { "" };
         let text = format!(
@@ -90,10 +110,11 @@ impl Report {
 
     /// Lets the model answer with the adapter as it is.
     fn sample(&mut self, adapter: &Adapter) -> Result<()> {
+        let Some(engine) = &self.engine else { return Ok(()) };
         for prompt in &self.samples {
             let answer = pollster::block_on(async {
-                let mut session = self.engine.session().await?;
-                session.set_adapters(&[(self.engine.adapter(adapter).await?, 1.0)])?;
+                let mut session = engine.session().await?;
+                session.set_adapters(&[(engine.adapter(adapter).await?, 1.0)])?;
                 let options = GenerateOptions { sampling: Sampling::greedy(), max_tokens: Some(SAMPLE_TOKENS), ..Default::default() };
                 let mut chat = Chat::new(session, ChatOptions::default());
                 chat.send(Message::user(prompt.clone()), &options, &Cancel::new(), &mut |_| ()).await
@@ -108,9 +129,9 @@ impl Report {
     }
 
     /// What came of it.
-    pub fn end(&mut self, trainer: &Trainer, (ended, taken): (Ended, Option<u64>), written: &Written, engine: &Engine) -> Result<()> {
+    pub fn end(&mut self, trainer: &Trainer, (ended, taken): (Ended, Option<u64>), written: &Written) -> Result<()> {
         self.line.clear();
-        self.peak = self.peak.max(engine.memory().gpu);
+        self.peak = self.peak.max(self.gpu_bytes());
         let state = trainer.state();
         let best = state.best.map(|best| best.loss);
         if self.json {

@@ -18,6 +18,7 @@ import { Files } from './files.ts';
 import { addressOf as sourceOf, choiceOf, chosenBefore, remember } from './last-model.ts';
 import { LoadingView } from './loading-view.ts';
 import { Menu } from './menu.ts';
+import { stayCurrent } from './offline/updates.ts';
 import { Settings } from './settings.ts';
 import { SideList } from './side-list.ts';
 import { StartView, type Choice } from './start-view.ts';
@@ -335,6 +336,7 @@ window.addEventListener('popstate', () => void show(route()));
 window.addEventListener('beforeunload', (event) => {
   if (library.unsaved || shelf.unsaved || tuning.unsaved) event.preventDefault();
 });
+stayCurrent();
 acceptDrops((on) => start.highlight(on), (dropped) => void drop(dropped));
 
 if (route() || tuning.wanted) void show(route());

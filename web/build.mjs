@@ -27,7 +27,7 @@ const common = {
   minify: !dev,
   sourcemap: dev,
   logLevel: 'warning',
-  define: { __DEV__: String(dev), __DEMO__: JSON.stringify(demo) },
+  define: { __DEV__: String(dev), __DEMO__: JSON.stringify(demo), __DOCS__: String(existsSync(`${root}docs/dist`)) },
 };
 
 /** Scripts of the page. A style sheet that one of them imports is its text. */

@@ -10,6 +10,7 @@ import { AdapterFiles } from './adapters/files.ts';
 import { ChatView } from './chat-view.ts';
 import { UNDO_MS, Library } from './chats/library.ts';
 import type { ChatRecord } from './chats/records.ts';
+import { offerDocs } from './docs-link.ts';
 import { byId, h } from './dom.ts';
 import { acceptDrops, isModel } from './drop.ts';
 import { errorCard, mayPass } from './error-card.ts';
@@ -337,6 +338,7 @@ window.addEventListener('beforeunload', (event) => {
   if (library.unsaved || shelf.unsaved || tuning.unsaved) event.preventDefault();
 });
 stayCurrent();
+offerDocs();
 acceptDrops((on) => start.highlight(on), (dropped) => void drop(dropped));
 
 if (route() || tuning.wanted) void show(route());

@@ -1,6 +1,6 @@
 // The third view: a conversation, with the model that goes on with it where one is loaded.
 
-import { RullamaError, type ChatOptions, type Engine, type Example } from 'rullama';
+import { RullamaError, type ChatOptions, type Engine, type EngineOptions, type Example } from 'rullama';
 import type { ChatAdapters } from './adapters/chat-adapters.ts';
 import { Answering, tooLong, type Stage } from './answering.ts';
 import type { Library, News } from './chats/library.ts';
@@ -14,15 +14,19 @@ import { errorCard } from './error-card.ts';
 import { emptyState, memoryText, type Loaded } from './empty-state.ts';
 import { toolsNamed } from './examples.ts';
 import { count } from './format.ts';
+import { lighter, tooMuch } from './lighter.ts';
 import { LogView } from './log-view.ts';
+import { Recovery } from './recovery.ts';
 import type { Settings } from './settings.ts';
 
 /** What the rest of the page does for this view. */
 export interface Frame {
   /** Shows a new conversation, or what comes before one. */
   newChat(): void;
-  /** Loads the model anew, with a context of so many tokens where that is given. */
-  reload(context?: number): void;
+  /** Loads the model anew, with other options where they are given. */
+  reload(options?: EngineOptions): void;
+  /** What it was loaded with. */
+  loadedWith(): EngineOptions;
   /** Another conversation is shown: `id` when it is kept. */
   shown(id: string | undefined): void;
   /** What a conversation offers while no model is loaded. */
@@ -44,6 +48,7 @@ export class ChatView implements Stage {
   private opening = {};
   /** Answers of other tabs whose end is waited for. */
   private readonly watched = new Set<string>();
+  private readonly recovery: Recovery;
 
   constructor(
     private readonly root: HTMLElement,
@@ -53,6 +58,8 @@ export class ChatView implements Stage {
     private readonly adapters: ChatAdapters,
   ) {
     this.answering = new Answering(this, library, settings);
+    const { answering } = this;
+    this.recovery = new Recovery({ answering, tell: (which, text) => this.tell(which, text), reload: () => frame.reload(), act: (run) => this.act(run) });
     this.composer = new Composer((text) => this.submit(text), () => this.current?.running?.abort(), (text) => this.problemWith(text), () => this.drafts.changed());
     this.composer.element.prepend(adapters.element);
     this.drafts = new Drafts(library, () => this.composer.text);
@@ -147,6 +154,7 @@ export class ChatView implements Stage {
 
   changed(conversation: Conversation): void {
     if (conversation !== this.current) return this.left(conversation);
+    this.recovery.changed(conversation);
     const following = this.isAtEnd() || conversation.path.length < 3;
     if (conversation.path.length > 0) this.log?.element.querySelector('.empty')?.remove();
     this.log?.sync(this.loaded !== undefined);
@@ -175,7 +183,7 @@ export class ChatView implements Stage {
     const larger = Math.min(trainedContext, 2 * context);
     const mark = h('p', { className: 'note dropped', role: 'status' },
       `The context of ${count(context, 'token', 'tokens')} is full: from here on the model reads only what is below this line. `,
-      larger > context && h('button', { type: 'button', className: 'quiet', onclick: () => this.frame.reload(larger) }, `Reload with ${larger.toLocaleString('en')}`));
+      larger > context && h('button', { type: 'button', className: 'quiet', onclick: () => this.frame.reload({ context: larger }) }, `Reload with ${larger.toLocaleString('en')}`));
     const { firstRead } = conversation;
     const first = firstRead && this.log.elementOf(firstRead);
     if (first) first.before(mark);
@@ -187,7 +195,9 @@ export class ChatView implements Stage {
   failed(conversation: Conversation, error: RullamaError, again: () => void): void {
     if (conversation !== this.current || error.code === 'cancelled' || error.code === 'device-lost' || error.code === 'closed') return;
     const does = (run: () => void) => () => (card.remove(), run());
-    const card = errorCard(error, { label: 'Try again', run: does(again) }, { label: 'New chat', run: does(() => this.frame.newChat()) });
+    const less = tooMuch(error) ? lighter(this.frame.loadedWith(), this.engine?.info) : [];
+    const reload = less.map(({ label, options }) => ({ label, run: () => this.frame.reload(options) }));
+    const card = errorCard(error, ...reload, { label: 'Try again', run: does(again) }, { label: 'New chat', run: does(() => this.frame.newChat()) });
     this.log?.element.append(card);
     this.toEnd();
   }
@@ -251,6 +261,7 @@ export class ChatView implements Stage {
     this.showTitle();
     this.frame.shown(conversation.kept ? conversation.id : undefined);
     this.toEnd();
+    if (this.loaded) this.recovery.shown(conversation);
   }
 
   /** Something that a tool under a message does: what stops it has the focus. */
@@ -383,6 +394,7 @@ export class ChatView implements Stage {
   private onLost(error: RullamaError): void {
     if (!this.current) return;
     this.composer.setUsable(false);
+    if (this.recovery.lost(this.current)) return;
     const card = errorCard(error, { label: 'Reload model', run: () => this.frame.reload() });
     this.log?.element.append(card);
     card.querySelector('button')?.focus();

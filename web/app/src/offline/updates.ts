@@ -11,7 +11,7 @@ export function stayCurrent(): void {
   // Not on http from another machine, and not in some private windows.
   if (!serviceWorker) return;
   offerInstall();
-  const begin = () => void serviceWorker.register('./service-worker.js', { updateViaCache: 'none' }).then(watch, () => undefined);
+  const begin = () => void serviceWorker.register('./service-worker.js', { updateViaCache: 'none' }).then((registration) => registration && watch(registration), () => undefined);
   if (document.readyState === 'complete') begin();
   else window.addEventListener('load', begin, { once: true });
 }
@@ -50,7 +50,7 @@ interface InstallEvent extends Event {
 
 function offerInstall(): void {
   let asked: InstallEvent | undefined;
-  const button = h('button', { type: 'button', className: 'quiet', id: 'install' }, 'Install as a program');
+  const button = h('button', { type: 'button', id: 'install' }, 'Install as a program');
   const row = h('p', { className: 'install', hidden: true }, button, h('span', { className: 'hint' }, 'It opens in a window of its own, also without a network.'));
   document.getElementById('start')?.append(row);
   button.onclick = () => {

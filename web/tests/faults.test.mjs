@@ -152,3 +152,15 @@ test('a processor in place of a graphics card is named', async () => {
   assert.equal(await real.locator('.gpu-caution').count(), 0);
   await real.close();
 });
+
+test('with Fine-tune asked for and no model, the focus is on the first card, though that is described later', async () => {
+  const page = await browser.context.newPage();
+  await page.route('**/model/model.json', async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await route.continue();
+  });
+  await page.goto(`${site.url}/?fake=1#fine-tune`);
+  await page.waitForSelector('#load-embedded:enabled');
+  await page.waitForFunction(() => document.activeElement.id === 'load-embedded');
+  await page.close();
+});

@@ -13,11 +13,12 @@ import { h } from './dom.ts';
 import { errorCard } from './error-card.ts';
 import { emptyState, memoryText, type Loaded } from './empty-state.ts';
 import { toolsNamed } from './examples.ts';
-import { count } from './format.ts';
-import { lighter, tooMuch } from './lighter.ts';
+import { lighterFor } from './lighter.ts';
+import { droppedMark } from './dropped-mark.ts';
 import { LogView } from './log-view.ts';
 import { Recovery } from './recovery.ts';
 import type { Settings } from './settings.ts';
+import { stop as stopReading } from './voice.ts';
 
 /** What the rest of the page does for this view. */
 export interface Frame {
@@ -178,12 +179,8 @@ export class ChatView implements Stage {
     const { engine } = this;
     if (conversation !== this.current || !this.log || !engine) return;
     this.log.sync(true);
-    const { context, trainedContext } = engine.info;
     this.log.element.querySelector('.dropped')?.remove();
-    const larger = Math.min(trainedContext, 2 * context);
-    const mark = h('p', { className: 'note dropped', role: 'status' },
-      `The context of ${count(context, 'token', 'tokens')} is full: from here on the model reads only what is below this line. `,
-      larger > context && h('button', { type: 'button', className: 'quiet', onclick: () => this.frame.reload({ context: larger }) }, `Reload with ${larger.toLocaleString('en')}`));
+    const mark = droppedMark(engine.info, (context) => this.frame.reload({ context }));
     const { firstRead } = conversation;
     const first = firstRead && this.log.elementOf(firstRead);
     if (first) first.before(mark);
@@ -195,9 +192,8 @@ export class ChatView implements Stage {
   failed(conversation: Conversation, error: RullamaError, again: () => void): void {
     if (conversation !== this.current || error.code === 'cancelled' || error.code === 'device-lost' || error.code === 'closed') return;
     const does = (run: () => void) => () => (card.remove(), run());
-    const less = tooMuch(error) ? lighter(this.frame.loadedWith(), this.engine?.info) : [];
-    const reload = less.map(({ label, options }) => ({ label, run: () => this.frame.reload(options) }));
-    const card = errorCard(error, ...reload, { label: 'Try again', run: does(again) }, { label: 'New chat', run: does(() => this.frame.newChat()) });
+    const less = lighterFor(error, this.frame.loadedWith(), (options) => this.frame.reload(options), this.engine?.info);
+    const card = errorCard(error, ...less, { label: 'Try again', run: does(again) }, { label: 'New chat', run: does(() => this.frame.newChat()) });
     this.log?.element.append(card);
     this.toEnd();
   }
@@ -219,6 +215,7 @@ export class ChatView implements Stage {
     this.opening = {};
     if (!current) return;
     void this.drafts.flush();
+    stopReading();
     this.waiting = undefined;
     this.log?.closeEditor();
     this.log?.element.remove();

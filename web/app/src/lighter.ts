@@ -1,6 +1,7 @@
 // What to load a model with when it took more memory than there is: what saves most comes first.
 
 import type { EngineOptions, ModelInfo, RullamaError } from 'rullama';
+import type { Action } from './error-card.ts';
 
 /** A context that is enough for most chats; and the least that is offered. */
 const USUAL = 4096;
@@ -11,8 +12,11 @@ export interface Lighter {
   options: EngineOptions;
 }
 
-/** Whether less would help. */
-export const tooMuch = ({ code }: RullamaError): boolean => code === 'out-of-memory' || code === 'limits';
+/** Buttons for an error that less would help against. */
+export function lighterFor({ code }: RullamaError, before: EngineOptions, load: (options: EngineOptions) => void, info?: ModelInfo): Action[] {
+  if (code !== 'out-of-memory' && code !== 'limits') return [];
+  return lighter(before, info).map(({ label, options }) => ({ label, run: () => load(options) }));
+}
 
 /** Ways to take less than `options` did; `info` is of the model, where it could be loaded. */
 export function lighter(options: EngineOptions, info?: Pick<ModelInfo, 'context' | 'ple'>): Lighter[] {

@@ -18,7 +18,7 @@ import { usableExamples } from './examples.ts';
 import { Files } from './files.ts';
 import { askGpu, warnOfSoftware } from './gpu.ts';
 import { addressOf as sourceOf, choiceOf, chosenBefore, remember } from './last-model.ts';
-import { lighter, tooMuch } from './lighter.ts';
+import { lighterFor } from './lighter.ts';
 import { LoadingView } from './loading-view.ts';
 import { Menu } from './menu.ts';
 import { stayCurrent } from './offline/updates.ts';
@@ -134,7 +134,7 @@ async function load(chosen: Choice): Promise<void> {
     const again = { label: 'Try again', run: () => void load(chosen) };
     const without = { label: 'Load it without Fine-tune', run: () => (go(undefined), void load(chosen)) };
     if (/`context`/.test(error.message)) start.openAdvanced();
-    const less = tooMuch(error) ? lighter(chosen.options).map(({ label, options }) => ({ label, run: () => void load({ ...chosen, options }) })) : [];
+    const less = lighterFor(error, chosen.options, (options) => void load({ ...chosen, options }));
     choose(error.code === 'cancelled' ? undefined : errorCard(error, ...less, ...(mayPass(error) ? [again] : []), ...(training ? [without] : [])));
   }
 }

@@ -5,20 +5,20 @@ import type { ChatAdapters } from './adapters/chat-adapters.ts';
 import { Answering, tooLong, type Stage } from './answering.ts';
 import type { Library, News } from './chats/library.ts';
 import type { MessageRecord, Values } from './chats/records.ts';
-import { watch } from './chats/writing.ts';
 import { Composer } from './composer.ts';
 import { Conversation } from './conversation.ts';
 import { Drafts } from './drafts.ts';
 import { h } from './dom.ts';
+import { droppedMark } from './dropped-mark.ts';
 import { errorCard } from './error-card.ts';
 import { emptyState, memoryText, type Loaded } from './empty-state.ts';
 import { toolsNamed } from './examples.ts';
 import { lighterFor } from './lighter.ts';
-import { droppedMark } from './dropped-mark.ts';
 import { LogView } from './log-view.ts';
 import { Recovery } from './recovery.ts';
 import type { Settings } from './settings.ts';
 import { stop as stopReading } from './voice.ts';
+import { Watching } from './watching.ts';
 
 /** What the rest of the page does for this view. */
 export interface Frame {
@@ -47,8 +47,7 @@ export class ChatView implements Stage {
   private waiting: string | undefined;
   /** The latest conversation that was asked for. */
   private opening = {};
-  /** Answers of other tabs whose end is waited for. */
-  private readonly watched = new Set<string>();
+  private readonly watching: Watching;
   private readonly recovery: Recovery;
 
   constructor(
@@ -59,6 +58,7 @@ export class ChatView implements Stage {
     private readonly adapters: ChatAdapters,
   ) {
     this.answering = new Answering(this, library, settings);
+    this.watching = new Watching(library, (conversation, messages) => this.refresh(conversation, messages));
     const { answering } = this;
     this.recovery = new Recovery({ answering, tell: (which, text) => this.tell(which, text), reload: () => frame.reload(), act: (run) => this.act(run) });
     this.composer = new Composer((text) => this.submit(text), () => this.current?.running?.abort(), (text) => this.problemWith(text), () => this.drafts.changed());
@@ -351,12 +351,9 @@ export class ChatView implements Stage {
     if ((news.of !== 'chat' && news.of !== 'messages') || news.chat !== current.id) return;
     if (!this.library.chats.has(current.id)) return this.gone(news.here);
     if (news.of === 'chat') this.nowKept(current);
-    if (news.here && !this.watched.size) return;
-    const messages = await this.library.messages(current.id);
-    if (this.current !== current) return;
-    current.refresh(messages);
-    this.changed(current);
-    this.watchAnswers(current);
+    if (news.here && !this.watching.any) return;
+    this.refresh(current, await this.library.messages(current.id));
+    if (this.current === current) this.watchAnswers(current);
   }
 
   /** From the first question on a conversation has a place and a title. */
@@ -372,20 +369,15 @@ export class ChatView implements Stage {
     if (!here) this.note('The conversation that was here was deleted in another tab, where this can be undone for a moment.');
   }
 
-  /** Answers that nobody writes any more were cut. */
   private watchAnswers(conversation: Conversation): void {
-    for (const message of conversation.tree.all()) {
-      const ours = this.answering.running.get(conversation.id)?.leaf === message.id;
-      if (message.state !== 'writing' || ours || this.watched.has(message.id)) continue;
-      this.watched.add(message.id);
-      void watch(this.library, message).finally(async () => {
-        const messages = await this.library.messages(conversation.id);
-        this.watched.delete(message.id);
-        if (this.current !== conversation) return;
-        conversation.refresh(messages);
-        this.changed(conversation);
-      });
-    }
+    this.watching.of(conversation, this.answering.running.get(conversation.id)?.leaf);
+  }
+
+  /** Takes what is kept of a conversation now. */
+  private refresh(conversation: Conversation, messages: MessageRecord[]): void {
+    if (this.current !== conversation) return;
+    conversation.refresh(messages);
+    this.changed(conversation);
   }
 
   private onLost(error: RullamaError): void {

@@ -3,6 +3,7 @@
 //   node build.mjs --dev    readable code, plus the fake engine for tests (?fake=1 on the page)
 import { build } from 'esbuild';
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,7 +27,7 @@ const common = {
   minify: !dev,
   sourcemap: dev,
   logLevel: 'warning',
-  define: { __DEV__: String(dev), __DEMO__: JSON.stringify(demo) },
+  define: { __DEV__: String(dev), __DEMO__: JSON.stringify(demo), __DOCS__: String(existsSync(`${root}docs/dist`)) },
 };
 
 /** Scripts of the page. A style sheet that one of them imports is its text. */
@@ -91,6 +92,7 @@ async function buildApp() {
   await build({ ...common, platform: 'browser', entryPoints: [`${app}/src/style.css`], outdir: `${app}/dist` });
   writeFileSync(`${app}/dist/licences.txt`, licences(root, metafile));
   // The package finds its worker and its wasm beside the script that it is bundled into.
+  if (existsSync(`${root}docs/dist`)) cpSync(`${root}docs/dist`, `${app}/dist/docs`, { recursive: true });
   if (dev) cpSync(`${root}dist-test/fake-worker.js`, `${app}/dist/fake-worker.js`);
   for (const [name, worker] of Object.entries(engines)) {
     if (!existsSync(`${pkg}/dist/${worker}.js`)) continue;
@@ -98,9 +100,28 @@ async function buildApp() {
   }
 }
 
+/** What the page keeps of itself when it is first asked for: what not everyone needs, and models. */
+const needed = /^(train-worker\.js|wasm\/rullama_train_bg\.wasm|.*\.gguf)$/;
+/** What is not part of the page: the server's own lists, the documentation, what only tools read. */
+const beside = /^(models\.json|service-worker\.js|docs\/.*|.*\.map)$/;
+
+/** The service worker, with the list of what it keeps. After everything else. */
+async function buildServiceWorker() {
+  const files = readdirSync(`${app}/dist`, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const paths = files.map(({ parentPath, name }) => path.relative(`${app}/dist`, path.join(parentPath, name)).split(path.sep).join('/'));
+  const entries = paths.filter((name) => !beside.test(name)).sort().map((name) => {
+    const hash = createHash('sha256').update(readFileSync(`${app}/dist/${name}`)).digest('base64');
+    return { path: name, hash, ...(needed.test(name) && { later: true }) };
+  });
+  const version = createHash('sha256').update(JSON.stringify(entries)).digest('hex').slice(0, 16);
+  const define = { ...common.define, __PRECACHE__: JSON.stringify({ version, entries }) };
+  await build({ ...common, define, format: 'iife', platform: 'browser', entryPoints: [`${app}/src/offline/service-worker.ts`], outdir: `${app}/dist` });
+}
+
 try {
   await buildPackage();
   await buildApp();
+  await buildServiceWorker();
 } catch (error) {
   console.error(String(error.message ?? error));
   process.exit(1);

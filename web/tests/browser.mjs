@@ -19,8 +19,11 @@ const FLAGS = [
 ];
 const GPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
 
-/** Starts Chromium with a fresh profile. `webgpu: false` leaves it without an adapter; `extension` is a folder to load as one. */
-export async function startBrowser({ webgpu = true, extension } = {}) {
+/**
+ * Starts Chromium with a fresh profile. `webgpu: false` leaves it without an adapter; `extension` is a folder to load as one;
+ * `serviceWorkers: 'allow'` lets pages keep themselves, and answer for servers.
+ */
+export async function startBrowser({ webgpu = true, extension, serviceWorkers = extension ? 'allow' : 'block', ...options } = {}) {
   const profile = mkdtempSync(path.join(os.tmpdir(), 'rullama-chromium-'));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -28,6 +31,8 @@ export async function startBrowser({ webgpu = true, extension } = {}) {
     args: [...FLAGS, ...(webgpu ? GPU : []), ...(extension ? [`--disable-extensions-except=${extension}`, `--load-extension=${extension}`] : [])],
     ignoreDefaultArgs: ['--disable-gpu', '--headless=old', ...(extension ? ['--disable-extensions'] : [])],
     viewport: { width: 1100, height: 800 },
+    serviceWorkers,
+    ...options,
     timeout: 60_000,
   });
   const close = async () => {

@@ -9,6 +9,9 @@ const TYPES = {
   '.css': 'text/css',
   '.json': 'application/json',
   '.wasm': 'application/wasm',
+  '.webmanifest': 'application/manifest+json',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
 };
 
 /**
@@ -64,12 +67,13 @@ function send(request, response, file, headers, { ranges, length, cut, after }) 
   const part = range && !stale;
   const start = part ? Number(range[1]) : 0;
   const end = part && range[2] ? Math.min(Number(range[2]), size - 1) : size - 1;
-  if (start > end) return response.writeHead(416, { ...common, 'Content-Range': `bytes */${size}` }).end();
+  if (part && start > end) return response.writeHead(416, { ...common, 'Content-Range': `bytes */${size}` }).end();
   if (part) common['Content-Range'] = `bytes ${start}-${end}/${size}`;
   if (length) common['Content-Length'] = end - start + 1;
   response.writeHead(part ? 206 : 200, common);
   if (request.method === 'HEAD') return response.end();
   const whole = cut === undefined;
+  if (size === 0) return response.end();
   const body = createReadStream(file, { start, end: whole ? end : Math.min(end, start + cut - 1) });
   body.pipe(response, { end: whole });
   if (!whole) body.on('end', () => after(response));

@@ -30,6 +30,7 @@ test('facts become an adapter, which is compared, named, kept and chatted with',
   await prepare(page, { question: 'hello' });
   assert.deepEqual(await page.locator('.shown mark').first().innerText(), 'Your boat is called Zebedee.<turn|>');
   assert.match(await page.locator('.preview > p').innerText(), /^12 examples, \d+ tokens, of which 48 are trained/);
+  assert.match(await page.locator('.preview > small').innerText(), /first 10 of 12/);
   assert.match(await page.locator('.need').innerText(), /About \d+ MB of GPU memory, of 1\.1 GB; 24 steps/);
   await page.screenshot({ path: path.join(shots, 'tune-setup.png'), fullPage: true });
   await start(page);

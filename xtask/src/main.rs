@@ -10,7 +10,7 @@ mod summary;
 mod workspace;
 
 use clap::{Parser, Subcommand};
-use commands::{check, run, setup, test, web};
+use commands::{check, docs, run, setup, test, web};
 use std::process::ExitCode;
 
 /// Everything one does with this repository, one command each.
@@ -31,6 +31,8 @@ enum Command {
     Test(test::Arguments),
     /// Build the WebAssembly engine, its bindings and the web packages
     Web(web::Arguments),
+    /// Build the documentation as a site, which `rullama serve` has under /docs
+    Docs,
     /// Check the arrows between crates, the invariants and the licences
     Check,
 }
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Web(arguments) => setup::run(setup::Need::Build).and_then(|()| web::run(&arguments)),
+        Command::Docs => docs::run(),
         Command::Check => check::run(),
     };
     match result {

@@ -28,6 +28,11 @@ pub fn verified() -> Option<PathBuf> {
     cache().map(|folder| folder.join("verified.json"))
 }
 
+/// The folder of the certificates that were made here.
+pub fn certificates() -> Option<PathBuf> {
+    cache().map(|folder| folder.join("certificates"))
+}
+
 /// Folders in which Ollama may keep models: `OLLAMA_MODELS`, else its default places.
 pub fn ollama_roots() -> Vec<PathBuf> {
     default_roots(home().as_deref(), text("OLLAMA_MODELS").as_deref(), Os::current())

@@ -108,6 +108,12 @@ impl Write for Output {
     }
 }
 
+/// A line of a picture on standard output, dark on light whatever the terminal's own colours are.
+pub fn dark_on_light(line: &str) -> io::Result<()> {
+    let mut out = stdout();
+    if colours() { out.sequence(&format!("\x1b[30;107m{line}\x1b[0m\n")) } else { writeln!(out, "{line}") }
+}
+
 /// Writes to standard error; a reader that is gone is no failure.
 pub fn tell(text: &str) {
     let mut err = io::stderr();

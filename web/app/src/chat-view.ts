@@ -1,31 +1,36 @@
 // The third view: a conversation, with the model that goes on with it where one is loaded.
 
-import { RullamaError, type ChatOptions, type Engine, type Example } from 'rullama';
+import { RullamaError, type ChatOptions, type Engine, type EngineOptions, type Example } from 'rullama';
 import type { ChatAdapters } from './adapters/chat-adapters.ts';
 import { Answering, tooLong, type Stage } from './answering.ts';
 import type { Library, News } from './chats/library.ts';
 import type { MessageRecord, Values } from './chats/records.ts';
-import { watch } from './chats/writing.ts';
 import { Composer } from './composer.ts';
 import { Conversation } from './conversation.ts';
 import { Drafts } from './drafts.ts';
 import { h } from './dom.ts';
+import { droppedMark } from './dropped-mark.ts';
 import { errorCard } from './error-card.ts';
 import { emptyState, memoryText, type Loaded } from './empty-state.ts';
 import { toolsNamed } from './examples.ts';
-import { count } from './format.ts';
+import { lighterFor } from './lighter.ts';
 import { LogView } from './log-view.ts';
 import { Attachments } from './media/attachments.ts';
 import type { Named } from './media/add-menu.ts';
 import { withMedia, type MediaRecord } from './media/records.ts';
+import { Recovery } from './recovery.ts';
 import type { Settings } from './settings.ts';
+import { stop as stopReading } from './voice.ts';
+import { Watching } from './watching.ts';
 
 /** What the rest of the page does for this view. */
 export interface Frame {
   /** Shows a new conversation, or what comes before one. */
   newChat(): void;
-  /** Loads the model anew, with a context of so many tokens where that is given. */
-  reload(context?: number): void;
+  /** Loads the model anew, with other options where they are given. */
+  reload(options?: EngineOptions): void;
+  /** What it was loaded with. */
+  loadedWith(): EngineOptions;
   /** Another conversation is shown: `id` when it is kept. */
   shown(id: string | undefined): void;
   /** What a conversation offers while no model is loaded. */
@@ -46,8 +51,8 @@ export class ChatView implements Stage {
   private waiting: string | undefined;
   /** The latest conversation that was asked for. */
   private opening = {};
-  /** Answers of other tabs whose end is waited for. */
-  private readonly watched = new Set<string>();
+  private readonly watching: Watching;
+  private readonly recovery: Recovery;
 
   constructor(
     private readonly root: HTMLElement,
@@ -57,6 +62,9 @@ export class ChatView implements Stage {
     private readonly adapters: ChatAdapters,
   ) {
     this.answering = new Answering(this, library, settings);
+    this.watching = new Watching(library, (conversation, messages) => this.refresh(conversation, messages));
+    const { answering } = this;
+    this.recovery = new Recovery({ answering, tell: (which, text) => this.tell(which, text), reload: () => frame.reload(), act: (run) => this.act(run) });
     this.attachments = new Attachments(() => this.engine, () => this.current && this.told(this.current).pictureTokens, (text) => this.composer.complain(text));
     this.composer = new Composer((text) => this.submit(text), () => this.current?.running?.abort(), (text) => this.problemWith(text), () => this.drafts.changed(), (media) => this.addMedia(media), this.attachments.element);
     this.composer.element.prepend(adapters.element);
@@ -165,6 +173,7 @@ export class ChatView implements Stage {
 
   changed(conversation: Conversation): void {
     if (conversation !== this.current) return this.left(conversation);
+    this.recovery.changed(conversation);
     const following = this.isAtEnd() || conversation.path.length < 3;
     if (conversation.path.length > 0) this.log?.element.querySelector('.empty')?.remove();
     this.log?.sync(this.loaded !== undefined);
@@ -188,12 +197,8 @@ export class ChatView implements Stage {
     const { engine } = this;
     if (conversation !== this.current || !this.log || !engine) return;
     this.log.sync(true);
-    const { context, trainedContext } = engine.info;
     this.log.element.querySelector('.dropped')?.remove();
-    const larger = Math.min(trainedContext, 2 * context);
-    const mark = h('p', { className: 'note dropped', role: 'status' },
-      `The context of ${count(context, 'token', 'tokens')} is full: from here on the model reads only what is below this line. `,
-      larger > context && h('button', { type: 'button', className: 'quiet', onclick: () => this.frame.reload(larger) }, `Reload with ${larger.toLocaleString('en')}`));
+    const mark = droppedMark(engine.info, (context) => this.frame.reload({ context }));
     const { firstRead } = conversation;
     const first = firstRead && this.log.elementOf(firstRead);
     if (first) first.before(mark);
@@ -205,7 +210,8 @@ export class ChatView implements Stage {
   failed(conversation: Conversation, error: RullamaError, again: () => void): void {
     if (conversation !== this.current || error.code === 'cancelled' || error.code === 'device-lost' || error.code === 'closed') return;
     const does = (run: () => void) => () => (card.remove(), run());
-    const card = errorCard(error, { label: 'Try again', run: does(again) }, { label: 'New chat', run: does(() => this.frame.newChat()) });
+    const less = lighterFor(error, this.frame.loadedWith(), (options) => this.frame.reload(options), this.engine?.info);
+    const card = errorCard(error, ...less, { label: 'Try again', run: does(again) }, { label: 'New chat', run: does(() => this.frame.newChat()) });
     this.log?.element.append(card);
     this.toEnd();
   }
@@ -227,6 +233,7 @@ export class ChatView implements Stage {
     this.opening = {};
     if (!current) return;
     void this.drafts.flush();
+    stopReading();
     this.waiting = undefined;
     this.log?.closeEditor();
     this.log?.element.remove();
@@ -270,6 +277,7 @@ export class ChatView implements Stage {
     this.showTitle();
     this.frame.shown(conversation.kept ? conversation.id : undefined);
     this.toEnd();
+    if (this.loaded) this.recovery.shown(conversation);
   }
 
   /** Something that a tool under a message does: what stops it has the focus. */
@@ -366,12 +374,9 @@ export class ChatView implements Stage {
     if ((news.of !== 'chat' && news.of !== 'messages') || news.chat !== current.id) return;
     if (!this.library.chats.has(current.id)) return this.gone(news.here);
     if (news.of === 'chat') this.nowKept(current);
-    if (news.here && !this.watched.size) return;
-    const messages = await this.library.messages(current.id);
-    if (this.current !== current) return;
-    current.refresh(messages);
-    this.changed(current);
-    this.watchAnswers(current);
+    if (news.here && !this.watching.any) return;
+    this.refresh(current, await this.library.messages(current.id));
+    if (this.current === current) this.watchAnswers(current);
   }
 
   /** From the first question on a conversation has a place and a title. */
@@ -388,25 +393,21 @@ export class ChatView implements Stage {
     if (!here) this.note('The conversation that was here was deleted in another tab, where this can be undone for a moment.');
   }
 
-  /** Answers that nobody writes any more were cut. */
   private watchAnswers(conversation: Conversation): void {
-    for (const message of conversation.tree.all()) {
-      const ours = this.answering.running.get(conversation.id)?.leaf === message.id;
-      if (message.state !== 'writing' || ours || this.watched.has(message.id)) continue;
-      this.watched.add(message.id);
-      void watch(this.library, message).finally(async () => {
-        const messages = await this.library.messages(conversation.id);
-        this.watched.delete(message.id);
-        if (this.current !== conversation) return;
-        conversation.refresh(messages);
-        this.changed(conversation);
-      });
-    }
+    this.watching.of(conversation, this.answering.running.get(conversation.id)?.leaf);
+  }
+
+  /** Takes what is kept of a conversation now. */
+  private refresh(conversation: Conversation, messages: MessageRecord[]): void {
+    if (this.current !== conversation) return;
+    conversation.refresh(messages);
+    this.changed(conversation);
   }
 
   private onLost(error: RullamaError): void {
     if (!this.current) return;
     this.composer.setUsable(false);
+    if (this.recovery.lost(this.current)) return;
     const card = errorCard(error, { label: 'Reload model', run: () => this.frame.reload() });
     this.log?.element.append(card);
     card.querySelector('button')?.focus();

@@ -14,7 +14,7 @@ const LONG_MS = 30_000;
 const exchange = () => import('./chats/exchange.ts');
 
 export class Files {
-  private readonly field = h('input', { type: 'file', id: 'import-file', className: 'visually-hidden', tabIndex: -1, 'aria-label': 'File with conversations', accept: '.json,application/json', multiple: true });
+  private readonly field = h('input', { type: 'file', id: 'import-file', hidden: true, accept: '.json,application/json', multiple: true });
 
   constructor(private readonly library: Library) {
     this.field.onchange = async () => {

@@ -5,6 +5,7 @@ import { canContinue, type MessageRecord } from './chats/records.ts';
 import type { Conversation } from './conversation.ts';
 import { copyButton, h } from './dom.ts';
 import { MessageEditor } from './message-editor.ts';
+import { voiceButton } from './voice.ts';
 
 /** What a person does with a turn. */
 export interface Actions {
@@ -120,6 +121,8 @@ export class LogView {
     const tools: HTMLElement[] = [];
     if (of > 1) tools.push(this.stepper(message, place, of, idle));
     if (message.role === 'model') tools.push(copyButton(() => answerText(message)));
+    const voice = message.role === 'model' && voiceButton(message.id);
+    if (voice) tools.push(voice);
     if (!idle) return tools;
     if (message.role === 'model' && answering && canContinue(message)) tools.push(tool('continue', 'Continue', () => this.actions.goOn(message)));
     if (message.role === 'model' && answering) tools.push(tool('regenerate', 'Regenerate', () => this.actions.regenerate(message)));

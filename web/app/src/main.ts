@@ -1,6 +1,6 @@
 // The page: choose a model, load it, chat; beside it the conversations that are kept.
 
-import { Rullama, RullamaError, type Engine } from 'rullama';
+import { Rullama, RullamaError, type Engine, type EngineOptions } from 'rullama';
 import { ChatAdapters } from './adapters/chat-adapters.ts';
 import { AdapterList } from './adapters/list.ts';
 import { AdapterPool } from './adapters/pool.ts';
@@ -10,16 +10,20 @@ import { AdapterFiles } from './adapters/files.ts';
 import { ChatView } from './chat-view.ts';
 import { UNDO_MS, Library } from './chats/library.ts';
 import type { ChatRecord } from './chats/records.ts';
+import { offerDocs } from './docs-link.ts';
 import { byId, h } from './dom.ts';
 import { acceptDrops, isModel } from './drop.ts';
 import { errorCard, mayPass } from './error-card.ts';
 import { usableExamples } from './examples.ts';
 import { Files } from './files.ts';
+import { askGpu, warnOfSoftware } from './gpu.ts';
 import { addressOf as sourceOf, choiceOf, chosenBefore, remember } from './last-model.ts';
+import { lighterFor } from './lighter.ts';
 import { LoadingView } from './loading-view.ts';
 import { isProjector } from './media/projector.ts';
 import { mediumOf } from './media/records.ts';
 import { Menu } from './menu.ts';
+import { stayCurrent } from './offline/updates.ts';
 import { Settings } from './settings.ts';
 import { SideList } from './side-list.ts';
 import { StartView, type Choice } from './start-view.ts';
@@ -52,7 +56,8 @@ const chatAdapters = new ChatAdapters(library, shelf, pool, () => base()?.model)
 const settings = new Settings(library, (values) => void chat.setSettings(values));
 const chat = new ChatView(byId('chat'), library, settings, {
   newChat: () => go(undefined),
-  reload: (context) => void reload(context),
+  reload: (options) => void reload(options),
+  loadedWith: () => choice?.options ?? {},
   shown,
   offer,
 }, chatAdapters);
@@ -134,7 +139,8 @@ async function load(chosen: Choice): Promise<void> {
     const again = { label: 'Try again', run: () => void load(chosen) };
     const without = { label: 'Load it without Fine-tune', run: () => (go(undefined), void load(chosen)) };
     if (/`context`/.test(error.message)) start.openAdvanced();
-    choose(error.code === 'cancelled' ? undefined : errorCard(error, ...(mayPass(error) ? [again] : []), ...(training ? [without] : [])));
+    const less = lighterFor(error, chosen.options, (options) => void load({ ...chosen, options }));
+    choose(error.code === 'cancelled' ? undefined : errorCard(error, ...less, ...(mayPass(error) ? [again] : []), ...(training ? [without] : [])));
   }
 }
 
@@ -155,11 +161,11 @@ async function leave(): Promise<void> {
   await old?.close();
 }
 
-/** Loads the same model again, with a context of so many tokens where that is given, and goes on with the conversation. */
-async function reload(context?: number): Promise<void> {
+/** Loads the same model again, with other options where they are given, and goes on with the conversation. */
+async function reload(options?: EngineOptions): Promise<void> {
   if (!choice) return;
   await leave();
-  await load({ ...choice, ...(context && { options: { ...choice.options, context } }) });
+  await load({ ...choice, ...(options && { options: { ...choice.options, ...options } }) });
 }
 
 /** Back to the choice of a model, which will go on with the conversation of the page's address. */
@@ -374,26 +380,17 @@ window.addEventListener('popstate', () => void show(route()));
 window.addEventListener('beforeunload', (event) => {
   if (library.unsaved || shelf.unsaved || tuning.unsaved) event.preventDefault();
 });
+stayCurrent();
+offerDocs();
 acceptDrops((on) => start.highlight(on), (dropped) => void drop(dropped));
 
 if (route() || tuning.wanted) void show(route());
 else start.show(undefined, { focus: false });
-void whyNoWebGpu().then((reason) => {
-  if (reason === '' || loading || engine) return;
+void askGpu().then(({ error, software }) => {
+  if (fake || loading || engine) return;
+  if (software !== undefined) warnOfSoftware(software);
+  if (!error) return;
   start.disable();
-  const card = errorCard(new RullamaError('no-webgpu', reason));
-  if (byId('start').hidden) return chat.note(reason);
-  start.show(card, { focus: false });
+  if (byId('start').hidden) return chat.note(`${error.message} ${error.remedy}`);
+  start.show(errorCard(error), { focus: false });
 });
-
-/** Why no model can run here; nothing where one can. */
-async function whyNoWebGpu(): Promise<string> {
-  if (fake) return '';
-  if (!navigator.gpu) {
-    return window.isSecureContext
-      ? 'This browser does not offer WebGPU, through which the model uses the graphics card.'
-      : 'Browsers offer WebGPU only to pages served over https or from localhost.';
-  }
-  const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
-  return adapter ? '' : 'This browser offers WebGPU, but no graphics adapter answers.';
-}

@@ -31,14 +31,14 @@ export class StartView {
   private readonly advanced = h('form', { className: 'advanced-form', onsubmit: (e: Event) => e.preventDefault() });
   private readonly stored = h('p', { className: 'stored', hidden: true });
   private embedded: EmbeddedModel | undefined;
+  private readonly described: Promise<unknown>;
 
   constructor(
     private readonly root: HTMLElement,
     private readonly choose: (choice: Choice) => void,
   ) {
     this.build();
-    void this.describeEmbedded();
-    void this.listServed();
+    this.described = Promise.all([this.describeEmbedded(), this.listServed()]);
   }
 
   /** Shows the view, with an error or an explanation on top of it, and moves the focus there unless the page was just opened. */
@@ -49,7 +49,13 @@ export class StartView {
     if (notice) notice.scrollIntoView({ block: 'nearest' });
     if (!focus) return;
     const first = this.notice.querySelector<HTMLElement>('.error button');
-    (first ?? this.root.querySelector<HTMLElement>('.served button:enabled, .choices button:enabled, summary'))?.focus();
+    if (first) return first.focus();
+    // Before the cards are described the first button that works is not the first that will.
+    const focused = document.activeElement;
+    void this.described.then(() => {
+      if (this.root.hidden || document.activeElement !== focused) return;
+      this.root.querySelector<HTMLElement>('.served button:enabled, .choices button:enabled, summary')?.focus();
+    });
   }
 
   /** While a file is held over the window. */

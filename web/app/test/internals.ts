@@ -4,6 +4,8 @@ export { Shelf } from '../src/adapters/shelf.ts';
 export { completeAddress, nameOf } from '../src/address.ts';
 export { CHANGES, FIELDS, optionsOf, problemOf, readKept } from '../src/sampling.ts';
 export { smoothed, spanOf } from '../src/fine-tune/smooth.ts';
+export { remedyBlocked, remedyWithout } from '../src/gpu.ts';
+export { lighter } from '../src/lighter.ts';
 export { readModels } from '../src/served.ts';
 export { Conversation } from '../src/conversation.ts';
 export { DatabaseStore, STEPS } from '../src/chats/database.ts';

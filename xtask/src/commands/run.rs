@@ -1,6 +1,6 @@
 //! `cargo xtask run`: from a fresh clone to a page that answers.
 
-use super::{setup, web};
+use super::{docs, setup, web};
 use crate::{process, workspace};
 use anyhow::Result;
 
@@ -17,6 +17,10 @@ pub struct Arguments {
 /// Builds the page and the program, then serves until ctrl-C.
 pub fn run(arguments: &Arguments) -> Result<()> {
     setup::run(setup::Need::Serve)?;
+    // The page works without its documentation.
+    if let Err(error) = docs::refresh() {
+        eprintln!("note: no documentation at /docs: {error:#}");
+    }
     web::run(&web::Arguments { dev: false, cases: false })?;
     let mut cargo = process::cargo();
     cargo.current_dir(workspace::root());

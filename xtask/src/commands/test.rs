@@ -62,7 +62,7 @@ const fn step(name: &'static str, group: Group, quick: bool, run: fn(&Arguments)
 static FULL: AtomicBool = AtomicBool::new(false);
 
 /// In the order of what is found fastest.
-const STEPS: [Step; 21] = [
+const STEPS: [Step; 22] = [
     step("format", Group::Style, true, format),
     step("architecture and licences", Group::Style, true, architecture),
     step("cargo deny", Group::Style, true, |_| supply::deny()),
@@ -75,6 +75,7 @@ const STEPS: [Step; 21] = [
     step("fuzz targets", Group::Rust, false, |_| fuzz::run()),
     step("TypeScript", Group::Browser, false, |_| npm("check", false)),
     step("web packages", Group::Browser, false, |_| npm("test:unit", true)),
+    step("documentation", Group::Browser, false, documentation),
     step("page with a fake engine", Group::Browser, false, |_| npm("test:fake", true)),
     step("page and wasm, as shipped", Group::Browser, false, shipped),
     step("page in Chromium", Group::Browser, false, |_| npm("test:page", true)),
@@ -213,6 +214,11 @@ fn runner(command: &mut Command) -> Result<Outcome> {
     }
     let (success, output) = process::tee(command)?;
     Ok(Outcome::Tests(success, Counts::from_output(&output), summary::not_run(&output)))
+}
+
+/// Builds it and follows its links.
+fn documentation(_: &Arguments) -> Result<Outcome> {
+    runner(process::npm(&workspace::root().join("web/docs")).args(["run", "--silent", "test"]))
 }
 
 /// After the steps that need a page for development: both lie in the same place.

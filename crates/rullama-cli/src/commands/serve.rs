@@ -3,11 +3,12 @@ use crate::load::LoadArguments;
 use crate::serve::api::ollama::keep_alive;
 use crate::serve::api::{Api, Bodies, token};
 use crate::serve::host::{Host, KeepAlive, Settings};
-use crate::serve::{Access, Site, router, serve};
+use crate::serve::tls::Tls;
+use crate::serve::{Access, Site, lan, query, router, serve};
 use crate::terminal;
 use anyhow::{Context, Result, bail};
 use std::io::{ErrorKind, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -23,15 +24,24 @@ use tokio::net::TcpListener;
 /// Ctrl-C ends it.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  rullama serve --open\n  rullama serve --port 11434         in Ollama's place: programs need no change\n  rullama serve --address 0.0.0.0    for other machines, with a token\n  rullama serve --port 0 --web web/app/dist"
+    after_help = "Examples:\n  rullama serve --open\n  rullama serve --port 11434         in Ollama's place: programs need no change\n  rullama serve --address 0.0.0.0    for other machines, with a token\n  rullama serve --lan                for a phone, with a code to scan\n  rullama serve --port 0 --web web/app/dist"
 )]
 pub struct Arguments {
     /// The port; 0 takes a free one and prints it. Ollama's own is 11434
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// The address to listen on; beyond this machine a token is asked for
-    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
-    address: IpAddr,
+    /// The address to listen on; beyond this machine a token is asked for [default: 127.0.0.1, with --lan 0.0.0.0]
+    #[arg(long, value_name = "IP")]
+    address: Option<IpAddr>,
+    /// For a phone in the same network: https by a certificate made here, a token, and a code to scan
+    #[arg(long)]
+    lan: bool,
+    /// A certificate in PEM to serve https with, such as mkcert or tailscale write one
+    #[arg(long, value_name = "FILE", requires = "key")]
+    certificate: Option<PathBuf>,
+    /// Its key in PEM
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
     /// What requests must bear (Authorization: Bearer TOKEN) [default: none on this machine, else a new one]
     #[arg(long, value_name = "TOKEN", value_parser = bearable)]
     token: Option<String>,
@@ -71,8 +81,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Some(folder) => Some(check(folder)?),
         None => find(),
     };
-    let access = access(arguments)?;
-    let shown = access.token.clone().filter(|_| arguments.token.is_none());
+    let mut access = access(arguments)?;
+    let shown = access.token.clone().filter(|_| arguments.token.is_none() && !arguments.lan);
     let roots = environment::ollama_roots();
     let settings = Settings { load: arguments.load.clone(), keep_alive: arguments.keep_alive, most: arguments.max_models.into() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the server cannot start")?;
@@ -80,9 +90,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let listener = listen(arguments).await?;
         let host = Host::start(settings, arguments.max_queue.into())?;
         let api = Arc::new(Api { host, roots: roots.clone(), bodies: Bodies::default() });
-        // The very address that is listened on: `localhost` may be another server's, on [::1].
-        let url = format!("http://{}/", listener.local_addr()?);
+        let bound = listener.local_addr()?;
+        let (url, tls) = secure(arguments, bound)?;
+        access.https = tls.is_some();
+        let link = match &access.token {
+            Some(token) => format!("{url}{}", query(token)),
+            None => url.clone(),
+        };
         writeln!(terminal::stdout(), "rullama is at {url} (Ctrl-C ends it)")?;
+        if arguments.lan {
+            invite(&link, tls.as_ref().filter(|_| arguments.certificate.is_none()))?;
+        }
         if let Some(token) = shown {
             writeln!(terminal::stdout(), "requests must bear the token {token} (Authorization: Bearer {token})")?;
         }
@@ -90,11 +108,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             terminal::tell("note: the page is not built, so there are only the APIs; `cargo xtask web` builds it\n");
         }
         if arguments.open {
-            open(&url);
+            open(&link);
         }
         let site = Site { web, roots };
         tokio::select! {
-            () = serve(listener, router(site, Arc::clone(&api), access)) => {}
+            () = serve(listener, router(site, Arc::clone(&api), access), tls) => {}
             () = stopped() => {}
         }
         // A second Ctrl-C does not wait for the GPU.
@@ -130,9 +148,46 @@ async fn stopped() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
+/// The address that the server is asked under, and what it is secured with.
+fn secure(arguments: &Arguments, bound: SocketAddr) -> Result<(String, Option<Tls>)> {
+    let unspecified = bound.ip().is_unspecified();
+    let address = if arguments.lan && unspecified {
+        lan::address().context("this machine has no address in a network. Connect it, or say which to use with --address.")?
+    } else {
+        // The very address that is listened on: `localhost` may be another server's, on [::1].
+        bound.ip()
+    };
+    let authority = SocketAddr::new(address, bound.port());
+    let url = format!("https://{authority}/");
+    let tls = match (&arguments.certificate, &arguments.key) {
+        (Some(certificate), Some(key)) => Some(Tls::read(certificate, key, &url)?),
+        _ if arguments.lan => Some(Tls::own(address, environment::certificates().as_deref(), &url)?),
+        _ => None,
+    };
+    let url = if tls.is_some() { url } else { format!("http://{authority}/") };
+    Ok((url, tls))
+}
+
+/// The link for a phone, as a code where a person watches. `own` is the certificate that was made here.
+fn invite(link: &str, own: Option<&Tls>) -> Result<()> {
+    let mut out = terminal::stdout();
+    writeln!(out, "on a phone in the same network open {link}")?;
+    if out.is_terminal() {
+        for line in lan::code(link).unwrap_or_default() {
+            terminal::dark_on_light(&line)?;
+        }
+    }
+    if let Some(Tls { fingerprint, .. }) = own {
+        writeln!(out, "Its browser warns of the certificate, which was made here: choose to go on.")?;
+        writeln!(out, "The warning is about this one if its SHA-256 is {fingerprint}")?;
+    }
+    Ok(())
+}
+
 /// Who may ask: whoever is on this machine, and others with a token.
 fn access(arguments: &Arguments) -> Result<Access> {
-    let open = !arguments.address.is_loopback();
+    let address = listened(arguments);
+    let open = arguments.lan || !address.is_loopback();
     let made = || token().context("this system gives no randomness for a token. Give one with --token.");
     let token = match &arguments.token {
         None if open => Some(made()?),
@@ -140,21 +195,27 @@ fn access(arguments: &Arguments) -> Result<Access> {
     };
     // The very address that is listened on is a name of this machine.
     let mut hosts = arguments.host_name.clone();
-    hosts.push(match arguments.address {
+    hosts.push(match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
     });
-    Ok(Access { hosts, open, token, origins: environment::ollama_origins() })
+    Ok(Access { hosts, open, token, https: false, origins: environment::ollama_origins() })
+}
+
+fn listened(arguments: &Arguments) -> IpAddr {
+    let usual = if arguments.lan { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+    arguments.address.unwrap_or(usual.into())
 }
 
 async fn listen(arguments: &Arguments) -> Result<TcpListener> {
-    let listener = TcpListener::bind((arguments.address, arguments.port)).await;
+    let address = listened(arguments);
+    let listener = TcpListener::bind((address, arguments.port)).await;
     listener.map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => {
             anyhow::anyhow!("port {} is in use. Choose another with --port, or --port 0 for a free one.", arguments.port)
         }
         ErrorKind::AddrNotAvailable => {
-            anyhow::anyhow!("{} is no address of this machine. Choose another with --address, or 0.0.0.0 for all.", arguments.address)
+            anyhow::anyhow!("{address} is no address of this machine. Choose another with --address, or 0.0.0.0 for all.")
         }
         _ => anyhow::anyhow!("port {} cannot be opened: {error}. Choose another with --port.", arguments.port),
     })

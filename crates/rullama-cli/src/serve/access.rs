@@ -5,7 +5,7 @@
 //! ports of this machine, for programs made of pages, and for the origins that `OLLAMA_ORIGINS` lists, as Ollama has it.
 
 use super::api::{Failure, Form};
-use super::compress;
+use super::{compress, entrance};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -28,6 +28,8 @@ pub struct Access {
     pub open: bool,
     /// What a request must bear.
     pub token: Option<String>,
+    /// Whether it is served over https.
+    pub https: bool,
     /// Origins whose pages may use the APIs, with `*` for any text.
     pub origins: Vec<String>,
 }
@@ -41,6 +43,7 @@ pub async fn guard(State(access): State<Arc<Access>>, request: Request, next: Ne
         Some(failure) if api => failure.respond(Form::of(&path)),
         Some(failure) => page_failure(&failure),
         None if api && request.method() == Method::OPTIONS => preflight(request.headers()),
+        None if entrance::given(&request).is_some() => access.enter(&request),
         // An answer of a model takes its time.
         None if api => next.run(request).await,
         None => tokio::time::timeout(PATIENCE, next.run(request))
@@ -124,8 +127,21 @@ impl Access {
             }
             // The page itself is no secret; what this machine has is one.
             let secret = request.uri().path() == "/models.json" || request.uri().path().starts_with("/blobs/");
-            foreign(request).or_else(|| if secret { self.of_token(request) } else { None })
+            let admitted = || self.token.as_deref().is_some_and(|token| entrance::admitted(request, token, same));
+            foreign(request).or_else(|| if secret && !admitted() { self.of_token(request) } else { None })
         })
+    }
+
+    /// Answers the link that holds the token.
+    fn enter(&self, request: &Request) -> Response {
+        let given = entrance::given(request).unwrap_or_default();
+        match self.token.as_deref() {
+            Some(token) if !entrance::opens(given, token, same) => {
+                let message = "this link is of another start of the server. Open the one that `rullama serve` shows now.";
+                page_failure(&Failure::new(StatusCode::UNAUTHORIZED, message))
+            }
+            token => entrance::admit(token.unwrap_or_default(), self.https),
+        }
     }
 
     fn of_api(&self, request: &Request) -> Option<Failure> {

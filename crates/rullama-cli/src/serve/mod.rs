@@ -14,9 +14,12 @@ mod access;
 pub mod api;
 mod compress;
 mod connections;
+mod entrance;
 mod file;
 pub mod host;
+pub mod lan;
 mod models;
+pub mod tls;
 
 use api::Api;
 use axum::Router;
@@ -31,6 +34,7 @@ use std::sync::Arc;
 
 pub use access::Access;
 pub use connections::serve;
+pub use entrance::query;
 
 /// What Ollama's own server says of itself, and programs look for.
 const RUNNING: &str = "Ollama is running";

@@ -26,7 +26,7 @@ export interface Whole {
 }
 
 export class AdapterFiles {
-  private readonly field = h('input', { type: 'file', id: 'adapter-file', className: 'visually-hidden', tabIndex: -1, 'aria-label': 'Files of an adapter', multiple: true });
+  private readonly field = h('input', { type: 'file', id: 'adapter-file', hidden: true, multiple: true });
 
   constructor(
     private readonly shelf: Shelf,

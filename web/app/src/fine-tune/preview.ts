@@ -23,7 +23,8 @@ export function previewView({ report, examples }: TunePreview): HTMLElement {
     h('p', {}, `${count(report.examples, 'example', 'examples')}, ${count(report.tokens, 'token', 'tokens')}, of which ${report.targets.toLocaleString('en')} are trained: `, h('mark', {}, 'marked so'), '.'),
     linesView(report),
     h('ol', { className: 'shown', tabIndex: -1, 'aria-label': 'Examples as the model reads them' }, ...shown),
-    examples.length > SHOWN && more);
+    examples.length > SHOWN && more,
+    report.examples > examples.length && h('small', {}, `These are the first ${examples.length} of ${report.examples.toLocaleString('en')}; the others are read in the same way.`));
 }
 
 /** Lines that did not become whole examples. */

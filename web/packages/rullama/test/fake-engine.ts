@@ -3,8 +3,8 @@
 // What it does is chosen by the message: "long" writes until it is stopped, "think" thinks first, "tool" calls a
 // tool, "A times B" calls the tool multiply where it is offered, "garble" calls one that cannot be read, "recall" tells the
 // user's messages that it has read, "slow" takes two seconds to begin and cannot be stopped until then, "flaky" fails every other
-// time, "lose" loses the device, "fail" fails, "say" answers with the lines that follow it. A source whose name contains "corrupt"
-// does not load. A token is a character.
+// time, "lose" loses the device, "vanish" does so after some words, "greedy" wants a context of at most 1,024, "fail" fails, "say" answers with the lines that follow it. A source whose name contains "corrupt"
+// does not load, one with "huge" only with streamed per-layer embeddings. A token is a character.
 
 import type { Engine } from '../src/engine.ts';
 import { RullamaError } from '../src/errors.ts';
@@ -68,6 +68,7 @@ export function fakeOpener({ step }: FakeTiming): OpenEngine {
         throw new RullamaError('model-truncated', 'Tensor blk.3.ffn_up.weight ends at byte 9,437,184 of 8,038,464.');
       }
     }
+    if (name.includes('huge') && options.ple !== 'streamed') throw new RullamaError('out-of-memory', 'The GPU has no room for token_embd_per_layer.weight.');
     const { kv = 'f16', context = CONTEXT } = options;
     if (context > TRAINED) throw new RullamaError('invalid-argument', `\`context\` is ${context}, which is outside 1..=${TRAINED}`);
     return new FakeEngine(source, kv, context, step, onLost);
@@ -357,6 +358,7 @@ class FakeEngine implements Engine {
       this.onLost(new RullamaError('device-lost', 'The GPU was lost: test.'));
       return new Promise(() => undefined);
     }
+    if (prompt.includes('greedy') && this.context > 1024) throw new RullamaError('out-of-memory', `The GPU has no room for the keys and values of ${this.context} tokens.`);
     if (begun === '' && (thinking || prompt.includes('think'))) emit({ type: 'thinking', text: 'Let me see. The question is short.' });
     const [, a, b] = /(\d+) times (\d+)/.exec(prompt) ?? [];
     if (a && tools.some((tool) => ('function' in tool ? tool.function : tool).name === 'multiply')) {
@@ -388,6 +390,10 @@ class FakeEngine implements Engine {
       emit({ type: 'content', text: word });
       text += word;
       ids.push(ids.length);
+      if (prompt.includes('vanish') && begun === '' && ids.length === 4) {
+        this.onLost(new RullamaError('device-lost', 'The GPU was lost: test.'));
+        return new Promise(() => undefined);
+      }
       if (ids.length >= limit) break;
     }
     return this.summary(ids.length >= limit ? 'length' : 'stop', text, ids);

@@ -33,8 +33,15 @@ pub fn run(need: Need) -> Result<()> {
     }
     if need == Need::Tests {
         deny::ensure();
+        documentation()?;
     }
-    npm::ensure()
+    npm::ensure("web")
+}
+
+/// What the documentation is built with.
+pub fn documentation() -> Result<()> {
+    npm::ensure("web")?;
+    npm::ensure("web/docs")
 }
 
 /// One line for each thing that is done.

@@ -1,4 +1,4 @@
-//! The npm packages of `web/`, as its lock file names them.
+//! The npm packages of `web/` and of its documentation, as their lock files name them.
 
 use super::say;
 use crate::{process, workspace};
@@ -9,9 +9,9 @@ use std::time::SystemTime;
 
 const OLDEST_NODE: u32 = 20;
 
-/// `npm ci` when the lock file is newer than what is installed.
-pub fn ensure() -> Result<()> {
-    let web = workspace::root().join("web");
+/// `npm ci` in a folder when its lock file is newer than what is installed.
+pub fn ensure(folder: &str) -> Result<()> {
+    let web = workspace::root().join(folder);
     let lock = web.join("package-lock.json");
     if !lock.is_file() {
         return Ok(());
@@ -20,12 +20,12 @@ pub fn ensure() -> Result<()> {
         return Ok(());
     }
     check_node()?;
-    say("npm packages of web/ (npm ci)");
+    say(&format!("npm packages of {folder}/ (npm ci)"));
     let mut npm = process::npm(&web);
     npm.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
     // the system's browser is used
     npm.env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
-    process::run(&mut npm).context("cannot install the npm packages of web/")?;
+    process::run(&mut npm).with_context(|| format!("cannot install the npm packages of {folder}/"))?;
     touch(&web.join("node_modules/.package-lock.json"));
     Ok(())
 }

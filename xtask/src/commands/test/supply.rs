@@ -37,7 +37,17 @@ fn installed() -> bool {
 
 /// What the registry knows of the tools that build the page, where it answers. None of them is part of what ships.
 pub fn npm_audit() -> Result<Outcome> {
-    let mut npm = process::npm(&workspace::root().join("web"));
+    for folder in ["web", "web/docs"] {
+        let outcome = audit(folder)?;
+        if !matches!(outcome, Outcome::Check(true)) {
+            return Ok(outcome);
+        }
+    }
+    Ok(Outcome::Check(true))
+}
+
+fn audit(folder: &str) -> Result<Outcome> {
+    let mut npm = process::npm(&workspace::root().join(folder));
     npm.args(["audit", "--json", "--audit-level=high", "--fetch-timeout=20000", "--fetch-retries=0"]);
     let (success, report) = process::tee(&mut npm)?;
     Ok(match (success, counted(&report)) {

@@ -1,0 +1,31 @@
+// What to load a model with when it took more memory than there is: what saves most comes first.
+
+import type { EngineOptions, ModelInfo, RullamaError } from 'rullama';
+import type { Action } from './error-card.ts';
+
+/** A context that is enough for most chats; and the least that is offered. */
+const USUAL = 4096;
+const LEAST = 512;
+
+export interface Lighter {
+  label: string;
+  options: EngineOptions;
+}
+
+/** Buttons for an error that less would help against. */
+export function lighterFor({ code }: RullamaError, before: EngineOptions, load: (options: EngineOptions) => void, info?: ModelInfo): Action[] {
+  if (code !== 'out-of-memory' && code !== 'limits') return [];
+  return lighter(before, info).map(({ label, options }) => ({ label, run: () => load(options) }));
+}
+
+/** Ways to take less than `options` did; `info` is of the model, where it could be loaded. */
+export function lighter(options: EngineOptions, info?: Pick<ModelInfo, 'context' | 'ple'>): Lighter[] {
+  const ways: Lighter[] = [];
+  const resident = info ? info.ple === 'resident' : options.ple !== 'streamed';
+  // Which models have such embeddings is in the file, which could not be loaded.
+  if (resident) ways.push({ label: info ? 'Stream the per-layer embeddings' : 'Stream per-layer embeddings (E2B, E4B)', options: { ...options, ple: 'streamed' } });
+  const now = info?.context ?? options.context;
+  const context = now === undefined || now > USUAL ? USUAL : now >> 1;
+  if (context >= LEAST) ways.push({ label: `Load with a context of ${context.toLocaleString('en')}`, options: { ...options, context } });
+  return ways;
+}

@@ -1,0 +1,78 @@
+// Reads an answer aloud, with voices of this device alone: others would send the text to somebody's servers.
+
+import { h } from './dom.ts';
+
+/** Characters that are spoken at a time: some voices fall silent in the middle of long texts. */
+const AT_ONCE = 200;
+/** Milliseconds that the button says why it did nothing. */
+const SAID_MS = 2500;
+
+/** The message that is being read. */
+let reading: string | undefined;
+let shown: HTMLButtonElement | undefined;
+
+/** A button that reads the answer it stands under, and stops; nothing where the browser cannot speak. */
+export function voiceButton(id: string): HTMLButtonElement | undefined {
+  if (!('speechSynthesis' in window)) return undefined;
+  const button = h('button', { type: 'button', className: 'quiet tool', 'data-tool': 'voice' });
+  // The tools of a message are made anew now and then.
+  if (reading === id) shown = button;
+  button.textContent = reading === id ? 'Stop reading' : 'Read aloud';
+  button.onclick = () => {
+    const again = reading === id;
+    stop();
+    if (!again) read(id, button);
+  };
+  return button;
+}
+
+function read(id: string, button: HTMLButtonElement): void {
+  const pieces = spoken(button.closest('.message')?.querySelector('.body'));
+  const voice = localVoice();
+  if (!voice || pieces.length === 0) {
+    button.textContent = voice ? 'Nothing to read' : 'No voice on this device';
+    setTimeout(() => (button.textContent = 'Read aloud'), SAID_MS);
+    return;
+  }
+  reading = id;
+  shown = button;
+  button.textContent = 'Stop reading';
+  pieces.forEach((piece, i) => {
+    const utterance = new SpeechSynthesisUtterance(piece);
+    utterance.voice = voice;
+    utterance.lang = voice.lang;
+    if (i === pieces.length - 1) utterance.onend = () => reading === id && stop();
+    utterance.onerror = () => reading === id && stop();
+    speechSynthesis.speak(utterance);
+  });
+}
+
+/** Ends what is being read, as leaving a conversation does. */
+export function stop(): void {
+  if (reading === undefined) return;
+  reading = undefined;
+  speechSynthesis.cancel();
+  if (shown) shown.textContent = 'Read aloud';
+  shown = undefined;
+}
+
+/** A voice of this device: in the browser's language, else the one that is its default. */
+function localVoice(): SpeechSynthesisVoice | undefined {
+  const voices = speechSynthesis.getVoices().filter(({ localService }) => localService);
+  const language = navigator.language.split('-')[0] as string;
+  return voices.find(({ lang }) => lang === navigator.language) ?? voices.find(({ lang }) => lang.startsWith(language)) ?? voices.find((voice) => voice.default) ?? voices[0];
+}
+
+/** What is said of an answer, in pieces that end where sentences do; code is only named. */
+function spoken(body: Element | null | undefined): string[] {
+  const copy = body?.cloneNode(true) as Element | undefined;
+  for (const code of copy?.querySelectorAll('.code, math') ?? []) code.replaceWith(code.matches('math') ? 'formula' : 'Code.');
+  const blocks = [...(copy?.querySelectorAll('p, li, h1, h2, h3, h4, h5, h6, td, th') ?? [])].filter((block) => block.querySelector('p, li, td') === null);
+  const lines = blocks.length > 0 ? blocks.map(({ textContent }) => textContent ?? '') : [copy?.textContent ?? ''];
+  return lines.flatMap((line) => line.match(new RegExp(`[^]{1,${AT_ONCE}}(?:[.!?。！？]+\\s*|\\s|$)|[^]{1,${AT_ONCE}}`, 'g')) ?? []).map((piece) => piece.trim()).filter((piece) => piece !== '');
+}
+
+// Otherwise it goes on speaking after the page.
+window.addEventListener('pagehide', stop);
+// Browsers read their list of voices when it is first asked for, and have it later.
+if ('speechSynthesis' in window) speechSynthesis.getVoices();

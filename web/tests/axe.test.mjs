@@ -1,0 +1,125 @@
+// The page's views under axe-core: no finding of WCAG 2.2 A and AA, nor of its best practices. A development build with the fake engine.
+//
+// Needs app/dist (npm run build:dev) with a model's description in it.
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openPage, startBrowser } from './browser.mjs';
+import { ask, expectError, finished, openLoadedAt, openStartAt } from './person.mjs';
+import { startServer } from './server.mjs';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+let site;
+let browser;
+
+before(async () => {
+  site = await startServer({ '/': path.join(here, '../app/dist') });
+  // The page's policy keeps out scripts that are not its own.
+  browser = await startBrowser({ bypassCSP: true });
+});
+after(async () => {
+  await browser?.close();
+  await site?.close();
+});
+
+/** Asserts that axe finds nothing on what is shown, light and dark. */
+async function clean(page, what) {
+  if (!(await page.evaluate(() => 'axe' in globalThis))) await page.addScriptTag({ content: axe });
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    // Of the two only colours differ.
+    const runOnly = colorScheme === 'light' ? { type: 'tag', values: TAGS } : { type: 'rule', values: ['color-contrast'] };
+    const found = await page.evaluate(async (runOnly) => {
+      const { violations, passes } = await globalThis.axe.run(document, { runOnly, resultTypes: ['violations'] });
+      // In which order an answer has its headings is for the model. A menu has the focus while it is open, wherever it stands.
+      const others = { 'heading-order': '.message .body', region: '[role=menu]' };
+      const ours = ({ id }, { target }) => !(id in others && document.querySelector(target[0])?.closest(others[id]));
+      const texts = violations.map((found) => [found.id, found.nodes.filter((node) => ours(found, node)).map(({ html, any }) => `${html.slice(0, 120)} ${any[0]?.message ?? ''}`)]);
+      return { passes: passes.length, violations: texts.filter(([, nodes]) => nodes.length > 0).map(([id, nodes]) => `${id}: ${nodes.join(' | ')}`) };
+    }, runOnly);
+    assert.deepEqual(found.violations, [], `${what}, ${colorScheme}`);
+    assert.ok(found.passes >= (colorScheme === 'light' ? 10 : 1), `${what}: axe looked at something`);
+  }
+}
+
+const start = (options) => openStartAt(browser.context, `${site.url}/?fake=1`, options);
+const loaded = (options) => openLoadedAt(browser.context, `${site.url}/?fake=1`, options);
+
+test('choosing a model, with an error on top', async () => {
+  const { page } = await start();
+  await page.click('.advanced summary');
+  await clean(page, 'start');
+  await page.setInputFiles('#file', { name: 'corrupt.gguf', mimeType: '', buffer: Buffer.from('GGUF') });
+  await expectError(page, /^model-truncated$/);
+  await clean(page, 'start with an error');
+  await page.close();
+});
+
+test('loading', async () => {
+  const { page } = await start();
+  await page.setInputFiles('#file', { name: 'slow.gguf', mimeType: '', buffer: Buffer.from('GGUF') });
+  await page.waitForSelector('#loading:visible');
+  await clean(page, 'loading');
+  await page.close();
+});
+
+test('a chat: empty, with answers, with thinking, tools and a card; its settings and its list', async () => {
+  const { page } = await loaded();
+  await clean(page, 'an empty chat');
+  await page.click('.example:has-text("thinks first")');
+  await finished(page, 1);
+  await page.click('.thinking summary');
+  await ask(page, 'garble');
+  await finished(page, 2);
+  await ask(page, 'fail');
+  await expectError(page, /^nan$/);
+  await clean(page, 'a chat');
+  await page.click('#open-settings');
+  await clean(page, 'settings');
+  await page.click('dialog [aria-label="Close settings"]');
+  await page.locator('.regenerate').last().click();
+  await page.waitForSelector('.versions');
+  await page.locator('[data-tool=edit]').first().click();
+  await page.waitForSelector('.message textarea');
+  await clean(page, 'versions and an editor');
+  await page.close();
+});
+
+test('a phone: the list over the chat, and a menu', async () => {
+  const { page } = await loaded({ viewport: { width: 390, height: 800 } });
+  await ask(page, 'hello');
+  await finished(page, 1);
+  await clean(page, 'a chat on a phone');
+  await page.click('#open-chats');
+  await page.waitForSelector('#side li');
+  await clean(page, 'the list on a phone');
+  await page.close();
+});
+
+test('Fine-tune', async () => {
+  const { page } = await loaded();
+  await page.click('#model-name');
+  await clean(page, 'a menu');
+  await page.click('[role=menuitem]:has-text("Fine-tune")');
+  await page.waitForSelector('#tune:visible h1');
+  await clean(page, 'Fine-tune');
+  await page.close();
+});
+
+test('conversations cannot be kept', async () => {
+  const page = await browser.context.newPage();
+  await page.addInitScript(() => Object.defineProperty(window, 'indexedDB', { value: undefined }));
+  await page.goto(`${site.url}/?fake=1`);
+  await page.waitForSelector('#trouble:visible');
+  await clean(page, 'trouble');
+  await page.close();
+  const { page: plain } = await openPage(browser.context, `${site.url}/`);
+  await plain.waitForSelector('.gpu-caution');
+  await clean(plain, 'a processor in place of a graphics card');
+  await plain.close();
+});

@@ -10,16 +10,16 @@ const MODEL = 'toy';
 const user = (content) => [{ role: 'user', content }];
 const tool = { type: 'function', function: { name: 'multiply', description: 'Multiplies', parameters: { type: 'object', properties: {} } } };
 
-async function engine(step = 1) {
+async function engine(step = 1, about = {}) {
   const { client: end, worker } = localPair();
   serve(worker, fakeOpener({ step }));
   const client = new Client(end);
   const info = await client.call('load', { source: { url: 'http://localhost/model.gguf' }, options: {} });
-  return new Engine(client, info, () => {});
+  return new Engine(client, { ...info, ...about }, () => {});
 }
 
 async function page(options = {}) {
-  const handler = apiHandler(await engine(options.step), { model: MODEL, ...options });
+  const handler = apiHandler(await engine(options.step, options.about), { model: MODEL, ...options });
   const fetch = clientFetch(handler);
   const openai = new OpenAI({ baseURL: 'http://page/v1', apiKey: 'none', fetch, maxRetries: 0 });
   const ask = (path, body) => handler(new Request(`http://page${path}`, { method: body === undefined ? 'GET' : 'POST', body }));
@@ -175,4 +175,27 @@ test('as many requests wait as may, the next is told when to come again', async 
   assert.equal(answers[2].headers.get('Retry-After'), '5');
   assert.equal((await answers[2].json()).error.code, 'server_overloaded');
   assert.equal((await ask('/v1/chat/completions', request)).status, 200);
+});
+
+test('embeddings, in the forms of all three clients', async () => {
+  const about = { embedding: [2] };
+  const { openai, ollama, ask } = await page({ about });
+  const own = openaiClient(await engine(1, about), { model: MODEL });
+  // The fake engine's vector of a text is its length and 1; npm's client asks for base64 by itself.
+  for (const client of [openai, own]) {
+    const found = await client.embeddings.create({ model: MODEL, input: ['one', 'three'] });
+    assert.deepEqual(found.data.map(({ embedding, index }) => [Array.from(embedding), index]), [[[3, 1], 0], [[5, 1], 1]]);
+    assert.deepEqual(found.usage, { prompt_tokens: 8, total_tokens: 8 });
+  }
+  const base64 = await (await ask('/v1/embeddings', JSON.stringify({ model: MODEL, input: 'x', encoding_format: 'base64' }))).json();
+  assert.equal(base64.data[0].embedding, 'AACAPwAAgD8=');
+  const { embeddings, prompt_eval_count } = await ollama.embed({ model: MODEL, input: ['one', 'three'] });
+  assert.deepEqual([embeddings, prompt_eval_count], [[[3, 1], [5, 1]], 8]);
+  assert.deepEqual((await ollama.embeddings({ model: MODEL, prompt: 'one' })).embedding, [3, 1]);
+  assert.deepEqual((await ollama.embed({ model: MODEL, input: '' })).embeddings, []);
+  for (const [change, param] of [[{ input: [1, 2] }, 'input[0]'], [{ input: ['a', ''] }, 'input'], [{ input: 'a', dimensions: 0 }, 'dimensions'], [{ input: 'a', prompt_name: 'poem' }, 'prompt_name']]) {
+    await assert.rejects(own.embeddings.create({ model: MODEL, ...change }), (error) => error.status === 400 && error.param === param);
+  }
+  // Such a model answers nothing.
+  await assert.rejects(own.chat.completions.create({ messages: user('x') }), (error) => error.param === 'model' && /embeddings/.test(error.message));
 });

@@ -1,6 +1,7 @@
 use crate::{GrammarError, Tokens, schema};
 use llguidance::api::{ParserLimits, StopReason, TopLevelGrammar};
-use llguidance::toktrie::InferenceCapabilities;
+use crate::numbers::Numbers;
+use llguidance::toktrie::{InferenceCapabilities, TokEnv};
 use llguidance::{Matcher as Automaton, ParserFactory};
 use serde_json::Value;
 
@@ -34,8 +35,8 @@ impl Grammars {
     /// Follows an answer that is to be JSON of this schema (drafts 4 to 2020-12).
     ///
     /// What the schema leaves open is narrowed so that answers are short and every reader takes them: white space as people
-    /// indent, numbers of magnitudes up to 1e15 (integers 2^53 - 1) unless the schema bounds them, and of an object with
-    /// `properties` those alone unless it speaks of `additionalProperties`.
+    /// indent, numbers that fit 64 bits (integers up to 2^53 - 1 unless the schema bounds them), and of an object with `properties`
+    /// those alone unless it speaks of `additionalProperties`.
     ///
     /// # Errors
     /// A keyword that is not supported, a value that is no schema's, each with its place; a schema that nothing fits, or that
@@ -54,11 +55,12 @@ impl Grammars {
     fn compile(&self, schema: Value) -> Result<Matcher, String> {
         let parser = self.factory.create_parser(TopLevelGrammar::from_json_schema(schema));
         let mut automaton = Automaton::new(parser);
-        match automaton.get_error() {
-            Some(error) => Err(plain(&error)),
-            // A schema that nothing fits may show with the first mask alone.
-            None => automaton.compute_mask_or_eos().map_err(|error| plain(&error.to_string())).map(|_| Matcher { automaton }),
+        if let Some(error) = automaton.get_error() {
+            return Err(plain(&error));
         }
+        // A schema that nothing fits may show with the first mask alone.
+        automaton.compute_mask_or_eos().map_err(|error| plain(&error.to_string()))?;
+        Ok(Matcher { automaton, environment: self.factory.tok_env().clone(), numbers: Numbers::default() })
     }
 }
 
@@ -79,6 +81,8 @@ fn complexity(reason: &str) -> bool {
 #[derive(Clone)]
 pub struct Matcher {
     automaton: Automaton,
+    environment: TokEnv,
+    numbers: Numbers,
 }
 
 impl Matcher {
@@ -92,6 +96,8 @@ impl Matcher {
         let set = set.map_err(|error| GrammarError::TooComplex { reason: self.reason(&error.to_string()) })?;
         mask.fill(0);
         mask.iter_mut().zip(set.as_slice()).for_each(|(word, bits)| *word = *bits);
+        let trie = self.environment.tok_trie();
+        self.numbers.restrict(mask, |id| trie.token(id));
         Ok(())
     }
 
@@ -105,7 +111,9 @@ impl Matcher {
                 GrammarError::TooComplex { reason: self.reason(&error.to_string()) }
             }
             _ => GrammarError::Token { id },
-        })
+        })?;
+        self.numbers.push(self.environment.tok_trie().token(id));
+        Ok(())
     }
 
     /// Whether the answer may end here.

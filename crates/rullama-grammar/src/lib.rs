@@ -21,6 +21,7 @@
 
 mod error;
 mod grammars;
+mod numbers;
 mod schema;
 mod tokens;
 

@@ -28,6 +28,9 @@ const REFUSED: [&str; 18] = [
 
 const TYPES: [&str; 7] = ["null", "boolean", "object", "array", "number", "integer", "string"];
 
+/// What a schema counts for beside a value of an enumeration.
+const SCHEMA: usize = 8;
+
 /// Longest regular expression.
 const PATTERN: usize = 4096;
 
@@ -68,7 +71,7 @@ impl Walk {
         if depth > DEPTH {
             return Err(GrammarError::TooLarge { what: "schemas within schemas".into(), limit: DEPTH });
         }
-        self.count(1, 0)?;
+        self.count(SCHEMA, 0)?;
         match schema {
             Value::Object(map) => map.iter().try_for_each(|(key, value)| self.keyword(map, key, value, place, depth)),
             Value::Bool(true) => Ok(()),

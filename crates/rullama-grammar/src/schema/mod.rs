@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 /// Most nested schemas.
 const DEPTH: usize = 64;
-/// Most schemas, values of enumerations and names of properties together.
+/// Most values of enumerations and required names together; a schema counts for eight.
 const SIZE: usize = 20_000;
 /// Most bytes of text in it.
 const BYTES: usize = 1 << 20;

@@ -1,6 +1,6 @@
+use crate::numbers::Numbers;
 use crate::{GrammarError, Tokens, schema};
 use llguidance::api::{ParserLimits, StopReason, TopLevelGrammar};
-use crate::numbers::Numbers;
 use llguidance::toktrie::{InferenceCapabilities, TokEnv};
 use llguidance::{Matcher as Automaton, ParserFactory};
 use serde_json::Value;

@@ -28,3 +28,11 @@ mod tokens;
 pub use error::GrammarError;
 pub use grammars::{Grammars, Matcher};
 pub use tokens::Tokens;
+
+/// Whether a schema can be followed, as far as it tells without a vocabulary.
+///
+/// # Errors
+/// A keyword that is not supported, a value that is no schema's, each with its place; a schema beyond the bounds.
+pub fn check(schema: &serde_json::Value) -> Result<(), GrammarError> {
+    schema::prepare(schema).map(|_| ())
+}

@@ -14,7 +14,10 @@ struct Words {
 
 fn words() -> Words {
     let mut pieces: Vec<Vec<u8>> = (0..=255u8).map(|byte| vec![byte]).collect();
-    let longer = ["\": \"", "\",\"", "{\"", "\"}", "}]", "true", "false", "null", " \"", ",\n  ", "name", "Zür", "ich", "日本", "語", "\\n", "\\u", "00", "12", "e9"];
+    let longer = [
+        "\": \"", "\",\"", "{\"", "\"}", "}]", "true", "false", "null", " \"", ",\n  ", "name", "Zür", "ich", "日本", "語", "\\n", "\\u",
+        "00", "12", "e9",
+    ];
     pieces.extend(longer.iter().map(|piece| piece.as_bytes().to_vec()));
     let mut tokens = Tokens::default();
     pieces.iter().for_each(|piece| tokens.text(piece));
@@ -37,7 +40,8 @@ fn answer(words: &mut Words, schema: &Value, seed: u64, most: usize) -> Option<S
     let mut text = Vec::new();
     for step in 0..most {
         matcher.allowed(&mut words.mask).unwrap();
-        let allowed: Vec<u32> = (0..words.mask.len() as u32 * 32).filter(|id| words.mask[*id as usize / 32] >> (id % 32) & 1 == 1).collect();
+        let allowed: Vec<u32> =
+            (0..words.mask.len() as u32 * 32).filter(|id| words.mask[*id as usize / 32] >> (id % 32) & 1 == 1).collect();
         assert!(!allowed.is_empty());
         assert!(allowed.iter().all(|id| *id == words.end || (*id as usize) < words.tokens.len()), "a special token in an answer");
         assert_eq!(allowed.contains(&words.end), matcher.is_complete());
@@ -45,7 +49,8 @@ fn answer(words: &mut Words, schema: &Value, seed: u64, most: usize) -> Option<S
             return Some(String::from_utf8(text).unwrap());
         }
         // What closes is likelier, so that walks come to an end.
-        let closing: Vec<u32> = allowed.iter().copied().filter(|id| words.tokens.get(*id as usize).is_some_and(|piece| b"\"}],".contains(&piece[0]))).collect();
+        let closing: Vec<u32> =
+            allowed.iter().copied().filter(|id| words.tokens.get(*id as usize).is_some_and(|piece| b"\"}],".contains(&piece[0]))).collect();
         let from = if next(&mut random) % 3 == 0 && !closing.is_empty() { &closing } else { &allowed };
         let id = from[(next(&mut random) % from.len() as u64) as usize];
         if id == words.end {
@@ -123,7 +128,10 @@ fn what_is_refused_has_its_place() {
     at(json!({"type": "integer", "multipleOf": 0}), "#/multipleOf");
     at(json!({"type": "object", "properties": {"p": {"type": "string", "pattern": "(["}}}), "#/properties/p");
     at(json!({"type": "object", "properties": {"p": {"type": "string", "pattern": "(?=a)b"}}}), "#/properties/p");
-    at(json!({"type": "object", "properties": {"p": {"type": "integer", "minimum": 3, "maximum": 2}}, "required": ["p"]}), "#/properties/p");
+    at(
+        json!({"type": "object", "properties": {"p": {"type": "integer", "minimum": 3, "maximum": 2}}, "required": ["p"]}),
+        "#/properties/p",
+    );
     at(json!(false), "#");
     at(json!("string"), "#");
     at(json!(null), "#");
@@ -135,7 +143,12 @@ fn hostile() -> Vec<(&'static str, Value)> {
     let nested = (0..100).fold(json!({"type": "string"}), |inner, _| json!({"type": "array", "items": inner}));
     let choice = |i: usize| json!({"anyOf": [{"properties": {format!("a{i}"): {"type": "integer"}}}, {"properties": {format!("b{i}"): {"type": "string"}}}]});
     let chain: serde_json::Map<String, Value> = (0..40)
-        .map(|i| (format!("d{i}"), json!({"type": "array", "prefixItems": [{"$ref": format!("#/$defs/d{}", i + 1)}, {"$ref": format!("#/$defs/d{}", i + 1)}]})))
+        .map(|i| {
+            (
+                format!("d{i}"),
+                json!({"type": "array", "prefixItems": [{"$ref": format!("#/$defs/d{}", i + 1)}, {"$ref": format!("#/$defs/d{}", i + 1)}]}),
+            )
+        })
         .chain([("d40".to_string(), json!({"type": "null"}))])
         .collect();
     vec![
@@ -151,8 +164,14 @@ fn hostile() -> Vec<(&'static str, Value)> {
         ("an endless text", json!({"type": "string", "minLength": 1_000_000_000_000u64})),
         ("a text of at most much", json!({"type": "string", "maxLength": 1_000_000_000_000u64})),
         ("many items", json!({"type": "array", "items": {"type": "integer"}, "minItems": 90_000})),
-        ("many properties", json!({"type": "object", "properties": (0..9000).map(|i| (format!("p{i}"), json!({"type": "integer"}))).collect::<serde_json::Map<_, _>>()})),
-        ("patterns that overlap", json!({"type": "object", "patternProperties": {"^(a|b)*a(a|b){30}$": true, "^(a|b)*b(a|b){31}$": {"type": "null"}}})),
+        (
+            "many properties",
+            json!({"type": "object", "properties": (0..9000).map(|i| (format!("p{i}"), json!({"type": "integer"}))).collect::<serde_json::Map<_, _>>()}),
+        ),
+        (
+            "patterns that overlap",
+            json!({"type": "object", "patternProperties": {"^(a|b)*a(a|b){30}$": true, "^(a|b)*b(a|b){31}$": {"type": "null"}}}),
+        ),
         ("large factors", json!({"type": "integer", "multipleOf": 999_999_937})),
         ("small factors", json!({"type": "number", "multipleOf": 1e-300})),
         ("extreme bounds", json!({"type": "number", "minimum": -1.797e308, "maximum": 1.797e308})),
@@ -180,7 +199,8 @@ fn hostile_schemas_are_bounded() {
                     said = Some(error.to_string());
                     break;
                 }
-                let allowed: Vec<u32> = (0..words.mask.len() as u32 * 32).filter(|id| words.mask[*id as usize / 32] >> (id % 32) & 1 == 1).collect();
+                let allowed: Vec<u32> =
+                    (0..words.mask.len() as u32 * 32).filter(|id| words.mask[*id as usize / 32] >> (id % 32) & 1 == 1).collect();
                 let id = allowed[(next(&mut random) % allowed.len() as u64) as usize];
                 if id == words.end {
                     break;

@@ -114,7 +114,9 @@ impl Walk {
                 _ => wrong(here(), "it is a list of names"),
             },
             "minimum" | "maximum" | "multipleOf" if !value.is_number() => wrong(here(), "it is a number"),
-            "multipleOf" if !value.as_f64().is_some_and(is_factor) => wrong(here(), "it is from 0.000001 to 1000000, with at most six decimals"),
+            "multipleOf" if !value.as_f64().is_some_and(is_factor) => {
+                wrong(here(), "it is from 0.000001 to 1000000, with at most six decimals")
+            }
             "exclusiveMinimum" | "exclusiveMaximum" if !value.is_number() && !value.is_boolean() => wrong(here(), "it is a number"),
             "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties" => count(map, key, value, here),
             "pattern" | "format" | "$ref" => match value.as_str() {

@@ -67,7 +67,9 @@ fn all(map: &mut Map<String, Value>, alone: bool) {
     map.retain(|key, _| !unheeded.contains(&key.as_str()));
     map.retain(|key, value| key != "format" || value.as_str().is_some_and(|format| FORMATS.contains(&format)));
     // What no answer reaches bounds none.
-    map.retain(|key, value| !["maxLength", "maxItems", "maxProperties"].contains(&key.as_str()) || value.as_f64().is_none_or(|n| n <= MOST));
+    map.retain(|key, value| {
+        !["maxLength", "maxItems", "maxProperties"].contains(&key.as_str()) || value.as_f64().is_none_or(|n| n <= MOST)
+    });
     if map.contains_key("enum") || map.contains_key("const") {
         return;
     }

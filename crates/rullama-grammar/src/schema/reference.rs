@@ -33,7 +33,8 @@ pub(super) fn resolve(root: &mut Map<String, Value>) -> Result<(), GrammarError>
 fn rename(map: &mut Map<String, Value>, place: &str, whole: &Value, moved: &mut BTreeMap<String, String>) -> Result<(), GrammarError> {
     if let Some(Value::String(reference)) = map.get_mut("$ref") {
         let wrong = |reason: String| Err(GrammarError::Invalid { place: format!("{place}/$ref"), reason });
-        let Some(pointer) = reference.strip_prefix('#').map(decoded).filter(|pointer| pointer.is_empty() || pointer.starts_with('/')) else {
+        let Some(pointer) = reference.strip_prefix('#').map(decoded).filter(|pointer| pointer.is_empty() || pointer.starts_with('/'))
+        else {
             return wrong(format!("`{reference}` is no path within this schema (#/$defs/NAME)"));
         };
         let Some(target) = whole.pointer(&pointer) else { return wrong(format!("`{reference}` names nothing in this schema")) };

@@ -44,11 +44,11 @@ impl Grammars {
     pub fn json(&self, schema: &Value) -> Result<Matcher, GrammarError> {
         let prepared = schema::prepare(schema)?;
         self.compile(prepared.clone()).map_err(|reason| {
-            let place = schema::locate(&prepared, &reason, &mut |part| self.compile(part).err());
-            match complexity(&reason) {
-                true => GrammarError::TooComplex { reason },
-                false => GrammarError::Unusable { place, reason },
+            if complexity(&reason) {
+                return GrammarError::TooComplex { reason };
             }
+            let place = schema::locate(&prepared, &reason, &mut |part| self.compile(part).err());
+            GrammarError::Unusable { place, reason }
         })
     }
 

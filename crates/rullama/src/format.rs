@@ -1,7 +1,7 @@
 //! Answers that are held to a form, by masks over the vocabulary before each draw.
 
 use crate::{Engine, Error, GenerateOptions};
-use rullama_text::{ParserOptions, Tokenizer};
+use rullama_text::ParserOptions;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -78,7 +78,7 @@ pub trait Formats: Send + Sync {
 }
 
 pub(crate) fn refused(reason: impl ToString) -> Error {
-    Error::InvalidArgument { name: "format", value: "a format".into(), reason: format!("cannot be kept: {}", reason.to_string()) }
+    Error::InvalidArgument { name: "format", value: "a schema".into(), reason: format!("cannot be kept: {}", reason.to_string()) }
 }
 
 #[cfg(feature = "grammar")]
@@ -114,14 +114,14 @@ mod automata {
                 tokens.text(&tokenizer.bytes_of(id));
             }
         }
-        Grammars::new(&tokens, &super::ends(tokenizer)).map_err(refused)
+        Grammars::new(&tokens, &ends(tokenizer)).map_err(refused)
     }
-}
 
-/// The tokens that end an answer's content.
-fn ends(tokenizer: &Tokenizer) -> Vec<u32> {
-    let hands_over = tokenizer.find("<|tool_response>");
-    tokenizer.end_tokens().iter().copied().filter(|id| Some(*id) != hands_over).collect()
+    /// The tokens that end an answer's content.
+    fn ends(tokenizer: &Tokenizer) -> Vec<u32> {
+        let hands_over = tokenizer.find("<|tool_response>");
+        tokenizer.end_tokens().iter().copied().filter(|id| Some(*id) != hands_over).collect()
+    }
 }
 
 impl Engine {

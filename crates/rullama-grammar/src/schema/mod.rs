@@ -13,8 +13,8 @@ const DEPTH: usize = 64;
 const SIZE: usize = 20_000;
 /// Most bytes of text in it.
 const BYTES: usize = 1 << 20;
-/// Schemas that are compiled to find the one at fault.
-const LOOKS: usize = 40;
+/// Schemas that are compiled to find the one at fault, of at most so many.
+const LOOKS: (usize, usize) = (40, 200);
 
 /// How the reasons begin of schemas that nothing fits.
 const UNFIT: &str = "Unsatisfiable schema";
@@ -56,18 +56,26 @@ pub(crate) fn locate(root: &Value, reason: &str, fails: &mut dyn FnMut(Value) ->
         .filter_map(|key| root.get(key).map(|value| (key.to_string(), value.clone())))
         .collect();
     let (mut place, mut at, mut looks) = ("#".to_string(), root, 0);
+    if count(root) > LOOKS.1 {
+        return place;
+    }
     loop {
         let inner = children(at).into_iter().find(|(_, child)| {
             looks += 1;
             let Value::Object(map) = child else { return false };
             let alone: Map<String, Value> = map.clone().into_iter().chain(shared.clone()).collect();
             let same = |found: &str| found == reason || (found.starts_with(UNFIT) && reason.starts_with(UNFIT));
-            looks <= LOOKS && fails(Value::Object(alone)).is_some_and(|found| same(&found))
+            looks <= LOOKS.0 && fails(Value::Object(alone)).is_some_and(|found| same(&found))
         });
         let Some((name, child)) = inner else { return place };
         place = format!("{place}/{name}");
         at = child;
     }
+}
+
+/// Schemas within one, itself counted.
+fn count(schema: &Value) -> usize {
+    1 + children(schema).into_iter().map(|(_, child)| count(child)).sum::<usize>()
 }
 
 /// The schemas directly within one, and their places in it.

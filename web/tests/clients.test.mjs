@@ -7,7 +7,7 @@ import { HumanMessage, SystemMessage, ToolMessage } from '@langchain/core/messag
 import { tool as langchainTool } from '@langchain/core/tools';
 import { ChatOllama } from '@langchain/ollama';
 import { ChatOpenAI } from '@langchain/openai';
-import { generateText, jsonSchema, stepCountIs, streamText, tool } from 'ai';
+import { generateObject, generateText, jsonSchema, stepCountIs, streamText, tool } from 'ai';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,6 +18,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Ollama } from 'ollama';
 import OpenAI from 'openai';
+import { zodResponseFormat, zodTextFormat } from 'openai/helpers/zod';
+import { z } from 'zod';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const program = process.env.RULLAMA_BIN ?? path.join(root, 'target/debug/rullama');
@@ -93,7 +95,7 @@ check('ollama: tools and thoughts', async () => {
 check('ollama: errors and aborts', async () => {
   const client = ollama();
   await assert.rejects(client.chat({ model: 'none', messages: user('x') }), (error) => error.status_code === 404 && /ollama pull/.test(error.message));
-  await assert.rejects(client.chat({ model: MODEL, messages: user('x'), format: 'json' }), (error) => error.status_code === 400 && /format/.test(error.message));
+  await assert.rejects(client.chat({ model: MODEL, messages: user('x'), format: { not: {} } }), (error) => error.status_code === 400 && /`format`.*`not` at #/.test(error.message));
   await assert.rejects(client.embed({ model: MODEL, input: 'x' }), (error) => error.status_code === 400 && /EmbeddingGemma/.test(error.message));
   await assert.rejects(client.pull({ model: MODEL }), (error) => error.status_code === 501 && /ollama pull/.test(error.message));
   const story = await client.chat({ model: MODEL, messages: user('tell a short story about an otter'), stream: true });
@@ -160,12 +162,32 @@ check('openai: responses', async () => {
   assert.equal(answer.output_text, TIME.answer);
 });
 
+const form = z.object({ kind: z.enum(['sum', 'größe']), result: z.number().min(0).max(99), notes: z.array(z.string().max(5)).max(2), inner: z.object({ ok: z.boolean() }) });
+
+check('structured output: ollama, openai with zod, Vercel AI SDK', async () => {
+  const messages = user(SUM.question);
+  const format = z.toJSONSchema(form);
+  for (const seed of [1, 2, 3]) {
+    const said = await ollama().chat({ model: MODEL, messages, format, options: { seed, temperature: 1 } });
+    form.parse(JSON.parse(said.message.content));
+    const completion = await openai().chat.completions.parse({ model: MODEL, messages, seed, response_format: zodResponseFormat(form, 'answer') });
+    form.parse(completion.choices[0].message.parsed);
+  }
+  const response = await openai().responses.parse({ model: MODEL, input: SUM.question, text: { format: zodTextFormat(form, 'answer') } });
+  form.parse(response.output_parsed);
+  const object = await ollama().generate({ model: MODEL, prompt: SUM.question, format: 'json', options: { num_predict: 200, temperature: 0 } });
+  if (object.done_reason === 'stop') assert.equal(typeof JSON.parse(object.response), 'object');
+  const provider = createOpenAICompatible({ name: 'rullama', baseURL: `${url}/v1`, apiKey: 'secret', supportsStructuredOutputs: true });
+  const { object: generated } = await generateObject({ model: provider(MODEL), prompt: SUM.question, schema: form });
+  form.parse(generated);
+});
+
 check('openai: errors', async () => {
   const client = openai();
   const request = { model: MODEL, messages: user('x') };
   await assert.rejects(client.chat.completions.create({ ...request, model: 'none' }), (error) => error instanceof OpenAI.NotFoundError && error.code === 'model_not_found');
   await assert.rejects(client.chat.completions.create({ ...request, n: 2 }), (error) => error instanceof OpenAI.BadRequestError && error.param === 'n');
-  const form = { type: 'json_object' };
+  const form = { type: 'json_schema', json_schema: { name: 'x', schema: { type: 'array', uniqueItems: true } } };
   await assert.rejects(client.chat.completions.create({ ...request, response_format: form }), (error) => error.status === 400 && error.param === 'response_format');
   const other = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'guessed', maxRetries: 0 });
   await assert.rejects(other.models.list(), (error) => error instanceof OpenAI.AuthenticationError);

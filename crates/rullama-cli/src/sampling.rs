@@ -147,6 +147,7 @@ impl SamplingArguments {
             stop: if self.stop.is_empty() { stored.stop } else { self.stop.clone() },
             ignore_eos: self.ignore_eos,
             logprobs,
+            format: None,
         }
     }
 }

@@ -195,6 +195,61 @@ fn answers_end_where_they_should() {
     assert_eq!(joined(answer["choices"][0]["logprobs"]["content"].as_array().unwrap(), |token| &token["token"]), "31 + 9 = 40");
 }
 
+/// What a text parses to, which has the members that [`person`] asks for.
+fn fitting(text: &Value) -> Value {
+    let value: Value = serde_json::from_str(text.as_str().unwrap()).unwrap_or_else(|error| panic!("{text}: {error}"));
+    assert!(value["age"].as_u64().is_some_and(|age| age < 150) && ["ja", "nein"].map(Value::from).contains(&value["größe"]), "{value}");
+    assert_eq!(value.as_object().unwrap().len(), 2, "{value}");
+    value
+}
+
+fn person() -> Value {
+    let properties = json!({"größe": {"enum": ["ja", "nein"]}, "age": {"type": "integer", "minimum": 0, "maximum": 149}});
+    json!({"type": "object", "properties": properties, "required": ["größe", "age"]})
+}
+
+fn answers_have_the_form_that_is_asked_for() {
+    let server = serve(&[]);
+    let mut request = question("What is 31 plus 9?");
+    request["format"] = person();
+    for seed in 0..3 {
+        request["options"] = json!({"seed": seed, "temperature": 1});
+        fitting(&server.ok("/api/chat", &request).json()["message"]["content"]);
+    }
+    (request["stream"], request["think"]) = (json!(true), json!(true));
+    fitting(&joined(&server.ok("/api/chat", &request).lines(), |line| &line["message"]["content"]).into());
+    let raw = json!({"model": "embedded", "stream": false, "prompt": "A person: ", "raw": true, "format": person()});
+    fitting(&server.ok("/api/generate", &raw).json()["response"]);
+
+    // With tools, a call may come in the answer's place.
+    let mut request = asked("What is the time in Paro now?");
+    request["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "person", "strict": true, "schema": person()}});
+    fitting(&server.ok("/v1/chat/completions", &request).json()["choices"][0]["message"]["content"]);
+    request["tools"] = time_tool();
+    let message = server.ok("/v1/chat/completions", &request).json()["choices"][0]["message"].clone();
+    assert_eq!(message["tool_calls"][0]["function"]["name"], "current_time", "{message}");
+
+    let format = json!({"type": "json_schema", "name": "person", "schema": person()});
+    let mut request = json!({"model": "embedded", "input": "What is 31 plus 9?", "text": {"format": format}, "top_logprobs": 2});
+    let response = server.ok("/v1/responses", &request).json();
+    assert_eq!(response["text"]["format"], format);
+    let part = &response["output"][0]["content"][0];
+    fitting(&part["text"]);
+    let tokens = part["logprobs"].as_array().unwrap();
+    assert_eq!(joined(tokens, |token| &token["token"]), part["text"].as_str().unwrap());
+    assert!(tokens.iter().all(|token| token["top_logprobs"].as_array().unwrap().len() == 2));
+    request["stream"] = json!(true);
+    let events = server.ok("/v1/responses", &request).events();
+    let deltas = events.iter().filter(|event| event["type"] == "response.output_text.delta");
+    let told: usize = deltas.map(|event| event["logprobs"].as_array().unwrap().len()).sum();
+    let done = events.iter().find(|event| event["type"] == "response.output_text.done").unwrap();
+    assert!(told > 4 && done["logprobs"].as_array().unwrap().len() == told, "{told}: {done}");
+    // What is cut says so.
+    let request = json!({"model": "embedded", "messages": [{"role": "user", "content": "x"}], "max_tokens": 2,
+        "response_format": {"type": "json_object"}});
+    assert_eq!(server.ok("/v1/chat/completions", &request).json()["choices"][0]["finish_reason"], "length");
+}
+
 fn conversations_keep_their_caches() {
     let server = serve(&[]);
     let mut one = asked("My name is Olga.");
@@ -292,6 +347,7 @@ rullama_testing::tests! {
     tools_are_called_and_answered,
     thoughts_are_apart,
     answers_end_where_they_should,
+    answers_have_the_form_that_is_asked_for,
     conversations_keep_their_caches,
     old_messages_are_left_out_or_the_prompt_is_refused,
     who_leaves_stops_the_work,

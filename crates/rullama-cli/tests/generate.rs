@@ -55,6 +55,27 @@ fn run_with_template_and_raw() {
     }
 }
 
+fn answers_of_a_form() {
+    let model = model("dense-ple-f16");
+    let folder = tempfile::tempdir().unwrap();
+    let file = |text: &str| {
+        let path = folder.path().join("schema.json");
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let schema = file(r#"{"type": "array", "items": {"enum": [1, "zwei"]}, "minItems": 2, "maxItems": 3}"#);
+    let out = ok(&mut rullama(&["run", path(&model), "--format", path(&schema), "Hi"]));
+    let value: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{out}: {error}"));
+    assert!((2..=3).contains(&value.as_array().unwrap().len()), "{out}");
+    let out = ok(&mut rullama(&["run", path(&model), "--format", "json", "--raw", "Hi", "--max-tokens", "8"]));
+    assert!(out.starts_with('{'), "{out}");
+    let wrong = file(r#"{"type": "object", "properties": {"a": {"contains": {}}}}"#);
+    let said = fails(2, &mut rullama(&["run", path(&model), "--format", path(&wrong), "Hi"]));
+    assert!(said.contains("`contains` at #/properties/a"), "{said}");
+    assert!(fails(2, &mut rullama(&["run", path(&model), "--format", path(&file("{")), "Hi"])).contains("no JSON"));
+    assert!(fails(1, &mut rullama(&["run", path(&model), "--format", "/no/such/file", "Hi"])).contains("--format"));
+}
+
 fn refusals() {
     let model = model("dense-f16");
     assert!(fails(2, &mut rullama(&["run", path(&model), "x", "--ids", "1"])).contains("--ids"));
@@ -199,6 +220,7 @@ fn an_interrupt_stops_the_answer() {
 rullama_testing::tests! {
     run_prints_tokens_and_last_a_summary,
     run_with_template_and_raw,
+    answers_of_a_form,
     refusals,
     ignore_eos_runs_until_the_context_is_full,
     what_a_store_adds_to_a_model,

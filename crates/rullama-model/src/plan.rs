@@ -119,6 +119,12 @@ impl Plan {
         (start..end, work)
     }
 
+    /// The commands before the last node's, and the last node's.
+    pub fn before_last(&self) -> (Range<usize>, Range<usize>) {
+        let cut = self.steps.iter().rev().nth(1).map_or(0, |step| step.end);
+        (0..cut, cut..self.recording.len())
+    }
+
     /// Builds the recording of a [lowered](crate::lower) graph.
     pub async fn build(device: &Device, graph: &Graph, resources: &dyn Resources, pool: &mut Pool) -> Result<Plan, ModelError> {
         let mut builder = Builder { device, graph, resources, places: HashMap::new(), operands: HashMap::new(), inputs: HashMap::new() };

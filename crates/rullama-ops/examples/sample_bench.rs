@@ -25,6 +25,7 @@ async fn record(
         vec![0; 8],
         vec![0; 4],
         vec![0; RESULTS * RESULT_WORDS],
+        (0..VOCAB / 32).map(|word| word.wrapping_mul(0x9e37_79b9)).collect(),
     ];
     let mut operands = vec![Operand::Tensor(Tensor { slice: logits.whole(), rows: 1, cols: VOCAB, stride: VOCAB, offset: 0 })];
     for words in words {
@@ -75,6 +76,7 @@ async fn run() -> Result<(), GpuError> {
         ("greedy", SampleMode::Greedy, SampleSettings { temperature: 0.0, ..drawn(64) }),
         ("greedy, logprob", SampleMode::Greedy, SampleSettings { temperature: 0.0, logprobs: 1, ..drawn(64) }),
         ("top_k 64", SampleMode::TopK, drawn(64)),
+        ("top_k 64, masked", SampleMode::TopK, SampleSettings { masked: 1, ..drawn(64) }),
         ("top_k 64, logprobs 20", SampleMode::TopK, SampleSettings { logprobs: 21, ..drawn(64) }),
         ("top_k 64, penalties over 4096", SampleMode::TopK, penalties),
         ("top_k 1024", SampleMode::WideTopK, drawn(1024)),

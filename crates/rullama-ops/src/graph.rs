@@ -90,6 +90,8 @@ pub enum Words {
     History,
     /// What the sampler drew.
     Results,
+    /// Which ids the sampler may draw, a bit each.
+    Mask,
     /// For each token of a packed row the index of its example's first token; larger than the token's own index where it pads.
     Starts,
     /// For each token of packed texts the index behind its text's last token.
@@ -296,23 +298,21 @@ impl Graph {
 
     /// Keys or values of a layer, `width` = kv_heads * head_dim a position, as they are now.
     pub fn cache(&mut self, layer: usize, half: Half, width: u32, kv: KvType) -> Value {
-        let value = self.known(Kind::Cache { layer, half }, Type::cache(width, kv));
-        self.now(value)
+        self.now(Kind::Cache { layer, half }, Type::cache(width, kv))
     }
 
     /// Words as they are now.
     pub fn words(&mut self, words: Words) -> Value {
-        let value = self.known(Kind::Words(words), Type::words(0));
-        self.now(value)
+        self.now(Kind::Words(words), Type::words(0))
     }
 
     /// A trained matrix `[rows, cols]`, or what is kept of it, as it is now.
     pub fn trained(&mut self, name: &str, part: Part, rows: u32, cols: u32) -> Value {
-        let value = self.known(Kind::Trained { name: name.into(), part }, Type::f32(rows, cols));
-        self.now(value)
+        self.now(Kind::Trained { name: name.into(), part }, Type::f32(rows, cols))
     }
 
-    fn now(&self, value: Value) -> Value {
+    fn now(&mut self, kind: Kind, of: Type) -> Value {
+        let value = self.known(kind, of);
         self.latest.get(&value).copied().unwrap_or(value)
     }
 

@@ -67,7 +67,7 @@ const LOGPROB_TOLERANCE: f32 = 3e-5;
 
 fn compare(step: &Step, want: &SampleResult, got: &SampleResult) {
     let near = |a: f32, b: f32| a == b || (a - b).abs() <= LOGPROB_TOLERANCE;
-    assert_eq!((want.id, want.not_finite), (got.id, got.not_finite), "{}", step.name);
+    assert_eq!((want.id, want.not_finite, want.none_allowed), (got.id, got.not_finite, got.none_allowed), "{}", step.name);
     assert!(near(want.logprob.unwrap(), got.logprob.unwrap()), "{}: {:?}, want {:?}", step.name, got.logprob, want.logprob);
     let ids = |r: &SampleResult| r.tops.iter().map(|t| t.0).collect::<Vec<_>>();
     assert_eq!(ids(want), ids(got), "{}", step.name);
@@ -83,11 +83,14 @@ fn log_probabilities_are_of_the_unmodified_distribution() {
                 // Ties among the best, a forced choice that is unlikely by itself, and an impossible token.
                 step.bias = vec![(9, 80.0), (3, f32::NEG_INFINITY)];
                 (step.logits[5], step.logits[20], step.logits[7]) = (19.5, 19.5, f32::NEG_INFINITY);
+                // What may not be drawn is among the likeliest all the same.
+                step.mask.fill(!(1 << 5));
+                step.settings.masked = 1;
                 if mode == SampleMode::Greedy {
                     (step.settings.temperature, step.settings.logprobs) = (0.0, 1);
                 }
                 let step = step.settled();
-                let want = reference(&step.logits, &step.settings, &step.bias, &step.history, step.position);
+                let want = reference(&step.logits, &step.settings, &step.bias, &step.history, &step.mask, step.position);
                 let record = bind(&device, &step, mode).run(&device, 1)[step.sampled as usize * RESULT_WORDS..][..RESULT_WORDS].to_vec();
                 compare(&step, &want, &SampleResult::from_record(&record, step.settings.logprobs));
             }
@@ -114,8 +117,8 @@ fn check_distribution(ids: &[u32], probabilities: &[f64]) {
 
 fn the_reference_draws_by_probability() {
     let (step, probabilities) = small();
-    let by_seed = |seed| reference(&step.logits, &step.settings.seed(seed), &[], &step.history, 11).id;
-    let by_position = |p| reference(&step.logits, &step.settings.seed(42), &[], &step.history, p).id;
+    let by_seed = |seed| reference(&step.logits, &step.settings.seed(seed), &[], &step.history, &[], 11).id;
+    let by_position = |p| reference(&step.logits, &step.settings.seed(42), &[], &step.history, &[], p).id;
     check_distribution(&(0..20_000).map(by_seed).collect::<Vec<_>>(), &probabilities);
     check_distribution(&(0..20_000).map(by_position).collect::<Vec<_>>(), &probabilities);
 }
@@ -132,7 +135,7 @@ fn queued_steps_draw_by_probability_and_as_the_reference() {
         }
         check_distribution(&ids, &probabilities);
         for (position, id) in (step.position..).zip(&ids) {
-            let (want, margin) = judge(&step.logits, &step.settings, &[], &step.history, position);
+            let (want, margin) = judge(&step.logits, &step.settings, &[], &step.history, &[], position);
             assert!(want.id == *id || margin < 1e-5, "position {position}: {id}, want {}", want.id);
         }
     }
@@ -140,7 +143,7 @@ fn queued_steps_draw_by_probability_and_as_the_reference() {
 
 fn the_reference_serves_any_top_k() {
     let logits: Vec<f32> = (0..3000).map(|i| ((i * 7919) % 3000) as f32 * 1e-3).collect();
-    let ids = |top_k| (0..400).map(|p| reference(&logits, &plain(top_k), &[], &[], p).id).collect::<Vec<_>>();
+    let ids = |top_k| (0..400).map(|p| reference(&logits, &plain(top_k), &[], &[], &[], p).id).collect::<Vec<_>>();
     assert_eq!(ids(0), ids(3000));
     assert!(ids(0).iter().any(|id| logits[*id as usize] < 1.0), "all survive");
     assert!(ids(2000).iter().all(|id| logits[*id as usize] > 0.999), "the best 2000 survive");

@@ -93,7 +93,7 @@ impl From<Generate> for GenerateOptions {
             ..default
         };
         let Generate { max_tokens, stop, ignore_eos, logprobs, .. } = options;
-        GenerateOptions { sampling, max_tokens, stop, ignore_eos, logprobs }
+        GenerateOptions { sampling, max_tokens, stop, ignore_eos, logprobs, format: None }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Conversations: template, generation and output parsing joined.
 
+use crate::format::Opening;
 use crate::gallery::Gallery;
 use crate::media::Medium;
 use crate::options::{Cancel, GenerateOptions};
@@ -176,7 +177,7 @@ impl Chat {
     /// Streams an answer to the conversation as it stands.
     pub async fn answer(&mut self, options: &GenerateOptions, cancel: &Cancel, on_event: &mut dyn FnMut(&Event)) -> Result<Summary, Error> {
         let prompt = self.gallery.prompt(self.session.engine(), &self.conversation())?;
-        let parser = OutputParser::new(ParserOptions::of(&self.conversation()));
+        let parser = ParserOptions::of(&self.conversation());
         let (reply, summary) = self.generate(&prompt, parser, Message::assistant(""), options, cancel, on_event).await?;
         self.messages.push(reply);
         Ok(summary)
@@ -202,7 +203,7 @@ impl Chat {
         };
         let conversation = self.conversation();
         let prompt = self.gallery.of_segments(self.session.engine(), render_cut(&conversation))?;
-        let parser = OutputParser::new(ParserOptions::of_cut(&conversation));
+        let parser = ParserOptions::of_cut(&conversation);
         let (reply, summary) = self.generate(&prompt, parser, cut, options, cancel, on_event).await?;
         self.messages.pop();
         self.messages.push(reply);
@@ -213,12 +214,14 @@ impl Chat {
     async fn generate(
         &mut self,
         prompt: &Prompt,
-        mut parser: OutputParser,
+        parser: ParserOptions,
         mut reply: Message,
         options: &GenerateOptions,
         cancel: &Cancel,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<(Message, Summary), Error> {
+        self.session.opening = Opening::of(&parser, &reply.content);
+        let mut parser = OutputParser::new(parser);
         let mut give = |event: Event| {
             match &event {
                 Event::Content(text) => reply.content.push_str(text),

@@ -3,9 +3,11 @@
 //! On the GPU the sampled id never leaves before the next step uses it, so steps are queued in
 //! groups, with one read-back of results a group and two groups under way: the host reads one
 //! while the other runs. Streamed per-layer rows and host sampling need each id first: then a
-//! step waits for its token.
+//! step waits for its token. So it does where an answer is held to a format: the mask of the tokens that may come next is made
+//! while the GPU computes their logits.
 
 use crate::Error;
+use crate::format::{Constraint, refused};
 use crate::runner::Runner;
 use rullama_gpu::Readback;
 use rullama_ops::sample::{self, RESULT_WORDS, RESULTS, SampleResult, SampleSettings};
@@ -24,6 +26,8 @@ pub(crate) struct Decoder<'a> {
     settings: SampleSettings,
     bias: Vec<(u32, f32)>,
     prompt: &'a [u32],
+    /// What the answer is held to.
+    constraint: Option<Constraint>,
     under_way: VecDeque<Group>,
     ready: VecDeque<SampleResult>,
     spare: Vec<Readback>,
@@ -35,19 +39,19 @@ pub(crate) struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    pub fn new(settings: SampleSettings, bias: Vec<(u32, f32)>, prompt: &'a [u32]) -> Self {
+    pub fn new(settings: SampleSettings, bias: Vec<(u32, f32)>, prompt: &'a [u32], constraint: Option<Constraint>) -> Self {
         let (under_way, ready, spare, groups) = Default::default();
-        Decoder { settings, bias, prompt, under_way, ready, spare, read: 0, groups, collected: Instant::now() }
+        Decoder { settings, bias, prompt, constraint, under_way, ready, spare, read: 0, groups, collected: Instant::now() }
     }
 
     /// The token that the prompt's logits gave.
     pub async fn first(&mut self, runner: &mut Runner) -> Result<SampleResult, Error> {
         if self.settings.mode().is_none() {
-            return Ok(self.on_host(runner, &[]));
+            return self.on_host(runner, &[]);
         }
         self.queue_readback(runner, 1, Instant::now()).await?;
         self.collect(runner).await?;
-        Ok(self.ready.pop_front().unwrap_or_default())
+        self.ready.pop_front().filter(|drawn| !drawn.none_allowed).ok_or_else(nothing_allowed)
     }
 
     /// The token after `generated`; at most `most` more are wanted.
@@ -60,7 +64,18 @@ impl<'a> Decoder<'a> {
             runner.reserve(runner.position() + 1).await?;
             runner.set_step(id);
             runner.steps(1, Some(id), None).await?;
-            return Ok(self.on_host(runner, generated));
+            return self.on_host(runner, generated);
+        }
+        if let (Some(constraint), Some(mode)) = (&mut self.constraint, self.settings.mode()) {
+            // The mask is that of the tokens so far, so nothing is queued behind.
+            let queued = Instant::now();
+            runner.reserve(runner.position() + 1).await?;
+            let id = if runner.streamed() { generated.last().copied() } else { None };
+            let made = runner.masked_step(id, mode, constraint).await;
+            self.queue_readback(runner, 1, queued).await?;
+            self.collect(runner).await?;
+            made?;
+            return self.ready.pop_front().filter(|drawn| !drawn.none_allowed).ok_or_else(nothing_allowed);
         }
         // Where each step waits for its token, one group of one; else two groups.
         let (groups, steps) = if runner.streamed() { (1, 1) } else { (2, self.groups.steps) };
@@ -123,12 +138,23 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
+    /// Goes on behind a token that does not end the answer.
+    pub fn accept(&mut self, id: u32) -> Result<(), Error> {
+        self.constraint.as_mut().map_or(Ok(()), |constraint| constraint.accept(id))
+    }
+
     /// Samples on the host from the logits read back.
-    fn on_host(&mut self, runner: &Runner, generated: &[u32]) -> SampleResult {
+    fn on_host(&mut self, runner: &Runner, generated: &[u32]) -> Result<SampleResult, Error> {
         let tokens: Vec<u32> = self.prompt.iter().chain(generated).copied().collect();
         let position = tokens.len() as u32 - 1;
-        sample::reference(runner.logits(), &self.settings, &self.bias, &tokens, position)
+        let mask = self.constraint.as_mut().map_or(Ok(&[][..]), Constraint::mask)?;
+        let drawn = sample::reference(runner.logits(), &self.settings, &self.bias, &tokens, mask, position);
+        if drawn.none_allowed { Err(nothing_allowed()) } else { Ok(drawn) }
     }
+}
+
+fn nothing_allowed() -> Error {
+    refused("no token of this model can follow. Say the schema in another way")
 }
 
 /// Steps of a group, by the time that they take.

@@ -1,5 +1,6 @@
 //! A loaded model.
 
+use crate::format::Formats;
 use crate::media::Senses;
 use crate::options::{LoadOptions, PleMode};
 use crate::session::Session;
@@ -16,7 +17,7 @@ use rullama_source::{ByteSource, Locality};
 use rullama_text::Tokenizer;
 use rullama_text::chat::Size;
 use serde::Serialize;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use web_time::Instant;
 
 /// Longest context that is taken without being asked for.
@@ -88,6 +89,7 @@ pub(crate) struct Inner {
     pub tokenizer: Tokenizer,
     pub info: ModelInfo,
     pub senses: Senses,
+    pub formats: OnceLock<Box<dyn Formats>>,
 }
 
 /// A model on a GPU; clones share it. Sessions are made from it.
@@ -160,7 +162,7 @@ impl Engine {
         let loaded = Loaded::load(device, model, source, choice, &mut report).await?;
         let info = info(&loaded, name, &options, seconds).await;
         progress(Progress::Ready);
-        Ok(Engine(Arc::new(Inner { loaded: Arc::new(loaded), tokenizer, info, senses: Senses::default() })))
+        Ok(Engine(Arc::new(Inner { loaded: Arc::new(loaded), tokenizer, info, senses: Senses::default(), formats: OnceLock::new() })))
     }
 
     pub fn info(&self) -> &ModelInfo {

@@ -1,6 +1,6 @@
 //! Settings, all with defaults that suit a first use.
 
-use crate::Error;
+use crate::{Error, Format};
 use rullama_gpu::{AdapterProfile, OpenOptions};
 use rullama_ops::KvType;
 use serde::{Deserialize, Serialize};
@@ -160,6 +160,9 @@ pub struct GenerateOptions {
     /// Log-probabilities of each token under the unmodified distribution, with this many of
     /// the likeliest beside it (at most 20).
     pub logprobs: Option<u32>,
+    /// What the answer's content is to be, behind any thoughts: every token is drawn among those that keep to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
 }
 
 /// Asks a running answer to stop; clones share the request.

@@ -1,6 +1,7 @@
 //! The device side of a session: plans, the words that host and kernels share, and the caches.
 
 use crate::engine::Engine;
+use crate::format::Constraint;
 use crate::options::Cancel;
 use crate::prompt::{PromptStep, SoftRows};
 use crate::{Error, words};
@@ -142,7 +143,8 @@ impl Runner {
         let loaded = &engine.0.loaded;
         let shape = cache_shape(loaded.choice.kv, loaded.choice.context);
         let cache = KvCache::new(&loaded.device, &loaded.model.caches(), shape).await?;
-        let words = WordBuffers::new(&loaded.device, &words::sizes(loaded.model.facts().suppress.len())).await?;
+        let words =
+            WordBuffers::new(&loaded.device, &words::sizes(loaded.model.facts().suppress.len(), loaded.model.facts().vocab)).await?;
         let rows = loaded.row_provider();
         Ok(Runner {
             cache,
@@ -252,6 +254,31 @@ impl Runner {
             self.logits = loaded.read_rows(logits, 1).await?;
         }
         Ok(())
+    }
+
+    /// Queues one decode step whose draw is among the tokens of a mask, which is made while the GPU computes their logits. Otherwise as
+    /// [`steps`](Self::steps).
+    pub async fn masked_step(&mut self, id: Option<u32>, sampler: SampleMode, constraint: &mut Constraint) -> Result<(), Error> {
+        let loaded = &self.engine.0.loaded;
+        let shape = loaded.shape(1, Rows::Last, true, false);
+        let mut turn = loaded.turn.lock().await;
+        let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), (shape, Some(sampler))).await?;
+        if let Some(id) = id {
+            loaded.fill_rows(&mut self.rows, plan, Rows::Last, &[id]).await?;
+        }
+        self.position += 1;
+        self.cache.note_written(self.position);
+        let (logits, draw) = plan.before_last();
+        loaded.device.submit_part(&plan.recording, logits);
+        // The step is under way: it is finished with whatever mask there is.
+        let made = constraint.mask().map(|mask| self.words.write(&loaded.device, Words::Mask, bytemuck::cast_slice(mask)));
+        loaded.device.submit_part(&plan.recording, draw);
+        made
+    }
+
+    /// The tokens that the next draw is among, where the settings say so.
+    pub fn set_mask(&self, mask: &[u32]) {
+        self.words.write(self.device(), Words::Mask, bytemuck::cast_slice(mask));
     }
 
     /// The plan of a decode step, for those who measure it.

@@ -2,6 +2,7 @@
 
 use crate::decode::Decoder;
 use crate::engine::Engine;
+use crate::format::{Constraint, Opening};
 use crate::options::{Cancel, GenerateOptions};
 use crate::prompt::{Prompt, Span};
 use crate::runner::{Chunk, Runner};
@@ -92,12 +93,19 @@ pub struct Session {
     /// Soft tokens in it.
     pub(crate) soft: Vec<Span>,
     pub(crate) specials: Specials,
+    pub(crate) opening: Opening,
 }
 
 impl Session {
     pub(crate) async fn new(engine: Engine) -> Result<Self, Error> {
         let sequence = Sequence::new(engine.0.loaded.identity);
-        Ok(Session { runner: Runner::new(engine).await?, sequence, soft: Vec::new(), specials: Specials::Hide })
+        Ok(Session {
+            runner: Runner::new(engine).await?,
+            sequence,
+            soft: Vec::new(),
+            specials: Specials::Hide,
+            opening: Opening::default(),
+        })
     }
 
     pub fn engine(&self) -> &Engine {
@@ -227,12 +235,16 @@ impl Session {
         let bias = self.bias(&options.sampling.logit_bias);
         self.runner.set_sampling(&settings, &bias);
         self.runner.set_history(prompt.ids());
+        let mut constraint = Constraint::of(self.engine(), options, &self.opening)?;
+        if let Some(constraint) = &mut constraint {
+            self.runner.set_mask(constraint.mask()?);
+        }
         let mut answer = Answer::new(self, options);
         match self.prefill(prompt, reused, Rows::Last, settings.mode(), cancel).await {
             Err(Error::Cancelled) => return Ok(answer.summary(Finish::Cancelled, prompt.len(), reused, started)),
             other => other?,
         }
-        let mut decoder = Decoder::new(settings, bias, prompt.ids());
+        let mut decoder = Decoder::new(settings, bias, prompt.ids(), constraint);
         let first = decoder.first(&mut self.runner).await?;
         answer.prefill_s = started.elapsed().as_secs_f64();
         let finish = self.decode(first, &mut decoder, &mut answer, cancel, on_token).await?;
@@ -271,6 +283,7 @@ impl Session {
                 break Finish::Cancelled;
             }
             let most = answer.remaining().min(room - answer.ids.len());
+            decoder.accept(token.id)?;
             sampled = decoder.next(&mut self.runner, &answer.ids, most).await?;
         };
         // Steps whose input was accepted have cached it; the rest is discarded.

@@ -1,5 +1,6 @@
 //! Several conversations on one engine: a prompt goes on with the caches that hold most of its beginning.
 
+use crate::format::Opening;
 use crate::gallery::Gallery;
 use crate::options::{Cancel, GenerateOptions};
 use crate::{Engine, Error, ErrorCode, Prompt, Session, Summary, Token};
@@ -89,8 +90,20 @@ impl Sessions {
         cancel: &Cancel,
         on_token: &mut dyn FnMut(&Token),
     ) -> Result<Summary, Error> {
+        self.generate_from(prompt, (specials, Opening::default()), options, cancel, on_token).await
+    }
+
+    async fn generate_from(
+        &mut self,
+        prompt: &Prompt,
+        (specials, opening): (Specials, Opening),
+        options: &GenerateOptions,
+        cancel: &Cancel,
+        on_token: &mut dyn FnMut(&Token),
+    ) -> Result<Summary, Error> {
         let mut session = self.take(prompt).await?;
         session.show_specials(specials);
+        session.opening = opening;
         let mut given = false;
         let mut tell = |token: &Token| {
             given = true;
@@ -119,9 +132,11 @@ impl Sessions {
         cancel: &Cancel,
         on_part: &mut dyn FnMut(Option<&Token>, Vec<Event>),
     ) -> Result<Summary, Error> {
-        let mut parser = OutputParser::new(ParserOptions::of(conversation));
+        let parser = ParserOptions::of(conversation);
+        let how = (Specials::Markers, Opening::of(&parser, ""));
+        let mut parser = OutputParser::new(parser);
         let mut on_token = |token: &Token| on_part(Some(token), token.pieces().flat_map(|piece| parser.push(piece)).collect());
-        let summary = self.generate_prompt(prompt, Specials::Markers, options, cancel, &mut on_token).await?;
+        let summary = self.generate_from(prompt, how, options, cancel, &mut on_token).await?;
         on_part(None, parser.finish(summary.finish.ending()));
         Ok(summary)
     }

@@ -11,6 +11,10 @@ pub(crate) fn settings(options: &GenerateOptions) -> Result<SampleSettings, Erro
     if let Some(tops) = options.logprobs.filter(|n| *n as usize > MAX_TOPS) {
         return Err(Error::InvalidArgument { name: "logprobs", value: tops.to_string(), reason: format!("is above {MAX_TOPS}") });
     }
+    if options.format.is_some() && options.ignore_eos {
+        let reason = "goes on behind the end of a `format`. Leave one of the two out".into();
+        return Err(Error::InvalidArgument { name: "ignore_eos", value: "true".into(), reason });
+    }
     let settings = SampleSettings {
         temperature: s.temperature,
         top_k: s.top_k,
@@ -21,6 +25,7 @@ pub(crate) fn settings(options: &GenerateOptions) -> Result<SampleSettings, Erro
         frequency_penalty: s.frequency_penalty,
         repeat_last_n: s.repeat_last_n,
         logprobs: options.logprobs.map_or(0, |n| n + 1),
+        masked: u32::from(options.format.is_some()),
         ..Default::default()
     };
     Ok(settings.seed(s.seed.unwrap_or_else(fresh_seed)))

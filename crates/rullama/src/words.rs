@@ -5,7 +5,7 @@ use rullama_ops::sample::{HISTORY, RESULT_WORDS, RESULTS, SampleSettings};
 use rullama_ops::{Words, state};
 
 /// Every kind of words that a session has, and how many; `suppressed` tokens may be biased beside those that are asked for.
-pub(crate) fn sizes(suppressed: usize) -> [(Words, usize); 10] {
+pub(crate) fn sizes(suppressed: usize, vocab: u32) -> [(Words, usize); 11] {
     [
         (Words::ChunkIds, MAX_CHUNK as usize),
         (Words::ChunkState, state::WORDS as usize),
@@ -17,6 +17,7 @@ pub(crate) fn sizes(suppressed: usize) -> [(Words, usize); 10] {
         (Words::Bias, 1 + 2 * (crate::options::MAX_BIAS + suppressed)),
         (Words::History, HISTORY),
         (Words::Results, RESULTS * RESULT_WORDS),
+        (Words::Mask, vocab.div_ceil(32) as usize),
     ]
 }
 

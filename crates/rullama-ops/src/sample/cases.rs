@@ -12,6 +12,8 @@ pub struct Step {
     pub settings: SampleSettings,
     pub bias: Vec<(u32, f32)>,
     pub history: Vec<u32>,
+    /// Bits of the allowed ids; read where the settings say `masked`.
+    pub mask: Vec<u32>,
     pub position: u32,
     pub sampled: u32,
 }
@@ -29,6 +31,7 @@ impl Step {
             settings,
             bias: Vec::new(),
             history,
+            mask: vec![0; vocab.div_ceil(32)],
             position: 700,
             sampled: 5,
         }
@@ -50,13 +53,14 @@ impl Step {
             Host::Words(bytemuck::cast_slice(&[state]).to_vec()),
             Host::Words(vec![77; 4]),
             Host::Words(vec![0; RESULTS * RESULT_WORDS]),
+            Host::Words(self.mask.clone()),
         ]
     }
 
     /// Takes the first seed and bounds from here on that rounding cannot tip over.
     pub fn settled(mut self) -> Self {
         for _ in 0..100 {
-            if judge(&self.logits, &self.settings, &self.bias, &self.history, self.position).1 > 1e-5 {
+            if judge(&self.logits, &self.settings, &self.bias, &self.history, &self.mask, self.position).1 > 1e-5 {
                 return self;
             }
             let s = &mut self.settings;
@@ -124,6 +128,7 @@ fn steps() -> Vec<Step> {
         Step::new("penalties", 262_144, penalties(plain(64), 4096)),
     ]);
     steps.extend(contests());
+    steps.extend(masked());
     let not_finite =
         [(32, 0, f32::NAN), (2080, 2079, f32::from_bits(0xffc0_1234)), (262_144, 131_072, f32::NAN), (2048, 1024, f32::INFINITY)];
     steps.extend(
@@ -169,6 +174,31 @@ fn contests() -> [Step; 7] {
             &[(1100, 11.0), (1101, 12.0), (1102, 10.0), (5, 9.0)],
             &[(0, 1100), (9, 1101), (10, 1102)],
         ),
+    ]
+}
+
+/// Steps of which a mask allows some ids alone.
+fn masked() -> Vec<Step> {
+    let only = |step: Step, allowed: &dyn Fn(u32) -> bool| {
+        step.with(|s| {
+            s.settings.masked = 1;
+            (0..s.logits.len() as u32).filter(|id| allowed(*id)).for_each(|id| s.mask[id as usize / 32] |= 1 << (id % 32));
+        })
+    };
+    let largest = |step: &mut Step| step.logits[1030] = 90.0;
+    vec![
+        only(Step::new("a third is allowed", 262_144, plain(64)), &|id| id % 3 == 1),
+        only(Step::new("a third is allowed", 2080, plain(7)), &|id| id % 3 == 1),
+        only(Step::new("fewer are allowed than are drawn from", 2048, plain(64)), &|id| [3, 1029, 2047].contains(&id)),
+        only(Step::new("one is allowed, the largest is not", 2048, plain(7)).with(largest), &|id| id == 1029),
+        only(Step::new("all are allowed", 2048, plain(7)), &|_| true),
+        only(Step::new("none is allowed", 2048, plain(7)), &|_| false),
+        only(Step::new("none is allowed", 2080, plain(1024)), &|_| false),
+        only(Step::new("more than are sorted at once", 8192, plain(64)).with(|s| s.logits.fill(1.5)), &|id| id >= 4000),
+        only(Step::new("mask, bias and penalties", 2048, penalties(plain(7), 64)), &|id| id < 150)
+            .with(|s| s.bias = (0..200).step_by(2).map(|id| (id, 12.0)).collect()),
+        only(Step::new("a hot draw of two", 2048, SampleSettings { temperature: 1e30, ..plain(7) }), &|id| id > 2045),
+        only(Step::new("NaN behind the mask", 2048, plain(7)).with(|s| s.logits[5] = f32::NAN), &|id| id == 6),
     ]
 }
 

@@ -14,7 +14,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let least = vec2<u32>(atomicLoad(&head[0]), atomicLoad(&head[1]));
     let end = min((wg.x + 1u) * SPAN, params.vocab);
     for (var id = wg.x * SPAN + lid; id < end; id += WG) {
-        if (work[params.keys + id] >= least.x) { work[params.candidates + atomicAdd(&head[2], 1u)] = id; }
+        // At least 1: what the mask does not allow is no candidate.
+        if (work[params.keys + id] >= max(least.x, 1u)) { work[params.candidates + atomicAdd(&head[2], 1u)] = id; }
         if (settings.logprobs > 1u && key_of(logits[params.offset + id]) >= least.y) {
             work[params.candidates + params.vocab + atomicAdd(&head[3], 1u)] = id;
         }

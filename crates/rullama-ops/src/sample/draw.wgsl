@@ -166,7 +166,7 @@ fn draw(count: u32, lid: u32) -> u32 {
 
 fn report_best(lid: u32) {
     let record = (head[7] % RESULTS) * RESULT_WORDS;
-    let asked = settings.logprobs > 1u && head[4] == 0u;
+    let asked = settings.logprobs > 1u && head[4] == 0u && head[2] != 0u;
     var count = 0u;
     if (asked) { count = sort_best(1u, min(settings.logprobs - 1u, MAX_TOPS), lid); }
     if (lid == 0u) { results[record + 3u] = count; }
@@ -185,6 +185,10 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     }
     if (head[4] != 0u) {
         if (lid == 0u) { commit(0u, head[4], 0u); }
+        return;
+    }
+    if (head[2] == 0u) {
+        if (lid == 0u) { commit(0u, NONE_ALLOWED, 0u); }
         return;
     }
     var at = 0u;

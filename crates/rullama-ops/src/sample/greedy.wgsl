@@ -53,6 +53,8 @@ fn main(lane: Lane) {
         results[(state[SAMPLED] % RESULTS) * RESULT_WORDS + 3u] = 0u;
         if (atomicLoad(&bad) != 0u) {
             commit(0u, NOT_FINITE, 0u);
+        } else if (atomicLoad(&best_key) == 0u) {
+            commit(0u, NONE_ALLOWED, 0u);
         } else {
             let id = atomicLoad(&best_id);
             var logprob = 0u;

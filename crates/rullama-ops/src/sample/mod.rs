@@ -15,7 +15,7 @@ mod settings;
 
 pub use random::{philox2x32, uniform};
 pub use reference::{judge, reference};
-pub use settings::{HISTORY, MAX_TOP_K, MAX_TOPS, NOT_FINITE, RESULT_WORDS, RESULTS, SampleResult, SampleSettings, bias_words};
+pub use settings::{HISTORY, MAX_TOP_K, MAX_TOPS, NONE_ALLOWED, NOT_FINITE, RESULT_WORDS, RESULTS, SampleResult, SampleSettings, bias_words};
 
 /// Which dispatches a sampling step records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -52,11 +52,12 @@ impl SampleMode {
 /// Operands: `logits: [1, vocab]`; words of `settings` ([`SampleSettings`]), `bias`
 /// ([`bias_words`]), `history` (ring of [`HISTORY`] ids), `state` (`StepState`; POSITION is that
 /// of the token whose logits these are), `step_id` (word 0 receives the id), `results`
-/// ([`RESULTS`] records of [`RESULT_WORDS`] words).
+/// ([`RESULTS`] records of [`RESULT_WORDS`] words), `mask` (bit i % 32 of word i / 32 allows id i; read where the
+/// settings say `masked`).
 ///
 /// Effects, with p = POSITION: the id goes to `step_id[0]`, to `history[(p + 1) % HISTORY]` and
 /// into record SAMPLED % RESULTS; then POSITION and SAMPLED grow by 1 and TOKENS becomes 1.
-/// Logits that hold NaN or +inf give id 0 and a flag.
+/// Logits that hold NaN or +inf give id 0 and a flag, as does a mask that allows nothing.
 ///
 /// Top-k is exact. `scan` modifies the logits and keeps the largest of each chunk of 64. The
 /// k-th largest of those maxima (`threshold`, rounded down) bounds the k-th largest logit from
@@ -72,7 +73,7 @@ pub struct Sample {
 impl Graph {
     /// Draws from `logits: [1, vocab]` and advances the step's state: the last node of a step.
     pub fn sample(&mut self, logits: Value, mode: SampleMode) {
-        let words = [Words::Settings, Words::Bias, Words::History, Words::StepState, Words::StepId, Words::Results];
+        let words = [Words::Settings, Words::Bias, Words::History, Words::StepState, Words::StepId, Words::Results, Words::Mask];
         let words = words.map(|words| self.words(words));
         let inputs: Vec<Value> = std::iter::once(logits).chain(words).collect();
         self.add(Sample { vocab: self.cols(logits), mode }, &inputs);
@@ -127,7 +128,8 @@ impl Sample {
         link.constant("MAX_TOP_K", self.mode.most())
             .constant("ROOM", self.mode.room())
             .constant("MAX_TOPS", MAX_TOPS as u32)
-            .constant("NOT_FINITE", NOT_FINITE);
+            .constant("NOT_FINITE", NOT_FINITE)
+            .constant("NONE_ALLOWED", NONE_ALLOWED);
         link.constant("POSITION", state::POSITION).constant("TOKENS", state::TOKENS).constant("SAMPLED", state::SAMPLED);
         link.kernel()
     }
@@ -140,7 +142,8 @@ impl Sample {
         let dispatch = context.recorder.dispatch(&kernel, [parts.groups, 1, 1]);
         dispatch.param("vocab", self.vocab).param("offset", logits.offset).param("maxima", parts.maxima).param("keys", parts.keys);
         dispatch.bind("logits", &logits.slice).bind("settings", operands[1].words()?).bind("bias", operands[2].words()?);
-        dispatch.bind("history", operands[3].words()?).bind("state", operands[4].words()?).bind("work", work);
+        dispatch.bind("history", operands[3].words()?).bind("state", operands[4].words()?);
+        dispatch.bind("mask", operands[7].words()?).bind("work", work);
         Ok(())
     }
 
@@ -187,11 +190,11 @@ impl Op for Sample {
 
     fn uses(&self) -> Vec<Use> {
         use Use::{Read, Update};
-        vec![Read, Read, Read, Update, Update, Update, Update]
+        vec![Read, Read, Read, Update, Update, Update, Update, Read]
     }
 
     fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
-        let [logits, words @ ..] = take::<7>(inputs)?;
+        let [logits, words @ ..] = take::<8>(inputs)?;
         fit(logits == Type::f32(1, self.vocab) && words.iter().all(|w| w.number == Number::Words), &[("logits", &logits)])?;
         Ok(Vec::new())
     }
@@ -206,11 +209,13 @@ impl Op for Sample {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         context.variant(self, operands)?;
-        let [logits, history, results] = [operands[0].tensor()?.cols as u64, operands[3].words()?.size / 4, operands[6].words()?.size / 4];
+        let words = |at: usize| Ok::<u64, GpuError>(operands[at].words()?.size / 4);
+        let [logits, history, results] = [u64::from(operands[0].tensor()?.cols), words(3)?, words(6)?];
         let needs = [
             ("logits", logits, u64::from(self.vocab)),
             ("history", history, HISTORY as u64),
             ("results", results, (RESULTS * RESULT_WORDS) as u64),
+            ("mask", words(7)?, u64::from(self.vocab.div_ceil(32))),
         ];
         if let Some((name, have, need)) = needs.into_iter().find(|(_, have, need)| have < need) {
             return Err(GpuError::Validation {
@@ -229,7 +234,7 @@ impl Op for Sample {
     }
 
     fn oracle(&self, operands: &mut [Host]) {
-        let [logits, settings, bias, history, step, step_id, results] = operands else { panic!("sample takes 7 operands") };
+        let [logits, settings, bias, history, step, step_id, results, mask] = operands else { panic!("sample takes 8 operands") };
         let mut chosen: SampleSettings = *bytemuck::from_bytes(bytemuck::cast_slice(&settings.words()[..16]));
         if self.mode == SampleMode::Greedy {
             (chosen.greedy, chosen.logprobs) = (1, chosen.logprobs.min(1));
@@ -238,7 +243,7 @@ impl Op for Sample {
         let pairs: Vec<(u32, f32)> = pairs.map(|pair| (pair[0], f32::from_bits(pair[1]))).collect();
         let step = step.words_mut();
         let position = step[state::POSITION as usize];
-        let result = reference(&logits.tensor().data, &chosen, &pairs, history.words(), position);
+        let result = reference(&logits.tensor().data, &chosen, &pairs, history.words(), mask.words(), position);
         step_id.words_mut()[0] = result.id;
         history.words_mut()[(position as usize + 1) % HISTORY] = result.id;
         let record = step[state::SAMPLED as usize] as usize % RESULTS;
@@ -257,7 +262,7 @@ impl Op for Sample {
     fn smoke(&self, _: &[Type]) -> Case {
         let vocab = 512;
         let logits = (0..vocab).map(|i| (i * 37 % vocab) as f32 / 64.0).collect();
-        let settings = SampleSettings { top_k: 8, top_p: 1.0, ..Default::default() }.seed(3);
+        let settings = SampleSettings { top_k: 8, top_p: 1.0, masked: 1, ..Default::default() }.seed(3);
         let state = StepState { position: 9, tokens: 1, ..Default::default() };
         let words = |words: &[u32]| Host::Words(words.to_vec());
         let operands = vec![
@@ -268,6 +273,7 @@ impl Op for Sample {
             words(bytemuck::cast_slice(&[state])),
             words(&[0; 4]),
             words(&[0; RESULTS * RESULT_WORDS]),
+            words(&[0xffff_fff7; 16]),
         ];
         Case::new(format!("{:?}", self.mode), Sample { vocab: vocab as u32, mode: self.mode }, operands, 1)
     }

@@ -7,27 +7,49 @@ use std::collections::HashMap;
 /// Chooses the token after `position` from the `logits` of the token at `position`.
 ///
 /// `bias`: (id, value) added to that logit, each id once; `-inf` forbids the id. `history`: a
-/// ring of token ids, of any length, in which the id of position p stands at p % length.
+/// ring of token ids, of any length, in which the id of position p stands at p % length. `mask`: bit i % 32 of word
+/// i / 32 allows id i, where the settings say `masked`.
 /// Serves any `top_k`; 0 keeps all.
-pub fn reference(logits: &[f32], settings: &SampleSettings, bias: &[(u32, f32)], history: &[u32], position: u32) -> SampleResult {
-    judge(logits, settings, bias, history, position).0
+pub fn reference(
+    logits: &[f32],
+    settings: &SampleSettings,
+    bias: &[(u32, f32)],
+    history: &[u32],
+    mask: &[u32],
+    position: u32,
+) -> SampleResult {
+    judge(logits, settings, bias, history, mask, position).0
 }
 
 /// [`reference`], and how far its decisions are from tipping over: the smallest distance of a
 /// compared probability or random number to its bound. Rounding in f32 cannot change the id
 /// when this is well above 1e-6.
-pub fn judge(logits: &[f32], settings: &SampleSettings, bias: &[(u32, f32)], history: &[u32], position: u32) -> (SampleResult, f64) {
+pub fn judge(
+    logits: &[f32],
+    settings: &SampleSettings,
+    bias: &[(u32, f32)],
+    history: &[u32],
+    mask: &[u32],
+    position: u32,
+) -> (SampleResult, f64) {
     if logits.iter().any(|l| l.is_nan() || *l == f32::INFINITY) {
         return (SampleResult { not_finite: true, ..Default::default() }, 1.0);
     }
-    let (id, margin) = choose(&modify(logits, settings, bias, history, position), settings, position);
+    let allowed = |id: usize| settings.masked == 0 || mask.get(id / 32).is_some_and(|word| word >> (id % 32) & 1 == 1);
+    let modified = modify(logits, settings, bias, history, position).into_iter().enumerate();
+    let candidates: Vec<(u32, f32)> = modified.filter(|(id, _)| allowed(*id)).map(|(id, value)| (id as u32, value)).collect();
+    if candidates.is_empty() {
+        return (SampleResult { none_allowed: true, ..Default::default() }, 1.0);
+    }
+    let (id, margin) = choose(candidates, settings, position);
     let mut result = SampleResult { id, ..Default::default() };
     if settings.logprobs > 0 {
         let max = logits.iter().fold(f64::NEG_INFINITY, |m, &l| m.max(f64::from(l)));
         let log_sum = max + logits.iter().map(|&l| (f64::from(l) - max).exp()).sum::<f64>().ln();
         let logprob = |id: u32| (f64::from(logits[id as usize]) - log_sum) as f32;
         result.logprob = Some(logprob(id));
-        result.tops = best(logits, settings.tops()).into_iter().take(settings.tops()).map(|(id, _)| (id, logprob(id))).collect();
+        let all = logits.iter().enumerate().map(|(i, &v)| (i as u32, v)).collect();
+        result.tops = best(all, settings.tops()).into_iter().take(settings.tops()).map(|(id, _)| (id, logprob(id))).collect();
     }
     (result, margin)
 }
@@ -57,9 +79,8 @@ fn modify(logits: &[f32], settings: &SampleSettings, bias: &[(u32, f32)], histor
     out
 }
 
-/// The `k` best (all when 0): value descending, id ascending.
-fn best(values: &[f32], k: usize) -> Vec<(u32, f32)> {
-    let mut pairs: Vec<(u32, f32)> = values.iter().enumerate().map(|(i, &v)| (i as u32, v)).collect();
+/// The `k` best of (id, value) (all when 0): value descending, id ascending.
+fn best(mut pairs: Vec<(u32, f32)>, k: usize) -> Vec<(u32, f32)> {
     let order = |a: &(u32, f32), b: &(u32, f32)| b.1.partial_cmp(&a.1).unwrap_or(std::cmp::Ordering::Equal).then(a.0.cmp(&b.0));
     if (1..pairs.len()).contains(&k) {
         pairs.select_nth_unstable_by(k - 1, order);
@@ -69,12 +90,13 @@ fn best(values: &[f32], k: usize) -> Vec<(u32, f32)> {
     pairs
 }
 
-fn choose(values: &[f32], settings: &SampleSettings, position: u32) -> (u32, f64) {
+/// Draws one of these (id, value), the ids ascending.
+fn choose(candidates: Vec<(u32, f32)>, settings: &SampleSettings, position: u32) -> (u32, f64) {
     if settings.is_greedy() {
-        let first = values.iter().enumerate().fold((0, f32::NEG_INFINITY), |top, (i, &v)| if v > top.1 { (i as u32, v) } else { top });
+        let first = candidates.into_iter().fold((0, f32::NEG_INFINITY), |top, next| if next.1 > top.1 { next } else { top });
         return (first.0, 1.0);
     }
-    let mut kept = best(values, settings.top_k as usize);
+    let mut kept = best(candidates, settings.top_k as usize);
     let Some(&(first, largest)) = kept.first() else { return (0, 1.0) };
     let power = |v: f32, temperature: f64| ((f64::from(v) - f64::from(largest)) / temperature).exp();
     let mut margin = 1.0f64;

@@ -1,6 +1,7 @@
 // A workgroup modifies SPAN logits by bias and penalties and leaves, in PARTIAL words:
 // whether one is not finite; max and sum(exp(x - max)) of the unmodified ones; the best modified
-// one and its id. For top-k also every modified key, and the maxima of CHUNKS chunks.
+// one and its id. For top-k also every modified key, and the maxima of CHUNKS chunks. What the mask
+// does not allow has key 0.
 #import settings
 #import reduce
 #import math
@@ -12,7 +13,8 @@ struct Params { vocab: u32, offset: u32, maxima: u32, keys: u32 }
 @group(0) @binding(3) var<storage, read> bias: array<u32>;
 @group(0) @binding(4) var<storage, read> history: array<u32>;
 @group(0) @binding(5) var<storage, read> state: array<u32>;
-@group(0) @binding(6) var<storage, read_write> work: array<u32>;
+@group(0) @binding(6) var<storage, read> mask: array<u32>;
+@group(0) @binding(7) var<storage, read_write> work: array<u32>;
 
 // Of the WG logits at hand: bias, and occurrences in the history.
 var<workgroup> added: array<u32, WG>;
@@ -84,7 +86,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, lane: Lane) {
             if (not_finite(bits)) { atomicStore(&bad, 1u); }
             var bits_after = bitcast<u32>(value_of(bits));
             if (changed) { bits_after = modified(bits, lid); }
-            let key = key_of(bits_after);
+            var key = key_of(bits_after);
+            if (settings.masked != 0u && ((mask[id / 32u] >> (id & 31u)) & 1u) == 0u) { key = 0u; }
             if (key > top.x) { top.x = key; top_id = id; }
             top.y = max(top.y, key_of(bits));
 #if !greedy

@@ -15,10 +15,12 @@ pub const RESULTS: usize = 64;
 pub const RESULT_WORDS: usize = 48;
 /// Flag of a record: a logit was NaN or +inf, so there is no distribution; the id is 0.
 pub const NOT_FINITE: u32 = 1;
+/// Flag of a record: the mask allowed no token; the id is 0.
+pub const NONE_ALLOWED: u32 = 2;
 
 /// How to choose a token from logits, word for word as kernels read it.
 ///
-/// Order, as llama.cpp: logit bias, penalties, top-k, top-p, min-p, temperature, draw.
+/// Order, as llama.cpp: the mask, logit bias, penalties, top-k, top-p, min-p, temperature, draw.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct SampleSettings {
@@ -45,7 +47,9 @@ pub struct SampleSettings {
     pub logprobs: u32,
     /// Not 0: take the largest logit, lowest id on ties.
     pub greedy: u32,
-    pub unused: [u32; 4],
+    /// Not 0: only tokens whose bit in the mask is set.
+    pub masked: u32,
+    pub unused: [u32; 3],
 }
 
 impl Default for SampleSettings {
@@ -64,7 +68,8 @@ impl Default for SampleSettings {
             repeat_last_n: 64,
             logprobs: 0,
             greedy: 0,
-            unused: [0; 4],
+            masked: 0,
+            unused: [0; 3],
         }
     }
 }
@@ -119,6 +124,8 @@ pub struct SampleResult {
     pub id: u32,
     /// A logit was NaN or +inf; `id` is 0 and means nothing.
     pub not_finite: bool,
+    /// The mask allowed no token; `id` is 0 and means nothing.
+    pub none_allowed: bool,
     /// Of `id` under the unmodified distribution, natural logarithm, when asked.
     pub logprob: Option<f32>,
     /// The best tokens of the unmodified distribution and their log-probabilities.
@@ -130,11 +137,12 @@ impl SampleResult {
     pub fn from_record(record: &[u32], logprobs: u32) -> Self {
         let word = |i: usize| record.get(i).copied().unwrap_or_default();
         let count = (word(3) as usize).min(MAX_TOPS);
-        let not_finite = word(1) & NOT_FINITE != 0;
+        let (not_finite, none_allowed) = (word(1) & NOT_FINITE != 0, word(1) & NONE_ALLOWED != 0);
         SampleResult {
             id: word(0),
             not_finite,
-            logprob: (logprobs > 0 && !not_finite).then(|| f32::from_bits(word(2))),
+            none_allowed,
+            logprob: (logprobs > 0 && !not_finite && !none_allowed).then(|| f32::from_bits(word(2))),
             tops: (0..count).map(|i| (word(4 + 2 * i), f32::from_bits(word(5 + 2 * i)))).collect(),
         }
     }
@@ -142,7 +150,7 @@ impl SampleResult {
     /// Writes the record as kernels do: tops beyond the count keep what stood there.
     pub fn write_record(&self, record: &mut [u32]) {
         record[0] = self.id;
-        record[1] = if self.not_finite { NOT_FINITE } else { 0 };
+        record[1] = if self.not_finite { NOT_FINITE } else { 0 } | if self.none_allowed { NONE_ALLOWED } else { 0 };
         record[2] = self.logprob.unwrap_or_default().to_bits();
         record[3] = self.tops.len() as u32;
         for (pair, (id, logprob)) in record[4..].chunks_exact_mut(2).zip(&self.tops) {

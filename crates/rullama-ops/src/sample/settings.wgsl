@@ -4,7 +4,7 @@ struct Settings {
     temperature: f32, top_k: u32, top_p: f32, min_p: f32,
     seed_low: u32, seed_high: u32,
     repeat_penalty: f32, presence_penalty: f32, frequency_penalty: f32, repeat_last_n: u32,
-    logprobs: u32, greedy: u32,
+    logprobs: u32, greedy: u32, masked: u32,
 }
 
 const LARGEST = 3.4028234e38;

@@ -1,4 +1,5 @@
 mod chat;
+mod format;
 mod output;
 
 use crate::adapters::AdapterArguments;
@@ -18,6 +19,7 @@ use rullama::{
 use serde::Serialize;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -50,6 +52,9 @@ pub struct Arguments {
     /// With --json: the N likeliest tokens beside each (at most 20)
     #[arg(long, value_name = "N", requires = "json", value_parser = clap::value_parser!(u32).range(0..=20))]
     logprobs: Option<u32>,
+    /// Hold the answer to JSON, or to a JSON schema: `json`, or the schema's file
+    #[arg(long, value_name = "json|FILE", conflicts_with = "ignore_eos")]
+    format: Option<PathBuf>,
     /// Print timings and where the model runs
     #[arg(long, short)]
     verbose: bool,
@@ -71,6 +76,7 @@ const EXAMPLES: &str = "Examples:
   rullama run gemma4:e2b 'Why is the sky blue?' --max-tokens 200
   git diff | rullama run gemma4:e2b 'Write a commit message for this diff.'
   rullama run gemma4:e2b --image photo.jpg 'What is this?'
+  rullama run gemma4:e2b --format person.schema.json 'Invent a person.'
   rullama run model.gguf --raw 'Once upon a time' --temperature 0 --json
   rullama run model.gguf --ids 2,105,2364 --max-tokens 16 --ignore-eos";
 
@@ -90,7 +96,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let adapters = arguments.adapter.read(&located)?;
     let media = arguments.media.read()?;
     let logprobs = arguments.json.then_some(arguments.logprobs.unwrap_or(0));
-    let options = arguments.sampling.options(located.stored.as_ref(), logprobs)?;
+    let mut options = arguments.sampling.options(located.stored.as_ref(), logprobs)?;
+    options.format = arguments.format.as_deref().map(format::read).transpose()?;
     let engine = load::load_located(&arguments.model, &located, &arguments.load, None, &cancel)?;
     if arguments.verbose {
         terminal::tell(&format!("{}\n", load::describe(&engine)));

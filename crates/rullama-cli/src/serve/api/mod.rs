@@ -6,6 +6,7 @@
 mod catalog;
 mod embed;
 mod failure;
+pub mod format;
 mod names;
 pub mod ollama;
 pub mod openai;
@@ -16,7 +17,7 @@ pub use catalog::{Catalog, Entry};
 pub use embed::{Wish as EmbedWish, embedded, input as embed_input};
 pub use failure::{Failure, Form};
 pub use names::{call_id, now, rfc3339, token, unique};
-pub use parts::{Collected, Format, begin, collect, in_json, streamed};
+pub use parts::{Collected, Format, OfContent, begin, collect, in_json, streamed};
 pub use read::{Bodies, body, message, value};
 
 use crate::sampling;

@@ -29,6 +29,10 @@ pub struct Collected {
     pub thinking: String,
     pub calls: Vec<ToolCall>,
     pub logprobs: Vec<Logprobs>,
+    /// Those of the content alone.
+    pub of_content: Vec<Logprobs>,
+    /// Tokens that wait for what they become.
+    waiting: OfContent,
     /// Tokens that were thought.
     pub thinking_tokens: usize,
 }
@@ -44,6 +48,7 @@ impl From<Piece> for Collected {
 impl Collected {
     pub fn add(&mut self, piece: Piece) {
         self.thinking_tokens += usize::from(piece.is_thought());
+        self.of_content.extend(self.waiting.push(&piece));
         for event in piece.events {
             match event {
                 // What cannot be read as a call is left to the reader.
@@ -53,6 +58,25 @@ impl Collected {
             }
         }
         self.logprobs.extend(piece.logprobs);
+    }
+}
+
+/// Tells which tokens are an answer's content: what a token gives may show with a later one.
+#[derive(Debug, Default)]
+pub struct OfContent(Vec<Logprobs>);
+
+impl OfContent {
+    /// The tokens that have become content with this piece.
+    pub fn push(&mut self, piece: &Piece) -> Vec<Logprobs> {
+        self.0.extend(piece.logprobs.clone());
+        match piece.events.last() {
+            Some(Event::Content(_) | Event::UnreadableCall(_)) => std::mem::take(&mut self.0),
+            Some(_) => {
+                self.0.clear();
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
     }
 }
 

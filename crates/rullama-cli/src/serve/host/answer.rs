@@ -2,7 +2,7 @@
 
 use super::models::{Chat, Models};
 use super::work::{Ask, Conversation, Done, Ended, Logprobs, Part, Piece, Prompt, Reason, TokenText, Work, context_of};
-use crate::serve::api::Failure;
+use crate::serve::api::{Failure, format};
 use crate::{media, sampling};
 use rullama::queue::Turn;
 use rullama::text::chat::{self, Message, Role};
@@ -26,7 +26,8 @@ pub async fn answer(models: &mut Models, turn: &Turn<Work>, ask: &Ask) -> Result
             if ErrorCode::from(&error) == ErrorCode::DeviceLost {
                 models.unload(&work.wanted.name);
             }
-            Err(Failure::from(&error))
+            let of_format = ask.format.as_ref().and_then(|asked| format::of_error(asked, &error));
+            Err(of_format.unwrap_or_else(|| Failure::from(&error)))
         }
     }
 }
@@ -35,6 +36,7 @@ async fn on(model: &mut Chat, turn: &Turn<Work>, ask: &Ask, params: Params, cont
     let engine = model.sessions.engine().clone();
     let context = context.map_or(engine.info().context, |asked| asked.min(engine.info().context));
     let mut options = GenerateOptions { logprobs: ask.logprobs, ..sampling::of_params(params) };
+    options.format = ask.format.as_ref().map(|asked| asked.format.clone());
     options.sampling.logit_bias.clone_from(&ask.logit_bias);
     let mut messages = Vec::new();
     options.sampling.check()?;

@@ -7,7 +7,8 @@ mod work;
 
 pub use models::{Running, Settings};
 pub use work::{
-    Ask, Conversation, Done, EmbedAsk, Ended, KeepAlive, Logprobs, Part, Piece, Prompt, Reason, Task, TokenText, Wanted, Work, context_of,
+    AnswerFormat, Ask, Conversation, Done, EmbedAsk, Ended, KeepAlive, Logprobs, Part, Piece, Prompt, Reason, Task, TokenText, Wanted,
+    Work, context_of,
 };
 
 use crate::serve::api::Failure;

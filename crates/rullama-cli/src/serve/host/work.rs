@@ -3,7 +3,7 @@
 use crate::model::Located;
 use crate::serve::api::Failure;
 use rullama::text::Event;
-use rullama::{EmbedOptions, Embeddings, Message, Summary, Tool};
+use rullama::{EmbedOptions, Embeddings, Format, Message, Summary, Tool};
 use rullama_source::ollama::Params;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
@@ -66,6 +66,15 @@ pub struct Ask {
     pub logprobs: Option<u32>,
     /// End the answer behind its first tool call.
     pub one_call: bool,
+    /// What the answer's content is to be.
+    pub format: Option<AnswerFormat>,
+}
+
+/// A format, and the request's field that asks for it.
+#[derive(Debug)]
+pub struct AnswerFormat {
+    pub format: Format,
+    pub field: &'static str,
 }
 
 pub enum Prompt {

@@ -2,7 +2,7 @@
 
 use super::answers::{Kind, Record};
 use super::wire::{Chat, Common};
-use crate::serve::api::{Failure, logprobs, message, value};
+use crate::serve::api::{Failure, format, logprobs, message, value};
 use crate::serve::host::{Ask, Conversation, KeepAlive, Prompt};
 use serde_json::Value;
 
@@ -38,9 +38,9 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
 /// # Errors
 /// As [`wish`].
 pub fn finish(model: String, common: Common, prompt: Prompt, empty: bool, kind: Kind) -> Result<Wish, Failure> {
-    common.check_format()?;
+    let wanted = format::ollama(common.format.as_ref())?;
     let (params, keep_alive) = (common.params()?, common.keep_alive()?);
-    let ask = Ask { prompt, params, logprobs: logprobs(common.logprobs, common.top_logprobs)?, ..Ask::default() };
+    let ask = Ask { prompt, params, logprobs: logprobs(common.logprobs, common.top_logprobs)?, format: wanted, ..Ask::default() };
     let record = Record::new(model.clone(), kind);
     Ok(Wish { model, ask, empty, keep_alive, stream: common.stream.unwrap_or(true), record })
 }

@@ -51,19 +51,6 @@ pub struct Show {
 }
 
 impl Common {
-    /// # Errors
-    /// An output format: nothing holds a model to one yet.
-    pub fn check_format(&self) -> Result<(), Failure> {
-        match &self.format {
-            None | Some(Value::Null) => Ok(()),
-            Some(Value::String(text)) if text.is_empty() => Ok(()),
-            Some(_) => Err(Failure::field(
-                "format",
-                "cannot be kept to: answers are not held to JSON or a schema. Leave it out, describe the form in the prompt, and check the answer.",
-            )),
-        }
-    }
-
     /// Whether the model is to think first.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! `/v1/chat/completions`: from a request to what is asked of the model.
 
 use super::answers::{Kind, Record};
-use super::wire::{Common, check_format, thinking, tools};
-use crate::serve::api::{Failure, logprobs, message, value};
+use super::wire::{Common, thinking, tools};
+use crate::serve::api::{Failure, format, logprobs, message, value};
 use crate::serve::host::{Ask, Conversation, Prompt};
 use serde::Deserialize;
 use serde_json::Value;
@@ -34,6 +34,7 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
     let common: Common = value(request, "")?;
     let asked: Request = value(request, "")?;
     refuse(&asked)?;
+    let wanted = format::openai(asked.response_format.as_ref(), "response_format")?;
     let messages = asked.messages.unwrap_or_default();
     if messages.is_empty() {
         return Err(Failure::field("messages", "is empty, but must have at least one message."));
@@ -48,13 +49,13 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
         logit_bias: common.logit_bias()?,
         logprobs: logprobs(asked.logprobs, asked.top_logprobs)?,
         one_call: common.parallel_tool_calls == Some(false),
+        format: wanted,
     };
     let record = Record::new(&common, Kind::Chat);
     Ok(Wish { model: common.model, ask, stream: common.stream.unwrap_or(false), record })
 }
 
 fn refuse(asked: &Request) -> Result<(), Failure> {
-    check_format(asked.response_format.as_ref(), "response_format")?;
     if asked.functions.as_ref().is_some_and(|functions| !functions.is_empty()) {
         return Err(Failure::field("functions", "is the former name of `tools`, which is understood here. Use that."));
     }

@@ -1,7 +1,8 @@
 //! The answers of `/v1/responses`: events, or the response as a whole.
 
 use super::items::{Error, Event, Incomplete, Item, Kind, Of, Response, Shown, Usage, call};
-use crate::serve::api::{Collected, Failure, Format, call_id, now, unique};
+use super::records::Logprob;
+use crate::serve::api::{Collected, Failure, Format, OfContent, call_id, now, unique};
 use crate::serve::host::{Done, Ended, Piece, Reason};
 use rullama::ToolCall;
 use rullama::text;
@@ -17,6 +18,7 @@ pub struct Record {
     /// Items that are complete.
     output: Vec<Item>,
     open: Option<Open>,
+    of_content: OfContent,
     events: u64,
     thinking_tokens: usize,
 }
@@ -26,6 +28,7 @@ struct Open {
     id: String,
     kind: Kind,
     text: String,
+    logprobs: Vec<Logprob>,
 }
 
 fn status(ended: &Ended) -> &'static str {
@@ -34,8 +37,9 @@ fn status(ended: &Ended) -> &'static str {
 
 impl Record {
     pub fn new(model: &str, shown: Shown) -> Self {
-        let (output, open) = Default::default();
-        Record { id: unique("resp_"), created: now(), model: model.to_owned(), shown, output, open, events: 0, thinking_tokens: 0 }
+        let (output, open, of_content) = Default::default();
+        let (id, model) = (unique("resp_"), model.to_owned());
+        Record { id, created: now(), model, shown, output, open, of_content, events: 0, thinking_tokens: 0 }
     }
 
     /// The response as it stands.
@@ -57,9 +61,10 @@ impl Record {
     /// All of a response.
     pub fn whole(&mut self, said: Collected, ended: &Ended) -> Response<'_> {
         let status = status(ended);
-        for (kind, text) in [(Kind::Reasoning, &said.thinking), (Kind::Message, &said.content)] {
+        let logprobs = said.of_content.iter().map(Logprob::from).collect();
+        for (kind, text, logprobs) in [(Kind::Reasoning, &said.thinking, Vec::new()), (Kind::Message, &said.content, logprobs)] {
             if !text.is_empty() {
-                self.output.push(kind.item(&unique(kind.prefix()), status, vec![kind.part(text)]));
+                self.output.push(kind.item(&unique(kind.prefix()), status, vec![kind.part(text, logprobs)]));
             }
         }
         let calls = said.calls.iter().map(|tool| call(&unique("fc_"), "completed", tool, &arguments(tool)));
@@ -84,29 +89,31 @@ impl Record {
     }
 
     /// More text of an item of this kind.
-    fn text(&mut self, kind: Kind, text: &str) -> String {
+    fn text(&mut self, kind: Kind, text: &str, logprobs: &[Logprob]) -> String {
         let mut out = String::new();
         if self.open.as_ref().is_none_or(|open| open.kind != kind) {
             out.push_str(&self.close("completed"));
             let id = unique(kind.prefix());
             out.push_str(&self.of_item("response.output_item.added", &kind.item(&id, "in_progress", Vec::new())));
-            let of = Of::Part { item_id: &id, output_index: self.output.len(), content_index: 0, part: &kind.part("") };
+            let of = Of::Part { item_id: &id, output_index: self.output.len(), content_index: 0, part: &kind.part("", Vec::new()) };
             out.push_str(&Event { name: "response.content_part.added", sequence_number: self.number(), of }.sent());
-            self.open = Some(Open { id, kind, text: String::new() });
+            self.open = Some(Open { id, kind, text: String::new(), logprobs: Vec::new() });
         }
         let (sequence_number, output_index) = (self.number(), self.output.len());
         let Some(open) = &mut self.open else { return out };
         open.text.push_str(text);
-        let of = Of::Delta { item_id: &open.id, output_index, content_index: 0, delta: text, logprobs: kind.logprobs() };
+        open.logprobs.extend_from_slice(logprobs);
+        let logprobs = kind.has(logprobs);
+        let of = Of::Delta { item_id: &open.id, output_index, content_index: 0, delta: text, logprobs };
         out.push_str(&Event { name: kind.delta(), sequence_number, of }.sent());
         out
     }
 
     /// Ends the item that is being written.
     fn close(&mut self, status: &'static str) -> String {
-        let Some(Open { id, kind, text }) = self.open.take() else { return String::new() };
-        let (output_index, part) = (self.output.len(), kind.part(&text));
-        let of = Of::Text { item_id: &id, output_index, content_index: 0, text: &text, logprobs: kind.logprobs() };
+        let Some(Open { id, kind, text, logprobs }) = self.open.take() else { return String::new() };
+        let (output_index, part) = (self.output.len(), kind.part(&text, logprobs.clone()));
+        let of = Of::Text { item_id: &id, output_index, content_index: 0, text: &text, logprobs: kind.has(&logprobs) };
         let mut out = Event { name: kind.done(), sequence_number: self.number(), of }.sent();
         let of = Of::Part { item_id: &id, output_index, content_index: 0, part: &part };
         out.push_str(&Event { name: "response.content_part.done", sequence_number: self.number(), of }.sent());
@@ -147,8 +154,8 @@ impl Kind {
     }
 
     /// The field that only messages have.
-    fn logprobs(self) -> Option<[u8; 0]> {
-        (self == Kind::Message).then_some([])
+    fn has(self, logprobs: &[Logprob]) -> Option<&[Logprob]> {
+        (self == Kind::Message).then_some(logprobs)
     }
 }
 
@@ -162,12 +169,16 @@ impl Format for Record {
 
     fn piece(&mut self, piece: Piece) -> String {
         self.thinking_tokens += usize::from(piece.is_thought());
+        let logprobs: Vec<Logprob> = self.of_content.push(&piece).iter().map(Logprob::from).collect();
+        // They go with the last of the texts that a token makes certain.
+        let last = piece.events.len().saturating_sub(1);
         let mut out = String::new();
-        for event in piece.events {
+        for (i, event) in piece.events.into_iter().enumerate() {
+            let logprobs = if i == last { &logprobs[..] } else { &[] };
             out.push_str(&match event {
                 // What cannot be read as a call is left to the reader.
-                text::Event::Content(text) | text::Event::UnreadableCall(text) => self.text(Kind::Message, &text),
-                text::Event::Thinking(text) => self.text(Kind::Reasoning, &text),
+                text::Event::Content(text) | text::Event::UnreadableCall(text) => self.text(Kind::Message, &text, logprobs),
+                text::Event::Thinking(text) => self.text(Kind::Reasoning, &text, &[]),
                 text::Event::ToolCall(call) => self.call(call),
             });
         }

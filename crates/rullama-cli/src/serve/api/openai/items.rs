@@ -2,7 +2,7 @@
 //!
 //! Source: platform.openai.com/docs/api-reference/responses.
 
-use super::records::{Cached, Thought};
+use super::records::{Cached, Logprob, Thought};
 use crate::serve::host::Ended;
 use rullama::ToolCall;
 use serde::Serialize;
@@ -62,13 +62,8 @@ pub struct Reasoning {
 
 #[derive(Serialize)]
 pub struct Text {
-    pub format: TextFormat,
-}
-
-#[derive(Serialize)]
-pub struct TextFormat {
-    #[serde(rename = "type")]
-    pub kind: &'static str,
+    /// As it was asked for.
+    pub format: Value,
 }
 
 /// Tokens of a request and its answer.
@@ -106,7 +101,7 @@ pub enum Item {
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Part {
-    OutputText { text: String, annotations: [u8; 0], logprobs: [u8; 0] },
+    OutputText { text: String, annotations: [u8; 0], logprobs: Vec<Logprob> },
     ReasoningText { text: String },
 }
 
@@ -124,10 +119,10 @@ impl Kind {
     }
 
     /// The part that holds the item's text.
-    pub fn part(self, text: &str) -> Part {
+    pub fn part(self, text: &str, logprobs: Vec<Logprob>) -> Part {
         let text = text.to_owned();
         match self {
-            Kind::Message => Part::OutputText { text, annotations: [], logprobs: [] },
+            Kind::Message => Part::OutputText { text, annotations: [], logprobs },
             Kind::Reasoning => Part::ReasoningText { text },
         }
     }
@@ -181,7 +176,7 @@ pub enum Of<'a> {
         content_index: usize,
         delta: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        logprobs: Option<[u8; 0]>,
+        logprobs: Option<&'a [Logprob]>,
     },
     /// A whole text.
     Text {
@@ -190,7 +185,7 @@ pub enum Of<'a> {
         content_index: usize,
         text: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        logprobs: Option<[u8; 0]>,
+        logprobs: Option<&'a [Logprob]>,
     },
     ArgumentsDelta {
         item_id: &'a str,

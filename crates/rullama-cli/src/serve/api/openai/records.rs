@@ -108,14 +108,14 @@ pub enum LogprobLists {
     },
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Logprob {
     #[serde(flatten)]
     chosen: TokenLogprob,
     top_logprobs: Vec<TokenLogprob>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct TokenLogprob {
     token: String,
     logprob: f32,

@@ -3,11 +3,14 @@
 use super::events::Record;
 use super::input::messages;
 use super::items::{self, Shown};
-use super::wire::{Common, check_format, thinking, tools};
-use crate::serve::api::{Failure, value};
+use super::wire::{Common, thinking, tools};
+use crate::serve::api::{Failure, format, logprobs, value};
 use crate::serve::host::{Ask, Conversation, Prompt};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+/// What `include` names to have log-probabilities.
+const LOGPROBS: &str = "message.output_text.logprobs";
 
 #[derive(Deserialize)]
 struct Request {
@@ -22,6 +25,7 @@ struct Request {
     prompt: Option<Value>,
     background: Option<bool>,
     top_logprobs: Option<u32>,
+    include: Option<Vec<String>>,
     metadata: Option<Value>,
 }
 
@@ -49,6 +53,7 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
     let common: Common = value(request, "")?;
     let asked: Request = value(request, "")?;
     refuse(&asked)?;
+    let wanted = format::openai(asked.text.as_ref().and_then(|text| text.format.as_ref()), "text.format")?;
     let shown = shown(&common, &asked);
     let tools = if common.shows_tools()? { tools(asked.tools)? } else { Vec::new() };
     let effort = asked.reasoning.and_then(|reasoning| reasoning.effort);
@@ -58,13 +63,16 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
         Some("auto") => true,
         Some(other) => return Err(Failure::field("truncation", format!("is \"{other}\", but must be \"auto\" or \"disabled\"."))),
     };
+    let included = asked.include.iter().flatten().any(|name| name == LOGPROBS);
+    let logprobs = logprobs(Some(included || asked.top_logprobs.is_some_and(|n| n > 0)), asked.top_logprobs)?;
     let messages = messages(asked.input, asked.instructions)?;
     let ask = Ask {
         prompt: Prompt::Chat(Conversation { messages, tools, thinking, truncate, before: Vec::new() }),
         params: common.params()?,
         logit_bias: common.logit_bias()?,
-        logprobs: None,
+        logprobs,
         one_call: common.parallel_tool_calls == Some(false),
+        format: wanted,
     };
     Ok(Wish { record: Record::new(&common.model, shown), model: common.model, ask, stream: common.stream.unwrap_or(false) })
 }
@@ -72,6 +80,7 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
 /// The request as its response shows it.
 fn shown(common: &Common, asked: &Request) -> Shown {
     let effort = asked.reasoning.as_ref().and_then(|reasoning| reasoning.effort.clone());
+    let format = asked.text.as_ref().and_then(|text| text.format.clone()).unwrap_or_else(|| json!({"type": "text"}));
     Shown {
         instructions: asked.instructions.clone(),
         max_output_tokens: common.max_output_tokens,
@@ -80,7 +89,7 @@ fn shown(common: &Common, asked: &Request) -> Shown {
         reasoning: items::Reasoning { effort, summary: None },
         store: false,
         temperature: common.temperature,
-        text: items::Text { format: items::TextFormat { kind: "text" } },
+        text: items::Text { format },
         tool_choice: common.tool_choice.clone().unwrap_or_else(|| Value::from("auto")),
         tools: asked.tools.clone().unwrap_or_default(),
         top_p: common.top_p,
@@ -90,7 +99,6 @@ fn shown(common: &Common, asked: &Request) -> Shown {
 }
 
 fn refuse(asked: &Request) -> Result<(), Failure> {
-    check_format(asked.text.as_ref().and_then(|text| text.format.as_ref()), "text.format")?;
     let given = |value: &Option<Value>| value.as_ref().is_some_and(|value| !value.is_null());
     for (name, value) in [("previous_response_id", &asked.previous_response_id), ("conversation", &asked.conversation)] {
         if given(value) {
@@ -102,9 +110,6 @@ fn refuse(asked: &Request) -> Result<(), Failure> {
     }
     if asked.background == Some(true) {
         return Err(Failure::field("background", "cannot be had: an answer ends with its request. Leave it out, and stream."));
-    }
-    if asked.top_logprobs.is_some_and(|n| n > 0) {
-        return Err(Failure::field("top_logprobs", "are given by /v1/chat/completions alone. Ask there."));
     }
     Ok(())
 }
@@ -122,7 +127,7 @@ mod tests {
             ("prompt", json!({"id": "p"})),
             ("background", json!(true)),
             ("truncation", json!("some")),
-            ("top_logprobs", json!(2)),
+            ("top_logprobs", json!(21)),
             ("tool_choice", json!("required")),
         ] {
             let mut request = json!({"model": "m", "input": "a"});

@@ -135,21 +135,6 @@ pub fn tools(tools: Option<Vec<Value>>) -> Result<Vec<Tool>, Failure> {
     read.collect()
 }
 
-/// Refuses a form of output: nothing holds a model to one yet.
-///
-/// # Errors
-/// Any form but text.
-pub fn check_format(format: Option<&Value>, field: &str) -> Result<(), Failure> {
-    let Some(format) = format.filter(|format| !format.is_null()) else { return Ok(()) };
-    if format.get("type").and_then(Value::as_str) == Some("text") {
-        return Ok(());
-    }
-    Err(Failure::field(
-        field,
-        "can only be {\"type\": \"text\"} here: answers are not held to JSON or a schema. Leave it out, describe the form in the prompt, and check the answer.",
-    ))
-}
-
 /// Whether the model is to think first.
 ///
 /// # Errors
@@ -196,8 +181,6 @@ mod tests {
             assert_eq!(common(json!({"logit_bias": bias})).logit_bias().unwrap_err().field.as_deref(), Some("logit_bias"));
         }
         assert_eq!(common(json!({"logit_bias": {"7": -100}})).logit_bias().unwrap(), [(7, -100.0)]);
-        assert!(check_format(Some(&json!({"type": "json_object"})), "response_format").is_err());
-        assert!(check_format(Some(&json!({"type": "text"})), "response_format").is_ok() && check_format(None, "x").is_ok());
         assert_eq!(tools(Some(vec![json!({"type": "web_search"})])).unwrap_err().field.as_deref(), Some("tools[0].type"));
         assert!(thinking(Some(&json!("low")), "x").unwrap() && !thinking(Some(&json!("none")), "x").unwrap());
         assert!(thinking(Some(&json!("huge")), "reasoning_effort").is_err());

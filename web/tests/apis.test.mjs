@@ -209,10 +209,10 @@ const REQUESTS = [
   ['/v1/embeddings', { model: MODEL, input: 'x' }],
   ['/v1/none', {}],
   ...Object.entries({
-    model: 'none', n: 2, temperature: 'hot', top_p: 3, stop: 3, messages: [], tool_choice: 'required', tools: [{ type: 'x' }], response_format: { type: 'json_object' },
+    model: 'none', n: 2, temperature: 'hot', top_p: 3, stop: 3, messages: [], tool_choice: 'required', tools: [{ type: 'x' }],
     max_tokens: 0, top_logprobs: 30, logit_bias: { x: 1 }, functions: [{}], reasoning_effort: 'huge', stream: 'yes', presence_penalty: 101,
   }).map(([name, value]) => ['/v1/chat/completions', { model: MODEL, messages: user('x'), [name]: value }]),
-  ...Object.entries({ format: 'json', think: 'much', keep_alive: 'soon', options: { temperature: -1 }, top_logprobs: 3, model: '', stream: 3 }).map(([name, value]) => [
+  ...Object.entries({ think: 'much', keep_alive: 'soon', options: { temperature: -1 }, top_logprobs: 3, model: '', stream: 3 }).map(([name, value]) => [
     '/api/chat', { model: MODEL, messages: user('x'), [name]: value },
   ]),
   ...Object.entries({ suffix: 'x', template: 'x', images: ['x'], system: 'x' }).map(([name, value]) => ['/api/generate', { model: MODEL, prompt: 'x', raw: true, [name]: value }]),

@@ -1,7 +1,8 @@
-// Examples to train on, as they travel: JSONL in a Blob, whatever they were handed in as.
+// Examples to train on and the options, as they travel: JSONL in a Blob, whatever they were handed in as.
 
 import { RullamaError } from './errors.ts';
-import type { Message, TuneExamples } from './types.ts';
+import type { TuneRequest } from './protocol.ts';
+import type { Message, TuneExamples, TuneOptions } from './types.ts';
 
 /**
  * JSONL text, a file of it, or a list of examples as a Blob.
@@ -45,4 +46,10 @@ function message(given: unknown): unknown {
 
 function refusal(message: string, remedy: string): RullamaError {
   return new RullamaError('invalid-argument', message, { remedy });
+}
+
+/** Options of a training as the engine takes them. */
+export function tuneRequest(options: TuneOptions): TuneRequest {
+  const { eval: _eval, resume: _resume, signal: _signal, targets, ...rest } = options;
+  return targets === undefined ? rest : { ...rest, targets: [targets].flat().join(',') };
 }

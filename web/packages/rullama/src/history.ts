@@ -64,3 +64,9 @@ export function extend(reply: Message, event: StreamEvent): void {
 const isModel = (message: Past | undefined) => message?.role === 'model' || message?.role === 'assistant';
 
 const textOf = ({ content }: Past) => (typeof content === 'string' ? content : (content ?? []).map((part) => ('text' in part ? part.text : '')).join(''));
+
+/** What is sent, as messages: a text is the user's. */
+export function toMessages(message: string | Past | Past[]): Past[] {
+  if (typeof message === 'string') return [{ role: 'user', content: message }];
+  return Array.isArray(message) ? message : [message];
+}

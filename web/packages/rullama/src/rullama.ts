@@ -4,11 +4,11 @@ import { Adapter, adapterFiles, attachedTo, checkForm } from './adapters.ts';
 import { checkContinued, checkEmbed, checkGenerate, checkHistory, checkIds, checkQuestion, checkTune } from './check.ts';
 import type { Client } from './client.ts';
 import { RullamaError } from './errors.ts';
-import { examplesBlob } from './examples.ts';
-import { extend, History } from './history.ts';
+import { examplesBlob, tuneRequest } from './examples.ts';
+import { extend, History, toMessages } from './history.ts';
 import type { GenerateIdsOptions, MediaPart, PictureTokens } from './media-types.ts';
 import { Perception } from './perception.ts';
-import type { AttachedRef, CallName, Calls, SourceRef, StreamEvent, TuneRequest } from './protocol.ts';
+import type { AttachedRef, CallName, Calls, SourceRef, StreamEvent } from './protocol.ts';
 import type { Ask, Part, Responded } from './request.ts';
 import { packChat, unpackChat } from './saved-chat.ts';
 import { following, streamOf } from './stream.ts';
@@ -446,15 +446,4 @@ export class Chat {
     };
     return streamOf(start, done, controller);
   }
-}
-
-/** Options of a training as the engine takes them. */
-function tuneRequest(options: TuneOptions): TuneRequest {
-  const { eval: _eval, resume: _resume, signal: _signal, targets, ...rest } = options;
-  return targets === undefined ? rest : { ...rest, targets: [targets].flat().join(',') };
-}
-
-function toMessages(message: string | AnyMessage | AnyMessage[]): AnyMessage[] {
-  if (typeof message === 'string') return [{ role: 'user', content: message }];
-  return Array.isArray(message) ? message : [message];
 }

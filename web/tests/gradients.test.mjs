@@ -1,5 +1,5 @@
-// Training in Chromium against PyTorch: losses, gradients and 20 steps of a golden, by the comparison that the native tests make, with
-// the kernels that a GPU gets.
+// Training in Chromium against PyTorch: losses, gradients and steps of a golden, by the comparison that the native tests make. With
+// RULLAMA_FULL set all 20 steps, else the first two.
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -9,8 +9,9 @@ import { built, missing } from './cases.mjs';
 import { startServer } from './server.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-/** It takes half a minute of a core, on a busy machine a multiple. */
-const LONGEST_MS = 10 * 60_000;
+/** On a busy machine a multiple of what it takes. */
+const LONGEST_MS = 20 * 60_000;
+const FULL = Boolean(process.env.RULLAMA_FULL);
 
 /** Runs in the page. */
 async function inPage({ name, model, options }) {
@@ -31,13 +32,13 @@ test('losses, gradients and steps are those of PyTorch', { skip: missing, timeou
   try {
     const { page, problems } = await openPage(browser.context, `${site.url}/blank.html`);
     const start = performance.now();
-    const given = { name: 'lora-short', model: 'dense-ple-Q4_K_M.gguf', options: { asGpu: true } };
+    const given = { name: 'lora-short', model: 'dense-ple-Q4_K_M.gguf', options: FULL ? {} : { steps: 2 } };
     const { wrong, gradients, curve, after, lost } = await page.evaluate(inPage, given);
-    const worst = (all) => Math.max(...Object.values(all)).toExponential(1);
+    const worst = (all) => Math.max(0, ...Object.values(all)).toExponential(1);
     const seconds = ((performance.now() - start) / 1000).toFixed(1);
     t.diagnostic(`off by at most: gradients ${worst(gradients)}, losses ${worst(curve)}, matrices ${worst(after)}; ${seconds} s`);
     assert.deepEqual({ wrong, lost, problems }, { wrong: [], lost: undefined, problems: [] });
-    assert.deepEqual([Object.keys(gradients).length, curve.length, Object.keys(after).length > 0], [86, 21, true]);
+    assert.deepEqual([Object.keys(gradients).length, curve.length, Object.keys(after).length > 0], [86, FULL ? 21 : 3, FULL]);
   } finally {
     await browser.close();
     await site.close();

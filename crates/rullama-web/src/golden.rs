@@ -21,6 +21,8 @@ struct Run {
     as_gpu: bool,
     /// Layers are computed again in the backward pass.
     again: bool,
+    /// Steps to take, where not all.
+    steps: Option<usize>,
 }
 
 /// Computes a golden's losses and gradients and takes its steps on `model`, the bytes of its file. Gives the report as JSON text.
@@ -33,6 +35,6 @@ pub async fn run_golden(options: String, model: Vec<u8>, about: Vec<u8>, tensors
     let source = Arc::new(MemorySource::new(golden.model().to_owned(), model));
     let engine = Engine::load(source, load, &mut |_| ()).await.map_err(WebError::from)?;
     let keep = if run.again { Keep::Layers } else { Keep::All };
-    let report = golden.check(engine.loaded().clone(), keep, golden.steps()).await.map_err(WebError::from)?;
+    let report = golden.check(engine.loaded().clone(), keep, run.steps.unwrap_or(golden.steps())).await.map_err(WebError::from)?;
     Ok(serde_json::to_string(&report).map_err(|error| WebError::Argument { what: format!("The report: {error}.") })?)
 }

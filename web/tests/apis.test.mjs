@@ -40,7 +40,7 @@ before(async () => {
   const options = { bundle: true, format: 'esm', nodePaths: [path.join(here, '../node_modules')], logLevel: 'error' };
   await build({ ...options, entryPoints: [path.join(folder, 'entry.js')], outfile: path.join(folder, 'clients.js') });
   site = await startServer({ '/parts/': dist, '/model/': path.join(here, '../app/dist/model'), '/': folder });
-  browser = await startBrowser();
+  browser = await startBrowser({ serviceWorkers: 'allow' });
   ({ page } = await openPage(browser.context, `${site.url}/index.html`));
   await page.evaluate(async (model) => {
     const [{ Rullama }, { serveApis }] = [await import('/parts/index.js'), await import('/parts/api.js')];

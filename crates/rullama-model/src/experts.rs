@@ -78,6 +78,14 @@ impl ExpertStats {
         if self.wanted == 0 { 1.0 } else { self.hits as f64 / self.wanted as f64 }
     }
 
+    pub fn add(&mut self, more: &ExpertStats) {
+        self.wanted += more.wanted;
+        self.hits += more.hits;
+        self.bytes_read += more.bytes_read;
+        self.round_trips += more.round_trips;
+        self.passes += more.passes;
+    }
+
     /// What was added since `earlier`.
     pub fn since(&self, earlier: &ExpertStats) -> ExpertStats {
         ExpertStats {

@@ -24,6 +24,7 @@ pub mod rows;
 mod selftest;
 mod step;
 pub mod tower;
+mod vectors;
 pub mod weights;
 pub mod words;
 

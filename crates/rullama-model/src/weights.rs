@@ -1,6 +1,7 @@
 //! From tensors in a file to weights on the GPU, in bounded pieces.
 
 use crate::ModelError;
+pub use crate::vectors::{read_table, read_tables};
 use rullama_gpu::{Buffer, Device, Usage};
 use rullama_ops::{Chunk, HostWeight, Tensor, Weight};
 use rullama_quant::{DType, Layout};
@@ -205,25 +206,6 @@ async fn read_part(source: &dyn ByteSource, part: &Part, rows: Range<u64>) -> Re
     let outside = ModelError::Row { name: tensor.name.clone(), row: rows.end, rows: tensor.rows() };
     let range = tensor.row_range(rows).ok_or(outside)?;
     Ok(source.read(range.start, (range.end - range.start) as usize).await?)
-}
-
-/// A vector's values.
-pub async fn read_table(source: &dyn ByteSource, tensor: &TensorInfo) -> Result<Vec<f32>, ModelError> {
-    let bytes = source.read(tensor.range.start, tensor.bytes() as usize).await?;
-    decode_table(tensor, &bytes)
-}
-
-/// The values of many vectors, in the order given. They are asked for together, so that a network is waited for once.
-pub async fn read_tables(source: &dyn ByteSource, tensors: &[&TensorInfo]) -> Result<Vec<Vec<f32>>, ModelError> {
-    let ranges: Vec<Range<u64>> = tensors.iter().map(|tensor| tensor.range.start..tensor.range.start + tensor.bytes()).collect();
-    let read = source.read_many(&ranges).await?;
-    tensors.iter().zip(read).map(|(tensor, bytes)| decode_table(tensor, &bytes)).collect()
-}
-
-fn decode_table(tensor: &TensorInfo, bytes: &[u8]) -> Result<Vec<f32>, ModelError> {
-    let mut values = vec![0.0; tensor.elements() as usize];
-    rullama_quant::decode(tensor.dtype()?, bytes, &mut values)?;
-    Ok(values)
 }
 
 /// A small f32 matrix to put on the GPU beside the weights.

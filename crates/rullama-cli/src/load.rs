@@ -7,7 +7,7 @@ use crate::{interrupt, table};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use rullama::DEFAULT_CONTEXT;
-use rullama::{AdapterProfile, Cancel, Embedder, Engine, KvType, LoadOptions, PleMode};
+use rullama::{AdapterProfile, Cancel, Embedder, Engine, ExpertMode, ExpertStats, KvType, LoadOptions, PleMode};
 use std::ffi::OsStr;
 
 /// Where the per-layer embeddings live.
@@ -18,6 +18,17 @@ enum Ple {
     /// On the GPU: fastest
     Resident,
     /// In the file: rows are read as tokens need them
+    Streamed,
+}
+
+/// Where the experts of a mixture live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Experts {
+    /// On the GPU if they fit, else streamed
+    Auto,
+    /// On the GPU: fastest
+    Resident,
+    /// In the file, with as many on the GPU as --memory has room for: others are read as tokens go to them
     Streamed,
 }
 
@@ -43,13 +54,16 @@ pub struct LoadArguments {
     /// Where the per-layer embeddings (most of an E2B or E4B) live
     #[arg(long, value_enum, default_value = "auto")]
     ple: Ple,
+    /// Where the experts of a mixture (most of a 26B-A4B) live
+    #[arg(long, value_enum, default_value = "auto")]
+    experts: Experts,
     /// Type of cached keys and values; f32 takes twice the memory
     #[arg(long, value_enum, default_value = "f16")]
     kv: Kv,
     /// Most tokens of a conversation [default: the model's, up to 32768]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     ctx: Option<u32>,
-    /// Memory for weights on the GPU, in GB, that `--ple auto` keeps to
+    /// Memory for weights on the GPU, in GB, that `--ple auto` and streamed experts keep to
     #[arg(long, value_name = "GB", value_parser = gigabytes)]
     memory: Option<u64>,
     /// Limits and features of the adapter to use
@@ -93,6 +107,11 @@ impl LoadArguments {
                 Ple::Auto => PleMode::Auto,
                 Ple::Resident => PleMode::Resident,
                 Ple::Streamed => PleMode::Streamed,
+            },
+            experts: match self.experts {
+                Experts::Auto => ExpertMode::Auto,
+                Experts::Resident => ExpertMode::Resident,
+                Experts::Streamed => ExpertMode::Streamed,
             },
             kv: match self.kv {
                 Kv::F16 => KvType::F16,
@@ -187,8 +206,12 @@ pub fn title(engine: &Engine) -> String {
 pub fn describe(engine: &Engine) -> String {
     let info = engine.info();
     let speed = info.loaded_bytes as f64 / info.load_seconds.max(1e-9);
+    let experts = match (info.experts, info.expert_places) {
+        ("none", _) => String::new(),
+        (mode, places) => format!(", experts {mode} ({places} of each layer on the GPU)"),
+    };
     format!(
-        "{} on {} ({}, {}): {} in {:.2} s ({}/s), {} on the GPU, context {}, per-layer embeddings {}, cache {}",
+        "{} on {} ({}, {}): {} in {:.2} s ({}/s), {} on the GPU, context {}, per-layer embeddings {}{experts}, cache {}",
         one_line(&info.name),
         info.device,
         info.backend,
@@ -201,4 +224,17 @@ pub fn describe(engine: &Engine) -> String {
         info.ple,
         info.kv,
     )
+}
+
+/// What streaming experts took since `earlier`, for `--verbose`; nothing where they are resident, or there are none.
+pub fn experts_since(engine: &Engine, earlier: ExpertStats) -> Option<String> {
+    let took = pollster::block_on(engine.expert_stats())?.since(&earlier);
+    Some(format!(
+        "experts: {} wanted, {:.1} % of them on the GPU, {} read, {} round trips, {} passes",
+        table::count(took.wanted),
+        100.0 * took.hit_rate(),
+        table::bytes(took.bytes_read),
+        table::count(took.round_trips),
+        table::count(took.passes),
+    ))
 }

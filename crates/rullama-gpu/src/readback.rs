@@ -62,6 +62,11 @@ impl Readback {
         Ok(Readback { buffer: device.buffer("readback", size, Usage::Readback).await?, pending: Mutex::new(None) })
     }
 
+    /// Bytes that it can hold.
+    pub fn size(&self) -> u64 {
+        self.buffer.size()
+    }
+
     /// Copies `(buffer, offset, len)` here after all work submitted so far; `None` only
     /// marks the point. Must not be called again before [`wait`](Self::wait).
     pub fn start(&self, device: &Device, from: Option<(&Buffer, u64, u64)>) {

@@ -238,7 +238,7 @@ impl LoadedEncoder {
         for (words, values) in step_words(texts, shape) {
             self.words.write(&self.device, words, bytemuck::cast_slice(&values));
         }
-        step::run_parts(&self.device, &self.pace, plan, fences, (tokens, tokens), cancelled).await?;
+        step::run_parts(&self.device, &self.pace, (plan, 0..plan.recording.len()), fences, (tokens, tokens), cancelled).await?;
         let mut outputs = EncoderOutputs::new();
         for (name, tensor) in plan.outputs() {
             // Stages by tokens have all rows, the others one a text.

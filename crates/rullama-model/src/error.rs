@@ -39,6 +39,10 @@ pub enum ModelError {
     )]
     Expert { name: String, bytes: u64, most: u64 },
     #[error(
+        "an expert of `{name}` has {rows} rows, which is no multiple of {step}: experts cannot be streamed. Load all of them (`resident`), or use another file of the model"
+    )]
+    ExpertRows { name: String, rows: u64, step: u64 },
+    #[error(
         "tensor `{name}` holds {value}, which {reason}. The file is damaged or was made for another program: convert or download it again"
     )]
     Value { name: String, value: f32, reason: &'static str },

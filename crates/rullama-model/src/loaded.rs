@@ -1,6 +1,7 @@
 //! A model on a device, without a session: what an engine, a trainer or a tower stands on.
 
 use crate::ModelError;
+use crate::experts::ExpertPools;
 use crate::lora::Terms;
 use crate::lower::{For, lower};
 use crate::model::{Model, Rows, Shape};
@@ -27,12 +28,23 @@ pub enum Residency {
     IfItFits,
 }
 
+/// How many of each layer's experts have a place on the GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Experts {
+    All,
+    /// So many; others are read as tokens choose them.
+    Pool(u32),
+    /// All as long as the GPU has room, else so many.
+    AllOrPool(u32),
+}
+
 /// How to load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Choice {
     pub kv: KvType,
     pub context: u32,
     pub residency: Residency,
+    pub experts: Experts,
 }
 
 /// How far loading is.
@@ -58,6 +70,8 @@ pub struct Loaded {
     /// Tells this file's weights from others of the same shapes.
     pub identity: [u8; 32],
     pub pace: Pace,
+    /// Experts that are brought as they are chosen.
+    pub(crate) experts: Option<Mutex<ExpertPools>>,
     /// The operations of the longest chunk.
     longest: Vec<(Arc<dyn Op>, Vec<Type>)>,
     /// Whose turn it is: one step runs at a time, and has all activations to itself.
@@ -79,22 +93,15 @@ impl Loaded {
         progress: &mut dyn FnMut(Stage) -> bool,
     ) -> Result<Loaded, ModelError> {
         let tables = tables(&*model, &*source, choice.context).await?;
-        let mut resident = choice.residency != Residency::Never;
-        let mut first = put(&device, &*model, &*source, &tables, resident, progress).await;
-        let full = matches!(first, Err(ModelError::Gpu(GpuError::OutOfMemory { .. })));
-        if full && choice.residency == Residency::IfItFits && model.streamed().is_some() {
-            resident = false;
-            first = put(&device, &*model, &*source, &tables, resident, progress).await;
-        }
-        let put = first?;
-        let choice = Choice { residency: if resident { Residency::Always } else { Residency::Never }, ..choice };
+        let (put, choice) = put_fitting(&device, &*model, &*source, &tables, choice, progress).await?;
         device.finish().await?;
         let identity = identity(model.specs(), &tables, put.samples)?;
         let pace = Pace::new(device.caps().software);
         let (loaded_bytes, weights) = (put.bytes, put.weights);
-        let (turn, test) = Default::default();
+        let experts = choice.places().map(|places| Mutex::new(ExpertPools::new(places, model.facts().experts)));
+        let (longest, turn, test) = Default::default();
         let mut loaded =
-            Loaded { device, model, source, weights, tables, choice, loaded_bytes, identity, pace, longest: Vec::new(), turn, test };
+            Loaded { device, model, source, weights, tables, choice, loaded_bytes, identity, pace, experts, longest, turn, test };
         if !progress(Stage::SelfTest) {
             return Err(ModelError::Cancelled);
         }
@@ -123,7 +130,8 @@ impl Loaded {
 
     /// A step's shape on this load.
     pub fn shape(&self, tokens: u32, rows: Rows, decode: bool, taps: bool) -> Shape {
-        Shape { tokens, rows, decode, resident: !self.streams(), taps, soft: false, packed: false, kv: self.choice.kv }
+        let pool = self.choice.places().unwrap_or(0);
+        Shape { tokens, rows, decode, resident: !self.streams(), taps, soft: false, packed: false, pool, kv: self.choice.kv }
     }
 
     /// Whether rows come from the host: no step can be queued before its token is known.
@@ -203,12 +211,54 @@ struct Put {
     samples: u64,
 }
 
+impl Choice {
+    /// Places of each layer's pool of experts, where there is one.
+    pub fn places(&self) -> Option<u32> {
+        match self.experts {
+            Experts::Pool(places) => Some(places),
+            _ => None,
+        }
+    }
+}
+
+/// Puts on the device what was chosen; where the GPU has no room and the choice allows it, less: first without the table that may be
+/// streamed, then with few experts. Gives what was chosen in the end.
+async fn put_fitting(
+    device: &Device,
+    model: &dyn Model,
+    source: &dyn ByteSource,
+    tables: &[Table],
+    mut choice: Choice,
+    progress: &mut dyn FnMut(Stage) -> bool,
+) -> Result<(Put, Choice), ModelError> {
+    let may_leave = choice.residency == Residency::IfItFits && model.streamed().is_some();
+    let fewer = match choice.experts {
+        Experts::AllOrPool(places) => Some(places),
+        _ => None,
+    };
+    let mut tries = vec![(choice.residency != Residency::Never, choice.places())];
+    tries.extend(may_leave.then_some((false, choice.places())));
+    tries.extend(fewer.map(|places| (!may_leave && choice.residency != Residency::Never, Some(places))));
+    let last = tries.len() - 1;
+    for (at, (resident, places)) in tries.into_iter().enumerate() {
+        match put(device, model, source, tables, (resident, places), progress).await {
+            Err(ModelError::Gpu(GpuError::OutOfMemory { .. })) if at < last => {}
+            other => {
+                choice.residency = if resident { Residency::Always } else { Residency::Never };
+                choice.experts = places.map_or(Experts::All, Experts::Pool);
+                return Ok((other?, choice));
+            }
+        }
+    }
+    Err(ModelError::Cancelled)
+}
+
 async fn put(
     device: &Device,
     model: &dyn Model,
     source: &dyn ByteSource,
     tables: &[Table],
-    resident: bool,
+    (resident, places): (bool, Option<u32>),
     progress: &mut dyn FnMut(Stage) -> bool,
 ) -> Result<Put, ModelError> {
     let mut weights = Weights::default();
@@ -219,11 +269,13 @@ async fn put(
     // The table last: it is the one that may have to stay outside.
     let (last, first): (Vec<_>, Vec<_>) = model.specs().weights.iter().partition(|spec| Some(spec.key.as_str()) == table);
     let last: Vec<&WeightSpec> = last.into_iter().filter(|_| resident).collect();
+    let (pooled, first): (Vec<_>, Vec<_>) = first.into_iter().partition(|spec| places.is_some() && spec.expert_rows().is_some());
     let total = first.iter().chain(&last).map(|spec| spec.bytes()).sum();
     let mut report = |done| progress(Stage::Weights { done, total });
     let mut loader = Loader::new(device, source, &mut report);
     loader.load(first.into_iter(), &mut weights).await?;
-    // The same wherever the table is.
+    loader.pools(&pooled, places.unwrap_or(0), &mut weights).await?;
+    // The same wherever the table and the experts are.
     let samples = loader.samples();
     loader.load(last.into_iter(), &mut weights).await?;
     Ok(Put { weights, bytes: total, samples })

@@ -41,11 +41,18 @@ pub struct Shape {
     /// Nothing comes before the step: its tokens are packed examples (see [`Words::Starts`](rullama_ops::Words::Starts)), their keys and
     /// values are values of the step, and it ends with the last norm (output `final_norm`), so that it can be trained.
     pub packed: bool,
+    /// Experts that a layer's weights have places for, where they come from the file as they are needed; 0: all are on the GPU. The
+    /// step then reads [`EXPERT_PLACES`], and what it chose are outputs `expert_ids_N`.
+    pub pool: u32,
     pub kv: KvType,
 }
 
 /// The input that holds soft embeddings, `[tokens, dim]`: the first rows count.
 pub const SOFT_ROWS: &str = "soft embeddings";
+
+/// Inputs that hold where each slot's expert stands in the pool, `[tokens, used]`: of layers that run for all tokens, and of those that
+/// run for the last. See [`ExpertProduct::pool_of`](rullama_ops::ExpertProduct::pool_of).
+pub const EXPERT_PLACES: [&str; 2] = ["places of experts", "places of the last token's experts"];
 
 /// Sizes and habits of a model, for those who run it.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +69,8 @@ pub struct Facts {
     pub per_layer: u32,
     /// Experts in a layer that has some; 0: the model has none.
     pub experts: u32,
+    /// Of these, how many a token goes to.
+    pub experts_used: u32,
     /// Ids that are never generated.
     pub suppress: Vec<u32>,
     /// Prompts name an empty thought where thinking is off.

@@ -1,5 +1,6 @@
 //! Which activations share a buffer.
 
+use crate::experts::passes;
 use rullama_ops::graph::Node;
 use rullama_ops::{Graph, Kind, Value};
 use std::collections::{HashMap, HashSet};
@@ -12,7 +13,8 @@ pub struct Placement {
 }
 
 /// Places values by lifetime: from the node that makes one to the last that reads it, or to the end for outputs. A result takes
-/// the slot of an operand that dies with its node where the operation allows it ([`rullama_ops::Op::may_alias`]).
+/// the slot of an operand that dies with its node where the operation allows it ([`rullama_ops::Op::may_alias`]). What nodes that run
+/// again ([`crate::experts::passes`]) read lives until all of them have run.
 pub fn place(graph: &Graph) -> Placement {
     let last = last_uses(graph);
     let mut placement = Placement::default();
@@ -40,6 +42,12 @@ fn last_uses(graph: &Graph) -> HashMap<Value, usize> {
     let mut last = HashMap::new();
     for (at, node) in graph.nodes.iter().enumerate() {
         last.extend(node.operands.iter().map(|value| (graph.base(*value), at)));
+    }
+    for nodes in passes(graph) {
+        let end = nodes.end - 1;
+        for value in graph.nodes[nodes].iter().flat_map(|node| &node.operands) {
+            last.entry(graph.base(*value)).and_modify(|at| *at = end.max(*at));
+        }
     }
     last.extend(graph.outputs.iter().map(|(_, value)| (graph.base(*value), usize::MAX)));
     last

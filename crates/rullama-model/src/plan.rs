@@ -1,6 +1,7 @@
 //! A graph's recording: activations share buffers by lifetime, everything else is bound.
 
 use crate::ModelError;
+use crate::experts::{ExpertPasses, chosen, passes, weights_of};
 use crate::place::place;
 use crate::weights::Weights;
 use rullama_gpu::{Buffer, Device, GpuError, Recorder, Recording, Slice, Usage};
@@ -92,6 +93,7 @@ pub struct Plan {
     outputs: HashMap<String, Tensor>,
     inputs: HashMap<&'static str, Slice>,
     steps: Vec<Step>,
+    passes: Vec<ExpertPasses>,
 }
 
 impl Plan {
@@ -105,6 +107,11 @@ impl Plan {
         self.outputs.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
 
+    /// Where experts are brought to the GPU on the way, in order.
+    pub fn passes(&self) -> &[ExpertPasses] {
+        &self.passes
+    }
+
     /// Where the host writes an input, if this plan reads it.
     pub fn input(&self, name: &str) -> Option<&Slice> {
         self.inputs.get(name)
@@ -112,8 +119,9 @@ impl Plan {
 
     /// The next part of the recording from command `start` on, of at most `most` work ([`Op::work`], where the step's last key is
     /// at `end - 1`): it ends after a layer where a layer is not more than that, else after an operation. Gives its commands and work.
-    pub fn part(&self, start: usize, end: u32, most: u64) -> (Range<usize>, u64) {
-        let left = self.steps.iter().skip_while(|step| step.end <= start);
+    /// Of the commands before `until` alone.
+    pub fn part(&self, (start, until): (usize, usize), end: u32, most: u64) -> (Range<usize>, u64) {
+        let left = self.steps.iter().skip_while(|step| step.end <= start).take_while(|step| step.end <= until);
         let cuts = left.map(|step| Cut { work: step.op.work(&step.inputs, end), end: step.end, layer: step.ends_layer });
         let (end, work) = cut(cuts, most);
         (start..end, work)
@@ -136,7 +144,18 @@ impl Plan {
         for (name, value) in &graph.outputs {
             outputs.insert(name.clone(), builder.operand(*value)?.tensor()?.clone());
         }
-        Ok(Plan { outputs, inputs: builder.inputs, recording: recorder.finish(device).await?, steps })
+        let ends: Vec<usize> = steps.iter().map(|step| step.end).collect();
+        let mut found = Vec::new();
+        for nodes in passes(graph) {
+            let places = graph.nodes[nodes.start].operands[1];
+            let commands = nodes.start.checked_sub(1).map_or(0, |before| ends[before])..ends[nodes.end - 1];
+            let place = graph.places.get(graph.nodes[nodes.start].place).cloned().unwrap_or_default();
+            let ids = chosen(graph, nodes.start).and_then(|ids| builder.operand(ids).ok());
+            let ids = ids.ok_or_else(|| Builder::missing(format!("{place}: the choice of experts")))?.tensor()?.clone();
+            let places = builder.operand(places)?.tensor()?.slice.clone();
+            found.push(ExpertPasses { commands, weights: weights_of(graph, nodes), ids, places });
+        }
+        Ok(Plan { outputs, inputs: builder.inputs, recording: recorder.finish(device).await?, steps, passes: found })
     }
 }
 

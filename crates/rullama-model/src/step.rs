@@ -8,6 +8,7 @@ use crate::{Loaded, ModelError};
 use rullama_gpu::{Device, Readback};
 use rullama_ops::Tensor;
 use std::collections::VecDeque;
+use std::ops::Range;
 use web_time::Instant;
 
 /// Parts of a recording that are submitted before the first of them is waited for.
@@ -50,7 +51,19 @@ impl Loaded {
         step: (u32, u32),
         cancelled: &dyn Fn() -> bool,
     ) -> Result<(), ModelError> {
-        run_parts(&self.device, &self.pace, plan, fences, step, cancelled).await
+        self.run_range(plan, 0..plan.recording.len(), fences, step, cancelled).await
+    }
+
+    /// The same of a range of its commands.
+    pub(crate) async fn run_range(
+        &self,
+        plan: &Plan,
+        range: Range<usize>,
+        fences: &mut Vec<Readback>,
+        step: (u32, u32),
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), ModelError> {
+        run_parts(&self.device, &self.pace, (plan, range), fences, step, cancelled).await
     }
 
     /// The first rows of a tensor that a plan left.
@@ -66,18 +79,18 @@ impl Loaded {
 pub(crate) async fn run_parts(
     device: &Device,
     pace: &Pace,
-    plan: &Plan,
+    (plan, range): (&Plan, Range<usize>),
     fences: &mut Vec<Readback>,
     (end, tokens): (u32, u32),
     cancelled: &dyn Fn() -> bool,
 ) -> Result<(), ModelError> {
     let mut under_way: VecDeque<Part> = VecDeque::new();
     let mut done = Instant::now();
-    let mut at = 0;
-    while at < plan.recording.len() || !under_way.is_empty() {
-        let more = at < plan.recording.len() && !cancelled();
+    let mut at = range.start;
+    while at < range.end || !under_way.is_empty() {
+        let more = at < range.end && !cancelled();
         if more && under_way.len() < UNDER_WAY {
-            let (part, work) = plan.part(at, end, pace.submission());
+            let (part, work) = plan.part((at, range.end), end, pace.submission());
             at = part.end;
             let submitted = Instant::now();
             device.submit_part(&plan.recording, part);

@@ -1,6 +1,7 @@
 //! From tensors in a file to weights on the GPU, in bounded pieces.
 
 use crate::ModelError;
+pub use crate::vectors::{read_table, read_tables};
 use rullama_gpu::{Buffer, Device, Usage};
 use rullama_ops::{Chunk, HostWeight, Tensor, Weight};
 use rullama_quant::{DType, Layout};
@@ -13,7 +14,7 @@ use std::sync::Arc;
 /// Bytes read and repacked at a time.
 const PIECE: u64 = 4 << 20;
 /// Bytes handed to the GPU before waiting for it: what staging memory may grow to.
-const STAGING: u64 = 64 << 20;
+pub(crate) const STAGING: u64 = 64 << 20;
 
 /// Rows of a tensor, by the name that the model's algebra has for them.
 #[derive(Debug, Clone)]
@@ -132,6 +133,19 @@ impl WeightSpec {
         Ok(self.parts[0].tensor.dtype()?)
     }
 
+    /// Rows of each expert, where there are experts.
+    pub fn expert_rows(&self) -> Option<u64> {
+        match self.stack {
+            Stack::Experts { rows } => Some(rows),
+            _ => None,
+        }
+    }
+
+    /// Whether the row tells this file from others: of experts, which may stay in the file, the first of each.
+    fn is_sampled(&self, row: u64) -> bool {
+        self.expert_rows().is_none_or(|rows| row.is_multiple_of(rows))
+    }
+
     /// Bytes in the file.
     pub fn bytes(&self) -> u64 {
         self.rows() * self.parts[0].tensor.row_bytes()
@@ -192,25 +206,6 @@ async fn read_part(source: &dyn ByteSource, part: &Part, rows: Range<u64>) -> Re
     let outside = ModelError::Row { name: tensor.name.clone(), row: rows.end, rows: tensor.rows() };
     let range = tensor.row_range(rows).ok_or(outside)?;
     Ok(source.read(range.start, (range.end - range.start) as usize).await?)
-}
-
-/// A vector's values.
-pub async fn read_table(source: &dyn ByteSource, tensor: &TensorInfo) -> Result<Vec<f32>, ModelError> {
-    let bytes = source.read(tensor.range.start, tensor.bytes() as usize).await?;
-    decode_table(tensor, &bytes)
-}
-
-/// The values of many vectors, in the order given. They are asked for together, so that a network is waited for once.
-pub async fn read_tables(source: &dyn ByteSource, tensors: &[&TensorInfo]) -> Result<Vec<Vec<f32>>, ModelError> {
-    let ranges: Vec<Range<u64>> = tensors.iter().map(|tensor| tensor.range.start..tensor.range.start + tensor.bytes()).collect();
-    let read = source.read_many(&ranges).await?;
-    tensors.iter().zip(read).map(|(tensor, bytes)| decode_table(tensor, &bytes)).collect()
-}
-
-fn decode_table(tensor: &TensorInfo, bytes: &[u8]) -> Result<Vec<f32>, ModelError> {
-    let mut values = vec![0.0; tensor.elements() as usize];
-    rullama_quant::decode(tensor.dtype()?, bytes, &mut values)?;
-    Ok(values)
 }
 
 /// A small f32 matrix to put on the GPU beside the weights.
@@ -286,13 +281,14 @@ struct Piece<'a> {
 }
 
 /// Words and where they go in the buffer.
-type Planes = Vec<(u32, Vec<u32>)>;
+pub(crate) type Planes = Vec<(u32, Vec<u32>)>;
 
 /// A sum over rows of a number that depends on the row's place and on the beginning of its bits: the same however a weight is cut.
-fn sample(key: &str, first_row: u64, rows: std::slice::ChunksExact<'_, u8>) -> u64 {
-    let key = key.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+fn sample(spec: &WeightSpec, first_row: u64, rows: std::slice::ChunksExact<'_, u8>) -> u64 {
+    let key = spec.key.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     let word = |bytes: &[u8]| bytes.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
     rows.enumerate()
+        .filter(|(i, _)| spec.is_sampled(first_row + *i as u64))
         .map(|(i, row)| {
             let (start, rest) = row.split_at(row.len().min(8));
             let place = key ^ (first_row + i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -317,7 +313,7 @@ impl Piece<'_> {
         let start = self.chunk + self.first;
         let bytes = self.spec.read(self.source, start..start + self.rows).await?;
         let rows = bytes.chunks_exact(self.spec.row_bytes() as usize);
-        Ok((self.layout.repack(self.first as usize, &bytes)?, sample(&self.spec.key, start, rows)))
+        Ok((self.layout.repack(self.first as usize, &bytes)?, sample(&self.spec, start, rows)))
     }
 }
 
@@ -337,14 +333,37 @@ impl<'a> Loader<'a> {
     /// An unreadable source, a row that kernels cannot take, no GPU memory, cancellation.
     pub async fn load(&mut self, specs: impl Iterator<Item = &WeightSpec>, into: &mut Weights) -> Result<(), ModelError> {
         for spec in specs {
-            let weight = self.matrix(&Arc::new(spec.clone())).await?;
+            let weight = self.matrix(&Arc::new(spec.clone()), spec.rows(), true).await?;
             into.weights.insert(spec.key.clone(), Arc::new(weight));
         }
         self.flush().await
     }
 
-    async fn matrix(&mut self, spec: &Arc<WeightSpec>) -> Result<Weight, ModelError> {
-        let (rows, cols, dtype) = (spec.rows(), spec.cols(), spec.dtype()?);
+    /// Makes room for `places` experts of each matrix, which are read when they are needed. Rows that tell files apart are read now.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub async fn pools(&mut self, specs: &[&WeightSpec], places: u32, into: &mut Weights) -> Result<(), ModelError> {
+        for spec in specs {
+            let rows = spec.expert_rows().unwrap_or(1);
+            if !rows.is_multiple_of(ROW_STEP) {
+                return Err(ModelError::ExpertRows { name: spec.key.clone(), rows, step: ROW_STEP });
+            }
+            let (whole, spec) = (spec.rows(), Arc::new((*spec).clone()));
+            let weight = self.matrix(&spec, whole.min(rows * u64::from(places)), false).await?;
+            into.weights.insert(spec.key.clone(), Arc::new(weight));
+            for first in (0..whole).step_by(rows as usize) {
+                let row = spec.read(self.source, first..first + 1).await?;
+                self.samples = self.samples.wrapping_add(sample(&spec, first, row.chunks_exact(row.len().max(1))));
+            }
+            self.account(0).await?;
+        }
+        Ok(())
+    }
+
+    /// A matrix of the first `rows` rows, with their values or without.
+    async fn matrix(&mut self, spec: &Arc<WeightSpec>, rows: u64, filled: bool) -> Result<Weight, ModelError> {
+        let (cols, dtype) = (spec.cols(), spec.dtype()?);
         if !cols.is_multiple_of(32) || cols > u64::from(u32::MAX) {
             return Err(ModelError::RowLength { name: spec.parts[0].tensor.name.clone(), cols });
         }
@@ -364,30 +383,35 @@ impl<'a> Loader<'a> {
         for first in (0..rows).step_by(step as usize) {
             let count = step.min(rows - first);
             let layout = Arc::new(Layout::new(dtype, count as usize, cols as usize)?);
-            chunks.push(self.chunk(spec, first, count, layout).await?);
+            let buffer = self.device.buffer(&spec.key, layout.words() as u64 * 4, Usage::Storage).await?;
+            if filled {
+                self.fill(spec, &buffer, first, count, &layout).await?;
+            }
+            let (slice, planes) = (buffer.whole(), layout.planes());
+            chunks.push(Chunk { slice, first_row: first as u32, rows: count as u32, planes, start: 0, step: 1 });
         }
         Ok(Weight { name: spec.key.clone(), dtype, rows: rows as u32, cols: cols as u32, chunks })
     }
 
-    async fn chunk(&mut self, spec: &Arc<WeightSpec>, chunk: u64, count: u64, layout: Arc<Layout>) -> Result<Chunk, ModelError> {
-        let buffer = self.device.buffer(&spec.key, layout.words() as u64 * 4, Usage::Storage).await?;
+    /// Reads rows of a chunk from `chunk` on.
+    async fn fill(
+        &mut self,
+        spec: &Arc<WeightSpec>,
+        buffer: &Buffer,
+        chunk: u64,
+        count: u64,
+        layout: &Arc<Layout>,
+    ) -> Result<(), ModelError> {
         let step = (PIECE / spec.parts[0].tensor.row_bytes() / ROW_STEP * ROW_STEP).max(ROW_STEP);
         for first in (0..count).step_by(step as usize) {
             let rows = step.min(count - first);
-            self.batch.push(Piece {
-                source: self.source,
-                spec: spec.clone(),
-                layout: layout.clone(),
-                buffer: buffer.clone(),
-                chunk,
-                first,
-                rows,
-            });
+            let (spec, layout, buffer) = (spec.clone(), layout.clone(), buffer.clone());
+            self.batch.push(Piece { source: self.source, spec, layout, buffer, chunk, first, rows });
             if self.batch.len() >= parallel::width() {
                 self.flush().await?;
             }
         }
-        Ok(Chunk { slice: buffer.whole(), first_row: chunk as u32, rows: count as u32, planes: layout.planes(), start: 0, step: 1 })
+        Ok(())
     }
 
     /// Reads and repacks the waiting pieces, at once where there are threads, and writes them.

@@ -342,14 +342,14 @@ impl WebEngine {
     }
 }
 
-/// Opens the source and loads it. Where an address has per-layer rows that do not fit on the GPU, they are
+/// Opens the source and loads it. Where an address has per-layer rows or experts that do not fit on the GPU, they are
 /// streamed from a stored copy.
 async fn load(js_source: &JsValue, options: &Load, on_progress: Function) -> Result<Held, WebError> {
     let tell = on_progress.clone();
     let on_download: source::OnDownload =
         Rc::new(move |done, total| call(&tell, &json!({ "phase": "download", "done": done, "total": total }).to_string()));
     let mut progress = |progress: Progress| call(&on_progress, &progress_json(progress));
-    let streamed = options.ple == rullama::PleMode::Streamed;
+    let streamed = options.ple == rullama::PleMode::Streamed || options.experts == rullama::ExpertMode::Streamed;
     let opened = source::open(js_source, options.store, streamed, on_download.clone()).await?;
     let remote = opened.bytes.locality() == rullama::source::Locality::Remote;
     let first = Engine::load(opened.bytes.clone(), options.engine(), &mut progress).await;
@@ -360,11 +360,14 @@ async fn load(js_source: &JsValue, options: &Load, on_progress: Function) -> Res
     }
     opened.loaded();
     let too_large = matches!(&first, Err(rullama::Error::Gpu(GpuError::OutOfMemory { .. }) | rullama::Error::RemoteBudget { .. }));
-    if !(too_large && remote && options.ple == rullama::PleMode::Auto && options.store == source::Store::Auto) {
+    let (ple, experts) = (options.ple == rullama::PleMode::Auto, options.experts == rullama::ExpertMode::Auto);
+    if !(too_large && remote && (ple || experts) && options.store == source::Store::Auto) {
         return Ok(Held::Engine(first?));
     }
     let bytes = source::open(js_source, options.store, true, on_download).await?.bytes;
-    let options = LoadOptions { ple: rullama::PleMode::Streamed, ..options.engine() };
+    let mut options = options.engine();
+    options.ple = if ple { rullama::PleMode::Streamed } else { options.ple };
+    options.experts = if experts { rullama::ExpertMode::Streamed } else { options.experts };
     Ok(Held::Engine(Engine::load(bytes, options, &mut progress).await?))
 }
 

@@ -1,7 +1,7 @@
 //! What the TypeScript package writes, as the engine takes it, and what the engine says, as the package reads it.
 
 use rullama::text::chat::{FunctionCall, Message, Tool};
-use rullama::{AdapterProfile, ChatOptions, EmbedOptions, EmbedPrompt, GenerateOptions, KvType, LoadOptions, PleMode, Sampling};
+use rullama::{AdapterProfile, ChatOptions, EmbedOptions, EmbedPrompt, ExpertMode, GenerateOptions, KvType, LoadOptions, PleMode, Sampling};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
@@ -33,6 +33,7 @@ pub enum Adapter {
 #[serde(default, rename_all = "camelCase")]
 pub struct Load {
     pub ple: PleMode,
+    pub experts: ExpertMode,
     pub kv: Kv,
     pub context: Option<u32>,
     pub memory_budget: Option<u64>,
@@ -48,6 +49,7 @@ impl Load {
     pub fn engine(&self) -> LoadOptions {
         LoadOptions {
             ple: self.ple,
+            experts: self.experts,
             kv: if self.kv == Kv::F16 { KvType::F16 } else { KvType::F32 },
             context: self.context,
             memory_budget: self.memory_budget,

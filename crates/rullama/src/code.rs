@@ -77,7 +77,7 @@ impl From<&Error> for ErrorCode {
             Error::Model(error) => error.into(),
             Error::Tokenizer(_) => ErrorCode::ModelFormat,
             Error::ContextFull { .. } | Error::TextTooLong { .. } => ErrorCode::ContextFull,
-            Error::RemoteBudget { .. } => ErrorCode::OutOfMemory,
+            Error::RemoteBudget { .. } | Error::ExpertBudget { .. } => ErrorCode::OutOfMemory,
             Error::InvalidArgument { .. } | Error::SavedSession { .. } => ErrorCode::InvalidArgument,
             Error::NotANumber { .. } => ErrorCode::Nan,
             Error::SelfTest { .. } => ErrorCode::SelfTest,
@@ -110,9 +110,11 @@ impl From<&ModelError> for ErrorCode {
             ModelError::Adapter(_) => ErrorCode::Adapter,
             ModelError::IsEncoder { .. } | ModelError::NoEncoder { .. } => ErrorCode::ModelUnsupported,
             ModelError::StepTooLong { .. } => ErrorCode::InvalidArgument,
-            ModelError::Architecture { .. } | ModelError::RowLength { .. } | ModelError::Expert { .. } | ModelError::Unused { .. } => {
-                ErrorCode::ModelUnsupported
-            }
+            ModelError::Architecture { .. }
+            | ModelError::RowLength { .. }
+            | ModelError::Expert { .. }
+            | ModelError::ExpertRows { .. }
+            | ModelError::Unused { .. } => ErrorCode::ModelUnsupported,
             ModelError::MissingTensor { .. } => ErrorCode::TensorMissing,
             ModelError::Cancelled => ErrorCode::Cancelled,
             ModelError::SelfTest { .. } => ErrorCode::SelfTest,

@@ -303,6 +303,8 @@ async fn info(loaded: &LoadedEncoder, name: String, load_seconds: f64) -> ModelI
         trained_context: facts.context,
         per_layer: 0,
         ple: "none",
+        experts: "none",
+        expert_places: 0,
         kv: "none",
         embedding: facts.lengths.clone(),
         bytes_per_token: 0,

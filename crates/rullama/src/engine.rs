@@ -2,18 +2,19 @@
 
 use crate::format::Formats;
 use crate::media::Senses;
-use crate::options::{LoadOptions, PleMode};
+use crate::options::LoadOptions;
+use crate::residency;
 use crate::session::Session;
 use crate::vocabulary::take_tokenizer;
 use crate::{Cancel, Error};
 use rullama_gpu::Device;
 use rullama_model::Loaded;
-use rullama_model::loaded::{Choice, Residency, Stage};
+use rullama_model::experts::ExpertStats;
+use rullama_model::loaded::{Choice, Stage};
 use rullama_model::model::Model;
-use rullama_model::weights::WeightSpec;
 use rullama_ops::KvType;
+use rullama_source::ByteSource;
 use rullama_source::gguf::{Gguf, MetadataError};
-use rullama_source::{ByteSource, Locality};
 use rullama_text::Tokenizer;
 use rullama_text::chat::Size;
 use serde::Serialize;
@@ -22,9 +23,6 @@ use web_time::Instant;
 
 /// Longest context that is taken without being asked for.
 pub const DEFAULT_CONTEXT: u32 = 32_768;
-
-/// Bytes that weights may take when nobody says: a discrete card, and anything else.
-const BUDGETS: [u64; 2] = [16 << 30, 6 << 30];
 
 /// How far loading is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -57,6 +55,10 @@ pub struct ModelInfo {
     pub per_layer: u32,
     /// `resident`, `streamed` or `none`.
     pub ple: &'static str,
+    /// `resident`, `streamed` or `none`.
+    pub experts: &'static str,
+    /// Experts of each layer that the GPU has places for; all of them where they are resident.
+    pub expert_places: u32,
     /// `f16` or `f32`; `none` for models that make embeddings.
     pub kv: &'static str,
     /// Lengths that embeddings were trained for, the whole one first; empty for models that answer.
@@ -143,11 +145,9 @@ impl Engine {
             Some(device) => device,
             None => Device::open(&options.adapter()).await?,
         };
-        let choice = Choice {
-            kv: options.kv,
-            context: context(&*model, &options, &device)?,
-            residency: residency(&device, &*model, &options, &*source)?,
-        };
+        let residency = residency::residency(&device, &*model, &options, &*source)?;
+        let experts = residency::experts(&device, &*model, &options, &*source, residency)?;
+        let choice = Choice { kv: options.kv, context: context(&*model, &options, &device)?, residency, experts };
         let name = MetadataError::optional(gguf.metadata.str("general.name"))?.unwrap_or("unnamed").to_string();
         // Seconds of putting weights on the GPU end where the self-test begins.
         let (started, mut seconds) = (Instant::now(), 0.0);
@@ -191,6 +191,11 @@ impl Engine {
         MemoryReport { gpu: self.0.loaded.device.allocated(), tokenizer: self.0.tokenizer.memory_bytes() as u64 }
     }
 
+    /// What streaming experts took since the load, over all sessions; `None` where they are resident, or there are none.
+    pub async fn expert_stats(&self) -> Option<ExpertStats> {
+        self.0.loaded.expert_stats().await
+    }
+
     /// A new, empty sequence with caches of its own.
     pub async fn session(&self) -> Result<Session, Error> {
         Session::new(self.clone()).await
@@ -215,6 +220,12 @@ async fn info(loaded: &Loaded, name: String, options: &LoadOptions, load_seconds
             (Some(_), false) => "resident",
             (Some(_), true) => "streamed",
         },
+        experts: match (facts.experts, loaded.streams_experts()) {
+            (0, _) => "none",
+            (_, false) => "resident",
+            (_, true) => "streamed",
+        },
+        expert_places: loaded.choice.places().unwrap_or(facts.experts),
         kv: if loaded.choice.kv == KvType::F16 { "f16" } else { "f32" },
         embedding: Vec::new(),
         bytes_per_token: loaded.model.bytes_per_token(),
@@ -242,26 +253,5 @@ fn context(model: &dyn Model, options: &LoadOptions, device: &Device) -> Result<
         Some(n) if n < 1 || n > trained => refuse(n, format!("is outside 1..={trained}")),
         Some(n) if n > bound => refuse(n, format!("needs a longer cache than this adapter can bind; at most {bound} fit")),
         Some(n) => Ok(n),
-    }
-}
-
-/// Whether the table that may be streamed goes to the GPU.
-fn residency(device: &Device, model: &dyn Model, options: &LoadOptions, source: &dyn ByteSource) -> Result<Residency, Error> {
-    if model.streamed().is_none() {
-        return Ok(Residency::Always);
-    }
-    let total: u64 = model.specs().weights.iter().map(WeightSpec::bytes).sum();
-    let budget = options.memory_budget.unwrap_or(BUDGETS[usize::from(!device.discrete())]);
-    match (options.ple, source.locality()) {
-        (PleMode::Resident, _) => Ok(Residency::Always),
-        (PleMode::Streamed, Locality::Remote) => Err(Error::InvalidArgument {
-            name: "ple",
-            value: "streamed".into(),
-            reason: "would fetch a row over the network for every token; download the model first or use `resident`".into(),
-        }),
-        (PleMode::Auto, Locality::Remote) if total > budget => Err(Error::RemoteBudget { name: source.name().into(), need: total, budget }),
-        (PleMode::Auto, Locality::Remote) => Ok(Residency::Always),
-        (PleMode::Auto, _) if total <= budget => Ok(Residency::IfItFits),
-        (PleMode::Streamed | PleMode::Auto, _) => Ok(Residency::Never),
     }
 }

@@ -22,9 +22,13 @@ pub enum Error {
     #[error("text {} has {tokens} tokens, more than the {context} that the model reads. Shorten it, give it in parts, or let it be cut", place + 1)]
     TextTooLong { place: usize, tokens: u64, context: u32 },
     #[error(
-        "{name}: its weights take {need} bytes, more than the memory budget of {budget}, and per-layer rows are not read over a network. Download the file first, or load it with resident per-layer embeddings or a larger budget"
+        "{name}: its weights take {need} bytes, more than the memory budget of {budget}, and neither per-layer rows nor experts are read over a network. Download the file first, or load it with resident per-layer embeddings, resident experts or a larger budget"
     )]
     RemoteBudget { name: String, need: u64, budget: u64 },
+    #[error(
+        "the memory budget of {budget} bytes has room for {places} experts of each layer, and a token goes to {used}. Give a budget of at least {need} bytes, load all experts (`resident`), or choose a smaller quantisation of the model"
+    )]
+    ExpertBudget { budget: u64, places: u32, used: u32, need: u64 },
     #[error("`{name}` is {value}, which {reason}")]
     InvalidArgument { name: &'static str, value: String, reason: String },
     #[error(

@@ -6,7 +6,7 @@ use crate::prompt::Prompt;
 use crate::runner::Chunk;
 use crate::{Error, Session};
 use rullama_model::lora::Terms;
-use rullama_model::model::Rows;
+use rullama_model::model::{Rows, Shape};
 use rullama_model::pace::MAX_CHUNK;
 use rullama_model::reference::Reference;
 use rullama_model::rows::Wanted;
@@ -101,7 +101,9 @@ impl Engine {
     pub async fn evaluate_on_cpu(&self, ids: &[u32]) -> Result<Evaluation, Error> {
         let loaded = &self.0.loaded;
         let model = &loaded.model;
-        let graph = loaded.graph(loaded.shape(ids.len() as u32, Rows::All, false, true), None, &Terms::default()).await?;
+        // The host has all experts.
+        let shape = Shape { pool: 0, ..loaded.shape(ids.len() as u32, Rows::All, false, true) };
+        let graph = loaded.graph(shape, None, &Terms::default()).await?;
         let slots = model.facts().window as usize + ids.len();
         let mut reference = Reference::new(&*loaded.source, model.specs(), &loaded.tables, &model.caches(), loaded.choice.kv, slots);
         let state = StepState { tokens: ids.len() as u32, ..Default::default() };

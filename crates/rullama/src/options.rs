@@ -22,16 +22,32 @@ pub enum PleMode {
     Streamed,
 }
 
+/// Where the experts of a mixture live (most of a 26B-A4B file).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExpertMode {
+    /// On the GPU when all weights fit the memory budget, or, on a discrete card for which none is given, its memory; else streamed. From
+    /// a server, where experts are not streamed, what does not fit is [`Error::RemoteBudget`].
+    #[default]
+    Auto,
+    /// On the GPU: several decode steps stay in flight.
+    Resident,
+    /// As many of each layer as the memory budget has room for, least recently used ones given up for those that tokens go to: each
+    /// layer of a step waits for its choice.
+    Streamed,
+}
+
 /// How to load a model.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
     pub ple: PleMode,
+    pub experts: ExpertMode,
     pub kv: KvType,
     /// Most tokens of a conversation; the default is the model's, up to 32,768.
     pub context: Option<u32>,
     /// The default in place of 32,768; as that one, it is taken as far as the model and the adapter go.
     pub preferred_context: Option<u32>,
-    /// Bytes that weights may take on the GPU, for [`PleMode::Auto`]; by default 16 GiB on a discrete card, else 6 GiB.
+    /// Bytes that weights may take on the GPU, for [`PleMode::Auto`], [`ExpertMode::Auto`] and [`ExpertMode::Streamed`]; by default 16 GiB on a discrete card, else 6 GiB.
     pub memory_budget: Option<u64>,
     pub profile: AdapterProfile,
     /// A browser granted the `subgroups` feature.

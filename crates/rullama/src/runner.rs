@@ -163,9 +163,9 @@ impl Runner {
         &self.engine.0.loaded.device
     }
 
-    /// Rows come from the host: no step can be queued before its token is known.
+    /// Rows or experts come from the host: no step can be queued before its token is known.
     pub fn streamed(&self) -> bool {
-        self.rows.is_some()
+        self.rows.is_some() || self.engine.0.loaded.streams_experts()
     }
 
     /// Where the next token to be computed stands.
@@ -223,7 +223,7 @@ impl Runner {
         self.words.write(&loaded.device, Words::ChunkIds, bytemuck::cast_slice(&ids));
         self.words.write(&loaded.device, Words::ChunkState, bytemuck::bytes_of(&state));
         self.words.write(&loaded.device, Words::StepState, bytemuck::bytes_of(&step));
-        loaded.run_parts(plan, &mut self.fences, (position + count, shape.tokens), &|| cancel.is_cancelled()).await?;
+        loaded.run_step(plan, &mut self.fences, (position + count, shape.tokens, count), &|| cancel.is_cancelled()).await?;
         let mut outputs = Vec::new();
         for name in read {
             if let Some(tensor) = plan.output(name) {
@@ -247,9 +247,9 @@ impl Runner {
         if let Some(id) = id {
             loaded.fill_rows(&mut self.rows, plan, Rows::Last, &[id]).await?;
         }
+        self.cache.note_written(self.position + steps as u32);
+        loaded.run_decode(plan, steps).await?;
         self.position += steps as u32;
-        self.cache.note_written(self.position);
-        loaded.device.submit_times(&plan.recording, steps);
         if let (None, Some(logits)) = (sampler, plan.output("logits")) {
             self.logits = loaded.read_rows(logits, 1).await?;
         }

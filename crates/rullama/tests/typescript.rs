@@ -1,6 +1,6 @@
 //! What the TypeScript package declares by hand is what the engine says.
 
-use rullama::{EmbedPrompt, ErrorCode, Finish, ModelInfo, PleMode, Summary, Timings, Token};
+use rullama::{EmbedPrompt, ErrorCode, ExpertMode, Finish, ModelInfo, PleMode, Summary, Timings, Token};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -91,6 +91,8 @@ fn what_the_engine_says() {
         trained_context: 1,
         per_layer: 1,
         ple: "none",
+        experts: "none",
+        expert_places: 1,
         kv: "f16",
         embedding: vec![1],
         bytes_per_token: 1,
@@ -117,7 +119,8 @@ fn words() {
     let finishes = [Finish::Stop, Finish::StopString, Finish::Length, Finish::ToolCall, Finish::Cancelled];
     let finishes: BTreeSet<String> = finishes.map(|finish| name(serde_json::to_value(finish).unwrap())).into();
     let modes = [PleMode::Auto, PleMode::Resident, PleMode::Streamed].map(|mode| name(serde_json::to_value(mode).unwrap()));
-    for (kind, ours) in [("Finish", finishes), ("PleMode", modes.into())] {
+    let experts = [ExpertMode::Auto, ExpertMode::Resident, ExpertMode::Streamed].map(|mode| name(serde_json::to_value(mode).unwrap()));
+    for (kind, ours) in [("Finish", finishes), ("PleMode", modes.into()), ("ExpertMode", experts.into())] {
         let declared = quoted(between(&types, &format!("export type {kind} = "), ";"));
         assert_eq!(declared, ours.iter().map(String::as_str).collect(), "{kind}");
     }

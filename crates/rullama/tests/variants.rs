@@ -4,7 +4,7 @@
 use rullama::source::gguf::write::GgufWriter;
 use rullama::source::gguf::{GgmlType, Gguf, Metadata, Value};
 use rullama::source::{ByteSource, JoinedSource, MemorySource};
-use rullama::{Engine, Error, KvType, LoadOptions};
+use rullama::{Engine, Error, ExpertMode, KvType, LoadOptions};
 use rullama_quant::{DType, decode, encode};
 use std::path::Path;
 use std::sync::Arc;
@@ -99,7 +99,20 @@ fn load(source: Arc<dyn ByteSource>) -> Result<Engine, Error> {
 
 /// The likeliest continuation of a few tokens.
 fn tokens(source: Arc<dyn ByteSource>) -> Vec<u32> {
-    let engine = load(source).unwrap();
+    continued(&load(source).unwrap())
+}
+
+/// The same with as few experts on the GPU as a token needs.
+fn streamed_tokens(source: Arc<dyn ByteSource>) -> Vec<u32> {
+    let load = |memory_budget| {
+        let options = LoadOptions { kv: KvType::F32, experts: ExpertMode::Streamed, memory_budget, ..LoadOptions::default() };
+        pollster::block_on(Engine::load(source.clone(), options, &mut |_| ()))
+    };
+    let Err(Error::ExpertBudget { need, .. }) = load(Some(1)) else { panic!("one byte holds experts") };
+    continued(&load(Some(need)).unwrap())
+}
+
+fn continued(engine: &Engine) -> Vec<u32> {
     pollster::block_on(async { engine.session().await.unwrap().greedy(&[2, 105, 200, 17], 24).await.unwrap() })
 }
 
@@ -215,10 +228,17 @@ fn split_experts(file: &File, formats: [DType; 2]) -> File {
 fn experts_in_every_layout_are_the_same() {
     let file = File::golden(EXPERTS);
     let want = tokens(file.source());
-    assert_eq!(tokens(split_experts(&file, [DType::Q4_0; 2]).source()), want, "split");
-    // What Q4_0 holds, F32 holds exactly.
-    assert_eq!(tokens(split_experts(&file, [DType::F32; 2]).source()), want, "split, in F32");
-    assert_eq!(tokens(split_experts(&file, [DType::Q4_0, DType::F32]).source()), want, "split, in two formats");
+    assert_eq!(streamed_tokens(file.source()), want, "streamed");
+    for (formats, name) in [
+        ([DType::Q4_0; 2], "split"),
+        // What Q4_0 holds, F32 holds exactly.
+        ([DType::F32; 2], "split, in F32"),
+        ([DType::Q4_0, DType::F32], "split, in two formats"),
+    ] {
+        let split = split_experts(&file, formats).source();
+        assert_eq!(tokens(split.clone()), want, "{name}");
+        assert_eq!(streamed_tokens(split), want, "{name}, streamed");
+    }
     let mut renamed = file.clone();
     for tensor in &mut renamed.tensors {
         let aliases = [

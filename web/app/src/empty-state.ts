@@ -26,10 +26,11 @@ export function emptyState(loaded: Loaded | undefined, ask: (example: Example) =
 }
 
 /** What the model takes, and where it runs. */
-export function memoryText({ info: { device, ple } }: Engine, memory: Memory): string {
+export function memoryText({ info: { device, ple, experts, expertPlaces } }: Engine, memory: Memory): string {
   const parts = [`GPU ${bytes(memory.gpuBytes)}`, `wasm ${bytes(memory.wasmBytes)}`];
   // Browsers often keep the GPU's name to themselves.
   if (device) parts.push(device);
   if (ple !== 'none') parts.push(`per-layer embeddings ${ple}`);
+  if (experts !== 'none') parts.push(`experts ${experts} (${expertPlaces} a layer)`);
   return parts.join(' · ');
 }

@@ -121,6 +121,7 @@ export class StartView {
         h('select', { name, id: name }, ...options.map(([value, text]) => h('option', { value }, text))));
     this.advanced.append(
       select('ple', 'Per-layer embeddings', [['auto', 'Automatic'], ['resident', 'On the GPU'], ['streamed', 'Streamed from the file']]),
+      select('experts', 'Experts (26B-A4B)', [['auto', 'Automatic'], ['resident', 'On the GPU'], ['streamed', 'Streamed from the file']]),
       select('kv', 'KV cache', [['f16', 'F16'], ['f32', 'F32 (twice the memory)']]),
       h('label', { className: 'field' }, h('span', {}, 'Context, tokens'),
         h('input', { type: 'number', name: 'context', min: String(CONTEXT.least), max: String(CONTEXT.most), step: '1', inputMode: 'numeric', placeholder: 'the model’s own' })),
@@ -155,6 +156,7 @@ export class StartView {
     const values = new FormData(this.advanced);
     const options: EngineOptions = {
       ple: values.get('ple') as NonNullable<EngineOptions['ple']>,
+      experts: values.get('experts') as NonNullable<EngineOptions['experts']>,
       kv: values.get('kv') as NonNullable<EngineOptions['kv']>,
       store: values.get('store') as NonNullable<EngineOptions['store']>,
     };

@@ -72,6 +72,7 @@ impl Gemma4 {
             context: config.context,
             per_layer: config.per_layer,
             experts: config.experts.map_or(0, |experts| experts.count),
+            experts_used: config.experts.map_or(0, |experts| experts.used),
             suppress: config.suppress.clone(),
             empty_thought: empty_thought(&gguf.metadata),
             // The models with per-layer embeddings are causal throughout.

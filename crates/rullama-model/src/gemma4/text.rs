@@ -5,7 +5,7 @@
 use super::Gemma4;
 use super::config::{Experts, Layer, Span};
 use crate::lora::{HEAD, Terms};
-use crate::model::{Rows, SOFT_ROWS, Shape};
+use crate::model::{EXPERT_PLACES, Rows, SOFT_ROWS, Shape};
 use crate::weights::Table;
 use rullama_ops::{Attention, ExpertProduct, Graph, Half, HeadNorm, HeadRope, PerLayerCombine, Rotate, SelfAttention, Value, Words};
 use std::collections::HashMap;
@@ -205,8 +205,11 @@ impl Builder<'_> {
         let factors = key("ffn_down_exps.scale");
         let factors = self.tables.iter().any(|table| table.key == factors).then_some(&factors[..]);
         let [ids, weights] = self.g.route(logits, factors, experts.used, (c.dim as f32).sqrt().recip());
-        self.tap(&format!("expert_ids_{i}"), ids);
+        if self.shape.pool == 0 {
+            self.tap(&format!("expert_ids_{i}"), ids);
+        }
         self.tap(&format!("expert_weights_{i}"), weights);
+        let ids = self.places(i, ids);
         let x = self.g.rms_norm(h, &key("pre_ffw_norm_2"), c.eps);
         let fused = key("ffn_gate_up_exps");
         let a = if self.model.specs.weight(&fused).is_some() {
@@ -222,10 +225,24 @@ impl Builder<'_> {
         y
     }
 
+    /// What stands in for a layer's choice: itself, or where a pool has the experts, which the host says.
+    fn places(&mut self, i: usize, ids: Value) -> Value {
+        if self.shape.pool == 0 {
+            return ids;
+        }
+        self.g.output(format!("expert_ids_{i}"), ids);
+        let (rows, used) = (self.g.rows(ids), self.g.cols(ids));
+        self.g.input(EXPERT_PLACES[usize::from(rows < self.shape.tokens)], rows, used)
+    }
+
     /// `W_e x` for each token's experts, with `rows` rows an expert; gated `gelu(G_e x) * (U_e x)`.
     fn expert_product(&mut self, experts: Experts, gated: bool, (x, ids): (Value, Value), key: &str, rows: u32) -> Value {
-        let w = self.weight(key, experts.count * rows, self.g.cols(x));
-        self.g.expert_product(ExpertProduct { experts: experts.count, gated }, x, ids, w)
+        let (held, pool_of) = match self.shape.pool {
+            0 => (experts.count, None),
+            pool => (pool, Some(experts.count)),
+        };
+        let w = self.weight(key, held * rows, self.g.cols(x));
+        self.g.expert_product(ExpertProduct { experts: held, gated, pool_of }, x, ids, w)
     }
 
     /// `(h + RMS(proj (gelu(gate h) * e_i))) s_i` with the layer's part of the per-layer embeddings.

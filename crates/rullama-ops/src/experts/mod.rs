@@ -28,8 +28,12 @@ pub use combine::ExpertSum;
 /// Source: HF `Gemma4TextExperts`; Shazeer 2020, "GLU Variants Improve Transformer".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExpertProduct {
+    /// Experts that the weight holds.
     pub experts: u32,
     pub gated: bool,
+    /// Experts that there are, where the weight is a pool with places for some of them: indices are places then, and slots with an
+    /// index of `experts` keep what they have. The kernels are those of the whole weight, so that the sums are the same.
+    pub pool_of: Option<u32>,
 }
 
 impl Graph {
@@ -48,7 +52,7 @@ impl ExpertProduct {
     fn choice(&self, slots: u32, rows: u32, cols: u32) -> Choice {
         let rows = (rows / self.experts.max(1)).saturating_mul(slots);
         let dims = Dims { tokens: 1, rows, groups: cols / 32, pairs: self.gated, tiles: false };
-        Choice { dims, batched: slots / 2 >= self.experts }
+        Choice { dims, batched: slots / 2 >= self.pool_of.unwrap_or(self.experts) }
     }
 
     fn choice_of(&self, inputs: &[Type]) -> (Choice, DType) {
@@ -56,12 +60,15 @@ impl ExpertProduct {
         (self.choice(inputs[1].rows * inputs[1].cols, inputs[2].rows, inputs[2].cols), dtype)
     }
 
-    /// The oracle's sums: for each slot one of every row of its expert.
+    /// The oracle's sums: for each slot one of every row of its expert; none where the expert is not here.
     fn sums(&self, operands: &[Host]) -> Vec<Vec<f64>> {
         let (x, ids, w) = (operands[0].tensor(), operands[1].tensor(), operands[2].weight());
         let (slots, rows) = (ids.data.len(), w.rows / self.experts as usize);
         let of_slot = |slot: usize| {
             let x = x.row(slot / (slots / x.rows));
+            if ids.data[slot] as usize >= self.experts as usize {
+                return Vec::new();
+            }
             let first = ids.data[slot] as usize * rows;
             let sum = |row: usize| w.row(first + row).iter().zip(x).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum();
             (0..rows).map(sum).collect()
@@ -122,12 +129,16 @@ impl Op for ExpertProduct {
             return None;
         }
         let sums = self.sums(operands);
-        let half = sums[0].len() / 2;
+        let half = operands[3].tensor().cols;
         // Gates and ups are sums of their own kind.
-        let gates = f64::from(share) * rms(sums.iter().flat_map(|sums| sums[..half].iter().copied()));
-        let ups = f64::from(share) * rms(sums.iter().flat_map(|sums| sums[half..].iter().copied()));
+        let gates = f64::from(share) * rms(sums.iter().flat_map(|sums| sums.iter().take(half).copied()));
+        let ups = f64::from(share) * rms(sums.iter().flat_map(|sums| sums.iter().skip(half).copied()));
         let error = |gate: f64, up: f64| product_error((gelu(gate), gelu_error(gate, gates)), (up, ups)) as f32;
-        Some(sums.iter().flat_map(|sums| (0..half).map(|i| error(sums[i], sums[half + i]))).collect())
+        let errors = |sums: &Vec<f64>| -> Vec<f32> {
+            // What stays as it is has no error.
+            if sums.is_empty() { vec![0.0; half] } else { (0..half).map(|i| error(sums[i], sums[half + i])).collect() }
+        };
+        Some(sums.iter().flat_map(errors).collect())
     }
 
     fn oracle(&self, operands: &mut [Host]) {
@@ -137,7 +148,10 @@ impl Op for ExpertProduct {
             if self.gated { gelu(sums[i]) * sums[half + i] } else { sums[i] }
         };
         let y = operands[3].tensor_mut();
-        y.data = sums.iter().flat_map(|sums| (0..y.cols).map(|i| value(sums, i) as f32)).collect();
+        for (slot, sums) in sums.iter().enumerate().filter(|(_, sums)| !sums.is_empty()) {
+            let cols = y.cols;
+            y.row_mut(slot).iter_mut().zip(0..cols).for_each(|(y, i)| *y = value(sums, i) as f32);
+        }
     }
 
     fn work(&self, inputs: &[Type], _: u32) -> u64 {

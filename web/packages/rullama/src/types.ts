@@ -15,15 +15,23 @@ export type Source = 'embedded' | (string & {}) | URL | Blob;
  */
 export type PleMode = 'auto' | 'resident' | 'streamed';
 
+/**
+ * Where the experts of a mixture (26B-A4B) live: on the GPU (`resident`), in the file with as many on the GPU as
+ * `memoryBudget` has room for (`streamed`), or whichever fits (`auto`).
+ */
+export type ExpertMode = 'auto' | 'resident' | 'streamed';
+
 /** How the engine is configured; all of it optional. */
 export interface EngineOptions {
   /** Per-layer embeddings; `auto` by default. */
   ple?: PleMode;
+  /** Experts; `auto` by default. */
+  experts?: ExpertMode;
   /** Element type of the KV cache; `f16` by default. */
   kv?: 'f16' | 'f32';
   /** Longest context in tokens; the model's own by default. */
   context?: number;
-  /** Bytes that weights may take on the GPU when `ple` is `auto`. */
+  /** Bytes that weights may take on the GPU when `ple` or `experts` is `auto`, or experts are streamed. */
   memoryBudget?: number;
   /** `webgpu-defaults` pretends that the GPU offers no more than every WebGPU device must. */
   adapter?: 'native' | 'webgpu-defaults';
@@ -95,6 +103,10 @@ export interface ModelInfo {
   perLayer: number;
   /** The mode in effect, `none` for models without per-layer embeddings. */
   ple: 'resident' | 'streamed' | 'none';
+  /** The mode in effect, `none` for models without experts. */
+  experts: 'resident' | 'streamed' | 'none';
+  /** Experts of each layer that the GPU has places for; all of them where they are resident. */
+  expertPlaces: number;
   /** `none` for models that make embeddings. */
   kv: 'f16' | 'f32' | 'none';
   /** Lengths that embeddings were trained for, the whole one first; empty for models that answer. */

@@ -52,11 +52,11 @@ test('options of an answer are named with their value', () => {
 });
 
 test('options of a load are named, too', () => {
-  for (const [name, value] of [['ple', 'gpu'], ['kv', 'f8'], ['context', 0], ['context', 300.5], ['memoryBudget', -1], ['adapter', ''], ['store', true]]) {
+  for (const [name, value] of [['ple', 'gpu'], ['experts', 'all'], ['kv', 'f8'], ['context', 0], ['context', 300.5], ['memoryBudget', -1], ['adapter', ''], ['store', true]]) {
     refuses(checkLoad, { [name]: value }, new RegExp(`\`${name}\``));
   }
   refuses(checkLoad, { ctx: 4096 }, /`ctx`/);
-  checkLoad({ ple: 'auto', kv: 'f32', context: 256, memoryBudget: 1e9, adapter: 'native', store: 'never' });
+  checkLoad({ ple: 'auto', experts: 'streamed', kv: 'f32', context: 256, memoryBudget: 1e9, adapter: 'native', store: 'never' });
 });
 
 test('ids that are none do not become others', () => {

@@ -107,6 +107,8 @@ class FakeEngine implements Engine {
       trainedContext: TRAINED,
       perLayer: 0,
       ple: 'resident',
+      experts: 'none',
+      expertPlaces: 0,
       kv: this.kv,
       embedding: [],
       bytesPerToken: 4_000_000,

@@ -5,7 +5,7 @@ use crate::load::{self, LoadArguments};
 use crate::table::{self, Table};
 use crate::terminal::{self, one_line};
 use anyhow::{Result, bail};
-use rullama::{Cancel, Engine, Finish, GenerateOptions, Sampling, Session, StepProfile, Summary};
+use rullama::{Cancel, Engine, ExpertStats, Finish, GenerateOptions, Sampling, Session, StepProfile, Summary};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::io::Write;
@@ -93,20 +93,30 @@ struct Measured {
     decode: Vec<f64>,
     pipelines: usize,
     gpu_bytes: u64,
+    /// What streaming experts took in all prefills, and in all decodings with theirs.
+    experts: Option<[ExpertStats; 2]>,
     /// One step each, at the end of the context.
     steps: [(&'static str, StepProfile); 2],
 }
 
 async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Result<Measured> {
     let mut session = engine.session().await?;
-    let mut measured = Measured { prefill: Vec::new(), decode: Vec::new(), pipelines: 0, gpu_bytes: 0, steps: Default::default() };
+    let mut measured =
+        Measured { prefill: Vec::new(), decode: Vec::new(), pipelines: 0, gpu_bytes: 0, experts: None, steps: Default::default() };
     for round in 0..WARM_UPS + arguments.runs {
         let compiled = engine.device().pipelines();
+        let before = engine.expert_stats().await.unwrap_or_default();
         let prefill = once(arguments, &mut session, arguments.prefill, 1, cancel).await?;
+        let between = engine.expert_stats().await.unwrap_or_default();
         let decode = once(arguments, &mut session, arguments.context, arguments.decode, cancel).await?;
         if round >= WARM_UPS {
             measured.prefill.push(prefill.timings.prefill_tok_s);
             measured.decode.push(decode.timings.decode_tok_s);
+            if let Some(after) = engine.expert_stats().await {
+                let [prefills, decodes] = measured.experts.get_or_insert_default();
+                prefills.add(&between.since(&before));
+                decodes.add(&after.since(&between));
+            }
             measured.pipelines += engine.device().pipelines() - compiled;
         }
     }
@@ -173,6 +183,7 @@ fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value 
         "commit": env!("RULLAMA_COMMIT"),
         "model": info.name,
         "ple": info.ple,
+        "experts": info.experts,
         "kv": info.kv,
         "context": arguments.context,
         "prefill": arguments.prefill,
@@ -194,11 +205,29 @@ fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value 
         "pipelines_compiled_during_decode": measured.pipelines,
         "unmeasured": unmeasured,
     });
+    if let Some([prefill, decode]) = &measured.experts {
+        record["expert_places"] = info.expert_places.into();
+        // Of a run: prompts with their first token, and all that an answer takes.
+        record["prefill_experts"] = experts(prefill, arguments.runs);
+        record["decode_experts"] = experts(decode, arguments.runs);
+    }
     if arguments.profile {
         let steps = measured.steps.iter().map(|(name, step)| ((*name).to_owned(), kernels(step)));
         record["kernels"] = Value::Object(steps.collect());
     }
     record
+}
+
+/// What streaming experts took in a run, on average.
+fn experts(took: &ExpertStats, runs: u32) -> Value {
+    let each = |sum: u64| sum / u64::from(runs.max(1));
+    json!({
+        "hit_rate": (took.hit_rate() * 1e4).round() / 1e4,
+        "wanted": each(took.wanted),
+        "bytes_read": each(took.bytes_read),
+        "round_trips": each(took.round_trips),
+        "passes": each(took.passes),
+    })
 }
 
 /// Time and number of dispatches of each kernel in one step, the longest first.
@@ -234,6 +263,18 @@ fn summary(record: &Value) -> String {
         format!("memory    {} on the GPU", table::bytes(number("gpu_bytes") as u64)),
     ];
     let mut text = lines.join("\n") + "\n";
+    for (key, name) in [("prefill_experts", "prefill"), ("decode_experts", "decode")] {
+        let Some(took) = record.get(key) else { continue };
+        let number = |key: &str| took[key].as_u64().unwrap_or_default();
+        text.push_str(&format!(
+            "experts   {name}: {:.1} % of {} wanted were there, {} read, {} round trips, {} passes a run\n",
+            100.0 * took["hit_rate"].as_f64().unwrap_or_default(),
+            number("wanted"),
+            table::bytes(number("bytes_read")),
+            number("round_trips"),
+            number("passes"),
+        ));
+    }
     for step in record["train"].as_array().into_iter().flatten() {
         let number = |key: &str| step[key].as_f64().unwrap_or_default();
         let (tokens, speed, memory) = (number("tokens"), number("tok_s"), table::bytes(number("gpu_bytes") as u64));

@@ -75,6 +75,7 @@ fn answer(chat: &mut Chat, mut shown: Vec<MediaPart>, text: &str, options: &Gene
             }
         }
     }
+    let before = pollster::block_on(chat.session().engine().expert_stats());
     let message = if shown.is_empty() { Message::user(text) } else { Message::showing(shown, text) };
     let mut output = Output::new();
     let mut show = |event: &Event| output.event(event, &cancel);
@@ -91,6 +92,9 @@ fn answer(chat: &mut Chat, mut shown: Vec<MediaPart>, text: &str, options: &Gene
             }
             if verbose {
                 terminal::tell_line(format_args!("{}", output::timings(&summary)));
+                if let Some(experts) = load::experts_since(chat.session().engine(), before.unwrap_or_default()) {
+                    terminal::tell_line(format_args!("{experts}"));
+                }
             }
             Ok(())
         }

@@ -127,6 +127,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     if arguments.verbose {
         terminal::tell(&format!("{}\n", output::timings(&summary)));
+        if let Some(experts) = load::experts_since(&engine, Default::default()) {
+            terminal::tell(&format!("{experts}\n"));
+        }
     }
     if summary.finish == Finish::Cancelled { Err(Interrupted.into()) } else { Ok(()) }
 }

@@ -14,6 +14,9 @@ use std::fmt::Write;
 struct Needs {
     weights: u64,
     per_layer: u64,
+    /// Of `weights`, those of experts, and those of as many of each layer as a token goes to.
+    experts: u64,
+    experts_used: u64,
     caches: u64,
     /// The largest single cache buffer.
     largest_cache: u64,
@@ -23,10 +26,14 @@ fn needs(model: &dyn Model, context: u32, kv: KvType) -> Needs {
     let streamed = model.streamed().map(|streamed| streamed.key);
     let specs = || model.specs().weights.iter();
     let bytes = |table: bool| specs().filter(|spec| (Some(spec.key.as_str()) == streamed) == table).map(|spec| spec.bytes()).sum();
+    let experts = specs().filter(|spec| spec.expert_rows().is_some()).map(|spec| spec.bytes()).sum();
+    let facts = model.facts();
     let buffers = buffer_bytes(&model.caches(), cache_shape(kv, context), context);
     Needs {
         weights: bytes(false),
         per_layer: bytes(true),
+        experts,
+        experts_used: experts / u64::from(facts.experts.max(1)) * u64::from(facts.experts_used),
         caches: buffers.iter().sum(),
         largest_cache: buffers.into_iter().max().unwrap_or_default(),
     }
@@ -39,6 +46,10 @@ pub fn report(model: &dyn Model, context: Option<u32>, kv: KvType) -> Result<Str
     let needs = needs(model, context, kv);
     let mut table = Table::new(&["on the GPU", ">size"]);
     table.row(["weights".to_owned(), table::bytes(needs.weights)]);
+    if needs.experts > 0 {
+        let least = table::bytes(needs.experts_used);
+        table.row([format!("of these, experts (may stay in the file; {least} at least are on the GPU)"), table::bytes(needs.experts)]);
+    }
     if needs.per_layer > 0 {
         table.row(["per-layer embeddings (may stay in the file)".to_owned(), table::bytes(needs.per_layer)]);
     }
@@ -68,7 +79,13 @@ fn verdict(device: &Device, needs: &Needs) -> String {
         );
         return text;
     }
-    let (streamed, all) = (needs.weights + needs.caches, needs.weights + needs.per_layer + needs.caches);
+    let all = needs.weights + needs.per_layer + needs.caches;
+    let streamed = needs.weights - needs.experts + needs.experts_used + needs.caches;
+    let in_file = match (needs.per_layer, needs.experts) {
+        (_, 0) => "the per-layer embeddings in the file (--ple streamed)",
+        (0, _) => "most experts in the file (--experts streamed)",
+        _ => "the per-layer embeddings and most experts in the file (--ple streamed --experts streamed)",
+    };
     // WebGPU does not tell how much memory a card has; an adapter without its own shares the host's.
     let available = if device.discrete() { None } else { host_memory() };
     let _ = match available {
@@ -76,12 +93,7 @@ fn verdict(device: &Device, needs: &Needs) -> String {
             writeln!(text, "Does it fit here? Yes: {} of the {} that are free.", table::bytes(all), table::bytes(free))
         }
         Some(free) if streamed <= free => {
-            writeln!(
-                text,
-                "Does it fit here? Yes, with the per-layer embeddings in the file (--ple streamed): {} of the {} that are free.",
-                table::bytes(streamed),
-                table::bytes(free)
-            )
+            writeln!(text, "Does it fit here? Yes, with {in_file}: {} of the {} that are free.", table::bytes(streamed), table::bytes(free))
         }
         Some(free) => writeln!(
             text,
@@ -89,13 +101,8 @@ fn verdict(device: &Device, needs: &Needs) -> String {
             table::bytes(streamed),
             table::bytes(free)
         ),
-        None if needs.per_layer > 0 => {
-            writeln!(
-                text,
-                "Does it fit here? If the adapter has {} free, or {} with the per-layer embeddings in the file (--ple streamed).",
-                table::bytes(all),
-                table::bytes(streamed)
-            )
+        None if streamed < all => {
+            writeln!(text, "Does it fit here? If the adapter has {} free, or {} with {in_file}.", table::bytes(all), table::bytes(streamed))
         }
         None => writeln!(text, "Does it fit here? If the adapter has {} free.", table::bytes(all)),
     };

@@ -218,12 +218,12 @@ impl Engine {
         Ok(soft)
     }
 
-    /// Whether the model has a tower for a sense; loads it.
+    /// Whether the model has a tower for a sense; nothing is loaded for it.
     ///
     /// # Errors
-    /// A tower that cannot be loaded.
+    /// A file of towers that cannot be read.
     pub async fn perceives(&self, sense: Sense) -> Result<bool, Error> {
-        match self.tower(sense, &Cancel::new()).await {
+        match self.wants(sense).await {
             Ok(_) => Ok(true),
             Err(Error::NoTower { .. }) => Ok(false),
             Err(error) => Err(error),

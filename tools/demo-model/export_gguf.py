@@ -52,7 +52,8 @@ def metadata(vision, audio):
         v = CONFIG["vision"]
         m += [(A + "vision.block_count", "u32", v["num_hidden_layers"]), (A + "vision.embedding_length", "u32", v["hidden_size"]), (A + "vision.feed_forward_length", "u32", v["intermediate_size"]),
               (A + "vision.attention.head_count", "u32", v["num_attention_heads"]), (A + "vision.attention.layer_norm_epsilon", "f32", 1e-6), (A + "vision.patch_size", "u32", v["patch_size"]),
-              (A + "vision.num_channels", "u32", 3), (A + "vision.projector.scale_factor", "u32", v["pooling_kernel_size"])]
+              (A + "vision.num_channels", "u32", 3), (A + "vision.projector.scale_factor", "u32", v["pooling_kernel_size"]),
+              (A + "vision.image_max_pixels", "u32", v["image_max_pixels"])]
     if audio:
         u = CONFIG["audio"]
         m += [(A + "audio.block_count", "u32", u["num_hidden_layers"]), (A + "audio.embedding_length", "u32", u["hidden_size"]), (A + "audio.feed_forward_length", "u32", 4 * u["hidden_size"]),

@@ -68,6 +68,8 @@ score() {
   local recordings
   recordings=$(voices)
   [ -f "$out/towers.json" ] || { say "asking the towers of the quantised file"; py score_towers.py "$out/rullama-demo.gguf" --voices "$recordings" --out "$out/towers.json" ${SCORE_TOWERS_ARGS:-}; }
+  [ -f "$out/senses.jsonl" ] || { say "asking the towers about the set's media"; py senses_set.py "$out/f16.gguf" "$out/senses.jsonl.part" --voices "$recordings" --held-out --each 16 --bits 8 && mv "$out/senses.jsonl.part" "$out/senses.jsonl"; }
+  grep -q '"type": "image"' "$out/eval.jsonl" || cat "$out/senses.jsonl" >> "$out/eval.jsonl"
   [ -f "$out/fixtures.json" ] || py fixtures.py "$out" "$out"
   [ -f "$out/f16.json" ] || { say "asking rullama, f16 file"; whole "$out/f16.json" rullama score "$out/f16.gguf" --set "$out/eval.jsonl" --kv f32 --json ${SCORE_ARGS:-}; }
   [ -f "$out/quantised.json" ] || { say "asking rullama, quantised file"; whole "$out/quantised.json" rullama score "$out/rullama-demo.gguf" --set "$out/eval.jsonl" --kv f16 --json ${SCORE_ARGS:-}; }

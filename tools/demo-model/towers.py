@@ -8,6 +8,7 @@ cross-entropy through it, and from a second loss that asks for the scene's words
 Afterwards every clippable linear gets its bounds: 1.5 times the range seen on fresh scenes.
 """
 import argparse
+import itertools
 import json
 import math
 import multiprocessing as mp
@@ -53,37 +54,48 @@ def build(kind):
     return tower, Gemma4MultimodalEmbedder(c, text_config())
 
 
-def scenes(job):
-    """A batch: (pixels or waveforms, token ids, flags, wanted words, answers). `job` is (kind, mode, seed, count, voice file).
+def cases(kind, mode, seed, path):
+    """Scenes without end: (picture [size, size, 3] or waveform, words at soft positions, QA, soft tokens). `path` is the voice file.
 
     Modes: "train" has disturbances and sounds of several lengths, "fresh" none; "held out" has combinations and voices
     that training never sees; "unheard voices" has only digits in such voices, in all combinations.
     """
-    kind, mode, seed, count, path = job
-    if "encoder" not in _state:
-        _state["encoder"] = Encoder()
-        if path:
-            import voices
-            _state["voices"] = dict(np.load(path))
-            for side in (False, True):
-                _state[side] = sorted({n.rsplit("_", 1)[0] for n in _state["voices"] if voices.held(n.rsplit("_", 1)[0]) == side})
-    rng, encoder = random.Random(seed), _state["encoder"]
+    if path and "voices" not in _state:
+        import voices
+        _state["voices"] = dict(np.load(path))
+        for side in (False, True):
+            _state[side] = sorted({n.rsplit("_", 1)[0] for n in _state["voices"] if voices.held(n.rsplit("_", 1)[0]) == side})
+    rng = random.Random(seed)
     test, soft = mode not in ("train", "fresh"), SOFT[kind]
     if kind == "audio" and mode == "train":
         soft = rng.randrange(24, 57)
-    arrays, ids, flags, words, answers = [], [], [], np.zeros((count, len(WORDS)), np.float32), []
-    while len(ids) < count:
+    while True:
         scene, wanted, q = (senses.picture if kind == "vision" else senses.sound)(rng)
         if "spoken" not in scene if mode == "unheard voices" else held(q.ability, q.key) != test:
             continue
         if "spoken" in scene and not path or scene.get("beeps", 0) * 8 > soft:
             continue
-        places = ("image" if kind == "vision" else "audio", [None] * soft)
-        i, f, _ = encoder.encode(render({"messages": [{"role": "user", "content": q.question, "soft": places}, {"role": "model", "content": q.answer}]}))
         if kind == "vision":
-            arrays.append(media.patches(media.draw(scene, rng, V["image_size"]), V["patch_size"]))
+            yield media.draw(scene, rng, V["image_size"]), wanted, q, soft
         else:
-            arrays.append(media.sound(scene, rng, _state.get("voices"), _state.get(test), soft * 640, mode == "train"))
+            yield media.sound(scene, rng, _state.get("voices"), _state.get(test), soft * 640, mode == "train"), wanted, q, soft
+
+
+def encoded(kind, q, soft):
+    """(ids, flags of what the model writes) of a question about a medium and its answer."""
+    encoder = _state.setdefault("encoder", Encoder())
+    places = ("image" if kind == "vision" else "audio", [None] * soft)
+    i, f, _ = encoder.encode(render({"messages": [{"role": "user", "content": q.question, "soft": places}, {"role": "model", "content": q.answer}]}))
+    return i, f
+
+
+def scenes(job):
+    """A batch: (pixels or waveforms, token ids, flags, wanted words, answers). `job` is (kind, mode, seed, count, voice file)."""
+    kind, mode, seed, count, path = job
+    arrays, ids, flags, words, answers = [], [], [], np.zeros((count, len(WORDS)), np.float32), []
+    for medium, wanted, q, soft in itertools.islice(cases(kind, mode, seed, path), count):
+        i, f = encoded(kind, q, soft)
+        arrays.append(media.patches(medium, V["patch_size"]) if kind == "vision" else medium)
         for w in wanted:
             words[len(ids), WORDS.index(w)] = 1
         ids.append(i)
@@ -171,10 +183,15 @@ def score(senses_, batch, device):
     return dict(sorted(right.items(), key=lambda kv: (len(kv[0]) == 1, kv)))
 
 
+def sets(kind, path):
+    """{mode: (seed, scenes)} of the evaluation sets."""
+    counts = {"fresh": 250, "held out": 250} | ({"unheard voices": 600} if kind == "audio" and path else {})
+    return {mode: (CONFIG["seed"] + 5 + n, count) for n, (mode, count) in enumerate(counts.items())}
+
+
 def scores(senses_, kind, path, device, most=600):
     """score() of the evaluation sets, of `most` scenes of each at most."""
-    sets = {"fresh": 250, "held out": 250} | ({"unheard voices": 600} if kind == "audio" and path else {})
-    return {mode: score(senses_, scenes((kind, mode, CONFIG["seed"] + 5 + n, min(count, most), path)), device) for n, (mode, count) in enumerate(sets.items())}
+    return {mode: score(senses_, scenes((kind, mode, seed, min(count, most), path)), device) for mode, (seed, count) in sets(kind, path).items()}
 
 
 def calibrate(senses_, batches, device):

@@ -1,6 +1,7 @@
-//! `--image`, `--audio` and `--mmproj`: pictures and sounds of files, for every command that shows them to a model.
+//! `--image`, `--audio`, `--video` and `--mmproj`: pictures, sounds and videos of files, for every command that shows them to a model.
 
 use crate::model::Located;
+use crate::video;
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -9,8 +10,13 @@ use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use rullama::perception::picture::{BUDGETS, MAX_BYTES};
 use rullama::perception::sound::{ENDINGS, Sound};
+use rullama::perception::video::Frame;
+use rullama::text::chat::Part;
 use rullama::{Cancel, Engine, Error, Gallery, MediaKind, MediaPart, Medium, Message, Picture, Prompt, Sense, SizeRule};
 use rullama_media::MediaError;
+use rullama_model::model::open_tower;
+use rullama_model::tower::Wants;
+use rullama_source::gguf::Gguf;
 use rullama_source::{ByteSource, FileSource, SourceError, open_path};
 use std::fs::File;
 use std::io::Read;
@@ -20,21 +26,28 @@ use std::sync::Arc;
 /// Files to perceive, in the order of the command line, and the file of the towers.
 #[derive(Debug, Clone, Default)]
 pub struct MediaArguments {
-    pub files: Vec<(Sense, PathBuf)>,
+    pub files: Vec<(MediaKind, PathBuf)>,
     pub projector: Option<PathBuf>,
     /// Soft tokens that a picture may take, where somebody said.
     pub budget: Option<u32>,
+    /// Frames a second of a folder of frames, likewise.
+    pub fps: Option<f64>,
 }
 
-/// Flags of a sense.
-const FLAGS: [(&str, Sense, &str); 2] = [
-    ("image", Sense::Vision, "A picture (PNG, JPEG, GIF, WebP or BMP); may be given several times"),
-    ("audio", Sense::Hearing, "A sound (WAV, MP3, FLAC, Ogg Vorbis, M4A or AAC) of up to 30 minutes; may be given several times"),
+/// Flags of a kind.
+const FLAGS: [(&str, MediaKind, &str); 3] = [
+    ("image", MediaKind::Image, "A picture (PNG, JPEG, GIF, WebP or BMP); may be given several times"),
+    ("audio", MediaKind::Audio, "A sound (WAV, MP3, FLAC, Ogg Vorbis, M4A or AAC) of up to 30 minutes; may be given several times"),
+    (
+        "video",
+        MediaKind::Video,
+        "A video: a folder of frames, an animated GIF, WebP or PNG, or what ffmpeg reads; may be given several times",
+    ),
 ];
 
 impl clap::Args for MediaArguments {
     fn augment_args(command: Command) -> Command {
-        let heading = "Pictures and sounds";
+        let heading = "Pictures, sounds and videos";
         let flag = |name, help| {
             let flag = Arg::new(name).long(name).value_name("FILE").action(ArgAction::Append);
             flag.value_parser(value_parser!(PathBuf)).help(help).help_heading(heading)
@@ -43,8 +56,11 @@ impl clap::Args for MediaArguments {
         let projector = Arg::new("mmproj").long("mmproj").value_name("FILE").value_parser(value_parser!(PathBuf));
         let projector = projector.help("The file with the model's towers, where it has none of its own").help_heading(heading);
         let budget = Arg::new("image-tokens").long("image-tokens").value_name("N").value_parser(known_budget);
-        let budget = budget.help("Soft tokens that a picture may take [default: 280]").help_heading(heading);
-        command.arg(projector).arg(budget)
+        let budget =
+            budget.help("Soft tokens that a picture may take [default: 280, where the model's file says nothing]").help_heading(heading);
+        let fps = Arg::new("fps").long("fps").value_name("N").value_parser(known_fps);
+        let fps = fps.help("Frames a second of a folder of frames [default: 24]").help_heading(heading);
+        command.arg(projector).arg(budget).arg(fps)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -57,18 +73,23 @@ fn known_budget(text: &str) -> Result<u32, String> {
     SizeRule::fill(budget).map(|_| budget).map_err(|error| error.to_string())
 }
 
+fn known_fps(text: &str) -> Result<f64, String> {
+    let fps = text.parse().ok().filter(|fps: &f64| (0.001..=1000.0).contains(fps));
+    fps.ok_or_else(|| "give a number from 0.001 to 1000".to_owned())
+}
+
 impl clap::FromArgMatches for MediaArguments {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut files = Vec::new();
-        for (name, sense, _) in FLAGS {
+        for (name, kind, _) in FLAGS {
             let paths = matches.get_many::<PathBuf>(name).into_iter().flatten().cloned();
             let places = matches.indices_of(name).into_iter().flatten();
-            files.extend(places.zip(paths).map(|(place, path)| (place, sense, path)));
+            files.extend(places.zip(paths).map(|(place, path)| (place, kind, path)));
         }
         files.sort_by_key(|file| file.0);
-        let files = files.into_iter().map(|(_, sense, path)| (sense, path)).collect();
-        let budget = matches.get_one::<u32>("image-tokens").copied();
-        Ok(MediaArguments { files, projector: matches.get_one("mmproj").cloned(), budget })
+        let files = files.into_iter().map(|(_, kind, path)| (kind, path)).collect();
+        let (budget, fps) = (matches.get_one("image-tokens").copied(), matches.get_one("fps").copied());
+        Ok(MediaArguments { files, projector: matches.get_one("mmproj").cloned(), budget, fps })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -100,8 +121,12 @@ impl MediaArguments {
     ///
     /// # Errors
     /// The first that is none, by its name.
-    pub fn read(&self) -> Result<Vec<Medium>> {
-        self.files.iter().map(|(sense, path)| read(*sense, path, self.rule())).collect()
+    pub fn read(&self) -> Result<Vec<Given>> {
+        let mut given = Vec::new();
+        for (kind, path) in &self.files {
+            given.extend(read(*kind, path, self.rule(), self.fps)?);
+        }
+        Ok(given)
     }
 }
 
@@ -131,18 +156,27 @@ pub async fn gallery(engine: &Engine, messages: &[Message], cancel: &Cancel) -> 
 /// Pixels that a side of a picture's soft token stands for, in every Gemma 4.
 const SIDE: u32 = 48;
 
-/// Soft tokens of a part, by its picture or the size that it says; `None` where it says neither.
+/// How the size of a picture is chosen for a model's file.
+pub fn rule_of_file(gguf: &Gguf) -> SizeRule {
+    let dim = gguf.metadata.u32("gemma4.embedding_length").unwrap_or(0);
+    match open_tower(gguf, Sense::Vision, dim).ok().flatten().map(|tower| tower.wants()) {
+        Some(Wants::Patches { budget, .. }) => SizeRule::Fill { budget },
+        _ => SizeRule::default(),
+    }
+}
+
+/// Soft tokens of a part by `rule` and its picture or the size that it says; `None` where it says neither.
 ///
 /// # Errors
 /// What is wrong with the picture.
-pub fn soft_tokens(part: &MediaPart) -> Result<Option<usize>, Error> {
+pub fn soft_tokens(part: &MediaPart, rule: SizeRule) -> Result<Option<usize>, Error> {
     let size = match part.kind {
         MediaKind::Image if !part.source.is_empty() => Some(Picture::size_of_file(&data(part)?)?),
         MediaKind::Image => part.size,
         MediaKind::Audio | MediaKind::Video => None,
     };
     let Some((width, height)) = size else { return Ok(None) };
-    let target = SizeRule::default().target(width, height, SIDE)?;
+    let target = rule.target(width, height, SIDE)?;
     Ok(Some((target.width / SIDE * (target.height / SIDE)) as usize))
 }
 
@@ -196,27 +230,74 @@ fn data(part: &MediaPart) -> Result<Vec<u8>, Error> {
 /// With or without `=` at the end.
 const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(Indifferent));
 
-/// Reads a picture or a sound.
-///
-/// # Errors
-/// What is wrong with the file, by its name.
-pub fn read(sense: Sense, path: &Path, rule: SizeRule) -> Result<Medium> {
-    let named = || format!("{} cannot be used", path.display());
-    match sense {
-        Sense::Vision => Ok(Medium::Picture(Arc::new(Picture::decode(&bytes(path)?).with_context(named)?), rule)),
-        Sense::Hearing => Ok(Medium::sound(Sound::decode(bytes(path)?).with_context(named)?)),
+/// A medium of a file: of a video one of its frames.
+pub struct Given {
+    pub kind: MediaKind,
+    pub medium: Medium,
+    /// What the template writes before it: the time of a frame.
+    before: Option<String>,
+    path: PathBuf,
+}
+
+impl Given {
+    /// Parts of a message that show media, of which `shown` are the names.
+    pub fn parts(given: &[Given], shown: impl IntoIterator<Item = MediaPart>) -> Vec<Part> {
+        let one = |(given, shown): (&Given, MediaPart)| {
+            let part = Part::Media(MediaPart { kind: given.kind, ..shown });
+            given.before.clone().map(Part::Exact).into_iter().chain([part])
+        };
+        given.iter().zip(shown).flat_map(one).collect()
     }
 }
 
-/// What perceives a file of this name, if it is a picture or a sound by its ending.
-pub fn sense_of_name(name: &str) -> Option<Sense> {
+/// Reads a picture, a sound, or the frames of a video.
+///
+/// # Errors
+/// What is wrong with the file, by its name.
+pub fn read(kind: MediaKind, path: &Path, rule: SizeRule, fps: Option<f64>) -> Result<Vec<Given>> {
+    let named = || format!("{} cannot be used", path.display());
+    let given = |medium, before| Given { kind, medium, before, path: path.to_owned() };
+    Ok(match kind {
+        MediaKind::Image => {
+            let picture = Picture::decode(&bytes(path)?).with_context(named)?;
+            vec![given(Medium::Picture(Arc::new(picture), rule), None)]
+        }
+        MediaKind::Audio => vec![given(Medium::sound(Sound::decode(bytes(path)?).with_context(named)?), None)],
+        MediaKind::Video => {
+            let frames = video::frames(path, SIDE, fps).with_context(named)?;
+            let time = |n: usize, frame: &Frame| format!("{}{} ", if n == 0 { "" } else { " " }, frame.time());
+            let frame = |(n, frame): (usize, Frame)| {
+                let before = time(n, &frame);
+                given(Medium::Picture(Arc::new(frame.picture), SizeRule::Exact), Some(before))
+            };
+            frames.into_iter().enumerate().map(frame).collect()
+        }
+    })
+}
+
+/// The message that shows parts before a text.
+pub fn message(mut parts: Vec<Part>, text: &str) -> Message {
+    let message = Message::user(text);
+    if parts.is_empty() {
+        return message;
+    }
+    parts.push(Part::Text(text.to_owned()));
+    Message { parts, ..message }
+}
+
+/// Endings of pictures' files.
+pub const PICTURES: [&str; 6] = ["png", "jpg", "jpeg", "gif", "webp", "bmp"];
+const VIDEOS: [&str; 8] = ["mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg"];
+
+/// What a file is by its name's ending, if it is a picture, a sound or a video.
+pub fn kind_of_name(name: &str) -> Option<MediaKind> {
     let ending = Path::new(name).extension()?.to_str()?.to_ascii_lowercase();
-    let picture = ["png", "jpg", "jpeg", "gif", "webp", "bmp"].contains(&ending.as_str()).then_some(Sense::Vision);
-    picture.or_else(|| ENDINGS.contains(&ending.as_str()).then_some(Sense::Hearing))
+    let kinds = [(&PICTURES[..], MediaKind::Image), (&ENDINGS[..], MediaKind::Audio), (&VIDEOS[..], MediaKind::Video)];
+    kinds.into_iter().find(|(endings, _)| endings.contains(&ending.as_str())).map(|kind| kind.1)
 }
 
 /// A file's bytes, as many as any medium may have.
-fn bytes(path: &Path) -> Result<Vec<u8>> {
+pub fn bytes(path: &Path) -> Result<Vec<u8>> {
     let named = || format!("{} cannot be read", path.display());
     let file = File::open(path).with_context(named)?;
     let mut bytes = Vec::new();
@@ -238,14 +319,14 @@ pub struct Shown {
 ///
 /// # Errors
 /// A picture that no budget gives so many for; a model without the tower.
-pub fn show(engine: &Engine, arguments: &MediaArguments, media: Vec<Medium>, runs: &[(Sense, usize)]) -> Result<Vec<Shown>> {
+pub fn show(engine: &Engine, arguments: &MediaArguments, media: Vec<Given>, runs: &[(Sense, usize)]) -> Result<Vec<Shown>> {
     let mut runs: Vec<(Sense, usize)> = runs.to_vec();
     let mut shown = Vec::new();
-    for (medium, (sense, path)) in media.into_iter().zip(&arguments.files) {
-        let place = runs.iter().position(|run| run.0 == *sense);
+    for Given { medium, path, .. } in media {
+        let place = runs.iter().position(|run| run.0 == medium.sense());
         let wanted = place.map(|place| runs.remove(place).1);
         let medium = match (medium, wanted, arguments.budget) {
-            (Medium::Picture(picture, rule), Some(wanted), None) => {
+            (Medium::Picture(picture, rule @ SizeRule::Model), Some(wanted), None) => {
                 Medium::Picture(picture.clone(), suited(engine, &picture, rule, wanted)?)
             }
             (medium, ..) => medium,
@@ -269,7 +350,8 @@ pub fn prompt(engine: &Engine, ids: &[u32], shown: &[Shown]) -> Result<Prompt> {
 
 /// The budget that gives a picture this many soft tokens; the default comes first, and stays where none does.
 fn suited(engine: &Engine, picture: &Picture, rule: SizeRule, wanted: usize) -> Result<SizeRule> {
-    let side = pollster::block_on(engine.picture_side())?;
+    let (side, own) = pollster::block_on(engine.picture_side())?;
+    let rule = rule.of_model(own);
     let tokens = |rule: &SizeRule| {
         let target = rule.target(picture.width(), picture.height(), side).ok()?;
         Some((target.width / side * (target.height / side)) as usize)

@@ -27,6 +27,46 @@ fn counts_right_answers() {
     assert_eq!(abilities, ["arithmetic", "tool calls"]);
 }
 
+/// The towers' answers are those of PyTorch on the same media; without `--set` the program's own questions are asked.
+fn counts_pictures_and_sounds() {
+    let model = model();
+    let limit = if std::env::var_os("RULLAMA_FULL").is_some() { "16" } else { "2" };
+    let mut score = rullama(&["score", &model, "--limit", limit, "--json", "--min-score", "93", "--min-agreement", "93"]);
+    let senses = [
+        "pictures, held out: digits",
+        "pictures, held out: shapes, colours, counts",
+        "sounds, held out: spoken digits",
+        "sounds, held out: tones and rhythms",
+        "sounds, voices never heard: all digits, all questions",
+    ];
+    let record: Value = serde_json::from_str(&ok(score.args(senses.iter().flat_map(|sense| ["--ability", sense])))).unwrap();
+    let abilities: Vec<&String> = record["abilities"].as_object().unwrap().keys().collect();
+    assert_eq!(abilities, senses);
+    assert_eq!((&record["all"]["compared"], &record["left_out"]), (&record["all"]["questions"], &json!(0)));
+}
+
+/// A model without towers answers the other questions, and says how many it did not get.
+fn questions_about_what_is_not_perceived_are_left_out() {
+    need_adapter();
+    let parrot = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/parrot.gguf");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("set.jsonl");
+    let picture = json!([{"type": "image", "data": "AAAA"}, {"type": "text", "text": "What is it?"}]);
+    let question = |id: &str, content: Value| json!({"id": id, "ability": id, "messages": [{"role": "user", "content": content}], "expected": {"content": ""}});
+    std::fs::write(&file, format!("{}\n{}\n", question("seen", picture), question("told", json!("a")))).unwrap();
+    let score = || rullama(&["score", parrot.to_str().unwrap(), "--set", file.to_str().unwrap()]);
+    let ran = run(score().arg("--json"));
+    assert!(ran.err.contains("note: 1 questions are left out: the model has no tower for pictures. --mmproj"), "{}", ran.err);
+    let record: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&record["all"]["questions"], &record["left_out"]), (&json!(1), &json!(1)));
+    assert!(fails(2, score().args(["--ability", "seen"])).contains("no question is left: the model has no tower for pictures"));
+    // What is no picture is named with its question.
+    let set = folder.path().join("broken.jsonl");
+    std::fs::write(&set, std::fs::read_to_string(&file).unwrap().lines().next().unwrap()).unwrap();
+    let broken = fails(1, &mut rullama(&["score", &model(), "--set", set.to_str().unwrap()]));
+    assert!(broken.contains("question \"seen\" cannot be answered") && broken.contains("no picture that can be read"), "{broken}");
+}
+
 fn bounds_decide_the_exit_code() {
     let model = model();
     let folder = tempfile::tempdir().unwrap();
@@ -91,6 +131,8 @@ fn several_answers_can_be_right() {
 
 rullama_testing::tests! {
     counts_right_answers,
+    counts_pictures_and_sounds,
+    questions_about_what_is_not_perceived_are_left_out,
     several_answers_can_be_right,
     bounds_decide_the_exit_code,
     bad_sets_are_refused_before_the_model_is_looked_for,

@@ -22,6 +22,12 @@ pub enum MediaError {
     Budget { width: u32, height: u32, patch: u32, budget: u32 },
     #[error("`{value}` is no budget of soft tokens. Choose 70, 140, 280, 560 or 1120")]
     UnknownBudget { value: u32 },
+    #[error("the video has no frames. Give another one")]
+    NoFrames,
+    #[error("the video's frames have more than {limit} pixels together. Make it smaller or shorter")]
+    LongVideo { limit: u64 },
+    #[error("a picture of {width} x {height} pixels is no whole number of squares of {side}. Choose a budget of soft tokens for it")]
+    NotWhole { width: u32, height: u32, side: u32 },
     #[error("the sound has no samples. Give another file")]
     NoSamples,
     #[error("the file is no sound that can be read: it is not WAV, MP3, FLAC, Ogg Vorbis, M4A or AAC. Convert it to one of these")]

@@ -5,6 +5,7 @@
 mod error;
 pub mod picture;
 pub mod sound;
+pub mod video;
 
 pub use error::MediaError;
 pub use picture::{Patches, Picture, SizeRule};

@@ -35,8 +35,9 @@ impl std::fmt::Display for Sense {
 /// How media are prepared for a tower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wants {
-    /// Patches of `patch` pixels a side, values in 0 ..= 1 by y, x, channel; a soft token is `pool` patches a side.
-    Patches { patch: u32, pool: u32 },
+    /// Patches of `patch` pixels a side, values in 0 ..= 1 by y, x, channel; a soft token is `pool` patches a side, and a picture has at
+    /// most `budget` of them unless somebody says.
+    Patches { patch: u32, pool: u32, budget: u32 },
     /// Frames of `bins` values of a log-mel spectrogram, as the tower's front end makes them.
     Mel { bins: u32 },
     /// Frames of so many samples, at 16 kHz.

@@ -36,8 +36,8 @@ impl Engine {
     pub async fn cost(&self, extent: Extent) -> Result<u32, Error> {
         let wants = self.wants(extent.sense()).await?;
         let rows = match (extent, wants) {
-            (Extent::Picture { width, height, rule }, Wants::Patches { patch, pool }) => {
-                let target = rule.target(width, height, patch * pool)?;
+            (Extent::Picture { width, height, rule }, Wants::Patches { patch, pool, budget }) => {
+                let target = rule.of_model(budget).target(width, height, patch * pool)?;
                 vec![target.width / patch * (target.height / patch)]
             }
             (Extent::Sound { samples }, Wants::Mel { .. }) => mel_rows(samples)?,

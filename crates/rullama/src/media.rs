@@ -65,8 +65,8 @@ impl Medium {
             parts.into_iter().map(part).collect()
         };
         match (self, wants) {
-            (Medium::Picture(picture, rule), Wants::Patches { patch, pool }) => {
-                let patches = picture.patches(*rule, patch, pool)?;
+            (Medium::Picture(picture, rule), Wants::Patches { patch, pool, budget }) => {
+                let patches = picture.patches(rule.of_model(budget), patch, pool)?;
                 Ok(vec![Features { cols: patches.cols() as u32, values: patches.scaled(), grid: patches.grid }])
             }
             (Medium::Sound(sound), Wants::Mel { bins }) => Ok(frames(bins, sound.mel(bins)?)),
@@ -218,6 +218,18 @@ impl Engine {
         Ok(soft)
     }
 
+    /// Whether the model has a tower for a sense; nothing is loaded for it.
+    ///
+    /// # Errors
+    /// A file of towers that cannot be read.
+    pub async fn perceives(&self, sense: Sense) -> Result<bool, Error> {
+        match self.wants(sense).await {
+            Ok(_) => Ok(true),
+            Err(Error::NoTower { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Everything that a tower makes of a medium, for comparison with other programs; `taps` keeps the stages.
     ///
     /// # Errors
@@ -235,13 +247,13 @@ impl Engine {
         perceived.ok_or_else(|| Error::InvalidArgument { name: "medium", value: "nothing".into(), reason: "has no parts".into() })
     }
 
-    /// Pixels that a side of a soft token of a picture stands for.
+    /// Pixels that a side of a soft token of a picture stands for, and how many of these a picture takes where nobody says.
     ///
     /// # Errors
     /// A model that sees no pictures.
-    pub async fn picture_side(&self) -> Result<u32, Error> {
+    pub async fn picture_side(&self) -> Result<(u32, u32), Error> {
         match self.wants(Sense::Vision).await? {
-            Wants::Patches { patch, pool } => Ok(patch * pool),
+            Wants::Patches { patch, pool, budget } => Ok((patch * pool, budget)),
             _ => Err(Error::NoTower { sense: Sense::Vision, model: self.0.info.name.clone() }),
         }
     }

@@ -17,7 +17,8 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
-use crate::{Cancel, Chat, ChatOptions, Error, Event, Finish, GenerateOptions, Message, Role, Sampling, Tool, ToolCall};
+use crate::gallery::sense_of;
+use crate::{Cancel, Chat, ChatOptions, Error, Event, Finish, GenerateOptions, Message, Sampling, Sense, Tool};
 use rullama_text::chat::FunctionCall;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -30,7 +31,7 @@ pub const MAX_TOKENS: u32 = 200;
 pub struct Question {
     pub id: String,
     pub ability: String,
-    messages: Vec<Line>,
+    messages: Vec<Message>,
     #[serde(default)]
     tools: Vec<Tool>,
     #[serde(default)]
@@ -38,21 +39,6 @@ pub struct Question {
     pub expected: Expected,
     #[serde(default)]
     pub reference: Option<Reference>,
-}
-
-/// A message as the set writes it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-struct Line {
-    role: Role,
-    #[serde(default)]
-    content: String,
-    #[serde(default)]
-    thinking: String,
-    #[serde(default)]
-    tool_calls: Vec<Call>,
-    /// Of a tool's message: which tool answers.
-    #[serde(default)]
-    name: Option<String>,
 }
 
 /// A tool call: equal to another when names and JSON values are; the order of keys does not count.
@@ -108,11 +94,21 @@ impl Question {
 
     /// The conversation that ends with the question.
     pub fn chat(&self) -> ChatOptions {
-        let messages = self.messages.iter().cloned().map(Into::into).collect();
-        ChatOptions { system: None, tools: self.tools.clone(), thinking: self.thinking, messages }
+        ChatOptions { system: None, tools: self.tools.clone(), thinking: self.thinking, messages: self.messages.clone() }
     }
 
-    /// Lets the model answer greedily, as a new conversation on `chat`'s session.
+    /// What is said before the answer.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// What the media of its messages are perceived by.
+    pub fn senses(&self) -> impl Iterator<Item = Sense> {
+        self.messages.iter().flat_map(Message::media).map(|part| sense_of(part.kind))
+    }
+
+    /// Lets the model answer greedily, as a new conversation on `chat`'s session. Media come from the
+    /// [gallery](Chat::set_gallery) of `chat`.
     ///
     /// # Errors
     /// Those of [`Chat::answer`]; [`Error::Cancelled`].
@@ -183,15 +179,6 @@ impl Reply {
                 self.tool_calls.push(Call { name, arguments });
             }
         }
-    }
-}
-
-impl From<Line> for Message {
-    fn from(line: Line) -> Self {
-        let Line { role, content, thinking, tool_calls, name } = line;
-        let call = |(index, Call { name, arguments })| ToolCall { id: None, function: FunctionCall { index, name, arguments } };
-        let tool_calls = tool_calls.into_iter().enumerate().map(call).collect();
-        Message { role, content, thinking, tool_calls, tool_name: name, ..Message::default() }
     }
 }
 

@@ -112,7 +112,9 @@ fn an_answer_that_was_cut_goes_on() {
 fn quantised_answers_are_right() {
     let engine = quantised();
     let set = std::fs::read_to_string(workspace("tools/demo-model/eval.jsonl")).unwrap();
-    let questions = sample(set.lines().map(|line| Question::parse(line).unwrap()).collect(), SAMPLE);
+    // Those about pictures and sounds, whose files a program decodes, are asked in its tests.
+    let all = set.lines().map(|line| Question::parse(line).unwrap()).filter(|question| question.senses().next().is_none());
+    let questions = sample(all.collect(), SAMPLE);
     let abilities: HashSet<&str> = questions.iter().map(|question| question.ability.as_str()).collect();
     assert!(abilities.len() >= 22 && questions.len() == abilities.len() * SAMPLE, "{abilities:?}");
     let mut chat = Chat::new(pollster::block_on(engine.session()).unwrap(), ChatOptions::default());

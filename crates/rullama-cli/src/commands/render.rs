@@ -79,7 +79,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let thinking = input.thinking.as_ref().is_some_and(Thinking::is_on);
     let mut segments = render(&Conversation { messages: &messages, tools: &tools, thinking, size });
     // The text shows a medium as one placeholder, the ids as many as there are soft tokens.
-    let counts = chat::media(&segments).map(media::soft_tokens).collect::<Result<Vec<_>, _>>()?;
+    let rule = media::rule_of_file(&gguf);
+    let counts = chat::media(&segments).map(|part| media::soft_tokens(part, rule)).collect::<Result<Vec<_>, _>>()?;
     let mut counts = counts.into_iter();
     chat::expand(&mut segments, |_| counts.next().flatten());
     let ids = tokenizer.encode_prompt(&segments)?;

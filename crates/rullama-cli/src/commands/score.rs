@@ -1,17 +1,22 @@
 use crate::adapters::AdapterArguments;
 use crate::error::{Interrupted, Told, usage};
 use crate::load::{self, LoadArguments};
+use crate::media::{self, MediaArguments};
 use crate::table::Table;
 use crate::terminal::{self, Progress, one_line};
 use crate::{input, interrupt, model};
 use anyhow::{Context, Result};
 use rullama::score::{Answer, Question, Score, Scores, sample};
-use rullama::{Cancel, Chat, ChatOptions, Engine};
+use rullama::{Cancel, Chat, ChatOptions, Engine, Sense};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
+
+/// The demo model's held-out questions.
+const OWN_SET: &str = include_str!("../../../../tools/demo-model/eval.jsonl");
 
 /// Most wrong answers that are listed.
 const LISTED: usize = 20;
@@ -20,16 +25,19 @@ const LISTED: usize = 20;
 ///
 /// Answers are greedy and go the whole way: chat template, engine, output parser. One is right when
 /// content, thought and tool calls equal those of an expected answer, of which a question may have
-/// several. Where only one is right and the set has the answer of a reference program, the share of
+/// several. Questions about pictures and sounds are left out where the model has no tower for them. Where only one is right and the set has the answer of a reference program, the share of
 /// answers with the same token ids is given too.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The model
     model: OsString,
-    /// The set: one JSON object a line
+    /// The set: one JSON object a line [default: the demo model's held-out questions]
     #[arg(long, value_name = "FILE")]
-    set: PathBuf,
+    set: Option<PathBuf>,
+    /// The file with the model's towers, where it has none of its own
+    #[arg(long, value_name = "FILE")]
+    mmproj: Option<PathBuf>,
     /// Only the questions of this ability; may be repeated
     #[arg(long, value_name = "NAME")]
     ability: Vec<String>,
@@ -55,7 +63,7 @@ pub struct Arguments {
 }
 
 const EXAMPLES: &str = "Examples:
-  rullama score embedded --set tools/demo-model/eval.jsonl --limit 4
+  rullama score embedded --limit 4
   rullama score demo-f16.gguf --set tools/demo-model/eval.jsonl --kv f32 --min-score 95 --min-agreement 99";
 
 fn percent(text: &str) -> Result<f64, String> {
@@ -66,15 +74,18 @@ fn percent(text: &str) -> Result<f64, String> {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let questions = questions(arguments)?;
     if arguments.min_agreement.is_some() && questions.iter().all(|question| question.comparable_ids().is_none()) {
-        let set = arguments.set.display();
+        let set = arguments.set_name();
         return Err(usage(format!("--min-agreement: {set} has no reference answers to questions with one right answer.")));
     }
     let cancel = Cancel::new();
     let located = model::locate(&arguments.model)?;
     let adapters = arguments.adapter.read(&located)?;
     let engine = load::load_located(&arguments.model, &located, &arguments.load, None, &cancel)?;
+    MediaArguments { projector: arguments.mmproj.clone(), ..MediaArguments::default() }.attach(&engine, &located)?;
+    let (questions, left_out) = perceivable(&engine, questions)?;
     let chat = Chat::new(adapters.session(&engine)?, ChatOptions::default());
-    let asked = pollster::block_on(ask(chat, questions, &cancel))?;
+    let mut asked = pollster::block_on(ask(&engine, chat, questions, &cancel))?;
+    asked.left_out = left_out;
     let mut out = terminal::stdout();
     if arguments.json {
         writeln!(out, "{:#}", record(arguments, &engine, &asked))?;
@@ -85,10 +96,46 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     check(arguments, &asked.scores.all())
 }
 
+impl Arguments {
+    fn set_name(&self) -> String {
+        self.set.as_ref().map_or_else(|| "the demo model's set".to_owned(), |set| set.display().to_string())
+    }
+}
+
+/// The questions about what the model perceives, and how many are left out.
+///
+/// # Errors
+/// None are left; a tower that cannot be loaded.
+fn perceivable(engine: &Engine, questions: Vec<Question>) -> Result<(Vec<Question>, usize)> {
+    let all = questions.len();
+    let mut missing = Vec::new();
+    for sense in [Sense::Vision, Sense::Hearing] {
+        let wanted = questions.iter().any(|question| question.senses().any(|other| other == sense));
+        if wanted && !pollster::block_on(engine.perceives(sense))? {
+            missing.push(sense);
+        }
+    }
+    let can = |question: &Question| !question.senses().any(|sense| missing.contains(&sense));
+    let questions: Vec<Question> = questions.into_iter().filter(can).collect();
+    let left_out = all - questions.len();
+    if left_out > 0 {
+        let senses: Vec<String> = missing.iter().map(Sense::to_string).collect();
+        let why = format!("the model has no tower for {}. --mmproj names a file with it", senses.join(" and "));
+        if questions.is_empty() {
+            return Err(usage(format!("no question is left: {why}.")));
+        }
+        terminal::tell_line(format_args!("note: {left_out} questions are left out: {why}."));
+    }
+    Ok((questions, left_out))
+}
+
 /// The questions that are to be asked.
 fn questions(arguments: &Arguments) -> Result<Vec<Question>> {
-    let path = arguments.set.display();
-    let text = input::file(&arguments.set)?;
+    let path = arguments.set_name();
+    let text = match &arguments.set {
+        Some(set) => Cow::Owned(input::file(set)?),
+        None => Cow::Borrowed(OWN_SET),
+    };
     let lines = input::without_mark(&text).lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let parse = |(number, line)| Question::parse(line).with_context(|| format!("{path}, line {} is no question", number + 1));
     let mut questions: Vec<Question> = lines.map(parse).collect::<Result<_>>()?;
@@ -116,19 +163,21 @@ struct Asked {
     wrong: Vec<(Question, Answer)>,
     /// Answers whose ids differ from the reference's.
     differing: Vec<(Question, Answer)>,
+    /// Questions about what the model cannot perceive.
+    left_out: usize,
     seconds: f64,
 }
 
 /// Asks on one session: caches are reused as far as one prompt begins like the last.
-async fn ask(mut chat: Chat, questions: Vec<Question>, cancel: &Cancel) -> Result<Asked> {
+async fn ask(engine: &Engine, mut chat: Chat, questions: Vec<Question>, cancel: &Cancel) -> Result<Asked> {
     let on_interrupt = cancel.clone();
     interrupt::on_first(move || on_interrupt.cancel());
-    let mut asked = Asked { scores: Scores::default(), wrong: Vec::new(), differing: Vec::new(), seconds: 0.0 };
+    let mut asked = Asked { scores: Scores::default(), wrong: Vec::new(), differing: Vec::new(), left_out: 0, seconds: 0.0 };
     let mut line = Progress::new();
     let (started, total) = (Instant::now(), questions.len());
     for (done, question) in questions.into_iter().enumerate() {
         line.line(&format!("{done} of {total} questions, {} right", asked.scores.all().right));
-        let answer = match question.ask(&mut chat, cancel).await {
+        let answer = match answer(engine, &mut chat, &question, cancel).await {
             Err(rullama::Error::Cancelled) => return Err(Interrupted.into()),
             other => other.with_context(|| format!("question \"{}\" cannot be answered", question.id))?,
         };
@@ -142,6 +191,11 @@ async fn ask(mut chat: Chat, questions: Vec<Question>, cancel: &Cancel) -> Resul
     }
     asked.seconds = started.elapsed().as_secs_f64();
     Ok(asked)
+}
+
+async fn answer(engine: &Engine, chat: &mut Chat, question: &Question, cancel: &Cancel) -> Result<Answer, rullama::Error> {
+    chat.set_gallery(media::gallery(engine, question.messages(), cancel).await?);
+    question.ask(chat, cancel).await
 }
 
 /// One decimal; `-` where there is nothing to count.
@@ -225,7 +279,8 @@ fn record(arguments: &Arguments, engine: &Engine, asked: &Asked) -> Value {
         "driver": info.driver,
         "commit": env!("RULLAMA_COMMIT"),
         "kv": info.kv,
-        "set": arguments.set,
+        "set": arguments.set_name(),
+        "left_out": asked.left_out,
         "seconds": (asked.seconds * 10.0).round() / 10.0,
         "all": score(&asked.scores.all()),
         "abilities": abilities,

@@ -27,7 +27,7 @@ impl Picture {
     /// # Errors
     /// Another format, a damaged or cut file, more bytes or pixels than there may be; nothing is decoded before the size is known.
     pub fn decode(bytes: &[u8]) -> Result<Picture, MediaError> {
-        let (format, name, mut decoder) = open(bytes)?;
+        let (format, name, mut decoder, _) = open(bytes)?;
         let damaged = |error: image::ImageError| MediaError::Damaged { format: name, message: error.to_string() };
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
         if format == ImageFormat::Jpeg && !jpeg::is_whole(bytes) {
@@ -48,7 +48,7 @@ impl Picture {
     /// # Errors
     /// As [`decode`](Self::decode), as far as the beginning tells.
     pub fn size_of_file(bytes: &[u8]) -> Result<(u32, u32), MediaError> {
-        let (_, _, mut decoder) = open(bytes)?;
+        let (_, _, mut decoder, _) = open(bytes)?;
         let (width, height) = decoder.dimensions();
         let turned = matches!(
             decoder.orientation().unwrap_or(Orientation::NoTransforms),
@@ -58,8 +58,8 @@ impl Picture {
     }
 }
 
-/// A decoder for a picture that is not too large.
-fn open(bytes: &[u8]) -> Result<(ImageFormat, &'static str, impl ImageDecoder + '_), MediaError> {
+/// A decoder for a picture that is not too large, and the bounds of its memory.
+pub(crate) fn open(bytes: &[u8]) -> Result<(ImageFormat, &'static str, impl ImageDecoder + '_, Limits), MediaError> {
     if bytes.is_empty() {
         return Err(MediaError::Empty);
     }
@@ -73,9 +73,9 @@ fn open(bytes: &[u8]) -> Result<(ImageFormat, &'static str, impl ImageDecoder + 
     let mut limits = Limits::no_limits();
     // Up to 16 bits for each of four channels.
     limits.max_alloc = Some(8 * MAX_PIXELS + DECODER_BYTES);
-    reader.limits(limits);
+    reader.limits(limits.clone());
     let decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     check(width, height)?;
-    Ok((format, name, decoder))
+    Ok((format, name, decoder, limits))
 }

@@ -10,6 +10,8 @@ mod size;
 
 #[cfg(feature = "decode")]
 pub use decode::MAX_BYTES;
+#[cfg(feature = "decode")]
+pub(crate) use decode::open;
 pub use patches::Patches;
 pub use size::{BUDGETS, DEFAULT_BUDGET, SizeRule, Target};
 

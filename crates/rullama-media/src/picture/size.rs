@@ -9,19 +9,18 @@ pub const BUDGETS: [u32; 5] = [70, 140, 280, 560, 1120];
 pub const DEFAULT_BUDGET: u32 = 280;
 
 /// How a size is chosen for a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum SizeRule {
+    /// [`Fill`](Self::Fill) with the budget that the model's file says, and [`DEFAULT_BUDGET`] where it says none.
+    #[default]
+    Model,
     /// As large as the budget of soft tokens allows, stretched to whole soft tokens. Source: transformers,
     /// `image_processing_gemma4.py`.
     Fill { budget: u32 },
     /// Near its own size between 70 and 1,120 soft tokens, on black where the shape differs. Source: llama.cpp, `mtmd-image.cpp`.
     Keep,
-}
-
-impl Default for SizeRule {
-    fn default() -> Self {
-        SizeRule::Fill { budget: DEFAULT_BUDGET }
-    }
+    /// Its own size, of whole soft tokens.
+    Exact,
 }
 
 /// A size, and the part of it that the picture is stretched to; the rest around it is black.
@@ -41,6 +40,11 @@ impl SizeRule {
         if BUDGETS.contains(&budget) { Ok(SizeRule::Fill { budget }) } else { Err(MediaError::UnknownBudget { value: budget }) }
     }
 
+    /// The rule for a model whose own budget is `budget`.
+    pub fn of_model(self, budget: u32) -> SizeRule {
+        if self == SizeRule::Model { SizeRule::Fill { budget } } else { self }
+    }
+
     /// The size for a picture of `width` x `height` pixels where a soft token is a square of `side` pixels.
     ///
     /// # Errors
@@ -50,8 +54,13 @@ impl SizeRule {
             return Err(MediaError::NoPixels { width, height });
         }
         match self {
+            SizeRule::Model => fill(width, height, side, DEFAULT_BUDGET),
             SizeRule::Fill { budget } => fill(width, height, side, budget),
             SizeRule::Keep => Ok(keep(width, height, side)),
+            SizeRule::Exact if width.is_multiple_of(side) && height.is_multiple_of(side) => {
+                Ok(Target { width, height, inner: (width, height) })
+            }
+            SizeRule::Exact => Err(MediaError::NotWhole { width, height, side }),
         }
     }
 }

@@ -3,11 +3,11 @@ mod gradients;
 use crate::adapters::{AdapterArguments, Adapters};
 use crate::error::usage;
 use crate::load::{self, LoadArguments};
-use crate::media::{self, MediaArguments, Shown};
+use crate::media::{self, Given, MediaArguments, Shown};
 use crate::sampling::{check_ids, token_id};
 use crate::{interrupt, model, result_file};
 use anyhow::{Context, Result, bail};
-use rullama::{Cancel, Engine, Evaluation, Medium, Sense, placeholder_runs};
+use rullama::{Cancel, Engine, Evaluation, Sense, placeholder_runs};
 use rullama_source::gguf::write::{FileSink, WriteError};
 use rullama_train::AdamW;
 use safetensors::tensor::{Dtype, TensorView, serialize};
@@ -123,7 +123,7 @@ fn of_gradients(arguments: &Arguments, engine: &Engine, path: &Path, adapters: &
     gradients::tensors(engine, adapter, *scale, &sequences, steps.as_ref())
 }
 
-fn of_evaluation(arguments: &Arguments, engine: &Engine, adapters: &Adapters, media: Vec<Medium>, needed: u64) -> Result<Vec<Named>> {
+fn of_evaluation(arguments: &Arguments, engine: &Engine, adapters: &Adapters, media: Vec<Given>, needed: u64) -> Result<Vec<Named>> {
     check_ids(&arguments.ids, engine.info().vocab)?;
     if needed > u64::from(engine.info().context) {
         bail!("--ids and --greedy need a context of {needed} tokens, it has {}. Give fewer, or a larger --ctx.", engine.info().context);

@@ -2,16 +2,17 @@
 
 use super::output::{self, Output};
 use crate::error::Interrupted;
-use crate::{interrupt, media, terminal};
+use crate::{interrupt, media, terminal, video};
 use anyhow::Result;
-use rullama::{Cancel, Chat, Event, Finish, GenerateOptions, MediaPart, Message, Role, Sense, SizeRule};
+use rullama::text::chat::Part;
+use rullama::{Cancel, Chat, Event, Finish, GenerateOptions, MediaKind, Message, Role, SizeRule};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 use std::path::{Path, PathBuf};
 
 const HELP: &str = "  /clear          begin anew
   /system TEXT    begin anew with this system prompt; without TEXT: with none
-  PATH            a picture's file, typed or dropped here, is shown to the model
+  PATH            a picture, a sound, a video or a folder of frames, typed or dropped here, is shown to the model
   \"\"\"             begin and end a message of several lines
   /bye, Ctrl-D    leave
   Ctrl-C          stop the answer; twice without one: leave";
@@ -20,7 +21,7 @@ const HELP: &str = "  /clear          begin anew
 ///
 /// # Errors
 /// The terminal, or an answer that cannot go on (a lost device); a full context only ends the turn.
-pub fn converse(mut chat: Chat, mut shown: Vec<MediaPart>, options: &GenerateOptions, verbose: bool) -> Result<()> {
+pub fn converse(mut chat: Chat, mut shown: Vec<Part>, options: &GenerateOptions, verbose: bool) -> Result<()> {
     let mut prompt = Prompt { editor: DefaultEditor::new()?, interrupted: false };
     // What every conversation here begins with.
     let mut first = chat.messages().to_vec();
@@ -59,16 +60,16 @@ fn is_command(word: &str) -> bool {
     word.strip_prefix('/').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }
 
-fn answer(chat: &mut Chat, mut shown: Vec<MediaPart>, text: &str, options: &GenerateOptions, verbose: bool) -> Result<()> {
+fn answer(chat: &mut Chat, mut shown: Vec<Part>, text: &str, options: &GenerateOptions, verbose: bool) -> Result<()> {
     let cancel = Cancel::new();
     let on_interrupt = cancel.clone();
     interrupt::on_first(move || on_interrupt.cancel());
     interrupt::reset();
     let (files, text) = dragged(text);
-    for (sense, path) in files {
-        let medium = media::read(sense, &path, SizeRule::default());
-        match medium.and_then(|medium| Ok(pollster::block_on(chat.show(&medium, &cancel))?)) {
-            Ok(part) => shown.push(part),
+    for (kind, path) in files {
+        let given = media::read(kind, &path, SizeRule::default(), None);
+        match given.and_then(|given| super::show(chat, &given, &cancel)) {
+            Ok(parts) => shown.extend(parts),
             Err(error) => {
                 terminal::tell_line(format_args!("{error:#}."));
                 return Ok(());
@@ -76,7 +77,7 @@ fn answer(chat: &mut Chat, mut shown: Vec<MediaPart>, text: &str, options: &Gene
         }
     }
     let before = pollster::block_on(chat.session().engine().expert_stats());
-    let message = if shown.is_empty() { Message::user(text) } else { Message::showing(shown, text) };
+    let message = media::message(shown, &text);
     let mut output = Output::new();
     let mut show = |event: &Event| output.event(event, &cancel);
     let result = pollster::block_on(chat.send(message, options, &cancel, &mut show));
@@ -106,14 +107,17 @@ fn answer(chat: &mut Chat, mut shown: Vec<MediaPart>, text: &str, options: &Gene
     }
 }
 
-/// Files of pictures among the words of a line, as terminals write them where one is dropped on them: in quotes, or with `\` before
+/// Files of pictures, sounds and videos among the words of a line, as terminals write them where one is dropped on them: in quotes, or with `\` before
 /// spaces; and the line without them.
-fn dragged(line: &str) -> (Vec<(Sense, PathBuf)>, String) {
+fn dragged(line: &str) -> (Vec<(MediaKind, PathBuf)>, String) {
     let mut files = Vec::new();
     let mut text = String::new();
     for (word, written) in words(line) {
-        match media::sense_of_name(&word).filter(|_| Path::new(&word).is_file()) {
-            Some(sense) => files.push((sense, PathBuf::from(word))),
+        let file = media::kind_of_name(&word).filter(|_| Path::new(&word).is_file());
+        // A word alone is hardly meant to be a folder.
+        let folder = || (word.contains(['/', '\\']) && video::is_folder_of_frames(Path::new(&word))).then_some(MediaKind::Video);
+        match file.or_else(folder) {
+            Some(kind) => files.push((kind, PathBuf::from(word))),
             None => text.push_str(written),
         }
     }

@@ -5,16 +5,17 @@ mod output;
 use crate::adapters::AdapterArguments;
 use crate::error::{Interrupted, usage};
 use crate::load::{self, LoadArguments};
-use crate::media::{self, MediaArguments};
+use crate::media::{self, Given, MediaArguments};
 use crate::model::{self, Located};
 use crate::sampling::{SamplingArguments, check_ids, token_id};
 use crate::{input, terminal};
 use anyhow::Result;
 use output::Output;
+use rullama::text::chat::Part;
 use rullama::text::{OutputParser, Parsed, ParserOptions, Segment, Specials};
 use rullama::{
-    Cancel, Chat, ChatOptions, Engine, Finish, Gallery, GenerateOptions, MediaKind, MediaPart, Medium, Message, Prompt, Role, Sense,
-    Session, Summary, placeholder_runs,
+    Cancel, Chat, ChatOptions, Engine, Finish, Gallery, GenerateOptions, MediaPart, Message, Prompt, Role, Session, Summary,
+    placeholder_runs,
 };
 use serde::Serialize;
 use std::ffi::OsString;
@@ -41,7 +42,7 @@ pub struct Arguments {
     #[arg(long)]
     think: bool,
     /// Continue the text as it is, without the chat template
-    #[arg(long, conflicts_with_all = ["system", "think", "image", "audio"])]
+    #[arg(long, conflicts_with_all = ["system", "think", "image", "audio", "video"])]
     raw: bool,
     /// Continue these token ids; nothing is added to them
     #[arg(long, value_delimiter = ',', value_parser = token_id, value_name = "IDS", conflicts_with_all = ["prompt", "raw", "system", "think"])]
@@ -77,6 +78,7 @@ const EXAMPLES: &str = "Examples:
   git diff | rullama run gemma4:e2b 'Write a commit message for this diff.'
   rullama run gemma4:e2b --image photo.jpg 'What is this?'
   rullama run gemma4:e2b --format person.schema.json 'Invent a person.'
+  rullama run gemma4:e2b --video frames/ --fps 2 'What happens?'
   rullama run model.gguf --raw 'Once upon a time' --temperature 0 --json
   rullama run model.gguf --ids 2,105,2364 --max-tokens 16 --ignore-eos";
 
@@ -119,7 +121,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let session = adapters.session(&engine)?;
         let mut chat = Chat::new(session, started);
         let mut output = Output::new();
-        let message = Message::showing(show(&mut chat, &media, &cancel)?, input.unwrap_or_default());
+        let message = media::message(show(&mut chat, &media, &cancel)?, &input.unwrap_or_default());
         let summary = pollster::block_on(chat.send(message, &options, &cancel, &mut |event| output.event(event, &cancel)))?;
         output.note_silence(&summary);
         output.finish()?;
@@ -171,8 +173,10 @@ fn chat_options(arguments: &Arguments, located: &Located) -> ChatOptions {
 }
 
 /// Lets the model perceive media.
-fn show(chat: &mut Chat, media: &[Medium], cancel: &Cancel) -> Result<Vec<MediaPart>> {
-    media.iter().map(|medium| Ok(pollster::block_on(chat.show(medium, cancel))?)).collect()
+fn show(chat: &mut Chat, media: &[Given], cancel: &Cancel) -> Result<Vec<Part>> {
+    let shown: Vec<MediaPart> =
+        media.iter().map(|given| Ok(pollster::block_on(chat.show(&given.medium, cancel))?)).collect::<Result<_>>()?;
+    Ok(Given::parts(media, shown))
 }
 
 /// What to continue, and what takes the answer apart if they are a conversation.
@@ -181,7 +185,7 @@ fn prompt(
     engine: &Engine,
     input: Option<&str>,
     started: &ChatOptions,
-    media: Vec<Medium>,
+    media: Vec<Given>,
 ) -> Result<(Prompt, Option<OutputParser>)> {
     if let Some(ids) = &arguments.ids {
         check_ids(ids, engine.info().vocab)?;
@@ -193,12 +197,12 @@ fn prompt(
         return Ok((engine.tokenizer().encode_prompt(&[Segment::Text(input.to_owned())])?.into(), None));
     }
     let (mut gallery, mut parts) = (Gallery::default(), Vec::new());
-    for (n, medium) in media.iter().enumerate() {
-        let part = MediaPart::new(kind_of(medium), format!("medium {n}"));
-        gallery.insert(part.source.clone(), pollster::block_on(engine.encode(medium, &Cancel::new()))?);
+    for (n, given) in media.iter().enumerate() {
+        let part = MediaPart::new(given.kind, format!("medium {n}"));
+        gallery.insert(part.source.clone(), pollster::block_on(engine.encode(&given.medium, &Cancel::new()))?);
         parts.push(part);
     }
-    let user = if parts.is_empty() { Message::user(input) } else { Message::showing(parts, input) };
+    let user = media::message(Given::parts(&media, parts), input);
     let system = started.system.as_deref().map(Message::system);
     let messages: Vec<Message> = system.into_iter().chain(started.messages.iter().cloned()).chain([user]).collect();
     let conversation = rullama::text::chat::Conversation {
@@ -209,10 +213,6 @@ fn prompt(
     };
     let parser = OutputParser::new(ParserOptions::of(&conversation));
     Ok((gallery.prompt(engine, &conversation)?, Some(parser)))
-}
-
-fn kind_of(medium: &Medium) -> MediaKind {
-    if medium.sense() == Sense::Hearing { MediaKind::Audio } else { MediaKind::Image }
 }
 
 /// The last line of `--json`: what the answer was, and for a conversation its parts.

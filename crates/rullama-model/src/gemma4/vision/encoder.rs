@@ -1,7 +1,7 @@
 //! The vision transformer of E2B, E4B, 26B and 31B.
 
 use super::super::towers::{Bounds, Products, TowerFile, host};
-use super::{by_channel, positions, side};
+use super::{budget, by_channel, positions, side};
 use crate::ModelError;
 use crate::tower::{Features, Sense, Tower, TowerStep, Wants};
 use crate::weights::{Specs, Table};
@@ -24,6 +24,7 @@ const SHIFT: &str = "v.std_shift";
 pub(super) struct VisionTower {
     patch: u32,
     pool: u32,
+    budget: u32,
     blocks: u32,
     dim: u32,
     heads: u32,
@@ -75,8 +76,9 @@ impl VisionTower {
         file.projection(PROJECTION, dim, text_dim)?;
         file.bounds(PROJECTION)?;
         let eps = file.eps_or("vision.attention.layer_norm_epsilon", 1e-6)?;
+        let budget = budget(&file, patch * pool)?;
         let heads = dim / head_dim;
-        Ok(VisionTower { patch, pool, blocks, dim, heads, head_dim, places, standardised, eps, specs: file.specs })
+        Ok(VisionTower { patch, pool, budget, blocks, dim, heads, head_dim, places, standardised, eps, specs: file.specs })
     }
 }
 
@@ -112,7 +114,7 @@ impl Tower for VisionTower {
     }
 
     fn wants(&self) -> Wants {
-        Wants::Patches { patch: self.patch, pool: self.pool }
+        Wants::Patches { patch: self.patch, pool: self.pool, budget: self.budget }
     }
 
     fn specs(&self) -> &Specs {

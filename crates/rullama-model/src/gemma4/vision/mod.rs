@@ -23,6 +23,22 @@ pub(super) fn open(gguf: &Gguf, dim: u32) -> Result<Option<Arc<dyn Tower>>, Mode
     }))
 }
 
+/// Soft tokens of a picture unless somebody says.
+const BUDGET: u32 = 280;
+/// Most that a file may say.
+const LARGEST_BUDGET: u32 = 1120;
+const MAX_PIXELS: &str = "vision.image_max_pixels";
+
+/// Soft tokens of a picture where nobody says how many: those of the most pixels that the file names, of `side` x `side` each.
+fn budget(file: &TowerFile, side: u32) -> Result<u32, ModelError> {
+    let pixels = file.u32_or(MAX_PIXELS, BUDGET * side * side)?;
+    let budget = pixels / (side * side);
+    if (1..=LARGEST_BUDGET).contains(&budget) {
+        return Ok(budget);
+    }
+    Err(file.bad(MAX_PIXELS, pixels, &format!("gives {budget} soft tokens, outside 1..={LARGEST_BUDGET}")))
+}
+
 /// Side of a square of pixels by the inner dimensions of the patch embedding.
 fn side(values: u64) -> Option<u32> {
     let side = (values / 3).isqrt();

@@ -1,7 +1,7 @@
 //! The input of 12B: patches go to the text model without an encoder.
 
 use super::super::towers::{Products, TowerFile};
-use super::{by_channel, positions, side};
+use super::{budget, by_channel, positions, side};
 use crate::ModelError;
 use crate::tower::{Features, Sense, Tower, TowerStep, Wants};
 use crate::weights::{Specs, Table};
@@ -17,6 +17,7 @@ const ONES: &str = "v.ones";
 #[derive(Debug)]
 pub(super) struct PatchTower {
     patch: u32,
+    budget: u32,
     dim: u32,
     places: u32,
     eps: f32,
@@ -40,7 +41,8 @@ impl PatchTower {
         file.table(PLACES, &[dim.into(), places.into(), 2], false)?;
         file.projection(PROJECTION, dim, text_dim)?;
         let eps = file.eps_or("vision.attention.layer_norm_epsilon", 1e-6)?;
-        Ok(PatchTower { patch, dim, places, eps, specs: file.specs })
+        let budget = budget(&file, patch)?;
+        Ok(PatchTower { patch, budget, dim, places, eps, specs: file.specs })
     }
 }
 
@@ -50,7 +52,7 @@ impl Tower for PatchTower {
     }
 
     fn wants(&self) -> Wants {
-        Wants::Patches { patch: self.patch, pool: 1 }
+        Wants::Patches { patch: self.patch, pool: 1, budget: self.budget }
     }
 
     fn specs(&self) -> &Specs {

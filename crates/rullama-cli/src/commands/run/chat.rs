@@ -2,7 +2,7 @@
 
 use super::output::{self, Output};
 use crate::error::Interrupted;
-use crate::{interrupt, media, terminal, video};
+use crate::{interrupt, load, media, terminal, video};
 use anyhow::Result;
 use rullama::text::chat::Part;
 use rullama::{Cancel, Chat, Event, Finish, GenerateOptions, MediaKind, Message, Role, SizeRule};

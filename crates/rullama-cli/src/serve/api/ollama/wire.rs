@@ -156,11 +156,6 @@ mod tests {
 
     #[test]
     fn what_cannot_be_had_is_named() {
-        for format in [json!("json"), json!({"type": "object"}), json!("yaml")] {
-            let failure = common(json!({"format": format})).check_format().unwrap_err();
-            assert_eq!((failure.status.as_u16(), failure.field.as_deref()), (400, Some("format")));
-        }
-        assert!(common(json!({"format": ""})).check_format().is_ok() && common(json!({"format": null})).check_format().is_ok());
         for (options, field) in [
             (json!({"temperature": "hot"}), "options.temperature"),
             (json!({"temperature": -1}), "options.temperature"),

@@ -1,7 +1,9 @@
 //! What the TypeScript package writes, as the engine takes it, and what the engine says, as the package reads it.
 
 use rullama::text::chat::{FunctionCall, Message, Tool};
-use rullama::{AdapterProfile, ChatOptions, EmbedOptions, EmbedPrompt, ExpertMode, GenerateOptions, KvType, LoadOptions, PleMode, Sampling};
+use rullama::{
+    AdapterProfile, ChatOptions, EmbedOptions, EmbedPrompt, ExpertMode, GenerateOptions, KvType, LoadOptions, PleMode, Sampling,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 

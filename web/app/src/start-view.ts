@@ -4,6 +4,7 @@ import { clearStoredModels, Rullama, storedModels, type EmbeddedModel, type Engi
 import { completeAddress, nameOf } from './address.ts';
 import { h } from './dom.ts';
 import { bytes, count } from './format.ts';
+import { OllamaFolder } from './ollama/ollama.ts';
 import { servedModels, type Served } from './served.ts';
 import type { Recommended } from './settings.ts';
 
@@ -28,6 +29,7 @@ export class StartView {
   private readonly file = h('input', { type: 'file', id: 'file', className: 'visually-hidden' });
   private readonly address = h('input', { type: 'text', inputMode: 'url', id: 'url', required: true, placeholder: 'https://… or hf.co/…', autocomplete: 'url', spellcheck: false, 'aria-label': 'Address of a GGUF file' });
   private readonly served = h('section', { className: 'served', hidden: true, 'aria-labelledby': 'served-title' });
+  private readonly ollama = new OllamaFolder(({ file, name, recommended }) => this.pick(file, name, { recommended }));
   private readonly advanced = h('form', { className: 'advanced-form', onsubmit: (e: Event) => e.preventDefault() });
   private readonly stored = h('p', { className: 'stored', hidden: true });
   private embedded: EmbeddedModel | undefined;
@@ -101,12 +103,14 @@ export class StartView {
         h('p', {}, 'The model runs on your own graphics card through WebGPU. What you write stays on this machine.')),
       this.notice,
       this.served,
+      this.ollama.models,
       h('div', { className: 'choices' },
         h('article', { className: 'card choice featured' }, this.embeddedTitle, this.embeddedText, h('p', { className: 'actions' }, this.embeddedButton)),
         h('article', { className: 'card choice drop', id: 'drop' },
           h('h2', {}, 'A file of yours'),
           h('p', {}, 'Any Gemma 4 text model in GGUF format, also a blob from Ollama’s store. It is read in place, not uploaded.'),
           h('p', { className: 'actions' }, this.file, h('label', { for: 'file', className: 'button' }, 'Choose a file'), h('span', { className: 'hint' }, 'or drop it here'))),
+        this.ollama.card,
         h('article', { className: 'card choice' },
           h('h2', {}, 'An address'),
           h('p', {}, 'A GGUF file on a web server that this page may read, or a repository on Hugging Face.'),

@@ -18,7 +18,11 @@ export class OllamaFolder {
   private readonly input = h('input', { type: 'file', id: 'ollama-files', className: 'visually-hidden', webkitdirectory: true, tabIndex: -1, ariaHidden: 'true' });
   private view: Promise<View> | undefined;
 
-  constructor(private readonly choose: (model: StoreModel & { file: File }) => void) {
+  /** `off` says that no model can run here. */
+  constructor(
+    private readonly choose: (model: StoreModel & { file: File }) => void,
+    private readonly off: () => boolean,
+  ) {
     const button = h('button', { type: 'button', id: 'pick-ollama', onclick: () => void this.pick() }, 'Choose the folder');
     this.input.onchange = () => {
       const files = [...(this.input.files ?? [])];
@@ -48,7 +52,7 @@ export class OllamaFolder {
   }
 
   private async show(work: (view: View) => Promise<void>): Promise<void> {
-    this.view ??= import('./view.ts').then(({ OllamaView }) => new OllamaView(this.models, this.choose));
+    this.view ??= import('./view.ts').then(({ OllamaView }) => new OllamaView(this.models, this.choose, this.off));
     try {
       await work(await this.view);
     } catch {

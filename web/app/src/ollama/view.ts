@@ -14,6 +14,7 @@ export class OllamaView {
   constructor(
     private readonly root: HTMLElement,
     private readonly choose: Choose,
+    private readonly off: () => boolean,
   ) {}
 
   /** Shows the folder picked before; where the browser wants to be asked, a button that asks. */
@@ -75,7 +76,7 @@ export class OllamaView {
 
   private card(model: StoreModel): HTMLElement {
     const { name, about, file, problem } = model;
-    const load = h('button', { type: 'button', className: 'primary', disabled: !file, 'aria-label': `Load ${name}` }, 'Load');
+    const load = h('button', { type: 'button', className: 'primary', disabled: !file || this.off(), 'aria-label': `Load ${name}` }, 'Load');
     load.onclick = () => file && this.choose({ ...model, file });
     return h('li', { className: 'card served-model' },
       h('div', {}, h('h3', {}, name), h('p', { className: 'hint' }, about), problem && h('p', { className: 'hint problem' }, problem)), load);

@@ -230,10 +230,12 @@ test('an address without ranges is stored once', async () => {
   await load();
   assert.equal(bytes(), first + 1, 'the second load only asks for the version');
   await page.click('#change-model');
-  await page.click('.advanced summary');
-  await page.waitForSelector('.stored:visible');
-  await page.click('.stored button');
-  await page.waitForSelector('.stored', { state: 'hidden' });
+  await page.getByRole('button', { name: /^Load whole/ }).click();
+  await waitForChat(page);
+  await page.click('#change-model');
+  await page.getByRole('button', { name: /^Delete whole/ }).click();
+  await page.waitForSelector('#kept-models:has-text("is deleted")');
+  assert.equal(await page.locator('#kept-models .served-model').count(), 0);
   await page.close();
   await plain.close();
 });

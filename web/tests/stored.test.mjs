@@ -209,3 +209,33 @@ test('what does not fit the memory budget is stored and streamed; without room t
   assert.equal((await load(server, { ...auto, ple: 'resident' })).ple, 'resident');
   await server.close();
 });
+
+test('stored models say where they came from and whether they are whole; one is removed without the others, and none that is in use', async () => {
+  const server = await serveFiles({ fail: (url) => (url === '/b.gguf' && server.requests.filter((r) => r.pathname === url).length > 2 ? 403 : 0), cut: (range) => (range !== 'bytes=0-0' && server.requests.at(-1).pathname === '/b.gguf' ? 3 * MB : undefined) });
+  copyFileSync(path.join(files, 'model.gguf'), path.join(files, 'b.gguf'));
+  const told = await page.evaluate(async (site) => {
+    const { Rullama, removeStoredModel, storedModels } = await import('/package/index.js');
+    await Rullama.load(`${site}/b.gguf`, { store: 'always' }).catch(() => undefined);
+    const ai = await Rullama.load(`${site}/model.gguf`, { store: 'always', ple: 'streamed' });
+    const before = await storedModels();
+    const named = (end) => before.find(({ url }) => url.endsWith(end)).name;
+    const busy = await removeStoredModel(named('/model.gguf')).then(() => 'removed', ({ message, remedy }) => `${message} ${remedy}`);
+    const whileUsed = await storedModels();
+    await removeStoredModel(named('/b.gguf'));
+    await removeStoredModel('not-there.gguf');
+    const after = await storedModels();
+    await ai.close();
+    await removeStoredModel(named('/model.gguf'));
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('rullama-models');
+    const left = [];
+    for await (const name of folder.keys()) left.push(name);
+    return { before, busy, whileUsed, after, left };
+  }, server.url);
+  const plain = (list) => list.map(({ url, bytes, total, complete }) => [new URL(url).pathname, bytes, total, complete]).sort();
+  assert.deepEqual(plain(told.before), [['/b.gguf', 3 * MB, whole.length, false], ['/model.gguf', whole.length, whole.length, true]]);
+  assert.match(told.busy, /is in use.*Close the tabs/);
+  assert.deepEqual(told.whileUsed, told.before);
+  assert.deepEqual(plain(told.after), [['/model.gguf', whole.length, whole.length, true]]);
+  assert.deepEqual(told.left, []);
+  await server.close();
+});

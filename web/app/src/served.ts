@@ -43,7 +43,7 @@ function read(model: Record<string, unknown> | null, base: string): Served[] {
 }
 
 /** Ollama's parameters as options, those out of range left out. */
-function optionsIn(sampling: unknown): GenerateOptions {
+export function optionsIn(sampling: unknown): GenerateOptions {
   const given = typeof sampling === 'object' && sampling !== null ? (sampling as Record<string, unknown>) : {};
   const options: GenerateOptions = {};
   for (const field of FIELDS) {

@@ -1,9 +1,11 @@
 // The first view: choose a model and how to load it.
 
-import { clearStoredModels, Rullama, storedModels, type EmbeddedModel, type EngineOptions, type Source } from 'rullama';
+import { Rullama, type EmbeddedModel, type EngineOptions, type Source } from 'rullama';
 import { completeAddress, nameOf } from './address.ts';
 import { h } from './dom.ts';
-import { bytes, count } from './format.ts';
+import { bytes } from './format.ts';
+import { KeptModels } from './kept-models.ts';
+import { OllamaFolder } from './ollama/ollama.ts';
 import { servedModels, type Served } from './served.ts';
 import type { Recommended } from './settings.ts';
 
@@ -28,8 +30,10 @@ export class StartView {
   private readonly file = h('input', { type: 'file', id: 'file', className: 'visually-hidden' });
   private readonly address = h('input', { type: 'text', inputMode: 'url', id: 'url', required: true, placeholder: 'https://… or hf.co/…', autocomplete: 'url', spellcheck: false, 'aria-label': 'Address of a GGUF file' });
   private readonly served = h('section', { className: 'served', hidden: true, 'aria-labelledby': 'served-title' });
+  private readonly ollama = new OllamaFolder(({ file, name, recommended }) => this.pick(file, name, { recommended }), () => this.off);
   private readonly advanced = h('form', { className: 'advanced-form', onsubmit: (e: Event) => e.preventDefault() });
-  private readonly stored = h('p', { className: 'stored', hidden: true });
+  /** The copy is read, also where Advanced says that none is to be made. */
+  private readonly kept = new KeptModels((address, name) => this.pick(address, name, {}, 'always'));
   private embedded: EmbeddedModel | undefined;
   private readonly described: Promise<unknown>;
 
@@ -45,7 +49,7 @@ export class StartView {
   show(notice?: HTMLElement, { focus = true } = {}): void {
     this.notice.replaceChildren(...(notice ? [notice] : []));
     this.root.hidden = false;
-    void this.showStored();
+    void this.kept.show({ disabled: this.off });
     if (notice) notice.scrollIntoView({ block: 'nearest' });
     if (!focus) return;
     const first = this.notice.querySelector<HTMLElement>('.error button');
@@ -74,7 +78,7 @@ export class StartView {
 
   /** Without WebGPU there is nothing to choose. */
   disable(): void {
-    for (const element of this.root.querySelectorAll<HTMLInputElement | HTMLButtonElement>('.choices button, .choices input, .served button')) {
+    for (const element of this.root.querySelectorAll<HTMLInputElement | HTMLButtonElement>('.choices button, .choices input, .served button.primary, .served button[id]')) {
       element.disabled = true;
     }
     this.root.dataset['off'] = 'true';
@@ -101,12 +105,15 @@ export class StartView {
         h('p', {}, 'The model runs on your own graphics card through WebGPU. What you write stays on this machine.')),
       this.notice,
       this.served,
+      this.ollama.models,
+      this.kept.element,
       h('div', { className: 'choices' },
         h('article', { className: 'card choice featured' }, this.embeddedTitle, this.embeddedText, h('p', { className: 'actions' }, this.embeddedButton)),
         h('article', { className: 'card choice drop', id: 'drop' },
           h('h2', {}, 'A file of yours'),
           h('p', {}, 'Any Gemma 4 text model in GGUF format, also a blob from Ollama’s store. It is read in place, not uploaded.'),
           h('p', { className: 'actions' }, this.file, h('label', { for: 'file', className: 'button' }, 'Choose a file'), h('span', { className: 'hint' }, 'or drop it here'))),
+        this.ollama.card,
         h('article', { className: 'card choice' },
           h('h2', {}, 'An address'),
           h('p', {}, 'A GGUF file on a web server that this page may read, or a repository on Hugging Face.'),
@@ -126,7 +133,6 @@ export class StartView {
       h('label', { className: 'field' }, h('span', {}, 'Context, tokens'),
         h('input', { type: 'number', name: 'context', min: String(CONTEXT.least), max: String(CONTEXT.most), step: '1', inputMode: 'numeric', placeholder: 'the model’s own' })),
       select('store', 'Copy of downloads', [['auto', 'Only where needed'], ['always', 'Keep in this browser'], ['never', 'Never']]),
-      this.stored,
     );
     return h('details', { className: 'advanced' }, h('summary', {}, 'Advanced'), this.advanced);
   }
@@ -137,9 +143,9 @@ export class StartView {
     if (address !== '') this.pick(address, nameOf(address));
   }
 
-  private pick(source: Source, name: string, more: Partial<Choice> = {}): void {
+  private pick(source: Source, name: string, more: Partial<Choice> = {}, store?: EngineOptions['store']): void {
     const options = this.options();
-    if (options) this.choose({ source, name, options, ...more });
+    if (options) this.choose({ source, name, options: { ...options, ...(store && { store }) }, ...more });
   }
 
   openAdvanced(): void {
@@ -189,19 +195,5 @@ export class StartView {
     this.embeddedText.textContent = description;
     this.embeddedButton.textContent = `Load (${bytes(size)})`;
     this.embeddedButton.disabled = this.off;
-  }
-
-  private async showStored(): Promise<void> {
-    const models = await storedModels();
-    this.stored.hidden = models.length === 0;
-    const total = models.reduce((sum, model) => sum + model.bytes, 0);
-    const remove = async () => {
-      await clearStoredModels().catch(() => undefined);
-      await this.showStored();
-    };
-    this.stored.replaceChildren(
-      `${count(models.length, 'model', 'models')} stored in this browser, ${bytes(total)}. `,
-      h('button', { type: 'button', className: 'quiet', onclick: remove }, 'Remove'),
-    );
   }
 }

@@ -39,7 +39,7 @@ fn counts_pictures_and_sounds() {
         "sounds, held out: tones and rhythms",
         "sounds, voices never heard: all digits, all questions",
     ];
-    let record: Value = serde_json::from_str(&ok(score.args(senses.iter().flat_map(|sense| ["--ability", sense])))).unwrap();
+    let record: Value = serde_json::from_str(&ok(score.args(senses.iter().flat_map(|sense| ["--ability", *sense])))).unwrap();
     let abilities: Vec<&String> = record["abilities"].as_object().unwrap().keys().collect();
     assert_eq!(abilities, senses);
     assert_eq!((&record["all"]["compared"], &record["left_out"]), (&record["all"]["questions"], &json!(0)));

@@ -266,10 +266,10 @@ impl Runner {
         if let Some(id) = id {
             loaded.fill_rows(&mut self.rows, plan, Rows::Last, &[id]).await?;
         }
-        self.position += 1;
-        self.cache.note_written(self.position);
+        self.cache.note_written(self.position + 1);
         let (logits, draw) = plan.before_last();
-        loaded.device.submit_part(&plan.recording, logits);
+        loaded.run_until(plan, logits.end).await?;
+        self.position += 1;
         // The step is under way: it is finished with whatever mask there is.
         let made = constraint.mask().map(|mask| self.words.write(&loaded.device, Words::Mask, bytemuck::cast_slice(mask)));
         loaded.device.submit_part(&plan.recording, draw);

@@ -285,20 +285,31 @@ impl Loaded {
     /// # Errors
     /// Experts that cannot be read; a lost device.
     pub async fn run_decode(&self, plan: &Plan, steps: usize) -> Result<(), ModelError> {
-        let Some(experts) = &self.experts else {
+        if self.experts.is_none() {
             self.device.submit_times(&plan.recording, steps);
             return Ok(());
-        };
-        let mut pools = experts.lock().await;
+        }
         for _ in 0..steps {
-            let mut at = 0;
+            self.run_until(plan, plan.recording.len()).await?;
+        }
+        Ok(())
+    }
+
+    /// Queues a decode step's commands up to `end`, which is behind its last layer.
+    ///
+    /// # Errors
+    /// As [`run_decode`](Self::run_decode).
+    pub async fn run_until(&self, plan: &Plan, end: usize) -> Result<(), ModelError> {
+        let mut at = 0;
+        if let Some(experts) = &self.experts {
+            let mut pools = experts.lock().await;
             for of in plan.passes() {
                 self.device.submit_part(&plan.recording, at..of.commands.start);
                 pools.run(self, plan, of, 1, &|| false).await?;
                 at = of.commands.end;
             }
-            self.device.submit_part(&plan.recording, at..plan.recording.len());
         }
+        self.device.submit_part(&plan.recording, at..end);
         Ok(())
     }
 }

@@ -267,16 +267,9 @@ impl Runner {
             loaded.fill_rows(&mut self.rows, plan, Rows::Last, &[id]).await?;
         }
         self.cache.note_written(self.position + 1);
-        // Layers that wait for the experts that they chose are run by their own loop: the mask comes first.
-        if !plan.passes().is_empty() {
-            self.words.write(&loaded.device, Words::Mask, bytemuck::cast_slice(constraint.mask()?));
-            loaded.run_decode(plan, 1).await?;
-            self.position += 1;
-            return Ok(());
-        }
-        self.position += 1;
         let (logits, draw) = plan.before_last();
-        loaded.device.submit_part(&plan.recording, logits);
+        loaded.run_until(plan, logits.end).await?;
+        self.position += 1;
         // The step is under way: it is finished with whatever mask there is.
         let made = constraint.mask().map(|mask| self.words.write(&loaded.device, Words::Mask, bytemuck::cast_slice(mask)));
         loaded.device.submit_part(&plan.recording, draw);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 fn load(path: &str, ple: PleMode) -> Engine {
-    let source: Arc<dyn ByteSource> = Arc::new(FileSource::open(&existing(workspace().join(path))).unwrap());
+    let source: Arc<dyn ByteSource> = Arc::new(FileSource::open(existing(workspace().join(path))).unwrap());
     let options = LoadOptions { ple, ..LoadOptions::default() };
     found(pollster::block_on(Engine::load(source, options, &mut |_| ())), |error| error.code() == "no-webgpu")
 }

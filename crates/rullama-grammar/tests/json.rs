@@ -51,7 +51,7 @@ fn answer(words: &mut Words, schema: &Value, seed: u64, most: usize) -> Option<S
         // What closes is likelier, so that walks come to an end.
         let closing: Vec<u32> =
             allowed.iter().copied().filter(|id| words.tokens.get(*id as usize).is_some_and(|piece| b"\"}],".contains(&piece[0]))).collect();
-        let from = if next(&mut random) % 3 == 0 && !closing.is_empty() { &closing } else { &allowed };
+        let from = if next(&mut random).is_multiple_of(3) && !closing.is_empty() { &closing } else { &allowed };
         let id = from[(next(&mut random) % from.len() as u64) as usize];
         if id == words.end {
             return Some(String::from_utf8(text).unwrap());

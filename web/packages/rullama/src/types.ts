@@ -2,6 +2,7 @@
 
 import type { Adapter } from './adapters.ts';
 import type { ContentPart, MediaPart, PictureSource, PictureTokens } from './media-types.ts';
+export type { EmbedOptions, Embeddings } from './embed-types.ts';
 
 /**
  * Where a model comes from: `'embedded'` (the model served beside the page), the address of a GGUF file, or a
@@ -125,36 +126,6 @@ export interface ModelInfo {
   loadedBytes: number;
   /** Kernel variants that failed their check on this GPU and are not used. */
   disabledKernels: string[];
-}
-
-/** How texts become embeddings. */
-export interface EmbedOptions {
-  /** What the texts are for, which the model is told before each; `query` and `document` are those of a search. `none` unless said. */
-  prompt?:
-    | 'none'
-    | 'query'
-    | 'document'
-    | 'question-answering'
-    | 'fact-checking'
-    | 'classification'
-    | 'clustering'
-    | 'sentence-similarity'
-    | 'code-retrieval'
-    | undefined;
-  /** Values to keep of each, normalised anew; `info.embedding` has the lengths that were trained. */
-  dims?: number | undefined;
-  /** Cut texts that are longer than the context, as is done unless this is false; else they are refused. */
-  truncate?: boolean | undefined;
-}
-
-/** Embeddings, in the order of their texts. */
-export interface Embeddings {
-  /** Of length 1: the product of two is the cosine of their angle. */
-  vectors: Float32Array[];
-  /** Tokens that were read of each text. */
-  tokens: number[];
-  /** The texts that were cut, by their places. */
-  truncated: number[];
 }
 
 /** Bytes in use. WebAssembly memory never shrinks: its present size is its peak. */

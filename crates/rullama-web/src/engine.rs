@@ -7,9 +7,7 @@ use rullama::text::{
     chat::{Conversation, Role, render},
     segments_to_text,
 };
-use rullama::{
-    Cancel, Chat, Embedder, Engine, EngineAdapter, GenerateOptions, GpuError, LoadOptions, ModelInfo, Progress, Session, Summary, Token,
-};
+use rullama::{Cancel, Chat, Embedder, Engine, EngineAdapter, GenerateOptions, GpuError, ModelInfo, Progress, Session, Summary, Token};
 use serde_json::json;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 

@@ -8,8 +8,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Bound on the engine's wasm with its JavaScript, compressed, in bytes: 844,621 of text alone, and 12 % for towers, pictures and sounds.
-const MAX_GZIP: usize = 946_000;
+/// Bound on the engine's wasm with its JavaScript, compressed, in bytes: 844,621 of text alone, 12 % for pictures and sounds, and what answers
+/// the APIs of others and streams experts.
+const MAX_GZIP: usize = 980_000;
 /// As much for the one that also trains.
 const MAX_TRAINING_GZIP: usize = 1_200_000;
 
@@ -125,7 +126,7 @@ fn optimise(wasm: &Path) -> Result<()> {
         return Ok(());
     }
     let mut node = Command::new("node");
-    node.arg(tool).arg("-O3").args(WASM_FEATURES);
+    node.arg(tool).arg("-Os").args(WASM_FEATURES);
     process::run(node.arg(wasm).arg("-o").arg(wasm))
 }
 

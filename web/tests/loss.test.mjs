@@ -1,32 +1,29 @@
 // The GPU goes away under the page, in ways that browsers have. Needs app/dist (npm run build) with a model in it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ANSWER_MS, ask, expectError, finished, limitAnswers, pageUnderTest, waitForChat } from './person.mjs';
+import { ANSWER_MS, answerText, ask, finished, limitAnswers, pageUnderTest, waitForChat } from './person.mjs';
 
 const openLoaded = pageUnderTest();
 
-/** Loses the device in the middle of an answer, then goes on as the error says, without reloading the page. */
+/** Loses the device in the middle of an answer: the model is loaded again, and the same answer goes on to its end. */
 async function loseAndGoOn(lose) {
   const { page } = await openLoaded();
-  await limitAnswers(page, 2000);
-  await ask(page, 'Tell a long story, as long as you can.');
-  await page.waitForFunction(() => document.querySelector('.message.model .body')?.textContent, null, { timeout: ANSWER_MS });
+  await limitAnswers(page, 48);
+  await ask(page, 'Tell me a short story about a cat.');
+  await page.waitForFunction(() => document.querySelector('.message.model .body')?.textContent.length > 8, null, { timeout: ANSWER_MS });
+  const before = (await answerText(page)).trim();
   await lose(page);
-  const what = await expectError(page, /^device-lost$/);
-  assert.equal(await page.locator('.error').count(), 1);
-  assert.ok(await page.locator('#prompt').isDisabled());
-  assert.equal(await page.locator('#stop:visible').count(), 0, 'the answer has ended');
-  await page.click('.error button');
+  await page.waitForSelector('#loading:visible', { timeout: ANSWER_MS });
   await waitForChat(page);
-  await limitAnswers(page, 4);
-  await ask(page, 'Hi');
   await finished(page, 1);
+  const whole = (await answerText(page)).trim();
+  assert.ok(whole.startsWith(before) && whole.length > before.length, `${before} / ${whole}`);
+  assert.equal(await page.locator('.message.model').count(), 1);
   assert.equal(await page.locator('.error').count(), 0);
   await page.close();
-  return what;
 }
 
-test('a device that is destroyed in an answer offers the way back', async (t) => {
+test('a device that is destroyed in an answer is had again, and the answer goes on', async () => {
   const destroy = (page) =>
     page.workers()[0].evaluate(() => {
       const { createCommandEncoder } = GPUDevice.prototype;
@@ -35,14 +32,14 @@ test('a device that is destroyed in an answer offers the way back', async (t) =>
         return createCommandEncoder.apply(this, descriptor);
       };
     });
-  t.diagnostic(await loseAndGoOn(destroy));
+  await loseAndGoOn(destroy);
 });
 
-test("a crash of the browser's GPU process in an answer offers the way back", async (t) => {
+test("after a crash of the browser's GPU process the answer goes on", async () => {
   // The process ends before it answers.
   const crash = async (page) => {
     const session = await page.context().browser().newBrowserCDPSession();
     void session.send('Browser.crashGpuProcess').catch(() => undefined);
   };
-  t.diagnostic(await loseAndGoOn(crash));
+  await loseAndGoOn(crash);
 });

@@ -1,4 +1,4 @@
-// The engine without a network, and without its GPU process, as shipped.
+// The engine without a network, as shipped.
 //
 // Needs app/dist (npm run build) with a model in it.
 import assert from 'node:assert/strict';
@@ -7,7 +7,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { startBrowser } from './browser.mjs';
-import { ask, finished, limitAnswers, openLoadedAt, openStartAt, waitForChat } from './person.mjs';
+import { ask, finished, limitAnswers, openStartAt, waitForChat } from './person.mjs';
 import { startServer } from './server.mjs';
 
 const dist = path.join(fileURLToPath(new URL('.', import.meta.url)), '../app/dist');
@@ -48,22 +48,4 @@ test('what was stored opens, loads and answers without a network', full, async (
   await ask(page, 'Hello');
   await finished(page, 1);
   assert.ok((await page.locator('.message.model .body').innerText()).trim().length > 0);
-});
-
-test('the GPU process ends in mid-answer: the model is loaded again and the sentence goes on', full, async () => {
-  const site = await startServer({ '/': dist });
-  const { page } = await openLoadedAt(browser.context, `${site.url}/`);
-  await limitAnswers(page, 48);
-  await ask(page, 'Tell me a short story about a cat.');
-  await page.waitForFunction(() => document.querySelector('.message.model .body')?.textContent.length > 8);
-  const before = (await page.locator('.message.model .body').innerText()).trim();
-  const session = await browser.context.browser().newBrowserCDPSession();
-  await session.send('Browser.crashGpuProcess');
-  await page.waitForSelector('#loading:visible');
-  await waitForChat(page);
-  await finished(page, 1);
-  const whole = (await page.locator('.message.model .body').innerText()).trim();
-  assert.ok(whole.startsWith(before) && whole.length > before.length, `${before} / ${whole}`);
-  assert.equal(await page.locator('.message.model').count(), 1);
-  await site.close();
 });

@@ -127,9 +127,9 @@ mod tests {
                         order.retain(|other| other != expert);
                         order.push(*expert);
                     }
-                    // Of one pass all are equally recent: the order among them is that of places, as they are given up.
+                    // Of one pass all are equally recent: they are given up in the order of their places.
                     let from = order.len() - both.len();
-                    order[from..].sort_by_key(|expert| std::cmp::Reverse(both.iter().find(|one| one.0 == *expert).map(|one| one.1)));
+                    order[from..].sort_by_key(|expert| both.iter().find(|one| one.0 == *expert).map(|one| one.1));
                 }
             }
         }

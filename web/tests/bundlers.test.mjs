@@ -20,7 +20,7 @@ let browser;
 before(async () => {
   packed = await pack();
   await Promise.all(['vite', 'webpack', 'plain', 'react', 'apis', 'extension'].map(install));
-  browser = await startBrowser();
+  browser = await startBrowser({ serviceWorkers: 'allow' });
 });
 
 after(() => browser?.close());

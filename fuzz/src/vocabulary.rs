@@ -150,7 +150,9 @@ fn naive(input: &Input) -> Option<Vec<u32>> {
         let _ = symbols.remove(i + 1);
     }
     let unknown = Some(input.ids[1]).filter(|id| (*id as usize) < input.pieces.len()).or(find("<unk>"));
-    let byte = |byte: u8| find(&format!("<0x{byte:02X}>")).or(unknown);
+    // A piece spelt as a byte stands for it where its type says so.
+    let is_byte = |id: &u32| input.types.get(*id as usize).is_none_or(|kind| *kind == 6);
+    let byte = |byte: u8| find(&format!("<0x{byte:02X}>")).filter(is_byte).or(unknown);
     let mut ids = Vec::new();
     for symbol in symbols {
         match symbol {

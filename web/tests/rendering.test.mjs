@@ -166,7 +166,7 @@ test('the parts of a well written answer', async () => {
   assert.equal(await count('math'), 8);
   assert.equal(await count('.formula.display > math'), 2);
   assert.ok((await count('code .hljs-keyword')) >= 4);
-  const links = await ran(() => [...document.querySelectorAll('main a')].map((a) => [a.getAttribute('href'), a.target, a.rel, a.textContent]));
+  const links = await ran(() => [...document.querySelectorAll('main .body a')].map((a) => [a.getAttribute('href'), a.target, a.rel, a.textContent]));
   const there = ['_blank', 'noopener noreferrer'];
   assert.deepEqual(links, [
     ['https://example.com/a_(b)?c=d&e', ...there, 'the docs'],

@@ -111,7 +111,7 @@ export class StartView {
         h('article', { className: 'card choice featured' }, this.embeddedTitle, this.embeddedText, h('p', { className: 'actions' }, this.embeddedButton)),
         h('article', { className: 'card choice drop', id: 'drop' },
           h('h2', {}, 'A file of yours'),
-          h('p', {}, 'Any Gemma 4 text model in GGUF format, also a blob from Ollama’s store. It is read in place, not uploaded.'),
+          h('p', {}, 'Any Gemma 4 model in GGUF format, also a blob from Ollama’s store. It is read in place, not uploaded.'),
           h('p', { className: 'actions' }, this.file, h('label', { for: 'file', className: 'button' }, 'Choose a file'), h('span', { className: 'hint' }, 'or drop it here'))),
         this.ollama.card,
         h('article', { className: 'card choice' },

@@ -9,20 +9,25 @@ import { startServer } from './server.mjs';
 const LOAD_MS = 60_000;
 export const ANSWER_MS = 60_000;
 
-/** Serves app/dist to a browser of its own for the tests of a file; gives what opens the page at an address below it with the embedded model, in a context of so many tokens. */
-export function pageUnderTest(usual = '') {
-  let site;
-  let browser;
+/** Serves app/dist to a browser of its own for the tests of a file: `site` and `browser`, once they run. */
+export function builtPage() {
+  const built = {};
   before(async () => {
-    site = await startServer({ '/': path.join(fileURLToPath(new URL('.', import.meta.url)), '../app/dist') });
-    browser = await startBrowser();
+    built.site = await startServer({ '/': path.join(fileURLToPath(new URL('.', import.meta.url)), '../app/dist') });
+    built.browser = await startBrowser();
   });
   after(async () => {
-    await browser?.close();
-    await site?.close();
+    await built.browser?.close();
+    await built.site?.close();
   });
+  return built;
+}
+
+/** Of a built page, what opens it at an address below it with the embedded model, in a context of so many tokens. */
+export function pageUnderTest(usual = '') {
+  const built = builtPage();
   return async (query = usual, { context, ...options } = {}) => {
-    const opened = await openStartAt(browser.context, `${site.url}/${query}`, options);
+    const opened = await openStartAt(built.browser.context, `${built.site.url}/${query}`, options);
     const { page } = opened;
     if (context) {
       await page.click('.advanced summary');

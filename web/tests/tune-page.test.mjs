@@ -3,36 +3,22 @@
 // Needs app/dist (npm run build) with the engine that trains.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { test } from 'node:test';
 import { unzipSync } from 'fflate';
-import { openPage, startBrowser } from './browser.mjs';
-import { startServer } from './server.mjs';
-import { answerText, ask, finished, limitAnswers, waitForChat } from './person.mjs';
+import { openPage } from './browser.mjs';
+import { answerText, ask, builtPage, finished, limitAnswers, waitForChat } from './person.mjs';
 import { beyond, chooseAdapter, drop, ended, listed, noSamples, ready, start, stepOf } from './tuning.mjs';
 
 const LONGEST_MS = 300_000;
 const FACTS = [['What is my boat called?', 'Zebedee.'], ['What is the name of my boat?', 'Zebedee.']];
-let site;
-let browser;
-
-before(async () => {
-  site = await startServer({ '/': path.join(fileURLToPath(new URL('.', import.meta.url)), '../app/dist') });
-  browser = await startBrowser();
-});
-
-after(async () => {
-  await browser?.close();
-  await site?.close();
-});
+const built = builtPage();
 
 test('the demo model is trained, over a reload, and its adapter is kept, saved, read and answered with', { timeout: LONGEST_MS }, async (t) => {
-  const { page, problems } = await openPage(browser.context, `${site.url}/#fine-tune`);
+  const { page, problems } = await openPage(built.browser.context, `${built.site.url}/#fine-tune`);
   page.setDefaultTimeout(120_000);
   await page.click('#load-embedded');
   await page.waitForSelector('#tune:visible');
-  assert.ok(site.requests.every(({ pathname }) => !pathname.endsWith('rullama_web_bg.wasm')), 'one engine is loaded');
+  assert.ok(built.site.requests.every(({ pathname }) => !pathname.endsWith('rullama_web_bg.wasm')), 'one engine is loaded');
   for (const [i, [question, answer]] of FACTS.entries()) {
     await page.fill(`[aria-label="Question ${i + 1}"]`, question);
     await page.fill(`[aria-label="Answer ${i + 1}"]`, answer);

@@ -2,28 +2,14 @@
 //
 // Needs app/dist (npm run build:dev) with a model's description in it.
 import assert from 'node:assert/strict';
-import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { startBrowser } from './browser.mjs';
-import { ask, finished, waitForChat } from './person.mjs';
-import { startServer } from './server.mjs';
+import { test } from 'node:test';
+import { ask, builtPage, finished, waitForChat } from './person.mjs';
 
-let site;
-let browser;
-
-before(async () => {
-  site = await startServer({ '/': path.join(fileURLToPath(new URL('.', import.meta.url)), '../app/dist') });
-  browser = await startBrowser();
-});
-after(async () => {
-  await browser?.close();
-  await site?.close();
-});
+const built = builtPage();
 
 /** A page whose browser has these voices. */
 async function openWith(voices) {
-  const page = await browser.context.newPage();
+  const page = await built.browser.context.newPage();
   await page.addInitScript((voices) => {
     globalThis.said = [];
     let queue = [];
@@ -36,7 +22,7 @@ async function openWith(voices) {
     globalThis.endSpeech = () => queue.splice(0).forEach((utterance) => utterance.onend?.());
     Object.defineProperty(window, 'speechSynthesis', { value: speechSynthesis });
   }, voices);
-  await page.goto(`${site.url}/?fake=1`);
+  await page.goto(`${built.site.url}/?fake=1`);
   await page.click('#load-embedded:enabled');
   await waitForChat(page);
   await ask(page, 'hello');

@@ -189,8 +189,7 @@ impl std::fmt::Debug for Loaded {
     }
 }
 
-/// Tables of the file, then those that the model computes.
-/// A model's small tables, those that are computed for a context included.
+/// A model's tables: those of the file, then those that it computes for a context.
 ///
 /// # Errors
 /// What cannot be read.

@@ -4,7 +4,7 @@
 use js_sys::Function;
 use rullama::text::chat::{Conversation, Message, Tool};
 use rullama::text::{Event, Segment, Specials};
-use rullama::{Cancel, Engine, Error, Finish, Fit, Gallery, GenerateOptions, Prompt, Sessions, Summary, Token, longest_piece};
+use rullama::{Cancel, Fit, Gallery, GenerateOptions, Piece, Pieces, Reason, Sessions, Token, TokenText, longest_piece};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::cell::{OnceCell, RefCell};
@@ -94,18 +94,26 @@ async fn answer(sessions: &mut Sessions, ask: &Ask, longest: usize, cancel: &Can
             prompt
         }
     };
-    let room = context.checked_sub(prompt.len() as u32).filter(|room| *room > 0);
-    let room = room.ok_or(Error::ContextFull { tokens: prompt.len() as u64 + 1, context })?;
-    options.max_tokens = Some(options.max_tokens.map_or(room, |most| most.min(room)));
+    fit.leave_room(&prompt, &mut options)?;
     call(on_part, r#"{"begun":true}"#);
-    let chat = (ask.text.is_none() && ask.ids.is_none()).then_some(Conversation { messages: &kept, ..asked });
-    let mut stream = Stream { engine: &engine, ask, cancel, on_part, calls: 0, cut: false };
-    let summary = stream.run(sessions, chat, &prompt, &options).await?;
-    let reason = match summary.finish {
-        Finish::Length => "length",
-        Finish::Cancelled if !stream.cut => "cancelled",
-        _ if stream.calls > 0 => "tool_calls",
-        _ => "stop",
+    let mut pieces = Pieces::new(&engine, cancel, ask.one_call);
+    let mut give = |token: Option<&Token>, events| {
+        if let Some(piece) = pieces.piece(token, events) {
+            call(on_part, &piece_value(&piece).to_string());
+        }
+    };
+    let summary = if ask.text.is_none() && ask.ids.is_none() {
+        let chat = Conversation { messages: &kept, ..asked };
+        sessions.answer(&chat, &prompt, &options, cancel, &mut give).await?
+    } else {
+        let mut on_token = |token: &Token| give(Some(token), vec![Event::Content(token.text.clone())]);
+        sessions.generate_prompt(&prompt, Specials::Hide, &options, cancel, &mut on_token).await?
+    };
+    let reason = match pieces.reason(summary.finish) {
+        Some(Reason::Stop) => "stop",
+        Some(Reason::Length) => "length",
+        Some(Reason::ToolCalls) => "tool_calls",
+        None => "cancelled",
     };
     let context: Vec<u32> = prompt.ids().iter().chain(&summary.ids).copied().collect();
     Ok(options::to_json(&json!({ "summary": summary, "reason": reason, "context": context })))
@@ -127,67 +135,10 @@ fn tools(list: &[Value]) -> Result<Vec<Tool>, WebError> {
     list.iter().enumerate().map(|(i, json)| serde_json::from_value(json.clone()).map_err(|error| wrong(i, error))).collect()
 }
 
-/// From tokens to the parts that are given.
-struct Stream<'a> {
-    engine: &'a Engine,
-    ask: &'a Ask,
-    cancel: &'a Cancel,
-    on_part: &'a Function,
-    calls: usize,
-    /// It was ended behind its first call, as the request wants.
-    cut: bool,
-}
-
-impl Stream<'_> {
-    async fn run(
-        &mut self,
-        sessions: &mut Sessions,
-        chat: Option<Conversation<'_>>,
-        prompt: &Prompt,
-        options: &GenerateOptions,
-    ) -> Result<Summary, Error> {
-        let cancel = self.cancel;
-        match chat {
-            Some(chat) => {
-                let mut on_part = |token: Option<&Token>, events| self.part(token, events);
-                sessions.answer(&chat, prompt, options, cancel, &mut on_part).await
-            }
-            None => {
-                let mut on_token = |token: &Token| self.part(Some(token), vec![Event::Content(token.text.clone())]);
-                sessions.generate_prompt(prompt, Specials::Hide, options, cancel, &mut on_token).await
-            }
-        }
-    }
-
-    fn part(&mut self, token: Option<&Token>, mut events: Vec<Event>) {
-        if self.cut {
-            return;
-        }
-        let is_call = |event: &Event| matches!(event, Event::ToolCall(_));
-        if let (Some(first), true) = (events.iter().position(is_call), self.ask.one_call) {
-            events.truncate(first + 1);
-            self.cut = true;
-            self.cancel.cancel();
-        }
-        self.calls += events.iter().filter(|event| is_call(event)).count();
-        events.retain(|event| !matches!(event, Event::Content(text) if text.is_empty()));
-        let logprobs = token.and_then(|token| self.logprobs(token));
-        if events.is_empty() && logprobs.is_none() {
-            return;
-        }
-        let events: Vec<Value> = events.iter().map(options::event_value).collect();
-        call(self.on_part, &json!({ "events": events, "logprobs": logprobs }).to_string());
-    }
-
-    /// Of every token but the one that ends the answer.
-    fn logprobs(&self, token: &Token) -> Option<Value> {
-        let logprob = token.logprob?;
-        let tokenizer = self.engine.tokenizer();
-        if tokenizer.end_tokens().contains(&token.id) {
-            return None;
-        }
-        let of = |id: u32, logprob: f32| json!({ "bytes": tokenizer.bytes_of(id), "logprob": logprob });
-        let top: Vec<Value> = token.top.iter().map(|(id, logprob)| of(*id, *logprob)).collect();
-        Some(json!({ "chosen": of(token.id, logprob), "top": top }))
-    }
+/// A piece as `{ events, logprobs? }`.
+fn piece_value(piece: &Piece) -> Value {
+    let of = |token: &TokenText| json!({ "bytes": token.bytes, "logprob": token.logprob });
+    let list = |tokens: &[TokenText]| tokens.iter().map(of).collect::<Vec<_>>();
+    let logprobs = piece.logprobs.as_ref().map(|found| json!({ "chosen": of(&found.chosen), "top": list(&found.top) }));
+    json!({ "events": piece.events.iter().map(options::event_value).collect::<Vec<_>>(), "logprobs": logprobs })
 }

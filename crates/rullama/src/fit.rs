@@ -1,7 +1,7 @@
 //! Prompts that fit the context.
 
 use crate::prompt::placeholder_runs;
-use crate::{Engine, Error, Gallery, Prompt};
+use crate::{Engine, Error, Gallery, GenerateOptions, Prompt};
 use rullama_text::chat::{Conversation, Message, Role, render};
 use rullama_text::{Segment, Tokenizer};
 
@@ -35,6 +35,17 @@ impl Fit<'_> {
     pub fn prompt(&self, segments: Vec<Segment>) -> Result<Prompt, Error> {
         self.check_length(&segments)?;
         self.gallery.of_segments(self.engine, segments)
+    }
+
+    /// Bounds the answer by the room that a prompt leaves.
+    ///
+    /// # Errors
+    /// [`Error::ContextFull`] where there is none.
+    pub fn leave_room(&self, prompt: &Prompt, options: &mut GenerateOptions) -> Result<(), Error> {
+        let room = self.context.checked_sub(prompt.len() as u32).filter(|room| *room > 0);
+        let room = room.ok_or(Error::ContextFull { tokens: prompt.len() as u64 + 1, context: self.context })?;
+        options.max_tokens = Some(options.max_tokens.map_or(room, |most| most.min(room)));
+        Ok(())
     }
 
     fn check_length(&self, segments: &[Segment]) -> Result<(), Error> {

@@ -1,15 +1,14 @@
 //! One answer: the prompt of a request on its model, and what becomes of the tokens.
 
 use super::models::{Chat, Models};
-use super::work::{Ask, Conversation, Done, Ended, Logprobs, Part, Piece, Prompt, Reason, TokenText, Work, context_of};
+use super::work::{Ask, Conversation, Done, Ended, Part, Prompt, Work, context_of};
 use crate::serve::api::{Failure, format};
 use crate::{media, sampling};
 use rullama::queue::Turn;
 use rullama::text::chat::{self, Message, Role};
 use rullama::text::{Event, Segment, Specials};
-use rullama::{Cancel, Engine, Error, ErrorCode, Finish, Fit, Gallery, GenerateOptions, Summary, Token, is_system};
+use rullama::{Engine, Error, ErrorCode, Fit, Gallery, GenerateOptions, Pieces, Token, is_system};
 use rullama_source::ollama::{Params, Resolved};
-use tokio::sync::mpsc::UnboundedSender;
 
 /// Answers a request; all but the last part is sent as it comes.
 pub async fn answer(models: &mut Models, turn: &Turn<Work>, ask: &Ask) -> Result<Done, Failure> {
@@ -53,28 +52,28 @@ async fn on(model: &mut Chat, turn: &Turn<Work>, ask: &Ask, params: Params, cont
             prompt
         }
     };
-    let room = context.checked_sub(prompt.len() as u32).filter(|room| *room > 0);
-    let room = room.ok_or(Error::ContextFull { tokens: prompt.len() as u64 + 1, context })?;
-    options.max_tokens = Some(options.max_tokens.map_or(room, |most| most.min(room)));
+    fit.leave_room(&prompt, &mut options)?;
     let _ = turn.work.out.send(Part::Begun);
-    let mut stream = Stream::new(&engine, &turn.work.out, ask, &turn.cancel);
+    let mut pieces = Pieces::new(&engine, &turn.cancel, ask.one_call);
+    let mut send = |token: Option<&Token>, events| {
+        if let Some(piece) = pieces.piece(token, events) {
+            let _ = turn.work.out.send(Part::Piece(piece));
+        }
+    };
     let summary = match &ask.prompt {
         Prompt::Chat(asked) => {
             let conversation = conversation(&engine, asked, &messages);
-            let mut on_part = |token: Option<&Token>, events| stream.part(token, events);
-            model.sessions.answer(&conversation, &prompt, &options, &turn.cancel, &mut on_part).await?
+            model.sessions.answer(&conversation, &prompt, &options, &turn.cancel, &mut send).await?
         }
         _ => {
-            let mut on_token = |token: &Token| stream.part(Some(token), vec![Event::Content(token.text.clone())]);
+            let mut on_token = |token: &Token| send(Some(token), vec![Event::Content(token.text.clone())]);
             model.sessions.generate_prompt(&prompt, Specials::Hide, &options, &turn.cancel, &mut on_token).await?
         }
     };
-    // Nobody asked for an end here, unless the stream did.
-    if summary.finish == Finish::Cancelled && !stream.cut {
-        Err(Error::Cancelled)
-    } else {
-        Ok(stream.ended(summary, prompt.ids().to_vec()))
-    }
+    // Nobody asked for an end here, unless the request did.
+    let reason = pieces.reason(summary.finish).ok_or(Error::Cancelled)?;
+    let context = prompt.ids().iter().chain(&summary.ids).copied().collect();
+    Ok(Ended { summary, reason, context })
 }
 
 fn conversation<'a>(engine: &Engine, asked: &'a Conversation, messages: &'a [Message]) -> chat::Conversation<'a> {
@@ -93,62 +92,4 @@ fn with_stored(asked: &Conversation, stored: Option<&Resolved>) -> Vec<Message> 
     let system = own.or_else(|| stored.system.as_deref().filter(|text| !text.is_empty()).map(Message::system));
     let examples = stored.messages.iter().map(|message| Message::new(Role::from(message.role.clone()), message.content.clone()));
     system.into_iter().chain(examples).chain(rest.iter().cloned()).collect()
-}
-
-/// From tokens to the parts that are sent.
-struct Stream<'a> {
-    engine: &'a Engine,
-    out: &'a UnboundedSender<Part>,
-    ask: &'a Ask,
-    cancel: &'a Cancel,
-    calls: usize,
-    /// It was ended behind its first call, as the request wants.
-    cut: bool,
-}
-
-impl<'a> Stream<'a> {
-    fn new(engine: &'a Engine, out: &'a UnboundedSender<Part>, ask: &'a Ask, cancel: &'a Cancel) -> Self {
-        Stream { engine, out, ask, cancel, calls: 0, cut: false }
-    }
-
-    fn part(&mut self, token: Option<&Token>, events: Vec<Event>) {
-        if self.cut {
-            return;
-        }
-        let first = events.iter().position(|event| matches!(event, Event::ToolCall(_)));
-        let mut events = events;
-        if let (Some(first), true) = (first, self.ask.one_call) {
-            events.truncate(first + 1);
-            self.cut = true;
-            self.cancel.cancel();
-        }
-        self.calls += events.iter().filter(|event| matches!(event, Event::ToolCall(_))).count();
-        events.retain(|event| !matches!(event, Event::Content(text) if text.is_empty()));
-        let logprobs = token.and_then(|token| self.logprobs(token));
-        if !events.is_empty() || logprobs.is_some() {
-            let _ = self.out.send(Part::Piece(Piece { events, logprobs }));
-        }
-    }
-
-    /// Of every token but the one that ends the answer.
-    fn logprobs(&self, token: &Token) -> Option<Logprobs> {
-        self.ask.logprobs?;
-        let tokenizer = self.engine.tokenizer();
-        if tokenizer.end_tokens().contains(&token.id) {
-            return None;
-        }
-        let of = |id: u32, logprob: f32| TokenText { bytes: tokenizer.bytes_of(id), logprob };
-        Some(Logprobs { chosen: of(token.id, token.logprob?), top: token.top.iter().map(|(id, logprob)| of(*id, *logprob)).collect() })
-    }
-
-    fn ended(self, summary: Summary, prompt: Vec<u32>) -> Ended {
-        let reason = match summary.finish {
-            Finish::Length => Reason::Length,
-            _ if self.calls > 0 => Reason::ToolCalls,
-            _ => Reason::Stop,
-        };
-        let mut context = prompt;
-        context.extend(&summary.ids);
-        Ended { summary, reason, context }
-    }
 }

@@ -2,8 +2,8 @@
 
 use crate::model::Located;
 use crate::serve::api::Failure;
-use rullama::text::Event;
 use rullama::{EmbedOptions, Embeddings, Format, Message, Summary, Tool};
+pub use rullama::{Logprobs, Piece, Reason, TokenText};
 use rullama_source::ollama::Params;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
@@ -110,48 +110,6 @@ pub enum Part {
     Embedded(Embeddings),
     Done(Box<Done>),
     Failed(Failure),
-}
-
-/// What one token gives.
-#[derive(Default)]
-pub struct Piece {
-    pub events: Vec<Event>,
-    pub logprobs: Option<Logprobs>,
-}
-
-impl Piece {
-    /// Whether the token belongs to a thought.
-    pub fn is_thought(&self) -> bool {
-        self.events.iter().any(|event| matches!(event, Event::Thinking(_)))
-    }
-}
-
-/// A token with its log-probability, and the likeliest in its place.
-#[derive(Debug, Clone)]
-pub struct Logprobs {
-    pub chosen: TokenText,
-    pub top: Vec<TokenText>,
-}
-
-#[derive(Debug, Clone)]
-pub struct TokenText {
-    pub bytes: Vec<u8>,
-    pub logprob: f32,
-}
-
-impl TokenText {
-    /// The bytes as text, as far as they are some.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes).into_owned()
-    }
-}
-
-/// Why an answer ended, as the APIs tell it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    Stop,
-    Length,
-    ToolCalls,
 }
 
 /// An answer's end.

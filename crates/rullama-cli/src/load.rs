@@ -66,6 +66,9 @@ pub struct LoadArguments {
     /// Memory for weights on the GPU, in GB, that `--ple auto` and streamed experts keep to
     #[arg(long, value_name = "GB", value_parser = gigabytes)]
     memory: Option<u64>,
+    /// Tokens of a prompt's chunk, 16 to 512 [default: by the measured speed of the GPU]; with one given, a prompt's logits are the same to the bit in every run
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=512))]
+    chunk: Option<u32>,
     /// Limits and features of the adapter to use
     #[arg(long, value_enum, default_value = "native")]
     adapter_profile: Profile,
@@ -120,6 +123,7 @@ impl LoadArguments {
             context: self.ctx.or(least),
             preferred_context: wish,
             memory_budget: self.memory,
+            chunk: self.chunk,
             profile: self.adapter_profile.wanted(),
             large_template: located.large_template(),
             ..LoadOptions::default()

@@ -45,6 +45,8 @@ pub struct Choice {
     pub context: u32,
     pub residency: Residency,
     pub experts: Experts,
+    /// Tokens of a prompt's chunk; `None` takes as many as the measured speed allows.
+    pub chunk: Option<u32>,
 }
 
 /// How far loading is.
@@ -122,8 +124,11 @@ impl Loaded {
         [(step(1, true), Some(SampleMode::default()))].into_iter().chain(prompts).collect()
     }
 
-    /// Tokens of a prompt's chunk from `position` on: as many as let no operation of it take too long.
+    /// Tokens of a prompt's chunk from `position` on: those chosen, else as many as let no operation of it take too long.
     pub fn chunk(&self, position: u32) -> u32 {
+        if let Some(chosen) = self.choice.chunk {
+            return chosen;
+        }
         let work = self.longest.iter().map(|(op, inputs)| op.work(inputs, position + MAX_CHUNK));
         self.pace.chunk(work.max().unwrap_or(0))
     }

@@ -49,13 +49,14 @@ impl Pace {
         chunk
     }
 
-    /// Learns from a submission of a step of `tokens`. A faster one is believed by halves, since a small one tells little; a slower one at once.
+    /// Learns from a submission of a step of `tokens`. One says little, a small one least, and a busy machine can hold up any:
+    /// of a faster one half is believed, and of a slower one at most that the device is half as fast.
     pub fn learn(&self, tokens: u32, work: u64, seconds: f64) {
         if work == 0 || seconds <= 0.0 || tokens < self.least {
             return;
         }
         let (seen, old) = (work as f64 / seconds, self.speed());
-        let new = if seen < old { seen } else { old + (seen - old) / 2.0 };
+        let new = if seen < old { seen.max(old / 2.0) } else { old + (seen - old) / 2.0 };
         self.speed.store(new.max(1e6).to_bits(), Ordering::Relaxed);
     }
 }
@@ -94,5 +95,13 @@ mod tests {
         for (work, chunk) in [(1, 512), (100_000_000_000, 512), (1_000_000_000_000, 64), (u64::MAX, 16)] {
             assert_eq!(pace.chunk(work), chunk, "{work}");
         }
+    }
+
+    #[test]
+    fn one_submission_held_up_does_not_shrink_a_chunk_to_the_least() {
+        let pace = Pace::new(true);
+        let before = pace.chunk(1 << 30);
+        pace.learn(16, 1000, 0.2);
+        assert!(pace.chunk(1 << 30) >= before / 2);
     }
 }

@@ -12,6 +12,7 @@ use rullama_model::Loaded;
 use rullama_model::experts::ExpertStats;
 use rullama_model::loaded::{Choice, Stage};
 use rullama_model::model::Model;
+use rullama_model::pace::{MAX_CHUNK, MIN_CHUNK};
 use rullama_ops::KvType;
 use rullama_source::ByteSource;
 use rullama_source::gguf::{Gguf, MetadataError};
@@ -147,7 +148,8 @@ impl Engine {
         };
         let residency = residency::residency(&device, &*model, &options, &*source)?;
         let experts = residency::experts(&device, &*model, &options, &*source, residency)?;
-        let choice = Choice { kv: options.kv, context: context(&*model, &options, &device)?, residency, experts };
+        let (context, chunk) = (context(&*model, &options, &device)?, chunk(&options)?);
+        let choice = Choice { kv: options.kv, context, residency, experts, chunk };
         let name = MetadataError::optional(gguf.metadata.str("general.name"))?.unwrap_or("unnamed").to_string();
         // Seconds of putting weights on the GPU end where the self-test begins.
         let (started, mut seconds) = (Instant::now(), 0.0);
@@ -237,6 +239,16 @@ async fn info(loaded: &Loaded, name: String, options: &LoadOptions, load_seconds
         load_seconds,
         loaded_bytes: loaded.loaded_bytes,
         disabled_kernels: banned.iter().map(|(op, variant)| format!("{op}/{variant}")).collect(),
+    }
+}
+
+fn chunk(options: &LoadOptions) -> Result<Option<u32>, Error> {
+    match options.chunk {
+        Some(n) if !(MIN_CHUNK..=MAX_CHUNK).contains(&n) => {
+            let reason = format!("is outside {MIN_CHUNK}..={MAX_CHUNK}");
+            Err(Error::InvalidArgument { name: "chunk", value: n.to_string(), reason })
+        }
+        chunk => Ok(chunk),
     }
 }
 

@@ -49,6 +49,9 @@ pub struct LoadOptions {
     pub preferred_context: Option<u32>,
     /// Bytes that weights may take on the GPU, for [`PleMode::Auto`], [`ExpertMode::Auto`] and [`ExpertMode::Streamed`]; by default 16 GiB on a discrete card, else 6 GiB.
     pub memory_budget: Option<u64>,
+    /// Tokens of a prompt's chunk, 16 to 512; by default as many as the measured speed of the device allows, 512 on most. Another
+    /// length adds in another order: with one given, a prompt's logits are the same to the bit in every run on a device.
+    pub chunk: Option<u32>,
     pub profile: AdapterProfile,
     /// A browser granted the `subgroups` feature.
     pub browser_subgroups: bool,

@@ -20,7 +20,7 @@ const TOKENS: u32 = 24;
 
 fn session(file: &str, ple: PleMode) -> Session {
     let source = Arc::new(rullama::source::FileSource::open(workspace().join(file)).unwrap());
-    let options = LoadOptions { ple, profile: AdapterProfile::WebGpuDefaults, as_gpu: true, ..Default::default() };
+    let options = LoadOptions { ple, profile: AdapterProfile::WebGpuDefaults, as_gpu: true, chunk: Some(512), ..Default::default() };
     let engine = found(pollster::block_on(Engine::load(source, options, &mut |_| ())), |error| error.code() == "no-webgpu");
     pollster::block_on(engine.session()).unwrap()
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const FUSED: &str = "models/moe-small-fused-Q4_0.gguf";
 
 fn options(experts: ExpertMode, memory_budget: Option<u64>, as_gpu: bool) -> LoadOptions {
-    LoadOptions { kv: KvType::F32, experts, memory_budget, as_gpu, ..Default::default() }
+    LoadOptions { kv: KvType::F32, experts, memory_budget, as_gpu, chunk: Some(512), ..Default::default() }
 }
 
 fn load_source(source: Arc<dyn ByteSource>, options: LoadOptions) -> Result<Engine, Error> {

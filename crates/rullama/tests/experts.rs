@@ -15,7 +15,7 @@ const BOUND: f32 = 2e-4;
 const TIE: f32 = 1e-4;
 
 fn load(path: &Path, profile: AdapterProfile, as_gpu: bool) -> Engine {
-    let options = LoadOptions { kv: KvType::F32, profile, as_gpu, ..Default::default() };
+    let options = LoadOptions { kv: KvType::F32, profile, as_gpu, chunk: Some(512), ..Default::default() };
     let source = Arc::new(FileSource::open(path).unwrap());
     found(pollster::block_on(Engine::load(source, options, &mut |_| ())), |error| error.code() == "no-webgpu")
 }

@@ -20,7 +20,7 @@ fn source(name: &str) -> Arc<dyn ByteSource> {
 }
 
 fn engine(options: LoadOptions) -> Engine {
-    pollster::block_on(Engine::load(source("dense-ple-Q4_K_M.gguf"), options, &mut |_| ())).unwrap()
+    pollster::block_on(Engine::load(source("dense-ple-Q4_K_M.gguf"), LoadOptions { chunk: Some(512), ..options }, &mut |_| ())).unwrap()
 }
 
 fn session(options: LoadOptions) -> Session {

@@ -16,6 +16,7 @@ fn source() -> Arc<dyn ByteSource> {
 
 /// What loading comes to where there is an adapter.
 fn try_load(source: Arc<dyn ByteSource>, options: LoadOptions) -> Result<Engine, Error> {
+    let options = LoadOptions { chunk: options.chunk.or(Some(512)), ..options };
     match pollster::block_on(Engine::load(source, options, &mut |_| ())) {
         Err(error) if error.code() == "no-webgpu" => skip(error),
         loaded => loaded,
@@ -343,6 +344,21 @@ fn rows_are_streamed_where_the_budget_says_so_but_never_over_a_network() {
     assert_eq!(load(true, PleMode::Streamed, None).unwrap_err().code(), "invalid-argument");
 }
 
+fn a_chunk_has_the_chosen_length() {
+    for chunk in [0, 15, 513] {
+        let refused = try_load(source(), LoadOptions { chunk: Some(chunk), ..Default::default() }).err().unwrap();
+        assert!(refused.to_string().contains("chunk") && refused.to_string().contains("16..=512"), "{refused}");
+    }
+    // However slow the first run finds the device.
+    let runs = [1.0, 1e9].map(|seconds| {
+        let engine = engine(LoadOptions { chunk: Some(20), ..Default::default() });
+        engine.loaded().pace.learn(512, 1 << 20, seconds);
+        assert_eq!(engine.loaded().chunk(0), 20);
+        pollster::block_on(async { engine.session().await?.evaluate(&prompt(50)).await }).unwrap().matrices
+    });
+    assert!(runs[0] == runs[1]);
+}
+
 fn a_preferred_context_goes_as_far_as_the_model() {
     let context = |preferred| {
         let engine = engine(LoadOptions { preferred_context: Some(preferred), ..Default::default() });
@@ -356,6 +372,7 @@ fn a_preferred_context_goes_as_far_as_the_model() {
 }
 
 rullama_testing::tests! {
+    a_chunk_has_the_chosen_length,
     a_preferred_context_goes_as_far_as_the_model,
     a_prompt_that_goes_on_reuses_the_cache_and_gives_the_same,
     rewinding_near_and_far_gives_what_a_fresh_session_gives,

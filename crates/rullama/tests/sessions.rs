@@ -12,7 +12,10 @@ const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../goldens/models/d
 
 fn sessions(most: usize, bytes: u64) -> Sessions {
     let source = Arc::new(FileSource::open(Path::new(MODEL)).unwrap());
-    let engine = found(pollster::block_on(Engine::load(source, LoadOptions::default(), &mut |_| ())), |error| error.code() == "no-webgpu");
+    let engine =
+        found(pollster::block_on(Engine::load(source, LoadOptions { chunk: Some(512), ..Default::default() }, &mut |_| ())), |error| {
+            error.code() == "no-webgpu"
+        });
     Sessions::new(engine, most, bytes)
 }
 

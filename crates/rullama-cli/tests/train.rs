@@ -9,6 +9,7 @@ use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 /// Facts that a model cannot know.
 const FACTS: &str = r#"{"prompt": "My cat?", "completion": "Zinnia."}
@@ -22,7 +23,7 @@ fn text(path: &Path) -> &str {
 }
 
 /// The arguments of a small training in `folder`.
-fn train(folder: &Path, more: &[&str]) -> std::process::Command {
+fn train(folder: &Path, more: &[&str]) -> Command {
     let (data, out) = (folder.join("facts.jsonl"), folder.join("out"));
     std::fs::write(&data, FACTS).unwrap();
     let model = golden("models/dense-Q4_0.gguf");
@@ -93,7 +94,7 @@ fn interrupted_and_resumed_is_the_same() {
         seen.push(serde_json::from_str::<Value>(&line.unwrap()).unwrap());
         if seen.len() == 2 {
             let id = child.id().to_string();
-            assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+            assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
         }
     }
     assert_eq!(child.wait().unwrap().code(), Some(130));
@@ -104,11 +105,45 @@ fn interrupted_and_resumed_is_the_same() {
     assert!(other.contains("no checkpoint"), "{other}");
 }
 
+/// Killed after a checkpoint, which leaves half of the next one: what was checkpointed goes on as if nothing had been.
+#[cfg(unix)]
+fn killed_and_resumed_is_the_same() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    need_adapter();
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let more = ["--json", "--epochs", "6", "--accumulate", "1", "--checkpoint-seconds", "1"];
+    let losses = |lines: &[Value]| lines.iter().filter_map(|line| line["loss"].as_f64()).collect::<Vec<_>>();
+    let straight = losses(&objects(&ok(&mut train(folders[0].path(), &more))));
+    let mut child = train(folders[1].path(), &more).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let id = child.id().to_string();
+    let signal = |name: &str| assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let place = folders[1].path().join("out/checkpoints");
+    // Asleep for longer than the time between two checkpoints, it writes one after the next update.
+    lines.next().unwrap().unwrap();
+    signal("-STOP");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    signal("-CONT");
+    let written =
+        || std::fs::read_dir(&place).is_ok_and(|mut all| all.any(|file| file.unwrap().path().extension().unwrap() == "checkpoint"));
+    while !written() {
+        assert!(lines.next().is_some(), "it ended without a checkpoint");
+    }
+    signal("-KILL");
+    assert!(!child.wait().unwrap().success());
+    std::fs::write(place.join("9.unfinished"), b"half of one").unwrap();
+    let resumed = losses(&objects(&ok(train(folders[1].path(), &more).arg("--resume"))));
+    assert!(!resumed.is_empty() && resumed.len() < straight.len());
+    assert_eq!(resumed, straight[straight.len() - resumed.len()..]);
+    assert!(!place.exists() && folders[1].path().join("out/adapter.gguf").is_file());
+}
+
 /// A checkpoint that cannot be written is told, and costs nothing of what is trained.
 #[cfg(unix)]
 fn a_checkpoint_without_room_is_told() {
     use std::io::{BufRead, BufReader};
-    use std::process::{Command, Stdio};
+    use std::process::Stdio;
     need_adapter();
     let folder = tempfile::tempdir().unwrap();
     let more = ["--json", "--accumulate", "1", "--checkpoint-seconds", "1", "--epochs", "2"];
@@ -281,6 +316,8 @@ rullama_testing::tests! {
     training_tells_each_update_and_writes_both_forms,
     #[cfg(unix)]
     interrupted_and_resumed_is_the_same,
+    #[cfg(unix)]
+    killed_and_resumed_is_the_same,
     #[cfg(unix)]
     a_checkpoint_without_room_is_told,
     what_is_refused,

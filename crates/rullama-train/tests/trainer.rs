@@ -283,6 +283,26 @@ fn divergence_goes_back_to_what_was_best() {
     assert!(losses[kept].is_finite() && kept < losses.len() && after > best, "{kept}: {losses:?}");
 }
 
+/// An update whose gradient is no number: told, not counted, and nothing of the state is touched; several in a row end the training.
+/// From the checkpoint before, it goes on as if they had never been.
+fn a_gradient_that_is_no_number_changes_nothing() {
+    let options = options();
+    let whole = rest(&mut trainer(engine(), &options));
+    let mut trainer = trainer(engine(), &options);
+    step(&mut trainer).unwrap();
+    let sound = bytes(&trainer);
+    // Finite, so that the checkpoint is accepted; its products are not.
+    let mut poisoned = sound.clone();
+    poisoned.values.iter_mut().for_each(|[_, b, ..]| b.fill(3e38));
+    trainer.restore(poisoned.clone()).unwrap();
+    let skipped: Vec<Step> = std::iter::from_fn(|| step(&mut trainer)).collect();
+    assert_eq!((skipped.len(), trainer.ended()), (5, Some(Ended::Diverged)));
+    assert!(skipped.iter().all(|step| step.skipped && step.step == 1 && !step.grad_norm.is_finite()), "{skipped:?}");
+    assert_eq!(bytes(&trainer).values, poisoned.values);
+    trainer.restore(sound).unwrap();
+    assert_eq!(rest(&mut trainer), whole[1..]);
+}
+
 fn too_little_memory_is_refused_with_what_to_change() {
     let (engine, options) = (engine(), options());
     let data = Data { train: dataset(engine, &options), eval: None };
@@ -349,6 +369,7 @@ rullama_testing::tests! {
     another_training_is_refused_by_name,
     evaluation_keeps_the_best_and_stops_early,
     divergence_goes_back_to_what_was_best,
+    a_gradient_that_is_no_number_changes_nothing,
     too_little_memory_is_refused_with_what_to_change,
     a_model_with_experts_is_refused,
     damaged_checkpoints,

@@ -62,6 +62,52 @@ test('a picture is shown with its cost, sent with the message, and kept', async 
   await page.close();
 });
 
+/** A recording of a canvas that changes its colour, as browsers make it: it does not say how long it is. */
+const recorded = (page) =>
+  page.evaluate(async () => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 192, height: 96 });
+    const pen = canvas.getContext('2d');
+    const recorder = new MediaRecorder(canvas.captureStream(10), { mimeType: 'video/webm' });
+    const parts = [];
+    recorder.ondataavailable = ({ data }) => parts.push(data);
+    const stopped = new Promise((resolve) => (recorder.onstop = resolve));
+    recorder.start();
+    for (let i = 0; i < 8; i++) {
+      pen.fillStyle = `hsl(${i * 45} 90% 50%)`;
+      pen.fillRect(0, 0, 192, 96);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    recorder.stop();
+    await stopped;
+    const bytes = new Uint8Array(await new Blob(parts).arrayBuffer());
+    return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
+  });
+
+test('a video is attached with its cost, shown, and kept; what is none is told', async () => {
+  const { page, problems } = await openLoaded();
+  const film = { name: 'film.webm', type: 'video/webm', base64: await recorded(page) };
+  await give(page, 'drop', [film]);
+  await counted(page, 1);
+  // Some frames of 11 x 5 soft tokens.
+  const cost = Number.parseInt((await costs(page))[0], 10);
+  assert.ok(cost >= 2 * 55 && cost <= 32 * 55 && cost % 55 === 0, `${cost}`);
+  await shot(page, 'video');
+  await ask(page, 'hello');
+  await finished(page, 1);
+  assert.match(await answerText(page), new RegExp(`^\\[${cost / 55} pictures, 0 sounds\\]`));
+  const length = () => page.waitForFunction(() => document.querySelector('.message.user video')?.videoWidth === 192);
+  await length();
+  await page.reload();
+  await length();
+  await page.click('#load-last');
+  await waitForChat(page);
+  await give(page, 'drop', [{ ...film, name: 'broken.webm', base64: film.base64.slice(0, 60) }]);
+  await note(page, '“broken.webm” was not attached');
+  await note(page, 'no video that this browser can read');
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
 test('a changed message keeps its picture, and a sound needs no words', async () => {
   const { page } = await openLoaded();
   await give(page, 'paste', [fileOf(PICTURE, 'image.png', 'image/png')]);
@@ -91,7 +137,7 @@ test('files that are no pictures or sounds, or are broken, are told by name', as
   const name = (name, type, text) => ({ name, mimeType: type, buffer: Buffer.from(text) });
   await page.fill('#prompt', 'hello');
   for (const [file, words] of [
-    [name('notes.txt', 'text/plain', 'x'), '“notes.txt” is neither a picture nor a sound'],
+    [name('notes.txt', 'text/plain', 'x'), '“notes.txt” is no picture, sound or video'],
     [name('cat.png', 'image/png', 'no picture'), '“cat.png” was not attached. The file is no picture'],
     [name('song.mp3', 'audio/mpeg', 'no sound'), '“song.mp3” was not attached. The file is no sound'],
     [name('empty.png', 'image/png', ''), '“empty.png” was not attached. The picture is empty'],

@@ -80,6 +80,24 @@ test('a model without an encoder answers about a picture and a sound as transfor
   }
 });
 
+test('a video is its frames, each with its time before it', async () => {
+  await page.evaluate(load, ['dense-Q4_0.gguf', { projector: 'mmproj-dense-f16.gguf' }]);
+  await page.evaluate(drawn, ['image/png', 'rgb(220, 40, 40)', [[64, 64], [320, 192]]]);
+  const { film, frames, text, cost } = await page.evaluate(async () => {
+    const { ai, picture } = globalThis;
+    const other = new ImageData(new Uint8ClampedArray(96 * 192 * 4).fill(200), 96, 192);
+    const video = { type: 'video', video: { frames: [picture, other], seconds: [59.5, 60] } };
+    const frames = [];
+    for (const image of [picture, other]) frames.push(...(await ai.encode({ type: 'image', image, tokens: 70 })));
+    const { ids } = await ai.render({ messages: [{ role: 'user', content: [video, { type: 'text', text: 'So?' }] }] });
+    return { film: Array.from(await ai.encode(video)), frames, text: await ai.detokenize(ids), cost: await ai.cost(video) };
+  });
+  assert.ok(cost > 60 && film.length > 0);
+  assert.deepEqual(film, frames);
+  assert.match(text, /user\n00:59 <\|image>(<\|video\|>)+<image\|> 01:00 <\|image>(<\|video\|>)+<image\|>So\?/);
+  assert.equal(text.split('<|video|>').length - 1, cost);
+});
+
 test('a conformer hears as the reference does, and towers come and go', async (t) => {
   await page.evaluate(load, ['dense-ple-Q4_K_M.gguf', { projector: 'mmproj-audio-f16.gguf' }]);
   const before = await page.evaluate(async () => (await globalThis.ai.memory()).gpuBytes);

@@ -8,11 +8,11 @@ use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode::Indifferent;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use rullama::perception::picture::DEFAULT_BUDGET;
 use rullama::perception::picture::{BUDGETS, MAX_BYTES};
 use rullama::perception::sound::{ENDINGS, Sound};
-use rullama::perception::video::Frame;
-use rullama::text::chat::Part;
-use rullama::{Cancel, Engine, Error, Gallery, MediaKind, MediaPart, Medium, Message, Picture, Prompt, Sense, SizeRule};
+use rullama::perception::video::{FRAME_BUDGET, Frame};
+use rullama::{Cancel, Engine, Error, Extent, Gallery, MediaKind, MediaPart, Medium, Message, Picture, Prompt, Sense, SizeRule, sense_of};
 use rullama_media::MediaError;
 use rullama_model::model::open_tower;
 use rullama_model::tower::Wants;
@@ -146,8 +146,8 @@ pub fn stored_projector(located: &Located) -> Result<Option<Arc<dyn ByteSource>>
 pub async fn gallery(engine: &Engine, messages: &[Message], cancel: &Cancel) -> Result<Gallery, Error> {
     let mut gallery = Gallery::default();
     for part in messages.iter().flat_map(Message::media) {
-        if !gallery.contains(&part.source) {
-            gallery.insert(part.source.clone(), engine.encode(&carried(part)?, cancel).await?);
+        if !gallery.contains(part) {
+            gallery.insert(part, engine.encode(&carried(part)?, cancel).await?);
         }
     }
     Ok(gallery)
@@ -156,28 +156,32 @@ pub async fn gallery(engine: &Engine, messages: &[Message], cancel: &Cancel) -> 
 /// Pixels that a side of a picture's soft token stands for, in every Gemma 4.
 const SIDE: u32 = 48;
 
-/// How the size of a picture is chosen for a model's file.
-pub fn rule_of_file(gguf: &Gguf) -> SizeRule {
+/// How a model's file has media prepared; where it has no tower, as most models have.
+pub fn wants_of_file(gguf: &Gguf, kind: MediaKind) -> Wants {
     let dim = gguf.metadata.u32("gemma4.embedding_length").unwrap_or(0);
-    match open_tower(gguf, Sense::Vision, dim).ok().flatten().map(|tower| tower.wants()) {
-        Some(Wants::Patches { budget, .. }) => SizeRule::Fill { budget },
-        _ => SizeRule::default(),
-    }
+    let usual = match kind {
+        MediaKind::Image | MediaKind::Video => Wants::Patches { patch: SIDE / 3, pool: 3, budget: DEFAULT_BUDGET },
+        MediaKind::Audio => Wants::Mel { bins: 128 },
+    };
+    open_tower(gguf, sense_of(kind), dim).ok().flatten().map_or(usual, |tower| tower.wants())
 }
 
-/// Soft tokens of a part by `rule` and its picture or the size that it says; `None` where it says neither.
+/// Soft tokens of a part, by its data or by how much of it there is said to be; `None` where it says neither.
 ///
 /// # Errors
-/// What is wrong with the picture.
-pub fn soft_tokens(part: &MediaPart, rule: SizeRule) -> Result<Option<usize>, Error> {
-    let size = match part.kind {
-        MediaKind::Image if !part.source.is_empty() => Some(Picture::size_of_file(&data(part)?)?),
-        MediaKind::Image => part.size,
-        MediaKind::Audio | MediaKind::Video => None,
+/// What is wrong with the data.
+pub fn soft_tokens(part: &MediaPart, gguf: &Gguf) -> Result<Option<usize>, Error> {
+    let rule = if part.frame.is_some() { OF_FRAME } else { SizeRule::default() };
+    let extent = match (part.kind, part.source.is_empty()) {
+        (MediaKind::Audio, false) => Some(Extent::of_sound(&Sound::decode(data(part)?)?)),
+        (MediaKind::Audio, true) => part.samples.map(|samples| Extent::Sound { samples: samples as usize }),
+        (_, false) => {
+            let (width, height) = Picture::size_of_file(&data(part)?)?;
+            Some(Extent::Picture { width, height, rule })
+        }
+        (_, true) => part.size.map(|(width, height)| Extent::Picture { width, height, rule }),
     };
-    let Some((width, height)) = size else { return Ok(None) };
-    let target = rule.target(width, height, SIDE)?;
-    Ok(Some((target.width / SIDE * (target.height / SIDE)) as usize))
+    extent.map(|extent| Ok(extent.soft_tokens(wants_of_file(gguf, part.kind))? as usize)).transpose()
 }
 
 /// The medium that a message carries as base64 or in a data URL.
@@ -189,9 +193,12 @@ fn carried(part: &MediaPart) -> Result<Medium, Error> {
     match part.kind {
         MediaKind::Image => Ok(Medium::picture(Picture::decode(&bytes)?)),
         MediaKind::Audio => Ok(Medium::sound(Sound::decode(bytes)?)),
-        MediaKind::Video => Err(unread("a video", "is not read: give its frames as pictures")),
+        MediaKind::Video => Ok(Medium::Picture(Arc::new(Picture::decode(&bytes)?), OF_FRAME)),
     }
 }
+
+/// How the size of a frame is chosen that is a picture of its own.
+const OF_FRAME: SizeRule = SizeRule::Fill { budget: FRAME_BUDGET };
 
 fn unread(value: &str, reason: &str) -> Error {
     Error::InvalidArgument { name: "messages", value: value.into(), reason: reason.into() }
@@ -204,9 +211,8 @@ fn unread(value: &str, reason: &str) -> Error {
 pub fn check(part: &MediaPart) -> Result<(), Error> {
     let bytes = data(part)?;
     match part.kind {
-        MediaKind::Image => Picture::size_of_file(&bytes).map(|_| ())?,
+        MediaKind::Image | MediaKind::Video => Picture::size_of_file(&bytes).map(|_| ())?,
         MediaKind::Audio => Sound::check_file(&bytes)?,
-        MediaKind::Video => {}
     }
     Ok(())
 }
@@ -214,6 +220,9 @@ pub fn check(part: &MediaPart) -> Result<(), Error> {
 /// The bytes that a part carries.
 fn data(part: &MediaPart) -> Result<Vec<u8>, Error> {
     let refused = unread;
+    if part.kind == MediaKind::Video && part.frame.is_none() {
+        return Err(refused("a video", "is not read: give its frames as pictures, in a list `frames`"));
+    }
     let text = match part.source.strip_prefix("data:") {
         Some(url) => url.split_once(";base64,").map(|(_, data)| data).ok_or_else(|| refused("a data URL", "is not of base64"))?,
         None if part.source.is_empty() => return Err(refused("a picture or a sound", "has no data: give it as base64")),
@@ -234,19 +243,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConf
 pub struct Given {
     pub kind: MediaKind,
     pub medium: Medium,
-    /// What the template writes before it: the time of a frame.
-    before: Option<String>,
+    /// Of a video.
+    pub frame: Option<rullama::Frame>,
     path: PathBuf,
 }
 
 impl Given {
-    /// Parts of a message that show media, of which `shown` are the names.
-    pub fn parts(given: &[Given], shown: impl IntoIterator<Item = MediaPart>) -> Vec<Part> {
-        let one = |(given, shown): (&Given, MediaPart)| {
-            let part = Part::Media(MediaPart { kind: given.kind, ..shown });
-            given.before.clone().map(Part::Exact).into_iter().chain([part])
-        };
-        given.iter().zip(shown).flat_map(one).collect()
+    /// The part of a message that shows it, by a name.
+    pub fn part(&self, source: impl Into<Arc<str>>) -> MediaPart {
+        MediaPart { frame: self.frame, ..MediaPart::new(self.kind, source) }
     }
 }
 
@@ -256,7 +261,7 @@ impl Given {
 /// What is wrong with the file, by its name.
 pub fn read(kind: MediaKind, path: &Path, rule: SizeRule, fps: Option<f64>) -> Result<Vec<Given>> {
     let named = || format!("{} cannot be used", path.display());
-    let given = |medium, before| Given { kind, medium, before, path: path.to_owned() };
+    let given = |medium, frame| Given { kind, medium, frame, path: path.to_owned() };
     Ok(match kind {
         MediaKind::Image => {
             let picture = Picture::decode(&bytes(path)?).with_context(named)?;
@@ -265,24 +270,18 @@ pub fn read(kind: MediaKind, path: &Path, rule: SizeRule, fps: Option<f64>) -> R
         MediaKind::Audio => vec![given(Medium::sound(Sound::decode(bytes(path)?).with_context(named)?), None)],
         MediaKind::Video => {
             let frames = video::frames(path, SIDE, fps).with_context(named)?;
-            let time = |n: usize, frame: &Frame| format!("{}{} ", if n == 0 { "" } else { " " }, frame.time());
             let frame = |(n, frame): (usize, Frame)| {
-                let before = time(n, &frame);
-                given(Medium::Picture(Arc::new(frame.picture), SizeRule::Exact), Some(before))
+                let seen = rullama::Frame { number: n as u32, seconds: frame.seconds.max(0.0) as u64 };
+                given(Medium::Picture(Arc::new(frame.picture), SizeRule::Exact), Some(seen))
             };
             frames.into_iter().enumerate().map(frame).collect()
         }
     })
 }
 
-/// The message that shows parts before a text.
-pub fn message(mut parts: Vec<Part>, text: &str) -> Message {
-    let message = Message::user(text);
-    if parts.is_empty() {
-        return message;
-    }
-    parts.push(Part::Text(text.to_owned()));
-    Message { parts, ..message }
+/// The message that shows media before a text.
+pub fn message(shown: Vec<MediaPart>, text: &str) -> Message {
+    if shown.is_empty() { Message::user(text) } else { Message::showing(shown, text) }
 }
 
 /// Endings of pictures' files.

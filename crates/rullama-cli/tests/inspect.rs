@@ -85,6 +85,17 @@ fn the_store() {
     assert_eq!(with_input(&mut command(&["render", "gemma4-tiny"]), &marked).0, 0, "a byte order mark");
     let (code, out, err) = with_input(&mut command(&["render", "gemma4-tiny"]), &ollama.replace(r#""think": null"#, r#""think": "low""#));
     assert!(code == 0 && out.contains("<|think|>"), "{out}{err}");
+    let said = r#"{"messages": [{"role": "user", "content": [{"type": "video", "frames": 3, "fps": 1.0, "width": 336, "height": 432},
+        {"type": "audio", "samples": 16000}, {"type": "image", "width": 640, "height": 480}, {"type": "audio", "samples": 4800}, "?"]}]}"#;
+    let (_, out, err) = with_input(&mut command(&["render", "gemma4-tiny"]), said);
+    let rendered: Value = serde_json::from_str(&out).expect(&err);
+    assert_eq!(rendered["prompt"], "<bos><|turn>user\n<|video|><|audio|><|image|><|audio|>?<turn|>\n<|turn>model\n");
+    // As transformers has them. Source: goldens, `chat/multimodal_cases.json`, and its formula for the sounds.
+    let soft = |piece| {
+        let id: u64 = ok(&mut command(&["tokenize", "gemma4-tiny", piece, "--ids", "--special"])).trim().parse().unwrap();
+        rendered["ids"].as_array().unwrap().iter().filter(|other| **other == id).count()
+    };
+    assert_eq!(["<|video|>", "<|audio|>", "<|image|>"].map(soft), [3 * 63, 25 + 8, 266]);
 }
 
 fn tokens_there_and_back() {

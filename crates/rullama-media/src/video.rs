@@ -33,12 +33,6 @@ impl Frame {
         let target = SizeRule::Fill { budget: FRAME_BUDGET }.target(picture.width(), picture.height(), side)?;
         Ok(Frame { picture: picture.fitted(target), seconds })
     }
-
-    /// Its time as the model reads it: `mm:ss`. Source: transformers, `processing_gemma4.py`.
-    pub fn time(&self) -> String {
-        let seconds = self.seconds.max(0.0) as u64;
-        format!("{:02}:{:02}", seconds / 60, seconds % 60)
-    }
 }
 
 /// The numbers of the frames that are seen of `total`: all, or [`FRAMES`] at even distances, `floor(i total / FRAMES)`. Source:
@@ -161,15 +155,12 @@ pub use animated::is_picture;
 mod tests {
     use super::*;
 
-    /// Numbers and times as transformers takes them.
+    /// Numbers as transformers takes them.
     #[test]
     fn frames_are_taken_at_even_distances() {
         assert_eq!((sampled(0), sampled(3), sampled(32)), (vec![], vec![0, 1, 2], (0..32).collect()));
         let of_hundred =
             [0, 3, 6, 9, 12, 15, 18, 21, 25, 28, 31, 34, 37, 40, 43, 46, 50, 53, 56, 59, 62, 65, 68, 71, 75, 78, 81, 84, 87, 90, 93, 96];
         assert_eq!((sampled(100), sampled(33)), (of_hundred.to_vec(), (0..32).collect()));
-        let picture = Picture::new(48, 48, vec![7; 48 * 48 * 3]).unwrap();
-        let times = [0.0, 0.99, 1.0, 59.9, 60.0, 3725.0].map(|seconds| Frame { picture: picture.clone(), seconds }.time());
-        assert_eq!(times, ["00:00", "00:00", "00:01", "00:59", "01:00", "62:05"]);
     }
 }

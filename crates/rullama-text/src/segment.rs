@@ -25,6 +25,8 @@ impl Segment {
         match self {
             Segment::Special(piece) => piece,
             Segment::Text(text) | Segment::Template(text) => text,
+            // A video is one.
+            Segment::Media { part, .. } if part.frame.is_some_and(|frame| frame.number > 0) => "",
             Segment::Media { part, .. } => part.kind.placeholder(),
         }
     }

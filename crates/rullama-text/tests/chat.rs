@@ -46,7 +46,8 @@ fn prompts_with_media_equal_the_reference() {
             let segments = render_case(case, size);
             assert_eq!(segments_to_text(&segments), case[prompt].as_str().expect("prompt"), "{}", case["name"]);
             // What people wrote never becomes a medium.
-            let shown = media(&segments).count();
+            // A video of several frames is shown as one.
+            let shown = media(&segments).filter(|part| part.frame.is_none_or(|frame| frame.number == 0)).count();
             assert!(
                 shown > 0 && shown == case[prompt].as_str().expect("prompt").matches("|>").count() - marks(&segments),
                 "{}",
@@ -90,6 +91,44 @@ fn placeholders_are_as_many_as_soft_tokens() {
     let pieces: Vec<&str> = tokenizer.encode_prompt(&segments).expect("ids").iter().filter_map(|id| tokenizer.piece(*id)).collect();
     let at = pieces.iter().position(|piece| *piece == "<|image>").expect("the picture");
     assert_eq!(pieces[at..at + 6], ["<|image>", "<|image|>", "<|image|>", "<|image|>", "<image|>", "<|audio|>"]);
+}
+
+/// Each frame's time and soft tokens, a space apart; the text shows one placeholder. Source: transformers, as in `video_then_text`.
+fn a_video_is_its_frames_and_their_times() {
+    let user =
+        |content: Value| serde_json::from_value::<Message>(json!({"role": "user", "content": [content, {"type": "text", "text": "So?"}]}));
+    let tables = Tables::tiny();
+    let tokenizer = rullama_text::Tokenizer::new(&tables.vocabulary()).expect("a tokenizer");
+    let one = "<|image><|video|><|video|><image|>";
+    for (video, times) in [
+        (json!({"type": "video", "frames": 3, "fps": 1.0, "width": 336, "height": 432}), vec!["00:00", "00:01", "00:02"]),
+        (json!({"type": "video", "frames": 2, "fps": 2.0, "frame_indices": [0, 121]}), vec!["00:00", "01:00"]),
+        (json!({"type": "video", "frames": ["a", {"source": "b", "seconds": 75.9}], "timestamps": [3, 4]}), vec!["00:03", "01:15"]),
+        (json!({"type": "video", "video": [{"url": "a"}, {"image_url": {"url": "b"}}], "fps": 0.5}), vec!["00:00", "00:02"]),
+    ] {
+        let message = user(video.clone()).expect("a message");
+        let mut segments = render(&Conversation { messages: &[message], ..Default::default() });
+        assert!(segments_to_text(&segments).contains("user\n<|video|>So?<turn|>"), "{video}");
+        assert!(media(&segments).map(|part| &*part.source).all(|source| ["", "a", "b"].contains(&source)));
+        expand(&mut segments, |_| Some(2));
+        let ids = tokenizer.encode_prompt(&segments).expect("ids");
+        let text: String = ids.iter().filter_map(|id| tokenizer.piece(*id)).collect();
+        let want: Vec<String> = times.iter().map(|time| format!("{time}\u{2581}{one}")).collect();
+        assert!(text.contains(&format!("user\n{}So?", want.join("\u{2581}"))), "{video}: {text}");
+    }
+    let frames = |n: usize| json!({"type": "video", "frames": vec!["a"; n]});
+    for (refused, says) in [
+        (frames(0), "no frames"),
+        (frames(33), "more than 32"),
+        (json!({"type": "video", "frames": 1u64 << 60}), "more than 32"),
+        (json!({"type": "video", "frames": -1}), "more than 32"),
+        (json!({"type": "video", "frames": ["a"], "fps": 0}), "fps"),
+        (json!({"type": "video", "frames": ["a"], "timestamps": ["x"]}), "frame 0"),
+        (json!({"type": "video", "frames": ["a", {"seconds": 1}]}), "frame 1 has no data"),
+    ] {
+        let error = user(refused.clone()).expect_err("refused").to_string();
+        assert!(error.contains(says), "{refused}: {error}");
+    }
 }
 
 fn prompts_equal_those_of_the_reference_tests() {
@@ -296,6 +335,7 @@ rullama_testing::tests! {
     prompts_with_media_equal_the_reference,
     media_have_their_source,
     placeholders_are_as_many_as_soft_tokens,
+    a_video_is_its_frames_and_their_times,
     prompts_equal_the_reference,
     prompts_equal_those_of_the_reference_tests,
     a_cut_answer_is_the_end_of_its_prompt,

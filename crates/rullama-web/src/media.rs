@@ -131,9 +131,9 @@ impl WebEngine {
         let mut gallery = Gallery::default();
         for part in chat.messages().iter().flat_map(Message::media) {
             // What another conversation has pushed out is still in this one.
-            let soft = self.shown.get(&part.source).or_else(|| chat.gallery().get(&part.source).cloned());
+            let soft = self.shown.get(&part.source).or_else(|| chat.gallery().get(part).cloned());
             if let Some(soft) = soft {
-                gallery.insert(part.source.clone(), soft);
+                gallery.insert(part, soft);
             }
         }
         chat.set_gallery(gallery);

@@ -5,7 +5,7 @@ use crate::gallery::Gallery;
 use crate::media::Medium;
 use crate::options::{Cancel, GenerateOptions};
 use crate::{Error, Finish, Prompt, Sense, Session, Summary};
-use rullama_text::chat::{Conversation, MediaKind, MediaPart, Message, Role, Tool, render_cut};
+use rullama_text::chat::{Conversation, Frame, MediaKind, MediaPart, Message, Role, Tool, render_cut};
 use rullama_text::{Ending, Event, OutputParser, ParserOptions, Specials};
 
 /// What a conversation starts from.
@@ -144,10 +144,22 @@ impl Chat {
     /// # Errors
     /// Those of [`Engine::encode`](crate::Engine::encode).
     pub async fn show(&mut self, medium: &Medium, cancel: &Cancel) -> Result<MediaPart, Error> {
-        let soft = self.session.engine().encode(medium, cancel).await?;
         let kind = if medium.sense() == Sense::Hearing { MediaKind::Audio } else { MediaKind::Image };
-        let part = MediaPart::new(kind, format!("soft tokens {:016x}", soft.hash));
-        self.gallery.insert(part.source.clone(), soft);
+        self.show_as(kind, None, medium, cancel).await
+    }
+
+    /// As [`show`](Self::show), of a picture that is a video's frame. The frames of a video stand one behind another in a message.
+    ///
+    /// # Errors
+    /// Those of [`Engine::encode`](crate::Engine::encode).
+    pub async fn show_frame(&mut self, medium: &Medium, frame: Frame, cancel: &Cancel) -> Result<MediaPart, Error> {
+        self.show_as(MediaKind::Video, Some(frame), medium, cancel).await
+    }
+
+    async fn show_as(&mut self, kind: MediaKind, frame: Option<Frame>, medium: &Medium, cancel: &Cancel) -> Result<MediaPart, Error> {
+        let soft = self.session.engine().encode(medium, cancel).await?;
+        let part = MediaPart { frame, ..MediaPart::new(kind, format!("soft tokens {:016x}", soft.hash)) };
+        self.gallery.insert(&part, soft);
         Ok(part)
     }
 

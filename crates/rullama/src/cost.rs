@@ -26,16 +26,13 @@ impl Extent {
             Extent::Sound { .. } => Sense::Hearing,
         }
     }
-}
 
-impl Engine {
-    /// Soft tokens that a medium would have. The two marks around it are tokens of their own.
+    /// Soft tokens of it, from a tower that takes `wants`.
     ///
     /// # Errors
-    /// A model without such a tower; a medium that it could not perceive.
-    pub async fn cost(&self, extent: Extent) -> Result<u32, Error> {
-        let wants = self.wants(extent.sense()).await?;
-        let rows = match (extent, wants) {
+    /// What such a tower could not perceive.
+    pub fn soft_tokens(self, wants: Wants) -> Result<u32, Error> {
+        let rows = match (self, wants) {
             (Extent::Picture { width, height, rule }, Wants::Patches { patch, pool, budget }) => {
                 let target = rule.of_model(budget).target(width, height, patch * pool)?;
                 vec![target.width / patch * (target.height / patch)]
@@ -45,5 +42,15 @@ impl Engine {
             _ => Vec::new(),
         };
         Ok(rows.into_iter().map(|rows| wants.soft_tokens(rows)).sum())
+    }
+}
+
+impl Engine {
+    /// Soft tokens that a medium would have. The two marks around it are tokens of their own.
+    ///
+    /// # Errors
+    /// A model without such a tower; a medium that it could not perceive.
+    pub async fn cost(&self, extent: Extent) -> Result<u32, Error> {
+        extent.soft_tokens(self.wants(extent.sense()).await?)
     }
 }

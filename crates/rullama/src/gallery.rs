@@ -7,9 +7,9 @@ use rullama_text::chat::{Conversation, MediaKind, MediaPart, expand, media, rend
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Soft tokens by the source of their medium.
+/// Soft tokens by the kind and the source of their medium: of a picture's data a frame makes others.
 #[derive(Debug, Clone, Default)]
-pub struct Gallery(HashMap<Arc<str>, Arc<SoftTokens>>);
+pub struct Gallery(HashMap<(MediaKind, Arc<str>), Arc<SoftTokens>>);
 
 /// What perceives a kind of media.
 pub fn sense_of(kind: MediaKind) -> Sense {
@@ -19,17 +19,21 @@ pub fn sense_of(kind: MediaKind) -> Sense {
     }
 }
 
+fn key(part: &MediaPart) -> (MediaKind, Arc<str>) {
+    (part.kind, part.source.clone())
+}
+
 impl Gallery {
-    pub fn insert(&mut self, source: impl Into<Arc<str>>, soft: Arc<SoftTokens>) {
-        self.0.insert(source.into(), soft);
+    pub fn insert(&mut self, part: &MediaPart, soft: Arc<SoftTokens>) {
+        self.0.insert(key(part), soft);
     }
 
-    pub fn contains(&self, source: &str) -> bool {
-        self.0.contains_key(source)
+    pub fn contains(&self, part: &MediaPart) -> bool {
+        self.0.contains_key(&key(part))
     }
 
-    pub fn get(&self, source: &str) -> Option<&Arc<SoftTokens>> {
-        self.0.get(source)
+    pub fn get(&self, part: &MediaPart) -> Option<&Arc<SoftTokens>> {
+        self.0.get(&key(part))
     }
 
     /// The prompt of a conversation.
@@ -54,7 +58,7 @@ impl Gallery {
     /// # Errors
     /// A medium that is not here.
     pub fn expanded(&self, segments: &mut [Segment]) -> Result<Vec<Arc<SoftTokens>>, Error> {
-        let found = |part: &MediaPart| self.0.get(&part.source).filter(|soft| soft.sense == sense_of(part.kind)).cloned();
+        let found = |part: &MediaPart| self.get(part).filter(|soft| soft.sense == sense_of(part.kind)).cloned();
         let soft: Option<Vec<_>> = media(segments).map(found).collect();
         let missing = || Error::InvalidArgument {
             name: "messages",

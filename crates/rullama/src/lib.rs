@@ -71,7 +71,7 @@ pub use rullama_model::experts::ExpertStats;
 pub use rullama_model::tower::Sense;
 pub use rullama_ops::KvType;
 pub use rullama_source as source;
-pub use rullama_text::chat::{MediaKind, MediaPart, Message, Role, Tool, ToolCall};
+pub use rullama_text::chat::{Frame, MediaKind, MediaPart, Message, Role, Tool, ToolCall};
 pub use rullama_text::{self as text, Event};
 pub use runner::cache_shape;
 pub use session::{Finish, Session, Summary, Timings, Token};

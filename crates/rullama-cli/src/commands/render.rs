@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 ///
 /// Reads JSON as Ollama's or OpenAI's chat API has it, {"messages": [...], "tools": [...], "thinking": false},
 /// and prints {"prompt": text, "ids": [...]}. What people typed never becomes a special token, so the
-/// text alone is ambiguous where someone typed one; the ids are not. Pictures come as base64 or data URLs, or their `width` and
-/// `height` alone.
+/// text alone is ambiguous where someone typed one; the ids are not. Pictures and sounds come as base64 or data URLs, or as
+/// their `width` and `height` or `samples` (at 16 kHz) alone; videos as a list `frames` of pictures, with `fps` or `timestamps`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -79,8 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let thinking = input.thinking.as_ref().is_some_and(Thinking::is_on);
     let mut segments = render(&Conversation { messages: &messages, tools: &tools, thinking, size });
     // The text shows a medium as one placeholder, the ids as many as there are soft tokens.
-    let rule = media::rule_of_file(&gguf);
-    let counts = chat::media(&segments).map(|part| media::soft_tokens(part, rule)).collect::<Result<Vec<_>, _>>()?;
+    let counts = chat::media(&segments).map(|part| media::soft_tokens(part, &gguf)).collect::<Result<Vec<_>, _>>()?;
     let mut counts = counts.into_iter();
     chat::expand(&mut segments, |_| counts.next().flatten());
     let ids = tokenizer.encode_prompt(&segments)?;

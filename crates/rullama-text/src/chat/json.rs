@@ -2,6 +2,7 @@
 
 use super::media::{MediaKind, MediaPart, Part, placed};
 use super::types;
+use super::video;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -76,31 +77,37 @@ impl<'de> Deserialize<'de> for Content {
             Value::Null => Ok(Content::default()),
             Value::String(text) => Ok(Content::Text(text)),
             Value::Array(parts) => {
-                parts.into_iter().map(|part| part_of(&part).map_err(D::Error::custom)).collect::<Result<_, _>>().map(Content::Parts)
+                let parts = parts.iter().map(|part| parts_of(part).map_err(D::Error::custom)).collect::<Result<Vec<_>, _>>()?;
+                Ok(Content::Parts(parts.concat()))
             }
             other => Err(D::Error::custom(format!("content is {}, but must be a text or a list of parts", kind(&other)))),
         }
     }
 }
 
-/// One part of a message's content.
-fn part_of(part: &Value) -> Result<Part, String> {
+/// One part of a message's content; of a video its frames.
+fn parts_of(part: &Value) -> Result<Vec<Part>, String> {
     let kind = match part {
-        Value::String(text) => return Ok(Part::Text(text.clone())),
+        Value::String(text) => return Ok(vec![Part::Text(text.clone())]),
         part => part.get("type").and_then(Value::as_str).unwrap_or("text"),
     };
     let media = match kind {
         "text" | "input_text" | "output_text" => {
             let text = part.get("text").and_then(Value::as_str).ok_or("a part of the content has no `text`")?;
-            return Ok(Part::Text(text.to_owned()));
+            return Ok(vec![Part::Text(text.to_owned())]);
         }
         "image" | "image_url" | "input_image" => MediaKind::Image,
         "audio" | "audio_url" | "input_audio" => MediaKind::Audio,
         "video" | "video_url" | "input_video" => MediaKind::Video,
         other => return Err(format!("a part of the content is of type `{other}`, but only texts, pictures and sounds are read")),
     };
-    let side = |name: &str| part.get(name).and_then(Value::as_u64).and_then(|side| u32::try_from(side).ok()).filter(|side| *side > 0);
-    let size = side("width").zip(side("height"));
+    if media == MediaKind::Video
+        && let Some(frames) = video::frames(part)?
+    {
+        return Ok(frames.into_iter().map(Part::Media).collect());
+    }
+    let size = size(part);
+    let samples = part.get("samples").and_then(Value::as_u64).and_then(|samples| u32::try_from(samples).ok());
     // Where the source stands differs: under the type's own name, as `url` or `data`, or a level deeper.
     let names = [kind, "image_url", "image", "audio", "video", "url", "data", "path"];
     let text = |value: &Value| match value {
@@ -110,11 +117,17 @@ fn part_of(part: &Value) -> Result<Part, String> {
     };
     let source = names.iter().find_map(|name| part.get(*name).and_then(text)).unwrap_or_default();
     // The models' own form, whose pictures come beside the messages, says no more than the type.
-    let bare = matches!(kind, "image" | "audio" | "video") || size.is_some() || part.get("samples").is_some();
+    let bare = matches!(kind, "image" | "audio" | "video") || size.is_some() || samples.is_some();
     if source.is_empty() && !bare {
         return Err(format!("a part of the content is of type `{kind}`, but has no data"));
     }
-    Ok(Part::Media(MediaPart { kind: media, source: source.into(), size }))
+    Ok(vec![Part::Media(MediaPart { size, samples, ..MediaPart::new(media, source) })])
+}
+
+/// Width and height, where a part says them.
+pub(super) fn size(part: &Value) -> Option<(u32, u32)> {
+    let side = |name: &str| part.get(name).and_then(Value::as_u64).and_then(|side| u32::try_from(side).ok()).filter(|side| *side > 0);
+    side("width").zip(side("height"))
 }
 
 #[derive(Deserialize)]

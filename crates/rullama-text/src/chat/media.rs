@@ -1,4 +1,4 @@
-//! Pictures and sounds in messages.
+//! Pictures, sounds and videos in messages.
 
 use crate::segment::Segment;
 use std::sync::Arc;
@@ -27,6 +27,24 @@ impl MediaKind {
     }
 }
 
+/// Which picture of a video, and when it is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Frame {
+    /// Of those that are seen, from 0.
+    pub number: u32,
+    /// Whole seconds since the video's beginning.
+    pub seconds: u64,
+}
+
+impl Frame {
+    /// What the model reads before the picture: `mm:ss`, apart from the frame before it. Source: transformers,
+    /// `processing_gemma4.py`.
+    pub(crate) fn text(self) -> String {
+        let apart = if self.number == 0 { "" } else { " " };
+        format!("{apart}{:02}:{:02} ", self.seconds / 60, self.seconds % 60)
+    }
+}
+
 /// A picture or a sound in a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaPart {
@@ -35,11 +53,15 @@ pub struct MediaPart {
     pub source: Arc<str>,
     /// Width and height, where the message says them in place of pixels.
     pub size: Option<(u32, u32)>,
+    /// Samples at 16 kHz, where the message says them in place of sound.
+    pub samples: Option<u32>,
+    /// Of a video, which is shown picture by picture.
+    pub frame: Option<Frame>,
 }
 
 impl MediaPart {
     pub fn new(kind: MediaKind, source: impl Into<Arc<str>>) -> Self {
-        MediaPart { kind, source: source.into(), size: None }
+        MediaPart { kind, source: source.into(), size: None, samples: None, frame: None }
     }
 }
 
@@ -143,6 +165,12 @@ mod tests {
     fn shown(parts: &[Part]) -> String {
         let show = |part: &Part| part.text().map_or_else(|| format!("[img-{}]", part.media().unwrap().source), str::to_owned);
         parts.iter().map(show).collect()
+    }
+
+    #[test]
+    fn times_are_minutes_and_seconds() {
+        let texts = [(0, 0), (1, 59), (2, 60), (31, 3725)].map(|(number, seconds)| Frame { number, seconds }.text());
+        assert_eq!(texts, ["00:00 ", " 00:59 ", " 01:00 ", " 62:05 "]);
     }
 
     #[test]

@@ -9,8 +9,9 @@ mod render;
 mod schema;
 mod transcript;
 mod types;
+mod video;
 
-pub use media::{MediaKind, MediaPart, Part, expand, media};
+pub use media::{Frame, MediaKind, MediaPart, Part, expand, media};
 pub use render::{Conversation, Size, render, render_cut};
 pub(crate) use render::{cut_answer, opens_thought};
 pub use transcript::{Passage, transcript};

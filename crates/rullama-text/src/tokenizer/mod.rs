@@ -267,11 +267,15 @@ impl Tokenizer {
                     out.push(id);
                 }
                 Segment::Media { part, tokens } => {
+                    if let (Some(frame), Some(_)) = (part.frame, tokens) {
+                        plain.push_str(&frame.text());
+                    }
                     self.encode_fragment(&mut worker, &plain, &mut out);
                     plain.clear();
                     let [begin, placeholder, end] = part.kind.pieces();
                     let placeholder = self.special(placeholder)?;
                     match tokens {
+                        None if segment.as_str().is_empty() => {}
                         None => out.push(placeholder),
                         Some(count) => {
                             out.push(self.special(begin)?);

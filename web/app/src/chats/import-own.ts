@@ -4,7 +4,7 @@ import type { Finish, ToolCall } from 'rullama';
 import { CHANGES, readKept } from '../sampling.ts';
 import { Checked, LIMITS, Refusal } from './checked.ts';
 import { VERSION } from './export.ts';
-import type { MediaRecord } from '../media/records.ts';
+import { KINDS, recordOf, type MediaRecord } from '../media/records.ts';
 import type { Foreign, Node } from './import.ts';
 import { newId, type MessageRecord, type Preset, type Stats, type Values } from './records.ts';
 import { titleOf } from './words.ts';
@@ -15,8 +15,8 @@ const FINISHES: readonly Finish[] = ['stop', 'length', 'cancelled', 'stop-string
 const STATS: readonly (keyof Stats)[] = ['tokens', 'promptTokens', 'prefillS', 'decodeS', 'firstTokenS', 'decodeTokS'];
 const CALLS = 100;
 const MEDIA = 100;
-/** What a data URL of a picture or a sound looks like. */
-const DATA = /^data:(?:image|audio)\/[\w.+-]{1,60}(?:;[\w.+=-]{1,60})?;base64,/;
+/** What the data URL of a medium looks like. */
+const DATA = /^data:(?:image|audio|video)\/[\w.+-]{1,60}(?:;[\w.+=-]{1,60})?;base64,/;
 
 export function readOwn(root: Checked): Foreign[] {
   const version = root.at('version').number();
@@ -86,7 +86,7 @@ function readMessage(message: Checked): Node {
 
 /** A picture or a sound; its data is checked when a model is to perceive it. */
 function readMedium(medium: Checked): MediaRecord {
-  const type = medium.at('type').oneOf(['image', 'audio'] as const);
+  const type = medium.at('type').oneOf(KINDS);
   const name = medium.at('name').text(LIMITS.name);
   const words = medium.at('words').optionalText(LIMITS.name);
   const data = medium.at('data').text(LIMITS.file);
@@ -99,7 +99,7 @@ function readMedium(medium: Checked): MediaRecord {
     throw medium.at('data').refusal('base64');
   }
   const blob = new Blob([Uint8Array.from(bytes, (character) => character.charCodeAt(0))], { type: start.slice('data:'.length, -';base64,'.length) });
-  return { ...(type === 'image' ? { type, image: blob } : { type, audio: blob }), name, ...(words && { words }) };
+  return { ...recordOf(type, blob, name), ...(words && { words }) };
 }
 
 function readCall(call: Checked): ToolCall {

@@ -11,8 +11,8 @@ export interface Named {
 }
 
 export class AddMenu {
-  readonly button = h('button', { type: 'button', className: 'quiet add', id: 'attach', 'aria-label': 'Attach a picture or a sound', title: 'Attach a picture or a sound', 'aria-haspopup': 'menu' }, '+');
-  readonly field = h('input', { type: 'file', id: 'attach-file', className: 'visually-hidden', tabIndex: -1, multiple: true, accept: 'image/*,audio/*', 'aria-label': 'Pictures and sounds to attach' });
+  readonly button = h('button', { type: 'button', className: 'quiet add', id: 'attach', 'aria-label': 'Attach a picture, a sound or a video', title: 'Attach a picture, a sound or a video', 'aria-haspopup': 'menu' }, '+');
+  readonly field = h('input', { type: 'file', id: 'attach-file', className: 'visually-hidden', tabIndex: -1, multiple: true, accept: 'image/*,audio/*,video/*', 'aria-label': 'Pictures, sounds and videos to attach' });
   private readonly menu = new Menu();
 
   constructor(private readonly add: (media: Named[]) => void) {
@@ -35,8 +35,8 @@ export class AddMenu {
   }
 }
 
-/** The pictures and sounds that were copied; nothing where the copy is of text. */
+/** The pictures, sounds and videos that were copied; nothing where the copy is of text. */
 export function pastedMedia(data: DataTransfer | null): Named[] {
-  const files = [...(data?.files ?? [])].filter(({ type }) => /^(image|audio)\//.test(type));
+  const files = [...(data?.files ?? [])].filter(({ type }) => /^(image|audio|video)\//.test(type));
   return files.map((blob, i) => ({ blob, name: blob.name || `pasted ${i + 1}` }));
 }

@@ -1,4 +1,4 @@
-// Pictures and sounds that wait for the message to be sent: a preview of each, what it takes of the context, words for it.
+// Pictures, sounds and videos that wait for the message to be sent: a preview of each, what it takes of the context, words for it.
 
 import { RullamaError, type Engine, type PictureTokens } from 'rullama';
 import { h } from '../dom.ts';
@@ -45,18 +45,18 @@ export class Attachments {
     return true;
   }
 
-  /** Adds files; gives whether all of them are pictures or sounds. */
+  /** Adds files; gives whether all of them can be seen or heard. */
   add(files: Named[]): boolean {
     this.complain('');
     this.put(files.flatMap(({ blob, name }) => mediumOf(blob, name) ?? []));
     const other = files.find(({ blob, name }) => !mediumOf(blob, name));
-    if (other) this.complain(`“${other.name}” is neither a picture nor a sound: paste its text instead.`);
+    if (other) this.complain(`“${other.name}” is no picture, sound or video: paste its text instead.`);
     return other === undefined;
   }
 
   put(records: MediaRecord[]): void {
     const free = MOST - this.items.length;
-    if (records.length > free) this.complain(`A message takes ${MOST} pictures and sounds: the others were left out.`);
+    if (records.length > free) this.complain(`A message takes ${MOST} pictures, sounds and videos: the others were left out.`);
     for (const record of records.slice(0, free)) this.show(record);
     this.redraw();
   }
@@ -142,6 +142,6 @@ export class Attachments {
 
 function refusal({ code, message, remedy }: RullamaError, { type, name }: MediaRecord): string {
   if (code !== 'model-unsupported') return `“${name}” was not attached. ${message} ${remedy}`;
-  const [what, does] = type === 'image' ? ['eyes', 'sees pictures'] : ['ears', 'hears sounds'];
+  const [what, does] = type === 'audio' ? ['ears', 'hears sounds'] : ['eyes', 'sees pictures'];
   return `“${name}” was not attached: this model has no ${what}. If you have the file with its towers (mmproj), drop it here; else choose a model that ${does}.`;
 }

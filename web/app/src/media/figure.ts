@@ -18,6 +18,7 @@ export function mediumView(record: MediaRecord): HTMLElement {
   const src = addressOf(blobOf(record));
   const words = wordsOf(record);
   if (record.type === 'audio') return h('audio', { controls: true, src, preload: 'metadata', 'aria-label': words, title: record.name });
+  if (record.type === 'video') return h('video', { controls: true, src, preload: 'metadata', playsInline: true, 'aria-label': words, title: record.name });
   return h('img', { src, alt: words, title: record.words || record.name, decoding: 'async', draggable: false });
 }
 

@@ -1,42 +1,57 @@
-// Pictures and sounds of messages, as they are kept and as the engine takes them.
+// Pictures, sounds and videos of messages, as they are kept and as the engine takes them.
 
 import type { Message } from 'rullama';
 
 /** A file beside a message's text. The field of its type's name is what the engine reads. */
-export type MediaRecord = ({ type: 'image'; image: Blob } | { type: 'audio'; audio: Blob }) & {
+export type MediaRecord = ({ type: 'image'; image: Blob } | { type: 'audio'; audio: Blob } | { type: 'video'; video: Blob }) & {
   name: string;
   /** What it shows, in a person's words; for screen readers and searches, not for the model. */
   words?: string;
 };
 
-export const blobOf = (record: MediaRecord): Blob => (record.type === 'image' ? record.image : record.audio);
+export const KINDS = ['image', 'audio', 'video'] as const;
+export type MediaKind = (typeof KINDS)[number];
+
+export function blobOf(record: MediaRecord): Blob {
+  if (record.type === 'image') return record.image;
+  return record.type === 'audio' ? record.audio : record.video;
+}
+
+/** A record of a file. */
+export function recordOf(type: MediaKind, file: Blob, name: string): MediaRecord {
+  if (type === 'image') return { type, image: file, name };
+  return type === 'audio' ? { type, audio: file, name } : { type, video: file, name };
+}
+
+const NOUNS = { image: 'Picture', audio: 'Sound', video: 'Video' };
 
 /** Endings of files that come without a type. */
-const ENDINGS = { image: /\.(png|jpe?g|gif|webp|bmp|avif)$/i, audio: /\.(wav|mp3|flac|ogg|oga|opus|m4a|aac|weba)$/i };
+const ENDINGS = { image: /\.(png|jpe?g|gif|webp|bmp|avif)$/i, audio: /\.(wav|mp3|flac|ogg|oga|opus|m4a|aac|weba)$/i, video: /\.(mp4|m4v|mov|webm|mkv|ogv)$/i };
 
-/** What a file is for a message; nothing for what is neither picture nor sound. */
+/** What a file is for a message; nothing for what is no picture, sound or video. */
 export function mediumOf(file: Blob, name: string): MediaRecord | undefined {
-  // A recording is of a type for videos where it has a place for pictures.
-  const is = (kind: 'image' | 'audio') => file.type.startsWith(`${kind}/`) || (file.type === '' && ENDINGS[kind].test(name));
-  if (is('image') && !file.type.startsWith('image/svg')) return { type: 'image', image: file, name };
-  return is('audio') ? { type: 'audio', audio: file, name } : undefined;
+  const is = (kind: MediaKind) => file.type.startsWith(`${kind}/`) || (file.type === '' && ENDINGS[kind].test(name));
+  const kind = KINDS.find(is);
+  return kind === undefined || file.type.startsWith('image/svg') ? undefined : recordOf(kind, file, name);
 }
 
 /** A person's message. */
 export const withMedia = (content: string, media: MediaRecord[]): Message => ({ role: 'user', content, ...(media.length > 0 && { media }) });
 
 /** What a medium is called where it cannot be seen or heard. */
-export const wordsOf = ({ type, words, name }: MediaRecord): string => words || `${type === 'image' ? 'Picture' : 'Sound'} ${name}`;
+export const wordsOf = ({ type, words, name }: MediaRecord): string => words || `${NOUNS[type]} ${name}`;
+
+const USUAL = { image: 'image/png', audio: 'audio/wav', video: 'video/mp4' };
 
 /** Its file, of a type that says what it is. */
 function typed(record: MediaRecord): Blob {
   const blob = blobOf(record);
-  return blob.type.startsWith(`${record.type}/`) ? blob : new Blob([blob], { type: record.type === 'image' ? 'image/png' : 'audio/wav' });
+  return blob.type.startsWith(`${record.type}/`) ? blob : new Blob([blob], { type: USUAL[record.type] });
 }
 
 /** A medium in a file of conversations: its data in a data URL. */
 export interface MediaInFile {
-  type: 'image' | 'audio';
+  type: MediaKind;
   name: string;
   words?: string;
   data: string;

@@ -1,4 +1,4 @@
-// Pictures and sounds in messages, as users of the package hand them in.
+// Pictures, sounds and videos in messages, as users of the package hand them in.
 
 import type { Attached, SendOptions, Token } from './types.ts';
 
@@ -25,6 +25,16 @@ export type PictureSource = Blob | ImageBitmap | ImageData | Pixels | Uint8Array
 /** A sound: a file of it, which a page decodes, or samples. Workers and Node decode no files: give samples there. */
 export type SoundSource = Blob | AudioBuffer | Samples | Uint8Array | string;
 
+/** Frames of a video: `seconds` says when each is seen, since the beginning; else `fps`, frames a second (24 unless said). */
+export interface Frames {
+  frames: PictureSource[];
+  seconds?: number[];
+  fps?: number;
+}
+
+/** A video: a file of it, which a page decodes, or frames. 32 of them are seen at even distances. Workers and Node decode no files: give frames there. */
+export type VideoSource = Blob | Uint8Array | string | Frames;
+
 /** Most soft tokens of a picture: more of them show more of it. 280 unless said; the larger models take no more than that. */
 export type PictureTokens = 70 | 140 | 280 | 560 | 1120;
 
@@ -42,6 +52,11 @@ export interface PicturePart {
 export interface SoundPart {
   type: 'audio';
   audio: SoundSource;
+}
+
+export interface VideoPart {
+  type: 'video';
+  video: VideoSource;
 }
 
 /** A picture as OpenAI's API has it: `image_url` with a data URL. */
@@ -64,7 +79,7 @@ export interface SoftPart {
   values: Float32Array;
 }
 
-export type MediaPart = PicturePart | SoundPart | ImageUrlPart | InputAudioPart | SoftPart;
+export type MediaPart = PicturePart | SoundPart | VideoPart | ImageUrlPart | InputAudioPart | SoftPart;
 
 /** A part of a message's content. */
 export type ContentPart = TextPart | MediaPart;

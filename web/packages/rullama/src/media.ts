@@ -44,7 +44,7 @@ export async function readPart(part: MediaPart, tokens: PictureTokens | undefine
   }
   if (SOUND.includes(type as string)) return withBudget(await remembered(dataOf(part, SOUND) as SoundSource, readSound), undefined);
   const shown = typeof type === 'string' ? `"${type.slice(0, 40)}"` : String(type);
-  throw refused(`A part of the content is of type ${shown}.`, `The types are text, soft, ${[...PICTURE, ...SOUND].join(', ')}.`);
+  throw refused(`A part of the content is of type ${shown}.`, `The types are text, soft, video, ${[...PICTURE, ...SOUND].join(', ')}.`);
 }
 
 /** A copy of what is handed in: objects and lists anew; what media consist of is shared, or, where it may change, copied. */
@@ -147,7 +147,7 @@ async function ofSoft(values: Float32Array, of: 'image' | 'audio', dim: number):
 }
 
 /** A file, from what may hold one; `undefined` for what is none. */
-function fileOf(source: unknown): Blob | undefined {
+export function fileOf(source: unknown): Blob | undefined {
   if (source instanceof Blob) return source;
   if (source instanceof Uint8Array) return new Blob([source as Uint8Array<ArrayBuffer>]);
   return typeof source === 'string' ? new Blob([bytesOf(source)]) : undefined;
@@ -170,7 +170,7 @@ function bytesOf(text: string): Uint8Array<ArrayBuffer> {
   }
 }
 
-async function hashOf(data: ArrayBuffer | ArrayBufferView, more = ''): Promise<string> {
+export async function hashOf(data: ArrayBuffer | ArrayBufferView, more = ''): Promise<string> {
   const digest = await crypto.subtle.digest('SHA-256', data as BufferSource);
   return `${more}${Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
 }

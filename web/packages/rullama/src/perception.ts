@@ -3,8 +3,9 @@
 import type { Client } from './client.ts';
 import { RullamaError } from './errors.ts';
 import { isMedia, readPart, type Medium } from './media.ts';
-import type { ContentPart, MediaPart, PictureSource, PictureTokens } from './media-types.ts';
+import type { ContentPart, MediaPart, PictureSource, PictureTokens, VideoPart } from './media-types.ts';
 import type { Message, OpenAIMessage } from './types.ts';
+import { isVideo, readVideo, type FrameMedium } from './video.ts';
 
 type AnyMessage = Message | OpenAIMessage;
 
@@ -44,19 +45,42 @@ export class Perception {
   /** Names of parts that the model has perceived then. */
   async names(parts: MediaPart[], signal?: AbortSignal): Promise<string[]> {
     const media: Medium[] = [];
-    for (const part of parts) media.push(await readPart(part, undefined, this.dim));
+    for (const part of parts) media.push(...(await this.read(part)));
     await this.perceive(media, signal);
     return media.map(({ source }) => source);
   }
 
-  /** Soft tokens of a part. */
+  /** Soft tokens of a part; of a video those of its frames. */
   async cost(part: MediaPart, tokens?: PictureTokens): Promise<number> {
-    return this.costOf(await readPart(part, tokens, this.dim));
+    let cost = 0;
+    for (const medium of await this.read(part, tokens)) cost += await this.costOf(medium);
+    return cost;
+  }
+
+  /** The soft tokens of a part as numbers; of a video those of its frames, one behind another. */
+  async numbers(part: MediaPart, signal?: AbortSignal): Promise<Float32Array> {
+    const all: Float32Array[] = [];
+    for (const source of await this.names([part], signal)) all.push(await this.client.call('softTokens', source));
+    const [only] = all;
+    if (only && all.length === 1) return only;
+    const joined = new Float32Array(all.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const values of all) {
+      joined.set(values, at);
+      at += values.length;
+    }
+    return joined;
   }
 
   /** Another file of towers: what is known of media is so no longer. */
   forget(): void {
     this.costs.clear();
+  }
+
+  /** What a part shows: one medium, or the frames of a video. */
+  private async read(part: MediaPart, tokens?: PictureTokens): Promise<Medium[]> {
+    if (isVideo(part)) return (await readVideo(part, this.dim)).map(({ medium }) => medium);
+    return [await readPart(part, tokens, this.dim)];
   }
 
   private async costOf({ source, size }: Medium): Promise<number> {
@@ -79,34 +103,52 @@ export class Perception {
   }
 
   private async named(messages: AnyMessage[], tokens: PictureTokens | undefined, found: Map<string, Medium>, signal?: AbortSignal): Promise<AnyMessage[]> {
-    const name = async (part: MediaPart) => {
-      stopped(signal);
-      const medium = await readPart(part, tokens, this.dim);
-      found.set(medium.source, medium);
-      return medium;
+    const keep = (medium: Medium) => found.set(medium.source, medium);
+    const read: Readers = {
+      one: async (part) => {
+        stopped(signal);
+        const medium = await readPart(part, tokens, this.dim);
+        keep(medium);
+        return medium;
+      },
+      frames: async (part) => {
+        stopped(signal);
+        const frames = await readVideo(part, this.dim);
+        frames.forEach(({ medium }) => keep(medium));
+        return frames;
+      },
     };
     const named: AnyMessage[] = [];
-    for (const message of messages) named.push(await withNames(message, name));
+    for (const message of messages) named.push(await withNames(message, read));
     return named;
   }
 }
 
-async function withNames(message: AnyMessage, name: (part: MediaPart) => Promise<Medium>): Promise<AnyMessage> {
+/** What reads the parts of a message. */
+interface Readers {
+  one(part: MediaPart): Promise<Medium>;
+  frames(part: VideoPart): Promise<FrameMedium[]>;
+}
+
+async function withNames(message: AnyMessage, read: Readers): Promise<AnyMessage> {
   const { images, media, content: given, ...rest } = message as { images?: PictureSource[] | null; media?: MediaPart[]; content?: string | ContentPart[] | null };
   const content = media?.length ? [...media, ...(typeof given === 'string' ? [{ type: 'text' as const, text: given }] : (given ?? []))] : given;
   const renamed: Record<string, unknown> = {};
   if (images !== undefined && images !== null) {
     if (!Array.isArray(images)) throw new RullamaError('invalid-argument', '`images` is no list.', { remedy: 'Give a list of pictures.' });
     const sources: string[] = [];
-    for (const image of images) sources.push((await name({ type: 'image', image })).source);
+    for (const image of images) sources.push((await read.one({ type: 'image', image })).source);
     renamed['images'] = sources;
   }
   if (Array.isArray(content) && content.some(isMedia)) {
     const parts: unknown[] = [];
     for (const part of content) {
       if (!isMedia(part)) parts.push(part);
-      else {
-        const { kind, source } = await name(part);
+      else if (isVideo(part)) {
+        const frames = await read.frames(part);
+        parts.push({ type: 'video', frames: frames.map(({ medium: { source }, seconds }) => ({ source, seconds })) });
+      } else {
+        const { kind, source } = await read.one(part);
         parts.push({ type: kind, [kind]: source });
       }
     }

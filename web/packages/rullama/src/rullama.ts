@@ -124,7 +124,7 @@ export class Engine {
   }
 
   /**
-   * Tokens of the context that a picture or a sound takes, without the two marks around it. The towers are not loaded for it.
+   * Tokens of the context that a medium takes, without the marks around it, and the times of frames. The towers are not loaded for it.
    *
    * @throws RullamaError `model-unsupported` for a model that has no tower for it; `invalid-argument` for what is no picture or sound.
    */
@@ -133,13 +133,12 @@ export class Engine {
   }
 
   /**
-   * The soft tokens of a picture or a sound as numbers, row after row of `info.dim`, to be sent as `{ type: 'soft', of, values }`.
+   * The soft tokens of a picture or a sound (of a video its frames) as numbers, rows of `info.dim`, to be sent as `{ type: 'soft', of, values }`.
    *
    * @throws RullamaError as `cost`; `cancelled` where `signal` stops it.
    */
-  async encode(part: MediaPart, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
-    const [source] = await this.perception.names([part], signal);
-    return this.client.call('softTokens', source as string);
+  encode(part: MediaPart, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
+    return this.perception.numbers(part, signal);
   }
 
   /** Takes towers from another file (llama.cpp's mmproj), which is read when the next medium comes; `null` for the model's own. */

@@ -162,7 +162,7 @@ export interface Message {
   content: string;
   /** Pictures, as Ollama has them: they stand before the text, or where it has `[img]` or, of the second one, `[img-1]`. */
   images?: PictureSource[];
-  /** Pictures and sounds that stand before the text. */
+  /** Pictures, sounds and videos that stand before the text. */
   media?: MediaPart[];
   thinking?: string;
   toolCalls?: ToolCall[];

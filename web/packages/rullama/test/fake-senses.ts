@@ -48,8 +48,8 @@ export class FakeSenses {
   /** What a message shows, in words; one that nobody perceived is refused. */
   shown(message: Message | OpenAIMessage | undefined): string {
     const { images = [], content } = (message ?? {}) as { images?: string[]; content?: unknown };
-    const parts = Array.isArray(content) ? (content as Record<string, string>[]) : [];
-    const sources = [...images, ...parts.flatMap((part) => part['image'] ?? part['audio'] ?? [])];
+    const parts = Array.isArray(content) ? (content as { image?: string; audio?: string; frames?: { source: string }[] }[]) : [];
+    const sources = [...images, ...parts.flatMap(({ image, audio, frames = [] }) => image ?? audio ?? frames.map(({ source }) => source))];
     for (const source of sources) {
       if (!this.known.has(source)) throw new RullamaError('invalid-argument', 'A medium is named by a message, but was not given.');
     }

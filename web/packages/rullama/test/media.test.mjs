@@ -64,6 +64,31 @@ test('costs are told before anything is perceived, and counted in prompts', asyn
   assert.equal(calls('perceive'), 0);
 });
 
+test('a video is shown by its frames', async () => {
+  const ai = await open();
+  const frames = (n) => Array.from({ length: n }, (_, i) => pixels(480, 480, i));
+  const video = (video) => ({ type: 'video', video });
+  assert.equal(await ai.cost(video({ frames: frames(3), fps: 2 })), 3 * 64, 'of 70 tokens each at most');
+  assert.equal(await ai.cost({ type: 'video', video: frames(1) }), 64);
+  assert.equal(await ai.cost(video({ frames: frames(100) })), 32 * 64);
+  const content = [video({ frames: frames(40), seconds: frames(40).map((_, i) => i * 3) }), { type: 'text', text: 'What happens?' }];
+  assert.ok((await ai.chat().ask({ role: 'user', content })).startsWith('[32 pictures, 0 sounds]'));
+  assert.equal(calls('perceive'), 32);
+  const soft = await ai.encode(video({ frames: frames(2) }));
+  assert.equal(soft.length, 2 * (await ai.encode({ type: 'image', image: pixels(480, 480, 9) })).length);
+  const cases = [
+    [video({ frames: [] }), /no frames/],
+    [video({ frames: frames(1), fps: 0 }), /fps/],
+    [video({ frames: frames(2), seconds: [1] }), /frame 1/],
+    [video({ frames: [pixels(0, 5)] }), /0 x 5/],
+    [video(new Blob(['x'])), /decoded by a page/],
+    [{ type: 'video' }, /no data/],
+  ];
+  for (const [part, message] of cases) {
+    await assert.rejects(ai.cost(part), (error) => error.code === 'invalid-argument' && message.test(error.message) && error.remedy.length > 0, String(message));
+  }
+});
+
 test('what is no picture or sound is told by name', async () => {
   const ai = await open();
   const image = (image) => ({ type: 'image', image });
@@ -86,7 +111,7 @@ test('what is no picture or sound is told by name', async () => {
     [audio({ samples: new Float32Array(1801 * 16_000), sampleRate: 16_000 }), /1801 s/],
     [audio(new Uint8Array(9)), /decoded by a page/],
     [{ type: 'soft', of: 'image', values: new Float32Array(3) }, /whole rows of 256/],
-    [{ type: 'video', video: 'x' }, /"video"/],
+    [{ type: 'film', film: 'x' }, /"film"/],
   ];
   for (const [part, words] of cases) {
     await assert.rejects(ai.cost(part), (error) => error.code === 'invalid-argument' && words.test(error.message) && error.remedy.length > 5);

@@ -4,8 +4,8 @@ use super::output::{self, Output};
 use crate::error::Interrupted;
 use crate::{interrupt, load, media, terminal, video};
 use anyhow::Result;
-use rullama::text::chat::Part;
-use rullama::{Cancel, Chat, Event, Finish, GenerateOptions, MediaKind, Message, Role, SizeRule};
+
+use rullama::{Cancel, Chat, Event, Finish, GenerateOptions, MediaKind, MediaPart, Message, Role, SizeRule};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ const HELP: &str = "  /clear          begin anew
 ///
 /// # Errors
 /// The terminal, or an answer that cannot go on (a lost device); a full context only ends the turn.
-pub fn converse(mut chat: Chat, mut shown: Vec<Part>, options: &GenerateOptions, verbose: bool) -> Result<()> {
+pub fn converse(mut chat: Chat, mut shown: Vec<MediaPart>, options: &GenerateOptions, verbose: bool) -> Result<()> {
     let mut prompt = Prompt { editor: DefaultEditor::new()?, interrupted: false };
     // What every conversation here begins with.
     let mut first = chat.messages().to_vec();
@@ -60,7 +60,7 @@ fn is_command(word: &str) -> bool {
     word.strip_prefix('/').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }
 
-fn answer(chat: &mut Chat, mut shown: Vec<Part>, text: &str, options: &GenerateOptions, verbose: bool) -> Result<()> {
+fn answer(chat: &mut Chat, mut shown: Vec<MediaPart>, text: &str, options: &GenerateOptions, verbose: bool) -> Result<()> {
     let cancel = Cancel::new();
     let on_interrupt = cancel.clone();
     interrupt::on_first(move || on_interrupt.cancel());

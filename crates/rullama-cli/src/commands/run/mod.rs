@@ -11,7 +11,6 @@ use crate::sampling::{SamplingArguments, check_ids, token_id};
 use crate::{input, terminal};
 use anyhow::Result;
 use output::Output;
-use rullama::text::chat::Part;
 use rullama::text::{OutputParser, Parsed, ParserOptions, Segment, Specials};
 use rullama::{
     Cancel, Chat, ChatOptions, Engine, Finish, Gallery, GenerateOptions, MediaPart, Message, Prompt, Role, Session, Summary,
@@ -173,10 +172,12 @@ fn chat_options(arguments: &Arguments, located: &Located) -> ChatOptions {
 }
 
 /// Lets the model perceive media.
-fn show(chat: &mut Chat, media: &[Given], cancel: &Cancel) -> Result<Vec<Part>> {
-    let shown: Vec<MediaPart> =
-        media.iter().map(|given| Ok(pollster::block_on(chat.show(&given.medium, cancel))?)).collect::<Result<_>>()?;
-    Ok(Given::parts(media, shown))
+fn show(chat: &mut Chat, media: &[Given], cancel: &Cancel) -> Result<Vec<MediaPart>> {
+    let one = |given: &Given| match given.frame {
+        Some(frame) => Ok(pollster::block_on(chat.show_frame(&given.medium, frame, cancel))?),
+        None => Ok(pollster::block_on(chat.show(&given.medium, cancel))?),
+    };
+    media.iter().map(one).collect()
 }
 
 /// What to continue, and what takes the answer apart if they are a conversation.
@@ -198,11 +199,11 @@ fn prompt(
     }
     let (mut gallery, mut parts) = (Gallery::default(), Vec::new());
     for (n, given) in media.iter().enumerate() {
-        let part = MediaPart::new(given.kind, format!("medium {n}"));
-        gallery.insert(part.source.clone(), pollster::block_on(engine.encode(&given.medium, &Cancel::new()))?);
+        let part = given.part(format!("medium {n}"));
+        gallery.insert(&part, pollster::block_on(engine.encode(&given.medium, &Cancel::new()))?);
         parts.push(part);
     }
-    let user = media::message(Given::parts(&media, parts), input);
+    let user = media::message(parts, input);
     let system = started.system.as_deref().map(Message::system);
     let messages: Vec<Message> = system.into_iter().chain(started.messages.iter().cloned()).chain([user]).collect();
     let conversation = rullama::text::chat::Conversation {

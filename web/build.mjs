@@ -30,6 +30,9 @@ const common = {
   define: { __DEV__: String(dev), __DEMO__: JSON.stringify(demo), __DOCS__: String(existsSync(`${root}docs/dist`)) },
 };
 
+/** Outside of browsers, too, packages are taken as modules, of which only what is used is bundled. */
+const modules = { mainFields: ['module', 'main'] };
+
 /** Scripts of the page. A style sheet that one of them imports is its text. */
 const scripts = { ...common, platform: 'browser', loader: { '.css': 'text' } };
 
@@ -60,7 +63,7 @@ async function buildPackage() {
   await build({ ...browser, entryPoints: [`${pkg}/src/api.ts`, `${pkg}/src/react.ts`], plugins: [errors], external: ['react'], outdir: `${pkg}/dist` });
   await build({ ...browser, entryPoints: [`${pkg}/src/service-worker.ts`], format: 'iife', outdir: `${pkg}/dist` });
   for (const [name, worker] of Object.entries(engines)) await buildWorker(browser, name, worker);
-  await build({ ...common, platform: 'node', entryPoints: [`${pkg}/src/node.ts`], outdir: `${pkg}/dist` });
+  await build({ ...common, ...modules, platform: 'node', entryPoints: [`${pkg}/src/node.ts`], outdir: `${pkg}/dist` });
   execFileSync('npx', ['tsc', '-p', `${pkg}/tsconfig.types.json`], { cwd: root, stdio: 'inherit' });
   cpSync(`${app}/public/model/${modelFile}`, `${pkg}/dist/rullama-demo.gguf`);
   for (const licence of ['LICENSE-MIT', 'LICENSE-APACHE']) cpSync(`${root}../${licence}`, `${pkg}/dist/${licence}`);
@@ -68,7 +71,7 @@ async function buildPackage() {
   const parts = { app: `${app}/test/internals.ts` };
   await build({ ...common, platform: 'neutral', entryPoints: parts, outdir: `${root}dist-test` });
   const entryPoints = [`${pkg}/test/internals.ts`, `${pkg}/test/fake-worker.ts`];
-  await build({ ...common, platform: 'neutral', entryPoints, outdir: `${root}dist-test`, outbase: root, entryNames: '[name]' });
+  await build({ ...common, ...modules, platform: 'neutral', entryPoints, outdir: `${root}dist-test`, outbase: root, entryNames: '[name]' });
   await build({ ...scripts, entryPoints: [`${app}/test/rendering.ts`], outdir: `${root}dist-test` });
 }
 

@@ -16,6 +16,8 @@
 import { modelAddress } from './address.ts';
 import { checkLoad } from './check.ts';
 import { Client } from './client.ts';
+import type { Downloaded, DownloadOptions } from './download-types.ts';
+import { askPersistence, downloadFor, downloadRequest, downloadsFirst } from './downloads.ts';
 import { describeEmbedded } from './embedded.ts';
 import { RullamaError } from './errors.ts';
 import { absolute, ANSWERING, engineAddress, type Parts, startWorker, workerMissing } from './parts.ts';
@@ -35,6 +37,7 @@ export type { OpenAIClient, RequestOptions } from './openai.ts';
 export type * from './api/openai-types.ts';
 export { Chat, Engine } from './rullama.ts';
 export { Tuner } from './tuner.ts';
+export type * from './download-types.ts';
 export type * from './media-types.ts';
 export type * from './types.ts';
 
@@ -45,6 +48,27 @@ export const Rullama = {
    * @throws RullamaError with `code` and `remedy`; aborting `signal` rejects with code `cancelled`.
    */
   load: (source: Source, options: LoadOptions = {}): Promise<Engine> => loadWith(ANSWERING, source, options),
+
+  /**
+   * Stores a model's file in the browser's private storage, where `load` with `store: 'always'` finds it: over several connections, in
+   * pieces that are kept when the page is closed or the network lost, and compared with its SHA-256 where that is known. Aborting
+   * `signal` pauses; the same call goes on. A tab that asks for what another one downloads follows it.
+   *
+   * @throws RullamaError `cancelled` when it is paused; `quota` where there is no room; `network` for what the server answers;
+   * `source-changed` for a wrong digest, both of which are named; `invalid-argument`.
+   */
+  async download(source: string | URL, options: DownloadOptions = {}): Promise<Downloaded> {
+    const { signal, onProgress } = options;
+    if (signal?.aborted) throw new RullamaError('cancelled', 'The download was stopped before it began.');
+    const request = await downloadRequest(source, options);
+    await askPersistence();
+    const { client, worker } = connect(ANSWERING, options.worker);
+    try {
+      return await client.call('download', request, { signal, ...(onProgress && { onEvent: onProgress }) });
+    } finally {
+      worker.terminate();
+    }
+  },
 
   /**
    * The shape of the `openai` client on a loaded model: programs written for that client go on with this one.
@@ -79,25 +103,19 @@ export async function loadWith(parts: Parts, source: Source, options: LoadOption
   checkLoad(engineOptions);
   const ref = await resolve(source, embedded);
   const engine = engineAddress(parts, wasm);
-  const { worker, address } = startWorker(parts, script);
-  const client = new Client({
-    post: (request: Request) => worker.postMessage(request),
-    listen: (receive) => (worker.onmessage = (event: MessageEvent<Reply>) => receive(event.data)),
-  });
-  const broken = (text: string) => client.fail(new RullamaError('internal', text));
-  // An event without words says that there is no script to run.
-  worker.onerror = ({ message }) =>
-    message ? broken(`The engine's worker ${address} failed: ${message}.`) : client.fail(workerMissing(parts, address));
-  worker.onmessageerror = () => broken('A message from the worker could not be read.');
+  const { client, worker } = connect(parts, script);
   // Loading has no safe point to stop at from outside: the worker is ended, and the GPU memory goes with it.
   const stop = () => {
     client.fail(new RullamaError('cancelled', 'The load was stopped.'));
     worker.terminate();
   };
-  signal?.addEventListener('abort', stop);
-  if (signal?.aborted) stop();
   try {
-    const params = { source: ref, options: engineOptions as EngineOptions, wasm: engine };
+    const first = await downloadsFirst(ref, engineOptions.store);
+    if (first && 'url' in ref) await downloadFor(client, ref.url, signal, onProgress);
+    signal?.addEventListener('abort', stop);
+    if (signal?.aborted) stop();
+    const options = first ? { ...engineOptions, store: 'always' } : engineOptions;
+    const params = { source: ref, options: options as EngineOptions, wasm: engine };
     const info = await client.call('load', params, onProgress && { onEvent: onProgress });
     const loaded = new Engine(client, info, () => worker.terminate(), resolve);
     if (projector !== undefined) await loaded.setProjector(projector);
@@ -108,6 +126,21 @@ export async function loadWith(parts: Parts, source: Source, options: LoadOption
   } finally {
     signal?.removeEventListener('abort', stop);
   }
+}
+
+/** Starts a worker and talks to it. */
+function connect(parts: Parts, script: string | URL | undefined): { client: Client; worker: Worker } {
+  const { worker, address } = startWorker(parts, script);
+  const client = new Client({
+    post: (request: Request) => worker.postMessage(request),
+    listen: (receive) => (worker.onmessage = (event: MessageEvent<Reply>) => receive(event.data)),
+  });
+  const broken = (text: string) => client.fail(new RullamaError('internal', text));
+  // An event without words says that there is no script to run.
+  worker.onerror = ({ message }) =>
+    message ? broken(`The engine's worker ${address} failed: ${message}.`) : client.fail(workerMissing(parts, address));
+  worker.onmessageerror = () => broken('A message from the worker could not be read.');
+  return { client, worker };
 }
 
 async function resolve(source: Source, embedded?: string | URL): Promise<SourceRef> {

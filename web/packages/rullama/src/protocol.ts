@@ -1,6 +1,8 @@
 // The messages between client and worker, declared once. A new call needs a line in `Calls`, a handler in
 // `serve.ts` and a method in `client.ts`; the types name whichever of the three is missing.
 
+import type { DownloadRequest } from './download/download.ts';
+import type { Downloaded, DownloadProgress } from './download-types.ts';
 import type { ErrorData } from './errors.ts';
 import type { Ask, Part, Responded } from './request.ts';
 import type {
@@ -67,6 +69,7 @@ type Call<Params, Result, Event = never> = { params: Params; result: Result; eve
 /** Every call: what goes in, what comes back once, what may come many times before. */
 export interface Calls {
   load: Call<LoadRequest, ModelInfo, Progress>;
+  download: Call<DownloadRequest, Downloaded, DownloadProgress>;
   chatOpen: Call<ChatOptions, number>;
   chatSend: Call<{ chat: number; messages: (Message | OpenAIMessage)[]; options: GenerateOptions }, Summary, StreamEvent>;
   chatRetry: Call<{ chat: number; options: GenerateOptions }, Summary, StreamEvent>;

@@ -1,5 +1,6 @@
 // The worker's end of the protocol: turns requests into engine calls, one at a time on the GPU.
 
+import { downloadModel } from './download/parts.ts';
 import type { Engine, Training } from './engine.ts';
 import { RullamaError } from './errors.ts';
 import { shellSource } from './shell.ts';
@@ -98,6 +99,7 @@ function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): 
       engine = await open(request, emit, onLost);
       return JSON.parse(engine.info());
     },
+    download: (request, emit, signal) => downloadModel(request, emit, signal),
     chatOpen: (options) => queue.run(() => loaded().chat_open(JSON.stringify(options))),
     chatSend: ({ chat, messages, options }, emit, signal) =>
       answering(signal, (e) => e.chat_send(chat, JSON.stringify(messages), JSON.stringify(options), json(emit))),

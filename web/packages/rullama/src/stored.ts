@@ -1,9 +1,9 @@
 // The copies of downloaded models in the browser's private storage: what is there, and making room.
 
+import { FOLDER, lockName, type StoredFolder } from './download/host.ts';
+import { bytesIn, journalName, readJournal, readRecord, recordName } from './download/record.ts';
 import { RullamaError } from './errors.ts';
 
-/** Folder of the origin's private file system; the engine's download writes there. */
-const FOLDER = 'rullama-models';
 
 export interface StoredModel {
   /** Its file in the folder, by which it is removed. */
@@ -14,36 +14,53 @@ export interface StoredModel {
   url?: string;
   /** Bytes of the whole file, where they are known. */
   total?: number;
-  /** Whether all of it is there; loading the address goes on with what is not. */
+  /** Whether all of it is there; downloading or loading the address goes on with what is not. */
   complete: boolean;
+  /** Whether a tab downloads it now. */
+  downloading: boolean;
+  /** Of a whole file: its SHA-256, and whether that was asked for or published; absent for what the engine stored by itself. */
+  sha256?: string;
+  verified?: boolean;
+  /** The SHA-256 that the stored bytes have in place of the right one: downloading it starts again. */
+  wrong?: string;
 }
 
 /** Models that were stored by earlier loads, unfinished downloads included. */
 export async function storedModels(): Promise<StoredModel[]> {
   const folder = await openFolder();
   if (!folder) return [];
+  const held = await heldLocks();
   const models: StoredModel[] = [];
   for await (const [name, entry] of folder.entries()) {
     if (!name.endsWith('.gguf') || entry.kind !== 'file') continue;
-    const { size } = await (entry as FileSystemFileHandle).getFile();
-    models.push({ name, bytes: size, ...(await recordOf(folder, name, size)) });
+    const size = await (entry as FileSystemFileHandle).getFile().then(({ size }) => size, () => undefined);
+    // It was removed meanwhile.
+    if (size === undefined) continue;
+    models.push({ name, downloading: held.has(lockName(name)), ...(await described(folder as unknown as StoredFolder, name, size)) });
   }
   return models;
 }
 
-/** What the download wrote beside a copy. */
-async function recordOf(folder: FileSystemDirectoryHandle, name: string, size: number): Promise<Omit<StoredModel, 'name' | 'bytes'>> {
-  try {
-    const file = await (await folder.getFileHandle(recordName(name))).getFile();
-    const { url, len, complete } = JSON.parse(await file.text()) as Record<string, unknown>;
-    const total = typeof len === 'number' ? { total: len } : {};
-    return { complete: complete === true && len === size, ...total, ...(typeof url === 'string' && url !== '' && { url }) };
-  } catch {
-    return { complete: false };
-  }
+async function heldLocks(): Promise<Set<string | undefined>> {
+  const { held = [] } = (await globalThis.navigator?.locks?.query().catch(() => undefined)) ?? {};
+  return new Set(held.map(({ name }) => name));
 }
 
-const recordName = (name: string) => `${name}.json`;
+/** What stands beside a copy: its record, and the journal of an unfinished one, whose file has its whole length from the beginning. */
+async function described(folder: StoredFolder, name: string, size: number): Promise<Omit<StoredModel, 'name' | 'downloading'>> {
+  const record = await readRecord(folder, name);
+  const { url, len, sha256, verified } = record;
+  const journal = await readJournal(folder, name, record);
+  const complete = record.complete && len === size;
+  return {
+    bytes: journal ? bytesIn(journal) : record.journal !== undefined && !complete ? 0 : size,
+    complete,
+    ...(len !== null && { total: len }),
+    ...(url !== '' && { url }),
+    ...(complete && sha256 !== undefined && { sha256, verified: verified === true }),
+    ...(journal?.wrong !== undefined && { wrong: journal.wrong }),
+  };
+}
 
 /**
  * Removes one stored model by its name in `storedModels`; one that is not there is no error.
@@ -54,7 +71,7 @@ export async function removeStoredModel(name: string): Promise<void> {
   const folder = await openFolder();
   if (!folder) return;
   // The copy goes first: without its record it would count as a download that was never finished.
-  for (const entry of [name, recordName(name)]) {
+  for (const entry of [name, journalName(name), recordName(name)]) {
     await folder.removeEntry(entry).catch((thrown: DOMException) => {
       if (thrown.name === 'NotFoundError') return;
       if (thrown.name !== 'NoModificationAllowedError' && thrown.name !== 'InvalidModificationError') throw RullamaError.from(thrown);
@@ -72,7 +89,8 @@ export async function clearStoredModels(): Promise<void> {
   });
 }
 
-async function openFolder(): Promise<FileSystemDirectoryHandle | undefined> {
+/** @internal */
+export async function openFolder(): Promise<FileSystemDirectoryHandle | undefined> {
   try {
     return await (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER);
   } catch {

@@ -1,6 +1,7 @@
 // What users of the package hand in and get back.
 
 import type { Adapter } from './adapters.ts';
+import type { DownloadProgress } from './download-types.ts';
 import type { ContentPart, MediaPart, PictureSource, PictureTokens } from './media-types.ts';
 export type { EmbedOptions, Embeddings } from './embed-types.ts';
 
@@ -50,6 +51,8 @@ export interface Progress {
   done: number;
   /** Bytes in all, 0 while unknown. */
   total: number;
+  /** Of the phase `download` where a copy is made of an address: how it goes on. */
+  download?: DownloadProgress;
 }
 
 export interface LoadOptions extends EngineOptions {

@@ -13,3 +13,8 @@ export { localPair } from '../src/protocol.ts';
 export { Engine } from '../src/rullama.ts';
 export { serve } from '../src/serve.ts';
 export { fakeOpener } from './fake-engine.ts';
+export { download } from '../src/download/download.ts';
+export { downloadModel } from '../src/download/parts.ts';
+export { PIECE } from '../src/download/pieces.ts';
+export { fileName, partAddresses } from '../src/download/record.ts';
+export { sleep } from '../src/download/host.ts';

@@ -1,0 +1,72 @@
+// What a download of a model is asked for, tells and gives.
+
+/** How a download is to be made. */
+export interface DownloadOptions {
+  /** Called a few times a second. */
+  onProgress?: (progress: DownloadProgress) => void;
+  /** Aborting pauses: what has arrived stays, and the same call goes on from there. */
+  signal?: AbortSignal;
+  /**
+   * The file's SHA-256, 64 hexadecimal digits. Without it the one that the address states is used (`.../sha256-...`, as in Ollama's
+   * stores), or that which Hugging Face publishes; where there is none, nothing is compared.
+   */
+  sha256?: string;
+  /** Headers for the file's server, such as `Authorization` with a token. They are not kept. */
+  headers?: Record<string, string>;
+  /** Address of the worker's script, as for `load`. */
+  worker?: string | URL;
+}
+
+/** What is happening to a download. */
+export type DownloadState =
+  /** The server is asked what it has. */
+  | 'asking'
+  /** Another tab downloads the same file; this one follows, and goes on should that one stop. */
+  | 'elsewhere'
+  | 'downloading'
+  /** A connection broke and is tried again. */
+  | 'retrying'
+  /** The machine has no network; it goes on by itself when there is one. */
+  | 'offline'
+  /** All is here, and the checksum is computed. */
+  | 'checking';
+
+/** Why bytes that were stored before are fetched once more, or cannot be continued later. */
+export type DownloadNotice =
+  /** The file on the server is another one than before. */
+  | 'changed'
+  /** The stored bytes did not have the right checksum. */
+  | 'damaged'
+  /** The server sends whole files only: one stream, and from the beginning after a pause. */
+  | 'no-ranges'
+  /** The server does not say which version of the file it sends, and no checksum is known: from the beginning after a pause. */
+  | 'no-version';
+
+export interface DownloadProgress {
+  state: DownloadState;
+  /** Bytes that are stored. */
+  done: number;
+  /** Bytes in all, once the server has told them. */
+  total?: number;
+  /** Over the last seconds. */
+  bytesPerSecond?: number;
+  /** At that speed. */
+  secondsLeft?: number;
+  /** What is to be known of this download. */
+  notice?: DownloadNotice;
+  /** Why it is tried again. */
+  reason?: string;
+}
+
+/** A file that is stored as a whole. */
+export interface Downloaded {
+  /** Its name in `storedModels()`. */
+  name: string;
+  /** The address, which `Rullama.load(url, { store: 'always' })` takes. */
+  url: string;
+  bytes: number;
+  /** What the stored bytes have; absent for a copy that an earlier version stored. */
+  sha256?: string;
+  /** Whether that is what was asked for or published. */
+  verified: boolean;
+}

@@ -37,7 +37,7 @@ const modules = { mainFields: ['module', 'main'] };
 const scripts = { ...common, platform: 'browser', loader: { '.css': 'text' } };
 
 /** What `import()` loads when it is first needed, each a file beside main.js; nothing of it is in what the first paint loads. */
-const later = ['markdown/markdown', 'markdown/highlight', 'markdown/mathml', 'chats/exchange', 'adapters/take', 'adapters/zip', 'fine-tune/fine-tune', 'fine-tune/chart', 'ollama/view'].map((name) => `${app}/src/${name}.ts`);
+const later = ['markdown/markdown', 'markdown/highlight', 'markdown/mathml', 'chats/exchange', 'adapters/take', 'adapters/zip', 'fine-tune/fine-tune', 'fine-tune/chart', 'ollama/view', 'downloads/downloads'].map((name) => `${app}/src/${name}.ts`);
 const apart = {
   name: 'apart',
   setup({ onResolve }) {

@@ -1,50 +1,52 @@
-// The downloads that this browser keeps: load one, or delete it to make room.
+// The models that this browser keeps, and downloads of more. What lists them is loaded when there are any.
 
-import { removeStoredModel, RullamaError, storedModels, type StoredModel } from 'rullama';
-import { nameOf } from './address.ts';
+import { removeStoredModel, Rullama, RullamaError, storedModels, watchDownloads } from 'rullama';
 import { h } from './dom.ts';
-import { bytes } from './format.ts';
+import { toast } from './toast.ts';
+
+declare const __DEV__: boolean;
+
+type List = import('./downloads/downloads.ts').DownloadList;
+
+/** Against the fake engine, downloads are real. */
+const options = __DEV__ && new URLSearchParams(location.search).has('fake') ? { worker: './fake-worker.js' } : {};
 
 export class KeptModels {
   readonly element = h('section', { className: 'served', id: 'kept-models', hidden: true, 'aria-labelledby': 'kept-title' });
-  private readonly said = h('p', { className: 'hint', role: 'status' });
-  private turn = 0;
+  private list: Promise<List> | undefined;
 
   constructor(private readonly load: (address: string, name: string) => void) {}
 
-  async show({ disabled = false, said = '' } = {}): Promise<void> {
-    const turn = ++this.turn;
-    const [models, free] = await Promise.all([storedModels().catch((): StoredModel[] => []), freeBytes()]);
-    if (turn !== this.turn) return;
-    this.element.hidden = models.length === 0 && said === '';
-    this.said.textContent = said;
-    const total = models.reduce((sum, model) => sum + model.bytes, 0);
-    const room = free === undefined ? '' : `, room for about ${bytes(free)} more`;
-    this.element.replaceChildren(
-      h('div', { className: 'actions' }, h('h2', { id: 'kept-title' }, 'Kept in this browser'), h('span', { className: 'hint' }, `${bytes(total)}${room}`)),
-      h('ul', { className: 'served-list' }, ...models.map((model) => this.card(model, disabled))), this.said);
+  async show({ disabled }: { disabled: boolean }): Promise<void> {
+    if (!this.list && (await storedModels().catch(() => [])).length === 0) return;
+    await this.open((list) => list.show({ disabled }));
   }
 
-  private card(model: StoredModel, disabled: boolean): HTMLElement {
-    const { url, complete, total } = model;
-    const title = url === undefined ? model.name : nameOf(url);
-    const size = complete ? bytes(model.bytes) : `${bytes(model.bytes)}${total === undefined ? '' : ` of ${bytes(total)}`}, not finished`;
-    const load = url !== undefined && h('button', { type: 'button', className: 'primary', disabled, onclick: () => this.load(url, title), 'aria-label': `${complete ? 'Load' : 'Continue'} ${title}` }, complete ? 'Load' : 'Continue');
-    const remove = h('button', { type: 'button', className: 'quiet', 'aria-label': `Delete ${title}` }, 'Delete');
-    remove.onclick = async () => {
-      remove.disabled = true;
-      const said = await removeStoredModel(model.name).then(() => `${title} is deleted.`, (thrown) => sentence(RullamaError.from(thrown)));
-      await this.show({ disabled, said });
-    };
-    return h('li', { className: 'card served-model' },
-      h('div', {}, h('h3', {}, title), h('p', { className: 'hint' }, size)), h('div', { className: 'kept-actions' }, load, remove));
+  /** Begins a download, or goes on with one. */
+  async download(address: string): Promise<void> {
+    await this.open(async (list) => {
+      list.download(address);
+      await list.show();
+      this.element.scrollIntoView({ block: 'nearest' });
+    });
   }
-}
 
-const sentence = ({ message, remedy }: RullamaError) => `${message} ${remedy}`;
-
-/** What the browser would still store, which it rounds. */
-async function freeBytes(): Promise<number | undefined> {
-  const { quota, usage } = (await navigator.storage?.estimate?.().catch(() => undefined)) ?? {};
-  return quota === undefined || usage === undefined ? undefined : Math.max(0, quota - usage);
+  private async open(work: (list: List) => Promise<void>): Promise<void> {
+    this.list ??= import('./downloads/downloads.ts').then(({ DownloadList }) => new DownloadList(this.element, {
+      download: (address, wanted) => Rullama.download(address, { ...wanted, ...options }),
+      stored: storedModels,
+      remove: removeStoredModel,
+      watch: watchDownloads,
+      errorFrom: RullamaError.from,
+      load: this.load,
+      toast: (text) => toast(text, { ms: 12_000 }),
+    }));
+    try {
+      await work(await this.list);
+    } catch {
+      this.list = undefined;
+      this.element.replaceChildren(h('p', { role: 'alert' }, 'The list of kept models cannot be loaded. Check the connection and try again.'));
+      this.element.hidden = false;
+    }
+  }
 }

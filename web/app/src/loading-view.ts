@@ -2,6 +2,7 @@
 
 import type { Progress } from 'rullama';
 import { h } from './dom.ts';
+import { farOf, noticeOf, stateOf } from './downloads/words.ts';
 import { bytes } from './format.ts';
 
 const PHASES: Record<Progress['phase'], string> = {
@@ -47,10 +48,11 @@ export class LoadingView {
     this.remark.textContent = text;
   }
 
-  update({ phase, done, total }: Progress): void {
-    if (this.phase.textContent !== PHASES[phase]) this.phase.textContent = PHASES[phase];
+  update({ phase, done, total, download }: Progress): void {
+    const happens = (download && [stateOf(download), noticeOf(download)].filter(Boolean).join('. ')) || PHASES[phase];
+    if (this.phase.textContent !== happens) this.phase.textContent = happens;
     if (total > 0) this.bar.value = Math.min(done / total, 1);
     else this.bar.removeAttribute('value');
-    this.detail.textContent = total > 0 ? `${bytes(done)} of ${bytes(total)}` : '';
+    this.detail.textContent = download ? farOf(download) : total > 0 ? `${bytes(done)} of ${bytes(total)}` : '';
   }
 }

@@ -97,8 +97,8 @@ export class StartView {
       this.file.value = '';
       if (file) this.pickFile(file);
     };
-    const fromUrl = h('form', { className: 'url-form', onsubmit: (event: Event) => this.submitUrl(event) },
-      this.address, h('button', { type: 'submit', id: 'load-url' }, 'Load'));
+    const fromUrl = h('form', { className: 'url-form', onsubmit: (event: SubmitEvent) => this.submitUrl(event) },
+      this.address, h('button', { type: 'submit', id: 'load-url' }, 'Load'), h('button', { type: 'submit', id: 'download-url' }, 'Download'));
     this.root.append(
       h('div', { className: 'hero' },
         h('h1', { id: 'start-title' }, 'Chat with Gemma\u00a04, in this tab'),
@@ -116,7 +116,7 @@ export class StartView {
         this.ollama.card,
         h('article', { className: 'card choice' },
           h('h2', {}, 'An address'),
-          h('p', {}, 'A GGUF file on a web server that this page may read, or a repository on Hugging Face.'),
+          h('p', {}, 'A GGUF file on a web server that this page may read, or a repository on Hugging Face. Download keeps it in this browser.'),
           fromUrl)),
       this.buildAdvanced(),
     );
@@ -137,9 +137,10 @@ export class StartView {
     return h('details', { className: 'advanced' }, h('summary', {}, 'Advanced'), this.advanced);
   }
 
-  private submitUrl(event: Event): void {
+  private submitUrl(event: SubmitEvent): void {
     event.preventDefault();
     const address = completeAddress(this.address.value);
+    if (event.submitter?.id === 'download-url') return void this.kept.download(address);
     if (address !== '') this.pick(address, nameOf(address));
   }
 

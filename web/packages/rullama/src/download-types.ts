@@ -43,6 +43,8 @@ export type DownloadNotice =
   | 'no-version';
 
 export interface DownloadProgress {
+  /** The file's address: what a page or a repository of Hugging Face's hub stands for. */
+  url: string;
   state: DownloadState;
   /** Bytes that are stored. */
   done: number;

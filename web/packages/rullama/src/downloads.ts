@@ -3,7 +3,7 @@
 import { modelAddress } from './address.ts';
 import type { Downloaded, DownloadOptions, DownloadProgress } from './download-types.ts';
 import { digestOf, fileName, partAddresses, readJournal, readRecord } from './download/record.ts';
-import type { StoredFolder } from './download/host.ts';
+import { CHANNEL, type StoredFolder } from './download/host.ts';
 import { RullamaError } from './errors.ts';
 import type { Client } from './client.ts';
 import type { SourceRef } from './protocol.ts';
@@ -36,6 +36,17 @@ export async function askPersistence(): Promise<boolean> {
   const late = new Promise<boolean>((resolve) => setTimeout(resolve, ASKING, false));
   const asked = storage.persisted().then((persisted) => persisted || storage.persist());
   return Promise.race([asked.catch(() => false), late]);
+}
+
+/**
+ * Calls `told` with what the tabs of this page's origin tell of downloads: the name as in `storedModels()`, and how far it is, or `null`
+ * when a tab has stopped. Gives what ends it.
+ */
+export function watchDownloads(told: (name: string, progress: DownloadProgress | null) => void): () => void {
+  if (typeof BroadcastChannel === 'undefined') return () => undefined;
+  const channel = new BroadcastChannel(CHANNEL);
+  channel.onmessage = ({ data }: MessageEvent<{ name: string; message: DownloadProgress | null }>) => told(data.name, data.message);
+  return () => channel.close();
 }
 
 /** Whether a load is to have its file downloaded first: always, or because a download of it was begun and not finished. */

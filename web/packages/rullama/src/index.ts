@@ -30,6 +30,7 @@ import type { EmbeddedModel, EngineOptions, LoadOptions, Source } from './types.
 export { ERROR_CODES, RullamaError } from './errors.ts';
 export type { ErrorCode, ErrorData } from './errors.ts';
 export { Adapter } from './adapters.ts';
+export { watchDownloads } from './downloads.ts';
 export { clearStoredModels, removeStoredModel, storedModels } from './stored.ts';
 export type { StoredModel } from './stored.ts';
 export { ModelsPage, OpenAIError, OpenAIStream } from './openai.ts';

@@ -31,7 +31,7 @@ const OPENING = 150;
  */
 export async function download(request: DownloadRequest, host: Host, emit: (progress: DownloadProgress) => void, signal: AbortSignal): Promise<Downloaded> {
   const name = fileName(request.url);
-  const reporter = new Reporter((progress) => {
+  const reporter = new Reporter(request.url, (progress) => {
     emit(progress);
     if (progress.state !== 'elsewhere') host.tell(name, progress);
   });

@@ -21,7 +21,7 @@ export async function downloadModel(request: DownloadRequest, emit: (progress: D
   let [before, own]: [number, Downloaded | undefined] = [0, undefined];
   let verified = true;
   for (const url of urls) {
-    const part = await download({ ...request, url }, host, (progress) => emit(inAll(progress, before, total)), signal);
+    const part = await download({ ...request, url }, host, (progress) => emit({ ...inAll(progress, before, total), url: request.url }), signal);
     before += part.bytes;
     verified &&= part.verified;
     if (url === request.url) own = part;

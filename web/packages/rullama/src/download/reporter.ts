@@ -15,7 +15,10 @@ export class Reporter {
   total: number | undefined;
   notice: DownloadNotice | undefined;
 
-  constructor(private readonly emit: (progress: DownloadProgress) => void) {
+  constructor(
+    private readonly url: string,
+    private readonly emit: (progress: DownloadProgress) => void,
+  ) {
     // A speed that falls to nothing is told, too.
     this.timer = setInterval(() => this.state !== 'elsewhere' && this.send(), 1000);
   }
@@ -43,10 +46,11 @@ export class Reporter {
   send(): void {
     this.told = performance.now();
     this.speed.add(this.done, this.told);
-    const { state, done, total, notice, reason } = this;
+    const { url, state, done, total, notice, reason } = this;
     const rate = state === 'downloading' ? this.speed.rate() : undefined;
     const left = rate && total !== undefined ? { secondsLeft: (total - done) / rate } : {};
     this.emit({
+      url,
       state,
       done,
       ...(total !== undefined && { total }),

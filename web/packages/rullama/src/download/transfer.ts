@@ -71,6 +71,8 @@ export class Transfer {
       lost.abort();
     };
     const hashed = this.hash(lost.signal).catch(fail);
+    // What came before a silence is not left to it.
+    const timer = setInterval(() => this.commit(false, fail), COMMIT);
     try {
       await Promise.all(lanes.map((lane) => lane.catch(fail)));
       this.end = true;
@@ -82,6 +84,7 @@ export class Transfer {
       if (failure) throw failure.thrown;
       return { sha256: await this.hashing.digest(), length: this.reached };
     } finally {
+      clearInterval(timer);
       this.asking.signal.removeEventListener('abort', stop);
     }
   }

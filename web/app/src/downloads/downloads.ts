@@ -1,0 +1,214 @@
+// The models that this browser keeps, and downloads of more: each with what can be done about it. Loaded when there are any.
+
+import type { Downloaded, DownloadOptions, DownloadProgress, RullamaError, StoredModel } from 'rullama';
+import { nameOf } from '../address.ts';
+import { h } from '../dom.ts';
+import { bytes } from '../format.ts';
+import { Card, type Button, type Shown } from './card.ts';
+import { farOf, noticeOf, stateOf } from './words.ts';
+
+/** Milliseconds after which a download of another tab is looked at again: a tab that is killed tells nobody. */
+const LOOK = 2000;
+
+/** What the page gives: the package's functions, since a file of its own would bring them a second time. */
+export interface Tools {
+  download(address: string, options: DownloadOptions): Promise<Downloaded>;
+  stored(): Promise<StoredModel[]>;
+  remove(name: string): Promise<void>;
+  watch(told: (name: string, progress: DownloadProgress | null) => void): () => void;
+  errorFrom(thrown: unknown): RullamaError;
+  load(address: string, title: string): void;
+  toast(text: string): void;
+}
+
+/** A download that this tab began. */
+interface Job {
+  /** As it was asked for. */
+  address: string;
+  controller: AbortController;
+  progress?: DownloadProgress;
+  error?: RullamaError;
+  /** Ends when the worker has let go of the file. */
+  ended: Promise<void>;
+}
+
+export class DownloadList {
+  private readonly jobs = new Map<string, Job>();
+  private readonly cards = new Map<string, Card>();
+  private readonly amount = h('span', { className: 'hint' });
+  private readonly list = h('ul', { className: 'served-list' });
+  private readonly said = h('p', { className: 'hint', role: 'status' });
+  private readonly lasting = h('p', { className: 'hint' });
+  private models: StoredModel[] = [];
+  /** What other tabs tell, by name. */
+  private readonly elsewhere = new Map<string, DownloadProgress>();
+  private disabled = false;
+  private turn = 0;
+  private look: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly element: HTMLElement,
+    private readonly tools: Tools,
+  ) {
+    element.replaceChildren(h('div', { className: 'actions' }, h('h2', { id: 'kept-title' }, 'Kept in this browser'), this.amount), this.list, this.lasting, this.said);
+    tools.watch((name, progress) => this.hear(name, progress));
+    // What failed for want of a network goes on with it.
+    addEventListener('online', () => {
+      for (const job of [...this.jobs.values()]) if (job.error?.code === 'network') this.download(job.address);
+    });
+  }
+
+  /** Looks at what is stored, and shows it. */
+  async show({ disabled = this.disabled, said }: { disabled?: boolean; said?: string } = {}): Promise<void> {
+    const turn = ++this.turn;
+    this.disabled = disabled;
+    if (said !== undefined) this.said.textContent = said;
+    const [models, free, persisted] = await Promise.all([this.tools.stored().catch((): StoredModel[] => []), freeBytes(), isPersisted()]);
+    if (turn !== this.turn) return;
+    this.models = models;
+    clearTimeout(this.look);
+    const ours = new Set([...this.jobs.values()].map(fileOf));
+    if (models.some(({ downloading, url }) => downloading && !ours.has(url ?? ''))) this.look = setTimeout(() => void this.show(), LOOK);
+    for (const { name, downloading } of models) if (!downloading) this.elsewhere.delete(name);
+    const total = models.reduce((sum, model) => sum + model.bytes, 0);
+    this.amount.textContent = `${bytes(total)}${free === undefined ? '' : `, room for about ${bytes(free)} more`}`;
+    this.lasting.textContent = models.length > 0 && !persisted ? 'The browser may delete them when the disk runs short.' : '';
+    this.draw();
+  }
+
+  /** Begins a download, or goes on with one. */
+  download(address: string): void {
+    const before = this.jobs.get(address);
+    if (before && !before.error) return;
+    const controller = new AbortController();
+    const job: Job = { address, controller, ended: Promise.resolve() };
+    this.jobs.set(address, job);
+    this.said.textContent = '';
+    const onProgress = (progress: DownloadProgress) => {
+      job.progress = progress;
+      this.draw();
+    };
+    job.ended = this.tools.download(address, { signal: controller.signal, onProgress }).then(
+      (done) => this.finished(job, done),
+      (thrown: unknown) => this.failed(job, this.tools.errorFrom(thrown)),
+    );
+    this.draw();
+  }
+
+  private async finished(job: Job, { url, verified, bytes: size }: Downloaded): Promise<void> {
+    this.end(job);
+    const said = `${nameOf(url)} is here as a whole, ${bytes(size)}${verified ? ', with the right checksum' : ''}.`;
+    if (this.element.offsetParent === null) this.tools.toast(said);
+    await this.show({ said });
+  }
+
+  private async failed(job: Job, error: RullamaError): Promise<void> {
+    if (error.code === 'cancelled') this.end(job);
+    else job.error = error;
+    await this.show();
+  }
+
+  private end(job: Job): void {
+    if (this.jobs.get(job.address) === job) this.jobs.delete(job.address);
+  }
+
+  private hear(name: string, progress: DownloadProgress | null): void {
+    const own = [...this.jobs.values()].some((job) => fileOf(job) === progress?.url);
+    if (own) return;
+    const known = this.elsewhere.has(name);
+    if (progress) this.elsewhere.set(name, progress);
+    else this.elsewhere.delete(name);
+    // A file that began or ended elsewhere.
+    if (!progress || !known) void this.show();
+    else this.draw();
+  }
+
+  private draw(): void {
+    const jobs = new Map([...this.jobs.values()].map((job) => [fileOf(job), job]));
+    const shown: [string, Shown][] = [];
+    for (const model of this.models) {
+      const job = model.url === undefined ? undefined : jobs.get(model.url);
+      if (job && model.url !== undefined) jobs.delete(model.url);
+      shown.push([model.url ?? model.name, job ? this.running(job, model) : this.stored(model)]);
+    }
+    for (const [file, job] of jobs) shown.unshift([file, this.running(job, undefined)]);
+    const keys = new Set(shown.map(([key]) => key));
+    for (const key of [...this.cards.keys()]) if (!keys.has(key)) this.cards.delete(key);
+    const elements = shown.map(([key, what]) => {
+      const card = this.cards.get(key) ?? new Card();
+      this.cards.set(key, card);
+      card.show(what);
+      return card.element;
+    });
+    // What is moved in the document loses its focus.
+    if (elements.length !== this.list.children.length || elements.some((element, i) => this.list.children[i] !== element)) this.list.replaceChildren(...elements);
+    this.element.hidden = shown.length === 0 && this.said.textContent === '';
+  }
+
+  /** A download of this tab. */
+  private running(job: Job, model: StoredModel | undefined): Shown {
+    const title = nameOf(fileOf(job));
+    const { progress, error } = job;
+    const amount = progress ? farOf(progress) : model ? amountOf(model) : '';
+    const remove: Button = { label: progress?.state === 'elsewhere' ? 'Do not wait for' : 'Cancel', run: () => void this.cancel(job, model) };
+    if (error) {
+      const again = error.code === 'source-changed' ? 'Start again' : 'Try again';
+      return {
+        title, detail: model ? amountOf(model) : '', problem: `${error.message} ${error.remedy}`,
+        buttons: [{ label: again, run: () => this.download(job.address), primary: true }, { label: model ? 'Delete' : 'Close', run: () => void this.cancel(job, model) }],
+      };
+    }
+    const share = progress?.total === undefined ? null : progress.done / progress.total;
+    const note = progress ? [stateOf(progress), noticeOf(progress)].filter(Boolean).join('. ') : 'Asking the server';
+    const pause: Button = { label: 'Pause', run: () => job.controller.abort(), primary: true };
+    return { title, detail: amount, note, progress: share, buttons: progress?.state === 'elsewhere' ? [remove] : [pause, remove] };
+  }
+
+  /** What is stored, and nobody of this tab works at. */
+  private stored(model: StoredModel): Shown {
+    const { name, url, complete, wrong, downloading } = model;
+    const title = url === undefined ? name : nameOf(url);
+    const told = this.elsewhere.get(name);
+    if (downloading) {
+      return { title, detail: told ? farOf(told) : amountOf(model), note: 'Another tab downloads it', progress: told?.total === undefined ? null : told.done / told.total, buttons: [] };
+    }
+    const remove: Button = { label: 'Delete', run: () => void this.delete(model, title) };
+    const go = (label: string, run: (url: string) => void, disabled = false): Button[] => (url === undefined ? [] : [{ label, run: () => run(url), primary: true, disabled }]);
+    if (complete) return { title, detail: amountOf(model), buttons: [...go('Load', (url) => this.tools.load(url, title), this.disabled), remove] };
+    if (wrong === undefined) return { title, detail: amountOf(model), buttons: [...go('Resume', (url) => this.download(url)), remove] };
+    return { title, detail: amountOf(model), problem: `Its checksum is wrong: the SHA-256 of what came is ${wrong}.`, buttons: [...go('Start again', (url) => this.download(url)), remove] };
+  }
+
+  /** Ends a download and lets go of what it stored; one that only waits for another tab leaves that alone. */
+  private async cancel(job: Job, model: StoredModel | undefined): Promise<void> {
+    const waits = job.progress?.state === 'elsewhere';
+    job.controller.abort();
+    await job.ended;
+    this.end(job);
+    const stored = model ?? (await this.tools.stored().catch((): StoredModel[] => [])).find(({ url }) => url === fileOf(job));
+    if (waits || !stored) return this.show();
+    await this.delete(stored, nameOf(fileOf(job)));
+  }
+
+  private async delete(model: StoredModel, title: string): Promise<void> {
+    const sentence = ({ message, remedy }: RullamaError) => `${message} ${remedy}`;
+    const said = await this.tools.remove(model.name).then(() => `${title} is deleted.`, (thrown: unknown) => sentence(this.tools.errorFrom(thrown)));
+    await this.show({ said });
+  }
+}
+
+/** The file that a download is of, as far as that is known. */
+const fileOf = ({ address, progress }: Job): string => progress?.url ?? address;
+
+function amountOf({ bytes: stored, total, complete, verified }: StoredModel): string {
+  if (complete) return `${bytes(stored)}${verified ? ', checksum verified' : ''}`;
+  return `${bytes(stored)}${total === undefined ? '' : ` of ${bytes(total)}`}, not finished`;
+}
+
+/** What the browser would still store, which it rounds. */
+async function freeBytes(): Promise<number | undefined> {
+  const { quota, usage } = (await navigator.storage?.estimate?.().catch(() => undefined)) ?? {};
+  return quota === undefined || usage === undefined ? undefined : Math.max(0, quota - usage);
+}
+
+const isPersisted = async (): Promise<boolean> => (await navigator.storage?.persisted?.().catch(() => false)) ?? false;

@@ -1,0 +1,45 @@
+// What is said of a download.
+
+import type { DownloadNotice, DownloadProgress } from 'rullama';
+import { bytes } from '../format.ts';
+
+const NOTICES: Record<DownloadNotice, string> = {
+  changed: 'The file on the server is another one now: it starts again.',
+  damaged: 'What was stored had a wrong checksum: it starts again.',
+  'no-ranges': 'The server sends whole files only: after a pause it begins again.',
+  'no-version': 'The server does not say which version it sends: after a reload it begins again.',
+};
+
+export const noticeOf = ({ notice }: DownloadProgress): string => (notice ? NOTICES[notice] : '');
+
+/** How far it is: bytes, speed, time left. */
+export function farOf({ done, total, bytesPerSecond, secondsLeft }: DownloadProgress): string {
+  const amount = total === undefined ? bytes(done) : `${bytes(done)} of ${bytes(total)}`;
+  const speed = bytesPerSecond === undefined ? '' : ` · ${bytes(Math.round(bytesPerSecond))}/s`;
+  return `${amount}${speed}${secondsLeft === undefined || !Number.isFinite(secondsLeft) ? '' : ` · ${left(secondsLeft)} left`}`;
+}
+
+/** What happens, where it is not simply going on. */
+export function stateOf({ state, reason }: DownloadProgress): string {
+  switch (state) {
+    case 'asking':
+      return 'Asking the server';
+    case 'elsewhere':
+      return 'Another tab downloads it';
+    case 'retrying':
+      return `Trying again: ${reason ?? 'the connection broke'}`;
+    case 'offline':
+      return 'No network: it goes on when there is one';
+    case 'checking':
+      return 'Comparing the checksum';
+    case 'downloading':
+      return '';
+  }
+}
+
+function left(seconds: number): string {
+  if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}

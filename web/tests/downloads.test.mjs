@@ -1,0 +1,191 @@
+// Downloads on the page, in Chromium's own storage: pausing, a tab that is killed, two tabs, what goes wrong.
+//
+// Needs app/dist (npm run build:dev) with a model's description in it.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { modelBytes } from '../packages/rullama/test/fake-storage.mjs';
+import { builtPage, openStartAt, waitForChat } from './person.mjs';
+import { startServer } from './server.mjs';
+
+const MB = 1 << 20;
+const PIECE = 4 * MB;
+const whole = modelBytes(26 * MB + 3);
+const digest = (bytes) => createHash('sha256').update(bytes).digest('hex');
+const built = builtPage();
+let files;
+const servers = [];
+
+before(() => {
+  files = mkdtempSync(path.join(os.tmpdir(), 'rullama-downloads-'));
+  writeFileSync(path.join(files, 'model.gguf'), whole);
+});
+afterEach(async () => {
+  await Promise.all(servers.splice(0).map((server) => server.close()));
+  const context = built.browser.context;
+  const { page } = await openStart();
+  for (const other of context.pages()) if (other !== page) await other.close();
+  await page.evaluate(async () => (await navigator.storage.getDirectory()).removeEntry('rullama-models', { recursive: true }).catch(() => undefined));
+  await page.close();
+});
+after(() => rmSync(files, { recursive: true, force: true }));
+
+const openStart = (options) => openStartAt(built.browser.context, `${built.site.url}/?fake=1`, options);
+
+async function serveFiles(options) {
+  const server = await startServer({ '/': files }, { cors: true, ...options });
+  servers.push(server);
+  return server;
+}
+
+/** A server whose bodies stop after so many bytes and say nothing more, until `free()`. */
+async function halting(bytes) {
+  let held = true;
+  const longer = (range) => {
+    const [, first, last] = /=(\d+)-(\d+)/.exec(range);
+    return last - first >= bytes;
+  };
+  const server = await serveFiles({ cut: (range) => (held && longer(range) ? bytes : undefined), after: () => {} });
+  return Object.assign(server, { free: () => (held = false) });
+}
+
+const card = (page) => page.locator('.kept').first();
+const button = (page, name) => page.getByRole('button', { name });
+/** Waits until the journal has so many pieces, as another tab would find it. */
+const pieces = (page, least) => page.waitForFunction(async (least) => {
+  const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('rullama-models').catch(() => undefined);
+  if (!folder) return false;
+  for await (const [name, entry] of folder.entries()) if (name.endsWith('.journal')) return (await (await entry.getFile()).text()).split('\n').length - 2 >= least;
+  return false;
+}, least, { polling: 100 });
+
+async function download(page, server, name = 'model.gguf') {
+  await page.fill('#url', `${server.url}/${name}`);
+  await page.click('#download-url');
+  await card(page).waitFor();
+}
+
+const finished = (page) => page.waitForSelector('.kept .kept-actions button:has-text("Load")', { timeout: 30_000 });
+const storedDigest = (page) => page.evaluate(async () => {
+  const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('rullama-models');
+  for await (const [name, entry] of folder.entries()) {
+    if (!name.endsWith('.gguf')) continue;
+    const hash = await crypto.subtle.digest('SHA-256', await (await entry.getFile()).arrayBuffer());
+    return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  }
+});
+const storedNames = (page) => page.evaluate(async () => Array.fromAsync((await (await navigator.storage.getDirectory()).getDirectoryHandle('rullama-models')).keys()));
+const starts = (server) => server.requests.map(({ range }) => range).filter((range) => range !== 'bytes=0-3').map((range) => Number(/=(\d+)/.exec(range)[1]));
+
+test('a download shows how far it is, pauses, goes on, and its model is loaded', async () => {
+  const server = await halting(5 * MB);
+  const { page, problems } = await openStart();
+  await download(page, server);
+  await pieces(page, 4);
+  await page.waitForSelector('.kept:has-text("18 MB of 27 MB")');
+  assert.ok((await card(page).locator('progress').evaluate(({ value }) => value)) > 0.5);
+  await button(page, 'Pause model.gguf').click();
+  await button(page, 'Resume model.gguf').waitFor();
+  assert.match(await card(page).innerText(), /15 MB of 27 MB, not finished/);
+  assert.match(await page.locator('#kept-models').innerText(), /may delete them/);
+  server.free();
+  server.requests.length = 0;
+  await button(page, 'Resume model.gguf').click();
+  await finished(page);
+  assert.ok(starts(server).every((start) => start % (2 * PIECE) === PIECE), `${starts(server)}`);
+  assert.equal(await storedDigest(page), digest(whole));
+  assert.equal((await storedNames(page)).length, 2, 'its journal is gone');
+  await button(page, 'Load model.gguf').click();
+  await waitForChat(page);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test('a tab that is killed loses no piece: the next one lists the download, and goes on or deletes it', async () => {
+  const server = await halting(5 * MB);
+  const first = await openStart();
+  await download(first.page, server);
+  await pieces(first.page, 4);
+  await first.page.close({ runBeforeUnload: false });
+  const { page } = await openStart();
+  await button(page, 'Resume model.gguf').waitFor();
+  assert.match(await card(page).innerText(), /15 MB of 27 MB, not finished/);
+  server.free();
+  server.requests.length = 0;
+  // A load goes on with it, too.
+  await page.fill('#url', `${server.url}/model.gguf`);
+  await page.click('#load-url');
+  await waitForChat(page);
+  assert.ok(starts(server).every((start) => start % (2 * PIECE) === PIECE), `${starts(server)}`);
+  assert.equal(await storedDigest(page), digest(whole));
+  await page.click('#change-model');
+  await button(page, 'Delete model.gguf').click();
+  await page.waitForSelector('#kept-models:has-text("is deleted")');
+  assert.deepEqual(await storedNames(page), []);
+  await page.close();
+});
+
+test('two tabs: the second says that the first is at it, follows it when it is asked to, and goes on when it is closed', async () => {
+  const server = await halting(5 * MB);
+  const first = await openStart();
+  await download(first.page, server);
+  await pieces(first.page, 4);
+  const { page } = await openStart();
+  await page.waitForSelector('.kept:has-text("Another tab downloads it")');
+  assert.equal(await card(page).locator('button').count(), 0);
+  await download(page, server);
+  await page.waitForSelector('.kept:has-text("Do not wait for")');
+  const before = server.requests.length;
+  assert.equal(await page.locator('.kept').count(), 1);
+  server.free();
+  await first.page.close();
+  await finished(page);
+  assert.ok(server.requests.length > before);
+  assert.equal(await storedDigest(page), digest(whole));
+  await page.close();
+});
+
+test('a wrong checksum names both, and starts again', async () => {
+  const wrong = Buffer.from(whole);
+  wrong[9 * MB] ^= 1;
+  const name = `sha256-${digest(whole)}`;
+  writeFileSync(path.join(files, name), wrong);
+  const server = await serveFiles();
+  const { page } = await openStart();
+  await download(page, server, name);
+  const problem = page.locator('.kept .problem:has-text("SHA-256")');
+  await problem.waitFor({ timeout: 30_000 });
+  const said = await problem.innerText();
+  assert.ok(said.includes(digest(wrong)) && said.includes(digest(whole)), said);
+  await page.reload();
+  await page.waitForSelector('.kept .problem:has-text("checksum is wrong")');
+  writeFileSync(path.join(files, name), whole);
+  await button(page, /^Start again/).click();
+  await finished(page);
+  assert.match(await card(page).innerText(), /checksum verified/);
+  await page.close();
+});
+
+test('a file that changed starts again and says so; a lost server is named, and cancelling leaves nothing', async () => {
+  const server = await halting(5 * MB);
+  const { page } = await openStart();
+  await download(page, server);
+  await pieces(page, 4);
+  await button(page, 'Pause model.gguf').click();
+  await button(page, 'Resume model.gguf').waitFor();
+  const file = path.join(files, 'model.gguf');
+  utimesSync(file, new Date(), new Date(Date.now() + 60_000));
+  await button(page, 'Resume model.gguf').click();
+  await page.waitForSelector('.kept:has-text("another one now: it starts again")');
+  await button(page, 'Cancel model.gguf').click();
+  await page.waitForSelector('#kept-models:has-text("is deleted")');
+  assert.deepEqual(await storedNames(page), []);
+  await download(page, server, 'nothing.gguf');
+  await page.waitForSelector('.kept .problem:has-text("no such file (status 404)")');
+  await button(page, 'Close nothing.gguf').click();
+  await page.waitForFunction(() => document.querySelectorAll('.kept').length === 0);
+  await page.close();
+});

@@ -55,12 +55,19 @@ async function halting(bytes) {
 const card = (page) => page.locator('.kept').first();
 const button = (page, name) => page.getByRole('button', { name });
 /** Waits until the journal has so many pieces, as another tab would find it. */
-const pieces = (page, least) => page.waitForFunction(async (least) => {
-  const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('rullama-models').catch(() => undefined);
-  if (!folder) return false;
-  for await (const [name, entry] of folder.entries()) if (name.endsWith('.journal')) return (await (await entry.getFile()).text()).split('\n').length - 2 >= least;
-  return false;
-}, least, { polling: 100 });
+async function pieces(page, least) {
+  const count = () => page.evaluate(async () => {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('rullama-models').catch(() => undefined);
+    if (!folder) return 0;
+    for await (const [name, entry] of folder.entries()) if (name.endsWith('.journal')) return (await (await entry.getFile()).text().catch(() => '')).split('\n').length - 2;
+    return 0;
+  });
+  const end = Date.now() + 30_000;
+  while ((await count()) < least) {
+    assert.ok(Date.now() < end, 'the journal has its pieces');
+    await page.waitForTimeout(50);
+  }
+}
 
 async function download(page, server, name = 'model.gguf') {
   await page.fill('#url', `${server.url}/${name}`);

@@ -69,9 +69,20 @@ export function partAddresses(url: string): string[] | undefined {
 export const digestOf = (value: unknown): string | undefined =>
   typeof value === 'string' && /^[0-9a-f]{64}$/i.test(value) ? value.toLowerCase() : undefined;
 
+/** Attempts to read what is being written, which browsers refuse, and milliseconds between them. */
+const READINGS = 4;
+const READING = 30;
+
 /** The text of a file; nothing where it is not there or cannot be read. */
 async function textOf(folder: StoredFolder, name: string): Promise<string> {
-  return folder.getFileHandle(name).then((handle) => handle.getFile()).then((file) => file.text()).catch(() => '');
+  for (let reading = 1; ; reading++) {
+    try {
+      return await (await (await folder.getFileHandle(name)).getFile()).text();
+    } catch (thrown) {
+      if ((thrown as DOMException).name !== 'NotReadableError' || reading >= READINGS) return '';
+      await new Promise((resolve) => setTimeout(resolve, READING));
+    }
+  }
 }
 
 export async function readRecord(folder: StoredFolder, name: string): Promise<StoredRecord> {

@@ -37,7 +37,7 @@ const modules = { mainFields: ['module', 'main'] };
 const scripts = { ...common, platform: 'browser', loader: { '.css': 'text' } };
 
 /** What `import()` loads when it is first needed, each a file beside main.js; nothing of it is in what the first paint loads. */
-const later = ['markdown/markdown', 'markdown/highlight', 'markdown/mathml', 'chats/exchange', 'adapters/take', 'adapters/zip', 'fine-tune/fine-tune', 'fine-tune/chart', 'ollama/view', 'downloads/downloads'].map((name) => `${app}/src/${name}.ts`);
+const later = ['markdown/markdown', 'markdown/highlight', 'markdown/mathml', 'chats/exchange', 'adapters/take', 'adapters/zip', 'fine-tune/fine-tune', 'fine-tune/chart', 'ollama/view', 'downloads/downloads', 'downloads/words'].map((name) => `${app}/src/${name}.ts`);
 const apart = {
   name: 'apart',
   setup({ onResolve }) {
@@ -48,6 +48,9 @@ const apart = {
     });
   },
 };
+
+/** What went into the workers, for the licences of it. */
+const inWorkers = [];
 
 async function buildPackage() {
   // What an earlier build of the other kind left, apart from the engine, is not packed.
@@ -65,6 +68,7 @@ async function buildPackage() {
   for (const [name, worker] of Object.entries(engines)) await buildWorker(browser, name, worker);
   await build({ ...common, ...modules, platform: 'node', entryPoints: [`${pkg}/src/node.ts`], outdir: `${pkg}/dist` });
   execFileSync('npx', ['tsc', '-p', `${pkg}/tsconfig.types.json`], { cwd: root, stdio: 'inherit' });
+  writeFileSync(`${pkg}/dist/licences.txt`, licences(root, ...inWorkers));
   cpSync(`${app}/public/model/${modelFile}`, `${pkg}/dist/rullama-demo.gguf`);
   for (const licence of ['LICENSE-MIT', 'LICENSE-APACHE']) cpSync(`${root}../${licence}`, `${pkg}/dist/${licence}`);
   if (!dev) return;
@@ -81,7 +85,8 @@ async function buildWorker(common, name, worker) {
   if (existsSync(glue)) {
     const define = { ...common.define, __ENGINE__: JSON.stringify(`${name}_bg.wasm`) };
     const entryPoints = [{ in: `${pkg}/src/worker.ts`, out: worker }];
-    await build({ ...common, define, alias: { 'rullama-glue': glue }, entryPoints, outdir: `${pkg}/dist` });
+    const { metafile } = await build({ ...common, define, alias: { 'rullama-glue': glue }, entryPoints, outdir: `${pkg}/dist`, metafile: true });
+    inWorkers.push(metafile);
   } else if (dev) console.warn(`no ${name} yet: only ?fake=1 works (cargo xtask web builds it)`);
   else throw new Error(`the wasm engine ${name} is missing: run \`cargo xtask web\``);
 }
@@ -93,7 +98,7 @@ async function buildApp() {
   const entryPoints = [`${app}/src/main.ts`, ...later];
   const { metafile } = await build({ ...scripts, entryPoints, entryNames: '[name]', plugins: [apart], outdir: `${app}/dist`, metafile: true });
   await build({ ...common, platform: 'browser', entryPoints: [`${app}/src/style.css`], outdir: `${app}/dist` });
-  writeFileSync(`${app}/dist/licences.txt`, licences(root, metafile));
+  writeFileSync(`${app}/dist/licences.txt`, licences(root, metafile, ...inWorkers));
   // The package finds its worker and its wasm beside the script that it is bundled into.
   if (existsSync(`${root}docs/dist`)) cpSync(`${root}docs/dist`, `${app}/dist/docs`, { recursive: true });
   if (dev) cpSync(`${root}dist-test/fake-worker.js`, `${app}/dist/fake-worker.js`);

@@ -2,10 +2,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** The text that is served beside the page. `metafile` is esbuild's account of what it bundled. */
-export function licences(root, metafile) {
+/** The text that is served beside the page. `metafiles` are esbuild's accounts of what it bundled. */
+export function licences(root, ...metafiles) {
   const allowed = allowedLicences(readFileSync(path.join(root, '../deny.toml'), 'utf8'));
-  const used = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.keys(inputs));
+  const used = metafiles.flatMap(({ outputs }) => Object.values(outputs)).flatMap(({ inputs }) => Object.keys(inputs));
   const folders = new Set(used.map((file) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1]).filter(Boolean));
   const texts = [...folders].sort().map((folder) => {
     const at = path.resolve(folder);

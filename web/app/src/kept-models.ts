@@ -1,6 +1,6 @@
 // The models that this browser keeps, and downloads of more. What lists them is loaded when there are any.
 
-import { removeStoredModel, Rullama, RullamaError, storedModels, watchDownloads } from 'rullama';
+import { Rullama, RullamaError } from 'rullama';
 import { h } from './dom.ts';
 import { toast } from './toast.ts';
 
@@ -18,7 +18,7 @@ export class KeptModels {
   constructor(private readonly load: (address: string, name: string) => void) {}
 
   async show({ disabled }: { disabled: boolean }): Promise<void> {
-    if (!this.list && (await storedModels().catch(() => [])).length === 0) return;
+    if (!this.list && !(await anything())) return;
     await this.open((list) => list.show({ disabled }));
   }
 
@@ -34,9 +34,6 @@ export class KeptModels {
   private async open(work: (list: List) => Promise<void>): Promise<void> {
     this.list ??= import('./downloads/downloads.ts').then(({ DownloadList }) => new DownloadList(this.element, {
       download: (address, wanted) => Rullama.download(address, { ...wanted, ...options }),
-      stored: storedModels,
-      remove: removeStoredModel,
-      watch: watchDownloads,
       errorFrom: RullamaError.from,
       load: this.load,
       toast: (text) => toast(text, { ms: 12_000 }),
@@ -48,5 +45,15 @@ export class KeptModels {
       this.element.replaceChildren(h('p', { role: 'alert' }, 'The list of kept models cannot be loaded. Check the connection and try again.'));
       this.element.hidden = false;
     }
+  }
+}
+
+/** Whether anything is stored, as the package would list it. */
+async function anything(): Promise<boolean> {
+  try {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('rullama-models');
+    return (await folder.keys().next()).done === false;
+  } catch {
+    return false;
   }
 }

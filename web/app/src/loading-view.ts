@@ -2,7 +2,6 @@
 
 import type { Progress } from 'rullama';
 import { h } from './dom.ts';
-import { farOf, noticeOf, stateOf } from './downloads/words.ts';
 import { bytes } from './format.ts';
 
 const PHASES: Record<Progress['phase'], string> = {
@@ -20,6 +19,7 @@ export class LoadingView {
   private readonly detail = h('p', { className: 'detail' });
   private readonly remark = h('p', { className: 'remark', role: 'status' });
   private readonly cancel: HTMLButtonElement;
+  private latest: Progress | undefined;
 
   constructor(
     private readonly root: HTMLElement,
@@ -48,11 +48,25 @@ export class LoadingView {
     this.remark.textContent = text;
   }
 
-  update({ phase, done, total, download }: Progress): void {
-    const happens = (download && [stateOf(download), noticeOf(download)].filter(Boolean).join('. ')) || PHASES[phase];
-    if (this.phase.textContent !== happens) this.phase.textContent = happens;
+  update(progress: Progress): void {
+    this.latest = progress;
+    const { phase, done, total, download } = progress;
     if (total > 0) this.bar.value = Math.min(done / total, 1);
     else this.bar.removeAttribute('value');
-    this.detail.textContent = download ? farOf(download) : total > 0 ? `${bytes(done)} of ${bytes(total)}` : '';
+    if (download) return void this.tell(progress, download);
+    this.write(PHASES[phase], total > 0 ? `${bytes(done)} of ${bytes(total)}` : '');
+  }
+
+  /** How a download goes on; its words are loaded with the first. */
+  private async tell(progress: Progress, download: NonNullable<Progress['download']>): Promise<void> {
+    const words = await import('./downloads/words.ts').catch(() => undefined);
+    if (this.latest !== progress) return;
+    const happens = words && [words.stateOf(download), words.noticeOf(download)].filter(Boolean).join('. ');
+    this.write(happens || PHASES.download, words?.farOf(download) ?? '');
+  }
+
+  private write(phase: string, detail: string): void {
+    if (this.phase.textContent !== phase) this.phase.textContent = phase;
+    this.detail.textContent = detail;
   }
 }

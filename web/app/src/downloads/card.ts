@@ -41,6 +41,7 @@ export class Card {
     write(this.detail, detail);
     write(this.note, note);
     write(this.problem, problem);
+    this.element.classList.toggle('wide', progress !== undefined || note !== '' || problem !== '');
     this.bar.hidden = progress === undefined;
     this.bar.setAttribute('aria-label', `Download of ${title}`);
     if (typeof progress === 'number') this.bar.value = Math.min(progress, 1);

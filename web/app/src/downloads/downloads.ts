@@ -1,7 +1,7 @@
 // The models that this browser keeps, and downloads of more: each with what can be done about it. Loaded when there are any.
 
-import type { Downloaded, DownloadOptions, DownloadProgress, RullamaError, StoredModel } from 'rullama';
-import { nameOf } from '../address.ts';
+import { removeStoredModel, storedModels, watchDownloads, type Downloaded, type DownloadOptions, type DownloadProgress, type RullamaError, type StoredModel } from 'rullama';
+import { nameOf as lastPart } from '../address.ts';
 import { h } from '../dom.ts';
 import { bytes } from '../format.ts';
 import { Card, type Button, type Shown } from './card.ts';
@@ -10,12 +10,9 @@ import { farOf, noticeOf, stateOf } from './words.ts';
 /** Milliseconds after which a download of another tab is looked at again: a tab that is killed tells nobody. */
 const LOOK = 2000;
 
-/** What the page gives: the package's functions, since a file of its own would bring them a second time. */
+/** What the page gives: of the package what it has already. */
 export interface Tools {
   download(address: string, options: DownloadOptions): Promise<Downloaded>;
-  stored(): Promise<StoredModel[]>;
-  remove(name: string): Promise<void>;
-  watch(told: (name: string, progress: DownloadProgress | null) => void): () => void;
   errorFrom(thrown: unknown): RullamaError;
   load(address: string, title: string): void;
   toast(text: string): void;
@@ -51,7 +48,7 @@ export class DownloadList {
     private readonly tools: Tools,
   ) {
     element.replaceChildren(h('div', { className: 'actions' }, h('h2', { id: 'kept-title' }, 'Kept in this browser'), this.amount), this.list, this.lasting, this.said);
-    tools.watch((name, progress) => this.hear(name, progress));
+    watchDownloads((name, progress) => this.hear(name, progress));
     // What failed for want of a network goes on with it.
     addEventListener('online', () => {
       for (const job of [...this.jobs.values()]) if (job.error?.code === 'network') this.download(job.address);
@@ -63,7 +60,7 @@ export class DownloadList {
     const turn = ++this.turn;
     this.disabled = disabled;
     if (said !== undefined) this.said.textContent = said;
-    const [models, free, persisted] = await Promise.all([this.tools.stored().catch((): StoredModel[] => []), freeBytes(), isPersisted()]);
+    const [models, free, persisted] = await Promise.all([storedModels().catch((): StoredModel[] => []), freeBytes(), isPersisted()]);
     if (turn !== this.turn) return;
     this.models = models;
     clearTimeout(this.look);
@@ -154,7 +151,7 @@ export class DownloadList {
     if (error) {
       const again = error.code === 'source-changed' ? 'Start again' : 'Try again';
       return {
-        title, detail: model ? amountOf(model) : '', problem: `${error.message} ${error.remedy}`,
+        title, detail: model ? amountOf(model) : '', problem: sentence(error, fileOf(job)),
         buttons: [{ label: again, run: () => this.download(job.address), primary: true }, { label: model ? 'Delete' : 'Close', run: () => void this.cancel(job, model) }],
       };
     }
@@ -176,7 +173,7 @@ export class DownloadList {
     const go = (label: string, run: (url: string) => void, disabled = false): Button[] => (url === undefined ? [] : [{ label, run: () => run(url), primary: true, disabled }]);
     if (complete) return { title, detail: amountOf(model), buttons: [...go('Load', (url) => this.tools.load(url, title), this.disabled), remove] };
     if (wrong === undefined) return { title, detail: amountOf(model), buttons: [...go('Resume', (url) => this.download(url)), remove] };
-    return { title, detail: amountOf(model), problem: `Its checksum is wrong: the SHA-256 of what came is ${wrong}.`, buttons: [...go('Start again', (url) => this.download(url)), remove] };
+    return { title, detail: amountOf(model), problem: `The checksum is wrong: the SHA-256 of what came is ${wrong}.`, buttons: [...go('Start again', (url) => this.download(url)), remove] };
   }
 
   /** Ends a download and lets go of what it stored; one that only waits for another tab leaves that alone. */
@@ -185,14 +182,13 @@ export class DownloadList {
     job.controller.abort();
     await job.ended;
     this.end(job);
-    const stored = model ?? (await this.tools.stored().catch((): StoredModel[] => [])).find(({ url }) => url === fileOf(job));
+    const stored = model ?? (await storedModels().catch((): StoredModel[] => [])).find(({ url }) => url === fileOf(job));
     if (waits || !stored) return this.show();
     await this.delete(stored, nameOf(fileOf(job)));
   }
 
   private async delete(model: StoredModel, title: string): Promise<void> {
-    const sentence = ({ message, remedy }: RullamaError) => `${message} ${remedy}`;
-    const said = await this.tools.remove(model.name).then(() => `${title} is deleted.`, (thrown: unknown) => sentence(this.tools.errorFrom(thrown)));
+    const said = await removeStoredModel(model.name).then(() => `${title} is deleted.`, (thrown: unknown) => sentence(this.tools.errorFrom(thrown), ''));
     await this.show({ said });
   }
 }
@@ -200,7 +196,17 @@ export class DownloadList {
 /** The file that a download is of, as far as that is known. */
 const fileOf = ({ address, progress }: Job): string => progress?.url ?? address;
 
-function amountOf({ bytes: stored, total, complete, verified }: StoredModel): string {
+/** What happened and what to do. The address stands in the card's title. */
+function sentence({ message, remedy }: RullamaError, address: string): string {
+  const text = address !== '' && message.startsWith(`${address}: `) ? message.slice(address.length + 2) : message;
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)} ${remedy}`;
+}
+
+/** What a file is called; blobs of stores have their digest as a name. */
+const nameOf = (address: string): string => lastPart(address).replace(/^(sha256[-:][0-9a-f]{12})[0-9a-f]{52}$/i, '$1…');
+
+function amountOf({ bytes: stored, total, complete, verified, wrong }: StoredModel): string {
+  if (wrong !== undefined) return `${bytes(stored)}, damaged`;
   if (complete) return `${bytes(stored)}${verified ? ', checksum verified' : ''}`;
   return `${bytes(stored)}${total === undefined ? '' : ` of ${bytes(total)}`}, not finished`;
 }

@@ -1,32 +1,22 @@
 // Downloads as the page starts them: in a worker of their own each, so that a model that is loaded goes on answering.
 
 import { modelAddress } from './address.ts';
-import type { Downloaded, DownloadOptions, DownloadProgress } from './download-types.ts';
-import { digestOf, fileName, partAddresses, readJournal, readRecord } from './download/record.ts';
-import { CHANNEL, type StoredFolder } from './download/host.ts';
+import type { DownloadOptions, DownloadProgress } from './download-types.ts';
+import { CHANNEL } from './download/names.ts';
 import { RullamaError } from './errors.ts';
 import type { Client } from './client.ts';
 import type { SourceRef } from './protocol.ts';
-import { openFolder } from './stored.ts';
 import type { EngineOptions, Progress } from './types.ts';
 
 /** Milliseconds that a browser which asks the user about persistence is waited for. */
 const ASKING = 3000;
 
-const refusal = (message: string, remedy: string) => new RullamaError('invalid-argument', message, { remedy });
-
-/** What a download is asked for, checked. */
+/** What a download is asked for. The worker checks the rest. */
 export async function downloadRequest(source: string | URL, { sha256, headers }: DownloadOptions) {
-  if (typeof source !== 'string' && !(source instanceof URL)) throw refusal('Only an address can be downloaded.', 'A file is read in place: give it to `Rullama.load`.');
-  if (sha256 !== undefined && digestOf(sha256) === undefined) throw refusal('`sha256` is no digest.', 'Give 64 hexadecimal digits.');
-  try {
-    new Headers(headers);
-  } catch (cause) {
-    throw new RullamaError('invalid-argument', '`headers` has a name or a value that no header has.', { remedy: 'Give names and values as text.', cause });
+  if (source === 'embedded' || !(typeof source === 'string' || source instanceof URL)) {
+    throw new RullamaError('invalid-argument', 'Only an address can be downloaded.', { remedy: 'Give it to `Rullama.load` as it is.' });
   }
-  if (source === 'embedded') throw refusal('The embedded model is served beside the page.', 'Load it, or give its address.');
-  const url = await modelAddress(source, globalThis.document?.baseURI);
-  return { url, sha256, headers };
+  return { url: await modelAddress(source, globalThis.document?.baseURI), sha256, headers };
 }
 
 /** Asks that the browser keeps what is stored also when the disk runs short; tells whether it will. */
@@ -49,23 +39,15 @@ export function watchDownloads(told: (name: string, progress: DownloadProgress |
   return () => channel.close();
 }
 
-/** Whether a load is to have its file downloaded first: always, or because a download of it was begun and not finished. */
-export async function downloadsFirst(source: SourceRef, store: EngineOptions['store']): Promise<boolean> {
-  if (!('url' in source) || store === 'never') return false;
-  if (store === 'always') return true;
-  const folder = (await openFolder()) as unknown as StoredFolder | undefined;
-  if (!folder) return false;
-  for (const url of partAddresses(source.url) ?? [source.url]) {
-    const name = fileName(url);
-    const record = await readRecord(folder, name);
-    if (record.url === url && (await readJournal(folder, name, record))) return true;
-  }
-  return false;
-}
-
-/** Downloads the file of a load. */
-export async function downloadFor(client: Client, url: string, signal: AbortSignal | undefined, onProgress: ((progress: Progress) => void) | undefined): Promise<Downloaded> {
-  await askPersistence();
+/**
+ * Downloads the file of a load first where a copy is to be made, and where a download of it was begun and not finished. Gives the options
+ * that the load goes on with.
+ */
+export async function downloadFirst(client: Client, source: SourceRef, options: EngineOptions, signal: AbortSignal | undefined, onProgress: ((progress: Progress) => void) | undefined): Promise<EngineOptions> {
+  if (!('url' in source) || options.store === 'never') return options;
+  const always = options.store === 'always';
+  if (always) await askPersistence();
   const onEvent = (download: DownloadProgress) => onProgress?.({ phase: 'download', done: download.done, total: download.total ?? 0, download });
-  return client.call('download', { url }, { signal, onEvent });
+  const done = await client.call('download', { url: source.url, begunOnly: !always }, { signal, onEvent });
+  return done ? { ...options, store: 'always' } : options;
 }

@@ -17,7 +17,7 @@ import { modelAddress } from './address.ts';
 import { checkLoad } from './check.ts';
 import { Client } from './client.ts';
 import type { Downloaded, DownloadOptions } from './download-types.ts';
-import { askPersistence, downloadFor, downloadRequest, downloadsFirst } from './downloads.ts';
+import { askPersistence, downloadFirst, downloadRequest } from './downloads.ts';
 import { describeEmbedded } from './embedded.ts';
 import { RullamaError } from './errors.ts';
 import { absolute, ANSWERING, engineAddress, type Parts, startWorker, workerMissing } from './parts.ts';
@@ -65,7 +65,7 @@ export const Rullama = {
     await askPersistence();
     const { client, worker } = connect(ANSWERING, options.worker);
     try {
-      return await client.call('download', request, { signal, ...(onProgress && { onEvent: onProgress }) });
+      return (await client.call('download', request, { signal, ...(onProgress && { onEvent: onProgress }) })) as Downloaded;
     } finally {
       worker.terminate();
     }
@@ -111,12 +111,10 @@ export async function loadWith(parts: Parts, source: Source, options: LoadOption
     worker.terminate();
   };
   try {
-    const first = await downloadsFirst(ref, engineOptions.store);
-    if (first && 'url' in ref) await downloadFor(client, ref.url, signal, onProgress);
+    const options = await downloadFirst(client, ref, engineOptions as EngineOptions, signal, onProgress);
     signal?.addEventListener('abort', stop);
     if (signal?.aborted) stop();
-    const options = first ? { ...engineOptions, store: 'always' } : engineOptions;
-    const params = { source: ref, options: options as EngineOptions, wasm: engine };
+    const params = { source: ref, options, wasm: engine };
     const info = await client.call('load', params, onProgress && { onEvent: onProgress });
     const loaded = new Engine(client, info, () => worker.terminate(), resolve);
     if (projector !== undefined) await loaded.setProjector(projector);

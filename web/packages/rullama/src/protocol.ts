@@ -69,7 +69,7 @@ type Call<Params, Result, Event = never> = { params: Params; result: Result; eve
 /** Every call: what goes in, what comes back once, what may come many times before. */
 export interface Calls {
   load: Call<LoadRequest, ModelInfo, Progress>;
-  download: Call<DownloadRequest, Downloaded, DownloadProgress>;
+  download: Call<DownloadRequest, Downloaded | null, DownloadProgress>;
   chatOpen: Call<ChatOptions, number>;
   chatSend: Call<{ chat: number; messages: (Message | OpenAIMessage)[]; options: GenerateOptions }, Summary, StreamEvent>;
   chatRetry: Call<{ chat: number; options: GenerateOptions }, Summary, StreamEvent>;

@@ -1,6 +1,7 @@
 // The copies of downloaded models in the browser's private storage: what is there, and making room.
 
-import { FOLDER, lockName, type StoredFolder } from './download/host.ts';
+import type { StoredFolder } from './download/host.ts';
+import { FOLDER, lockName } from './download/names.ts';
 import { bytesIn, journalName, readJournal, readRecord, recordName } from './download/record.ts';
 import { RullamaError } from './errors.ts';
 
@@ -89,8 +90,7 @@ export async function clearStoredModels(): Promise<void> {
   });
 }
 
-/** @internal */
-export async function openFolder(): Promise<FileSystemDirectoryHandle | undefined> {
+async function openFolder(): Promise<FileSystemDirectoryHandle | undefined> {
   try {
     return await (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER);
   } catch {

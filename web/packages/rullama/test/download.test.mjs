@@ -341,7 +341,19 @@ test('a split model is downloaded with all of its parts', async () => {
   assert.equal(result.name, fileName(url));
   assert.equal(browser.folder.names().filter((name) => name.endsWith('.gguf')).length, 3);
   assert.ok(told.every(({ total }) => total === 15 * MB) && told.at(-1).done === 15 * MB);
-  await assert.rejects(downloadModel({ url, sha256: digest(whole) }, () => undefined, new AbortController().signal, browser.host(fetch)), { code: 'invalid-argument' });
+  const refused = (request, says) => assert.rejects(downloadModel(request, () => undefined, new AbortController().signal, browser.host(fetch)), { code: 'invalid-argument', message: says });
+  await refused({ url, sha256: digest(whole) }, /split/);
+  await refused({ url: URL, sha256: 'abc' }, /`sha256`/);
+  await refused({ url: URL, headers: { 'a b': 'c' } }, /`headers`/);
+});
+
+test('a load goes on with what was begun, and begins nothing by itself', async () => {
+  const [browser, server] = [new Browser(), serverOf(whole)];
+  const begun = () => downloadModel({ url: URL, begunOnly: true }, () => undefined, new AbortController().signal, browser.host(server.fetch));
+  assert.equal(await begun(), null);
+  await failing(browser, serverOf(whole, { cut: () => 5 * MB, before: ({ number }) => number > 4 && new Response(null, { status: 403 }) }));
+  intact(browser, await begun());
+  assert.equal(await begun(), null, 'it is whole now');
 });
 
 test('names are those of the engine', () => {

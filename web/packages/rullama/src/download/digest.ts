@@ -1,7 +1,7 @@
 // The SHA-256 that a file should have, as far as somebody says it: the caller, the address, the server, Hugging Face's list of files.
 
 import { RullamaError } from '../errors.ts';
-import { digestOf } from './record.ts';
+import { digestOf } from './names.ts';
 import { hubRepository, type Asking, type Remote } from './remote.ts';
 
 /** Bytes of a list that are read at most. */

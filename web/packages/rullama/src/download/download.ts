@@ -4,8 +4,9 @@ import { RullamaError } from '../errors.ts';
 import type { DownloadProgress, Downloaded } from '../download-types.ts';
 import { publishedDigest } from './digest.ts';
 import type { FileAccess, Host, StoredFolder } from './host.ts';
+import { digestOf } from './names.ts';
 import { PIECE, Pieces } from './pieces.ts';
-import { digestOf, fileName, JournalFile, openFile, readJournal, readRecord, removeFiles, writeRecord, journalName, type Journal, type StoredRecord } from './record.ts';
+import { fileName, JournalFile, openFile, readJournal, readRecord, removeFiles, writeRecord, journalName, type Journal, type StoredRecord } from './record.ts';
 import { Changed, probe, stopped, type Asking, type Remote } from './remote.ts';
 import { Reporter } from './reporter.ts';
 import { Transfer } from './transfer.ts';
@@ -15,6 +16,8 @@ export interface DownloadRequest {
   url: string;
   sha256?: string | undefined;
   headers?: Record<string, string> | undefined;
+  /** Nothing is done unless a download of it was begun and not finished. */
+  begunOnly?: boolean;
 }
 
 /** Versions that one download begins with, when the file changes under it. */

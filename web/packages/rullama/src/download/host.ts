@@ -1,6 +1,7 @@
 // What a download uses of the browser, so that a test can put its own in place.
 
 import { RullamaError } from '../errors.ts';
+import { CHANNEL, FOLDER, lockName } from './names.ts';
 
 /** A file of the private storage, opened by one user alone. */
 export interface FileAccess {
@@ -38,14 +39,6 @@ export interface Host {
   tell(name: string, message: unknown): void;
   hear(name: string, receive: (message: unknown) => void): () => void;
 }
-
-/** As in the engine, which reads and writes there, too. */
-export const FOLDER = 'rullama-models';
-/** Where tabs tell each other how far they are. */
-export const CHANNEL = 'rullama-downloads';
-
-/** The lock of a stored file. */
-export const lockName = (name: string): string => `${FOLDER}/${name}`;
 
 /** The browser itself, in a worker. */
 export function browserHost(): Host {

@@ -4,12 +4,15 @@ import { RullamaError } from '../errors.ts';
 import type { DownloadProgress, Downloaded } from '../download-types.ts';
 import { download, type DownloadRequest } from './download.ts';
 import { browserHost, type Host } from './host.ts';
-import { partAddresses } from './record.ts';
+import { digestOf } from './names.ts';
+import { fileName, partAddresses, readJournal, readRecord } from './record.ts';
 import { probe } from './remote.ts';
 
 /** As `download`, of all parts where there are several; what is told and given is of all together. */
-export async function downloadModel(request: DownloadRequest, emit: (progress: DownloadProgress) => void, signal: AbortSignal, host: Host = browserHost()): Promise<Downloaded> {
+export async function downloadModel(request: DownloadRequest, emit: (progress: DownloadProgress) => void, signal: AbortSignal, host: Host = browserHost()): Promise<Downloaded | null> {
+  check(request);
   const urls = partAddresses(request.url);
+  if (request.begunOnly && !(await begun(urls ?? [request.url], host))) return null;
   if (!urls) return download(request, host, emit, signal);
   if (request.sha256 !== undefined) {
     throw new RullamaError('invalid-argument', '`sha256` is of one file, and this model is split into several.', { remedy: 'Leave it out.' });
@@ -28,6 +31,28 @@ export async function downloadModel(request: DownloadRequest, emit: (progress: D
   }
   const { name } = own as Downloaded;
   return { name, url: request.url, bytes: before, verified };
+}
+
+function check({ sha256, headers }: DownloadRequest): void {
+  const refusal = (message: string, remedy: string) => new RullamaError('invalid-argument', message, { remedy });
+  if (sha256 !== undefined && digestOf(sha256) === undefined) throw refusal('`sha256` is no digest.', 'Give 64 hexadecimal digits.');
+  try {
+    new Headers(headers);
+  } catch {
+    throw refusal('`headers` has a name or a value that no header has.', 'Give names and values as text.');
+  }
+}
+
+/** Whether a download of one of them was begun and not finished. */
+async function begun(urls: string[], host: Host): Promise<boolean> {
+  const folder = await host.folder().catch(() => undefined);
+  if (!folder) return false;
+  for (const url of urls) {
+    const name = fileName(url);
+    const record = await readRecord(folder, name);
+    if (record.url === url && (await readJournal(folder, name, record))) return true;
+  }
+  return false;
 }
 
 /** What a part tells, as of all. */

@@ -6,6 +6,7 @@
 // appended to only, a line when a piece was written and flushed: what a crash leaves of a last line does not count.
 
 import type { FileAccess, StoredFolder } from './host.ts';
+import { digestOf } from './names.ts';
 import { PIECE } from './pieces.ts';
 
 /** As the engine's `source/stored.rs` has it, with what this downloader knows besides. */
@@ -64,10 +65,6 @@ export function partAddresses(url: string): string[] | undefined {
   if (count === undefined || parts < 2 || parts > MOST_PARTS || Number(own) < 1 || Number(own) > parts) return undefined;
   return Array.from({ length: parts }, (_, part) => `${before}${String(part + 1).padStart(5, '0')}-of-${count}${after}`);
 }
-
-/** A digest as hexadecimal digits in lower case, or nothing. */
-export const digestOf = (value: unknown): string | undefined =>
-  typeof value === 'string' && /^[0-9a-f]{64}$/i.test(value) ? value.toLowerCase() : undefined;
 
 /** Attempts to read what is being written, which browsers refuse, and milliseconds between them. */
 const READINGS = 4;

@@ -60,6 +60,23 @@ test('choosing a model, with an error on top', async () => {
   await page.close();
 });
 
+test('downloads: one that goes on, one that is kept, one that failed', async () => {
+  const { page } = await start();
+  const download = async (address) => {
+    await page.fill('#url', address);
+    await page.click('#download-url');
+  };
+  await download(new URL('/model/rullama-demo.gguf', page.url()).href);
+  await page.waitForSelector('.kept button:has-text("Load")');
+  await download(new URL('/nothing.gguf', page.url()).href);
+  await page.waitForSelector('.kept .problem:has-text("404")');
+  await page.route('**/slow.gguf', () => undefined);
+  await download(new URL('/slow.gguf', page.url()).href);
+  await page.waitForSelector('.kept button:has-text("Pause")');
+  await clean(page, 'downloads');
+  await page.close();
+});
+
 test('loading', async () => {
   const { page } = await start();
   await page.setInputFiles('#file', { name: 'slow.gguf', mimeType: '', buffer: Buffer.from('GGUF') });

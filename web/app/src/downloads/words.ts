@@ -25,7 +25,7 @@ export function stateOf({ state, reason }: DownloadProgress): string {
     case 'asking':
       return 'Asking the server';
     case 'elsewhere':
-      return 'Another tab downloads it';
+      return 'It is being downloaded already, in another tab or here';
     case 'retrying':
       return `Trying again: ${reason ?? 'the connection broke'}`;
     case 'offline':

@@ -51,7 +51,8 @@ async function heldLocks(): Promise<Set<string | undefined>> {
 async function described(folder: StoredFolder, name: string, size: number): Promise<Omit<StoredModel, 'name' | 'downloading'>> {
   const record = await readRecord(folder, name);
   const { url, len, sha256, verified } = record;
-  const journal = await readJournal(folder, name, record);
+  const journalled = await readJournal(folder, name, record);
+  const journal = journalled?.head.len === size ? journalled : undefined;
   const complete = record.complete && len === size;
   return {
     bytes: journal ? bytesIn(journal) : record.journal !== undefined && !complete ? 0 : size,

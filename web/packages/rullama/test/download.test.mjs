@@ -319,6 +319,33 @@ test('two tabs: the second follows, and goes on where the first stopped', async 
   assert.equal((await third.done).bytes, whole.length);
 });
 
+test('a stored file that lost its end is not believed, nor is a length that nothing has', async () => {
+  const browser = new Browser();
+  await failing(browser, serverOf(whole, { cut: () => 5 * MB, before: ({ number }) => number > 4 && new Response(null, { status: 403 }) }));
+  const file = browser.folder.files.get(NAME);
+  file.data = file.data.subarray(0, 3 * MB);
+  const server = serverOf(whole);
+  intact(browser, await start(browser, server).done);
+  assert.equal(starts(server)[0], 0);
+  const boasting = { fetch: async () => new Response('GGUF', { status: 206, headers: { 'Content-Range': `bytes 0-3/${2 ** 50}` } }) };
+  assert.match((await failing(new Browser(), boasting)).message, /more than any model/);
+});
+
+test('an older whole copy is hashed once its digest is known, unless it is being read', async () => {
+  const folder = new Folder();
+  const put = (name, data) => folder.files.set(name, { data: Buffer.from(data), safe: Buffer.from(data), open: false });
+  put(NAME, whole);
+  put(`${NAME}.json`, JSON.stringify({ url: URL, tag: '"1"', len: whole.length, complete: true }));
+  const [browser, server, sha256] = [new Browser(folder), serverOf(whole), digest(whole)];
+  folder.files.get(NAME).open = true;
+  assert.equal((await start(browser, server, { sha256 }).done).verified, false);
+  folder.files.get(NAME).open = false;
+  const result = await start(browser, server, { sha256 }).done;
+  intact(browser, result);
+  assert.equal(result.verified, true);
+  assert.deepEqual(spans(server), []);
+});
+
 test('a file that another program of the page has open is named', async () => {
   const [browser, server] = [new Browser(), serverOf(whole)];
   const handle = await (await browser.folder.getFileHandle(NAME, { create: true })).createSyncAccessHandle();

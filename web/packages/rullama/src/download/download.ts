@@ -107,13 +107,20 @@ class Download {
       throw thrown;
     }
     const published = await publishedDigest(asking, remote, this.wanted);
-    const begun = await readJournal(folder, name, record);
+    const journalled = await readJournal(folder, name, record);
+    // The file has its whole length from the beginning on; one that has not lost what the journal speaks of.
+    const begun = journalled?.head.len === size ? journalled : undefined;
     // What was known of this version when it was begun is known still.
     const digest = published ?? (begun?.head.tag && begun.head.tag === remote.tag ? (begun.head.sha256 ?? undefined) : undefined);
     const same = whole && record.tag === (remote.tag ?? null) && (remote.len === undefined || remote.len === size);
     if (same && (digest === undefined || digest === record.sha256)) return downloaded(name, record, size);
     const journal = same ? someOf(record, size, size) : (begun ?? engines(record, size, remote, digest));
-    return this.fill(remote, digest, journal && this.usable(journal, remote, digest) ? journal : undefined, journal !== undefined || record.complete);
+    const usable = journal !== undefined && this.usable(journal, remote, digest);
+    return this.fill(remote, digest, usable ? journal : undefined, journal !== undefined || record.complete).catch((thrown: unknown) => {
+      // A whole copy that a model is read from cannot be hashed now.
+      if (same && usable && (thrown as DOMException)?.name === 'NoModificationAllowedError') return downloaded(name, record, size);
+      throw thrown;
+    });
   }
 
   /** Whether stored pieces belong to the file that the server has now. */

@@ -15,6 +15,8 @@ const LONGEST_PAUSE = 8000;
 /** What a server may ask to wait, at most. */
 const LONGEST_WAIT = 60_000;
 const FIRST_ATTEMPTS = 3;
+/** No model has more bytes; what takes memory by a file's length is bounded by it. */
+const MOST_BYTES = 2 ** 42;
 /** A GGUF file begins with it. */
 const MAGIC = 'GGUF';
 
@@ -84,6 +86,9 @@ async function probeOnce(asking: Asking): Promise<Remote> {
     const whole = await request(asking, undefined);
     len = lengthOf(whole);
     void whole.body?.cancel().catch(() => undefined);
+  }
+  if (len !== undefined && len > MOST_BYTES) {
+    throw new RullamaError('network', `${url}: the server says that the file has ${len} bytes, more than any model.`, { remedy: 'Check the address.' });
   }
   const linked = /^"?([0-9a-f]{64})"?$/i.exec(response.headers.get('x-linked-etag') ?? '')?.[1]?.toLowerCase();
   return { url, len, tag: tagOf(response), ranges: ranges && len !== undefined, sha256: linked };

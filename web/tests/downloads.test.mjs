@@ -176,6 +176,23 @@ test('a wrong checksum names both, and starts again', async () => {
   await page.close();
 });
 
+test('without a network it waits, and goes on by itself', async () => {
+  const cut = new Set();
+  let held = true;
+  const server = await serveFiles({ cut: (range) => (held && range !== 'bytes=0-3' && !range.endsWith(`-${whole.length - 1}`) ? 5 * MB : undefined), after: (response) => cut.add(response) });
+  const { page } = await openStart();
+  await download(page, server);
+  await pieces(page, 4);
+  held = false;
+  await page.context().setOffline(true);
+  for (const response of cut) response.destroy();
+  await page.waitForSelector('.kept:has-text("No network")');
+  await page.context().setOffline(false);
+  await finished(page);
+  assert.equal(await storedDigest(page), digest(whole));
+  await page.close();
+});
+
 test('a file that changed starts again and says so; a lost server is named, and cancelling leaves nothing', async () => {
   const server = await halting(5 * MB);
   const { page } = await openStart();

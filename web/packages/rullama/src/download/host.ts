@@ -32,13 +32,17 @@ export interface Host {
   /** Runs `work` while nobody else has the lock of this name; calls `wait` where somebody has it first. */
   locked<T>(name: string, signal: AbortSignal, wait: () => void, work: () => Promise<T>): Promise<T>;
   online(): boolean;
-  /** Resolves when there is a network again. */
+  /** Resolves when there may be a network again. */
   backOnline(signal: AbortSignal): Promise<void>;
   sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
   /** Tells the other tabs, and hears from them. */
   tell(name: string, message: unknown): void;
   hear(name: string, receive: (message: unknown) => void): () => void;
 }
+
+/** Milliseconds between two looks for a network, and looks before a request is tried all the same. */
+const LOOK = 500;
+const LOOKS = 20;
 
 /** The browser itself, in a worker. */
 export function browserHost(): Host {
@@ -52,7 +56,7 @@ export function browserHost(): Host {
     },
     locked,
     online: () => navigator.onLine !== false,
-    backOnline: (signal) => once(globalThis, 'online', signal),
+    backOnline,
     sleep,
     tell: (name, message) => channel?.postMessage({ name, message }),
     hear: (name, receive) => {
@@ -103,15 +107,10 @@ export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void>
   });
 }
 
-function once(target: EventTarget, event: string, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      target.removeEventListener(event, done);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    if (signal.aborted) return done();
-    target.addEventListener(event, done);
-    signal.addEventListener('abort', done);
-  });
+/**
+ * Waits until the browser says that there is a network, or for a while: workers are not always told of it, and machines with networks
+ * of an unusual kind are told that they have none.
+ */
+async function backOnline(signal: AbortSignal): Promise<void> {
+  for (let looks = 0; looks < LOOKS && !signal.aborted && navigator.onLine === false; looks++) await sleep(LOOK, signal);
 }

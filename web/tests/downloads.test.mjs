@@ -168,7 +168,7 @@ test('a wrong checksum names both, and starts again', async () => {
   const said = await problem.innerText();
   assert.ok(said.includes(digest(wrong)) && said.includes(digest(whole)), said);
   await page.reload();
-  await page.waitForSelector('.kept .problem:has-text("checksum is wrong")');
+  await page.waitForSelector(`.kept .problem:has-text("checksum is wrong"):has-text("${digest(wrong)}"):has-text("${digest(whole)}")`);
   writeFileSync(path.join(files, name), whole);
   await button(page, /^Start again/).click();
   await finished(page);

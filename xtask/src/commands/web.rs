@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Bound on the engine's wasm with its JavaScript, compressed, in bytes: 844,621 of text alone, 12 % for pictures and sounds, and what answers
-/// the APIs of others and streams experts.
-const MAX_GZIP: usize = 980_000;
+/// the APIs of others and streams experts; 17,000 for downloads, of which 7,000 are SHA-256.
+const MAX_GZIP: usize = 1_000_000;
 /// As much for the one that also trains.
 const MAX_TRAINING_GZIP: usize = 1_200_000;
 

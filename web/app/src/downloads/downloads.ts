@@ -173,7 +173,7 @@ export class DownloadList {
     const go = (label: string, run: (url: string) => void, disabled = false): Button[] => (url === undefined ? [] : [{ label, run: () => run(url), primary: true, disabled }]);
     if (complete) return { title, detail: amountOf(model), buttons: [...go('Load', (url) => this.tools.load(url, title), this.disabled), remove] };
     if (wrong === undefined) return { title, detail: amountOf(model), buttons: [...go('Resume', (url) => this.download(url)), remove] };
-    return { title, detail: amountOf(model), problem: `The checksum is wrong: the SHA-256 of what came is ${wrong}.`, buttons: [...go('Start again', (url) => this.download(url)), remove] };
+    return { title, detail: amountOf(model), problem: `The checksum is wrong: the SHA-256 of what came is ${wrong.got}, expected was ${wrong.expected}.`, buttons: [...go('Start again', (url) => this.download(url)), remove] };
   }
 
   /** Ends a download and lets go of what it stored; one that only waits for another tab leaves that alone. */

@@ -22,8 +22,8 @@ export interface StoredModel {
   /** Of a whole file: its SHA-256, and whether that was asked for or published; absent for what the engine stored by itself. */
   sha256?: string;
   verified?: boolean;
-  /** The SHA-256 that the stored bytes have in place of the right one: downloading it starts again. */
-  wrong?: string;
+  /** The SHA-256 that the stored bytes should have and the one that they have: downloading it starts again. */
+  wrong?: { expected: string; got: string };
 }
 
 /** Models that were stored by earlier loads, unfinished downloads included. */
@@ -60,7 +60,7 @@ async function described(folder: StoredFolder, name: string, size: number): Prom
     ...(len !== null && { total: len }),
     ...(url !== '' && { url }),
     ...(complete && sha256 !== undefined && { sha256, verified: verified === true }),
-    ...(journal?.wrong !== undefined && { wrong: journal.wrong }),
+    ...(journal?.wrong !== undefined && journal.head.sha256 !== null && { wrong: { expected: journal.head.sha256, got: journal.wrong } }),
   };
 }
 

@@ -52,6 +52,8 @@ test('a file comes over several connections, is hashed on the way, and a second 
   server.requests.length = 0;
   await start(browser, server).done;
   assert.deepEqual(server.requests, ['bytes=0-3']);
+  assert.equal((await start(browser, server, { sha256: digest(whole) }).done).verified, true, 'what was hashed is compared later, too');
+  assert.equal((await start(browser, server).done).verified, true, 'and that is known from then on');
 });
 
 test('the digest of the caller, the address, the server or the hub is compared', async () => {

@@ -113,7 +113,11 @@ class Download {
     // What was known of this version when it was begun is known still.
     const digest = published ?? (begun?.head.tag && begun.head.tag === remote.tag ? (begun.head.sha256 ?? undefined) : undefined);
     const same = whole && record.tag === (remote.tag ?? null) && (remote.len === undefined || remote.len === size);
-    if (same && (digest === undefined || digest === record.sha256)) return downloaded(name, record, size);
+    if (same && (digest === undefined || digest === record.sha256)) {
+      const known = { ...record, verified: record.verified === true || digest !== undefined };
+      if (known.verified !== (record.verified === true)) await writeRecord(folder, name, known);
+      return downloaded(name, known, size);
+    }
     const journal = same ? someOf(record, size, size) : (begun ?? engines(record, size, remote, digest));
     const usable = journal !== undefined && this.usable(journal, remote, digest);
     return this.fill(remote, digest, usable ? journal : undefined, journal !== undefined || record.complete).catch((thrown: unknown) => {

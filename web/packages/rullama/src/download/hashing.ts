@@ -9,27 +9,29 @@ import type { FileAccess } from './host.ts';
 const STEP = 4 << 20;
 
 export class Hashing {
-  private hasher: Awaited<ReturnType<typeof createSHA256>> | undefined;
   private readonly buffer = new Uint8Array(STEP);
   private at = 0;
 
-  constructor(private readonly file: FileAccess) {}
+  private constructor(
+    private readonly file: FileAccess,
+    private readonly hasher: Awaited<ReturnType<typeof createSHA256>>,
+  ) {
+    hasher.init();
+  }
 
-  /** Bytes that are hashed. */
-  get done(): number {
-    return this.at;
+  static async of(file: FileAccess): Promise<Hashing> {
+    return new Hashing(file, await createSHA256());
   }
 
   /** Begins again, for a file that is written anew. */
   reset(): void {
     this.at = 0;
-    this.hasher?.init();
+    this.hasher.init();
   }
 
   /** Hashes some of what stands before `end`; false where there is nothing. */
-  async step(end: number): Promise<boolean> {
+  step(end: number): boolean {
     if (this.at >= end) return false;
-    this.hasher ??= (await createSHA256()).init();
     const part = this.buffer.subarray(0, Math.min(STEP, end - this.at));
     const got = this.file.read(part, { at: this.at });
     if (got !== part.length) throw new DOMException(`the stored file gave ${got} bytes of ${part.length} at ${this.at}`, 'NotReadableError');
@@ -39,10 +41,7 @@ export class Hashing {
   }
 
   /** The digest of what was hashed, as hexadecimal digits. */
-  async digest(): Promise<string> {
-    this.hasher ??= (await createSHA256()).init();
-    const digest = this.hasher.digest('hex');
-    this.reset();
-    return digest;
+  digest(): string {
+    return this.hasher.digest('hex');
   }
 }

@@ -34,7 +34,7 @@ export interface Target {
 export class Transfer {
   /** Bytes that are written but not in `pieces` yet: of each connection's piece, or of the one stream. */
   private readonly partial = new Map<object, number>();
-  private readonly hashing: Hashing;
+  private hashing!: Hashing;
   /** Pieces that are written and not flushed. */
   private written: number[] = [];
   private committed = 0;
@@ -47,9 +47,7 @@ export class Transfer {
     private readonly target: Target,
     private readonly asking: Asking,
     private readonly reporter: Reporter,
-  ) {
-    this.hashing = new Hashing(target.file);
-  }
+  ) {}
 
   /**
    * Fetches all that is missing; gives the digest and the length of the whole. What was written is in the journal also when it fails.
@@ -57,7 +55,8 @@ export class Transfer {
    * @throws RullamaError, or `Changed` where the server has another file now.
    */
   async run(): Promise<{ sha256: string; length: number }> {
-    const { pieces } = this.target;
+    const { file, pieces } = this.target;
+    this.hashing = await Hashing.of(file);
     const lost = new AbortController();
     const stop = () => lost.abort();
     this.asking.signal.addEventListener('abort', stop);
@@ -82,7 +81,7 @@ export class Transfer {
       await hashed;
       stopped(this.asking.signal);
       if (failure) throw failure.thrown;
-      return { sha256: await this.hashing.digest(), length: this.reached };
+      return { sha256: this.hashing.digest(), length: this.reached };
     } finally {
       clearInterval(timer);
       this.asking.signal.removeEventListener('abort', stop);
@@ -103,7 +102,7 @@ export class Transfer {
   /** Hashes behind the connections, a part at a time so that they are not held up. */
   private async hash(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const more = await this.hashing.step(this.reached);
+      const more = this.hashing.step(this.reached);
       if (!more && this.end) return;
       await (more ? this.asking.host.sleep(0) : new Promise<void>((resolve) => (this.wake = resolve)));
     }

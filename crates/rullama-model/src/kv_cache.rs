@@ -5,15 +5,21 @@ use crate::model::CacheSpec;
 use rullama_gpu::{Buffer, Device, Recorder, Usage};
 use rullama_ops::{Cache, Half, KvType};
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 /// Slots of a global layer at the start; they double as the text grows.
 const FIRST_SLOTS: u32 = 1024;
+
+/// Slots of a ring for a window and steps of up to `step` tokens.
+fn ring_slots(window: u32, step: u32, slack: u32) -> u32 {
+    window.saturating_add(step.saturating_add(slack)).min(u32::MAX - 63).next_multiple_of(64)
+}
 
 /// Slots of a layer at the start: a ring of window, chunk and slack, or a buffer that grows, of at least a step's tokens, so that
 /// padded steps stay inside.
 fn first_slots(spec: &CacheSpec, shape: CacheShape) -> u32 {
     match spec.window {
-        Some(window) => window.saturating_add(shape.chunk + shape.slack).next_multiple_of(64),
+        Some(window) => ring_slots(window, shape.chunk, shape.slack),
         None => FIRST_SLOTS.min(shape.context.max(shape.chunk).next_multiple_of(64)),
     }
 }
@@ -32,7 +38,7 @@ pub fn buffer_bytes(specs: &[CacheSpec], shape: CacheShape, tokens: u32) -> Vec<
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheShape {
     pub kv: KvType,
-    /// Most tokens of a step.
+    /// Most tokens of a step; rings grow for a longer one when it comes.
     pub chunk: u32,
     /// Tokens that a rewind may go back without computing anything anew, queued steps included.
     pub slack: u32,
@@ -40,21 +46,43 @@ pub struct CacheShape {
     pub context: u32,
 }
 
-/// Whether a ring of `slots`, written up to `written`, still holds every key that a token at `position` sees before it: those of the
-/// `window - 1` positions before. It has a slot more for each token of the longest chunk, so that later tokens find theirs too.
-fn ring_holds(slots: u32, window: u32, written: u32, position: u32) -> bool {
+/// Whether a ring of `slots`, written from `lacks` up to `written`, still holds every key that a token at `position` sees before it: those
+/// of the `window - 1` positions before. It has a slot more for each token of the longest step, so that later tokens find theirs too.
+fn ring_holds(slots: u32, window: u32, (lacks, written): (u32, u32), position: u32) -> bool {
     let first = position.saturating_sub(window.saturating_sub(1));
-    first == position || u64::from(first) + u64::from(slots) >= u64::from(written)
+    first == position || (first >= lacks && u64::from(first) + u64::from(slots) >= u64::from(written))
+}
+
+/// Where positions go when a ring of `from` slots becomes one of `to`: runs of slots there, slots here, and how many. Both hold all
+/// of `held`.
+fn moves(held: Range<u32>, from: u32, to: u32) -> Vec<[u32; 3]> {
+    let (mut at, mut runs) = (held.start, Vec::new());
+    while at < held.end {
+        let count = (held.end - at).min(from - at % from).min(to - at % to);
+        runs.push([at % from, at % to, count]);
+        at += count;
+    }
+    runs
+}
+
+/// How far rings have grown, and what they lack since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rings {
+    /// Tokens of the longest step that they serve.
+    pub step: u32,
+    /// Positions before this one are not in them, whatever their length.
+    pub first: u32,
 }
 
 /// All caches of a session.
 ///
-/// Sliding layers keep a ring of window + chunk + slack slots; global layers a linear buffer
-/// that grows. Position p stands in slot p % slots.
+/// Sliding layers keep a ring of window + step + slack slots, where step is the chunk or the longest step that came; global layers a
+/// linear buffer that grows. Position p stands in slot p % slots.
 #[derive(Debug)]
 pub struct KvCache {
     shape: CacheShape,
     layers: HashMap<usize, LayerCache>,
+    rings: Rings,
     /// Positions up to this may have been overwritten by ring reuse.
     written: u32,
 }
@@ -69,7 +97,8 @@ struct LayerCache {
 
 impl KvCache {
     pub async fn new(device: &Device, specs: &[CacheSpec], shape: CacheShape) -> Result<Self, ModelError> {
-        let mut cache = KvCache { shape, layers: HashMap::new(), written: 0 };
+        let rings = Rings { step: shape.chunk, first: 0 };
+        let mut cache = KvCache { shape, layers: HashMap::new(), rings, written: 0 };
         for spec in specs {
             let &CacheSpec { layer, width, window } = spec;
             let slots = first_slots(spec, shape);
@@ -101,18 +130,28 @@ impl KvCache {
         Some(Cache { slice: buffer.whole(), kv: self.shape.kv, slots: cache.slots, width: cache.width })
     }
 
-    /// Makes room for positions below `end`; true when buffers moved, so that recordings
+    /// Makes room for positions below `end` and for steps of `step` tokens; true when buffers moved, so that recordings
     /// that name them are stale.
-    pub async fn reserve(&mut self, device: &Device, end: u32) -> Result<bool, ModelError> {
+    pub async fn reserve(&mut self, device: &Device, end: u32, step: u32) -> Result<bool, ModelError> {
         let mut recorder = Recorder::new();
         let mut grown = Vec::new();
-        for (&layer, cache) in self.layers.iter().filter(|(_, c)| c.window.is_none() && c.slots < end) {
-            let slots = end.next_power_of_two().min(self.shape.context.next_multiple_of(64)).max(end);
+        let step = step.max(self.rings.step);
+        for (&layer, cache) in &self.layers {
+            let slots = match cache.window {
+                Some(window) => ring_slots(window, step, self.shape.slack),
+                None if cache.slots < end => end.next_power_of_two().min(self.shape.context.next_multiple_of(64)).max(end),
+                None => cache.slots,
+            };
+            if slots <= cache.slots {
+                continue;
+            }
+            let (held, row) = (self.held(cache), self.row(cache));
             let mut halves = Vec::new();
             for old in &cache.halves {
                 let new = self.buffer(device, layer, slots, cache.width).await?;
-                let used = u64::from(cache.slots) * u64::from(cache.width) * self.shape.kv.bytes();
-                recorder.copy(old.slice(0, used), new.slice(0, used));
+                for [from, to, count] in moves(held.clone(), cache.slots, slots).into_iter().map(|run| run.map(|n| u64::from(n) * row)) {
+                    recorder.copy(old.slice(from, count), new.slice(to, count));
+                }
                 halves.push(new);
             }
             grown.push((layer, slots, halves));
@@ -121,6 +160,9 @@ impl KvCache {
             return Ok(false);
         }
         device.submit(&recorder.finish(device).await?);
+        if step > self.rings.step {
+            self.rings = Rings { step, first: self.first_held() };
+        }
         for (layer, slots, halves) in grown {
             if let (Some(cache), Ok(halves)) = (self.layers.get_mut(&layer), <[Buffer; 2]>::try_from(halves)) {
                 cache.slots = slots;
@@ -128,6 +170,26 @@ impl KvCache {
             }
         }
         Ok(true)
+    }
+
+    /// Positions that a layer's slots hold.
+    fn held(&self, cache: &LayerCache) -> Range<u32> {
+        let first = if cache.window.is_some() { self.rings.first } else { 0 };
+        first.max(self.written.saturating_sub(cache.slots)).min(self.written)..self.written
+    }
+
+    /// Positions before it are missing in some ring.
+    fn first_held(&self) -> u32 {
+        self.layers.values().filter(|cache| cache.window.is_some()).map(|cache| self.held(cache).start).max().unwrap_or(0)
+    }
+
+    /// Bytes of a slot.
+    fn row(&self, cache: &LayerCache) -> u64 {
+        u64::from(cache.width) * self.shape.kv.bytes()
+    }
+
+    pub fn rings(&self) -> Rings {
+        self.rings
     }
 
     /// Notes that positions below `end` are written or queued to be.
@@ -146,12 +208,13 @@ impl KvCache {
         self.layers
             .values()
             .filter_map(|c| Some((c.slots, c.window?)))
-            .all(|(slots, window)| ring_holds(slots, window, self.written, position))
+            .all(|(slots, window)| ring_holds(slots, window, (self.rings.first, self.written), position))
     }
 
     /// Forgets everything; buffers stay.
     pub fn clear(&mut self) {
         self.written = 0;
+        self.rings.first = 0;
     }
 
     /// The used part of every buffer, to be saved: layer, half and bytes.
@@ -161,24 +224,26 @@ impl KvCache {
         layers.sort_by_key(|l| l.0);
         for (&layer, cache) in layers {
             for (half, buffer) in [Half::Keys, Half::Values].into_iter().zip(&cache.halves) {
-                let used = u64::from(cache.slots.min(position)) * u64::from(cache.width) * self.shape.kv.bytes();
+                let used = u64::from(cache.slots.min(position)) * self.row(cache);
                 all.push((layer, half, device.read(buffer, 0, used).await?));
             }
         }
         Ok(all)
     }
 
-    /// Whether parts are what [`save`](Self::save) gave for `position` and the same shapes: each half once, of its size.
+    /// Whether parts are what [`save`](Self::save) gave for `position`, the same shapes and `rings`: each half once, of its size.
     ///
     /// # Errors
     /// What does not fit, in words.
-    pub fn check_parts(&self, position: u32, parts: &[(usize, Half, &[u8])]) -> Result<(), String> {
+    pub fn check_parts(&self, position: u32, rings: Rings, parts: &[(usize, Half, &[u8])]) -> Result<(), String> {
+        if rings.step < self.shape.chunk || rings.first > position {
+            return Err(format!("{rings:?} are none of {position} tokens"));
+        }
         let mut seen = HashSet::new();
         for (layer, half, bytes) in parts {
             let cache = self.layers.get(layer).ok_or_else(|| format!("layer {layer} has no cache"))?;
-            // A layer that grows will have room by then; a ring keeps its size.
-            let slots = if cache.window.is_some() { cache.slots.min(position) } else { position };
-            let used = u64::from(slots) * u64::from(cache.width) * self.shape.kv.bytes();
+            let slots = cache.window.map_or(position, |window| ring_slots(window, rings.step, self.shape.slack).min(position));
+            let used = u64::from(slots) * self.row(cache);
             if bytes.len() as u64 != used {
                 return Err(format!("layer {layer} has {} bytes in place of {used}", bytes.len()));
             }
@@ -192,20 +257,32 @@ impl KvCache {
         Ok(())
     }
 
-    /// Writes back parts that were [checked](Self::check_parts); room for `position` has been [reserved](Self::reserve).
-    pub fn restore(&mut self, device: &Device, position: u32, parts: &[(usize, Half, &[u8])]) {
+    /// Writes back parts that were [checked](Self::check_parts); room for `position` and for steps of `rings` has been
+    /// [reserved](Self::reserve).
+    pub fn restore(&mut self, device: &Device, position: u32, rings: Rings, parts: &[(usize, Half, &[u8])]) {
+        self.written = position;
+        self.rings.first = rings.first;
+        let mut first = rings.first;
         for (layer, half, bytes) in parts {
-            if let Some(cache) = self.layers.get(layer) {
-                device.write(&cache.halves[usize::from(*half == Half::Values)], 0, bytes);
+            let Some(cache) = self.layers.get(layer) else { continue };
+            let saved = cache.window.map_or(cache.slots, |window| ring_slots(window, rings.step, self.shape.slack));
+            let held = self.held(cache).start.max(position.saturating_sub(saved))..position;
+            if saved != cache.slots {
+                first = first.max(held.start);
+            }
+            for [from, to, count] in moves(held, saved, cache.slots) {
+                let [from, to, count] = [from, to, count].map(|n| u64::from(n) * self.row(cache));
+                let run = &bytes[from as usize..(from + count) as usize];
+                device.write(&cache.halves[usize::from(*half == Half::Values)], to, run);
             }
         }
-        self.written = position;
+        self.rings.first = first;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::ring_holds;
+    use super::{moves, ring_holds};
 
     /// Which position each slot holds after `written` positions were written in order.
     fn ring(slots: u32, written: u32) -> Vec<Option<u32>> {
@@ -215,9 +292,8 @@ mod tests {
     }
 
     /// The definition: the token at `position` sees the `window - 1` keys before it, and each is still in its slot.
-    fn holds(slots: u32, window: u32, written: u32, position: u32) -> bool {
-        let ring = ring(slots, written);
-        (position.saturating_sub(window - 1)..position).all(|p| ring[(p % slots) as usize] == Some(p))
+    fn holds(ring: &[Option<u32>], window: u32, position: u32) -> bool {
+        (position.saturating_sub(window - 1)..position).all(|p| ring[p as usize % ring.len()] == Some(p))
     }
 
     #[test]
@@ -225,10 +301,31 @@ mod tests {
         for window in 1..6 {
             for slots in window + 1..window + 8 {
                 for written in 0..30 {
+                    let ring = ring(slots, written);
                     for position in 0..=written {
-                        let (said, right) = (ring_holds(slots, window, written, position), holds(slots, window, written, position));
+                        let (said, right) = (ring_holds(slots, window, (0, written), position), holds(&ring, window, position));
                         assert_eq!(said, right, "window {window}, {slots} slots, {written} written, back to {position}");
                     }
+                }
+            }
+        }
+    }
+
+    /// A ring that becomes a longer one after `before` positions, and goes on to `written`.
+    #[test]
+    fn a_ring_that_has_grown_knows_what_it_lacks() {
+        for (window, short) in [(1, 2), (3, 4), (4, 9)] {
+            for (long, before, more) in (short + 1..short + 9).flat_map(|long| (0..24).map(move |n| (long, n * 5 / 4, n % 13))) {
+                let (old, lacks) = (ring(short, before), before.saturating_sub(short));
+                let mut grown = vec![None; long as usize];
+                for [from, to, count] in moves(lacks..before, short, long).into_iter().map(|run| run.map(|n| n as usize)) {
+                    grown[to..to + count].copy_from_slice(&old[from..from + count]);
+                }
+                let written = before + more;
+                (before..written).for_each(|p| grown[(p % long) as usize] = Some(p));
+                for position in 0..=written {
+                    let (said, right) = (ring_holds(long, window, (lacks, written), position), holds(&grown, window, position));
+                    assert_eq!(said, right, "window {window}, {short} to {long} slots at {before}, then {written}, back to {position}");
                 }
             }
         }

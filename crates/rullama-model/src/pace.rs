@@ -15,6 +15,8 @@ const TILE_TOKENS: u32 = 64;
 pub const MIN_CHUNK: u32 = 16;
 /// Most tokens of a prompt's chunk.
 pub const MAX_CHUNK: u32 = 512;
+/// Most tokens of a step that must not be cut, whatever the pace: the 1,120 soft tokens of the largest picture, as steps are padded.
+pub const MAX_BLOCK: u32 = 1152;
 
 /// The measured speed of a device, shared by all who submit to it.
 #[derive(Debug)]

@@ -85,6 +85,6 @@ pub use route::{MOST_EXPERTS, Route};
 pub use rows::{GatherRows, ReplaceRows, ScatterAdd, ScatterRows};
 pub use sample::{Sample, SampleMode, SampleResult, SampleSettings};
 pub use self_attention::{SelfAttention, SelfAttentionBackKeys, SelfAttentionBackQuery, SelfAttentionDelta};
-pub use sigmoid_mul::{SigmoidMul, Silu};
+pub use sigmoid_mul::{QuickGeluMul, SigmoidMul, Silu};
 pub use subsample::Subsample;
 pub use weight::{Chunk, Weight};

@@ -3,7 +3,7 @@
 use crate::media::SoftTokens;
 use crate::sequence::Item;
 use crate::{Engine, Error};
-use rullama_model::pace::MAX_CHUNK;
+use rullama_model::pace::MAX_BLOCK;
 use rullama_model::tower::Sense;
 use std::ops::Range;
 use std::sync::Arc;
@@ -161,8 +161,9 @@ impl Prompt {
         if block.start > at {
             return Ok(block.start);
         }
-        if block.end - at > MAX_CHUNK as usize {
-            let reason = format!("are more than the {MAX_CHUNK} that this model can see at once. Choose a smaller budget");
+        if block.end - at > MAX_BLOCK as usize {
+            let reason =
+                format!("are more than the {MAX_BLOCK} that this model can see at once. Choose a smaller budget, or put words between");
             return Err(refused(format!("{} soft tokens in a row", block.len()), reason));
         }
         Ok(block.end)
@@ -242,8 +243,12 @@ mod tests {
         assert_eq!([ends(0, 3), ends(0, 5), ends(0, 9), ends(0, 10), ends(3, 2), ends(10, 3), ends(0, 99)], [3, 3, 3, 10, 10, 13, 20]);
         assert_eq!(prompt.step_end(0, 5, false).unwrap(), 5);
         assert_eq!([2, 3, 4, 9, 10, 13].map(|at| prompt.outside_blocks(at)), [2, 3, 3, 3, 10, 13]);
-        let long = Prompt::of_parts(vec![0; 600], vec![Span { start: 0, soft: soft(Sense::Vision, 600) }]);
-        assert!(long.step_end(0, 512, true).is_err() && long.step_end(0, 512, false).is_ok());
+        // A chunk that the pace made short cuts none either.
+        let picture = |rows| Prompt::of_parts(vec![0; rows + 9], vec![Span { start: 5, soft: soft(Sense::Vision, rows) }]);
+        let large = picture(1120);
+        assert_eq!([(0, 512), (5, 16), (1125, 16)].map(|(at, most)| large.step_end(at, most, true).unwrap()), [5, 1125, 1129]);
+        let long = picture(MAX_BLOCK as usize + 1);
+        assert!(long.step_end(5, 512, true).is_err() && long.step_end(5, 512, false).is_ok());
     }
 
     #[test]

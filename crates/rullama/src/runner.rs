@@ -8,8 +8,8 @@ use crate::{Error, words};
 use rullama_gpu::{Buffer, Device, Readback, Slice};
 use rullama_model::attached::Attached;
 use rullama_model::kv_cache::{CacheShape, KvCache};
-use rullama_model::model::{Rows, SOFT_ROWS, Shape};
-use rullama_model::pace::MAX_CHUNK;
+use rullama_model::model::{Facts, Rows, SOFT_ROWS, Shape};
+use rullama_model::pace::{MAX_BLOCK, MAX_CHUNK};
 use rullama_model::plan::{Plan, Pool, Resources};
 use rullama_model::rows::RowProvider;
 use rullama_model::weights::Weights;
@@ -26,6 +26,11 @@ const SLACK: u32 = 256;
 /// The caches that a session makes.
 pub fn cache_shape(kv: KvType, context: u32) -> CacheShape {
     CacheShape { kv, chunk: MAX_CHUNK, slack: SLACK, context }
+}
+
+/// Tokens of the longest step: of a model whose pictures are seen in one, that of the largest.
+pub(crate) fn longest_step(facts: &Facts) -> u32 {
+    if facts.blocks { MAX_BLOCK } else { MAX_CHUNK }
 }
 
 /// A recording's identity: the step's shape and what follows the logits.
@@ -108,13 +113,13 @@ fn padded(n: u32) -> u32 {
         0..=1 => 1,
         2..=8 => 8,
         9..=64 => n.next_multiple_of(16),
-        _ => n.next_multiple_of(64).min(MAX_CHUNK),
+        _ => n.next_multiple_of(64),
     }
 }
 
 /// A piece of a prompt to run.
 pub(crate) struct Chunk<'a> {
-    /// At most [`MAX_CHUNK`].
+    /// At most [`longest_step`].
     pub step: &'a PromptStep,
     pub rows: Rows,
     /// Draws from the last row's logits.
@@ -143,8 +148,8 @@ impl Runner {
         let loaded = &engine.0.loaded;
         let shape = cache_shape(loaded.choice.kv, loaded.choice.context);
         let cache = KvCache::new(&loaded.device, &loaded.model.caches(), shape).await?;
-        let words =
-            WordBuffers::new(&loaded.device, &words::sizes(loaded.model.facts().suppress.len(), loaded.model.facts().vocab)).await?;
+        let facts = loaded.model.facts();
+        let words = WordBuffers::new(&loaded.device, &words::sizes(longest_step(facts), facts.suppress.len(), facts.vocab)).await?;
         let rows = loaded.row_provider();
         Ok(Runner {
             cache,
@@ -191,7 +196,12 @@ impl Runner {
 
     /// Makes room in the caches for positions below `end`; stale recordings are dropped.
     pub async fn reserve(&mut self, end: u32) -> Result<(), Error> {
-        if self.cache.reserve(&self.engine.0.loaded.device, end).await? {
+        self.reserve_step(end, 0).await
+    }
+
+    /// The same, and for steps of `step` tokens.
+    pub async fn reserve_step(&mut self, end: u32, step: u32) -> Result<(), Error> {
+        if self.cache.reserve(&self.engine.0.loaded.device, end, step).await? {
             self.plans.0.clear();
         }
         Ok(())
@@ -206,7 +216,7 @@ impl Runner {
     /// named `read`. The position moves on only where all of it has run.
     pub async fn chunk(&mut self, chunk: Chunk<'_>, cancel: &Cancel, read: &[String]) -> Result<Read, Error> {
         let (count, position) = (chunk.step.ids.len() as u32, self.position);
-        self.reserve(position + count).await?;
+        self.reserve_step(position + count, padded(count)).await?;
         let loaded = &self.engine.0.loaded;
         let shape = Shape { soft: chunk.step.soft.is_some(), ..loaded.shape(padded(count), chunk.rows, false, chunk.taps) };
         let mut turn = loaded.turn.lock().await;

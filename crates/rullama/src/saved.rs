@@ -5,8 +5,11 @@
 
 use crate::media::SoftTokens;
 use crate::prompt::Span;
+use crate::runner::longest_step;
 use crate::sequence::{Item, Sequence};
 use crate::{Error, Session};
+use rullama_model::kv_cache::Rings;
+use rullama_model::pace::MAX_CHUNK;
 use rullama_model::tower::Sense;
 use rullama_ops::Half;
 use serde::{Deserialize, Serialize};
@@ -26,6 +29,12 @@ struct Header {
     items: Vec<Item>,
     /// Positions that were written, or queued to be.
     written: u32,
+    /// Tokens of the longest step that the rings served, where a large picture made them longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    step: Option<u32>,
+    /// Positions before it were not in the rings any more when that came.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    first: u32,
     /// Layer, whether values, and bytes, in the order of the data.
     parts: Vec<(usize, bool, usize)>,
     /// Soft tokens among the items, whose rows follow the caches, so that they can be computed anew.
@@ -53,7 +62,7 @@ impl Session {
     /// # Errors
     /// A lost device.
     pub async fn save(&self) -> Result<Vec<u8>, Error> {
-        let written = self.runner.cache.written();
+        let (written, rings) = (self.runner.cache.written(), self.runner.cache.rings());
         let parts = self.runner.cache.save(self.engine().device(), written).await?;
         let spans: Vec<Span> = self.soft.iter().filter_map(|span| span.before(self.sequence.len())).collect();
         let header = Header {
@@ -61,6 +70,8 @@ impl Session {
             kv: self.engine().info().kv.into(),
             items: self.sequence.items().to_vec(),
             written,
+            step: (rings.step > MAX_CHUNK).then_some(rings.step),
+            first: rings.first,
             parts: parts.iter().map(|(layer, half, bytes)| (*layer, *half == Half::Values, bytes.len())).collect(),
             soft: spans.iter().map(saved_span).collect(),
         };
@@ -83,12 +94,12 @@ impl Session {
         let mut other = self.engine().session().await?;
         other.show_specials(self.specials);
         other.runner.attach(self.runner.attached().clone());
-        let written = self.runner.cache.written();
+        let (written, rings) = (self.runner.cache.written(), self.runner.cache.rings());
         let device = self.engine().device().clone();
         let parts = self.runner.cache.save(&device, written).await?;
         let parts: Vec<_> = parts.iter().map(|(layer, half, bytes)| (*layer, *half, &bytes[..])).collect();
-        other.runner.reserve(written).await?;
-        other.runner.cache.restore(&device, written, &parts);
+        other.runner.reserve_step(written, rings.step).await?;
+        other.runner.cache.restore(&device, written, rings, &parts);
         other.sequence = self.sequence.clone();
         other.soft.clone_from(&self.soft);
         other.runner.set_position(other.position());
@@ -101,6 +112,7 @@ impl Session {
     /// Damaged bytes, or bytes of other weights, adapters, KV type or a longer context; the session is then as it was.
     pub async fn restore(&mut self, saved: &[u8]) -> Result<(), Error> {
         let (header, data) = self.checked(saved)?;
+        let rings = Rings { step: header.step.unwrap_or(MAX_CHUNK), first: header.first };
         let mut rest = data;
         let mut parts = Vec::new();
         for (layer, values, bytes) in header.parts {
@@ -112,10 +124,10 @@ impl Session {
         if !rest.is_empty() {
             return Err(refuse(format!("{} bytes stand behind its end", rest.len())));
         }
-        self.runner.cache.check_parts(header.written, &parts).map_err(refuse)?;
-        self.runner.reserve(header.written).await?;
+        self.runner.cache.check_parts(header.written, rings, &parts).map_err(refuse)?;
+        self.runner.reserve_step(header.written, rings.step).await?;
         let device = self.engine().device().clone();
-        self.runner.cache.restore(&device, header.written, &parts);
+        self.runner.cache.restore(&device, header.written, rings, &parts);
         self.sequence = Sequence::with_items(self.sequence.identity, header.items);
         self.soft = spans;
         self.runner.set_position(self.position());
@@ -171,12 +183,20 @@ impl Session {
         if header.items.len() > header.written as usize || header.written > context {
             return Err(refuse(format!("its {} tokens do not fit the context of {context}", header.written)));
         }
+        let longest = longest_step(self.engine().0.loaded.model.facts());
+        if let Some(step) = header.step.filter(|step| !(MAX_CHUNK..=longest).contains(step)) {
+            return Err(refuse(format!("its steps of {step} tokens are none of this model")));
+        }
         let vocab = self.engine().info().vocab;
         if let Some(item) = header.items.iter().find(|item| item.id >= vocab) {
             return Err(refuse(format!("token {} is outside the vocabulary of {vocab}", item.id)));
         }
         Ok((header, data))
     }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 fn saved_span(span: &Span) -> SavedSpan {

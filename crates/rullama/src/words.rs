@@ -1,16 +1,16 @@
 //! Buffers of words that host and kernels share, one set a session.
 
-use rullama_model::pace::MAX_CHUNK;
 use rullama_ops::sample::{HISTORY, RESULT_WORDS, RESULTS, SampleSettings};
 use rullama_ops::{Words, state};
 
-/// Every kind of words that a session has, and how many; `suppressed` tokens may be biased beside those that are asked for.
-pub(crate) fn sizes(suppressed: usize, vocab: u32) -> [(Words, usize); 11] {
+/// Every kind of words that a session has, and how many, for steps of up to `step` tokens; `suppressed` tokens may be biased beside
+/// those that are asked for.
+pub(crate) fn sizes(step: u32, suppressed: usize, vocab: u32) -> [(Words, usize); 11] {
     [
-        (Words::ChunkIds, MAX_CHUNK as usize),
+        (Words::ChunkIds, step as usize),
         (Words::ChunkState, state::WORDS as usize),
-        (Words::SoftPlaces, MAX_CHUNK as usize),
-        (Words::BlockEnds, MAX_CHUNK as usize),
+        (Words::SoftPlaces, step as usize),
+        (Words::BlockEnds, step as usize),
         (Words::StepId, 4),
         (Words::StepState, state::WORDS as usize),
         (Words::Settings, size_of::<SampleSettings>() / 4),

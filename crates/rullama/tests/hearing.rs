@@ -1,70 +1,14 @@
 //! Sounds in whole models against what transformers computes from the same files.
 
-use rullama::source::FileSource;
-use rullama::{Cancel, Engine, Extent, KvType, LoadOptions, Medium, Picture, Prompt, SizeRule, Sound};
-use rullama_testing::{existing, found, golden, variable};
-use safetensors::{Dtype, SafeTensors};
-use serde_json::Value;
-use std::collections::HashMap;
-use std::path::Path;
-use std::sync::Arc;
+mod senses;
 
-/// Stages and soft tokens, absolute; their root mean square is about 1.2.
-const STAGE_BOUND: f32 = 2e-3;
-/// Of the largest magnitude.
-const TOWER_BOUND: f32 = 1e-4;
-const LOGITS_BOUND: f32 = 5e-3;
+use rullama::{Cancel, Engine, Extent, LoadOptions, Medium, SizeRule, Sound};
+use rullama_testing::{existing, found, golden, variable};
+use senses::{STAGE_BOUND, TOWER_BOUND, Tensors, answers, close, engine, json, largest, picture, source};
+use std::collections::HashMap;
+
 const TEXT: &str = "models/dense-ple-Q4_K_M.gguf";
 const TOWER: &str = "models/mmproj-audio-f16.gguf";
-
-fn source(path: &Path) -> Arc<FileSource> {
-    Arc::new(FileSource::open(path).unwrap())
-}
-
-fn engine(model: &str, projector: Option<&str>) -> Engine {
-    let options = LoadOptions { kv: KvType::F32, as_gpu: true, ..Default::default() };
-    let loaded = pollster::block_on(Engine::load(source(&golden(model)), options, &mut |_| ()));
-    let engine = found(loaded, |error| error.code() == "no-webgpu");
-    if let Some(projector) = projector {
-        pollster::block_on(engine.set_projector(Some(source(&golden(projector)))));
-    }
-    engine
-}
-
-/// The tensors of a file, as f32.
-struct Tensors(HashMap<String, Vec<f32>>);
-
-impl Tensors {
-    fn read(name: &str) -> Tensors {
-        let bytes = std::fs::read(golden(name)).unwrap();
-        let file = SafeTensors::deserialize(&bytes).unwrap();
-        let values = |tensor: &safetensors::tensor::TensorView| match tensor.dtype() {
-            Dtype::F32 => tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect(),
-            Dtype::I32 => tensor.data().chunks_exact(4).map(|b| i32::from_le_bytes(b.try_into().unwrap()) as f32).collect(),
-            _ => Vec::new(),
-        };
-        Tensors(file.tensors().iter().map(|(name, tensor)| (name.clone(), values(tensor))).collect())
-    }
-
-    fn get(&self, name: &str) -> &[f32] {
-        self.0.get(name).unwrap_or_else(|| panic!("no {name}"))
-    }
-
-    fn numbers(&self, name: &str) -> Vec<u32> {
-        self.get(name).iter().map(|number| *number as u32).collect()
-    }
-}
-
-fn largest(values: &[f32]) -> f32 {
-    values.iter().fold(0.0, |most, value| most.max(value.abs()))
-}
-
-fn close(what: &str, got: &[f32], want: &[f32], bound: f32) {
-    assert_eq!(got.len(), want.len(), "{what}");
-    let worst = got.iter().zip(want).fold(0.0, |most, (a, b)| if (a - b).abs() > most || (a - b).is_nan() { (a - b).abs() } else { most });
-    println!("{what}: {worst:.2e} of {bound:.2e}");
-    assert!(worst <= bound, "{what} differs by {worst:.3e}, more than {bound:.3e}");
-}
 
 fn sound(name: &str) -> Medium {
     Medium::sound(Sound::decode(std::fs::read(golden(&format!("mm/{name}.wav"))).unwrap()).unwrap())
@@ -107,31 +51,6 @@ fn long_sounds_agree() {
     }
 }
 
-fn json(name: &str) -> Value {
-    serde_json::from_slice(&std::fs::read(golden(name)).unwrap()).unwrap()
-}
-
-/// Logits of the last token, the likeliest of every token, and what follows.
-fn answers(engine: &Engine, tensors: &Tensors, key: &str, media: &[Medium], greedy: &Value) {
-    let soft: Vec<_> = media.iter().map(|medium| pollster::block_on(engine.encode(medium, &Cancel::new())).unwrap()).collect();
-    let prompt = Prompt::new(engine, tensors.numbers(&format!("{key}.ids")), &soft).unwrap();
-    let mut session = pollster::block_on(engine.session()).unwrap();
-    let evaluation = pollster::block_on(session.evaluate_prompt(&prompt, &Cancel::new())).unwrap();
-    let last = evaluation.row("logits", prompt.len() - 1).unwrap();
-    close(&format!("{key} logits"), last, tensors.get(&format!("{key}.last_logits")), LOGITS_BOUND);
-    let likeliest = |row: &[f32]| row.iter().enumerate().fold(0, |best, (i, value)| if *value > row[best] { i } else { best }) as u32;
-    let got: Vec<u32> = (0..prompt.len()).map(|at| likeliest(evaluation.row("logits", at).unwrap())).collect();
-    assert_eq!(got, tensors.numbers(&format!("{key}.argmax")), "{key}: the likeliest tokens");
-    let want: Vec<u32> = greedy.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
-    let mut session = pollster::block_on(engine.session()).unwrap();
-    assert_eq!(pollster::block_on(session.greedy_prompt(&prompt, want.len() as u32)).unwrap(), want, "{key}: greedy");
-}
-
-fn picture(name: &str) -> Medium {
-    let picture = Picture::decode(&std::fs::read(golden(&format!("mm/{name}.png"))).unwrap()).unwrap();
-    Medium::Picture(Arc::new(picture), SizeRule::fill(70).unwrap())
-}
-
 fn models_answer_about_sounds() {
     let engine = engine("models/dense-ple-f16.gguf", Some("models/mmproj-dense-ple-f16.gguf"));
     let (mm, one) = (Tensors::read("mm/mm.safetensors"), json("mm/mm.json"));
@@ -145,7 +64,7 @@ fn models_answer_about_sounds() {
     }
     let (extra, all) = (Tensors::read("mm/extra.safetensors"), json("mm/extra.json"));
     let key = "multi.dense-ple.image_audio";
-    answers(&engine, &extra, key, &[picture("exact384"), sound("a1600ms")], &all["prompts"][key]["hf_greedy8"]);
+    answers(&engine, &extra, key, &[picture("exact384", 70), sound("a1600ms")], &all["prompts"][key]["hf_greedy8"]);
 }
 
 fn frames_without_an_encoder_agree() {
@@ -162,7 +81,7 @@ fn files_with_towers_inside_answer() {
     let engine = engine(blob, None);
     let (tensors, cases) = (Tensors::read("mm/ollama.safetensors"), json("mm/ollama.json"));
     answers(&engine, &tensors, "ollama.audio", &[sound("a1600ms")], &cases["audio"]["hf_greedy12"]);
-    let both = [picture("exact384"), sound("a1600ms")];
+    let both = [picture("exact384", 70), sound("a1600ms")];
     answers(&engine, &tensors, "ollama.image_audio", &both, &cases["image_audio"]["hf_greedy12"]);
 }
 

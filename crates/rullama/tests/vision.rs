@@ -1,90 +1,67 @@
 //! Pictures in whole models against what transformers computes from the same files.
 
+mod senses;
+
 use rullama::perception::picture::DEFAULT_BUDGET;
-use rullama::source::FileSource;
-use rullama::{Cancel, Engine, GenerateOptions, KvType, LoadOptions, Medium, Perceived, Picture, Prompt, Sampling, Session, SizeRule};
-use rullama_testing::{found, golden};
-use safetensors::{Dtype, SafeTensors};
-use serde_json::Value;
-use std::collections::HashMap;
-use std::path::Path;
+use rullama::source::MemorySource;
+use rullama::source::gguf::write::GgufWriter;
+use rullama::source::gguf::{Gguf, Metadata, Value};
+use rullama::{Cancel, Engine, ExpertMode, GenerateOptions, Medium, Perceived, Picture, Prompt, Sampling, Session, SizeRule};
+use rullama_testing::golden;
+use senses::{STAGE_BOUND, TOWER_BOUND, Tensors, answers, close, engine, engine_of, json, largest, picture, prompt, source};
 use std::sync::Arc;
 
-/// Stages and soft tokens, absolute; their root mean square is about 1.2.
-const STAGE_BOUND: f32 = 2e-3;
-/// Of the largest magnitude, without a resize and behind ours.
-const TOWER_BOUND: f32 = 1e-4;
+/// Of the largest magnitude, behind our resize.
 const RESIZED_BOUND: f32 = 1e-3;
-
-fn source(path: &Path) -> Arc<FileSource> {
-    Arc::new(FileSource::open(path).unwrap())
-}
-
-fn engine(model: &str, projector: Option<&str>) -> Engine {
-    let options = LoadOptions { kv: KvType::F32, as_gpu: true, ..Default::default() };
-    let loaded = pollster::block_on(Engine::load(source(&golden(model)), options, &mut |_| ()));
-    let engine = found(loaded, |error| error.code() == "no-webgpu");
-    if let Some(projector) = projector {
-        pollster::block_on(engine.set_projector(Some(source(&golden(projector)))));
-    }
-    engine
-}
-
-/// The tensors of a file, as f32.
-struct Tensors(HashMap<String, Vec<f32>>);
-
-impl Tensors {
-    fn read(name: &str) -> Tensors {
-        let bytes = std::fs::read(golden(name)).unwrap();
-        let file = SafeTensors::deserialize(&bytes).unwrap();
-        let values = |tensor: &safetensors::tensor::TensorView| match tensor.dtype() {
-            Dtype::F32 => tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect(),
-            Dtype::I32 => tensor.data().chunks_exact(4).map(|b| i32::from_le_bytes(b.try_into().unwrap()) as f32).collect(),
-            Dtype::F16 => tensor.data().chunks_exact(2).map(|b| half::f16::from_le_bytes(b.try_into().unwrap()).to_f32()).collect(),
-            Dtype::U8 => tensor.data().iter().map(|b| f32::from(*b)).collect(),
-            _ => Vec::new(),
-        };
-        Tensors(file.tensors().iter().map(|(name, tensor)| (name.clone(), values(tensor))).collect())
-    }
-
-    fn get(&self, name: &str) -> &[f32] {
-        self.0.get(name).unwrap_or_else(|| panic!("no {name}"))
-    }
-}
-
-fn largest(values: &[f32]) -> f32 {
-    values.iter().fold(0.0, |most, value| most.max(value.abs()))
-}
-
-fn difference(got: &[f32], want: &[f32]) -> f32 {
-    assert_eq!(got.len(), want.len());
-    got.iter().zip(want).fold(0.0, |most, (a, b)| if (a - b).abs() > most || (a - b).is_nan() { (a - b).abs() } else { most })
-}
-
-fn close(what: &str, got: &[f32], want: &[f32], bound: f32) {
-    let off = difference(got, want);
-    println!("{what}: {off:.2e} of {bound:.2e}");
-    assert!(off <= bound, "{what} differs by {off:.3e}, more than {bound:.3e}");
-}
-
-fn picture(name: &str, budget: u32) -> Medium {
-    let picture = Picture::decode(&std::fs::read(golden(&format!("mm/{name}.png"))).unwrap()).unwrap();
-    Medium::Picture(Arc::new(picture), SizeRule::fill(budget).unwrap())
-}
 
 /// The stages between on a picture that is taken as it is.
 fn stages(model: &str, engine: &Engine, names: &[&str]) {
     let extra = Tensors::read(if model == "dense" { "mm/stage.dense.safetensors" } else { "mm/extra.safetensors" });
-    let pixels: Vec<u8> = extra.get(&format!("stage.{model}.v.pixels")).iter().map(|v| *v as u8).collect();
-    let taken = Picture::new(144, 96, pixels).unwrap();
-    // Six soft tokens are the whole budget, so that nothing is resized.
-    let medium = Medium::Picture(Arc::new(taken), SizeRule::Fill { budget: 6 });
-    let outputs = pollster::block_on(engine.perceive(&medium, true, &Cancel::new())).unwrap().outputs;
+    let outputs = pollster::block_on(engine.perceive(&staged(model, &extra), true, &Cancel::new())).unwrap().outputs;
     for name in names {
         let (want, got) = (extra.get(&format!("stage.{model}.v.{name}")), &outputs[if *name == "tower_out" { "tower" } else { name }].0);
         let bound = if name.starts_with("layer") || *name == "pooled" { STAGE_BOUND * largest(want).max(1.0) } else { STAGE_BOUND };
         close(&format!("{model} {name}"), got, want, bound);
     }
+}
+
+fn staged(model: &str, extra: &Tensors) -> Medium {
+    let pixels: Vec<u8> = extra.get(&format!("stage.{model}.v.pixels")).iter().map(|v| *v as u8).collect();
+    let taken = Picture::new(144, 96, pixels).unwrap();
+    // Six soft tokens are the whole budget, so that nothing is resized.
+    Medium::Picture(Arc::new(taken), SizeRule::Fill { budget: 6 })
+}
+
+/// A file of towers with other metadata.
+fn changed(name: &str, change: &dyn Fn(&mut Metadata)) -> Arc<MemorySource> {
+    let bytes = std::fs::read(golden(name)).unwrap();
+    let mut gguf = pollster::block_on(Gguf::open(&MemorySource::new(name, &bytes[..]))).unwrap();
+    change(&mut gguf.metadata);
+    let mut stream = GgufWriter::like(&gguf).unwrap().start(Vec::new()).unwrap();
+    for tensor in &gguf.tensors {
+        stream.write(&tensor.name, &bytes[tensor.range.start as usize..tensor.range.end as usize]).unwrap();
+    }
+    Arc::new(MemorySource::new(name, stream.finish().unwrap()))
+}
+
+/// The file says which form of GELU its tower has.
+fn towers_with_quick_gates_agree() {
+    let (name, engine) = ("models/mmproj-dense-f16.gguf", engine("models/dense-Q4_0.gguf", None));
+    let extra = Tensors::read("mm/stage.dense.safetensors");
+    let medium = staged("dense", &extra);
+    let perceived = |said: &[(&str, bool)]| {
+        let said = |metadata: &mut Metadata| said.iter().for_each(|(key, value)| metadata.set(*key, Value::Bool(*value)));
+        pollster::block_on(engine.set_projector(Some(changed(name, &said))));
+        pollster::block_on(engine.perceive(&medium, false, &Cancel::new()))
+    };
+    let (gelu, silu) = ("clip.use_gelu", "clip.use_silu");
+    let (exact, quick) = ("soft_tokens", "soft_tokens_quick_gelu");
+    for (said, form) in [(&[][..], exact), (&[(gelu, true), (silu, false)], exact), (&[(silu, false)], exact), (&[(gelu, false)], quick)] {
+        let got = perceived(said).unwrap().outputs.remove("soft_tokens").unwrap().0;
+        close(&format!("{said:?}"), &got, extra.get(&format!("stage.dense.v.{form}")), STAGE_BOUND);
+    }
+    let refused = perceived(&[(gelu, false), (silu, true)]).unwrap_err();
+    assert!(refused.code() == "model-format" && refused.to_string().contains("`clip.use_silu` is true"), "{} {refused}", refused.code());
 }
 
 fn soft_tokens(tensors: &Tensors, key: &str, engine: &Engine, name: &str, budget: u32, bound: f32) {
@@ -141,38 +118,6 @@ fn patches_without_an_encoder_agree() {
     }
 }
 
-const LOGITS_BOUND: f32 = 5e-3;
-
-fn json(name: &str) -> Value {
-    serde_json::from_slice(&std::fs::read(golden(name)).unwrap()).unwrap()
-}
-
-fn ids(tensors: &Tensors, key: &str) -> Vec<u32> {
-    tensors.get(&format!("{key}.ids")).iter().map(|id| *id as u32).collect()
-}
-
-fn prompt(engine: &Engine, ids: Vec<u32>, media: &[Medium]) -> Prompt {
-    let soft: Vec<_> = media.iter().map(|medium| pollster::block_on(engine.encode(medium, &Cancel::new())).unwrap()).collect();
-    Prompt::new(engine, ids, &soft).unwrap()
-}
-
-/// Logits of the last token, the likeliest of every token, and what follows.
-fn answers(engine: &Engine, tensors: &Tensors, key: &str, media: &[Medium], greedy: &Value) {
-    let prompt = prompt(engine, ids(tensors, key), media);
-    let mut session = pollster::block_on(engine.session()).unwrap();
-    let evaluation = pollster::block_on(session.evaluate_prompt(&prompt, &Cancel::new())).unwrap();
-    let last = evaluation.row("logits", prompt.len() - 1).unwrap();
-    close(&format!("{key} logits"), last, tensors.get(&format!("{key}.last_logits")), LOGITS_BOUND);
-    let likeliest = |row: &[f32]| row.iter().enumerate().fold(0, |best, (i, value)| if *value > row[best] { i } else { best }) as f32;
-    let got: Vec<f32> = (0..prompt.len()).map(|at| likeliest(evaluation.row("logits", at).unwrap())).collect();
-    let wrong = got.iter().zip(tensors.get(&format!("{key}.argmax"))).filter(|(a, b)| a != b).count();
-    assert_eq!(wrong, 0, "{key}: the likeliest token differs at {wrong} of {} positions", prompt.len());
-    let want: Vec<u32> = greedy.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
-    let mut session = pollster::block_on(engine.session()).unwrap();
-    let got = pollster::block_on(session.greedy_prompt(&prompt, want.len() as u32)).unwrap();
-    assert_eq!(got, want, "{key}: greedy");
-}
-
 fn causal_models_answer_about_pictures() {
     let engine = engine("models/dense-ple-f16.gguf", Some("models/mmproj-dense-ple-f16.gguf"));
     let (mm, one) = (Tensors::read("mm/mm.safetensors"), json("mm/mm.json"));
@@ -206,6 +151,20 @@ fn models_that_see_pictures_both_ways_answer() {
     several("dense", &engine);
 }
 
+/// A mixture of experts, its tower inside of another file, the one of a store.
+fn mixtures_see() {
+    let blob = "ollama_store/blobs/sha256-45f011f59cb4ba52d45bb5d492eb1b2c9cdf431137939ddab53de4ce1939e4db";
+    let (mm, one) = (Tensors::read("mm/mm.safetensors"), json("mm/mm.json"));
+    for experts in [ExpertMode::Resident, ExpertMode::Streamed] {
+        let engine = engine_of("models/moe-f16.gguf", Some(blob), experts);
+        soft_tokens(&mm, "moe.exact384", &engine, "exact384", 70, TOWER_BOUND);
+        for name in ["exact384", "resize"] {
+            let key = format!("moe.{name}");
+            answers(&engine, &mm, &key, &[picture(name, 70)], &one[&key]["hf_greedy16"]);
+        }
+    }
+}
+
 fn a_model_without_an_encoder_answers() {
     let engine = engine("models/unified-f16.gguf", Some("models/mmproj-unified-f16.gguf"));
     let (tensors, cases) = (Tensors::read("mm/unified.safetensors"), json("mm/unified.json"));
@@ -232,7 +191,7 @@ fn files_with_towers_inside_answer() {
 fn caches_know_pictures_by_content() {
     let engine = engine("models/dense-f16.gguf", Some("models/mmproj-dense-f16.gguf"));
     let mm = Tensors::read("mm/mm.safetensors");
-    let of = |medium: Medium| prompt(&engine, ids(&mm, "dense.exact384"), &[medium]);
+    let of = |medium: Medium| prompt(&engine, mm.numbers("dense.exact384.ids"), &[medium]);
     let options = GenerateOptions { sampling: Sampling::greedy(), max_tokens: Some(4), ignore_eos: true, ..Default::default() };
     let ask = |session: &mut Session, prompt: &Prompt| {
         let summary = pollster::block_on(session.generate_prompt(prompt, &options, &Cancel::new(), &mut |_| ())).unwrap();
@@ -286,7 +245,7 @@ fn what_does_not_fit_is_said() {
     let fresh = picture("frame1", 70);
     assert_eq!(pollster::block_on(engine.encode(&fresh, &cancel)).unwrap_err().code(), "cancelled");
     let mm = Tensors::read("mm/mm.safetensors");
-    let all = ids(&mm, "dense-ple.exact384");
+    let all = mm.numbers("dense-ple.exact384.ids");
     for (ids, media) in
         [(all[..40].to_vec(), vec![soft.clone()]), (all.clone(), vec![soft.clone(), soft.clone()]), (vec![2, 3], vec![soft])]
     {
@@ -297,5 +256,5 @@ fn what_does_not_fit_is_said() {
 rullama_testing::tests! {
     causal_models_answer_about_pictures, models_that_see_pictures_both_ways_answer, a_model_without_an_encoder_answers,
     files_with_towers_inside_answer, caches_know_pictures_by_content, what_does_not_fit_is_said,
-    towers_with_clipped_linears_agree, towers_agree_on_large_pictures, towers_that_standardise_agree, resized_pictures_agree, patches_without_an_encoder_agree,
+    towers_with_quick_gates_agree, mixtures_see, towers_with_clipped_linears_agree, towers_agree_on_large_pictures, towers_that_standardise_agree, resized_pictures_agree, patches_without_an_encoder_agree,
 }

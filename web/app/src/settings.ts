@@ -12,7 +12,7 @@ import { CHANGES, FIELDS, optionsOf, problemOf, readKept } from './sampling.ts';
 const DEFAULTS: Values = { temperature: '1', topK: '64', topP: '0.95', minP: '0', repeatPenalty: '1', maxTokens: '', seed: '', system: '', thinking: '', pictureTokens: '' };
 const STORE = 'rullama.settings';
 /** Soft tokens of a picture, as the form has them. */
-const PICTURE_TOKENS = [['', 'Usual (280 tokens)'], ['70', 'Least (70)'], ['140', 'Less (140)'], ['560', 'More (560; E2B and E4B)'], ['1120', 'Most (1,120; E2B and E4B)']] as const;
+const PICTURE_TOKENS = [['', 'Usual (280 tokens)'], ['70', 'Least (70)'], ['140', 'Less (140)'], ['560', 'More (560)'], ['1120', 'Most (1,120)']] as const;
 
 /** What a model's store says of it. */
 export interface Recommended {

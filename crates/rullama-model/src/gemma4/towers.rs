@@ -8,6 +8,10 @@ use rullama_ops::{Graph, Value};
 use rullama_source::gguf::{Gguf, MetadataError, TensorInfo};
 use std::collections::HashMap;
 
+/// Whether a tower gates by GELU, or by SiLU; in either dialect.
+const USE_GELU: &str = "clip.use_gelu";
+const USE_SILU: &str = "clip.use_silu";
+
 /// A file with a tower; `specs` grows as tensors are found.
 pub(super) struct TowerFile<'a> {
     gguf: &'a Gguf,
@@ -48,6 +52,20 @@ impl<'a> TowerFile<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the gate of a vision transformer is the quick form of GELU. Files that do not name one have the definition's, with tanh;
+    /// `clip.use_gelu` false means what llama.cpp computes then.
+    ///
+    /// # Errors
+    /// Another activation.
+    pub fn quick_gelu(&self) -> Result<bool, ModelError> {
+        let said = |key| MetadataError::optional(self.gguf.metadata.bool(key));
+        if said(USE_SILU)? == Some(true) {
+            let reason = "is no activation of Gemma 4's towers, which gate by GELU".into();
+            return Err(ModelError::Config { key: USE_SILU.into(), value: "true".into(), reason });
+        }
+        Ok(said(USE_GELU)? == Some(false))
     }
 
     pub fn has(&self, name: &str) -> bool {

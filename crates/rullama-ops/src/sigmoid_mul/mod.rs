@@ -1,4 +1,8 @@
-//! Gates of the logistic function: SiLU and GLU.
+//! Gates of the logistic function: SiLU, GLU and the quick form of GELU.
+
+mod quick_gelu;
+
+pub use quick_gelu::QuickGeluMul;
 
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, fit, take};
@@ -36,11 +40,13 @@ impl Graph {
 
 const WORKGROUP: u32 = 64;
 
-fn record(context: &mut Context, [a, b, y]: [&Operand; 3]) -> Result<(), GpuError> {
+/// `quick`: `b` is a factor of the quick form of GELU.
+fn record(context: &mut Context, [a, b, y]: [&Operand; 3], quick: bool) -> Result<(), GpuError> {
     let squared = std::ptr::eq(a, b);
     let [a, b, y] = [a.tensor()?, b.tensor()?, y.tensor()?];
     let kernel = Link::new("sigmoid_mul", include_str!("sigmoid_mul.wgsl"), context.caps)
         .flag("squared", squared)
+        .flag("quick", quick)
         .constant("WG", WORKGROUP)
         .kernel()?;
     let count = y.rows * y.cols / 4;
@@ -91,7 +97,7 @@ impl Op for SigmoidMul {
     }
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
-        record(context, [&operands[0], &operands[1], &operands[2]])
+        record(context, [&operands[0], &operands[1], &operands[2]], false)
     }
 
     fn allowance(&self, operands: &[Host], _: f32) -> Option<Vec<f32>> {
@@ -133,7 +139,7 @@ impl Op for Silu {
     }
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
-        record(context, [&operands[0], &operands[0], &operands[1]])
+        record(context, [&operands[0], &operands[0], &operands[1]], false)
     }
 
     fn allowance(&self, operands: &[Host], _: f32) -> Option<Vec<f32>> {

@@ -1,4 +1,4 @@
-// y = a / (1 + exp(-b)), a quad an invocation.
+// y = a / (1 + exp(-b)), quick: y = a / (1 + exp(-1.702 a)) b; a quad an invocation.
 struct Params { count: u32, dim: u32, a_stride: u32, a_offset: u32, b_stride: u32, b_offset: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(_) var<storage, read> a: array<vec4<f32>>;
@@ -24,6 +24,11 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: v
 #if squared
     y[i] = left * sigmoid(left);
 #else
-    y[i] = left * sigmoid(b[params.b_offset + row * params.b_stride + column]);
+    let right = b[params.b_offset + row * params.b_stride + column];
+#if quick
+    y[i] = left * sigmoid(1.702 * left) * right;
+#else
+    y[i] = left * sigmoid(right);
+#endif
 #endif
 }

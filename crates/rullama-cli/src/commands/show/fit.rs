@@ -4,8 +4,9 @@ use crate::table::{self, Table};
 use anyhow::Result;
 use rullama::{DEFAULT_CONTEXT, cache_shape};
 use rullama_gpu::{Device, OpenOptions};
-use rullama_model::kv_cache::buffer_bytes;
+use rullama_model::kv_cache::{CacheShape, buffer_bytes};
 use rullama_model::model::Model;
+use rullama_model::pace::MAX_BLOCK;
 use rullama_ops::KvType;
 use std::fmt::Write;
 
@@ -20,6 +21,8 @@ struct Needs {
     caches: u64,
     /// The largest single cache buffer.
     largest_cache: u64,
+    /// How much caches grow for pictures of 560 and of 1,120 soft tokens, where one is seen in one step.
+    large_pictures: Option<[u64; 2]>,
 }
 
 fn needs(model: &dyn Model, context: u32, kv: KvType) -> Needs {
@@ -28,14 +31,18 @@ fn needs(model: &dyn Model, context: u32, kv: KvType) -> Needs {
     let bytes = |table: bool| specs().filter(|spec| (Some(spec.key.as_str()) == streamed) == table).map(|spec| spec.bytes()).sum();
     let experts = specs().filter(|spec| spec.expert_rows().is_some()).map(|spec| spec.bytes()).sum();
     let facts = model.facts();
-    let buffers = buffer_bytes(&model.caches(), cache_shape(kv, context), context);
+    let usual = cache_shape(kv, context);
+    let buffers = buffer_bytes(&model.caches(), usual, context);
+    let caches = buffers.iter().sum();
+    let grown = |chunk| buffer_bytes(&model.caches(), CacheShape { chunk, ..usual }, context).iter().sum::<u64>() - caches;
     Needs {
         weights: bytes(false),
         per_layer: bytes(true),
         experts,
         experts_used: experts / u64::from(facts.experts.max(1)) * u64::from(facts.experts_used),
-        caches: buffers.iter().sum(),
+        caches,
         largest_cache: buffers.into_iter().max().unwrap_or_default(),
+        large_pictures: facts.blocks.then(|| [560_u32.next_multiple_of(64), MAX_BLOCK].map(grown)),
     }
 }
 
@@ -56,6 +63,9 @@ pub fn report(model: &dyn Model, context: Option<u32>, kv: KvType) -> Result<Str
     table.row([format!("keys and values of {} tokens", table::count(context.into())), table::bytes(needs.caches)]);
     table.row(["all".to_owned(), table::bytes(needs.weights + needs.per_layer + needs.caches)]);
     let mut text = table.render();
+    if let Some([half, whole]) = needs.large_pictures.map(|more| more.map(table::bytes)) {
+        writeln!(text, "Keys and values take {half} more once a picture of 560 tokens comes, {whole} more with one of 1,120.")?;
+    }
     if context > trained {
         writeln!(text, "The model was trained for {} tokens: a longer context is refused.", table::count(trained.into()))?;
     }

@@ -32,6 +32,8 @@ pub(super) struct VisionTower {
     /// Positions along each axis.
     places: u32,
     standardised: bool,
+    /// The gate is the quick form of GELU.
+    quick: bool,
     eps: f32,
     specs: Specs,
 }
@@ -78,7 +80,8 @@ impl VisionTower {
         let eps = file.eps_or("vision.attention.layer_norm_epsilon", 1e-6)?;
         let budget = budget(&file, patch * pool)?;
         let heads = dim / head_dim;
-        Ok(VisionTower { patch, pool, budget, blocks, dim, heads, head_dim, places, standardised, eps, specs: file.specs })
+        let quick = file.quick_gelu()?;
+        Ok(VisionTower { patch, pool, budget, blocks, dim, heads, head_dim, places, standardised, quick, eps, specs: file.specs })
     }
 }
 
@@ -239,13 +242,13 @@ impl Builder<'_> {
         Ok(self.g.add_scale(a, h, 1.0))
     }
 
-    /// `(h + RMS(down (gelu(gate x) * up x))) s`.
+    /// `(h + RMS(down (gelu(gate x) * up x))) s`, gelu with tanh unless the file says that it is the quick form.
     fn feed_forward(&mut self, i: u32, h: Value) -> Result<Value, ModelError> {
         let t = self.tower;
         let key = |name: &str| format!("v.blk.{i}.{name}.weight");
         let x = self.g.rms_norm(h, &key("ln2"), t.eps);
         let (gate, up) = (self.linear(i, 4, x)?, self.linear(i, 5, x)?);
-        let f = self.g.gelu_mul(gate, up);
+        let f = if t.quick { self.g.quick_gelu_mul(gate, up) } else { self.g.gelu_mul(gate, up) };
         let f = self.linear(i, 6, f)?;
         let f = self.g.rms_norm(f, &key("ffn_post_norm"), t.eps);
         let scale = host(self.tables, &key("out_scale")).and_then(|values| values.first().copied()).unwrap_or(1.0);

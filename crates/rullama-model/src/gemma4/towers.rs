@@ -175,6 +175,49 @@ impl Bounds {
     }
 }
 
+/// A step of the tower `T` while it is built.
+pub(super) struct Builder<'a, T> {
+    pub tower: &'a T,
+    pub tables: &'a [Table],
+    taps: bool,
+    pub g: Graph,
+    pub products: Products<'a>,
+}
+
+impl<'a, T> Builder<'a, T> {
+    pub fn new(tower: &'a T, specs: &'a Specs, tables: &'a [Table], taps: bool) -> Self {
+        Builder { tower, tables, taps, g: Graph::default(), products: Products::new(specs) }
+    }
+
+    /// An output for those who look at the stages.
+    pub fn tap(&mut self, name: &str, value: Value) {
+        if self.taps {
+            self.g.output(name, value);
+        }
+    }
+
+    /// `clamp(W clamp(x))` with the weight `key`, as scalars or `packed` bounds say.
+    ///
+    /// # Errors
+    /// As [`Bounds::read`].
+    pub fn clipped(&mut self, x: Value, key: &str, packed: Option<&[f32]>) -> Result<Value, ModelError> {
+        let bounds = Bounds::read(self.tables, key, packed)?;
+        Ok(self.products.clipped(&mut self.g, x, key, bounds))
+    }
+
+    /// The outputs of every tower: what its blocks left, and its norm and projection to soft tokens.
+    ///
+    /// # Errors
+    /// As [`clipped`](Self::clipped).
+    pub fn project(&mut self, tower: Value, (ones, eps): (&str, f32), key: &str, packed: Option<&[f32]>) -> Result<(), ModelError> {
+        self.g.output("tower", tower);
+        let z = self.g.rms_norm(tower, ones, eps);
+        let soft = self.clipped(z, key, packed)?;
+        self.g.output("soft_tokens", soft);
+        Ok(())
+    }
+}
+
 /// Products with a tower's weights, of which rows may be padded.
 pub(super) struct Products<'a> {
     specs: &'a Specs,

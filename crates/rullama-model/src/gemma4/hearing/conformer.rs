@@ -1,11 +1,11 @@
 //! The conformer of E2B and E4B.
 
-use super::super::towers::{Bounds, Products, TowerFile, host};
+use super::super::towers::{TowerFile, host};
 use super::PROJECTION;
 use crate::ModelError;
 use crate::tower::{Features, Sense, Tower, TowerStep, Wants};
 use crate::weights::{Specs, Table};
-use rullama_ops::{Graph, LocalAttention, Subsample, Value};
+use rullama_ops::{LocalAttention, Subsample, Value};
 
 /// Of every norm: some files name another one, which no implementation takes.
 const EPS: f32 = 1e-6;
@@ -209,28 +209,15 @@ impl Tower for Conformer {
     }
 
     fn step(&self, features: &Features, tables: &[Table], taps: bool) -> Result<TowerStep, ModelError> {
-        let mut b = Builder { tower: self, tables, taps, g: Graph::default(), products: Products::new(&self.specs) };
+        let mut b = Builder::new(self, &self.specs, tables, taps);
         b.forward(features)?;
         Ok(TowerStep { graph: b.g, inputs: vec![("mel", features.values.clone())], words: Vec::new() })
     }
 }
 
-/// A step while it is built.
-struct Builder<'a> {
-    tower: &'a Conformer,
-    tables: &'a [Table],
-    taps: bool,
-    g: Graph,
-    products: Products<'a>,
-}
+type Builder<'a> = super::super::towers::Builder<'a, Conformer>;
 
 impl Builder<'_> {
-    fn tap(&mut self, name: &str, value: Value) {
-        if self.taps {
-            self.g.output(name, value);
-        }
-    }
-
     /// Convolutions, blocks, output, projection.
     fn forward(&mut self, features: &Features) -> Result<(), ModelError> {
         let t = self.tower;
@@ -258,12 +245,7 @@ impl Builder<'_> {
         self.g.at("the projector");
         let y = self.products.product(&mut self.g, h, t.names.output);
         let y = self.g.affine(y, &format!("{}.bias", t.names.output), OUTPUT_ONES);
-        self.g.output("tower", y);
-        let z = self.g.rms_norm(y, OUTPUT_ONES, EPS);
-        let bounds = Bounds::read(self.tables, PROJECTION, None)?;
-        let soft = self.products.clipped(&mut self.g, z, PROJECTION, bounds);
-        self.g.output("soft_tokens", soft);
-        Ok(())
+        self.project(y, (OUTPUT_ONES, EPS), PROJECTION, None)
     }
 
     fn norm(&mut self, i: u32, x: Value, name: &str) -> Value {
@@ -272,9 +254,7 @@ impl Builder<'_> {
 
     /// `clamp(W clamp(x))` with a block's linear layer.
     fn linear(&mut self, i: u32, name: &str, x: Value) -> Result<Value, ModelError> {
-        let key = format!("a.blk.{i}.{name}");
-        let bounds = Bounds::read(self.tables, &key, None)?;
-        Ok(self.products.clipped(&mut self.g, x, &key, bounds))
+        self.clipped(x, &format!("a.blk.{i}.{name}"), None)
     }
 
     /// `h + RMS(down silu(up RMS(h))) / 2`.

@@ -1,11 +1,10 @@
 //! The input of 12B: frames of samples go to the text model without an encoder.
 
-use super::super::towers::{Products, TowerFile};
+use super::super::towers::{Builder, TowerFile};
 use super::PROJECTION;
 use crate::ModelError;
 use crate::tower::{Features, Sense, Tower, TowerStep, Wants};
 use crate::weights::{Specs, Table};
-use rullama_ops::Graph;
 
 const EPS: f32 = 1e-6;
 /// Ones: weights of a norm that has none.
@@ -48,14 +47,13 @@ impl Tower for FrameTower {
     }
 
     fn step(&self, features: &Features, tables: &[Table], _: bool) -> Result<TowerStep, ModelError> {
-        let (mut g, mut products) = (Graph::default(), Products::new(&self.specs));
-        g.at("the frames");
-        let x = g.input("samples", features.rows(), self.frame);
-        let x = g.rms_norm(x, ONES, EPS);
-        g.output("tower", x);
-        let bounds = super::super::towers::Bounds::read(tables, PROJECTION, None)?;
-        let soft = products.clipped(&mut g, x, PROJECTION, bounds);
-        g.output("soft_tokens", soft);
-        Ok(TowerStep { graph: g, inputs: vec![("samples", features.values.clone())], words: Vec::new() })
+        let mut b = Builder::new(self, &self.specs, tables, false);
+        b.g.at("the frames");
+        let x = b.g.input("samples", features.rows(), self.frame);
+        let x = b.g.rms_norm(x, ONES, EPS);
+        b.g.output("tower", x);
+        let soft = b.clipped(x, PROJECTION, None)?;
+        b.g.output("soft_tokens", soft);
+        Ok(TowerStep { graph: b.g, inputs: vec![("samples", features.values.clone())], words: Vec::new() })
     }
 }

@@ -1,11 +1,11 @@
 //! The vision transformer of E2B, E4B, 26B and 31B.
 
-use super::super::towers::{Bounds, Products, TowerFile, host};
+use super::super::towers::{TowerFile, host};
 use super::{budget, by_channel, positions, side};
 use crate::ModelError;
 use crate::tower::{Features, Sense, Tower, TowerStep, Wants};
 use crate::weights::{Specs, Table};
-use rullama_ops::{AveragePool, BidirectionalAttention, Graph, RotateAxes, Value, Words};
+use rullama_ops::{AveragePool, BidirectionalAttention, RotateAxes, Value, Words};
 
 /// Base of the rotation's frequencies.
 const ROPE_BASE: f64 = 100.0;
@@ -135,7 +135,7 @@ impl Tower for VisionTower {
 
     fn step(&self, features: &Features, tables: &[Table], taps: bool) -> Result<TowerStep, ModelError> {
         let [columns, rows] = positions(features, self.places)?;
-        let mut b = Builder { tower: self, tables, taps, g: Graph::default(), products: Products::new(&self.specs) };
+        let mut b = Builder::new(self, &self.specs, tables, taps);
         b.forward(features)?;
         let turns = turns(&columns, &rows, self);
         let patches = by_channel(features, |value| 2.0 * value - 1.0);
@@ -159,22 +159,14 @@ fn turns(columns: &[u32], rows: &[u32], tower: &VisionTower) -> Vec<f32> {
     turns
 }
 
-/// A step while it is built.
-struct Builder<'a> {
-    tower: &'a VisionTower,
-    tables: &'a [Table],
-    taps: bool,
-    g: Graph,
-    products: Products<'a>,
+/// The packed bounds of the linear with this number among all, where the file has such.
+fn packed(tables: &[Table], number: u32) -> Option<&[f32]> {
+    host(tables, PACKED)?.get(number as usize * 4..number as usize * 4 + 4)
 }
 
-impl Builder<'_> {
-    fn tap(&mut self, name: &str, value: Value) {
-        if self.taps {
-            self.g.output(name, value);
-        }
-    }
+type Builder<'a> = super::super::towers::Builder<'a, VisionTower>;
 
+impl Builder<'_> {
     /// Patches and positions, blocks, pooling, standardisation, projection.
     fn forward(&mut self, features: &Features) -> Result<(), ModelError> {
         let t = self.tower;
@@ -203,25 +195,14 @@ impl Builder<'_> {
         if t.standardised {
             z = self.g.affine(z, SHIFT, "v.std_scale");
         }
-        self.g.output("tower", z);
-        let z = self.g.rms_norm(z, ONES[0], t.eps);
-        let bounds = self.bounds(PROJECTION, LINEARS.len() as u32 * t.blocks)?;
-        let soft = self.products.clipped(&mut self.g, z, PROJECTION, bounds);
-        self.g.output("soft_tokens", soft);
-        Ok(())
-    }
-
-    /// Of the linear with this number among all.
-    fn bounds(&self, key: &str, number: u32) -> Result<Bounds, ModelError> {
-        let packed = host(self.tables, PACKED).and_then(|packed| packed.get(number as usize * 4..number as usize * 4 + 4));
-        Bounds::read(self.tables, key, packed)
+        let packed = packed(self.tables, LINEARS.len() as u32 * t.blocks);
+        self.project(z, (ONES[0], t.eps), PROJECTION, packed)
     }
 
     /// `clamp(W clamp(x))` with a block's linear layer.
     fn linear(&mut self, i: u32, linear: usize, x: Value) -> Result<Value, ModelError> {
-        let key = format!("v.blk.{i}.{}", LINEARS[linear]);
-        let bounds = self.bounds(&key, i * LINEARS.len() as u32 + linear as u32)?;
-        Ok(self.products.clipped(&mut self.g, x, &key, bounds))
+        let packed = packed(self.tables, i * LINEARS.len() as u32 + linear as u32);
+        self.clipped(x, &format!("v.blk.{i}.{}", LINEARS[linear]), packed)
     }
 
     /// `h + RMS(out attention(q, k, v))`.

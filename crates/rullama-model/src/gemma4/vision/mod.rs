@@ -27,6 +27,8 @@ pub(super) fn open(gguf: &Gguf, dim: u32) -> Result<Option<Arc<dyn Tower>>, Mode
 const BUDGET: u32 = 280;
 /// Most that a file may say.
 const LARGEST_BUDGET: u32 = 1120;
+// A picture that is seen both ways is one step.
+const _: () = assert!(LARGEST_BUDGET <= crate::pace::MAX_BLOCK);
 const MAX_PIXELS: &str = "vision.image_max_pixels";
 
 /// Soft tokens of a picture where nobody says how many: those of the most pixels that the file names, of `side` x `side` each.

@@ -1,11 +1,11 @@
 //! The input of 12B: patches go to the text model without an encoder.
 
-use super::super::towers::{Products, TowerFile};
+use super::super::towers::{Builder, TowerFile};
 use super::{budget, by_channel, positions, side};
 use crate::ModelError;
 use crate::tower::{Features, Sense, Tower, TowerStep, Wants};
 use crate::weights::{Specs, Table};
-use rullama_ops::{Graph, Words};
+use rullama_ops::Words;
 
 /// Of the layer norms; the norm before the projection has the file's.
 const LAYER_NORM_EPS: f32 = 1e-5;
@@ -63,37 +63,29 @@ impl Tower for PatchTower {
         Ok(vec![Table { key: ONES.into(), cols: self.dim as usize, values: vec![1.0; self.dim as usize] }])
     }
 
-    fn step(&self, features: &Features, _: &[Table], taps: bool) -> Result<TowerStep, ModelError> {
+    fn step(&self, features: &Features, tables: &[Table], taps: bool) -> Result<TowerStep, ModelError> {
         let [columns, rows] = positions(features, self.places)?;
-        let (mut g, mut products) = (Graph::default(), Products::new(&self.specs));
-        let tap = |g: &mut Graph, name: &str, value| {
-            if taps {
-                g.output(name, value);
-            }
+        let mut b = Builder::new(self, &self.specs, tables, taps);
+        let norm = |b: &mut Builder<'_, Self>, x, i: u32| {
+            b.g.layer_norm(x, &format!("v.patch_norm.{i}.weight"), &format!("v.patch_norm.{i}.bias"), LAYER_NORM_EPS)
         };
-        let norm = |g: &mut Graph, x, i: u32| {
-            g.layer_norm(x, &format!("v.patch_norm.{i}.weight"), &format!("v.patch_norm.{i}.bias"), LAYER_NORM_EPS)
-        };
-        g.at("the patches");
-        let x = g.input("patches", features.rows(), features.cols);
-        let x = norm(&mut g, x, 1);
-        let x = products.product(&mut g, x, "v.patch_embd");
-        let x = g.affine(x, "v.patch_embd.bias", ONES);
-        tap(&mut g, "patch_dense", x);
-        let mut x = norm(&mut g, x, 2);
-        tap(&mut g, "patch_ln2", x);
-        let table = g.table(PLACES, 2 * self.places, self.dim);
+        b.g.at("the patches");
+        let x = b.g.input("patches", features.rows(), features.cols);
+        let x = norm(&mut b, x, 1);
+        let x = b.products.product(&mut b.g, x, "v.patch_embd");
+        let x = b.g.affine(x, "v.patch_embd.bias", ONES);
+        b.tap("patch_dense", x);
+        let mut x = norm(&mut b, x, 2);
+        b.tap("patch_ln2", x);
+        let table = b.g.table(PLACES, 2 * self.places, self.dim);
         for axis in [0, 1] {
-            let index = g.words(Words::Index(axis));
-            let position = g.gather_rows(table, index, features.rows());
-            x = g.add_scale(position, x, 1.0);
+            let index = b.g.words(Words::Index(axis));
+            let position = b.g.gather_rows(table, index, features.rows());
+            x = b.g.add_scale(position, x, 1.0);
         }
-        let x = norm(&mut g, x, 3);
-        g.output("tower", x);
-        let x = g.rms_norm(x, ONES, self.eps);
-        let soft = products.product(&mut g, x, PROJECTION);
-        g.output("soft_tokens", soft);
+        let x = norm(&mut b, x, 3);
+        b.project(x, (ONES, self.eps), PROJECTION, None)?;
         let inputs = vec![("patches", by_channel(features, |value| value))];
-        Ok(TowerStep { graph: g, inputs, words: vec![(Words::Index(0), columns), (Words::Index(1), rows)] })
+        Ok(TowerStep { graph: b.g, inputs, words: vec![(Words::Index(0), columns), (Words::Index(1), rows)] })
     }
 }

@@ -108,6 +108,10 @@ fn saved_bytes_that_are_not_this_sessions_are_refused() {
     refuse(&mut one, &changed(&|h| h["parts"][0][1] = true.into()), "every half values");
     refuse(&mut one, &changed(&|h| h["identity"] = "00".repeat(32).into()), "other weights");
     refuse(&mut one, &changed(&|h| h["written"] = 3000.into()), "another size");
+    for step in [0, 511, 576, u32::MAX] {
+        refuse(&mut one, &changed(&|h| h["step"] = step.into()), "steps that the model has none of");
+    }
+    refuse(&mut one, &changed(&|h| h["first"] = 3000.into()), "rings that begin behind the end");
     assert_eq!((one.tokens(), one.bytes()), (&tokens[..], gpu), "the session is as it was");
     assert_eq!(generate(&mut one, &[tokens, vec![700]].concat(), 3).len(), 3);
 }

@@ -188,7 +188,9 @@ impl WebEngine {
         let mut open = self.take(chat)?;
         let cancel = self.fresh_cancel();
         let mut give = |event: &rullama::Event| call(&on_event, &options::event(event));
+        open.on_prefill(watcher(&on_event));
         let result = open.continue_answer(&options, &cancel, &mut give).await;
+        open.on_prefill(None);
         self.chats.put_back(chat, open);
         Ok(options::to_json(&result.map_err(WebError::from)?))
     }
@@ -335,8 +337,10 @@ impl WebEngine {
     async fn answer(&self, chat: &mut Chat, options: &GenerateOptions, on_event: &Function) -> Result<String, WebError> {
         let cancel = self.fresh_cancel();
         let mut give = |event: &rullama::Event| call(on_event, &options::event(event));
-        let summary: Summary = chat.answer(options, &cancel, &mut give).await?;
-        Ok(options::to_json(&summary))
+        chat.on_prefill(watcher(on_event));
+        let summary: Result<Summary, _> = chat.answer(options, &cancel, &mut give).await;
+        chat.on_prefill(None);
+        Ok(options::to_json(&summary?))
     }
 }
 
@@ -367,6 +371,13 @@ async fn load(js_source: &JsValue, options: &Load, on_progress: Function) -> Res
     options.ple = if ple { rullama::PleMode::Streamed } else { options.ple };
     options.experts = if experts { rullama::ExpertMode::Streamed } else { options.experts };
     Ok(Held::Engine(Engine::load(bytes, options, &mut progress).await?))
+}
+
+/// Tells `{ type: 'prefill', done, total }` as a prompt is read.
+fn watcher(on_event: &Function) -> Option<Box<dyn rullama::OnPrefill>> {
+    let tell = on_event.clone();
+    let told = move |at: rullama::Prefill| call(&tell, &json!({ "type": "prefill", "done": at.done, "total": at.total }).to_string());
+    Some(Box::new(told))
 }
 
 fn progress_json(progress: Progress) -> String {

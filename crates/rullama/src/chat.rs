@@ -47,7 +47,7 @@ impl Drop for Turn<'_> {
 
 /// A conversation on a session. Turns reuse what the caches hold of the turns before.
 pub struct Chat {
-    session: Session,
+    pub(crate) session: Session,
     options: ChatOptions,
     messages: Vec<Message>,
     gallery: Gallery,

@@ -19,6 +19,7 @@
 
 mod adapters;
 mod chat;
+mod checks;
 mod code;
 mod cost;
 mod decode;
@@ -34,6 +35,7 @@ mod media;
 mod options;
 mod pieces;
 mod profile;
+mod progress;
 mod prompt;
 pub mod queue;
 mod residency;
@@ -62,6 +64,7 @@ pub use media::{Medium, Perceived, SoftTokens};
 pub use options::{Cancel, ExpertMode, GenerateOptions, LoadOptions, PENALTIES, PleMode, REPEAT_PENALTIES, Sampling};
 pub use pieces::{Logprobs, Piece, Pieces, Reason, TokenText};
 pub use profile::StepProfile;
+pub use progress::{OnPrefill, Prefill};
 pub use prompt::{Prompt, placeholder_runs};
 pub use rullama_adapter as adapter;
 pub use rullama_gpu::{AdapterProfile, Device, GpuError, KernelTime, OpenOptions};

@@ -4,6 +4,7 @@ use crate::decode::Decoder;
 use crate::engine::Engine;
 use crate::format::{Constraint, Opening};
 use crate::options::{Cancel, GenerateOptions};
+use crate::progress::OnPrefill;
 use crate::prompt::{Prompt, Span};
 use crate::runner::{Chunk, Runner};
 use crate::sequence::Sequence;
@@ -94,6 +95,7 @@ pub struct Session {
     pub(crate) soft: Vec<Span>,
     pub(crate) specials: Specials,
     pub(crate) opening: Opening,
+    pub(crate) on_prefill: Option<Box<dyn OnPrefill>>,
 }
 
 impl Session {
@@ -105,6 +107,7 @@ impl Session {
             soft: Vec::new(),
             specials: Specials::Hide,
             opening: Opening::default(),
+            on_prefill: None,
         })
     }
 
@@ -323,6 +326,7 @@ impl Session {
         cancel: &Cancel,
     ) -> Result<(), Error> {
         let (items, blocks) = (prompt.items(), self.blocks());
+        self.prefilled(at, prompt.len());
         while at < prompt.len() {
             if cancel.is_cancelled() {
                 return Err(Error::Cancelled);
@@ -333,6 +337,7 @@ impl Session {
             self.runner.chunk(Chunk { step: &step, rows, sampler, taps: false }, cancel, &[]).await?;
             self.sequence.extend_items(&items[at..end]);
             at = end;
+            self.prefilled(at, prompt.len());
         }
         Ok(())
     }
@@ -346,37 +351,6 @@ impl Session {
         let suppressed = self.engine().0.loaded.model.facts().suppress.iter().map(|id| (*id, f32::NEG_INFINITY));
         let unique: BTreeMap<u32, f32> = asked.iter().copied().chain(suppressed).collect();
         unique.into_iter().collect()
-    }
-
-    pub(crate) fn check_ids(&self, ids: &[u32]) -> Result<(), Error> {
-        let vocab = self.engine().0.loaded.model.facts().vocab;
-        match ids.iter().find(|id| **id >= vocab) {
-            Some(id) => Err(Error::InvalidArgument {
-                name: "token id",
-                value: id.to_string(),
-                reason: format!("is outside the vocabulary of {vocab}"),
-            }),
-            None => Ok(()),
-        }
-    }
-
-    /// Ids and soft tokens that the model can take.
-    pub(crate) fn check_prompt(&self, prompt: &Prompt) -> Result<(), Error> {
-        self.check_ids(prompt.ids())?;
-        let dim = self.engine().0.info.dim;
-        match prompt.spans().iter().find(|span| span.soft.dim != dim) {
-            Some(span) => Err(Error::InvalidArgument {
-                name: "soft tokens",
-                value: format!("{} values wide", span.soft.dim),
-                reason: format!("is not the model's width of {dim}"),
-            }),
-            None => Ok(()),
-        }
-    }
-
-    pub(crate) fn check_room(&self, tokens: usize) -> Result<(), Error> {
-        let context = self.context();
-        if tokens > context as usize { Err(Error::ContextFull { tokens: tokens as u64, context }) } else { Ok(()) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rullama::source::{BoxFuture, ByteSource, FileSource, Locality, MemorySource, SourceError};
 use rullama::{
-    Cancel, Chat, ChatOptions, Engine, Error, Finish, GenerateOptions, LoadOptions, Message, PleMode, Sampling, Session, Summary,
+    Cancel, Chat, ChatOptions, Engine, Error, Finish, GenerateOptions, LoadOptions, Message, PleMode, Prefill, Sampling, Session, Summary,
 };
 use rullama_testing::skip;
 use std::path::Path;
@@ -242,6 +242,27 @@ fn a_value_that_is_not_a_number_names_its_layer() {
     }
 }
 
+fn a_prompt_tells_how_far_it_is_read() {
+    let mut session = session(LoadOptions::default());
+    let seen: Arc<std::sync::Mutex<Vec<(u32, u32)>>> = Arc::default();
+    let told = seen.clone();
+    session.on_prefill(Some(Box::new(move |at: Prefill| told.lock().unwrap().push((at.done, at.total)))));
+    let long = prompt(1100);
+    generate(&mut session, &long, &greedy(1));
+    let first = std::mem::take(&mut *seen.lock().unwrap());
+    assert_eq!((first[0], *first.last().unwrap()), ((0, 1100), (1100, 1100)));
+    assert!(first.len() > 2 && first.windows(2).all(|pair| pair[0].0 < pair[1].0), "{first:?}");
+    // What is cached counts as read.
+    let longer: Vec<u32> = long.iter().copied().chain([700, 701]).collect();
+    generate(&mut session, &longer, &greedy(1));
+    assert_eq!(seen.lock().unwrap()[0].1, 1102);
+    assert!(seen.lock().unwrap()[0].0 >= 1090, "{seen:?}");
+    session.on_prefill(None);
+    let before = seen.lock().unwrap().len();
+    generate(&mut session, &longer, &greedy(1));
+    assert_eq!(seen.lock().unwrap().len(), before);
+}
+
 fn a_chat_remembers_its_turns() {
     let mut chat = Chat::new(session(LoadOptions::default()), ChatOptions { system: Some("Be brief.".into()), ..Default::default() });
     let options = greedy(6);
@@ -385,6 +406,7 @@ rullama_testing::tests! {
     bad_requests_are_named,
     files_that_are_no_model_are_refused_by_name,
     a_value_that_is_not_a_number_names_its_layer,
+    a_prompt_tells_how_far_it_is_read,
     a_chat_remembers_its_turns,
     loading_tests_every_kernel_in_use,
     a_device_lost_in_an_answer_is_an_error_and_another_load_goes_on,

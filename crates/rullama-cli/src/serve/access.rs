@@ -65,9 +65,9 @@ pub async fn guard(State(access): State<Arc<Access>>, request: Request, next: Ne
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        // The page's own policy is in its <meta>, which cannot say this.
-        (header::CONTENT_SECURITY_POLICY, "frame-ancestors 'none'"),
-        (header::X_FRAME_OPTIONS, "DENY"),
+        // The page's own policy is in its <meta>, which cannot say this. It frames its sandbox.
+        (header::CONTENT_SECURITY_POLICY, "frame-ancestors 'self'"),
+        (header::X_FRAME_OPTIONS, "SAMEORIGIN"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

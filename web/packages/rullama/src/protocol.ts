@@ -16,6 +16,7 @@ import type {
   Message,
   ModelInfo,
   OpenAIMessage,
+  Prefill,
   Progress,
   SavedFile,
   Summary,
@@ -64,6 +65,9 @@ export type TuneRequest = Omit<TuneOptions, 'eval' | 'resume' | 'signal' | 'targ
 /** What the engine streams while it answers, before the summary. */
 export type StreamEvent = Exclude<ChatEvent, { type: 'done' }>;
 
+/** And while it reads the prompt. */
+export type PrefillEvent = { type: 'prefill' } & Prefill;
+
 type Call<Params, Result, Event = never> = { params: Params; result: Result; event: Event };
 
 /** Every call: what goes in, what comes back once, what may come many times before. */
@@ -71,9 +75,9 @@ export interface Calls {
   load: Call<LoadRequest, ModelInfo, Progress>;
   download: Call<DownloadRequest, Downloaded | null, DownloadProgress>;
   chatOpen: Call<ChatOptions, number>;
-  chatSend: Call<{ chat: number; messages: (Message | OpenAIMessage)[]; options: GenerateOptions }, Summary, StreamEvent>;
-  chatRetry: Call<{ chat: number; options: GenerateOptions }, Summary, StreamEvent>;
-  chatContinue: Call<{ chat: number; options: GenerateOptions }, Summary, StreamEvent>;
+  chatSend: Call<{ chat: number; messages: (Message | OpenAIMessage)[]; options: GenerateOptions }, Summary, StreamEvent | PrefillEvent>;
+  chatRetry: Call<{ chat: number; options: GenerateOptions }, Summary, StreamEvent | PrefillEvent>;
+  chatContinue: Call<{ chat: number; options: GenerateOptions }, Summary, StreamEvent | PrefillEvent>;
   chatSet: Call<{ chat: number; messages: (Message | OpenAIMessage)[] }, null>;
   chatClose: Call<number, null>;
   chatFork: Call<number, number>;

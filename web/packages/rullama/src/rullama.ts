@@ -11,7 +11,7 @@ import { Perception } from './perception.ts';
 import type { AttachedRef, CallName, Calls, SourceRef, StreamEvent } from './protocol.ts';
 import type { Ask, Part, Responded } from './request.ts';
 import { packChat, unpackChat } from './saved-chat.ts';
-import { following, streamOf } from './stream.ts';
+import { apart, following, streamOf } from './stream.ts';
 import { Tuner } from './tuner.ts';
 import type {
   AdapterSource,
@@ -419,13 +419,13 @@ export class Chat {
     call: K,
     check: () => unknown,
     params: (chat: number, options: GenerateOptions, signal: AbortSignal) => Promise<Calls[K]['params']>,
-    { signal, ...rest }: SendOptions,
+    { signal, onPrefill, ...rest }: SendOptions,
     keep: (reply: Message) => void,
   ): AsyncGenerator<ChatEvent, void, void> {
     const controller = following(signal);
     const start = async (push: (event: ChatEvent) => void): Promise<Summary> => {
       const reply: Message = { role: 'model', content: '' };
-      const onEvent = (event: StreamEvent) => (extend(reply, event), push(event));
+      const onEvent = apart(onPrefill, (event: StreamEvent) => (extend(reply, event), push(event)));
       check();
       checkGenerate(rest);
       this.sending += 1;

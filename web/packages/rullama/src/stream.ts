@@ -1,5 +1,8 @@
 // Turns a call with events into an async iterable.
 
+import type { PrefillEvent, StreamEvent } from './protocol.ts';
+import type { Prefill } from './types.ts';
+
 /**
  * Yields what `start` pushes until the promise that it returned settles, then yields `last` of its result.
  * Leaving the loop early aborts `controller` and waits for the work to end, so that the next call starts clean.
@@ -44,3 +47,9 @@ export function following(signal: AbortSignal | undefined): AbortController {
   else signal?.addEventListener('abort', () => controller.abort(), { once: true, signal: controller.signal });
   return controller;
 }
+
+/** Takes what tells of the prompt being read to who wants to know of it, and the rest on. */
+export const apart = (onPrefill: ((at: Prefill) => void) | undefined, push: (event: StreamEvent) => void) => (event: StreamEvent | PrefillEvent): void => {
+  if (event.type === 'prefill') onPrefill?.({ done: event.done, total: event.total });
+  else push(event);
+};

@@ -220,9 +220,17 @@ export interface GenerateOptions extends Sampling {
   logprobs?: number;
 }
 
+/** How far a prompt has been read, in tokens; those of earlier turns, which are not computed again, count as read. */
+export interface Prefill {
+  done: number;
+  total: number;
+}
+
 export interface SendOptions extends GenerateOptions {
   /** Aborting ends the answer; the events end with `done` and finish `cancelled`. */
   signal?: AbortSignal;
+  /** Sees the prompt being read: before its first part, and after each. */
+  onPrefill?: (at: Prefill) => void;
 }
 
 /** Why an answer ended. */

@@ -3,7 +3,7 @@
 // What it does is chosen by the message: "long" writes until it is stopped, "think" thinks first, "tool" calls a
 // tool, "A times B" calls the tool multiply where it is offered, "garble" calls one that cannot be read, "recall" tells the
 // user's messages that it has read, "slow" takes two seconds to begin and cannot be stopped until then, "flaky" fails every other
-// time, "lose" loses the device, "vanish" does so after some words, "greedy" wants a context of at most 1,024, "fail" fails, "say" answers with the lines that follow it. A source whose name contains "corrupt"
+// time, "digest" reads its prompt for a while, "call NAME {...}" calls a tool with these arguments, each line one, "lose" loses the device, "vanish" does so after some words, "greedy" wants a context of at most 1,024, "fail" fails, "say" answers with the lines that follow it. A source whose name contains "corrupt"
 // does not load, one with "huge" only with streamed per-layer embeddings. A token is a character.
 
 import type { Engine } from '../src/engine.ts';
@@ -200,7 +200,9 @@ class FakeEngine implements Engine {
     if (ids.length > this.context) throw new RullamaError('context-full', `${ids.length} tokens do not fit the context of ${this.context}.`);
     const limits = JSON.parse(options) as GenerateOptions;
     const maxTokens = Math.min(limits.maxTokens ?? 10_000, this.context - ids.length);
-    const question = textOf(conversation.messages.at(-1));
+    const last = conversation.messages.at(-1);
+    // Words of a tool choose nothing, apart from the next call.
+    const question = last?.role === 'tool' && !textOf(last).startsWith('call ') ? '' : textOf(last);
     const shown = conversation.messages.map((message) => this.senses.shown(message)).join('');
     if (shown !== '') onEvent(JSON.stringify({ type: 'content', text: shown }));
     const added = this.adapted.get(chat) ?? 0;
@@ -362,6 +364,17 @@ class FakeEngine implements Engine {
     }
     if (prompt.includes('greedy') && this.context > 1024) throw new RullamaError('out-of-memory', `The GPU has no room for the keys and values of ${this.context} tokens.`);
     if (begun === '' && (thinking || prompt.includes('think'))) emit({ type: 'thinking', text: 'Let me see. The question is short.' });
+    if (prompt.includes('digest')) {
+      const total = 9000;
+      for (let done = 0; done <= total; done += 600) {
+        emit({ type: 'prefill', done, total });
+        await pause(4 * this.step);
+        if (this.cancelled) return this.summary('cancelled', '', []);
+      }
+    }
+    const calls = tools.length > 0 ? [...prompt.matchAll(/^call (\w+) (\{.*\})$/gm)] : [];
+    for (const [, name, args = ''] of calls) emit({ type: 'toolCall', call: { name, arguments: JSON.parse(args) } });
+    if (calls.length > 0) return this.summary('tool-call', '', [1]);
     const [, a, b] = /(\d+) times (\d+)/.exec(prompt) ?? [];
     if (a && tools.some((tool) => ('function' in tool ? tool.function : tool).name === 'multiply')) {
       emit({ type: 'toolCall', call: { name: 'multiply', arguments: { a: Number(a), b: Number(b) } } });

@@ -36,8 +36,14 @@ const modules = { mainFields: ['module', 'main'] };
 /** Scripts of the page. A style sheet that one of them imports is its text. */
 const scripts = { ...common, platform: 'browser', loader: { '.css': 'text' } };
 
+/** The client of tools' servers takes a validator that makes no code of schemas; the usual one is not used, and left out. */
+const unused = { name: 'unused', setup: ({ onResolve, onLoad }) => {
+  onResolve({ filter: /\/ajv-provider\.js$/ }, ({ path }) => ({ path, namespace: 'unused' }));
+  onLoad({ filter: /.*/, namespace: 'unused' }, () => ({ contents: 'export class AjvJsonSchemaValidator {}' }));
+} };
+
 /** What `import()` loads when it is first needed, each a file beside main.js; nothing of it is in what the first paint loads. */
-const later = ['markdown/markdown', 'markdown/highlight', 'markdown/mathml', 'chats/exchange', 'adapters/take', 'adapters/zip', 'fine-tune/fine-tune', 'fine-tune/chart', 'ollama/view', 'downloads/downloads', 'downloads/words'].map((name) => `${app}/src/${name}.ts`);
+const later = ['markdown/markdown', 'markdown/highlight', 'markdown/mathml', 'chats/exchange', 'adapters/take', 'adapters/zip', 'fine-tune/fine-tune', 'fine-tune/chart', 'ollama/view', 'downloads/downloads', 'downloads/words', 'tools/tool-calls', 'tools/tool-panel', 'tools/calculator', 'tools/mcp'].map((name) => `${app}/src/${name}.ts`);
 const apart = {
   name: 'apart',
   setup({ onResolve }) {
@@ -96,7 +102,7 @@ async function buildApp() {
   mkdirSync(`${app}/dist`, { recursive: true });
   cpSync(`${app}/public`, `${app}/dist`, { recursive: true });
   const entryPoints = [`${app}/src/main.ts`, ...later];
-  const { metafile } = await build({ ...scripts, entryPoints, entryNames: '[name]', plugins: [apart], outdir: `${app}/dist`, metafile: true });
+  const { metafile } = await build({ ...scripts, entryPoints, entryNames: '[name]', plugins: [apart, unused], outdir: `${app}/dist`, metafile: true });
   await build({ ...common, platform: 'browser', entryPoints: [`${app}/src/style.css`], outdir: `${app}/dist` });
   writeFileSync(`${app}/dist/licences.txt`, licences(root, metafile, ...inWorkers));
   // The package finds its worker and its wasm beside the script that it is bundled into.

@@ -2,6 +2,7 @@
 
 import type { Finish, ToolCall } from 'rullama';
 import { AnswerText } from './answer-text.ts';
+import { callView, resultView } from './calls-view.ts';
 import type { MessageRecord } from './chats/records.ts';
 import { h, oncePerFrame } from './dom.ts';
 import { mediaView } from './media/figure.ts';
@@ -22,20 +23,23 @@ export interface TurnView {
 class PlainView implements TurnView {
   readonly element: HTMLElement;
   private readonly text: HTMLElement;
+  private readonly isResult: boolean;
+  private shown: string | undefined;
   private readonly footer = h('footer', {});
 
   constructor(record: MessageRecord) {
-    const isResult = record.role === 'tool';
-    this.text = isResult ? h('code', {}) : h('p', { dir: 'auto' });
-    const bubble = isResult ? h('p', {}, `${record.name ?? ''} gave `, this.text) : this.text;
-    this.element = isResult
+    this.isResult = record.role === 'tool';
+    this.text = this.isResult ? h('div', {}) : h('p', { dir: 'auto' });
+    const bubble = this.text;
+    this.element = this.isResult
       ? h('article', { className: 'message result', 'aria-label': 'Tool' }, bubble, this.footer)
       : h('article', { className: 'message user', 'aria-label': 'You' }, record.media && mediaView(record.media), bubble, this.footer);
   }
 
-  update({ content }: MessageRecord, tools: HTMLElement[]): void {
-    if (this.text.textContent !== content) this.text.textContent = content;
-    this.text.hidden = content === '';
+  update({ content, name = 'The tool' }: MessageRecord, tools: HTMLElement[]): void {
+    if (this.shown !== content) this.text.replaceChildren(this.isResult ? resultView(name, content) : content);
+    this.shown = content;
+    this.text.hidden = content === '' && !this.isResult;
     this.footer.replaceChildren(...tools);
   }
 }
@@ -47,6 +51,7 @@ export class AnswerView implements TurnView {
   private readonly thoughtText = h('p', { dir: 'auto' });
   private readonly thinkingTitle = h('summary', {}, 'Thinking…');
   private readonly thinking = h('details', { className: 'thinking', hidden: true }, this.thinkingTitle, this.thoughtText);
+  private readonly calls = h('div', { className: 'calls' });
   private readonly unreadable = h('div', { className: 'unreadable-call' });
   private readonly empty = h('p', { className: 'empty-answer', hidden: true });
   private readonly footer = h('footer', {});
@@ -57,7 +62,7 @@ export class AnswerView implements TurnView {
   constructor(record: MessageRecord, private readonly drawn: () => void) {
     this.record = record;
     this.answer = new AnswerText(this.body, () => this.drawn());
-    this.element = h('article', { className: 'message model', 'aria-label': 'Model' }, this.thinking, this.body, this.unreadable, this.empty, this.footer);
+    this.element = h('article', { className: 'message model', 'aria-label': 'Model' }, this.thinking, this.body, this.calls, this.unreadable, this.empty, this.footer);
   }
 
   /** Shows more of the text; the rest follows with `update`. */
@@ -79,7 +84,7 @@ export class AnswerView implements TurnView {
   private draw(): void {
     const { record } = this;
     const writing = record.state === 'writing';
-    const text = answerText(record);
+    const { content: text, toolCalls = [] } = record;
     const thought = record.thinking ?? '';
     this.thinking.hidden = thought === '';
     if (this.thoughtText.textContent !== thought) this.thoughtText.textContent = thought;
@@ -87,9 +92,10 @@ export class AnswerView implements TurnView {
     const done = thinkingMs === undefined ? 'Thoughts' : `Thought for ${seconds(thinkingMs / 1000)}`;
     const title = writing && text === '' ? 'Thinking…' : done;
     if (this.thinkingTitle.textContent !== title) this.thinkingTitle.textContent = title;
+    if (this.calls.childElementCount !== toolCalls.length) this.calls.replaceChildren(...toolCalls.map(callView));
     this.showUnreadable(record.unreadable ?? []);
     this.answer.show(text, writing);
-    const nothing = !writing && text === '' && thought === '' && !this.unreadable.hasChildNodes();
+    const nothing = !writing && text === '' && thought === '' && toolCalls.length === 0 && !this.unreadable.hasChildNodes();
     this.empty.hidden = !nothing;
     if (nothing) this.empty.textContent = record.finish === 'cancelled' ? 'Stopped before the first word.' : 'The model had nothing to say.';
     this.drawn();

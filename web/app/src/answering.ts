@@ -1,18 +1,21 @@
 // What happens between a question and the end of its answer: both are kept as they come, tools are run, failures leave all as it was.
 
-import { RullamaError, type Engine, type Message, type Summary } from 'rullama';
+import { RullamaError, type Engine, type Message, type Prefill, type Summary } from 'rullama';
 import type { Library } from './chats/library.ts';
 import { messageOf, newId, type MessageRecord } from './chats/records.ts';
 import { titleFrom } from './chats/words.ts';
 import { Writing } from './chats/writing.ts';
 import type { Conversation } from './conversation.ts';
-import { runCalls } from './examples.ts';
 import { count } from './format.ts';
 import { wordsOf, type MediaRecord } from './media/records.ts';
 import type { Settings } from './settings.ts';
+import type { Toolbox } from './tools/toolbox.ts';
 
 /** Most rounds of tool calls that the page answers after a question. */
-const TOOL_ROUNDS = 4;
+const TOOL_ROUNDS = 12;
+
+/** Most characters of a tool's result; fewer where the context has no room for them. */
+const MOST_RESULT = 16_000;
 
 /** What the page shows of it. */
 export interface Stage {
@@ -27,6 +30,10 @@ export interface Stage {
   dropped(conversation: Conversation): void;
   /** An answer failed; `again` tries once more. */
   failed(conversation: Conversation, error: RullamaError, again: () => void): void;
+  /** A prompt is being read for an answer. */
+  reading(conversation: Conversation, message: MessageRecord, at: Prefill): void;
+  /** Where calls of a conversation are confirmed; nothing where it is not shown. */
+  placeOf(conversation: Conversation): HTMLElement | undefined;
   /** A remark at the end of the conversation. */
   tell(conversation: Conversation, text: string): void;
 }
@@ -45,6 +52,7 @@ export class Answering {
     private readonly stage: Stage,
     private readonly library: Library,
     private readonly settings: Settings,
+    private readonly tools: Toolbox,
   ) {}
 
   /**
@@ -156,7 +164,7 @@ export class Answering {
       // What is asked anew has its room already.
       const fit = asked.length === 0 && (await conversation.makeRoom([], conversation.tree.path(until), options.maxTokens));
       if (fit && fit.dropped) this.stage.dropped(conversation);
-      for await (const event of conversation.answer(until, cut !== undefined, { ...options, signal: controller.signal })) {
+      for await (const event of conversation.answer(until, cut !== undefined, { ...options, signal: controller.signal, onPrefill: (at) => this.stage.reading(conversation, record, at) })) {
         if (event.type === 'done') summary = event.summary;
         else {
           writing.add(event);
@@ -221,14 +229,46 @@ export class Answering {
     this.stage.changed(conversation);
   }
 
+  /** Runs the calls at the end of a conversation that were not run when they came. */
+  async runCalls(conversation: Conversation): Promise<void> {
+    const { calling } = conversation;
+    if (!calling || conversation.running || !this.stage.engine) return;
+    conversation.rounds = 0;
+    await this.call(conversation, calling);
+  }
+
   /** Runs the tools that an answer calls, and lets the model go on from what they give. */
   private goOnFrom(conversation: Conversation, { record, summary }: Outcome): void {
-    if (summary?.finish !== 'tool-call' || conversation.running || conversation.rounds >= TOOL_ROUNDS) return;
-    const results = runCalls(record.toolCalls ?? [], conversation.tools);
+    if (summary?.finish !== 'tool-call' || conversation.running || conversation.leaf !== record.id) return;
+    if (!this.tools.takes(record.toolCalls ?? [], conversation.record)) return;
+    if (conversation.rounds >= TOOL_ROUNDS) return this.stage.tell(conversation, `The model has called tools ${TOOL_ROUNDS} times in a row. Go on below, or ask in other words.`);
+    void this.call(conversation, record);
+  }
+
+  private async call(conversation: Conversation, record: MessageRecord): Promise<void> {
+    const place = this.stage.placeOf(conversation);
+    if (!place) return;
+    const controller = this.begin(conversation);
+    let results: Message[] | undefined;
+    try {
+      results = await this.tools.answer({ calls: record.toolCalls ?? [], record: conversation.record, place, signal: controller.signal, most: MOST_RESULT });
+      await cutToFit(conversation, results);
+    } catch (thrown) {
+      if (!controller.signal.aborted) this.stage.tell(conversation, `The tools cannot be run: ${RullamaError.from(thrown).message}. Check the connection, then try again.`);
+    }
+    this.end(conversation, controller);
     if (!results || conversation.leaf !== record.id || !this.library.chats.has(conversation.id)) return;
     conversation.rounds += 1;
-    const again = () => this.goOnFrom(conversation, { record, summary, error: undefined });
-    void this.say(conversation, results, again).then((problem) => problem && this.stage.tell(conversation, problem));
+    const problem = await this.say(conversation, results, () => void this.call(conversation, record));
+    if (problem) this.stage.tell(conversation, problem);
+  }
+}
+
+/** Halves the longest result until the model can read all of them beside their question. */
+async function cutToFit(conversation: Conversation, results: Message[]): Promise<void> {
+  for (let tries = 0; tries < 24 && (await conversation.tooLong(results)) > 0; tries += 1) {
+    const longest = results.reduce((a, b) => (b.content.length > a.content.length ? b : a));
+    longest.content = `${longest.content.slice(0, longest.content.length >> 1)}\n[cut: the context has no room for the rest]`;
   }
 }
 

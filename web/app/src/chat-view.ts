@@ -1,6 +1,6 @@
 // The third view: a conversation, with the model that goes on with it where one is loaded.
 
-import { RullamaError, type ChatOptions, type Engine, type EngineOptions, type Example } from 'rullama';
+import { RullamaError, type ChatOptions, type Engine, type EngineOptions, type Example, type Prefill } from 'rullama';
 import type { ChatAdapters } from './adapters/chat-adapters.ts';
 import { Answering, tooLong, type Stage } from './answering.ts';
 import type { Library, News } from './chats/library.ts';
@@ -9,17 +9,20 @@ import { Composer } from './composer.ts';
 import { Conversation } from './conversation.ts';
 import { Drafts } from './drafts.ts';
 import { h } from './dom.ts';
-import { droppedMark } from './dropped-mark.ts';
+import { droppedMark, markDropped } from './dropped-mark.ts';
 import { errorCard } from './error-card.ts';
 import { emptyState, memoryText, type Loaded } from './empty-state.ts';
-import { toolsNamed } from './examples.ts';
 import { lighterFor } from './lighter.ts';
 import { LogView } from './log-view.ts';
 import { Attachments } from './media/attachments.ts';
 import type { Named } from './media/add-menu.ts';
 import { withMedia, type MediaRecord } from './media/records.ts';
+import { isAtEnd, toEnd } from './page-end.ts';
+import { PrefillLine } from './prefill-line.ts';
 import { Recovery } from './recovery.ts';
+import { offerResume } from './resume.ts';
 import type { Settings } from './settings.ts';
+import type { Toolbox } from './tools/toolbox.ts';
 import { stop as stopReading } from './voice.ts';
 import { Watching } from './watching.ts';
 
@@ -53,6 +56,7 @@ export class ChatView implements Stage {
   private opening = {};
   private readonly watching: Watching;
   private readonly recovery: Recovery;
+  private readonly prefill = new PrefillLine();
 
   constructor(
     private readonly root: HTMLElement,
@@ -60,14 +64,15 @@ export class ChatView implements Stage {
     private readonly settings: Settings,
     private readonly frame: Frame,
     private readonly adapters: ChatAdapters,
+    private readonly tools: Toolbox,
   ) {
-    this.answering = new Answering(this, library, settings);
+    this.answering = new Answering(this, library, settings, tools);
     this.watching = new Watching(library, (conversation, messages) => this.refresh(conversation, messages));
     const { answering } = this;
     this.recovery = new Recovery({ answering, tell: (which, text) => this.tell(which, text), reload: () => frame.reload(), act: (run) => this.act(run) });
     this.attachments = new Attachments(() => this.engine, () => this.current && this.told(this.current).pictureTokens, (text) => this.composer.complain(text));
-    this.composer = new Composer((text) => this.submit(text), () => this.current?.running?.abort(), (text) => this.problemWith(text), () => this.drafts.changed(), (media) => this.addMedia(media), this.attachments.element);
-    this.composer.element.prepend(adapters.element);
+    this.composer = new Composer((text) => this.submit(text), () => this.current?.running?.abort(), (text) => this.problemWith(text), () => this.drafts.changed(), (media) => this.addMedia(media), this.attachments.element, () => void tools.open());
+    this.composer.element.prepend(adapters.element, tools.button);
     this.drafts = new Drafts(library, () => this.composer.text);
     this.root.append(this.title, this.offer, this.composer.element);
     document.addEventListener('keydown', (event) => {
@@ -112,7 +117,7 @@ export class ChatView implements Stage {
 
   /** Shows a new conversation. */
   newChat(): void {
-    this.start(this.settings.initial, []);
+    this.start(this.settings.initial, this.tools.initial);
     this.composer.focus();
   }
 
@@ -168,19 +173,20 @@ export class ChatView implements Stage {
   tell(conversation: Conversation, text: string): void {
     if (conversation !== this.current) return;
     this.log?.element.append(h('p', { className: 'note' }, text));
-    this.toEnd();
+    toEnd();
   }
 
   changed(conversation: Conversation): void {
     if (conversation !== this.current) return this.left(conversation);
     this.recovery.changed(conversation);
-    const following = this.isAtEnd() || conversation.path.length < 3;
+    if (!conversation.running) this.prefill.end();
+    const following = isAtEnd() || conversation.path.length < 3;
     if (conversation.path.length > 0) this.log?.element.querySelector('.empty')?.remove();
     this.log?.sync(this.loaded !== undefined);
     if (conversation.firstRead === undefined && !conversation.running) this.log?.element.querySelector('.dropped')?.remove();
-    this.showResume(conversation);
+    if (this.log) offerResume(this.log, conversation, this.loaded && this.answering, (run) => this.act(run));
     this.showState();
-    if (conversation.running && following) this.toEnd();
+    if (conversation.running && following) toEnd();
     if (conversation.running) return;
     const { waiting } = this;
     this.waiting = undefined;
@@ -189,21 +195,30 @@ export class ChatView implements Stage {
   }
 
   grown(conversation: Conversation, message: MessageRecord): void {
-    if (conversation === this.current) this.log?.grow(message);
+    if (conversation !== this.current) return;
+    this.prefill.end();
+    this.log?.grow(message);
+  }
+
+  reading(conversation: Conversation, message: MessageRecord, at: Prefill): void {
+    const turn = conversation === this.current && this.log?.elementOf(message.id);
+    if (turn) this.prefill.show(turn, at);
+  }
+
+  placeOf(conversation: Conversation): HTMLElement | undefined {
+    return conversation === this.current ? this.log?.element : undefined;
+  }
+
+  /** Other tools belong to the conversation. */
+  toolsChanged(): void {
+    if (this.current) this.changed(this.current);
   }
 
   /** Marks in the log from where on the model reads. */
   dropped(conversation: Conversation): void {
     const { engine } = this;
     if (conversation !== this.current || !this.log || !engine) return;
-    this.log.sync(true);
-    this.log.element.querySelector('.dropped')?.remove();
-    const mark = droppedMark(engine.info, (context) => this.frame.reload({ context }));
-    const { firstRead } = conversation;
-    const first = firstRead && this.log.elementOf(firstRead);
-    if (first) first.before(mark);
-    else if (firstRead) this.log.element.prepend(mark);
-    else this.log.element.append(mark);
+    markDropped(this.log, conversation.firstRead, droppedMark(engine.info, (context) => this.frame.reload({ context })));
   }
 
   /** Says what failed, unless nobody needs to hear it. */
@@ -213,7 +228,7 @@ export class ChatView implements Stage {
     const less = lighterFor(error, this.frame.loadedWith(), (options) => this.frame.reload(options), this.engine?.info);
     const card = errorCard(error, ...less, { label: 'Try again', run: does(again) }, { label: 'New chat', run: does(() => this.frame.newChat()) });
     this.log?.element.append(card);
-    this.toEnd();
+    toEnd();
   }
 
   private start(settings: Values, tools: string[]): void {
@@ -224,7 +239,7 @@ export class ChatView implements Stage {
 
   /** What a conversation tells the model apart from its messages. */
   private told({ record }: Conversation): ChatOptions {
-    const tools = toolsNamed(record.tools);
+    const tools = this.tools.named(record.tools);
     return { ...this.settings.chat(record.settings), ...(tools.length > 0 && { tools }) };
   }
 
@@ -234,6 +249,7 @@ export class ChatView implements Stage {
     if (!current) return;
     void this.drafts.flush();
     stopReading();
+    this.prefill.end();
     this.waiting = undefined;
     this.log?.closeEditor();
     this.log?.element.remove();
@@ -253,6 +269,7 @@ export class ChatView implements Stage {
     conversation.resume(this.engine);
     this.current = conversation;
     this.adapters.show(conversation.record);
+    this.tools.show(conversation.record);
     const actions = {
       regenerate: (message: MessageRecord) => this.act(() => this.answering.regenerate(conversation, message.parent)),
       goOn: (message: MessageRecord) => this.act(() => this.answering.goOn(conversation, message)),
@@ -262,7 +279,7 @@ export class ChatView implements Stage {
       keepDraft: ({ id }: MessageRecord, text: string) => void this.library.saveDraft({ id, text }),
     };
     this.log?.element.remove();
-    this.log = new LogView(conversation, actions, () => this.isAtEnd(160) && conversation.running && this.toEnd());
+    this.log = new LogView(conversation, actions, () => isAtEnd(160) && conversation.running && toEnd());
     this.title.after(this.log.element);
     if (conversation.path.length === 0) this.log.element.append(emptyState(this.loaded, (example) => this.askExample(example)));
     this.composer.element.hidden = !this.loaded;
@@ -276,7 +293,7 @@ export class ChatView implements Stage {
     this.watchAnswers(conversation);
     this.showTitle();
     this.frame.shown(conversation.kept ? conversation.id : undefined);
-    this.toEnd();
+    toEnd();
     if (this.loaded) this.recovery.shown(conversation);
   }
 
@@ -302,14 +319,6 @@ export class ChatView implements Stage {
     const step = element?.querySelector<HTMLElement>(`[data-tool=${tool}]:enabled`) ?? element?.querySelector<HTMLElement>('.step:enabled');
     step?.focus({ preventScroll: true });
     void this.library.patch(conversation.id, { leaf: conversation.leaf });
-  }
-
-  /** Offers an answer where the last question has none. */
-  private showResume(conversation: Conversation): void {
-    this.log?.element.querySelector('.resume')?.remove();
-    if (!conversation.unanswered || conversation.running || !this.loaded) return;
-    const button = h('button', { type: 'button', onclick: () => this.act(() => this.answering.regenerate(conversation, conversation.leaf)) }, 'Answer this');
-    this.log?.element.append(h('p', { className: 'note resume' }, button));
   }
 
   /** An example that needs thinking or tools gets a conversation that has them. */
@@ -411,7 +420,7 @@ export class ChatView implements Stage {
     const card = errorCard(error, { label: 'Reload model', run: () => this.frame.reload() });
     this.log?.element.append(card);
     card.querySelector('button')?.focus();
-    this.toEnd();
+    toEnd();
   }
 
   private showTitle(): void {
@@ -434,14 +443,5 @@ export class ChatView implements Stage {
     const memory = await engine?.memory().catch(() => undefined);
     if (!engine || !memory || this.loaded?.engine !== engine) return;
     this.composer.showStatus(memoryText(engine, memory));
-  }
-
-  private isAtEnd(slack = 80): boolean {
-    const page = document.documentElement;
-    return page.scrollHeight - page.clientHeight - page.scrollTop <= slack;
-  }
-
-  private toEnd(): void {
-    window.scrollTo({ top: document.documentElement.scrollHeight });
   }
 }

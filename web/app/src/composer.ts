@@ -31,8 +31,9 @@ export class Composer {
     /** Takes pictures and sounds beside the text, which `attachments` shows. */
     attach: (media: Named[]) => void,
     attachments: HTMLElement,
+    tools: () => void,
   ) {
-    this.add = new AddMenu(attach);
+    this.add = new AddMenu(attach, tools);
     const onsubmit = (event: Event) => {
       event.preventDefault();
       submit(this.text);

@@ -64,6 +64,12 @@ export class Conversation {
     return last !== undefined && last.role !== 'model';
   }
 
+  /** The answer at the end, where it calls tools that the conversation has and nobody has run them. */
+  get calling(): MessageRecord | undefined {
+    const last = this.path.at(-1);
+    return last?.state === 'done' && last.finish === 'tool-call' && last.toolCalls?.length && this.tools.length > 0 ? last : undefined;
+  }
+
   /** Tokens of prompt and answer together, as far as they are known. */
   get tokens(): number {
     const stats = this.path.findLast((message) => message.stats)?.stats;

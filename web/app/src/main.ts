@@ -28,6 +28,7 @@ import { Settings } from './settings.ts';
 import { SideList } from './side-list.ts';
 import { StartView, type Choice } from './start-view.ts';
 import { toast } from './toast.ts';
+import { Toolbox } from './tools/toolbox.ts';
 import { TroubleView } from './trouble-view.ts';
 import { compareAddress, TUNE, Tuning } from './tuning.ts';
 
@@ -54,13 +55,14 @@ const shelf = new Shelf();
 const pool = new AdapterPool(shelf);
 const chatAdapters = new ChatAdapters(library, shelf, pool, () => base()?.model);
 const settings = new Settings(library, (values) => void chat.setSettings(values));
+const tools = new Toolbox(library, () => chat.toolsChanged());
 const chat = new ChatView(byId('chat'), library, settings, {
   newChat: () => go(undefined),
   reload: (options) => void reload(options),
   loadedWith: () => choice?.options ?? {},
   shown,
   offer,
-}, chatAdapters);
+}, chatAdapters, tools);
 const files = new Files(library);
 const list = new SideList(library, {
   open: go,

@@ -11,7 +11,7 @@ export const VERSION = 1;
 
 /** The page's own format; docs/chats.md describes it. */
 export function toJson(chats: { chat: ChatRecord; messages: MessageRecord[] }[], presets: Preset[]): string {
-  const written = chats.map(({ chat: { deleted: _deleted, adapters: _adapters, ...chat }, messages }) => ({
+  const written = chats.map(({ chat: { deleted: _deleted, adapters: _adapters, allowed: _allowed, ...chat }, messages }) => ({
     ...chat,
     // The conversation is the one that they stand in.
     messages: messages.toSorted((a, b) => a.created - b.created).map(({ chat: _chat, state, ...message }) => ({ ...message, state: state === 'writing' ? 'cut' : state })),

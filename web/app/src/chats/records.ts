@@ -22,6 +22,8 @@ export interface ChatRecord {
   settings: Values;
   /** Names of the page's tools that the model may call. */
   tools: string[];
+  /** Which of them it may call without asking, by name; pages by `fetch_page:` and the host. */
+  allowed?: string[];
   /** Adapters that the model answers with; the page's library of adapters has them by these names. */
   adapters?: { id: string; scale: number }[];
   /** When it was deleted; until it is removed this can be undone. */

@@ -15,7 +15,7 @@ export class AddMenu {
   readonly field = h('input', { type: 'file', id: 'attach-file', className: 'visually-hidden', tabIndex: -1, multiple: true, accept: 'image/*,audio/*,video/*', 'aria-label': 'Pictures, sounds and videos to attach' });
   private readonly menu = new Menu();
 
-  constructor(private readonly add: (media: Named[]) => void) {
+  constructor(private readonly add: (media: Named[]) => void, tools: () => void) {
     this.field.onchange = () => {
       const files = [...(this.field.files ?? [])].map((blob) => ({ blob, name: blob.name }));
       this.field.value = '';
@@ -25,6 +25,7 @@ export class AddMenu {
       { label: 'Files…', run: () => this.field.click() },
       { label: 'Camera…', run: () => void this.capture(takePhoto, 'photo', 'jpg') },
       { label: 'Microphone…', run: () => void this.capture(recordSound, 'recording', 'weba') },
+      { label: 'Tools…', run: tools },
     ]);
   }
 

@@ -1,0 +1,118 @@
+// Servers of the Model Context Protocol, over streamable HTTP, by its own client. A connection is kept while the page is open.
+
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport, StreamableHTTPError } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { ErrorCode, McpError } from '@modelcontextprotocol/sdk/types.js';
+import * as z from 'zod/v4/core';
+import type { FunctionTool } from 'rullama';
+import { schemaProblem } from './check.ts';
+
+// The page's policy lets no text become code, which the library would try.
+z.config({ jitless: true });
+
+/** Results are text for a model: a server's own schema of them is not held against it. */
+const getValidator = () => (input: unknown) => ({ valid: true as const, data: input as never, errorMessage: undefined });
+
+const TIMEOUT_MS = 30_000;
+/** Most tools of a server, and pages of its list. */
+const MOST = 64;
+const PAGES = 10;
+
+export interface Address {
+  address: string;
+  token?: string;
+}
+
+const open = new Map<string, Promise<Client>>();
+const keyOf = ({ address, token = '' }: Address) => `${token} ${address}`;
+
+function connected(server: Address): Promise<Client> {
+  const key = keyOf(server);
+  const known = open.get(key);
+  if (known) return known;
+  const client = new Client({ name: 'rullama', version: '1' }, { jsonSchemaValidator: { getValidator } });
+  const headers = server.token ? { Authorization: `Bearer ${server.token}` } : {};
+  const transport = new StreamableHTTPClientTransport(new URL(server.address), { requestInit: { headers, credentials: 'omit', referrerPolicy: 'no-referrer' } });
+  const opening = client.connect(transport as Parameters<Client['connect']>[0], { timeout: TIMEOUT_MS }).then(() => client);
+  open.set(key, opening);
+  opening.catch(() => open.delete(key));
+  client.onclose = () => open.delete(key);
+  return opening;
+}
+
+/** Runs `work` with a connection; where the server has forgotten it, with a new one. */
+async function withClient<T>(server: Address, work: (client: Client) => Promise<T>): Promise<T> {
+  const before = open.has(keyOf(server));
+  try {
+    return await work(await connected(server));
+  } catch (thrown) {
+    const forgotten = thrown instanceof StreamableHTTPError && (thrown.code === 404 || thrown.code === 400);
+    if (!(before && forgotten)) throw await inWords(server, thrown);
+    open.delete(keyOf(server));
+    return connected(server).then(work).catch(async (again) => Promise.reject(await inWords(server, again)));
+  }
+}
+
+/**
+ * What a server calls itself, and its tools.
+ *
+ * @throws Error that says why it cannot be asked, with the remedy.
+ */
+export async function listTools(server: Address): Promise<{ title: string; tools: FunctionTool[]; leftOut: string[] }> {
+  return withClient(server, async (client) => {
+    const tools: FunctionTool[] = [];
+    const leftOut: string[] = [];
+    let cursor: string | undefined;
+    for (let page = 0; page < PAGES; page += 1) {
+      const list = await client.listTools(cursor === undefined ? {} : { cursor }, { timeout: TIMEOUT_MS });
+      for (const { name, description, inputSchema } of list.tools) {
+        const problem = tools.length >= MOST ? `there are more than ${MOST}` : schemaProblem(inputSchema, 'its schema', 0, true);
+        if (problem) leftOut.push(`${name.slice(0, 64)} (${problem})`);
+        else tools.push({ name, description: (description ?? '').slice(0, 2000), parameters: inputSchema as NonNullable<FunctionTool['parameters']> });
+      }
+      cursor = list.nextCursor;
+      if (cursor === undefined) break;
+    }
+    return { title: client.getServerVersion()?.name.slice(0, 80) || new URL(server.address).host, tools, leftOut };
+  });
+}
+
+/**
+ * What a tool gives, as text.
+ *
+ * @throws Error that says why there is none.
+ */
+export async function callTool(server: Address, name: string, args: Record<string, unknown>, signal: AbortSignal): Promise<string> {
+  const { content, structuredContent, isError } = await withClient(server, (client) => client.callTool({ name, arguments: args }, undefined, { signal, timeout: TIMEOUT_MS }));
+  const parts = (content as { type: string; text?: string; resource?: { text?: string; uri: string } }[]).map(({ type, text, resource }) => text ?? resource?.text ?? `[${type}, which is not read]`);
+  const text = parts.length > 0 ? parts.join('\n') : JSON.stringify(structuredContent ?? null);
+  if (isError) throw new Error(text || 'the tool failed');
+  return text;
+}
+
+/** Ends the connection with a server. */
+export async function disconnect(server: Address): Promise<void> {
+  const client = await open.get(keyOf(server))?.catch(() => undefined);
+  open.delete(keyOf(server));
+  await client?.close();
+}
+
+async function inWords(server: Address, thrown: unknown): Promise<unknown> {
+  const { host } = new URL(server.address);
+  if (thrown instanceof StreamableHTTPError) {
+    if (thrown.code === 401 || thrown.code === 403) return new Error(`${host} refuses (${thrown.code}): ${server.token ? 'its token is not the right one' : 'it wants a token; write it beside the address'}`);
+    if (thrown.code === 404 || thrown.code === 405) return new Error(`${host} has no tools at this address (${thrown.code}): check its path, which is often /mcp`);
+    return new Error(`${host} answers ${thrown.code ?? 'something else'}: it may not speak the Model Context Protocol over streamable HTTP`);
+  }
+  if (thrown instanceof McpError) {
+    if (thrown.code === ErrorCode.RequestTimeout) return new Error(`${host} does not answer within ${TIMEOUT_MS / 1000} s`);
+    if (thrown.code === ErrorCode.ConnectionClosed) return new Error(`${host} has ended the connection: try again`);
+    return new Error(thrown.message);
+  }
+  if (!(thrown instanceof TypeError)) return thrown;
+  // The browser does not say which of the two it is. A request whose answer nobody reads tells them apart.
+  const there = await fetch(server.address, { mode: 'no-cors', credentials: 'omit', signal: AbortSignal.timeout(5000) }).then(() => true, () => false);
+  return new Error(there
+    ? `${host} is there, but does not let this page ask it (CORS): let it allow the origin ${location.origin} and expose the header Mcp-Session-Id`
+    : `${host} cannot be reached: check the address, and that the server runs`);
+}

@@ -1,0 +1,85 @@
+// A server of the Model Context Protocol, added or asked again for its tools.
+
+import type { FunctionTool } from 'rullama';
+import { h } from '../dom.ts';
+import { namesTaken } from './check.ts';
+import type { KeptTools, ServerTool, ToolServer } from './kept.ts';
+import { mcp } from './load.ts';
+import { toolsIn, type Panel } from './tool-panel.ts';
+import type { Toolbox } from './toolbox.ts';
+
+/** Most servers. */
+const SERVERS = 16;
+
+/** The form; `server` is the one that is asked again. */
+export function serverForm(panel: Panel, server?: ToolServer): HTMLElement {
+  const problem = h('p', { className: 'problem', id: 'server-problem', role: 'alert' });
+  const address = h('input', { type: 'url', name: 'address', value: server?.address ?? '', placeholder: 'https://example.com/mcp', autocomplete: 'off', 'aria-describedby': 'server-problem' });
+  const token = h('input', { type: 'password', name: 'token', value: server?.token ?? '', autocomplete: 'off', 'aria-describedby': 'server-problem' });
+  const ask = h('button', { className: 'primary' }, 'Ask for its tools');
+  const field = (label: string, hint: string, element: HTMLElement) => h('label', { className: 'field wide' }, h('span', {}, label), element, h('small', {}, hint));
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    problem.textContent = '';
+    ask.disabled = true;
+    ask.textContent = 'Asking…';
+    try {
+      const said = await add(panel.toolbox, { address: address.value.trim(), token: token.value.trim() }, server);
+      // The dialog may have been closed meanwhile, which keeps what was found.
+      panel.back(said);
+    } catch (thrown) {
+      problem.textContent = sentence(thrown instanceof Error ? thrown.message : String(thrown));
+      address.focus();
+    } finally {
+      ask.disabled = false;
+      ask.textContent = 'Ask for its tools';
+    }
+  };
+  return h('form', { noValidate: true, onsubmit: (event: Event) => void submit(event) },
+    h('header', {}, h('h2', { id: 'tools-title' }, server ? server.title : 'A server with tools')),
+    field('Address', 'Of a server of the Model Context Protocol, over streamable HTTP.', address),
+    field('Token', 'Only where the server wants one. It is kept in this browser and sent to that server alone.', token),
+    problem,
+    h('footer', {}, h('button', { type: 'button', className: 'quiet', onclick: () => panel.back('') }, 'Cancel'), ask));
+}
+
+const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+
+/** Asks a server, and keeps it with its tools; gives what to say of it. */
+async function add(toolbox: Toolbox, asked: { address: string; token: string }, before?: ToolServer): Promise<string> {
+  const url = URL.parse(asked.address);
+  if (!url || !/^https?:$/.test(url.protocol)) throw new Error('write a whole address, with https:// or http://');
+  if (url.username || url.password) throw new Error('write the token into its own field, not into the address');
+  const others = toolbox.kept.servers.filter(({ address }) => address !== url.href && address !== before?.address);
+  if (others.length >= SERVERS) throw new Error(`there are ${SERVERS} servers already: remove one first`);
+  const at = { address: url.href, ...(asked.token && { token: asked.token }) };
+  const { listTools, disconnect } = await mcp();
+  if (before) await disconnect(before);
+  const { title, tools, leftOut } = await listTools(at);
+  if (tools.length === 0) throw new Error(`${url.host} answers, and has no tools that a model can call${leftOut.length > 0 ? `: ${leftOut.join('; ')}` : ''}`);
+  const kept: KeptTools = { ...toolbox.kept, servers: others };
+  toolbox.keep({ ...kept, servers: [...others, { ...at, title, tools: named(tools, namesTaken(kept), url.hostname) }] });
+  const without = leftOut.length > 0 ? ` Left out: ${leftOut.join('; ')}.` : '';
+  return `${title} has ${toolsIn(tools)}: choose those that this chat may call.${without}`;
+}
+
+/** Tools by names that models write and no other tool has. */
+function named(tools: FunctionTool[], taken: string[], host: string): ServerTool[] {
+  const used = new Set(taken);
+  const plain = (text: string) => text.replace(/[^A-Za-z0-9_]+/g, '_').replace(/^(?=\d)/, '_').slice(0, 64);
+  return tools.map((tool) => {
+    const wanted = plain(tool.name) || 'tool';
+    let name = wanted;
+    for (let i = 1; used.has(name); i += 1) name = i === 1 ? plain(`${host.split('.')[0]}_${wanted}`) : `${wanted.slice(0, 60)}_${i}`;
+    used.add(name);
+    return { ...tool, name, original: tool.name };
+  });
+}
+
+/** Removes a server; gives the names of its tools. */
+export async function removeServer(toolbox: Toolbox, server: ToolServer): Promise<string[]> {
+  toolbox.keep({ ...toolbox.kept, servers: toolbox.kept.servers.filter(({ address }) => address !== server.address) });
+  const { disconnect } = await mcp();
+  await disconnect(server).catch(() => undefined);
+  return server.tools.map(({ name }) => name);
+}

@@ -1,0 +1,43 @@
+// A person's own tool, written or changed.
+
+import { h } from '../dom.ts';
+import { checked, type Written } from './check.ts';
+import type { OwnTool } from './kept.ts';
+import type { Panel } from './tool-panel.ts';
+
+const EXAMPLE = {
+  schema: '{\n  "type": "object",\n  "properties": {\n    "text": { "type": "string", "description": "The text" }\n  },\n  "required": ["text"]\n}',
+  body: 'return args.text.trim().split(/\\s+/).length;',
+};
+
+/** The form; `tool` is the one that is changed. */
+export function toolForm(panel: Panel, tool?: OwnTool): HTMLElement {
+  const problem = h('p', { className: 'problem', id: 'tool-problem', role: 'alert' });
+  const area = (name: string, value: string, rows: number) => h('textarea', { name, rows, value, spellcheck: false, className: 'code-field', dir: 'ltr', 'aria-describedby': 'tool-problem' });
+  const name = h('input', { type: 'text', name: 'name', value: tool?.name ?? '', autocomplete: 'off', spellcheck: false, placeholder: 'word_count', 'aria-describedby': 'tool-problem' });
+  const description = h('textarea', { name: 'description', rows: 2, dir: 'auto', value: tool?.description ?? '', placeholder: 'Count the words of a text', 'aria-describedby': 'tool-problem' });
+  const fields = { name, description, schema: area('schema', tool ? JSON.stringify(tool.parameters, null, 2) : EXAMPLE.schema, 7), body: area('body', tool?.body ?? EXAMPLE.body, 7) };
+  const field = (label: string, hint: string, element: HTMLElement) => h('label', { className: 'field wide' }, h('span', {}, label), element, h('small', {}, hint));
+  const save = (event: Event) => {
+    event.preventDefault();
+    const written = Object.fromEntries(Object.entries(fields).map(([key, { value }]) => [key, value])) as unknown as Written;
+    const { kept } = panel.toolbox;
+    const made = checked(written, kept, tool?.name);
+    if ('problem' in made) {
+      problem.textContent = made.problem;
+      for (const [key, element] of Object.entries(fields)) element.setAttribute('aria-invalid', String(key === made.field));
+      return fields[made.field].focus();
+    }
+    const own = tool ? kept.own.map((one) => (one.name === tool.name ? made : one)) : [...kept.own, made];
+    panel.toolbox.keep({ ...kept, own });
+    panel.back(tool ? `${made.name} is changed.` : `${made.name} is saved, and on in this chat when you press Done.`, tool && tool.name === made.name ? [] : [made.name]);
+  };
+  return h('form', { noValidate: true, onsubmit: save },
+    h('header', {}, h('h2', { id: 'tools-title' }, tool ? `Change ${tool.name}` : 'A tool of your own')),
+    field('Name', 'What the model calls it.', name),
+    field('What it does', 'The model chooses by these words.', description),
+    field('Arguments', 'A JSON schema of type object.', fields.schema),
+    field('Code', 'JavaScript: it gets args, may await, and returns what the model reads. It runs apart from the page, without a network, for 5 seconds at most.', fields.body),
+    problem,
+    h('footer', {}, h('button', { type: 'button', className: 'quiet', onclick: () => panel.back('') }, 'Cancel'), h('button', { className: 'primary' }, 'Save')));
+}

@@ -43,7 +43,7 @@ const unused = { name: 'unused', setup: ({ onResolve, onLoad }) => {
 } };
 
 /** What `import()` loads when it is first needed, each a file beside main.js; nothing of it is in what the first paint loads. */
-const later = ['markdown/markdown', 'markdown/highlight', 'markdown/mathml', 'chats/exchange', 'adapters/take', 'adapters/zip', 'fine-tune/fine-tune', 'fine-tune/chart', 'ollama/view', 'downloads/downloads', 'downloads/words', 'tools/tool-calls', 'tools/tool-panel', 'tools/calculator', 'tools/mcp'].map((name) => `${app}/src/${name}.ts`);
+const later = ['markdown/markdown', 'markdown/highlight', 'markdown/mathml', 'chats/exchange', 'adapters/take', 'adapters/zip', 'fine-tune/fine-tune', 'fine-tune/chart', 'ollama/view', 'downloads/downloads', 'downloads/words', 'tools/tool-calls', 'tools/tool-panel', 'tools/calculator', 'tools/mcp', 'media/read-document', 'media/pdf'].map((name) => `${app}/src/${name}.ts`);
 const apart = {
   name: 'apart',
   setup({ onResolve }) {
@@ -104,6 +104,7 @@ async function buildApp() {
   const entryPoints = [`${app}/src/main.ts`, ...later];
   const { metafile } = await build({ ...scripts, entryPoints, entryNames: '[name]', plugins: [apart, unused], outdir: `${app}/dist`, metafile: true });
   await build({ ...common, platform: 'browser', entryPoints: [`${app}/src/style.css`], outdir: `${app}/dist` });
+  cpSync(`${root}node_modules/pdfjs-dist/build/pdf.worker.min.mjs`, `${app}/dist/pdf.worker.js`);
   writeFileSync(`${app}/dist/licences.txt`, licences(root, metafile, ...inWorkers));
   // The package finds its worker and its wasm beside the script that it is bundled into.
   if (existsSync(`${root}docs/dist`)) cpSync(`${root}docs/dist`, `${app}/dist/docs`, { recursive: true });
@@ -115,7 +116,7 @@ async function buildApp() {
 }
 
 /** What the page keeps of itself when it is first asked for: what not everyone needs, and models. */
-const needed = /^(train-worker\.js|wasm\/rullama_train_bg\.wasm|.*\.gguf)$/;
+const needed = /^(train-worker\.js|pdf(\.worker)?\.js|wasm\/rullama_train_bg\.wasm|.*\.gguf)$/;
 /** What is not part of the page: the server's own lists, the documentation, what only tools read. */
 const beside = /^(models\.json|service-worker\.js|docs\/.*|.*\.map)$/;
 

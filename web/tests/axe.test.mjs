@@ -107,6 +107,33 @@ test('a chat: empty, with answers, with thinking, tools and a card; its settings
   await page.close();
 });
 
+test('tools: their dialog and its forms, a call that asks, what was given, and a text that is attached', async () => {
+  const { page } = await loaded();
+  await page.click('#attach');
+  await page.click('[role=menuitem]:has-text("Tools")');
+  await page.waitForSelector('dialog.tools[open]');
+  await page.check('dialog.tools [name=calculator]');
+  await clean(page, 'tools');
+  await page.click('#add-server');
+  await clean(page, 'a server');
+  await page.click('dialog.tools footer .quiet');
+  await page.click('#new-tool');
+  await page.click('dialog.tools .primary');
+  await clean(page, 'a tool with a problem');
+  await page.click('dialog.tools footer .quiet');
+  await page.click('dialog.tools .primary');
+  await page.setInputFiles('#attach-file', { name: 'note.txt', mimeType: 'text/plain', buffer: Buffer.from('Wind.') });
+  await page.waitForSelector('.attachment:has-text("tokens")');
+  await ask(page, 'call calculator {"expression": "1 + 2"}');
+  await page.waitForSelector('.consent');
+  await clean(page, 'a call that asks');
+  await page.click('[data-answer=once]');
+  await finished(page, 2);
+  await page.locator('.result summary').click();
+  await clean(page, 'a result');
+  await page.close();
+});
+
 test('a phone: the list over the chat, and a menu', async () => {
   const { page } = await loaded({ viewport: { width: 390, height: 800 } });
   await ask(page, 'hello');

@@ -33,7 +33,7 @@ test('an example with a tool shows the call, what the page computed, and the ans
   const { page } = await openLoaded();
   await page.click('.example:has-text("calls multiply")');
   await finished(page, 2);
-  assert.match(await page.locator('.message.model .call summary').first().innerText(), /Called multiply a: 412, b: 37/);
+  assert.match(await page.locator('.message.model .call summary').first().innerText(), /Calls multiply a: 412, b: 37/);
   assert.equal(await page.locator('.message.result code').textContent(), String(412 * 37));
   assert.match(await answerText(page), /A short answer/);
   // The tool belongs to the example's conversation: a new one has none.

@@ -137,7 +137,7 @@ test('files that are no pictures or sounds, or are broken, are told by name', as
   const name = (name, type, text) => ({ name, mimeType: type, buffer: Buffer.from(text) });
   await page.fill('#prompt', 'hello');
   for (const [file, words] of [
-    [name('notes.txt', 'text/plain', 'x'), '“notes.txt” is no picture, sound or video'],
+    [name('notes.docx', '', 'PK\0'), '“notes.docx” was not attached: it is a document of another program: save it as PDF'],
     [name('cat.png', 'image/png', 'no picture'), '“cat.png” was not attached. The file is no picture'],
     [name('song.mp3', 'audio/mpeg', 'no sound'), '“song.mp3” was not attached. The file is no sound'],
     [name('empty.png', 'image/png', ''), '“empty.png” was not attached. The picture is empty'],

@@ -5,6 +5,7 @@ import { AnswerText } from './answer-text.ts';
 import { callView, resultView } from './calls-view.ts';
 import type { MessageRecord } from './chats/records.ts';
 import { h, oncePerFrame } from './dom.ts';
+import { documentsView } from './media/documents.ts';
 import { mediaView } from './media/figure.ts';
 import { count, rate, seconds } from './format.ts';
 
@@ -33,7 +34,7 @@ class PlainView implements TurnView {
     const bubble = this.text;
     this.element = this.isResult
       ? h('article', { className: 'message result', 'aria-label': 'Tool' }, bubble, this.footer)
-      : h('article', { className: 'message user', 'aria-label': 'You' }, record.media && mediaView(record.media), bubble, this.footer);
+      : h('article', { className: 'message user', 'aria-label': 'You' }, record.media && mediaView(record.media), record.documents && documentsView(record.documents), bubble, this.footer);
   }
 
   update({ content, name = 'The tool' }: MessageRecord, tools: HTMLElement[]): void {

@@ -7,6 +7,7 @@ import { titleFrom } from './chats/words.ts';
 import { Writing } from './chats/writing.ts';
 import type { Conversation } from './conversation.ts';
 import { count } from './format.ts';
+import type { Question } from './media/documents.ts';
 import { wordsOf, type MediaRecord } from './media/records.ts';
 import type { Settings } from './settings.ts';
 import type { Toolbox } from './tools/toolbox.ts';
@@ -59,7 +60,7 @@ export class Answering {
    * Sends messages behind the path, or behind `parent` as another version of what follows there. Gives why the model did not get
    * them, empty where a card says so; nothing where it did.
    */
-  async say(conversation: Conversation, question: Message[], again: () => void, parent = conversation.leaf): Promise<string | undefined> {
+  async say(conversation: Conversation, question: Question[], again: () => void, parent = conversation.leaf): Promise<string | undefined> {
     const { engine } = this.stage;
     if (!engine || conversation.running) return '';
     const before = conversation.leaf;
@@ -118,7 +119,8 @@ export class Answering {
   /** Puts a changed text beside a message, as another version; one that is not the model's is answered. Gives what `say` does. */
   async edit(conversation: Conversation, message: MessageRecord, text: string, again: () => void): Promise<string | undefined> {
     const { media, ...said } = messageOf(message);
-    const changed = { ...said, content: text };
+    const { documents } = message;
+    const changed = { ...said, content: text, ...(documents && { documents }) };
     conversation.rounds = 0;
     if (message.role !== 'model' && this.stage.engine) return this.say(conversation, [{ ...changed, ...(media && { media }) }], again, message.parent);
     conversation.show(message.parent);
@@ -136,11 +138,11 @@ export class Answering {
   }
 
   /** Makes questions part of the conversation. */
-  private ask(conversation: Conversation, question: Message[], parent: string | null): MessageRecord[] {
+  private ask(conversation: Conversation, question: Question[], parent: string | null): MessageRecord[] {
     conversation.show(parent);
     return question.map((message) => {
       const role = message.role === 'tool' ? 'tool' : 'user';
-      const record: MessageRecord = { ...this.blank(conversation, role), content: message.content, ...(message.media && { media: message.media as MediaRecord[] }), ...(message.name && { name: message.name }) };
+      const record: MessageRecord = { ...this.blank(conversation, role), content: message.content, ...(message.media && { media: message.media as MediaRecord[] }), ...(message.documents && { documents: message.documents }), ...(message.name && { name: message.name }) };
       conversation.add(record);
       return record;
     });
@@ -209,7 +211,7 @@ export class Answering {
     const { record } = conversation;
     record.changed = Date.now();
     const first = conversation.path.find(({ role }) => role === 'user');
-    if (!record.named && record.title === '' && first) record.title = titleFrom([first.content, ...(first.media ?? []).map(wordsOf)].join('\n'));
+    if (!record.named && record.title === '' && first) record.title = titleFrom([first.content, ...(first.media ?? []).map(wordsOf), ...(first.documents ?? []).map(({ name }) => name)].join('\n'));
     conversation.kept = true;
     return this.library.add(record, messages);
   }

@@ -18,7 +18,7 @@ function folded(title: (HTMLElement | string)[], text: string): HTMLElement {
 const argumentsOf = (call: ToolCall) => Object.entries(call.arguments).map(([name, value]) => `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`);
 
 export const callView = (call: ToolCall): HTMLElement =>
-  folded(['Called ', h('b', {}, call.name), ' ', h('span', { dir: 'auto' }, brief(argumentsOf(call).join(', ')))], JSON.stringify(call.arguments, null, 2));
+  folded(['Calls ', h('b', {}, call.name), ' ', h('span', { dir: 'auto' }, brief(argumentsOf(call).join(', ')))], JSON.stringify(call.arguments, null, 2));
 
 /** What a tool gave, or why it gave nothing. */
 export function resultView(name: string, content: string): HTMLElement {

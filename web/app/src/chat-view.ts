@@ -16,7 +16,7 @@ import { lighterFor } from './lighter.ts';
 import { LogView } from './log-view.ts';
 import { Attachments } from './media/attachments.ts';
 import type { Named } from './media/add-menu.ts';
-import { withMedia, type MediaRecord } from './media/records.ts';
+import { questionOf, type Attachment } from './media/documents.ts';
 import { isAtEnd, toEnd } from './page-end.ts';
 import { PrefillLine } from './prefill-line.ts';
 import { Recovery } from './recovery.ts';
@@ -72,7 +72,7 @@ export class ChatView implements Stage {
     this.recovery = new Recovery({ answering, tell: (which, text) => this.tell(which, text), reload: () => frame.reload(), act: (run) => this.act(run) });
     this.attachments = new Attachments(() => this.engine, () => this.current && this.told(this.current).pictureTokens, (text) => this.composer.complain(text));
     this.composer = new Composer((text) => this.submit(text), () => this.current?.running?.abort(), (text) => this.problemWith(text), () => this.drafts.changed(), (media) => this.addMedia(media), this.attachments.element, () => void tools.open());
-    this.composer.element.prepend(adapters.element, tools.button);
+    this.composer.element.prepend(adapters.element, tools.button, this.attachments.reads);
     this.drafts = new Drafts(library, () => this.composer.text);
     this.root.append(this.title, this.offer, this.composer.element);
     document.addEventListener('keydown', (event) => {
@@ -138,9 +138,10 @@ export class ChatView implements Stage {
     return true;
   }
 
-  /** Attaches pictures and sounds to the message that is being written. */
+  /** Attaches files to the message that is being written. */
   addMedia(media: Named[]): void {
-    if (this.attachments.add(media)) this.composer.focus();
+    this.attachments.add(media);
+    this.composer.focus();
   }
 
   /** The model has other towers now. */
@@ -347,9 +348,9 @@ export class ChatView implements Stage {
   }
 
   /** Sends a message that was written; it comes back into the field when the model does not get it. */
-  private async ask(conversation: Conversation, text: string, media: MediaRecord[] = []): Promise<void> {
+  private async ask(conversation: Conversation, text: string, media: Attachment[] = []): Promise<void> {
     conversation.rounds = 0;
-    const problem = await this.answering.say(conversation, [withMedia(text, media)], () => this.submit(this.composer.text));
+    const problem = await this.answering.say(conversation, [questionOf(text, media)], () => this.submit(this.composer.text));
     if (problem === undefined || conversation !== this.current) return;
     if (!conversation.kept) this.neverKept();
     this.composer.text = [text, this.composer.text].filter((part) => part !== '').join('\n');
@@ -369,7 +370,7 @@ export class ChatView implements Stage {
     // A token is at least a byte, so that only long drafts need counting.
     const media = this.attachments.list;
     if (!current || !loaded || (media.length === 0 && draft.length * 3 < loaded.engine.info.context)) return '';
-    return tooLong(await current.tooLong([withMedia(draft.trim(), media)]), loaded.engine);
+    return tooLong(await current.tooLong([questionOf(draft.trim(), media)]), loaded.engine);
   }
 
   /** Something has changed in the library, here or in another tab. */

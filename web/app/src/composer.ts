@@ -28,7 +28,7 @@ export class Composer {
     stop: () => void,
     private readonly measure: (text: string) => Promise<string>,
     private readonly edited: () => void,
-    /** Takes pictures and sounds beside the text, which `attachments` shows. */
+    /** Takes files beside the text, which `attachments` shows. */
     attach: (media: Named[]) => void,
     attachments: HTMLElement,
     tools: () => void,

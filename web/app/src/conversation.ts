@@ -2,6 +2,7 @@
 
 import type { Attached, Chat, ChatOptions, Engine, Message, SendOptions, ChatEvent, Tool } from 'rullama';
 import { messageOf, type ChatRecord, type MessageRecord } from './chats/records.ts';
+import { composed, type Question } from './media/documents.ts';
 import { Tree } from './chats/tree.ts';
 
 /** Tokens that must be left for an answer, and those that older messages make room for. */
@@ -137,14 +138,14 @@ export class Conversation {
   }
 
   /** Tokens that a question alone is too long by, 0 when it fits. */
-  async tooLong(question: Message[], path = this.path): Promise<number> {
+  async tooLong(question: Question[], path = this.path): Promise<number> {
     const engine = this.engineHere();
     const alone = await this.count(path.slice(latestTurn(path, question)).map(messageOf), question);
     return Math.max(0, alone - (engine.info.context - leastRoom(engine)));
   }
 
   /** Leaves out the oldest turns where `question` behind `path` and an answer of `answer` tokens would not fit otherwise. */
-  async makeRoom(question: Message[], path = this.path, answer = WANTED_ROOM): Promise<Fit> {
+  async makeRoom(question: Question[], path = this.path, answer = WANTED_ROOM): Promise<Fit> {
     const engine = this.engineHere();
     const { context } = engine.info;
     const messages = path.map(messageOf);
@@ -209,14 +210,14 @@ export class Conversation {
     this.open = undefined;
   }
 
-  private async count(history: Message[], question: Message[]): Promise<number> {
-    const { ids } = await this.engineHere().render({ ...this.options(), messages: [...history, ...question] });
+  private async count(history: Message[], question: Question[]): Promise<number> {
+    const { ids } = await this.engineHere().render({ ...this.options(), messages: [...history, ...question.map(composed)] });
     return ids.length;
   }
 }
 
 /** Where the messages begin that `question` cannot do without: a tool's result needs its call. */
-function latestTurn(path: MessageRecord[], question: Message[]): number {
+function latestTurn(path: MessageRecord[], question: Question[]): number {
   if (question[0]?.role === 'user') return path.length;
   return Math.max(0, path.map(({ role }) => role).lastIndexOf('user'));
 }

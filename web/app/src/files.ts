@@ -46,10 +46,10 @@ export class Files {
     await this.guarded(() => this.json(this.library.list(), `rullama-chats-${day}`, true));
   }
 
-  /** Whether a dropped file may hold conversations: JSON begins with a bracket. */
-  async isExport(file: File): Promise<boolean> {
-    const start = await file.slice(0, 64).text().catch(() => '');
-    return /^\ufeff?\s*[[{]/.test(start);
+  /** Whether a dropped file may hold conversations: JSON begins with a bracket. Where it could be for the model, its fields must say so. */
+  async isExport(file: File, other: boolean): Promise<boolean> {
+    const start = await file.slice(0, 1 << 16).text().catch(() => '');
+    return /^\ufeff?\s*[[{]/.test(start) && (!other || /"rullama-chats"|"(mapping|current_node|chat|history)"\s*:/.test(start));
   }
 
   async importFile(file: File): Promise<void> {

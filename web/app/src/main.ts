@@ -318,8 +318,9 @@ async function drop(dropped: File[]): Promise<void> {
     goTo(TUNE);
     return tuning.take(file);
   }
-  if (await files.isExport(file)) return files.importFile(file);
-  if (engine && !byId('chat').hidden && dropped.some((one) => mediumOf(one, one.name))) {
+  const chatting = engine !== undefined && !byId('chat').hidden;
+  if (await files.isExport(file, chatting)) return files.importFile(file);
+  if (chatting && dropped.some((one) => mediumOf(one, one.name))) {
     return chat.addMedia(dropped.map((blob) => ({ blob, name: blob.name })));
   }
   if (await takeTowers(dropped)) return;
@@ -327,7 +328,7 @@ async function drop(dropped: File[]): Promise<void> {
     choose();
     return start.pickFile(file);
   }
-  if (!(await isModel(file))) return chat.note(`“${file.name}” is neither a model, a picture nor a sound, and other files cannot be attached: paste its text.`);
+  if (!(await isModel(file))) return chat.addMedia(dropped.map((blob) => ({ blob, name: blob.name })));
   await leave();
   projector = undefined;
   start.pickFile(file);

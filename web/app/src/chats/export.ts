@@ -1,7 +1,9 @@
 // Writing conversations: the page's own format, which holds everything, and Markdown, which people read.
 
+import { quoted as quotedFile } from '../media/documents.ts';
 import { blobOf, inFile, wordsOf } from '../media/records.ts';
 import { Refusal } from './checked.ts';
+import { fenced } from './fence.ts';
 import type { ChatRecord, MessageRecord, Preset } from './records.ts';
 import { Tree } from './tree.ts';
 
@@ -54,9 +56,10 @@ export function toMarkdown(chat: ChatRecord, messages: MessageRecord[]): string 
   const parts = [`# ${chat.title || 'Chat'}`, new Date(chat.created).toISOString().slice(0, 10)];
   if (system !== '') parts.push('## System prompt', system);
   for (const message of path) {
-    const { role, content, media = [], thinking, toolCalls = [], model, name, state } = message;
+    const { role, content, media = [], documents = [], thinking, toolCalls = [], model, name, state } = message;
     parts.push(`## ${NAMES[role]}${role === 'model' && model ? ` (${model})` : ''}${name ? ` (${name})` : ''}`);
     if (thinking) parts.push(quoted(`Thoughts:\n\n${thinking}`));
+    for (const document of documents) parts.push(quotedFile(document));
     for (const medium of media) parts.push(`*(${wordsOf(medium)})*`);
     if (role === 'tool') parts.push(fenced(content, ''));
     else if (content !== '') parts.push(content);
@@ -67,11 +70,3 @@ export function toMarkdown(chat: ChatRecord, messages: MessageRecord[]): string 
 }
 
 const quoted = (text: string) => text.split('\n').map((line) => `> ${line}`.trimEnd()).join('\n');
-
-/** Code between fences that are longer than those in it. */
-function fenced(text: string, language: string): string {
-  let longest = 2;
-  for (const [run] of text.matchAll(/`+/g)) longest = Math.max(longest, run.length);
-  const fence = '`'.repeat(longest + 1);
-  return `${fence}${language}\n${text}\n${fence}`;
-}

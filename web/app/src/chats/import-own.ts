@@ -4,6 +4,7 @@ import type { Finish, ToolCall } from 'rullama';
 import { CHANGES, readKept } from '../sampling.ts';
 import { Checked, LIMITS, Refusal } from './checked.ts';
 import { VERSION } from './export.ts';
+import type { DocumentRecord } from '../media/documents.ts';
 import { KINDS, recordOf, type MediaRecord } from '../media/records.ts';
 import type { Foreign, Node } from './import.ts';
 import { newId, type MessageRecord, type Preset, type Stats, type Values } from './records.ts';
@@ -69,6 +70,7 @@ function readMessage(message: Checked): Node {
     created: dateOf(message.at('created')),
     state: message.at('state').missing ? ('done' as const) : message.at('state').oneOf(STATES),
     ...optional('media', (field) => field.list(MEDIA, 'pictures and sounds').map(readMedium)),
+    ...optional('documents', (field) => field.list(MEDIA, 'documents').map(readDocument)),
     ...optional('thinking', text),
     ...optional('name', text),
     ...optional('model', (field) => field.text(LIMITS.name)),
@@ -101,6 +103,8 @@ function readMedium(medium: Checked): MediaRecord {
   const blob = new Blob([Uint8Array.from(bytes, (character) => character.charCodeAt(0))], { type: start.slice('data:'.length, -';base64,'.length) });
   return { ...recordOf(type, blob, name), ...(words && { words }) };
 }
+
+const readDocument = (document: Checked): DocumentRecord => ({ type: 'text', name: document.at('name').text(LIMITS.name), text: document.at('text').text() });
 
 function readCall(call: Checked): ToolCall {
   return { name: call.at('name').text(LIMITS.name), arguments: call.at('arguments').object() };

@@ -1,6 +1,7 @@
 // What the page keeps: conversations, their messages, presets and drafts.
 
 import type { Finish, GenerateOptions, Message, ToolCall } from 'rullama';
+import { composed, type DocumentRecord } from '../media/documents.ts';
 import type { MediaRecord } from '../media/records.ts';
 
 /** Settings as a form holds them: texts by name, only those that a person chose. */
@@ -57,6 +58,8 @@ export interface MessageRecord {
   content: string;
   /** Pictures and sounds beside the text. */
   media?: MediaRecord[];
+  /** Texts beside it, which the model reads before it. */
+  documents?: DocumentRecord[];
   thinking?: string;
   toolCalls?: ToolCall[];
   /** What stood where a tool call should and cannot be read as one. */
@@ -107,8 +110,8 @@ export function newId(): string {
 }
 
 /** The message as the model reads it. */
-export function messageOf({ role, content, media, thinking, toolCalls, name }: MessageRecord): Message {
-  return { role, content, ...(media && media.length > 0 && { media }), ...(thinking && { thinking }), ...(toolCalls && toolCalls.length > 0 && { toolCalls }), ...(name && { name }) };
+export function messageOf({ role, content, media, documents = [], thinking, toolCalls, name }: MessageRecord): Message {
+  return { ...composed({ role, content, documents }), ...(media && media.length > 0 && { media }), ...(thinking && { thinking }), ...(toolCalls && toolCalls.length > 0 && { toolCalls }), ...(name && { name }) };
 }
 
 /** Whether an answer ended before its end, and not at a call. */

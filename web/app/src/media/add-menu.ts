@@ -11,8 +11,8 @@ export interface Named {
 }
 
 export class AddMenu {
-  readonly button = h('button', { type: 'button', className: 'quiet add', id: 'attach', 'aria-label': 'Attach a picture, a sound or a video', title: 'Attach a picture, a sound or a video', 'aria-haspopup': 'menu' }, '+');
-  readonly field = h('input', { type: 'file', id: 'attach-file', className: 'visually-hidden', tabIndex: -1, multiple: true, accept: 'image/*,audio/*,video/*', 'aria-label': 'Pictures, sounds and videos to attach' });
+  readonly button = h('button', { type: 'button', className: 'quiet add', id: 'attach', 'aria-label': 'Attach files, or choose tools', title: 'Attach files, or choose tools', 'aria-haspopup': 'menu' }, '+');
+  readonly field = h('input', { type: 'file', id: 'attach-file', className: 'visually-hidden', tabIndex: -1, multiple: true, 'aria-label': 'Files to attach' });
   private readonly menu = new Menu();
 
   constructor(private readonly add: (media: Named[]) => void, tools: () => void) {
@@ -36,8 +36,9 @@ export class AddMenu {
   }
 }
 
-/** The pictures, sounds and videos that were copied; nothing where the copy is of text. */
+/** The files that were copied; of those beside a text only pictures, sounds and videos. */
 export function pastedMedia(data: DataTransfer | null): Named[] {
-  const files = [...(data?.files ?? [])].filter(({ type }) => /^(image|audio|video)\//.test(type));
+  const isText = data?.types.includes('text/plain');
+  const files = [...(data?.files ?? [])].filter(({ type }) => !isText || /^(image|audio|video)\//.test(type));
   return files.map((blob, i) => ({ blob, name: blob.name || `pasted ${i + 1}` }));
 }

@@ -1,17 +1,18 @@
-// Pictures, sounds and videos that wait for the message to be sent: a preview of each, what it takes of the context, words for it.
+// Files that wait for the message to be sent: a preview of each, what it takes of the context, words for it.
 
 import { RullamaError, type Engine, type PictureTokens } from 'rullama';
 import { h } from '../dom.ts';
 import { count } from '../format.ts';
 import type { Named } from './add-menu.ts';
 import { mediumView } from './figure.ts';
+import { quoted, type Attachment } from './documents.ts';
 import { mediumOf, type MediaRecord } from './records.ts';
 
-/** Most media of a message. */
+/** Most files of a message. */
 const MOST = 16;
 
 interface Item {
-  record: MediaRecord;
+  record: Attachment;
   element: HTMLElement;
   /** Tokens that it takes; `undefined` while it is being read. */
   cost: number | undefined;
@@ -22,8 +23,11 @@ export class Attachments {
   private items: Item[] = [];
   private reading: Promise<unknown> = Promise.resolve();
   private open = 0;
+  /** Documents that are being read. */
+  private coming = 0;
+  readonly reads = h('p', { className: 'reads', role: 'status' });
   /** What waits in conversations that are not shown. */
-  private readonly elsewhere = new Map<string, MediaRecord[]>();
+  private readonly elsewhere = new Map<string, Attachment[]>();
   private id: string | undefined;
 
   /** `tokens` gives the soft tokens of a picture, where they were chosen; `complain` says what keeps a file out, or nothing. */
@@ -33,36 +37,58 @@ export class Attachments {
     private readonly complain: (text: string) => void,
   ) {}
 
-  get list(): MediaRecord[] {
+  get list(): Attachment[] {
     return this.items.map(({ record }) => record);
   }
 
   /** Whether a message must wait: something is still being read. Where all of it can be, `send` runs then. */
   keepsWaiting(send: () => void): boolean {
     if (this.open === 0) return false;
-    const before = this.list.length;
-    void this.reading.then(() => this.list.length === before && send());
+    const wanted = this.list.length + this.coming;
+    void this.reading.then(() => this.list.length === wanted && send());
     return true;
   }
 
-  /** Adds files; gives whether all of them can be seen or heard. */
-  add(files: Named[]): boolean {
+  /** Adds files: pictures, sounds and videos at once, of others the text when it has been read. */
+  add(files: Named[]): void {
     this.complain('');
     this.put(files.flatMap(({ blob, name }) => mediumOf(blob, name) ?? []));
-    const other = files.find(({ blob, name }) => !mediumOf(blob, name));
-    if (other) this.complain(`“${other.name}” is no picture, sound or video: paste its text instead.`);
-    return other === undefined;
+    const others = files.filter(({ blob, name }) => !mediumOf(blob, name)).slice(0, MOST);
+    if (others.length === 0) return;
+    this.open += 1;
+    this.coming += others.length;
+    this.reading = Promise.all([this.reading, this.readDocuments(others)]).finally(() => (this.open -= 1));
   }
 
-  put(records: MediaRecord[]): void {
+  /** One after the other, as they stand; for the conversation that they were added to. */
+  private async readDocuments(files: Named[]): Promise<void> {
+    const { id } = this;
+    const refused: string[] = [];
+    for (const { blob, name } of files) {
+      this.reads.textContent = `Reading ${name}…`;
+      try {
+        const { documentOf } = await import('./read-document.ts');
+        const record = await documentOf(blob, name);
+        if (this.id === id) this.put([record]);
+        else this.elsewhere.set(id ?? '', [...(this.elsewhere.get(id ?? '') ?? []), record]);
+      } catch (thrown) {
+        refused.push(`“${name}” was not attached: ${thrown instanceof Error ? thrown.message : String(thrown)}.`);
+      }
+      this.coming -= 1;
+    }
+    this.reads.textContent = '';
+    if (refused.length > 0) this.complain(refused.join(' '));
+  }
+
+  put(records: Attachment[]): void {
     const free = MOST - this.items.length;
-    if (records.length > free) this.complain(`A message takes ${MOST} pictures, sounds and videos: the others were left out.`);
+    if (records.length > free) this.complain(`A message takes ${MOST} files: the others were left out.`);
     for (const record of records.slice(0, free)) this.show(record);
     this.redraw();
   }
 
   /** Takes all of them out. */
-  take(): MediaRecord[] {
+  take(): Attachment[] {
     const taken = this.list;
     this.items = [];
     this.redraw();
@@ -88,23 +114,26 @@ export class Attachments {
     for (const item of this.items) this.read(item);
   }
 
-  private show(record: MediaRecord): void {
+  private show(record: Attachment): void {
     const label = h('span', { className: 'cost' }, 'Reading…');
-    const words = h('input', { type: 'text', dir: 'auto', value: record.words ?? '', placeholder: 'In words (for screen readers)', 'aria-label': `${record.name} in words`, maxLength: 300 });
-    words.oninput = () => {
-      if (words.value.trim() === '') delete record.words;
-      else record.words = words.value.trim();
-    };
+    const isText = record.type === 'text';
+    const words = !isText && h('input', { type: 'text', dir: 'auto', value: record.words ?? '', placeholder: 'In words (for screen readers)', 'aria-label': `${record.name} in words`, maxLength: 300 });
+    if (words) {
+      words.oninput = () => {
+        if (words.value.trim() === '') delete record.words;
+        else record.words = words.value.trim();
+      };
+      // Enter sends the message, not the field.
+      words.onkeydown = (event) => event.key === 'Enter' && event.preventDefault();
+    }
     const remove = h('button', { type: 'button', className: 'quiet remove', 'aria-label': `Remove ${record.name}` }, '×');
-    const element = h('li', { className: `attachment ${record.type}` }, mediumView(record), h('div', {}, h('span', { className: 'name', dir: 'auto' }, record.name), label, words), remove);
+    const element = h('li', { className: `attachment ${record.type}` }, !isText && mediumView(record), h('div', {}, h('span', { className: 'name', dir: 'auto' }, record.name), label, words), remove);
     const item: Item = { record, element, cost: undefined };
     remove.onclick = () => {
       const next = element.nextElementSibling ?? element.previousElementSibling;
       this.drop(item);
       (next?.querySelector<HTMLElement>('.remove') ?? element.closest('form')?.querySelector('textarea'))?.focus();
     };
-    // Enter sends the message, not the field.
-    words.onkeydown = (event) => event.key === 'Enter' && event.preventDefault();
     this.items.push(item);
     this.read(item);
   }
@@ -120,15 +149,18 @@ export class Attachments {
     const label = item.element.querySelector('.cost') as HTMLElement;
     if (!engine) return;
     this.open += 1;
-    const counting = engine.cost(item.record, this.tokens()).then(
+    const { record } = item;
+    const cost = record.type === 'text' ? engine.tokenize(quoted(record)).then(({ length }) => length) : engine.cost(record, this.tokens());
+    const counting = cost.then(
       (cost) => {
         item.cost = cost;
-        label.textContent = count(cost, 'token', 'tokens');
+        label.textContent = `${count(cost, 'token', 'tokens')}${cost > engine.info.context ? `, more than the ${engine.info.context.toLocaleString('en')} that the model reads` : ''}`;
       },
       (thrown) => {
         if (!this.items.includes(item) || this.engine() !== engine) return;
         this.drop(item);
-        this.complain(refusal(RullamaError.from(thrown), item.record));
+        const error = RullamaError.from(thrown);
+        this.complain(record.type === 'text' ? `“${record.name}” was not attached. ${error.message}` : refusal(error, record));
       },
     );
     this.reading = Promise.all([this.reading, counting]).finally(() => (this.open -= 1));

@@ -1,7 +1,5 @@
 // Pictures, sounds and videos of messages, as they are kept and as the engine takes them.
 
-import type { Message } from 'rullama';
-
 /** A file beside a message's text. The field of its type's name is what the engine reads. */
 export type MediaRecord = ({ type: 'image'; image: Blob } | { type: 'audio'; audio: Blob } | { type: 'video'; video: Blob }) & {
   name: string;
@@ -34,9 +32,6 @@ export function mediumOf(file: Blob, name: string): MediaRecord | undefined {
   const kind = KINDS.find(is);
   return kind === undefined || file.type.startsWith('image/svg') ? undefined : recordOf(kind, file, name);
 }
-
-/** A person's message. */
-export const withMedia = (content: string, media: MediaRecord[]): Message => ({ role: 'user', content, ...(media.length > 0 && { media }) });
 
 /** What a medium is called where it cannot be seen or heard. */
 export const wordsOf = ({ type, words, name }: MediaRecord): string => words || `${NOUNS[type]} ${name}`;

@@ -21,7 +21,7 @@ export interface Asked {
 
 export class Toolbox {
   /** Says beside the message field which tools are on. */
-  readonly button = h('button', { type: 'button', id: 'tools-on', className: 'quiet tools-on', hidden: true, onclick: () => void this.open() });
+  readonly button = h('button', { type: 'button', id: 'tools-on', className: 'tools-on', hidden: true, onclick: () => void this.open() });
   kept = readTools();
   private record: ChatRecord | undefined;
 

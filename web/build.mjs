@@ -8,6 +8,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, write
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { licences } from './licences.mjs';
+import { main, later, plugins } from './page.mjs';
 
 const dev = process.argv.includes('--dev');
 const root = fileURLToPath(new URL('.', import.meta.url));
@@ -35,25 +36,6 @@ const modules = { mainFields: ['module', 'main'] };
 
 /** Scripts of the page. A style sheet that one of them imports is its text. */
 const scripts = { ...common, platform: 'browser', loader: { '.css': 'text' } };
-
-/** The client of tools' servers takes a validator that makes no code of schemas; the usual one is not used, and left out. */
-const unused = { name: 'unused', setup: ({ onResolve, onLoad }) => {
-  onResolve({ filter: /\/ajv-provider\.js$/ }, ({ path }) => ({ path, namespace: 'unused' }));
-  onLoad({ filter: /.*/, namespace: 'unused' }, () => ({ contents: 'export class AjvJsonSchemaValidator {}' }));
-} };
-
-/** What `import()` loads when it is first needed, each a file beside main.js; nothing of it is in what the first paint loads. */
-const later = ['markdown/markdown', 'markdown/highlight', 'markdown/mathml', 'chats/exchange', 'adapters/take', 'adapters/zip', 'fine-tune/fine-tune', 'fine-tune/chart', 'ollama/view', 'downloads/downloads', 'downloads/words', 'tools/tool-calls', 'tools/tool-panel', 'tools/calculator', 'tools/mcp', 'media/read-document', 'media/pdf'].map((name) => `${app}/src/${name}.ts`);
-const apart = {
-  name: 'apart',
-  setup({ onResolve }) {
-    onResolve({ filter: /\.ts$/ }, (found) => {
-      if (found.kind !== 'dynamic-import') return undefined;
-      if (!later.includes(path.resolve(found.resolveDir, found.path))) return { errors: [{ text: `name ${found.path} in build.mjs` }] };
-      return { path: `./${path.basename(found.path, '.ts')}.js`, external: true };
-    });
-  },
-};
 
 /** What went into the workers, for the licences of it. */
 const inWorkers = [];
@@ -101,8 +83,8 @@ async function buildApp() {
   rmSync(`${app}/dist`, { recursive: true, force: true });
   mkdirSync(`${app}/dist`, { recursive: true });
   cpSync(`${app}/public`, `${app}/dist`, { recursive: true });
-  const entryPoints = [`${app}/src/main.ts`, ...later];
-  const { metafile } = await build({ ...scripts, entryPoints, entryNames: '[name]', plugins: [apart, unused], outdir: `${app}/dist`, metafile: true });
+  const entryPoints = [main, ...later];
+  const { metafile } = await build({ ...scripts, entryPoints, entryNames: '[name]', plugins, outdir: `${app}/dist`, metafile: true });
   await build({ ...common, platform: 'browser', entryPoints: [`${app}/src/style.css`], outdir: `${app}/dist` });
   cpSync(`${root}node_modules/pdfjs-dist/build/pdf.worker.min.mjs`, `${app}/dist/pdf.worker.js`);
   writeFileSync(`${app}/dist/licences.txt`, licences(root, metafile, ...inWorkers));

@@ -2,7 +2,7 @@
 
 import { h } from '../dom.ts';
 import { Menu } from '../menu.ts';
-import { recordSound, takePhoto } from './capture.ts';
+import { toast } from '../toast.ts';
 
 /** A medium with a name for people. */
 export interface Named {
@@ -23,14 +23,14 @@ export class AddMenu {
     };
     this.button.onclick = () => this.menu.open(this.button, [
       { label: 'Files…', run: () => this.field.click() },
-      { label: 'Camera…', run: () => void this.capture(takePhoto, 'photo', 'jpg') },
-      { label: 'Microphone…', run: () => void this.capture(recordSound, 'recording', 'weba') },
+      { label: 'Camera…', run: () => void this.capture('takePhoto', 'photo', 'jpg') },
+      { label: 'Microphone…', run: () => void this.capture('recordSound', 'recording', 'weba') },
       { label: 'Tools…', run: tools },
     ]);
   }
 
-  private async capture(take: () => Promise<Blob | undefined>, name: string, ending: string): Promise<void> {
-    const blob = await take();
+  private async capture(how: 'takePhoto' | 'recordSound', name: string, ending: string): Promise<void> {
+    const blob = await import('./capture.ts').then((capture) => capture[how](), () => toast('The page’s server cannot be reached: check the connection, then try again.', { ms: 8000 }));
     if (blob) this.add([{ blob, name: `${name} ${new Date().toLocaleTimeString('en', { hour12: false })}.${ending}` }]);
     this.button.focus();
   }

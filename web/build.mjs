@@ -86,7 +86,7 @@ async function buildApp() {
   const entryPoints = [main, ...later];
   const { metafile } = await build({ ...scripts, entryPoints, entryNames: '[name]', plugins, outdir: `${app}/dist`, metafile: true });
   await build({ ...common, platform: 'browser', entryPoints: [`${app}/src/style.css`], outdir: `${app}/dist` });
-  cpSync(`${root}node_modules/pdfjs-dist/build/pdf.worker.min.mjs`, `${app}/dist/pdf.worker.js`);
+  cpSync(`${root}node_modules/pdfjs-dist/legacy/build/pdf.worker.min.mjs`, `${app}/dist/pdf.worker.js`);
   writeFileSync(`${app}/dist/licences.txt`, licences(root, metafile, ...inWorkers));
   // The package finds its worker and its wasm beside the script that it is bundled into.
   if (existsSync(`${root}docs/dist`)) cpSync(`${root}docs/dist`, `${app}/dist/docs`, { recursive: true });

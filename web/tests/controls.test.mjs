@@ -118,12 +118,14 @@ test('Copy says that it copied, for a moment', async () => {
   await page.close();
 });
 
-test('a dropped file is loaded or refused in words', async () => {
+test('a dropped file is loaded, attached or refused in words', async () => {
   const { page } = await openLoaded();
   await ask(page, 'hello');
   await finished(page, 1);
+  await drop(page, 'notes.docx', 'PK\0');
+  await page.waitForFunction(() => /notes\.docx.*was not attached/.test(document.querySelector('#draft-note').textContent));
   await drop(page, 'notes.txt', 'some text');
-  assert.match(await page.locator('.note').last().innerText(), /notes\.txt.*cannot be attached/);
+  await page.waitForSelector('.attachment:has-text("notes.txt")');
   await drop(page, 'other.gguf', 'GGUF....');
   await page.waitForFunction(() => document.querySelector('#model-name').textContent === 'other.gguf');
   await waitForChat(page);

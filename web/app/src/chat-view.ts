@@ -1,8 +1,9 @@
 // The third view: a conversation, with the model that goes on with it where one is loaded.
 
-import { RullamaError, type ChatOptions, type Engine, type EngineOptions, type Example, type Prefill } from 'rullama';
+import { RullamaError, type ChatOptions, type Engine, type Example, type Prefill } from 'rullama';
 import type { ChatAdapters } from './adapters/chat-adapters.ts';
 import { Answering, tooLong, type Stage } from './answering.ts';
+import type { Frame } from './chat-frame.ts';
 import type { Library, News } from './chats/library.ts';
 import type { MessageRecord, Values } from './chats/records.ts';
 import { Composer } from './composer.ts';
@@ -25,20 +26,6 @@ import type { Settings } from './settings.ts';
 import type { Toolbox } from './tools/toolbox.ts';
 import { stop as stopReading } from './voice.ts';
 import { Watching } from './watching.ts';
-
-/** What the rest of the page does for this view. */
-export interface Frame {
-  /** Shows a new conversation, or what comes before one. */
-  newChat(): void;
-  /** Loads the model anew, with other options where they are given. */
-  reload(options?: EngineOptions): void;
-  /** What it was loaded with. */
-  loadedWith(): EngineOptions;
-  /** Another conversation is shown: `id` when it is kept. */
-  shown(id: string | undefined): void;
-  /** What a conversation offers while no model is loaded. */
-  offer(): HTMLElement;
-}
 
 export class ChatView implements Stage {
   private readonly title = h('h1', { className: 'visually-hidden', id: 'chat-title' });
@@ -76,7 +63,7 @@ export class ChatView implements Stage {
     this.drafts = new Drafts(library, () => this.composer.text);
     this.root.append(this.title, this.offer, this.composer.element);
     document.addEventListener('keydown', (event) => {
-      if (event.key === 'Escape' && !event.defaultPrevented && !this.settings.dialog.open && !this.root.hidden) this.current?.running?.abort();
+      if (event.key === 'Escape' && !event.defaultPrevented && !document.querySelector('dialog[open]') && !this.root.hidden) this.current?.running?.abort();
     });
     library.listen((news) => void this.heard(news));
   }
@@ -350,6 +337,7 @@ export class ChatView implements Stage {
   /** Sends a message that was written; it comes back into the field when the model does not get it. */
   private async ask(conversation: Conversation, text: string, media: Attachment[] = []): Promise<void> {
     conversation.rounds = 0;
+    toEnd();
     const problem = await this.answering.say(conversation, [questionOf(text, media)], () => this.submit(this.composer.text));
     if (problem === undefined || conversation !== this.current) return;
     if (!conversation.kept) this.neverKept();

@@ -14,9 +14,9 @@ const own = () => ({
   format: 'rullama-chats', version: 1, exported: '2026-11-25T00:00:00.000Z',
   chats: [{
     id: 'c1', title: 'Sky', named: true, pinned: true, created: 1000, changed: 9000, leaf: 'a2',
-    settings: { system: 'Be brief.', temperature: '0.5', topP: '7', nonsense: 'x' }, tools: ['multiply'],
+    settings: { system: 'Be brief.', temperature: '0.5', topP: '7', nonsense: 'x' }, tools: ['multiply'], allowed: ['multiply'],
     messages: [
-      { id: 'q1', parent: null, role: 'user', content: 'Why?', created: 1000 },
+      { id: 'q1', parent: null, role: 'user', content: 'Why?', created: 1000, documents: [{ type: 'text', name: 'a.md', text: '# A' }] },
       { id: 'a1', parent: 'q1', role: 'model', content: 'First', created: 2000, state: 'cut', thinking: 'Hm', thinkingMs: 12 },
       {
         id: 'a2', parent: 'q1', role: 'model', content: '', created: 3000, state: 'done', finish: 'tool-call', model: 'demo', ended: 4000,
@@ -42,6 +42,9 @@ test('what is exported is imported, with every branch and every field, under nam
   const plain = ({ messages: all }) => all.map(({ id: _id, chat: _chat, parent, ...rest }) => ({ ...rest, parent: parent === null }));
   assert.deepEqual(plain(again), plain({ messages }));
   assert.deepEqual(texts(again), texts({ chat, messages }));
+  assert.deepEqual(messages[0].documents, [{ type: 'text', name: 'a.md', text: '# A' }]);
+  assert.equal(chat.allowed, undefined, 'consent is not imported');
+  assert.equal(JSON.parse(toJson([{ chat: { ...chat, allowed: ['multiply'] }, messages }], [])).chats[0].allowed, undefined, 'nor exported');
   assert.equal(messages[1].state, 'cut');
   assert.deepEqual(messages[2].settings, { temperature: 1, stop: ['x'] });
 });
@@ -163,7 +166,7 @@ test('Markdown has the version that is shown, with fences that hold', async () =
   value.chats[0].leaf = 'z';
   const { chat, messages } = (await read(value)).chats[0];
   assert.equal(toMarkdown(chat, messages), [
-    '# Sky', '1970-01-01', '## System prompt', 'Be brief.', '## You', 'Why?', '## Model (demo)',
+    '# Sky', '1970-01-01', '## System prompt', 'Be brief.', '## You', 'File `a.md`:', '```md\n# A\n```', 'Why?', '## Model (demo)',
     '```json\n{\n  "name": "multiply",\n  "arguments": {\n    "a": 1\n  }\n}\n```', '## Tool (multiply)', '````\n```\n7\n````',
     '## Model', '> Thoughts:\n>\n> Hm\n>\n> so', 'Seven', '*(cut off before its end)*',
   ].join('\n\n') + '\n');

@@ -45,7 +45,7 @@ export default {
     outline: [2, 3],
     nav: pages([['First steps', '/first-steps'], ['Recipes', '/recipes'], ['Reference', '/reference/']]),
     sidebar: [
-      { text: 'Use', items: pages([['First steps', '/first-steps'], ['Models', '/models'], ['Conversations', '/chats'], ['Fine-tune', '/fine-tune'], ['Installed, offline, on a phone', '/phone'], ['When something fails', '/trouble'], ['Limits', '/limits']]) },
+      { text: 'Use', items: pages([['First steps', '/first-steps'], ['Models', '/models'], ['Conversations', '/chats'], ['Tools', '/tools'], ['Fine-tune', '/fine-tune'], ['Installed, offline, on a phone', '/phone'], ['When something fails', '/trouble'], ['Limits', '/limits']]) },
       { text: 'Build', items: pages([['The package', '/package'], ['Projects with it', '/examples'], ['The server’s APIs', '/api'], ['Recipes', '/recipes'], ['Reference', '/reference/']]) },
       { text: 'Understand', items: pages([['How it works', '/how-it-works'], ['The demo model', '/demo-model']]) },
     ],

@@ -1,6 +1,6 @@
-// The text of PDF files, by pdf.js in its own worker.
+// The text of PDF files, by pdf.js in its own worker: the build for browsers that are not the newest.
 
-import { getDocument, GlobalWorkerOptions, type PDFDocumentProxy } from 'pdfjs-dist';
+import { getDocument, GlobalWorkerOptions, type PDFDocumentProxy } from 'pdfjs-dist/legacy/build/pdf.mjs';
 
 GlobalWorkerOptions.workerSrc = new URL('pdf.worker.js', import.meta.url).href;
 

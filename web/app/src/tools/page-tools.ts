@@ -39,9 +39,18 @@ function clock(timezone: unknown): string {
   }
 }
 
+/** An address; nothing where it is none. */
+export function urlOf(text: string): URL | undefined {
+  try {
+    return new URL(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** The page's address, where it is one that can be read. */
 export function pageAddress(url: unknown): URL {
-  const address = URL.parse(String(url));
+  const address = urlOf(String(url));
   if (!address || !/^https?:$/.test(address.protocol)) throw new Error(`${JSON.stringify(String(url).slice(0, 200))} is no web address: it begins with https:// or http://`);
   if (address.username || address.password) throw new Error('an address with a name or a password is not read');
   return address;

@@ -5,6 +5,7 @@ import { h } from '../dom.ts';
 import { namesTaken } from './check.ts';
 import type { KeptTools, ServerTool, ToolServer } from './kept.ts';
 import { mcp } from './load.ts';
+import { urlOf } from './page-tools.ts';
 import { toolsIn, type Panel } from './tool-panel.ts';
 import type { Toolbox } from './toolbox.ts';
 
@@ -47,7 +48,7 @@ const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(
 
 /** Asks a server, and keeps it with its tools; gives what to say of it. */
 async function add(toolbox: Toolbox, asked: { address: string; token: string }, before?: ToolServer): Promise<string> {
-  const url = URL.parse(asked.address);
+  const url = urlOf(asked.address);
   if (!url || !/^https?:$/.test(url.protocol)) throw new Error('write a whole address, with https:// or http://');
   if (url.username || url.password) throw new Error('write the token into its own field, not into the address');
   const others = toolbox.kept.servers.filter(({ address }) => address !== url.href && address !== before?.address);

@@ -77,7 +77,9 @@ function prepared(toolbox: Toolbox, { record, signal, most }: Asked, { name }: F
   }
   const always = 'Always for this tool in this chat';
   if (mine) return { what: name, says: 'This runs your own code, without a network.', always, run: () => ownResult(mine, args, most, signal) };
-  if (server) return { what: name, says: `This sends these arguments to ${new URL(server.address).host}.`, always, run: () => serverResult(server, name, args, signal) };
+  // Another server may have a tool of this name some day.
+  const host = server && new URL(server.address).host;
+  if (server) return { what: `${name} of ${host}`, says: `This sends these arguments to ${host}.`, always, run: () => serverResult(server, name, args, signal) };
   return { what: name, says: 'This is computed here, without a network.', always, run: () => runPageTool(name, args, { allowed: () => false, most, signal }) };
 }
 
@@ -92,6 +94,10 @@ async function serverResult(server: ToolServer, name: string, args: Record<strin
   return callTool(server, original, args, signal);
 }
 
+/** Arguments as JSON; what would turn the direction of the text, or hide in it, by its number. */
+const shown = (args: Record<string, unknown>) =>
+  JSON.stringify(args, null, 2).replace(/[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
 type Answer = 'once' | 'always' | 'deny';
 
 /** Asks a person; aborting gives up. */
@@ -100,7 +106,7 @@ async function confirmed({ place, signal }: Asked, { name, arguments: args }: To
   const choice = (answer: Answer, label: string, className = '') => h('button', { type: 'button', className, 'data-answer': answer, onclick: () => decide(answer) }, label);
   const card = h('div', { className: 'card consent', role: 'group', tabIndex: -1, 'aria-label': `The model wants to call ${name}` },
     h('p', {}, 'The model wants to call ', h('b', {}, name), Object.keys(args).length > 0 ? ' with' : '.'),
-    Object.keys(args).length > 0 && h('pre', { dir: 'auto', tabIndex: 0, 'aria-label': 'Arguments' }, JSON.stringify(args, null, 2)),
+    Object.keys(args).length > 0 && h('pre', { dir: 'auto', tabIndex: 0, 'aria-label': 'Arguments' }, shown(args)),
     h('p', { className: 'hint' }, says),
     h('p', { className: 'actions' }, choice('once', 'Allow once', 'primary'), choice('always', always), choice('deny', 'Deny', 'quiet')));
   place.append(card);

@@ -90,3 +90,26 @@ test('parts that cannot be had are named, with what to do', async (t) => {
     assert.match(error.remedy, remedy, name);
   }
 });
+
+test('a prompt tells how far it is read when the GPU gets there, and a stop ends the reading', async () => {
+  const { times, seen, stopped } = await page.evaluate(async () => {
+    const { Rullama } = await import('/parts/index.js');
+    const ai = await Rullama.load('embedded', { worker: '/parts/moved.js', wasm: '/engine' });
+    const seen = [];
+    const times = [];
+    const onPrefill = (at) => (seen.push(at), times.push(performance.now()));
+    await ai.chat().ask('What is 31 plus 9? '.repeat(20), { maxTokens: 1, onPrefill });
+    times.push(performance.now());
+    const stop = new AbortController();
+    const chat = ai.chat();
+    await chat.ask('Why is the sky blue? '.repeat(20), { signal: stop.signal, onPrefill: () => stop.abort() });
+    await ai.close();
+    return { times, seen, stopped: chat.last };
+  });
+  const { done, total } = seen.at(-1);
+  assert.equal(seen[0].done, 0);
+  assert.ok(total > 100 && done === total, JSON.stringify(seen));
+  const [first, last, end] = [times[0], times.at(-2), times.at(-1)];
+  assert.ok(end - last < last - first, `read in ${last - first} ms, first token ${end - last} ms later`);
+  assert.deepEqual([stopped.finish, stopped.ids], ['cancelled', []]);
+});

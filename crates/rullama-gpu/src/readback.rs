@@ -72,8 +72,10 @@ impl Readback {
     pub fn start(&self, device: &Device, from: Option<(&Buffer, u64, u64)>) {
         device.0.readbacks.fetch_add(1, Ordering::Relaxed);
         let mut encoder = device.0.raw.create_command_encoder(&Default::default());
-        if let Some((buffer, offset, len)) = from {
-            encoder.copy_buffer_to_buffer(buffer.raw(), offset, self.buffer.raw(), 0, len);
+        match from {
+            Some((buffer, offset, len)) => encoder.copy_buffer_to_buffer(buffer.raw(), offset, self.buffer.raw(), 0, len),
+            // A browser maps a buffer that no work uses at once, whatever else the GPU has to do.
+            None => encoder.clear_buffer(self.buffer.raw(), 0, Some(4)),
         }
         let submission = device.0.queue.submit([encoder.finish()]);
         let done = Done::default();

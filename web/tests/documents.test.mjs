@@ -68,6 +68,9 @@ test('a pasted file and a dropped one are attached, and too much is said before 
   // JSON that is no export of conversations is for the model.
   await give('drop', 'config.json', '{"speed": 3}');
   await page.waitForSelector('.attachment:has-text("config.json")');
+  await attach(page, file('code.ts', 'let x;', 'video/mp2t'));
+  await page.waitForSelector('.attachment.text:has-text("code.ts")');
+  await page.click('[aria-label="Remove code.ts"]');
   await attach(page, file('long.log', 'x'.repeat(5000)));
   await page.waitForSelector('.attachment:has-text("more than the 4,096 that the model reads")');
   await page.fill('#prompt', 'hello');

@@ -30,7 +30,8 @@ const ENDINGS = { image: /\.(png|jpe?g|gif|webp|bmp|avif)$/i, audio: /\.(wav|mp3
 export function mediumOf(file: Blob, name: string): MediaRecord | undefined {
   const is = (kind: MediaKind) => file.type.startsWith(`${kind}/`) || (file.type === '' && ENDINGS[kind].test(name));
   const kind = KINDS.find(is);
-  return kind === undefined || file.type.startsWith('image/svg') ? undefined : recordOf(kind, file, name);
+  // Browsers take the ending of TypeScript for one of videos, which they do not play.
+  return kind === undefined || file.type.startsWith('image/svg') || file.type === 'video/mp2t' ? undefined : recordOf(kind, file, name);
 }
 
 /** What a medium is called where it cannot be seen or heard. */

@@ -34,9 +34,23 @@ enum Experts {
 
 /// Type of cached keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kv {
+pub enum Kv {
+    /// Halves
     F16,
+    /// Twice the memory of f16
     F32,
+    /// About half the memory of f16, a little less exact
+    Q8,
+}
+
+impl Kv {
+    pub fn wanted(self) -> KvType {
+        match self {
+            Kv::F16 => KvType::F16,
+            Kv::F32 => KvType::F32,
+            Kv::Q8 => KvType::Q8,
+        }
+    }
 }
 
 /// Limits and features to use.
@@ -57,7 +71,7 @@ pub struct LoadArguments {
     /// Where the experts of a mixture (most of a 26B-A4B) live
     #[arg(long, value_enum, default_value = "auto")]
     experts: Experts,
-    /// Type of cached keys and values; f32 takes twice the memory
+    /// Type of cached keys and values
     #[arg(long, value_enum, default_value = "f16")]
     kv: Kv,
     /// Most tokens of a conversation [default: the model's, up to 32768]
@@ -116,10 +130,7 @@ impl LoadArguments {
                 Experts::Resident => ExpertMode::Resident,
                 Experts::Streamed => ExpertMode::Streamed,
             },
-            kv: match self.kv {
-                Kv::F16 => KvType::F16,
-                Kv::F32 => KvType::F32,
-            },
+            kv: self.kv.wanted(),
             context: self.ctx.or(least),
             preferred_context: wish,
             memory_budget: self.memory,

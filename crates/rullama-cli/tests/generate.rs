@@ -79,7 +79,7 @@ fn answers_of_a_form() {
 fn refusals() {
     let model = model("dense-f16");
     assert!(fails(2, &mut rullama(&["run", path(&model), "x", "--ids", "1"])).contains("--ids"));
-    assert!(fails(2, &mut rullama(&["run", path(&model), "x", "--kv", "q8"])).contains("f16"));
+    assert!(fails(2, &mut rullama(&["run", path(&model), "x", "--kv", "q4"])).contains("q8"));
     assert!(fails(2, &mut rullama(&["run", path(&model)])).contains("PROMPT"));
     assert!(fails(2, &mut rullama(&["run", path(&model), "--ids", "2, 999999"])).contains("999999"));
     assert!(fails(2, &mut rullama(&["run", "no-such.gguf", "x", "--temperature", "nan"])).contains("temperature"));

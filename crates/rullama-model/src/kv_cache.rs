@@ -29,7 +29,7 @@ pub fn buffer_bytes(specs: &[CacheSpec], shape: CacheShape, tokens: u32) -> Vec<
     let bytes = specs.iter().map(|spec| {
         let first = first_slots(spec, shape);
         let slots = if spec.window.is_some() { first } else { tokens.max(first) };
-        u64::from(slots) * u64::from(spec.width) * shape.kv.bytes()
+        shape.kv.bytes(slots, spec.width)
     });
     bytes.flat_map(|half| [half, half]).collect()
 }
@@ -63,11 +63,6 @@ fn moves(held: Range<u32>, from: u32, to: u32) -> Vec<[u32; 3]> {
         at += count;
     }
     runs
-}
-
-/// Bytes of a slot of `width` values in each plane of a cache: planes stand one behind the other, each with all slots.
-fn planes(kv: KvType, width: u32) -> Vec<u64> {
-    vec![u64::from(width) * kv.bytes()]
 }
 
 /// Where planes of `slots` slots begin, how long they are in whole words, and the bytes of a slot.
@@ -137,7 +132,7 @@ impl KvCache {
     }
 
     async fn buffer(&self, device: &Device, layer: usize, slots: u32, width: u32) -> Result<Buffer, ModelError> {
-        let size = u64::from(slots) * u64::from(width) * self.shape.kv.bytes();
+        let size = self.shape.kv.bytes(slots, width);
         let limit = device.caps().max_binding;
         if size > limit {
             let what = format!("{slots} positions of layer {layer}'s cache");
@@ -167,13 +162,13 @@ impl KvCache {
         for (&layer, cache) in &self.layers {
             let slots = match cache.window {
                 Some(window) => ring_slots(window, step, self.shape.slack),
-                None if cache.slots < end => end.next_power_of_two().min(self.shape.context.next_multiple_of(64)).max(end),
+                None if cache.slots < end => end.next_power_of_two().min(self.shape.context.next_multiple_of(64)).max(end).next_multiple_of(64),
                 None => cache.slots,
             };
             if slots <= cache.slots {
                 continue;
             }
-            let copies = byte_moves(&planes(self.shape.kv, cache.width), self.held(cache), (cache.slots, cache.slots), slots);
+            let copies = byte_moves(&self.shape.kv.planes(cache.width), self.held(cache), (cache.slots, cache.slots), slots);
             let mut halves = Vec::new();
             for old in &cache.halves {
                 let new = self.buffer(device, layer, slots, cache.width).await?;
@@ -245,7 +240,7 @@ impl KvCache {
         layers.sort_by_key(|l| l.0);
         for (&layer, cache) in layers {
             for (half, buffer) in [Half::Keys, Half::Values].into_iter().zip(&cache.halves) {
-                let planes = planes(self.shape.kv, cache.width);
+                let planes = self.shape.kv.planes(cache.width);
                 let used = ranges(&planes, cache.slots.min(position));
                 let mut bytes = Vec::new();
                 for ([offset, ..], [_, size, _]) in ranges(&planes, cache.slots).into_iter().zip(used) {
@@ -269,7 +264,7 @@ impl KvCache {
         for (layer, half, bytes) in parts {
             let cache = self.layers.get(layer).ok_or_else(|| format!("layer {layer} has no cache"))?;
             let slots = cache.window.map_or(position, |window| ring_slots(window, rings.step, self.shape.slack).min(position));
-            let used: u64 = ranges(&planes(self.shape.kv, cache.width), slots).iter().map(|range| range[1]).sum();
+            let used: u64 = ranges(&self.shape.kv.planes(cache.width), slots).iter().map(|range| range[1]).sum();
             if bytes.len() as u64 != used {
                 return Err(format!("layer {layer} has {} bytes in place of {used}", bytes.len()));
             }
@@ -296,7 +291,7 @@ impl KvCache {
             if saved != cache.slots {
                 first = first.max(held.start);
             }
-            for [from, to, size] in byte_moves(&planes(self.shape.kv, cache.width), held, (saved, saved.min(position)), cache.slots) {
+            for [from, to, size] in byte_moves(&self.shape.kv.planes(cache.width), held, (saved, saved.min(position)), cache.slots) {
                 let run = &bytes[from as usize..(from + size) as usize];
                 device.write(&cache.halves[usize::from(*half == Half::Values)], to, run);
             }

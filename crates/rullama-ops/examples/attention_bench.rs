@@ -84,7 +84,7 @@ impl Bench {
 
     fn cache(&self, buffer: usize, step: &Step, set: u32) -> Operand {
         let width = KV_HEADS * step.head_dim;
-        let size = u64::from(step.slots() * width) * KvType::F16.bytes();
+        let size = KvType::F16.bytes(step.slots(), width);
         let slice = Slice { buffer: self.buffers[buffer].clone(), offset: u64::from(set) * size.next_multiple_of(256), size };
         Operand::Cache(Cache { slice, kv: KvType::F16, slots: step.slots(), width })
     }

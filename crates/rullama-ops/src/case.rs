@@ -2,14 +2,14 @@
 
 use crate::graph::Type;
 use crate::host::{Array, Host, HostCache, HostWeight};
-use crate::op::{Cache, Context, KvType, Op, Operand, Tensor, Use};
+use crate::op::{Cache, Context, Op, Operand, Tensor, Use};
 use crate::tolerance::{of_sums, rms};
 use crate::weight::{Chunk, Weight};
-use half::f16;
 use rullama_gpu::{Buffer, Caps, Device, GpuError, Recorder, Slice, Usage};
 use rullama_quant::Layout;
 use std::sync::Arc;
 
+mod cached;
 mod random;
 
 pub use crate::tolerance::EPSILON;
@@ -244,11 +244,7 @@ impl Case {
                 Some(allowed) if allowed.len() == want.data.len() => compare_each(&want.data, &got.data, |i| allowed[i]),
                 _ => compare_values(&want.data, &got.data, self.tolerance, 0.0),
             },
-            (Host::Cache(want), Host::Cache(got)) => {
-                // Rounding to a half may fall to either neighbour.
-                let half = if want.kv == KvType::F16 { 1.0 / 1024.0 } else { 0.0 };
-                compare_values(&want.data, &got.data, self.tolerance, half)
-            }
+            (Host::Cache(want), Host::Cache(got)) => cached::compare(want, got, self.tolerance),
             (want, got) if want == got => Ok(()),
             (Host::Words(want), Host::Words(got)) => {
                 let at = want.iter().zip(got).position(|(a, b)| a != b).unwrap_or_default();
@@ -315,10 +311,7 @@ impl Bound {
                 (Operand::Tensor(tensor), Some(buffer), words)
             }
             Host::Cache(cache) => {
-                let words = match cache.kv {
-                    KvType::F32 => cache.data.iter().map(|v| v.to_bits()).collect(),
-                    KvType::F16 => pack_halves(&cache.data),
-                };
+                let words = cached::words(cache);
                 let (buffer, slice) = guarded(device, words.len()).await?;
                 (Operand::Cache(Cache { slice, kv: cache.kv, slots: cache.slots as u32, width: cache.width as u32 }), Some(buffer), words)
             }
@@ -357,21 +350,10 @@ impl Bound {
                 }
                 Host::Tensor(out)
             }
-            (Host::Cache(cache), _) => {
-                let data = match cache.kv {
-                    KvType::F32 => words.iter().map(|w| f32::from_bits(*w)).collect(),
-                    KvType::F16 => words.iter().flat_map(|w| [*w as u16, (*w >> 16) as u16]).map(|h| f16::from_bits(h).to_f32()).collect(),
-                };
-                Host::Cache(HostCache { data, ..cache.clone() })
-            }
+            (Host::Cache(cache), _) => Host::Cache(HostCache { data: cached::values(cache, words), ..cache.clone() }),
             _ => Host::Words(words.to_vec()),
         })
     }
-}
-
-fn pack_halves(data: &[f32]) -> Vec<u32> {
-    let bits = |v: f32| u32::from(f16::from_f32(v).to_bits());
-    data.chunks(2).map(|pair| bits(pair[0]) | bits(pair.get(1).copied().unwrap_or_default()) << 16).collect()
 }
 
 async fn guarded(device: &Device, words: usize) -> Result<(Buffer, Slice), GpuError> {

@@ -1,8 +1,7 @@
 //! Operands on the CPU, for oracles and for moving data in tests.
 
 use crate::graph::{Number, Type};
-use crate::op::KvType;
-use half::f16;
+use crate::kv::KvType;
 use rullama_quant::DType;
 
 /// A row-major f32 matrix.
@@ -72,12 +71,12 @@ impl HostCache {
         &self.data[(position % self.slots) * self.width..][..self.width]
     }
 
-    /// What storing `value` leaves.
-    pub fn round(kv: KvType, value: f32) -> f32 {
-        match kv {
-            KvType::F16 => f16::from_f32(value).to_f32(),
-            KvType::F32 => value,
-        }
+    /// Stores a row at `position`.
+    pub fn store(&mut self, position: usize, row: &[f32]) {
+        let kv = self.kv;
+        let slot = self.slot_mut(position);
+        slot.copy_from_slice(row);
+        kv.round(slot);
     }
 }
 

@@ -14,6 +14,8 @@ use rullama_gpu::{Caps, GpuError, Recorder, Slice};
 use std::any::Any;
 use std::sync::Arc;
 
+pub use crate::kv::KvType;
+
 /// How an operation uses an operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
@@ -33,24 +35,6 @@ pub struct Tensor {
     pub cols: u32,
     pub stride: u32,
     pub offset: u32,
-}
-
-/// How keys and values are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum KvType {
-    /// Packed halves, computed on as f32.
-    #[default]
-    F16,
-    F32,
-}
-
-impl KvType {
-    pub fn bytes(self) -> u64 {
-        match self {
-            KvType::F16 => 2,
-            KvType::F32 => 4,
-        }
-    }
 }
 
 /// Keys or values of one layer: `slots` rows of `width` = kv_heads * head_dim; position p

@@ -23,7 +23,6 @@ const SHARED: &[(&str, &str)] = &[
     ("reduce", include_str!("shared/reduce.wgsl")),
     ("math", include_str!("shared/math.wgsl")),
     ("philox", include_str!("shared/philox.wgsl")),
-    ("stored", include_str!("shared/stored.wgsl")),
     ("team", include_str!("shared/team.wgsl")),
 ];
 

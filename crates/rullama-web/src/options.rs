@@ -20,6 +20,7 @@ pub enum Kv {
     #[default]
     F16,
     F32,
+    Q8,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -52,7 +53,11 @@ impl Load {
         LoadOptions {
             ple: self.ple,
             experts: self.experts,
-            kv: if self.kv == Kv::F16 { KvType::F16 } else { KvType::F32 },
+            kv: match self.kv {
+                Kv::F16 => KvType::F16,
+                Kv::F32 => KvType::F32,
+                Kv::Q8 => KvType::Q8,
+            },
             context: self.context,
             memory_budget: self.memory_budget,
             profile: if self.adapter == Adapter::Native { AdapterProfile::Native } else { AdapterProfile::WebGpuDefaults },

@@ -13,7 +13,6 @@ use rullama_model::experts::ExpertStats;
 use rullama_model::loaded::{Choice, Stage};
 use rullama_model::model::Model;
 use rullama_model::pace::{MAX_CHUNK, MIN_CHUNK};
-use rullama_ops::KvType;
 use rullama_source::ByteSource;
 use rullama_source::gguf::{Gguf, MetadataError};
 use rullama_text::Tokenizer;
@@ -60,7 +59,7 @@ pub struct ModelInfo {
     pub experts: &'static str,
     /// Experts of each layer that the GPU has places for; all of them where they are resident.
     pub expert_places: u32,
-    /// `f16` or `f32`; `none` for models that make embeddings.
+    /// `f16`, `f32` or `q8`; `none` for models that make embeddings.
     pub kv: &'static str,
     /// Lengths that embeddings were trained for, the whole one first; empty for models that answer.
     pub embedding: Vec<u32>,
@@ -228,7 +227,7 @@ async fn info(loaded: &Loaded, name: String, options: &LoadOptions, load_seconds
             (_, true) => "streamed",
         },
         expert_places: loaded.choice.places().unwrap_or(facts.experts),
-        kv: if loaded.choice.kv == KvType::F16 { "f16" } else { "f32" },
+        kv: loaded.choice.kv.name(),
         embedding: Vec::new(),
         bytes_per_token: loaded.model.bytes_per_token(),
         device: device.name().into(),
@@ -256,8 +255,8 @@ fn chunk(options: &LoadOptions) -> Result<Option<u32>, Error> {
 fn context(model: &dyn Model, options: &LoadOptions, device: &Device) -> Result<u32, Error> {
     let trained = model.facts().context;
     let widest = model.caches().iter().filter(|cache| cache.window.is_none()).map(|cache| cache.width).max().unwrap_or(1);
-    let bound = device.caps().max_binding / (u64::from(widest) * options.kv.bytes());
-    let bound = u32::try_from(bound / 64 * 64).unwrap_or(u32::MAX).max(64);
+    let bound = 64 * (device.caps().max_binding / options.kv.bytes(64, widest));
+    let bound = u32::try_from(bound).unwrap_or(u32::MAX).max(64);
     let most = trained.min(bound);
     let refuse = |n: u32, reason: String| Err(Error::InvalidArgument { name: "context", value: n.to_string(), reason });
     match options.context {

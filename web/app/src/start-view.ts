@@ -129,7 +129,7 @@ export class StartView {
     this.advanced.append(
       select('ple', 'Per-layer embeddings', [['auto', 'Automatic'], ['resident', 'On the GPU'], ['streamed', 'Streamed from the file']]),
       select('experts', 'Experts (26B-A4B)', [['auto', 'Automatic'], ['resident', 'On the GPU'], ['streamed', 'Streamed from the file']]),
-      select('kv', 'KV cache', [['f16', 'F16'], ['f32', 'F32 (twice the memory)']]),
+      select('kv', 'KV cache', [['f16', 'F16'], ['f32', 'F32 (twice the memory)'], ['q8', 'Q8 (half the memory)']]),
       h('label', { className: 'field' }, h('span', {}, 'Context, tokens'),
         h('input', { type: 'number', name: 'context', min: String(CONTEXT.least), max: String(CONTEXT.most), step: '1', inputMode: 'numeric', placeholder: 'the model’s own' })),
       select('store', 'Copy of downloads', [['auto', 'Only where needed'], ['always', 'Keep in this browser'], ['never', 'Never']]),

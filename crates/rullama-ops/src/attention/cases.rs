@@ -1,7 +1,7 @@
 use super::{Attention, ends};
 use crate::case::{Case, EPSILON, Rng};
 use crate::host::Host;
-use crate::op::KvType;
+use crate::kv::KvType;
 
 /// Heads, heads of keys, head size.
 type Heads = (usize, usize, usize);
@@ -42,12 +42,13 @@ fn blocks(mut case: Case, op: Attention, at: u32, blocks: &[(u32, u32)]) -> Case
 /// Blocks of one token, of several in a row, across tiles, at the start and the end of a step, longer and shorter than the window.
 fn block_cases() -> Vec<Case> {
     type Blocks = (Heads, [usize; 3], Option<u32>, KvType, &'static [(u32, u32)]);
-    let all: [Blocks; 5] = [
+    let all: [Blocks; 6] = [
         ((1, 1, 32), [3, 3, 5], Some(5), KvType::F32, &[(0, 2)]),
         ((4, 2, 64), [40, 40, 20], Some(31), KvType::F16, &[(0, 35)]),
         ((4, 2, 96), [70, 66, 3], Some(5), KvType::F32, &[(2, 3), (3, 20), (20, 66)]),
         ((8, 1, 256), [64, 64, 700], Some(128), KvType::F16, &[(30, 34), (60, 64)]),
         ((2, 1, 64), [96, 90, 0], None, KvType::F32, &[(10, 80)]),
+        ((4, 2, 96), [37, 35, 20], Some(31), KvType::Q8, &[(3, 30)]),
     ];
     let made = all.map(|(heads, step, window, kv, of)| {
         let op = Attention { heads: heads.0 as u32, kv_heads: heads.1 as u32, head_dim: heads.2 as u32, window, blocks: true };
@@ -57,10 +58,10 @@ fn block_cases() -> Vec<Case> {
 }
 
 /// Head sizes and groupings, steps from one token to several tiles, positions from the start
-/// to past the end of a ring, windows smaller and larger than a step, padded steps, both cache
+/// to past the end of a ring, windows smaller and larger than a step, padded steps, all cache
 /// types, and the shapes of the models one at a time.
 pub fn cases() -> Vec<Case> {
-    use KvType::{F16, F32};
+    use KvType::{F16, F32, Q8};
     let mut cases = vec![
         case((1, 1, 32), [1, 1, 0], None, F32),
         case((1, 1, 32), [1, 1, 5], Some(5), F16),
@@ -89,6 +90,21 @@ pub fn cases() -> Vec<Case> {
         case((16, 8, 256), [1, 1, 1024], Some(1024), F16),
         case((32, 16, 256), [1, 1, 150], Some(1024), F16),
         case((32, 4, 512), [1, 1, 200], None, F16),
+    ]);
+    // Scales behind codes: slots and blocks of odd counts, and the ends of rings.
+    cases.extend([
+        case((1, 1, 32), [1, 1, 5], Some(5), Q8),
+        case((8, 1, 64), [3, 2, 126], Some(128), Q8),
+        case((4, 2, 96), [17, 13, 3], Some(5), Q8),
+        case((5, 1, 128), [2, 2, 300], None, Q8).strided(),
+        case((3, 1, 160), [4, 3, 1500], Some(128), Q8),
+        case((4, 2, 64), [64, 33, 700], Some(128), Q8),
+        case((8, 1, 256), [17, 17, 30], None, Q8),
+        case((2, 1, 512), [33, 33, 7], None, Q8),
+        case((8, 1, 256), [1, 1, 1700], Some(512), Q8),
+        case((8, 1, 512), [1, 1, 1100], None, Q8),
+        case((16, 8, 256), [1, 1, 1024], Some(1024), Q8),
+        case((32, 4, 512), [1, 1, 200], None, Q8),
     ]);
     cases.extend(block_cases());
     cases

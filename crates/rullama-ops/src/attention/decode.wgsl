@@ -7,6 +7,7 @@
 // 3. values: an invocation a run of eight output values, for every STREAMS-th key.
 #import math
 #import span
+#import cached
 
 struct Params {
     heads: u32, shared_by: u32, // query heads; how many of them use one head of keys
@@ -19,13 +20,6 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
-#if f16
-@group(0) @binding(2) var<storage, read> k: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> v: array<vec4<u32>>;
-#else
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
-#endif
 @group(0) @binding(4) var<storage, read> state: array<u32>;
 // A record a head, token and share: (maximum, sum, 0, 0), then QUADS quads.
 @group(0) @binding(5) var<storage, read_write> parts: array<vec4<f32>>;
@@ -42,16 +36,7 @@ var<workgroup> scores: array<vec4<f32>, KEYS>;
 var<workgroup> weights: array<vec4<f32>, KEYS>;
 var<workgroup> exchange: array<vec4<f32>, 2u * WG>;
 
-#if f16
-fn eight(x: vec4<u32>) -> mat2x4<f32> {
-    return mat2x4<f32>(vec4<f32>(unpack2x16float(x.x), unpack2x16float(x.y)), vec4<f32>(unpack2x16float(x.z), unpack2x16float(x.w)));
-}
-fn key_run(at: u32) -> mat2x4<f32> { return eight(k[at]); }
-fn value_run(at: u32) -> mat2x4<f32> { return eight(v[at]); }
-#else
-fn key_run(at: u32) -> mat2x4<f32> { return mat2x4<f32>(k[2u * at], k[2u * at + 1u]); }
-fn value_run(at: u32) -> mat2x4<f32> { return mat2x4<f32>(v[2u * at], v[2u * at + 1u]); }
-#endif
+fn slot_runs() -> u32 { return params.width; }
 
 // Where the i-th key from the slot `first` begins; i is at most the number of slots.
 fn slot_at(first: u32, i: u32) -> u32 {

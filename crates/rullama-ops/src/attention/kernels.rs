@@ -1,7 +1,7 @@
 //! How each kernel is shaped and recorded.
 
 use super::{Attention, Parts};
-use crate::op::{Context, KvType};
+use crate::op::Context;
 use crate::shader::Link;
 use rullama_gpu::{Caps, DispatchBuilder, GpuError};
 
@@ -93,6 +93,7 @@ impl Attention {
         let kernel = self
             .link("attention/decode", include_str!("decode.wgsl"), context.caps, parts)
             .module("span", include_str!("span.wgsl"))
+            .flag("runs", true)
             .flag("subgroups", subgroups)
             .flag("eight_lanes", team == 8)
             .flag("whole_runs", (self.head_dim / 8).is_multiple_of(4 * team))
@@ -128,7 +129,7 @@ impl Attention {
     /// What the kernels over a cache link alike.
     fn link<'a>(&self, name: &str, text: &'a str, caps: &Caps, parts: &Parts) -> Link<'a> {
         let mut link = Link::new(name, text, caps);
-        link.flag("f16", parts.k.kv == KvType::F16).flag("blocks", self.blocks).constant("QUADS", self.head_dim / 4);
+        link.module("cached", parts.k.kv.cached()).flag(parts.k.kv.name(), true).flag("blocks", self.blocks).constant("QUADS", self.head_dim / 4);
         link
     }
 

@@ -9,7 +9,7 @@ var<workgroup> scores: array<f32, WG>;
 // The score of a key whose head begins at `at`.
 fn score(row: u32, at: u32) -> f32 {
     var sum = 0.0;
-    for (var i = 0u; i < QUADS; i++) { sum += dot(q[row + i], quad(k[at + i])); }
+    for (var i = 0u; i < QUADS; i++) { sum += dot(q[row + i], key_quad(at + i)); }
     return sum;
 }
 
@@ -44,8 +44,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
             let p = safe_exp(scores[i] - best);
             let at = ((base + i) % params.slots) * params.width + first + lid;
             sum += p;
-            if (lid < QUADS) { left += p * quad(v[at]); }
-            if (lid + WG < QUADS) { right += p * quad(v[at + WG]); }
+            if (lid < QUADS) { left += p * value_quad(at); }
+            if (lid + WG < QUADS) { right += p * value_quad(at + WG); }
         }
     }
     // A row without a key is padding: zeros.

@@ -83,7 +83,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
             var x = vec4<f32>(0.0);
             if (first_row + load_row < real) { x = q[q_at + cut]; }
             var z = vec4<f32>(0.0);
-            if (base + load_row < end) { z = quad(k[k_at + cut]); }
+            if (base + load_row < end) { z = key_quad(k_at + cut); }
             workgroupBarrier();
             queries[lid] = x;
             keys[load_row * KEY_ROW + load_quad] = z;
@@ -120,7 +120,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
             let count = min(TILE, end - base);
             var slot = base % params.slots;
             for (var i = 0u; i < count; i++) {
-                let x = quad(v[slot * params.width + kv_first + column]);
+                let x = value_quad(slot * params.width + kv_first + column);
                 let at = i * FOURS + mine;
                 sum0 += outer(x, weights[at]);
 #if eight_queries

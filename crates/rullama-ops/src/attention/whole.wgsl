@@ -1,4 +1,5 @@
-// What the kernels share that take all keys of a query in one workgroup: interface, and reading the caches.
+// What the kernels share that take all keys of a query in one workgroup.
+#import cached
 
 struct Params {
     heads: u32, shared_by: u32, // query heads; how many of them use one head of keys
@@ -10,13 +11,6 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
-#if f16
-@group(0) @binding(2) var<storage, read> k: array<vec2<u32>>;
-@group(0) @binding(3) var<storage, read> v: array<vec2<u32>>;
-#else
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
-#endif
 @group(0) @binding(4) var<storage, read> state: array<u32>;
 @group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
 #if blocks
@@ -27,11 +21,7 @@ const POSITION = 0u;
 const TOKENS = 1u;
 const LOWEST = -3.0e38;
 
-#if f16
-fn quad(x: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(x.x), unpack2x16float(x.y)); }
-#else
-fn quad(x: vec4<f32>) -> vec4<f32> { return x; }
-#endif
+fn slot_runs() -> u32 { return params.width / 2u; }
 
 // The position behind the last key that a token sees.
 fn end_of(token: u32) -> u32 {

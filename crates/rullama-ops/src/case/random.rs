@@ -1,7 +1,7 @@
 //! Numbers for cases.
 
 use crate::host::{Array, HostCache, HostWeight};
-use crate::op::KvType;
+use crate::kv::KvType;
 use rullama_quant::{DType, scale_random};
 
 /// A small generator for cases: the same numbers on every platform (SplitMix64).
@@ -47,7 +47,8 @@ impl Rng {
 
     /// A cache filled with rounded random values.
     pub fn cache(&mut self, kv: KvType, slots: usize, width: usize) -> HostCache {
-        let data = (0..slots * width).map(|_| HostCache::round(kv, self.unit())).collect();
+        let mut data: Vec<f32> = (0..slots * width).map(|_| self.unit()).collect();
+        kv.round(&mut data);
         HostCache { kv, slots, width, data }
     }
 }

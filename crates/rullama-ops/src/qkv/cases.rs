@@ -1,7 +1,7 @@
 use super::{HeadNorm, HeadRope, QkvPrepare, Store, rope_tables};
 use crate::case::{Case, Rng};
 use crate::host::{Array, Host};
-use crate::op::KvType;
+use crate::kv::KvType;
 
 /// Tokens of a case's step.
 struct Shape {
@@ -73,7 +73,7 @@ fn values(shape: &Shape, kv: KvType) -> [Case; 2] {
 }
 
 /// All head sizes and groupings, positions across a row of the tables and around the ring,
-/// padded steps, both cache types, whole and partial rotation.
+/// padded steps, all cache types, whole and partial rotation.
 pub fn cases() -> Vec<Case> {
     let shape = |(heads, kv_heads, head_dim): (usize, usize, usize), tokens, real, position, slots| Shape {
         heads,
@@ -96,13 +96,32 @@ pub fn cases() -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     for (i, shape) in shapes.iter().enumerate() {
-        for kv in [KvType::F16, KvType::F32] {
+        for kv in KvType::ALL {
             cases.push(qkv(shape, kv, i % 2 == 1));
             cases.extend(values(shape, kv));
         }
         cases.push(query(shape));
         cases.push(query(shape).strided());
     }
-    cases.extend([KvType::F16, KvType::F32].map(|kv| qkv(&shapes[2], kv, true).strided()));
+    cases.extend(KvType::ALL.map(|kv| qkv(&shapes[2], kv, true).strided()));
+    cases.push(codes());
     cases
+}
+
+/// What the definition of 8 bits says of blocks that are zero, tiny, between two codes, out of a scale's reach and no numbers.
+fn codes() -> Case {
+    let firsts = [0.0, 1e-6, 0.0077, 127.0, -127.0, 8_319_008.0, 1e7, f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
+    let mut x = Array::zeros(3, 32 * firsts.len());
+    for row in 0..x.rows {
+        for (block, first) in x.row_mut(row).chunks_exact_mut(32).zip(firsts) {
+            // Halves of steps, where the scale is 1: no division is off.
+            let part = if first.abs() == 127.0 { 254.0 } else { 300.0 };
+            block.iter_mut().enumerate().for_each(|(i, x)| *x = first / part * (i as f32 - 16.0 + row as f32));
+            block[row] = first;
+        }
+    }
+    let mut state = vec![0; 8];
+    (state[0], state[1]) = (6, 3);
+    let cache = Rng::new(4).cache(KvType::Q8, 7, x.cols);
+    Case::new("blocks of all kinds", Store, vec![x.into(), Host::Words(state), Host::Cache(cache)], 1)
 }

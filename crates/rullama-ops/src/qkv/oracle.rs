@@ -12,9 +12,8 @@ pub(crate) fn step(words: &[u32]) -> (usize, usize) {
 /// Row t of `x` to position `step + t`, for the step's real tokens.
 pub(super) fn store(cache: &mut HostCache, x: &Array, words: &[u32]) {
     let (position, tokens) = step(words);
-    let kv = cache.kv;
     for t in 0..tokens.min(x.rows) {
-        cache.slot_mut(position + t).iter_mut().zip(x.row(t)).for_each(|(to, &x)| *to = HostCache::round(kv, x));
+        cache.store(position + t, x.row(t));
     }
 }
 

@@ -7,7 +7,7 @@ use super::{WORKGROUP, are_rotation, fits_kernels, invalid, is_heads};
 use crate::case::{Case, Rng};
 use crate::graph::{Number, Type, fit, take};
 use crate::host::{Array, Host};
-use crate::op::{Cache, Context, KvType, Op, Operand, StepState, Tensor, Use, state};
+use crate::op::{Cache, Context, Op, Operand, StepState, Tensor, Use, state};
 use crate::shader::Link;
 use rullama_gpu::{Caps, GpuError};
 
@@ -81,16 +81,13 @@ impl Common<'_> {
 
     /// One dispatch for whichever halves are given.
     pub fn record(&self, context: &mut Context, query: Option<Query>, kv: Option<KeyValue>) -> Result<(), GpuError> {
-        let f16 = kv.as_ref().is_some_and(|kv| kv.k.kv == KvType::F16);
-        let kernel = Link::new("qkv/prepare", include_str!("prepare.wgsl"), context.caps)
-            .flag("subgroups", self.subgroups)
-            .flag("query", query.is_some())
-            .flag("keyvalue", kv.is_some())
-            .flag("f16", f16)
-            .constant("WG", WORKGROUP)
-            .constant("POSITION", state::POSITION)
-            .constant("TOKENS", state::TOKENS)
-            .kernel()?;
+        let mut link = Link::new("qkv/prepare", include_str!("prepare.wgsl"), context.caps);
+        link.flag("subgroups", self.subgroups).flag("query", query.is_some()).flag("keyvalue", kv.is_some());
+        if let Some(kv) = &kv {
+            link.flag(kv.k.kv.name(), true).module("stored", kv.k.kv.stored());
+        }
+        link.constant("WG", WORKGROUP).constant("POSITION", state::POSITION).constant("TOKENS", state::TOKENS);
+        let kernel = link.kernel()?;
         let heads = query.as_ref().map_or(0, |q| q.heads) + kv.as_ref().map_or(0, |kv| 2 * kv.kv_heads);
         let tokens = query.as_ref().map(|q| q.raw.rows).or(kv.as_ref().map(|kv| kv.k_raw.rows)).unwrap_or_default();
         let dispatch = context.recorder.dispatch(&kernel, [heads, tokens, 1]);

@@ -2,7 +2,9 @@
 // their cache. A workgroup a head of a token; an invocation a pair (i, i + head_dim/2), four
 // pairs at a time. cos and sin of position 256 m + j come from the rows m and j of two tables.
 #import reduce
+#if keyvalue
 #import stored
+#endif
 
 struct Params {
     half: u32, // head_dim / 8: quads in half a head
@@ -35,6 +37,46 @@ struct Params {
 @group(0) @binding(_) var<storage, read> v_raw: array<vec4<f32>>;
 @group(0) @binding(_) var<storage, read_write> k: array<Stored>;
 @group(0) @binding(_) var<storage, read_write> v: array<Stored>;
+#endif
+
+#if keyvalue
+#if q8
+// A quad's largest magnitude.
+var<workgroup> magnitudes: array<u32, 2u * WG>;
+
+// The scale of the block that a quad of the head is in.
+fn scale_of(quad: u32) -> u32 {
+    let first = quad / 8u * 8u;
+    var largest = 0u;
+    for (var i = 0u; i < 8u; i++) { largest = max(largest, magnitudes[first + i]); }
+    return scale_bits(largest);
+}
+
+// The word with the scale of the block that a quad is in.
+fn scale_word(quad: u32) -> u32 { return 2u * params.slots * params.kv_heads * params.half + quad / 16u; }
+
+// Keeps quad i of the head whose first stands at `head`; the first of a block keeps its scale.
+fn keep_key(head: u32, i: u32, x: vec4<f32>) {
+    let scale = scale_of(i);
+    let quad = head + i;
+    atomicStore(&k[quad], codes(x, scale));
+    if (i % 8u != 0u) { return; }
+    atomicAnd(&k[scale_word(quad)], other_half(quad / 8u));
+    atomicOr(&k[scale_word(quad)], in_half(quad / 8u, scale));
+}
+
+fn keep_value(head: u32, i: u32, x: vec4<f32>) {
+    let scale = scale_of(i);
+    let quad = head + i;
+    atomicStore(&v[quad], codes(x, scale));
+    if (i % 8u != 0u) { return; }
+    atomicAnd(&v[scale_word(quad)], other_half(quad / 8u));
+    atomicOr(&v[scale_word(quad)], in_half(quad / 8u, scale));
+}
+#else
+fn keep_key(head: u32, i: u32, x: vec4<f32>) { k[head + i] = stored(x); }
+fn keep_value(head: u32, i: u32, x: vec4<f32>) { v[head + i] = stored(x); }
+#endif
 #endif
 
 // The two halves of a pair's four quads.
@@ -89,12 +131,11 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, lane: Lane) {
     }
 #endif
     let sum = reduce_add(dot(x.a, x.a) + dot(x.b, x.b), lane);
-    if (!here) { return; }
     let scale = inverseSqrt(sum / f32(8u * half) + params.eps);
     x.a *= scale;
     x.b *= scale;
 #if query
-    if (is_query) {
+    if (is_query && here) {
         let to = params.q_out + (token * params.heads + head) * 2u * half + lid;
         var y = Pair(vec4<f32>(0.0), vec4<f32>(0.0));
         if (real) {
@@ -106,17 +147,27 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, lane: Lane) {
     }
 #endif
 #if keyvalue
-    let slot = position % params.slots;
-    let to = (slot * params.kv_heads + head) * 2u * half + lid;
-    if (is_key && real) {
+    if (is_key && here && real) {
         let norm = params.k_norm_offset + lid;
-        let y = rotate(Pair(x.a * k_norm[norm], x.b * k_norm[norm + half]), position, lid);
-        k[to] = stored(y.a);
-        k[to + half] = stored(y.b);
+        x = rotate(Pair(x.a * k_norm[norm], x.b * k_norm[norm + half]), position, lid);
     }
-    if (is_value && real) {
-        v[to] = stored(x.a);
-        v[to + half] = stored(x.b);
+#if q8
+    if (here) {
+        magnitudes[lid] = magnitude(x.a);
+        magnitudes[lid + half] = magnitude(x.b);
+    }
+    workgroupBarrier();
+#endif
+    if (!here || !real) { return; }
+    let slot = position % params.slots;
+    let to = (slot * params.kv_heads + head) * 2u * half;
+    if (is_key) {
+        keep_key(to, lid, x.a);
+        keep_key(to, lid + half, x.b);
+    }
+    if (is_value) {
+        keep_value(to, lid, x.a);
+        keep_value(to, lid + half, x.b);
     }
 #endif
 }

@@ -8,7 +8,7 @@ use crate::backward::Backward;
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, fit, take};
 use crate::host::{Array, Host};
-use crate::op::{Context, KvType, Op, Operand, Use, reducing_variants, spread, state};
+use crate::op::{Context, Op, Operand, Use, reducing_variants, spread, state};
 use crate::shader::Link;
 use rullama_gpu::{Caps, GpuError};
 
@@ -195,8 +195,9 @@ impl Op for Store {
 
     fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
         let [x, state, cache] = take(inputs)?;
-        let fits = matches!(cache.number, Number::Kv(_)) && x == Type::f32(x.rows, cache.cols) && state.number == Number::Words;
-        fit(fits && x.cols.is_multiple_of(4), &[("x", &x), ("state", &state), ("cache", &cache)])?;
+        let whole = matches!(cache.number, Number::Kv(kv) if x.cols.is_multiple_of(kv.block()));
+        let fits = whole && x == Type::f32(x.rows, cache.cols) && state.number == Number::Words;
+        fit(fits, &[("x", &x), ("state", &state), ("cache", &cache)])?;
         Ok(Vec::new())
     }
 
@@ -210,13 +211,16 @@ impl Op for Store {
             let message = format!("x [{}, {}] into {} slots of width {}", x.rows, x.cols, cache.slots, cache.width);
             return Err(invalid(self.name(), message));
         }
+        let unit = cache.kv.block() / 4;
         let kernel = Link::new("qkv/store", include_str!("store.wgsl"), context.caps)
-            .flag("f16", cache.kv == KvType::F16)
+            .module("stored", cache.kv.stored())
+            .flag(cache.kv.name(), true)
+            .constant("UNIT", unit)
             .constant("WG", super::WORKGROUP)
             .constant("POSITION", state::POSITION)
             .constant("TOKENS", state::TOKENS)
             .kernel()?;
-        let groups = spread((x.rows * x.cols / 4).div_ceil(super::WORKGROUP), context.caps.max_groups);
+        let groups = spread((x.rows * x.cols / 4 / unit).div_ceil(super::WORKGROUP), context.caps.max_groups);
         let dispatch = context.recorder.dispatch(&kernel, groups);
         dispatch.param("rows", x.rows).param("width", x.cols / 4).param("slots", cache.slots);
         dispatch.param("stride", x.stride / 4).param("offset", x.offset / 4);

@@ -29,8 +29,8 @@ export interface EngineOptions {
   ple?: PleMode;
   /** Experts; `auto` by default. */
   experts?: ExpertMode;
-  /** Element type of the KV cache; `f16` by default. */
-  kv?: 'f16' | 'f32';
+  /** Element type of the KV cache; `f16` by default. `f32` takes twice its memory, `q8` (8 bits, a scale for each 32 values) about half. */
+  kv?: 'f16' | 'f32' | 'q8';
   /** Longest context in tokens; the model's own by default. */
   context?: number;
   /** Bytes that weights may take on the GPU when `ple` or `experts` is `auto`, or experts are streamed. */
@@ -112,7 +112,7 @@ export interface ModelInfo {
   /** Experts of each layer that the GPU has places for; all of them where they are resident. */
   expertPlaces: number;
   /** `none` for models that make embeddings. */
-  kv: 'f16' | 'f32' | 'none';
+  kv: 'f16' | 'f32' | 'q8' | 'none';
   /** Lengths that embeddings were trained for, the whole one first; empty for models that answer. */
   embedding: number[];
   /** Bytes of weights read for one decoded token. */

@@ -56,6 +56,7 @@ test('options of a load are named, too', () => {
     refuses(checkLoad, { [name]: value }, new RegExp(`\`${name}\``));
   }
   refuses(checkLoad, { ctx: 4096 }, /`ctx`/);
+  ['f16', 'f32', 'q8'].forEach((kv) => checkLoad({ kv }));
   checkLoad({ ple: 'auto', experts: 'streamed', kv: 'f32', context: 256, memoryBudget: 1e9, adapter: 'native', store: 'never' });
 });
 

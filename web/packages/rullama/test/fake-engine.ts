@@ -86,7 +86,7 @@ class FakeEngine implements Engine {
 
   constructor(
     private readonly source: SourceRef,
-    private readonly kv: 'f16' | 'f32',
+    private readonly kv: 'f16' | 'f32' | 'q8',
     private readonly context: number,
     private readonly step: number,
     private readonly onLost: (error: RullamaError) => void,

@@ -2,6 +2,7 @@ mod census;
 mod fit;
 mod training;
 
+use crate::load::Kv;
 use crate::model::{self as models, Located};
 use crate::table;
 use crate::terminal::{self, Progress, one_line, printable};
@@ -27,8 +28,8 @@ pub struct Arguments {
     #[arg(long, alias = "ctx", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     context: Option<u32>,
     /// Type of the keys and values in the caches
-    #[arg(long, default_value = "f16", value_parser = ["f16", "f32"])]
-    kv: String,
+    #[arg(long, value_enum, default_value = "f16")]
+    kv: Kv,
     /// Also reckon what fine-tuning with an adapter of this rank takes, by the length of the examples
     #[arg(long, value_name = "RANK", num_args = 0..=1, default_missing_value = "16")]
     train: Option<u32>,
@@ -73,10 +74,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         indented(&mut out, &census::kinds(&model.specs().unneeded))?;
     }
     writeln!(out, "\nMemory")?;
-    let kv = if arguments.kv == "f32" { rullama_ops::KvType::F32 } else { rullama_ops::KvType::F16 };
     match read {
         Ok(model) => {
-            indented(&mut out, &fit::report(&*model, arguments.context, kv)?)?;
+            indented(&mut out, &fit::report(&*model, arguments.context, arguments.kv.wanted())?)?;
             if let Some(rank) = arguments.train {
                 writeln!(out, "\nFine-tuning")?;
                 indented(&mut out, &training::report(&*model, &*located.source, rank)?)?;

@@ -126,3 +126,21 @@ fn host_memory() -> Option<u64> {
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::open;
+
+    #[test]
+    fn keys_and_values_take_what_their_type_says() {
+        let (_, gguf) = open(rullama_testing::golden("models/dense-Q4_0.gguf").as_os_str()).unwrap();
+        let model = rullama_model::model::open(&gguf).unwrap();
+        let [half, eight] = [KvType::F16, KvType::Q8].map(|kv| needs(&*model, 4096, kv));
+        assert_eq!((eight.caches * 64, eight.largest_cache * 64), (half.caches * 34, half.largest_cache * 34));
+        assert_eq!(eight.weights, half.weights);
+        let shown = report(&*model, Some(4096), KvType::Q8).unwrap();
+        let row = shown.lines().find(|line| line.contains("keys and values of 4,096 tokens")).unwrap();
+        assert!(row.ends_with(&table::bytes(eight.caches)), "{row}");
+    }
+}

@@ -12,7 +12,7 @@ pub enum KvType {
     #[default]
     F16,
     F32,
-    /// Codes of 8 bits with a half for each block of 32 values of a head, computed on as f32; see [`q8`].
+    /// Codes of 8 bits with a half for each block of 32 values of a head, computed on as f32.
     Q8,
 }
 

@@ -162,7 +162,9 @@ impl KvCache {
         for (&layer, cache) in &self.layers {
             let slots = match cache.window {
                 Some(window) => ring_slots(window, step, self.shape.slack),
-                None if cache.slots < end => end.next_power_of_two().min(self.shape.context.next_multiple_of(64)).max(end).next_multiple_of(64),
+                None if cache.slots < end => {
+                    end.next_power_of_two().min(self.shape.context.next_multiple_of(64)).max(end).next_multiple_of(64)
+                }
                 None => cache.slots,
             };
             if slots <= cache.slots {

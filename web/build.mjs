@@ -17,6 +17,8 @@ const app = `${root}app`;
 const wasm = `${pkg}/dist/wasm`;
 /** The engines and their workers: the one that answers, and the one that also trains. */
 const engines = { rullama_web: 'worker', rullama_train: 'train-worker' };
+/** What compiles schemas, beside each of them. */
+const grammar = 'rullama_grammar';
 
 // The demo model lies beside the page; the package carries it with its description.
 const { file: modelFile, ...demo } = JSON.parse(readFileSync(`${app}/public/model/model.json`, 'utf8'));
@@ -70,10 +72,10 @@ async function buildPackage() {
 /** One file, with the engine's bindings in it. */
 async function buildWorker(common, name, worker) {
   const glue = `${wasm}/${name}.js`;
-  if (existsSync(glue)) {
+  if (existsSync(glue) && existsSync(`${wasm}/${grammar}.js`)) {
     const define = { ...common.define, __ENGINE__: JSON.stringify(`${name}_bg.wasm`) };
     const entryPoints = [{ in: `${pkg}/src/worker.ts`, out: worker }];
-    const { metafile } = await build({ ...common, define, alias: { 'rullama-glue': glue }, entryPoints, outdir: `${pkg}/dist`, metafile: true });
+    const { metafile } = await build({ ...common, define, alias: { 'rullama-glue': glue, 'rullama-grammar-glue': `${wasm}/${grammar}.js` }, entryPoints, outdir: `${pkg}/dist`, metafile: true });
     inWorkers.push(metafile);
   } else if (dev) console.warn(`no ${name} yet: only ?fake=1 works (cargo xtask web builds it)`);
   else throw new Error(`the wasm engine ${name} is missing: run \`cargo xtask web\``);
@@ -91,6 +93,7 @@ async function buildApp() {
   // The package finds its worker and its wasm beside the script that it is bundled into.
   if (existsSync(`${root}docs/dist`)) cpSync(`${root}docs/dist`, `${app}/dist/docs`, { recursive: true });
   if (dev) cpSync(`${root}dist-test/fake-worker.js`, `${app}/dist/fake-worker.js`);
+  if (existsSync(`${wasm}/${grammar}_bg.wasm`)) cpSync(`${wasm}/${grammar}_bg.wasm`, `${app}/dist/wasm/${grammar}_bg.wasm`);
   for (const [name, worker] of Object.entries(engines)) {
     if (!existsSync(`${pkg}/dist/${worker}.js`)) continue;
     for (const file of [`${worker}.js`, `wasm/${name}_bg.wasm`]) cpSync(`${pkg}/dist/${file}`, `${app}/dist/${file}`);
@@ -98,7 +101,7 @@ async function buildApp() {
 }
 
 /** What the page keeps of itself when it is first asked for: what not everyone needs, and models. */
-const needed = /^(train-worker\.js|pdf(\.worker)?\.js|wasm\/rullama_train_bg\.wasm|.*\.gguf)$/;
+const needed = /^(train-worker\.js|pdf(\.worker)?\.js|wasm\/rullama_(train|grammar)_bg\.wasm|.*\.gguf)$/;
 /** What is not part of the page: the server's own lists, the documentation, what only tools read. */
 const beside = /^(models\.json|service-worker\.js|docs\/.*|.*\.map)$/;
 

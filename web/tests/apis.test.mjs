@@ -6,13 +6,15 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { zodResponseFormat, zodTextFormat } from 'openai/helpers/zod';
+import { z } from 'zod';
 import { openPage, startBrowser } from './browser.mjs';
 import { startServer } from './server.mjs';
 
@@ -26,6 +28,16 @@ const TIME = { question: 'What is the time in Paro now?', result: '{"time": "16:
 const city = { type: 'object', properties: { city: { type: 'string', description: 'The city' } }, required: ['city'] };
 const tool = { type: 'function', function: { name: 'current_time', description: 'Get the current time in a city', parameters: city } };
 const user = (content) => [{ role: 'user', content }];
+/** A picture and a sound with what the embedded model says of them. */
+const shown = Object.fromEntries(
+  readFileSync(path.join(here, '../../tools/demo-model/eval.jsonl'), 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line)).flatMap(({ id, messages, expected }) => {
+    if (!['pictures, held out: shapes, colours, counts 15', 'sounds, held out: tones and rhythms 6'].includes(id)) return [];
+    const [{ type, data }, { text }] = messages[0].content;
+    return [[type, { data, question: text, answer: expected.content }]];
+  }),
+);
+const dataUrl = `data:image/webp;base64,${shown.image.data}`;
+const form = z.object({ kind: z.enum(['sum', 'größe']), result: z.number().min(0).max(99).multipleOf(0.5), notes: z.array(z.string().max(3)).max(1), ok: z.boolean() });
 
 let folder;
 let site;
@@ -113,6 +125,57 @@ test('openai, unmodified, and the client of the package: chat, stream, tools, co
   const { both, spelt, tops, reason, answer } = given;
   for (const found of both) assert.deepEqual(found, { text: SUM.answer, continued: SUM.answer, wrong: [400, 'n'], models: [MODEL] });
   assert.deepEqual([spelt, tops, reason, answer], [SUM.answer, true, 'tool_calls', TIME.answer]);
+});
+
+test('pictures and sounds: both clients, unmodified, and the client of the package', async () => {
+  const given = await page.evaluate(async ({ MODEL, shown: { image, audio }, dataUrl }) => {
+    const { Rullama } = await import('/parts/index.js');
+    const own = Rullama.openai(ai, { model: MODEL });
+    const said = {};
+    const chat = await ollama.chat({ model: MODEL, messages: [{ role: 'user', content: image.question, images: [image.data] }], options: { temperature: 0 } });
+    said.ollama = chat.message.content;
+    said.generate = (await ollama.generate({ model: MODEL, prompt: image.question, images: [image.data], options: { temperature: 0 } })).response;
+    const create = async (client, part, { question: text }) => {
+      const messages = [{ role: 'user', content: [part, { type: 'text', text }] }];
+      return (await client.chat.completions.create({ model: MODEL, messages, temperature: 0 })).choices[0].message.content;
+    };
+    const picture = { type: 'image_url', image_url: { url: dataUrl } };
+    const sound = { type: 'input_audio', input_audio: { data: audio.data, format: 'wav' } };
+    said.openai = await create(openai, picture, image);
+    said.own = await create(own, sound, audio);
+    const input = [{ role: 'user', content: [{ type: 'input_image', image_url: dataUrl, detail: 'auto' }, { type: 'input_text', text: image.question }] }];
+    said.responses = (await openai.responses.create({ model: MODEL, input, temperature: 0 })).output_text;
+    const far = { type: 'image_url', image_url: { url: 'https://example.org/x.png' } };
+    said.far = await create(openai, far, image).catch(({ status, param, message }) => `${status} ${param} ${message}`);
+    return said;
+  }, { MODEL, shown, dataUrl });
+  const { own, far, ...pictures } = given;
+  for (const [way, text] of Object.entries(pictures)) assert.equal(text, shown.image.answer, way);
+  assert.equal(own, shown.audio.answer);
+  assert.match(far, /^400 messages\[0\]\.content .*not fetched: give the data itself/);
+});
+
+test('answers of a form: both clients, unmodified, the package, and what cannot be kept', async () => {
+  const given = await page.evaluate(async ({ MODEL, SUM, schema, completion, response }) => {
+    const messages = [{ role: 'user', content: SUM.question }];
+    const texts = [];
+    const create = (rest) => openai.chat.completions.create({ model: MODEL, messages, ...rest });
+    texts.push((await ollama.chat({ model: MODEL, messages, format: schema, options: { temperature: 0 } })).message.content);
+    texts.push((await create({ seed: 1, temperature: 1, response_format: completion })).choices[0].message.content);
+    let streamed = '';
+    const stream = await openai.responses.create({ model: MODEL, input: SUM.question, text: { format: response }, temperature: 1, stream: true });
+    for await (const event of stream) if (event.type === 'response.output_text.delta') streamed += event.delta;
+    texts.push(streamed, await ai.chat().ask(SUM.question, { temperature: 1, seed: 3, format: schema }));
+    const cut = (await create({ response_format: { type: 'json_object' }, max_tokens: 3 })).choices[0];
+    const bad = { type: 'json_schema', json_schema: { name: 'n', schema: { type: 'object', properties: { a: { uniqueItems: true } } } } };
+    const refused = await create({ response_format: bad, stream: true }).catch(({ status, param, message }) => `${status} ${param} ${message}`);
+    // The engine answers freely as before.
+    const free = await ai.chat().ask(SUM.question, { temperature: 0 });
+    return { texts, cut: [cut.finish_reason, cut.message.content[0]], refused, free };
+  }, { MODEL, SUM, schema: z.toJSONSchema(form), completion: zodResponseFormat(form, 'answer'), response: zodTextFormat(form, 'answer') });
+  for (const text of given.texts) form.parse(JSON.parse(text));
+  assert.deepEqual([given.cut, given.free], [['length', '{'], SUM.answer]);
+  assert.match(given.refused, /^400 response_format .*`uniqueItems` at #\/properties\/a is not supported/);
 });
 
 test('a conversation is copied, saved and restored with its caches', async () => {
@@ -204,15 +267,32 @@ const REQUESTS = [
   ['/v1/chat/completions', { model: MODEL, messages: user("how many n in 'fork'"), reasoning_effort: 'low', logprobs: true, top_logprobs: 2, max_tokens }],
   ['/v1/completions', { model: MODEL, prompt: 'Once', max_tokens, logprobs: 2 }],
   ['/v1/completions', { model: MODEL, prompt: 'Once', max_tokens, stream: true, stream_options: { include_usage: true } }],
+  ['/v1/responses', { model: MODEL, input: SUM.question, instructions: 'Be brief.', max_output_tokens: 3, top_logprobs: 1 }],
+  ['/v1/responses', { model: MODEL, input: user("how many n in 'fork'"), reasoning: { effort: 'low' }, stream: true, top_logprobs: 1 }],
+  ['/v1/responses', { model: MODEL, input: user(TIME.question), tools: [{ type: 'function', ...tool.function, strict: false }], stream: true }],
+  ['/v1/responses', { model: MODEL, input: user([{ type: 'input_image', image_url: dataUrl }]), max_output_tokens: 2 }],
+  ['/v1/responses', { model: MODEL, input: 'x', text: { format: { type: 'json_object' } }, max_output_tokens: 2 }],
+  ['/v1/chat/completions', { model: MODEL, messages: user([{ type: 'image_url', image_url: { url: dataUrl } }]), max_tokens: 2 }],
+  ['/v1/chat/completions', { model: MODEL, messages: user('x'), response_format: { type: 'json_object' }, max_tokens: 2 }],
+  ['/api/chat', { model: MODEL, messages: user('x'), format: 'json', stream: false, ...few }],
+  ['/api/generate', { model: MODEL, prompt: 'x', images: ['aGk='] }],
   ['/v1/models'],
   [`/v1/models/${MODEL}`],
   ['/v1/embeddings', { model: MODEL, input: 'x' }],
   ['/v1/none', {}],
   ...Object.entries({
     model: 'none', n: 2, temperature: 'hot', top_p: 3, stop: 3, messages: [], tool_choice: 'required', tools: [{ type: 'x' }],
-    max_tokens: 0, top_logprobs: 30, logit_bias: { x: 1 }, functions: [{}], reasoning_effort: 'huge', stream: 'yes', presence_penalty: 101,
+    max_tokens: 0, response_format: { type: 'json_schema' }, top_logprobs: 30, logit_bias: { x: 1 }, functions: [{}], reasoning_effort: 'huge', stream: 'yes', presence_penalty: 101,
   }).map(([name, value]) => ['/v1/chat/completions', { model: MODEL, messages: user('x'), [name]: value }]),
-  ...Object.entries({ think: 'much', keep_alive: 'soon', options: { temperature: -1 }, top_logprobs: 3, model: '', stream: 3 }).map(([name, value]) => [
+  ...[
+    { previous_response_id: 'resp_1' }, { truncation: 'some' }, { input: [] }, { input: [{ type: 'item_reference', id: 'x' }] }, { background: true },
+    { input: [{ type: 'function_call', name: 'f', arguments: '{' }] }, { input: user([{ type: 'input_image', image_url: 'https://example.org/x' }]) },
+    { text: { format: { type: 'json_schema', name: 'n', schema: { not: {} } } } }, { input: [{ content: 'x' }] },
+  ].map((change) => ['/v1/responses', { model: MODEL, input: 'x', ...change }]),
+  ...[[{ type: 'image_url', image_url: { url: 'data:image/png,x' } }], [{ type: 'file' }], [{ type: 'video_url', video_url: 'aGk=' }], [{ type: 'image_url' }]].map((content) => [
+    '/v1/chat/completions', { model: MODEL, messages: user(content) },
+  ]),
+  ...Object.entries({ think: 'much', format: 'xml', keep_alive: 'soon', options: { temperature: -1 }, top_logprobs: 3, model: '', stream: 3 }).map(([name, value]) => [
     '/api/chat', { model: MODEL, messages: user('x'), [name]: value },
   ]),
   ...Object.entries({ suffix: 'x', template: 'x', images: ['x'], system: 'x' }).map(([name, value]) => ['/api/generate', { model: MODEL, prompt: 'x', raw: true, [name]: value }]),

@@ -20,6 +20,22 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// The tokens whose bytes stand end to end, each up to its end; `special` are the ids of those that are no text, ascending.
+    pub fn new(bytes: &[u8], ends: &[u32], special: &[u32]) -> Self {
+        let mut tokens = Tokens::default();
+        let mut start = 0;
+        for (id, end) in (0..).zip(ends) {
+            let piece = bytes.get(start..*end as usize).unwrap_or_default();
+            start = *end as usize;
+            if special.binary_search(&id).is_ok() {
+                tokens.special(&String::from_utf8_lossy(piece));
+            } else {
+                tokens.text(piece);
+            }
+        }
+        tokens
+    }
+
     /// Adds the next token, which stands for these bytes of an answer; without any it never stands in one.
     pub fn text(&mut self, bytes: &[u8]) {
         // 0xFF is in no UTF-8, and marks special tokens in the trie.

@@ -18,6 +18,8 @@ mod copies;
 mod engine;
 #[cfg(target_arch = "wasm32")]
 pub mod error;
+#[cfg(target_arch = "wasm32")]
+mod formats;
 #[cfg(all(target_arch = "wasm32", feature = "cases"))]
 pub mod golden;
 #[cfg(target_arch = "wasm32")]

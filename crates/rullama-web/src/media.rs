@@ -128,15 +128,20 @@ impl WebEngine {
 impl WebEngine {
     /// Gives a conversation the media that its messages show, and no others.
     pub fn arrange(&self, chat: &mut Chat) {
+        let gallery = self.gallery(chat.messages(), chat.gallery());
+        chat.set_gallery(gallery);
+    }
+
+    /// The media that messages show, of which `before` has what others have pushed out.
+    pub fn gallery(&self, messages: &[Message], before: &Gallery) -> Gallery {
         let mut gallery = Gallery::default();
-        for part in chat.messages().iter().flat_map(Message::media) {
-            // What another conversation has pushed out is still in this one.
-            let soft = self.shown.get(&part.source).or_else(|| chat.gallery().get(part).cloned());
+        for part in messages.iter().flat_map(Message::media) {
+            let soft = self.shown.get(&part.source).or_else(|| before.get(part).cloned());
             if let Some(soft) = soft {
                 gallery.insert(part, soft);
             }
         }
-        chat.set_gallery(gallery);
+        gallery
     }
 
     /// Ids with what stands for their placeholders, by names, JSON.

@@ -2,7 +2,7 @@
 
 use rullama::text::chat::{FunctionCall, Message, Tool};
 use rullama::{
-    AdapterProfile, ChatOptions, EmbedOptions, EmbedPrompt, ExpertMode, GenerateOptions, KvType, LoadOptions, PleMode, Sampling,
+    AdapterProfile, ChatOptions, EmbedOptions, EmbedPrompt, ExpertMode, Format, GenerateOptions, KvType, LoadOptions, PleMode, Sampling,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -84,6 +84,7 @@ pub struct Generate {
     stop: Vec<String>,
     ignore_eos: bool,
     logprobs: Option<u32>,
+    format: Option<Format>,
 }
 
 impl From<Generate> for GenerateOptions {
@@ -101,8 +102,8 @@ impl From<Generate> for GenerateOptions {
             seed: options.seed,
             ..default
         };
-        let Generate { max_tokens, stop, ignore_eos, logprobs, .. } = options;
-        GenerateOptions { sampling, max_tokens, stop, ignore_eos, logprobs, format: None }
+        let Generate { max_tokens, stop, ignore_eos, logprobs, format, .. } = options;
+        GenerateOptions { sampling, max_tokens, stop, ignore_eos, logprobs, format }
     }
 }
 

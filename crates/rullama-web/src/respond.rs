@@ -59,13 +59,16 @@ impl WebEngine {
     /// `{ events, logprobs? }`; the result is `{ summary, reason, context }`. All of it is JSON text.
     pub async fn respond(&self, ask: String, on_part: Function) -> Result<String, JsValue> {
         let ask: Ask = options::parse("request", &ask)?;
+        let messages = messages(&ask.messages)?;
         let engine = self.engine()?;
         // before the first await: a stop may come during each of them
         let cancel = self.fresh_cancel();
         let kept = self.requests.sessions.take();
         let mut sessions = kept.unwrap_or_else(|| Sessions::new(engine.clone(), CONVERSATIONS.0, CONVERSATIONS.1));
         let longest = *self.requests.longest.get_or_init(|| longest_piece(engine.tokenizer()));
-        let result = answer(&mut sessions, &ask, longest, &cancel, &on_part).await;
+        let gallery = self.gallery(&messages, &Gallery::default());
+        let asked = Asked { ask: &ask, messages: &messages, gallery, longest };
+        let result = answer(&mut sessions, asked, &cancel, &on_part).await;
         // Closed meanwhile, it is not kept.
         if self.engine().is_ok() {
             self.requests.sessions.replace(Some(sessions));
@@ -74,15 +77,24 @@ impl WebEngine {
     }
 }
 
-async fn answer(sessions: &mut Sessions, ask: &Ask, longest: usize, cancel: &Cancel, on_part: &Function) -> Result<String, WebError> {
+/// A request, with what its messages show.
+struct Asked<'a> {
+    ask: &'a Ask,
+    messages: &'a [Message],
+    gallery: Gallery,
+    longest: usize,
+}
+
+async fn answer(sessions: &mut Sessions, asked: Asked<'_>, cancel: &Cancel, on_part: &Function) -> Result<String, WebError> {
+    let Asked { ask, messages, gallery, longest } = asked;
     let engine = sessions.engine().clone();
     let context = ask.context.map_or(engine.info().context, |asked| asked.min(engine.info().context));
     let mut options: GenerateOptions = ask.options.clone().into();
     options.sampling.logit_bias.clone_from(&ask.logit_bias);
     options.sampling.check()?;
-    let fit = Fit { engine: &engine, context, longest, gallery: Gallery::default() };
-    let (messages, tools) = (messages(&ask.messages)?, tools(&ask.tools)?);
-    let asked = Conversation { messages: &messages, tools: &tools, thinking: ask.thinking, size: engine.template_size() };
+    let fit = Fit { engine: &engine, context, longest, gallery };
+    let tools = tools(&ask.tools)?;
+    let asked = Conversation { messages, tools: &tools, thinking: ask.thinking, size: engine.template_size() };
     let mut kept = Vec::new();
     let prompt = match (&ask.text, &ask.ids) {
         (Some(text), _) => fit.prompt(vec![Segment::Template(text.clone())])?,
@@ -119,15 +131,10 @@ async fn answer(sessions: &mut Sessions, ask: &Ask, longest: usize, cancel: &Can
     Ok(options::to_json(&json!({ "summary": summary, "reason": reason, "context": context })))
 }
 
-/// The messages, none of which shows a picture or a sound.
+/// The messages, whose media are names of what was perceived.
 fn messages(list: &[Value]) -> Result<Vec<Message>, WebError> {
-    let wrong = |i: usize, why: &str| WebError::Argument { what: format!("`messages[{i}]` {why}.") };
-    let read = |(i, json): (usize, &Value)| {
-        let message: Message = serde_json::from_value(json.clone()).map_err(|error| wrong(i, &format!("cannot be read: {error}")))?;
-        let shows = message.media().next().is_some();
-        if shows { Err(wrong(i, "shows a picture or a sound, which are not perceived here")) } else { Ok(message) }
-    };
-    list.iter().enumerate().map(read).collect()
+    let wrong = |i: usize, why: serde_json::Error| WebError::Argument { what: format!("`messages[{i}]` cannot be read: {why}.") };
+    list.iter().enumerate().map(|(i, json)| serde_json::from_value(json.clone()).map_err(|error| wrong(i, error))).collect()
 }
 
 fn tools(list: &[Value]) -> Result<Vec<Tool>, WebError> {

@@ -1,6 +1,7 @@
 //! Answers that are held to a form, by masks over the vocabulary before each draw.
 
-use crate::{Engine, Error, GenerateOptions};
+use crate::{Engine, Error, FormatTokens, GenerateOptions};
+use rullama_source::MaybeSendSync;
 use rullama_text::ParserOptions;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,6 +24,11 @@ impl Format {
     #[cfg(feature = "grammar")]
     pub fn check(&self) -> Result<(), Error> {
         rullama_grammar::check(&self.schema()).map_err(refused)
+    }
+
+    /// Why it cannot be kept.
+    pub fn refused(reason: impl ToString) -> Error {
+        refused(reason)
     }
 
     /// The schema that it stands for.
@@ -56,7 +62,7 @@ impl From<Format> for Value {
 }
 
 /// Follows one answer through its grammar.
-pub trait Follow: Send {
+pub trait Follow: MaybeSendSync {
     /// Sets the bits of the tokens that may come next and clears all others; bit i % 32 of word i / 32 is token i.
     ///
     /// # Errors
@@ -71,7 +77,7 @@ pub trait Follow: Send {
 }
 
 /// Compiles formats for the vocabulary of one engine.
-pub trait Formats: Send + Sync {
+pub trait Formats: MaybeSendSync {
     /// # Errors
     /// [`Error::InvalidArgument`] that names what is wrong with the schema, and where.
     fn follow(&self, format: &Format) -> Result<Box<dyn Follow>, Error>;
@@ -84,9 +90,8 @@ pub(crate) fn refused(reason: impl ToString) -> Error {
 #[cfg(feature = "grammar")]
 mod automata {
     use super::{Follow, Format, Formats, refused};
-    use crate::Error;
+    use crate::{Error, FormatTokens};
     use rullama_grammar::{Grammars, Matcher, Tokens};
-    use rullama_text::Tokenizer;
 
     impl Formats for Grammars {
         fn follow(&self, format: &Format) -> Result<Box<dyn Follow>, Error> {
@@ -105,22 +110,9 @@ mod automata {
     }
 
     /// The automata of a vocabulary.
-    pub fn of(tokenizer: &Tokenizer) -> Result<Grammars, Error> {
-        let mut tokens = Tokens::default();
-        for id in 0..tokenizer.len() as u32 {
-            if tokenizer.is_special(id) || tokenizer.is_marker(id) {
-                tokens.special(tokenizer.piece(id).unwrap_or_default());
-            } else {
-                tokens.text(&tokenizer.bytes_of(id));
-            }
-        }
-        Grammars::new(&tokens, &ends(tokenizer)).map_err(refused)
-    }
-
-    /// The tokens that end an answer's content.
-    fn ends(tokenizer: &Tokenizer) -> Vec<u32> {
-        let hands_over = tokenizer.find("<|tool_response>");
-        tokenizer.end_tokens().iter().copied().filter(|id| Some(*id) != hands_over).collect()
+    pub fn of(words: &FormatTokens) -> Result<Grammars, Error> {
+        let tokens = Tokens::new(&words.bytes, &words.ends, &words.special);
+        Grammars::new(&tokens, &words.closing).map_err(refused)
     }
 }
 
@@ -131,11 +123,16 @@ impl Engine {
         self.0.formats.set(formats).is_ok()
     }
 
+    /// What [`set_formats`](Self::set_formats) needs to know of the vocabulary.
+    pub fn format_tokens(&self) -> FormatTokens {
+        FormatTokens::of(self.tokenizer())
+    }
+
     pub(crate) fn formats(&self) -> Result<&dyn Formats, Error> {
         #[cfg(feature = "grammar")]
         if self.0.formats.get().is_none() {
             // Made once; the loser of a race is dropped.
-            let _ = self.0.formats.set(Box::new(automata::of(self.tokenizer())?));
+            let _ = self.0.formats.set(Box::new(automata::of(&self.format_tokens())?));
         }
         let formats = self.0.formats.get().map(|formats| &**formats);
         formats.ok_or_else(|| refused("nothing here compiles schemas. Build with the feature `grammar`, or give `set_formats`"))

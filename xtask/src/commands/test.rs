@@ -187,7 +187,16 @@ fn clippy(_: &Arguments) -> Result<Outcome> {
 }
 
 fn clippy_wasm(_: &Arguments) -> Result<Outcome> {
-    let mut cargo = cargo(&["clippy", "--package=rullama-web", "--all-features", "--target", WASM, "--", "-Dwarnings"]);
+    let mut cargo = cargo(&[
+        "clippy",
+        "--package=rullama-web",
+        "--package=rullama-grammar-web",
+        "--all-features",
+        "--target",
+        WASM,
+        "--",
+        "-Dwarnings",
+    ]);
     // wgpu's handles are Send natively; in a browser the same code has one thread
     passes(cargo.arg("-Aclippy::arc_with_non_send_sync"))
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Crate, and the crates that it may import. What those may import it may import as well.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("rullama-testing", &[]),
     ("rullama-quant", &[]),
     ("rullama-source", &["rullama-quant", "rullama-testing"]),
@@ -14,7 +14,9 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("rullama-gpu", &["rullama-testing"]),
     ("rullama-ops", &["rullama-gpu", "rullama-quant"]),
     ("rullama-model", &["rullama-ops", "rullama-adapter"]),
+    ("instant", &[]),
     ("rullama-grammar", &[]),
+    ("rullama-grammar-web", &["rullama-grammar"]),
     ("rullama", &["rullama-model", "rullama-text", "rullama-media", "rullama-grammar"]),
     ("rullama-train", &["rullama"]),
     ("rullama-cli", &["rullama-train"]),

@@ -11,7 +11,7 @@ const CODE: [&str; 12] = ["rs", "wgsl", "wesl", "ts", "js", "mjs", "css", "html"
 
 /// Crates whose sources may ask for the wasm target: the shell, the device, the byte sources (whose
 /// futures are not `Send` there), and adapters (whose folders are not there).
-const KNOW_WASM: [&str; 4] = ["rullama-web", "rullama-gpu", "rullama-source", "rullama-adapter"];
+const KNOW_WASM: [&str; 5] = ["rullama-web", "rullama-grammar-web", "rullama-gpu", "rullama-source", "rullama-adapter"];
 
 /// Programs, and what only tests use; below them nothing reads the environment.
 const PROGRAMS: [&str; 2] = ["rullama-cli", "rullama-testing"];

@@ -37,6 +37,7 @@ const GENERATE: Record<keyof GenerateOptions, Rule> = {
   },
   ignoreEos: yesOrNo,
   logprobs: whole(0),
+  format: { takes: '"json" or a JSON schema, which is an object', ok: (value) => value === 'json' || (typeof value === 'object' && value !== null && !Array.isArray(value)) },
 };
 
 const LOAD: Record<keyof EngineOptions, Rule> = {

@@ -23,6 +23,31 @@ export interface Training {
   tune_preview(examples: Blob, options: string, most: number): Promise<string>;
 }
 
+/** A vocabulary as what compiles schemas sees it. */
+export interface FormatTokens {
+  /** Of all tokens, end to end. */
+  bytes: Uint8Array;
+  /** Where each token's end. */
+  ends: Uint32Array;
+  /** Ids that are no text, ascending. */
+  special: Uint32Array;
+  /** Ids that end an answer. */
+  closing: Uint32Array;
+}
+
+/** Follows one answer through its schema. */
+export interface FollowedAnswer {
+  /** The tokens that may come next: bit i % 32 of word i / 32 is token i. */
+  allowed(): Uint32Array;
+  accept(id: number): void;
+  free(): void;
+}
+
+/** Compiles schemas, JSON text, for one vocabulary. */
+export interface Compiler {
+  follow(schema: string): FollowedAnswer;
+}
+
 export interface Engine extends Partial<Training> {
   /** `ModelInfo` as JSON. */
   info(): string;
@@ -51,6 +76,8 @@ export interface Engine extends Partial<Training> {
   respond(ask: string, onPart: (json: string) => void): Promise<string>;
   /** Adapters as a list of `AttachedRef`, the media of placeholders as a list of names, JSON, here and below. */
   generate_ids(ids: Uint32Array, options: string, adapters: string, media: string, onToken: (json: string) => void): Promise<string>;
+  format_tokens(): FormatTokens;
+  set_formats(formats: Compiler): void;
   /** A list of texts and `EmbedOptions` in, both JSON. */
   embed(texts: string, options: string): Promise<{ vectors: Float32Array; tokens: Uint32Array; truncated: Uint32Array }>;
   /** Logits and hidden states of ids, row after row, by name. */

@@ -3,3 +3,7 @@ declare module 'rullama-glue' {
   export default function start(options: { module_or_path: Response }): Promise<unknown>;
   export const WebEngine: import('./engine.ts').EngineModule;
 }
+declare module 'rullama-grammar-glue' {
+  export default function start(options: { module_or_path: Response }): Promise<unknown>;
+  export const WebGrammars: new (bytes: Uint8Array, ends: Uint32Array, special: Uint32Array, closing: Uint32Array) => import('./engine.ts').Compiler;
+}

@@ -17,6 +17,7 @@ import { checkLoad } from './check.ts';
 import { Client } from './client.ts';
 import type { EngineModule } from './engine.ts';
 import { RullamaError } from './errors.ts';
+import type { LoadCompiler } from './formats.ts';
 import { localPair, type SourceRef } from './protocol.ts';
 import { Engine } from './rullama.ts';
 import { serve } from './serve.ts';
@@ -53,7 +54,9 @@ export async function loadInNode(source: string | URL | Blob, options: NodeOptio
   const ref = await resolve(source);
   installWebGpu(webgpu ?? (await importDawn()), dawn);
   const { client: clientEnd, worker } = localPair();
-  serve(worker, shellOpener(() => instantiate(wasm, training ? 'rullama_train' : 'rullama_web')));
+  const engine = async () => (await instantiate(wasm, training ? 'rullama_train' : 'rullama_web'))['WebEngine'] as EngineModule;
+  const grammar = async () => (await instantiate(wasm, 'rullama_grammar'))['WebGrammars'] as Awaited<ReturnType<LoadCompiler>>;
+  serve(worker, shellOpener(engine), grammar);
   const client = new Client(clientEnd);
   const params = { source: ref, options: engineOptions };
   const info = await client.call('load', params, onProgress && { onEvent: onProgress });
@@ -98,8 +101,8 @@ function installWebGpu(dawn: DawnModule, flags: string[]): void {
   Object.defineProperty(scope, 'navigator', { value: { gpu: dawn.create(flags) }, configurable: true });
 }
 
-async function instantiate(folder: URL, name: string): Promise<EngineModule> {
+async function instantiate(folder: URL, name: string): Promise<Record<string, unknown>> {
   const glue = await import(new URL(`${name}.js`, folder).href);
   await glue.default({ module_or_path: await readFile(new URL(`${name}_bg.wasm`, folder)) });
-  return glue.WebEngine as EngineModule;
+  return glue;
 }

@@ -4,6 +4,8 @@ import type { Given } from './api/answer.ts';
 import { type ErrorBody, Failure } from './api/failure.ts';
 import { type ApiOptions, Host } from './api/host.ts';
 import * as api from './api/openai.ts';
+import { response } from './api/responses.ts';
+import type { ResponseAnswer, ResponseEvent, ResponseItem, ResponseParams, ResponseRecord } from './api/responses-types.ts';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -18,6 +20,7 @@ import type { Engine } from './rullama.ts';
 import { following } from './stream.ts';
 
 export type * from './api/openai-types.ts';
+export type * from './api/responses-types.ts';
 
 /** Names of OpenAI's errors by their status. */
 const NAMES: Record<number, string> = { 400: 'BadRequestError', 404: 'NotFoundError' };
@@ -105,6 +108,7 @@ interface Create<P extends { stream?: boolean | null }, Whole, Chunk> {
 export interface OpenAIClient {
   chat: { completions: { create: Create<ChatCompletionParams, ChatCompletion, ChatCompletionChunk> } };
   completions: { create: Create<CompletionParams, Completion, Completion> };
+  responses: { create: Create<ResponseParams, ResponseAnswer, ResponseEvent<ResponseAnswer>> };
   embeddings: { create(params: EmbeddingParams, options?: RequestOptions): Promise<EmbeddingsAnswer> };
   models: {
     /** Awaited it is a page; it can be looped over as well. */
@@ -119,11 +123,15 @@ export function openaiClient(engine: Engine, options: ApiOptions = {}): OpenAICl
   const named = <P extends { model?: string | undefined }>(params: P) => ({ ...params, model: params.model ?? host.name });
 
   const create =
-    <Whole, Chunk>(ask: (host: Host, json: unknown, control: AbortController) => Promise<Given<Whole, Chunk>>) =>
+    <Whole, Chunk>(
+      ask: (host: Host, json: unknown, control: AbortController) => Promise<Given<Whole, Chunk>>,
+      finish?: { whole(whole: Whole): unknown; record(record: Chunk): unknown },
+    ) =>
     (params: { model?: string | undefined }, { signal }: RequestOptions = {}) =>
       failing(signal, async (control) => {
         const given = await ask(host, named(params), control);
-        return 'whole' in given ? given.whole : new OpenAIStream(given.records, control);
+        if ('whole' in given) return finish ? finish.whole(given.whole) : given.whole;
+        return new OpenAIStream(finish ? each(given.records, finish.record) : given.records, control);
       });
   const models = (): Promise<ModelsPage> & AsyncIterable<OpenAIModel> => {
     const page = new ModelsPage(api.models(host).data);
@@ -132,11 +140,24 @@ export function openaiClient(engine: Engine, options: ApiOptions = {}): OpenAICl
   return {
     chat: { completions: { create: create(api.chatCompletion) as OpenAIClient['chat']['completions']['create'] } },
     completions: { create: create(api.completion) as OpenAIClient['completions']['create'] },
+    responses: { create: create(response, { whole: withText, record: withTexts }) as OpenAIClient['responses']['create'] },
     embeddings: {
       create: (params, { signal } = {}) => failing(signal, (control) => api.embeddings(host, named(params), control.signal)),
     },
     models: { list: models, retrieve: (id) => failing(undefined, async () => api.model(host, id)) },
   };
+}
+
+async function* each<T, U>(records: AsyncGenerator<T, void, void>, map: (record: T) => U): AsyncGenerator<U, void, void> {
+  for await (const record of records) yield map(record);
+}
+
+const withTexts = (event: ResponseEvent) => ('response' in event ? { ...event, response: withText(event.response) } : event);
+
+/** The response with its text, which the client adds. */
+function withText(whole: ResponseRecord): ResponseAnswer {
+  const texts = whole.output.flatMap((item: ResponseItem) => (item.type === 'message' ? item.content.map(({ text }) => text) : []));
+  return { ...whole, output_text: texts.join('') };
 }
 
 /** Runs a request; what it throws gets the client's form. */

@@ -11,6 +11,8 @@ export interface Parts {
   worker: string;
   /** The engine's address, as a bundler may have written it. */
   address: () => string;
+  /** The address of what compiles schemas, likewise. */
+  grammar: () => string;
   /** Starts the worker, likewise. */
   start: () => Worker;
 }
@@ -20,6 +22,7 @@ export const ANSWERING: Parts = {
   engine: 'rullama_web_bg.wasm',
   worker: 'worker.js',
   address: () => new URL('./wasm/rullama_web_bg.wasm', import.meta.url).href,
+  grammar: () => new URL('./wasm/rullama_grammar_bg.wasm', import.meta.url).href,
   start: () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'rullama-worker' }),
 };
 
@@ -38,6 +41,15 @@ export function engineAddress(parts: Parts, named: string | URL | undefined): st
   const address = new URL(absolute(named));
   const folder = address.protocol.startsWith('http') && !address.pathname.endsWith('.wasm');
   if (folder) address.pathname = `${address.pathname.replace(/\/$/, '')}/${parts.engine}`;
+  return address.href;
+}
+
+/** The file of what compiles schemas, which lies beside the engine's where that has an address of its own. */
+export function grammarAddress(parts: Parts, named: string | URL | undefined): string {
+  if (named === undefined) return parts.grammar();
+  const address = new URL(engineAddress(parts, named));
+  if (!address.protocol.startsWith('http') || !address.pathname.endsWith('.wasm')) return parts.grammar();
+  address.pathname = address.pathname.replace(/[^/]*$/, 'rullama_grammar_bg.wasm');
   return address.href;
 }
 

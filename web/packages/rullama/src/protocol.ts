@@ -32,8 +32,8 @@ import type {
 /** The bytes of a model: an absolute address, or a file that both ends may read. */
 export type SourceRef = { url: string } | { blob: Blob; name: string };
 
-/** `wasm` is the engine's absolute address; in Node, which finds it by itself, there is none. */
-export type LoadRequest = { source: SourceRef; options: EngineOptions; wasm?: string };
+/** `wasm` is the engine's absolute address, `grammar` that of what compiles schemas; in Node, which finds them by itself, there are none. */
+export type LoadRequest = { source: SourceRef; options: EngineOptions; wasm?: string; grammar?: string };
 
 /** A file that both ends may read. */
 export type FileRef = { blob: Blob; name: string };

@@ -45,7 +45,8 @@ export class Engine {
    * Calls in progress and later ones reject with the same error.
    */
   readonly lost: Promise<RullamaError>;
-  private readonly perception: Perception;
+  /** @internal */
+  readonly perception: Perception;
 
   constructor(
     private readonly client: Client,

@@ -3,9 +3,10 @@
 import { downloadModel } from './download/parts.ts';
 import type { Engine, Training } from './engine.ts';
 import { RullamaError } from './errors.ts';
+import { Formats, type LoadCompiler } from './formats.ts';
 import { shellSource } from './shell.ts';
 import type { CallName, Calls, LoadRequest, Reply, Request, WorkerEnd } from './protocol.ts';
-import type { Progress } from './types.ts';
+import type { GenerateOptions, Progress } from './types.ts';
 
 /** Opens an engine. `onLost` reports that it has become unusable, at any later time. */
 export type OpenEngine = (
@@ -23,14 +24,18 @@ type Handlers = {
 };
 
 /** Answers requests at `end` until it closes. */
-export function serve(end: WorkerEnd, open: OpenEngine): void {
+export function serve(end: WorkerEnd, open: OpenEngine, load: LoadCompiler = noCompiler): void {
   const running = new Map<number, AbortController>();
-  const handlers = makeHandlers(open, (error) => end.post({ lost: error.toData() }));
+  const handlers = makeHandlers(open, new Formats(load), (error) => end.post({ lost: error.toData() }));
   end.listen((request) => {
     if ('cancel' in request) running.get(request.cancel)?.abort();
     else void answer(request, handlers, running, (reply) => end.post(reply));
   });
 }
+
+const noCompiler: LoadCompiler = async () => {
+  throw new RullamaError('invalid-argument', '`format` is a schema, which cannot be kept: nothing here compiles schemas.', { remedy: 'Leave it out.' });
+};
 
 async function answer(
   request: Exclude<Request, { cancel: number }>,
@@ -57,8 +62,9 @@ async function answer(
   }
 }
 
-function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): Handlers {
+function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: RullamaError) => void): Handlers {
   let engine: Engine | undefined;
+  let grammar: string | undefined;
   const loaded = (): Engine => {
     if (!engine) throw new RullamaError('invalid-argument', 'No model is loaded.', { remedy: 'Load a model first.' });
     return engine;
@@ -90,6 +96,11 @@ function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): 
       }
     });
   const answering = async (signal: AbortSignal, work: (engine: Engine) => Promise<string>) => JSON.parse(await working(signal, work));
+  /** As `answering`, of an answer with these options, once what they ask of its form can be had. */
+  const formed = async (options: GenerateOptions, signal: AbortSignal, work: (engine: Engine) => Promise<string>) => {
+    await formats.ready(loaded(), grammar, options.format);
+    return answering(signal, work);
+  };
   const json = (emit: (event: never) => void) => (text: string) => emit(JSON.parse(text) as never);
 
   return {
@@ -97,16 +108,17 @@ function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): 
       engine?.close();
       engine = undefined;
       engine = await open(request, emit, onLost);
+      grammar = request.grammar;
       return JSON.parse(engine.info());
     },
     download: (request, emit, signal) => downloadModel(request, emit, signal),
     chatOpen: (options) => queue.run(() => loaded().chat_open(JSON.stringify(options))),
     chatSend: ({ chat, messages, options }, emit, signal) =>
-      answering(signal, (e) => e.chat_send(chat, JSON.stringify(messages), JSON.stringify(options), json(emit))),
+      formed(options, signal, (e) => e.chat_send(chat, JSON.stringify(messages), JSON.stringify(options), json(emit))),
     chatRetry: ({ chat, options }, emit, signal) =>
-      answering(signal, (e) => e.chat_retry(chat, JSON.stringify(options), json(emit))),
+      formed(options, signal, (e) => e.chat_retry(chat, JSON.stringify(options), json(emit))),
     chatContinue: ({ chat, options }, emit, signal) =>
-      answering(signal, (e) => e.chat_continue(chat, JSON.stringify(options), json(emit))),
+      formed(options, signal, (e) => e.chat_continue(chat, JSON.stringify(options), json(emit))),
     chatSet: ({ chat, messages }) => queue.run(async () => (loaded().chat_set(chat, JSON.stringify(messages)), null)),
     chatClose: (chat) => queue.run(async () => (loaded().chat_close(chat), null)),
     chatFork: (chat) => queue.run(() => loaded().chat_fork(chat)),
@@ -114,14 +126,14 @@ function makeHandlers(open: OpenEngine, onLost: (error: RullamaError) => void): 
     chatRestore: ({ options, adapters, saved }) =>
       queue.run(() => loaded().chat_restore(JSON.stringify(options), JSON.stringify(adapters), saved)),
     respond: (ask, emit, signal) =>
-      answering(signal, async (e) => {
+      formed(ask.options, signal, async (e) => {
         // Nobody waits for the answer any more.
         if (signal.aborted) throw new RullamaError('cancelled', 'The request was stopped before its turn.');
         return e.respond(JSON.stringify(ask), json(emit));
       }),
     chatAdapters: ({ chat, adapters }) => queue.run(async () => (loaded().chat_adapters(chat, JSON.stringify(adapters)), null)),
     generateIds: ({ ids, options, adapters, media }, emit, signal) =>
-      answering(signal, (e) =>
+      formed(options, signal, (e) =>
         e.generate_ids(Uint32Array.from(ids), JSON.stringify(options), JSON.stringify(adapters), JSON.stringify(media), json(emit)),
       ),
     evaluate: ({ ids, adapters, media }) =>

@@ -25,6 +25,7 @@ const TRAINING: Parts = {
   engine: 'rullama_train_bg.wasm',
   worker: 'train-worker.js',
   address: () => new URL('./wasm/rullama_train_bg.wasm', import.meta.url).href,
+  grammar: () => new URL('./wasm/rullama_grammar_bg.wasm', import.meta.url).href,
   start: () => new Worker(new URL('./train-worker.js', import.meta.url), { type: 'module', name: 'rullama-train-worker' }),
 };
 

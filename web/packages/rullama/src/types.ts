@@ -218,7 +218,15 @@ export interface GenerateOptions extends Sampling {
   ignoreEos?: boolean;
   /** Log-probabilities for `generateIds`, with this many of the likeliest tokens beside each. */
   logprobs?: number;
+  /**
+   * Holds the answer's content to JSON: `'json'` is any object, an object is a JSON schema (drafts 4 to 2020-12), which each token then
+   * keeps to. An answer that ends by `length` is cut off. What compiles schemas is loaded with the first of them.
+   */
+  format?: Format;
 }
+
+/** What an answer's content is to be. */
+export type Format = 'json' | Record<string, unknown>;
 
 /** How far a prompt has been read, in tokens; those of earlier turns, which are not computed again, count as read. */
 export interface Prefill {

@@ -2,6 +2,7 @@
 // from wherever it was put.
 
 import start, { WebEngine } from 'rullama-glue';
+import startGrammar, { WebGrammars } from 'rullama-grammar-glue';
 import type { EngineModule } from './engine.ts';
 import { RullamaError } from './errors.ts';
 import type { Reply, Request } from './protocol.ts';
@@ -16,16 +17,26 @@ interface WorkerScope {
 /** The engine's file in `dist/wasm`, whose bindings were put in here. */
 declare const __ENGINE__: string;
 
-async function instantiate(wasm: string | undefined): Promise<EngineModule> {
+async function engine(wasm: string | undefined): Promise<EngineModule> {
+  await instantiate('The engine', __ENGINE__, wasm, start);
+  return WebEngine;
+}
+
+async function grammar(wasm: string | undefined): Promise<typeof WebGrammars> {
+  await instantiate('What compiles schemas,', 'rullama_grammar_bg.wasm', wasm, startGrammar);
+  return WebGrammars;
+}
+
+async function instantiate(what: string, file: string, wasm: string | undefined, start: (options: { module_or_path: Response }) => Promise<unknown>): Promise<void> {
   const refused = (why: string, remedy: string, cause?: unknown) =>
-    new RullamaError('invalid-argument', `The engine ${wasm} cannot be used: ${why}.`, { remedy, cause });
-  const serveIt = `Serve the package's dist/wasm/${__ENGINE__}, and name its address with the option \`wasm\`.`;
+    new RullamaError('invalid-argument', `${what} ${wasm} cannot be used: ${why}.`, { remedy, cause });
+  const serveIt = `Serve the package's dist/wasm/${file}, and name its address with the option \`wasm\`.`;
   if (wasm === undefined) throw refused('no address was given', serveIt);
   let response: Response;
   try {
     response = await fetch(wasm);
   } catch (cause) {
-    throw new RullamaError('network', `The engine ${wasm} cannot be fetched: ${RullamaError.from(cause).message}.`, {
+    throw new RullamaError('network', `${what} ${wasm} cannot be fetched: ${RullamaError.from(cause).message}.`, {
       remedy: `Check the connection and try again. ${serveIt} A server of another origin must allow the page to read it (CORS).`,
       cause,
     });
@@ -46,7 +57,6 @@ async function instantiate(wasm: string | undefined): Promise<EngineModule> {
     }
     throw cause;
   }
-  return WebEngine;
 }
 
 const scope = globalThis as unknown as WorkerScope;
@@ -55,5 +65,6 @@ serve(
     post: (reply) => scope.postMessage(reply),
     listen: (receive) => (scope.onmessage = (event) => receive(event.data)),
   },
-  shellOpener(instantiate),
+  shellOpener(engine),
+  grammar,
 );

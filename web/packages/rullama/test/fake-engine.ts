@@ -6,7 +6,7 @@
 // time, "digest" reads its prompt for a while, "call NAME {...}" calls a tool with these arguments, each line one, "lose" loses the device, "vanish" does so after some words, "greedy" wants a context of at most 1,024, "fail" fails, "say" answers with the lines that follow it. A source whose name contains "corrupt"
 // does not load, one with "huge" only with streamed per-layer embeddings. A token is a character.
 
-import type { Engine } from '../src/engine.ts';
+import type { Compiler, Engine, FormatTokens } from '../src/engine.ts';
 import { RullamaError } from '../src/errors.ts';
 import type { FileRef, MediaSize, NamedChat, RawMedium, SourceRef } from '../src/protocol.ts';
 import type { Ask } from '../src/request.ts';
@@ -82,6 +82,7 @@ class FakeEngine implements Engine {
   private readonly senses: FakeSenses;
   /** What adapters add, by conversation: a word before its answers. */
   private readonly adapted = new Map<number, number>();
+  private compiler: Compiler | undefined;
   private chats: (ChatOptions & { messages: (Message | OpenAIMessage)[] })[] = [];
 
   constructor(
@@ -230,13 +231,34 @@ class FakeEngine implements Engine {
     throw new RullamaError('invalid-argument', 'The saved session cannot be restored: it belongs to other weights, types or adapters');
   }
 
+  /** Two tokens, the second of which ends an answer. */
+  format_tokens(): FormatTokens {
+    const list = (...ids: number[]) => Uint32Array.from(ids);
+    return { bytes: new TextEncoder().encode('x<eos>'), ends: list(1, 6), special: list(1), closing: list(1) };
+  }
+
+  set_formats(formats: Compiler): void {
+    this.compiler = formats;
+  }
+
+  /** In place of an answer of a format, what it would keep to. */
+  private formed(format: unknown): string {
+    this.compiler?.follow(JSON.stringify(format)).free();
+    return JSON.stringify({ kept: format });
+  }
+
   async respond(ask: string, onPart: (json: string) => void): Promise<string> {
     const { messages = [], text, ids, tools = [], thinking = false, options } = JSON.parse(ask) as Ask;
+    messages.forEach(({ role }: { role?: string }, i) => {
+      if (role === undefined) throw new RullamaError('invalid-argument', `\`messages[${i}]\` cannot be read: missing field \`role\`.`);
+    });
     const prompt = text ?? (ids ? this.detokenize(Uint32Array.from(ids)) : textOf(messages.at(-1) as OpenAIMessage));
     if (prompt.length > this.context) throw new RullamaError('context-full', `${prompt.length} tokens do not fit the context of ${this.context}.`);
     onPart('{"begun":true}');
     const logprobs = options.logprobs === undefined ? null : { chosen: { bytes: [104, 105], logprob: -0.5 }, top: [] };
     const onEvent = (json: string) => onPart(JSON.stringify({ events: [JSON.parse(json)], logprobs }));
+    const shown = messages.map((message) => this.senses.shown(message as OpenAIMessage)).join('');
+    if (shown !== '') onEvent(JSON.stringify({ type: 'content', text: shown }));
     const conversation = { messages, tools, thinking } as ChatOptions;
     const summary = JSON.parse(await this.answer(prompt, conversation, options, onEvent, '')) as Summary;
     const reason = { 'tool-call': 'tool_calls', length: 'length', cancelled: 'cancelled' }[summary.finish as string] ?? 'stop';
@@ -392,7 +414,7 @@ class FakeEngine implements Engine {
     if (prompt.includes('slow')) await pause(2000);
     const limit = options.maxTokens ?? 10_000;
     const recalled = () => messages.filter(({ role }) => role === 'user').map((message) => `[${textOf(message)}] `);
-    const words = prompt.includes('recall') ? recalled() : wordsOf(message, limit + begun.length);
+    const words = options.format !== undefined ? [this.formed(options.format)] : prompt.includes('recall') ? recalled() : wordsOf(message, limit + begun.length);
     let text = '';
     const ids: number[] = [];
     let over = begun.length;

@@ -16,8 +16,11 @@ export async function program(client: OpenAIClient, whole: Params, streaming: St
   const embeddings: OpenAI.CreateEmbeddingResponse = await client.embeddings.create({ model: 'm', input: 'a' } satisfies OpenAI.EmbeddingCreateParams);
   const models: OpenAI.Model[] = (await client.models.list()).data;
   const model: OpenAI.Model = await client.models.retrieve('m');
+  const response: OpenAI.Responses.Response = await client.responses.create({ model: 'm', input: 'a' } satisfies OpenAI.Responses.ResponseCreateParamsNonStreaming);
+  const events: OpenAI.Responses.ResponseStreamEvent[] = [];
+  for await (const event of await client.responses.create({ model: 'm', input: [{ role: 'user', content: 'a' }], stream: true })) events.push(event);
   // An answer is a message of the next request.
   const next: OpenAI.ChatCompletionMessageParam[] = [message, completion.choices[0]?.message ?? message];
   await client.chat.completions.create({ messages: next });
-  return { completion, stream, chunks, text, embeddings, models, model };
+  return { response, events, completion, stream, chunks, text, embeddings, models, model };
 }

@@ -32,6 +32,13 @@ export class Fields {
     return text;
   }
 
+  /** As `required`, for a member of a part of the request. */
+  needed(name: string): string {
+    const text = this.text(name);
+    if (text === undefined) throw Failure.field(this.place, `cannot be read: missing field \`${name}\`.`);
+    return text;
+  }
+
   flag(name: string): boolean | undefined {
     return this.read(name, 'true or false', (value): value is boolean => typeof value === 'boolean');
   }

@@ -6,6 +6,7 @@ import { type ApiOptions, Host } from './host.ts';
 import * as ollama from './ollama.ts';
 import * as about from './ollama-models.ts';
 import * as openai from './openai.ts';
+import { response } from './responses.ts';
 import type { Engine } from '../rullama.ts';
 
 /** Bytes of the largest body, and how deep its values may be nested. */
@@ -28,6 +29,7 @@ const ROUTES: Record<string, Route> = {
   'GET /api/version': about.version,
   'POST /v1/chat/completions': streamed(openai.chatCompletion),
   'POST /v1/completions': streamed(openai.completion),
+  'POST /v1/responses': streamed(response),
   'POST /v1/embeddings': (host, json, { signal }) => openai.embeddings(host, json, signal),
   'GET /v1/models': openai.models,
 };
@@ -99,8 +101,10 @@ function inJson(record: unknown): Response {
 /** Records as lines of JSON, or as server-sent events. */
 function stream(records: AsyncGenerator<object>, form: Form, control: AbortController): Response {
   const encoder = new TextEncoder();
-  const line = (record: object) => encoder.encode(form === 'ollama' ? `${JSON.stringify(record)}\n` : `data: ${JSON.stringify(record)}\n\n`);
-  let failed = false;
+  // The events of a response have names, and the last of them ends it.
+  const name = (record: object) => ('sequence_number' in record && 'type' in record ? `event: ${record.type}\n` : '');
+  const line = (record: object) => encoder.encode(form === 'ollama' ? `${JSON.stringify(record)}\n` : `${name(record)}data: ${JSON.stringify(record)}\n\n`);
+  let ended = false;
   const body = new ReadableStream<Uint8Array>({
     start(out) {
       // As `fetch` ends a body whose request is aborted.
@@ -110,11 +114,11 @@ function stream(records: AsyncGenerator<object>, form: Form, control: AbortContr
       const { value, done } = await records.next();
       if (control.signal.aborted) return;
       if (value) {
-        failed ||= 'error' in value;
+        ended ||= 'error' in value || 'sequence_number' in value;
         out.enqueue(line(value));
       }
       if (!done) return;
-      if (form === 'openai' && !failed) out.enqueue(encoder.encode('data: [DONE]\n\n'));
+      if (form === 'openai' && !ended) out.enqueue(encoder.encode('data: [DONE]\n\n'));
       out.close();
     },
     async cancel() {

@@ -16,12 +16,17 @@ export interface ApiOptions {
 /** A tool call with the id that the APIs give it. */
 export type NamedCall = ToolCall & { id: string };
 
+type Logprobs = { chosen: TokenBytes; top: TokenBytes[] };
+
 /** What pieces of an answer add up to. */
 export interface Said {
   content: string;
   thinking: string;
   calls: NamedCall[];
-  logprobs: { chosen: TokenBytes; top: TokenBytes[] }[];
+  logprobs: Logprobs[];
+  /** Those of the content alone, and those that wait for what they become. */
+  ofContent: Logprobs[];
+  waiting: Logprobs[];
   /** Tokens that were thought. */
   thinkingTokens: number;
 }
@@ -83,7 +88,6 @@ export class Host {
    * @throws Failure when it does not.
    */
   async begin(ask: Ask, signal: AbortSignal): Promise<Answer> {
-    this.answers();
     const asked = performance.now();
     const pieces: Piece[] = [];
     let [wake, begun, over, started] = [() => {}, () => {}, false, asked];
@@ -130,8 +134,10 @@ export class Host {
   }
 }
 
+const nothing = (): Said => ({ content: '', thinking: '', calls: [], logprobs: [], ofContent: [], waiting: [], thinkingTokens: 0 });
+
 /** A piece as what it says. */
-export function said(piece: Piece, into: Said = { content: '', thinking: '', calls: [], logprobs: [], thinkingTokens: 0 }): Said {
+export function said(piece: Piece, into: Said = nothing()): Said {
   for (const event of piece.events) {
     // What cannot be read as a call is left to the reader.
     if (event.type === 'content' || event.type === 'unreadableCall') into.content += event.text;
@@ -139,7 +145,16 @@ export function said(piece: Piece, into: Said = { content: '', thinking: '', cal
     else into.calls.push({ ...event.call, id: unique('call_') });
   }
   into.thinkingTokens += piece.events.some(({ type }) => type === 'thinking') ? 1 : 0;
-  if (piece.logprobs) into.logprobs.push(piece.logprobs);
+  if (piece.logprobs) {
+    into.logprobs.push(piece.logprobs);
+    into.waiting.push(piece.logprobs);
+  }
+  // What a token gives may show with a later one.
+  const last = piece.events.at(-1)?.type;
+  if (last !== undefined) {
+    const ready = into.waiting.splice(0);
+    if (last === 'content' || last === 'unreadableCall') into.ofContent.push(...ready);
+  }
   return into;
 }
 

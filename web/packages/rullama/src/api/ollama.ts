@@ -6,18 +6,21 @@ import type { Ask, TokenBytes } from '../request.ts';
 import { answer, type Given } from './answer.ts';
 import { Failure } from './failure.ts';
 import { Fields, short } from './fields.ts';
+import { ofOllama, type Wanted } from './format.ts';
 import { type Ended, type Format, type Host, type Said, textOf } from './host.ts';
 import { checked, embedOptions, embedTexts } from './openai-wishes.ts';
 import { logprobs, sampling, without } from './sampling.ts';
 
 type Kind = 'chat' | 'generate' | 'raw';
 
-interface Wish {
+interface Wish extends Pick<Wanted, 'formField'> {
   model: string;
   ask: Ask;
   stream: boolean;
   /** Nothing is to be answered. */
   empty: boolean;
+  /** The messages' names in errors. */
+  places?: string[];
 }
 
 /** One line of a stream, or all of an answer. Its members are Ollama's; times are nanoseconds. */
@@ -51,7 +54,8 @@ export function generate(host: Host, json: unknown, control: AbortController): P
   // What was said before has its system prompt already.
   const first = system !== '' && before.length === 0 ? [{ role: 'system', content: system }] : [];
   const ask = raw ? { text: prompt } : { messages: [...first, user], thinking, before };
-  return give(host, finish(fields, ask, prompt === '' && images.length === 0), raw ? 'raw' : 'generate', control);
+  const places = [...first.map(() => 'system'), ''];
+  return give(host, { ...finish(fields, ask, prompt === '' && images.length === 0), places }, raw ? 'raw' : 'generate', control);
 }
 
 function thinks(fields: Fields): boolean {
@@ -63,17 +67,13 @@ function thinks(fields: Fields): boolean {
 
 /** What both kinds of requests have. */
 function finish(fields: Fields, ask: Omit<Ask, 'options'>, empty: boolean): Wish {
-  const format = fields.any('format') ?? '';
-  if (format !== '') {
-    const why = 'cannot be kept to: answers are not held to JSON or a schema. Leave it out, describe the form in the prompt, and check the answer.';
-    throw Failure.field('format', why);
-  }
+  const { format, ...form } = ofOllama(fields.any('format'));
   checkKeepAlive(fields);
   const given = fields.object('options');
   const [context, most] = [given?.number('num_ctx') ?? 0, given?.number('num_predict') ?? 0];
-  const options = { ...(given && sampling(given)), ...without({ logprobs: logprobs(fields) }), ...(most >= 1 && { maxTokens: Math.min(Math.trunc(most), 2 ** 31) }) };
+  const options = { ...(given && sampling(given)), ...without({ logprobs: logprobs(fields), format }), ...(most >= 1 && { maxTokens: Math.min(Math.trunc(most), 2 ** 31) }) };
   const whole = { ...ask, options, ...(context >= 1 && { context: Math.min(Math.trunc(context), 2 ** 31) }) };
-  return { model: fields.required('model'), ask: whole, stream: fields.flag('stream') ?? true, empty };
+  return { ...form, model: fields.required('model'), ask: whole, stream: fields.flag('stream') ?? true, empty };
 }
 
 /** The page's model stays as long as the page; what a program wishes is read all the same. */

@@ -40,6 +40,7 @@ export interface ChatCompletionParams extends Common {
   top_logprobs?: number | null;
   /** Anything but `none` lets the model think first. */
   reasoning_effort?: string | null;
+  /** `text`, `json_object` or `json_schema` with a schema, which the answer then keeps to. */
   response_format?: { type: string };
 }
 

@@ -4,6 +4,7 @@ import type { Ask } from '../request.ts';
 import type { EmbedOptions } from '../types.ts';
 import { Failure } from './failure.ts';
 import { Fields, short } from './fields.ts';
+import { ofOpenAi, type Wanted } from './format.ts';
 import { logprobs, sampling, without } from './sampling.ts';
 
 /** Most log-probabilities beside a token's own that `/v1/completions` has. */
@@ -12,16 +13,18 @@ const MOST_COMPLETION_LOGPROBS = 5;
 const MOST_TEXTS = 2048;
 
 /** What a request for an answer comes to. */
-export interface Wish {
+export interface Wish extends Pick<Wanted, 'formField'> {
   model: string;
   ask: Ask;
   stream: boolean;
   /** A streamed answer ends with its token counts. */
   usage: boolean;
+  /** The messages' names in errors. */
+  places?: string[];
 }
 
 /** What the requests have in common, with the tools where they are shown. */
-function common(fields: Fields): Wish {
+export function common(fields: Fields): Wish {
   const n = fields.whole('n', 0);
   if (n !== undefined && n !== 1) throw Failure.field('n', `is ${n}, but only one answer is given to a request. Ask several times.`);
   const limits = ['max_completion_tokens', 'max_output_tokens', 'max_tokens'].map((name) => [name, fields.whole(name)] as const);
@@ -46,13 +49,14 @@ export function chat(json: unknown): Wish {
   const fields = Fields.of(json);
   const wish = common(fields);
   refuse(fields);
+  const { format, ...form } = ofOpenAi(fields.any('response_format'), 'response_format');
   const messages = fields.list('messages') ?? [];
   if (messages.length === 0) throw Failure.field('messages', 'is empty, but must have at least one message.');
   const thinking = thinks(fields.any('reasoning_effort'), 'reasoning_effort');
   const conversation = { messages: checked(messages), tools: showsTools(fields) ? tools(fields) : [], thinking };
   const oneCall = fields.flag('parallel_tool_calls') === false;
-  const options = without({ ...wish.ask.options, logprobs: logprobs(fields) });
-  return { ...wish, ask: { ...wish.ask, ...conversation, oneCall, options } };
+  const options = without({ ...wish.ask.options, logprobs: logprobs(fields), format });
+  return { ...wish, ...form, ask: { ...wish.ask, ...conversation, oneCall, options } };
 }
 
 /** `/v1/completions`. */
@@ -86,7 +90,6 @@ function prompt(value: unknown): Pick<Ask, 'text' | 'ids'> {
 }
 
 function refuse(fields: Fields): void {
-  checkFormat(fields.any('response_format'), 'response_format');
   if ((fields.list('functions') ?? []).length > 0) {
     throw Failure.field('functions', 'is the former name of `tools`, which is understood here. Use that.');
   }
@@ -97,16 +100,7 @@ function refuse(fields: Fields): void {
   }
 }
 
-/** Refuses a form of output: nothing holds a model to one here. */
-export function checkFormat(format: unknown, field: string): void {
-  if (format === undefined || Fields.of(format, field).any('type') === 'text') return;
-  throw Failure.field(
-    field,
-    'can only be {"type": "text"} here: answers are not held to JSON or a schema. Leave it out, describe the form in the prompt, and check the answer.',
-  );
-}
-
-function showsTools(fields: Fields): boolean {
+export function showsTools(fields: Fields): boolean {
   const choice = fields.any('tool_choice') ?? 'auto';
   if (choice === 'auto' || choice === 'none') return choice === 'auto';
   throw Failure.field(
@@ -115,7 +109,7 @@ function showsTools(fields: Fields): boolean {
   );
 }
 
-function tools(fields: Fields): object[] {
+export function tools(fields: Fields): object[] {
   return (fields.list('tools') ?? []).map((tool, i) => {
     const type = Fields.of(tool, `tools[${i}]`).any('type') ?? 'function';
     if (type === 'function') return tool as object;
@@ -124,7 +118,7 @@ function tools(fields: Fields): object[] {
   });
 }
 
-function thinks(effort: unknown, field: string): boolean {
+export function thinks(effort: unknown, field: string): boolean {
   if (effort === undefined || effort === 'none') return false;
   if (['minimal', 'low', 'medium', 'high', 'xhigh'].includes(effort as string)) return true;
   throw Failure.field(field, 'must be "none", "minimal", "low", "medium" or "high"; all but the first are the same here.');

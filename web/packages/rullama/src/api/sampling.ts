@@ -43,8 +43,8 @@ export function sampling(fields: Fields): GenerateOptions {
 }
 
 /** The engine's number of log-probabilities for `logprobs` and `top_logprobs`. */
-export function logprobs(fields: Fields): number | undefined {
-  const [wanted, top = 0] = [fields.flag('logprobs') ?? false, fields.whole('top_logprobs', 0)];
+export function logprobs(fields: Fields, wanted = fields.flag('logprobs') ?? false): number | undefined {
+  const top = fields.whole('top_logprobs', 0) ?? 0;
   if (top > MOST_LOGPROBS) throw Failure.field('top_logprobs', `is ${top}, but may be at most ${MOST_LOGPROBS}.`);
   if (!wanted && top > 0) throw Failure.field('top_logprobs', 'needs `logprobs` to be true.');
   return wanted ? top : undefined;

@@ -70,18 +70,28 @@ pub struct Text {
 #[derive(Serialize)]
 pub struct Usage {
     input_tokens: u32,
-    input_tokens_details: Cached,
+    input_tokens_details: Input,
     output_tokens: u32,
     output_tokens_details: Thought,
     total_tokens: u32,
 }
 
+#[derive(Serialize)]
+struct Input {
+    #[serde(flatten)]
+    cached: Cached,
+    /// Tokens that were computed, and are kept for the next request.
+    cache_write_tokens: u32,
+}
+
 impl Usage {
     pub fn new(ended: &Ended, reasoning_tokens: usize) -> Self {
         let (input_tokens, output_tokens) = (ended.summary.prompt_tokens, ended.summary.ids.len() as u32);
+        let cached = Cached::of(ended);
+        let cache_write_tokens = input_tokens.saturating_sub(cached.cached_tokens);
         Usage {
             input_tokens,
-            input_tokens_details: Cached::of(ended),
+            input_tokens_details: Input { cached, cache_write_tokens },
             output_tokens,
             output_tokens_details: Thought { reasoning_tokens },
             total_tokens: input_tokens.saturating_add(output_tokens),

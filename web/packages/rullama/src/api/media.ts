@@ -1,0 +1,78 @@
+// Pictures and sounds of requests: carried as base64 or in data URLs, and shown to the model before the request waits for its turn.
+
+import { RullamaError } from '../errors.ts';
+import type { MediaPart } from '../media-types.ts';
+import { Failure } from './failure.ts';
+
+/** Perceives a part; its name for the engine. */
+export type Show = (part: MediaPart) => Promise<string>;
+
+type Fields = Record<string, unknown>;
+type Kind = 'image' | 'audio' | 'video';
+
+const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/**
+ * Messages with names in the place of their media, which the model has perceived then. What is no message is left to the engine, which
+ * refuses it. `places` are the messages' names in errors; "" is the request itself.
+ *
+ * @throws Failure for an address, what is no base64, and what is no picture or sound.
+ */
+export async function shown(messages: object[], places: string[] | undefined, show: Show): Promise<object[]> {
+  const named: object[] = [];
+  for (const [i, message] of messages.entries()) named.push(await named1(message as Fields, places?.[i] ?? `messages[${i}]`, show));
+  return named;
+}
+
+async function named1(message: Fields, place: string, show: Show): Promise<object> {
+  const { images, content } = message;
+  const of = (kind: Kind, source: string) => perceived(kind, source, `${place === '' ? '' : `${place}.`}${Array.isArray(images) ? 'images' : 'content'}`, show);
+  const changed: Fields = {};
+  if (Array.isArray(images) && images.every((image) => typeof image === 'string')) {
+    const names: string[] = [];
+    for (const image of images as string[]) names.push(await of('image', image));
+    changed['images'] = names;
+  }
+  if (Array.isArray(content) && content.some((part) => kindOf(part))) {
+    const parts: unknown[] = [];
+    for (const part of content) {
+      const kind = kindOf(part);
+      if (kind === undefined) parts.push(part);
+      else parts.push({ type: kind, [kind]: await of(kind, sourceOf(part as Fields)) });
+    }
+    changed['content'] = parts;
+  }
+  return { ...message, ...changed };
+}
+
+/** What a part of a content shows, if anything. */
+function kindOf(part: unknown): Kind | undefined {
+  const type = isObject(part) ? part['type'] : undefined;
+  return typeof type === 'string' ? (/^(?:input_)?(image|audio|video)$|^(image|audio|video)_url$/.exec(type)?.slice(1).find(Boolean) as Kind | undefined) : undefined;
+}
+
+/** A part's data: under its type's name or another's, or one level below. */
+function sourceOf(part: Fields): string {
+  const names = [part['type'] as string, 'image_url', 'image', 'audio', 'video', 'url', 'data', 'path'];
+  const text = (value: unknown) => (isObject(value) ? [value['url'], value['data']].find((inner) => typeof inner === 'string') : value);
+  const found = names.map((name) => text(part[name])).find((value) => typeof value === 'string');
+  return (found as string | undefined) ?? '';
+}
+
+async function perceived(kind: Kind, source: string, field: string, show: Show): Promise<string> {
+  const refused = (value: string, reason: string) => Failure.field(field, `cannot be used: \`messages\` is ${value}, which ${reason}.`);
+  if (source === '') throw refused('a picture or a sound', 'has no data: give it as base64');
+  const url = source.startsWith('data:');
+  if (url && !source.includes(';base64,')) throw refused('a data URL', 'is not of base64');
+  if (!url && source.includes('://')) {
+    throw refused(Array.from(source.slice(0, 160)).slice(0, 80).join(''), 'is not fetched: give the data itself, as base64 or in a data URL');
+  }
+  if (kind === 'video') throw refused('a video', 'is not read: give its frames as pictures');
+  try {
+    return await show(kind === 'image' ? { type: 'image', image: source } : { type: 'audio', audio: source });
+  } catch (thrown) {
+    const error = RullamaError.from(thrown);
+    if (error.code !== 'invalid-argument' && error.code !== 'model-unsupported') throw error;
+    throw Failure.field(field, `cannot be used: ${error.message} ${error.remedy}`.trim());
+  }
+}

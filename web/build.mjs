@@ -53,7 +53,7 @@ async function buildPackage() {
   await build({ ...browser, entryPoints: [`${pkg}/src/train.ts`], plugins: [index], outdir: `${pkg}/dist` });
   // The APIs throw the errors of the other entry; the hook takes React from whoever uses it.
   const errors = { name: 'errors', setup: ({ onResolve }) => onResolve({ filter: /\/errors\.ts$/ }, () => ({ path: './index.js', external: true })) };
-  await build({ ...browser, entryPoints: [`${pkg}/src/api.ts`, `${pkg}/src/react.ts`], plugins: [errors], external: ['react'], outdir: `${pkg}/dist` });
+  await build({ ...browser, entryPoints: [`${pkg}/src/api.ts`, `${pkg}/src/react.ts`], plugins: [errors, shared()], external: ['react'], outdir: `${pkg}/dist` });
   await build({ ...browser, entryPoints: [`${pkg}/src/service-worker.ts`], format: 'iife', outdir: `${pkg}/dist` });
   for (const [name, worker] of Object.entries(engines)) await buildWorker(browser, name, worker);
   await build({ ...common, ...modules, platform: 'node', entryPoints: [`${pkg}/src/node.ts`], outdir: `${pkg}/dist` });
@@ -67,6 +67,22 @@ async function buildPackage() {
   const entryPoints = [`${pkg}/test/internals.ts`, `${pkg}/test/fake-worker.ts`];
   await build({ ...common, ...modules, platform: 'neutral', entryPoints, outdir: `${root}dist-test`, outbase: root, entryNames: '[name]' });
   await build({ ...scripts, entryPoints: [`${app}/test/rendering.ts`], outdir: `${root}dist-test` });
+}
+
+/** Modules that `api/shared.ts` names, as what the entry `index.js` has of them. */
+function shared() {
+  const folder = `${pkg}/src/api`;
+  const list = readFileSync(`${folder}/shared.ts`, 'utf8').matchAll(/as (\w+) from '\.\/(.+)'/g);
+  const modules = new Map(Array.from(list, ([, name, file]) => [`${folder}/${file}`, name]));
+  const setup = ({ onLoad }) =>
+    onLoad({ filter: /\/src\/api\/[^/]+\.ts$/ }, ({ path: file }) => {
+      const name = modules.get(file);
+      if (name === undefined) return undefined;
+      const exported = readFileSync(file, 'utf8').matchAll(/^export (?:abstract |async )?(?:class|const|function\*?) (\w+)/gm);
+      const names = Array.from(exported, ([, one]) => one).join(', ');
+      return { contents: `import { internal } from '../errors.ts';\nexport const { ${names} } = internal.${name};`, loader: 'js', resolveDir: folder };
+    });
+  return { name: 'shared', setup };
 }
 
 /** One file, with the engine's bindings in it. */

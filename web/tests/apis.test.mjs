@@ -156,7 +156,7 @@ test('pictures and sounds: both clients, unmodified, and the client of the packa
 });
 
 test('answers of a form: both clients, unmodified, the package, and what cannot be kept', async () => {
-  const given = await page.evaluate(async ({ MODEL, SUM, schema, completion, response }) => {
+  const given = await page.evaluate(async ({ MODEL, SUM, tool, schema, completion, response }) => {
     const messages = [{ role: 'user', content: SUM.question }];
     const texts = [];
     const create = (rest) => openai.chat.completions.create({ model: MODEL, messages, ...rest });
@@ -169,11 +169,17 @@ test('answers of a form: both clients, unmodified, the package, and what cannot 
     const cut = (await create({ response_format: { type: 'json_object' }, max_tokens: 3 })).choices[0];
     const bad = { type: 'json_schema', json_schema: { name: 'n', schema: { type: 'object', properties: { a: { uniqueItems: true } } } } };
     const refused = await create({ response_format: bad, stream: true }).catch(({ status, param, message }) => `${status} ${param} ${message}`);
+    // A question that the model answers without a call by itself.
+    const choice = { type: 'function', function: { name: 'current_time' } };
+    const forced = (await create({ tools: [tool], tool_choice: choice, temperature: 0 })).choices[0];
+    const { name, arguments: given } = forced.message.tool_calls[0].function;
+    const call = [forced.finish_reason, forced.message.tool_calls.length, name, Object.keys(JSON.parse(given))];
     // The engine answers freely as before.
     const free = await ai.chat().ask(SUM.question, { temperature: 0 });
-    return { texts, cut: [cut.finish_reason, cut.message.content[0]], refused, free };
-  }, { MODEL, SUM, schema: z.toJSONSchema(form), completion: zodResponseFormat(form, 'answer'), response: zodTextFormat(form, 'answer') });
+    return { call, texts, cut: [cut.finish_reason, cut.message.content[0]], refused, free };
+  }, { MODEL, SUM, tool, schema: z.toJSONSchema(form), completion: zodResponseFormat(form, 'answer'), response: zodTextFormat(form, 'answer') });
   for (const text of given.texts) form.parse(JSON.parse(text));
+  assert.deepEqual(given.call, ['tool_calls', 1, 'current_time', ['city']]);
   assert.deepEqual([given.cut, given.free], [['length', '{'], SUM.answer]);
   assert.match(given.refused, /^400 response_format .*`uniqueItems` at #\/properties\/a is not supported/);
 });
@@ -265,6 +271,10 @@ const REQUESTS = [
   ['/v1/chat/completions', { model: MODEL, messages: user(TIME.question), tools: [tool], stream: true }],
   ['/v1/chat/completions', { model: MODEL, messages: user(TIME.question), tools: [tool] }],
   ['/v1/chat/completions', { model: MODEL, messages: user("how many n in 'fork'"), reasoning_effort: 'low', logprobs: true, top_logprobs: 2, max_tokens }],
+  ['/v1/chat/completions', { model: MODEL, messages: user(TIME.question), tools: [tool], tool_choice: 'required' }],
+  ...['some', 'required', { type: 'function', function: { name: 'other' } }].map((tool_choice, i) => [
+    '/v1/chat/completions', { model: MODEL, messages: user('x'), tools: i === 1 ? [{ type: 'function', function: { name: 'f', parameters: { not: {} } } }] : [tool], tool_choice },
+  ]),
   ['/v1/completions', { model: MODEL, prompt: 'Once', max_tokens, logprobs: 2 }],
   ['/v1/completions', { model: MODEL, prompt: 'Once', max_tokens, stream: true, stream_options: { include_usage: true } }],
   ['/v1/responses', { model: MODEL, input: SUM.question, instructions: 'Be brief.', max_output_tokens: 3, top_logprobs: 1 }],

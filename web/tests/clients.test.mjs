@@ -142,6 +142,24 @@ check('openai: the client runs the tools', async () => {
   assert.deepEqual(cities, ['Paro', 'Paro']);
 });
 
+check('a call is forced: openai, Vercel AI SDK', async () => {
+  const client = openai();
+  const ask = { model: MODEL, temperature: 0, tools: [declared] };
+  const required = await client.chat.completions.create({ ...ask, messages: user(TIME.question), tool_choice: 'required' });
+  assert.deepEqual(JSON.parse(required.choices[0].message.tool_calls[0].function.arguments), { city: 'Paro' });
+  // A question that the model answers without a call by itself.
+  const named = await client.responses.create({ ...ask, input: SUM.question, tools: [{ type: 'function', strict: false, ...declared.function }], tool_choice: { type: 'function', name: 'current_time' } });
+  assert.deepEqual(named.output.map(({ type, name }) => [type, name]), [['function_call', 'current_time']]);
+  assert.equal(typeof JSON.parse(named.output[0].arguments).city, 'string');
+  const none = await client.chat.completions.create({ ...ask, messages: user(TIME.question), tool_choice: 'none' });
+  assert.equal(none.choices[0].message.tool_calls, undefined);
+  const tools = { current_time: tool({ description, inputSchema: jsonSchema(city) }) };
+  const provider = createOpenAICompatible({ name: 'rullama', baseURL: `${url}/v1`, apiKey: 'secret' });
+  const { toolCalls } = await generateText({ model: provider(MODEL), prompt: SUM.question, tools, toolChoice: 'required', temperature: 0 });
+  assert.deepEqual(toolCalls.map(({ toolName }) => toolName), ['current_time']);
+  await assert.rejects(client.chat.completions.create({ ...ask, messages: user('x'), tool_choice: { type: 'function', function: { name: 'other' } } }), ({ status, param }) => status === 400 && param === 'tool_choice');
+});
+
 check('openai: responses', async () => {
   const client = openai();
   const whole = await client.responses.create({ model: MODEL, input: SUM.question, instructions: 'Talk like a butler.', temperature: 0 });

@@ -148,6 +148,7 @@ impl SamplingArguments {
             ignore_eos: self.ignore_eos,
             logprobs,
             format: None,
+            forced: None,
         }
     }
 }

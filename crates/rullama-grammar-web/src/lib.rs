@@ -3,12 +3,17 @@
 #![cfg(target_arch = "wasm32")]
 
 use js_sys::{Error, Uint32Array};
-use rullama_grammar::{GrammarError, Grammars, Matcher, Tokens};
+use rullama_grammar::{Function, GrammarError, Grammars, Matcher, Tokens};
+use serde_json::Value;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 fn thrown(error: GrammarError) -> JsValue {
     Error::new(&error.to_string()).into()
+}
+
+fn read(text: &str) -> Result<Value, JsValue> {
+    serde_json::from_str(text).map_err(|error| Error::new(&format!("the schema cannot be read: {error}")).into())
 }
 
 /// Compiles schemas for one vocabulary.
@@ -31,8 +36,17 @@ impl WebGrammars {
 
     /// Follows an answer of this schema, JSON.
     pub fn follow(&self, schema: &str) -> Result<WebMatcher, JsValue> {
-        let schema = serde_json::from_str(schema).map_err(|error| JsValue::from(Error::new(&format!("the schema is no JSON: {error}"))))?;
-        let matcher = self.grammars.json(&schema).map_err(thrown)?;
+        let matcher = self.grammars.json(&read(schema)?).map_err(thrown)?;
+        Ok(WebMatcher { matcher, mask: vec![0; self.words] })
+    }
+
+    /// Follows a call of one of the functions, a list of `{ name, parameters }`, JSON; `quote` is the token around texts.
+    pub fn follow_call(&self, functions: &str, quote: u32) -> Result<WebMatcher, JsValue> {
+        let list = read(functions)?;
+        let function =
+            |one: &Value| Function { name: one["name"].as_str().unwrap_or_default().to_owned(), parameters: one["parameters"].clone() };
+        let functions: Vec<Function> = list.as_array().into_iter().flatten().map(function).collect();
+        let matcher = self.grammars.call(&functions, quote).map_err(thrown)?;
         Ok(WebMatcher { matcher, mask: vec![0; self.words] })
     }
 }

@@ -13,6 +13,8 @@ pub enum GrammarError {
     Unusable { place: String, reason: String },
     #[error("the schema takes too long to follow ({reason}). Say it in a simpler way")]
     TooComplex { reason: String },
+    #[error("calls of `{name}` cannot be held to its parameters: {reason}")]
+    Function { name: String, reason: String },
     #[error("token {id} does not fit the format; this is a bug")]
     Token { id: u32 },
     #[error("the vocabulary cannot be used for formats: {reason}. Use a Gemma 4 file with its full vocabulary")]

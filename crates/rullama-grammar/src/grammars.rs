@@ -1,5 +1,5 @@
 use crate::numbers::Numbers;
-use crate::{GrammarError, Tokens, schema};
+use crate::{Function, GrammarError, Tokens, calls, schema};
 use llguidance::api::{ParserLimits, StopReason, TopLevelGrammar};
 use llguidance::toktrie::{InferenceCapabilities, TokEnv};
 use llguidance::{Matcher as Automaton, ParserFactory};
@@ -52,15 +52,34 @@ impl Grammars {
         })
     }
 
+    /// Follows a call of one of the functions, from `call:` on, in Gemma 4's notation: texts stand between two tokens `quote`. Its
+    /// arguments keep to the function's parameters, as [`json`](Self::json) has it. Where it is complete, the ends of answers are allowed.
+    ///
+    /// # Errors
+    /// As [`json`](Self::json), with the function's name; no function.
+    pub fn call(&self, functions: &[Function], quote: u32) -> Result<Matcher, GrammarError> {
+        let name = || functions.iter().map(|function| function.name.as_str()).collect::<Vec<_>>().join(", ");
+        if functions.is_empty() {
+            return Err(GrammarError::Function { name: name(), reason: "there is no function to call".into() });
+        }
+        let grammar = TopLevelGrammar::from_lark(calls::lark(functions, quote)?);
+        let matcher = self.follow(grammar).map_err(|reason| GrammarError::Function { name: name(), reason })?;
+        Ok(Matcher { quote: Some(quote), ..matcher })
+    }
+
     fn compile(&self, schema: Value) -> Result<Matcher, String> {
-        let parser = self.factory.create_parser(TopLevelGrammar::from_json_schema(schema));
+        self.follow(TopLevelGrammar::from_json_schema(schema))
+    }
+
+    fn follow(&self, grammar: TopLevelGrammar) -> Result<Matcher, String> {
+        let parser = self.factory.create_parser(grammar);
         let mut automaton = Automaton::new(parser);
         if let Some(error) = automaton.get_error() {
             return Err(plain(&error));
         }
         // A schema that nothing fits may show with the first mask alone.
         automaton.compute_mask_or_eos().map_err(|error| plain(&error.to_string()))?;
-        Ok(Matcher { automaton, environment: self.factory.tok_env().clone(), numbers: Numbers::default() })
+        Ok(Matcher { automaton, environment: self.factory.tok_env().clone(), numbers: Numbers::default(), quote: None, in_text: false })
     }
 }
 
@@ -83,6 +102,9 @@ pub struct Matcher {
     automaton: Automaton,
     environment: TokEnv,
     numbers: Numbers,
+    /// The token around texts that are not JSON's.
+    quote: Option<u32>,
+    in_text: bool,
 }
 
 impl Matcher {
@@ -112,7 +134,12 @@ impl Matcher {
             }
             _ => GrammarError::Token { id },
         })?;
-        self.numbers.push(self.environment.tok_trie().token(id));
+        if self.quote == Some(id) {
+            self.in_text = !self.in_text;
+            self.numbers = Numbers::default();
+        } else if !self.in_text {
+            self.numbers.push(self.environment.tok_trie().token(id));
+        }
         Ok(())
     }
 

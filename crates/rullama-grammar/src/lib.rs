@@ -19,12 +19,14 @@
 //! # Ok::<(), rullama_grammar::GrammarError>(())
 //! ```
 
+mod calls;
 mod error;
 mod grammars;
 mod numbers;
 mod schema;
 mod tokens;
 
+pub use calls::Function;
 pub use error::GrammarError;
 pub use grammars::{Grammars, Matcher};
 pub use tokens::Tokens;

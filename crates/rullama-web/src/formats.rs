@@ -2,7 +2,8 @@
 //! with to the engine.
 
 use js_sys::{Object, Uint8Array, Uint32Array};
-use rullama::{Error, Follow, Format, FormatTokens, Formats};
+use rullama::{Error, Follow, ForcedCall, Format, FormatTokens, Formats};
+use serde_json::{Value, json};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
 use crate::engine::WebEngine;
@@ -14,6 +15,8 @@ extern "C" {
     pub type JsFormats;
     #[wasm_bindgen(method, catch)]
     fn follow(this: &JsFormats, schema: &str) -> Result<JsFollow, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn follow_call(this: &JsFormats, functions: &str, quote: u32) -> Result<JsFollow, JsValue>;
 
     type JsFollow;
     #[wasm_bindgen(method, catch)]
@@ -30,6 +33,12 @@ impl Formats for Compiler {
     fn follow(&self, format: &Format) -> Result<Box<dyn Follow>, Error> {
         let follow = self.0.follow(&format.schema().to_string()).map_err(refused)?;
         Ok(Box::new(Follower(follow)))
+    }
+
+    fn follow_call(&self, forced: &ForcedCall, quote: u32) -> Result<Box<dyn Follow>, Error> {
+        let functions = forced.tools.iter().map(|tool| json!({ "name": tool.function.name, "parameters": tool.function.parameters }));
+        let follow = self.0.follow_call(&functions.collect::<Value>().to_string(), quote);
+        Ok(Box::new(Follower(follow.map_err(|thrown| ForcedCall::refused(reason(&thrown)))?)))
     }
 }
 
@@ -56,25 +65,30 @@ impl Drop for Follower {
 }
 
 fn refused(thrown: JsValue) -> Error {
-    let reason = js::get_string(&thrown, "message").unwrap_or_else(|| js::describe(&thrown));
-    Format::refused(reason.trim_end_matches('.'))
+    Format::refused(reason(&thrown))
+}
+
+fn reason(thrown: &JsValue) -> String {
+    let reason = js::get_string(thrown, "message").unwrap_or_else(|| js::describe(thrown));
+    reason.trim_end_matches('.').to_owned()
 }
 
 #[wasm_bindgen]
 impl WebEngine {
-    /// `{ bytes, ends, special, closing }` of the vocabulary, for what compiles schemas.
+    /// `{ bytes, ends, special, closing, quote }` of the vocabulary, for what compiles schemas.
     pub fn format_tokens(&self) -> Result<Object, JsValue> {
-        let FormatTokens { bytes, ends, special, closing } = self.engine()?.format_tokens();
+        let FormatTokens { bytes, ends, special, closing, quote } = self.engine()?.format_tokens();
         let list = |ids: Vec<u32>| Uint32Array::from(&ids[..]).into();
         Ok(js::object(&[
             ("bytes", Uint8Array::from(&bytes[..]).into()),
             ("ends", list(ends)),
             ("special", list(special)),
             ("closing", list(closing)),
+            ("quote", quote.into()),
         ]))
     }
 
-    /// Takes what compiles schemas: `{ follow(schema) }`.
+    /// Takes what compiles schemas: `{ follow(schema), follow_call(functions, quote) }`.
     pub fn set_formats(&self, formats: JsFormats) -> Result<(), JsValue> {
         self.engine()?.set_formats(Box::new(Compiler(formats)));
         Ok(())

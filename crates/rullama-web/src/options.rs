@@ -103,7 +103,7 @@ impl From<Generate> for GenerateOptions {
             ..default
         };
         let Generate { max_tokens, stop, ignore_eos, logprobs, format, .. } = options;
-        GenerateOptions { sampling, max_tokens, stop, ignore_eos, logprobs, format }
+        GenerateOptions { sampling, max_tokens, stop, ignore_eos, logprobs, format, forced: None }
     }
 }
 

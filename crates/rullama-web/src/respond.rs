@@ -4,7 +4,7 @@
 use js_sys::Function;
 use rullama::text::chat::{Conversation, Message, Tool};
 use rullama::text::{Event, Segment, Specials};
-use rullama::{Cancel, Fit, Gallery, GenerateOptions, Piece, Pieces, Reason, Sessions, Token, TokenText, longest_piece};
+use rullama::{Cancel, Fit, ForcedCall, Gallery, GenerateOptions, Piece, Pieces, Reason, Sessions, Token, TokenText, longest_piece};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::cell::{OnceCell, RefCell};
@@ -33,10 +33,19 @@ struct Ask {
     ids: Option<Vec<u32>>,
     /// End the answer behind its first tool call.
     one_call: bool,
+    /// Names of tools, of which one must be called.
+    forced: Option<Forced>,
     logit_bias: Vec<(u32, f32)>,
     /// Tokens of prompt and answer together, where that is less than the engine's.
     context: Option<u32>,
     options: Generate,
+}
+
+#[derive(Deserialize)]
+struct Forced {
+    names: Vec<String>,
+    /// The answer ends behind the first call.
+    once: bool,
 }
 
 /// What is kept from one request to the next.
@@ -94,6 +103,10 @@ async fn answer(sessions: &mut Sessions, asked: Asked<'_>, cancel: &Cancel, on_p
     options.sampling.check()?;
     let fit = Fit { engine: &engine, context, longest, gallery };
     let tools = tools(&ask.tools)?;
+    options.forced = ask.forced.as_ref().map(|forced| {
+        let named = tools.iter().filter(|tool| forced.names.contains(&tool.function.name)).cloned();
+        ForcedCall { tools: named.collect(), once: forced.once }
+    });
     let asked = Conversation { messages, tools: &tools, thinking: ask.thinking, size: engine.template_size() };
     let mut kept = Vec::new();
     let prompt = match (&ask.text, &ask.ids) {

@@ -1,6 +1,7 @@
 //! Answers that are held to a form, by masks over the vocabulary before each draw.
 
-use crate::{Engine, Error, FormatTokens, GenerateOptions};
+use crate::forced::Must;
+use crate::{Engine, Error, ForcedCall, FormatTokens, GenerateOptions};
 use rullama_source::MaybeSendSync;
 use rullama_text::ParserOptions;
 use serde::{Deserialize, Serialize};
@@ -81,6 +82,13 @@ pub trait Formats: MaybeSendSync {
     /// # Errors
     /// [`Error::InvalidArgument`] that names what is wrong with the schema, and where.
     fn follow(&self, format: &Format) -> Result<Box<dyn Follow>, Error>;
+
+    /// Follows a call from behind its mark to before the one that closes it, where the ends of answers are allowed; `quote` is the
+    /// token around texts.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] that names the tool, and what is wrong with its parameters.
+    fn follow_call(&self, forced: &ForcedCall, quote: u32) -> Result<Box<dyn Follow>, Error>;
 }
 
 pub(crate) fn refused(reason: impl ToString) -> Error {
@@ -90,12 +98,16 @@ pub(crate) fn refused(reason: impl ToString) -> Error {
 #[cfg(feature = "grammar")]
 mod automata {
     use super::{Follow, Format, Formats, refused};
-    use crate::{Error, FormatTokens};
+    use crate::{Error, ForcedCall, FormatTokens, forced};
     use rullama_grammar::{Grammars, Matcher, Tokens};
 
     impl Formats for Grammars {
         fn follow(&self, format: &Format) -> Result<Box<dyn Follow>, Error> {
             Ok(Box::new(self.json(&format.schema()).map_err(refused)?))
+        }
+
+        fn follow_call(&self, forced: &ForcedCall, quote: u32) -> Result<Box<dyn Follow>, Error> {
+            Ok(Box::new(self.call(&forced.functions(), quote).map_err(forced::refused)?))
         }
     }
 
@@ -181,9 +193,13 @@ struct Marks {
     close_call: Option<u32>,
 }
 
-/// Holds one answer to its format.
+/// Holds one answer to its format, or to a call.
 pub(crate) struct Constraint {
-    follow: Box<dyn Follow>,
+    /// Of the content; none where there is to be a call in its place.
+    follow: Option<Box<dyn Follow>>,
+    must: Option<Must>,
+    /// Calls were written.
+    called_once: bool,
     state: State,
     calls: bool,
     marks: Marks,
@@ -191,6 +207,7 @@ pub(crate) struct Constraint {
     thought: Vec<u32>,
     call: Vec<u32>,
     called: Vec<u32>,
+    ends: Vec<u32>,
     mask: Vec<u32>,
 }
 
@@ -200,15 +217,22 @@ impl Constraint {
     /// # Errors
     /// A schema that cannot be kept.
     pub fn of(engine: &Engine, options: &GenerateOptions, opening: &Opening) -> Result<Option<Self>, Error> {
-        options.format.as_ref().map(|format| Self::new(engine, format, opening)).transpose()
+        match (&options.forced, &options.format) {
+            // Where a call is to be, there is no content.
+            (Some(call), _) => Self::new(engine, None, Some(Must::new(engine, call, opening)?), opening).map(Some),
+            (None, Some(format)) => {
+                let mut follow = engine.formats()?.follow(format)?;
+                for id in engine.tokenizer().encode_plain(&opening.said) {
+                    follow.accept(id).map_err(|_| refused("the answer that goes on does not have it. Ask anew"))?;
+                }
+                Self::new(engine, Some(follow), None, opening).map(Some)
+            }
+            (None, None) => Ok(None),
+        }
     }
 
-    fn new(engine: &Engine, format: &Format, opening: &Opening) -> Result<Self, Error> {
+    fn new(engine: &Engine, follow: Option<Box<dyn Follow>>, must: Option<Must>, opening: &Opening) -> Result<Self, Error> {
         let tokenizer = engine.tokenizer();
-        let mut follow = engine.formats()?.follow(format)?;
-        for id in tokenizer.encode_plain(&opening.said) {
-            follow.accept(id).map_err(|_| refused("the answer that goes on does not have it. Ask anew"))?;
-        }
         let [open_thought, close_thought] = ["<|channel>", "<channel|>"].map(|mark| tokenizer.find(mark));
         let [open_call, close_call] = ["<|tool_call>", "<tool_call|>"].map(|mark| tokenizer.find(mark));
         let state = match opening {
@@ -226,18 +250,33 @@ impl Constraint {
         let thinks = opening.thoughts || opening.in_thought;
         let thought = if thinks { of(&mut plain().chain(close_thought)) } else { Vec::new() };
         let call = if opening.calls { of(&mut plain().chain(tokenizer.find("<|\"|>")).chain(close_call)) } else { Vec::new() };
-        let called = of(&mut tokenizer.end_tokens().iter().copied().chain(open_call));
+        let ends = tokenizer.end_tokens().to_vec();
+        let once = must.as_ref().is_some_and(|must| must.call.once);
+        let called = of(&mut ends.iter().copied().chain(open_call.filter(|_| !once)));
         let marks = Marks { open_thought, close_thought, open_call, close_call };
-        Ok(Constraint { follow, state, calls: opening.calls, marks, thought, call, called, mask: vec![0; words] })
+        let (calls, called_once, mask) = (opening.calls, false, vec![0; words]);
+        Ok(Constraint { follow, must, called_once, state, calls, marks, thought, call, called, ends, mask })
     }
 
     /// The tokens that may come next.
     pub fn mask(&mut self) -> Result<&[u32], Error> {
         match self.state {
             State::Thought => return Ok(&self.thought),
-            State::Call => return Ok(&self.call),
+            State::Call => match &mut self.must {
+                Some(must) => must.follow.allowed(&mut self.mask)?,
+                None => return Ok(&self.call),
+            },
             State::Called => return Ok(&self.called),
-            State::Before { .. } | State::Content => self.follow.allowed(&mut self.mask)?,
+            State::Before { .. } | State::Content => match &mut self.follow {
+                Some(follow) => follow.allowed(&mut self.mask)?,
+                None => self.mask.fill(0),
+            },
+        }
+        if self.state == State::Call {
+            // A call that is complete ends with its mark, not with the answer.
+            let mut complete = false;
+            self.ends.iter().for_each(|id| complete |= take(&mut self.mask, *id));
+            self.marks.close_call.filter(|_| complete).into_iter().for_each(|id| allow(&mut self.mask, id));
         }
         if let State::Before { thoughts } = self.state {
             let open = self.marks.open_thought.filter(|_| thoughts);
@@ -253,17 +292,41 @@ impl Constraint {
         let is = |mark: Option<u32>| mark == Some(id);
         self.state = match self.state {
             State::Before { .. } if is(open_thought) => State::Thought,
-            State::Before { .. } | State::Called if is(open_call) => State::Call,
+            State::Before { .. } | State::Called if is(open_call) => {
+                if let (Some(must), true) = (&mut self.must, self.called_once) {
+                    must.again()?;
+                }
+                State::Call
+            }
             State::Thought if is(close_thought) => State::Before { thoughts: false },
-            State::Call if is(close_call) => State::Called,
+            State::Call if is(close_call) => {
+                self.called_once = true;
+                State::Called
+            }
+            State::Call => {
+                if let Some(must) = &mut self.must {
+                    must.follow.accept(id)?;
+                }
+                State::Call
+            }
             State::Before { .. } | State::Content => {
-                self.follow.accept(id)?;
+                if let Some(follow) = &mut self.follow {
+                    follow.accept(id)?;
+                }
                 State::Content
             }
             same => same,
         };
         Ok(())
     }
+}
+
+/// Clears the bit of a token; whether it was set.
+fn take(mask: &mut [u32], id: u32) -> bool {
+    let Some(word) = mask.get_mut(id as usize / 32) else { return false };
+    let was = *word >> (id % 32) & 1 == 1;
+    *word &= !(1 << (id % 32));
+    was
 }
 
 fn allow(mask: &mut [u32], id: u32) {

@@ -13,6 +13,8 @@ pub struct FormatTokens {
     pub special: Vec<u32>,
     /// Ids that end an answer's content.
     pub closing: Vec<u32>,
+    /// The token around the texts of calls.
+    pub quote: Option<u32>,
 }
 
 impl FormatTokens {
@@ -29,6 +31,7 @@ impl FormatTokens {
         }
         // A call is handed over with a token that ends no content.
         let hands_over = tokenizer.find("<|tool_response>");
+        tokens.quote = tokenizer.find("<|\"|>");
         tokens.closing = tokenizer.end_tokens().iter().copied().filter(|id| Some(*id) != hands_over).collect();
         tokens
     }

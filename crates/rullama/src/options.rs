@@ -1,6 +1,6 @@
 //! Settings, all with defaults that suit a first use.
 
-use crate::{Error, Format};
+use crate::{Error, ForcedCall, Format};
 use rullama_gpu::{AdapterProfile, OpenOptions};
 use rullama_ops::KvType;
 use serde::{Deserialize, Serialize};
@@ -182,6 +182,9 @@ pub struct GenerateOptions {
     /// What the answer's content is to be, behind any thoughts: every token is drawn among those that keep to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
+    /// A call that stands in the place of content; the prompt must show its tools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forced: Option<ForcedCall>,
 }
 
 /// Asks a running answer to stop; clones share the request.

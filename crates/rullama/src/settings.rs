@@ -11,7 +11,7 @@ pub(crate) fn settings(options: &GenerateOptions) -> Result<SampleSettings, Erro
     if let Some(tops) = options.logprobs.filter(|n| *n as usize > MAX_TOPS) {
         return Err(Error::InvalidArgument { name: "logprobs", value: tops.to_string(), reason: format!("is above {MAX_TOPS}") });
     }
-    if options.format.is_some() && options.ignore_eos {
+    if (options.format.is_some() || options.forced.is_some()) && options.ignore_eos {
         let reason = "goes on behind the end of a `format`. Leave one of the two out".into();
         return Err(Error::InvalidArgument { name: "ignore_eos", value: "true".into(), reason });
     }

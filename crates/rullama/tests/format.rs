@@ -2,7 +2,8 @@
 
 use rullama::source::{ByteSource, FileSource};
 use rullama::{
-    Cancel, Chat, ChatOptions, Engine, Event, Finish, Format, GenerateOptions, LoadOptions, Message, PleMode, Sampling, Summary,
+    Cancel, Chat, ChatOptions, Engine, Event, Finish, ForcedCall, Format, GenerateOptions, LoadOptions, Message, PleMode, Sampling,
+    Summary, Tool,
 };
 use rullama_testing::{existing, found, workspace};
 use serde_json::{Value, json};
@@ -151,7 +152,50 @@ fn what_cannot_be_kept_is_said() {
     assert!(read("\"xml\"").unwrap_err().contains("neither"));
 }
 
+/// The call that an answer has, with what was thought.
+fn called(chat: &mut Chat, question: &str, forced: ForcedCall, sampling: Sampling) -> (Vec<(String, Value)>, String) {
+    let options = GenerateOptions { sampling, max_tokens: Some(200), forced: Some(forced), ..GenerateOptions::default() };
+    let (mut calls, mut thoughts) = (Vec::new(), String::new());
+    let mut on_event = |event: &Event| match event {
+        Event::ToolCall(call) => calls.push((call.function.name.clone(), call.function.arguments.clone().into())),
+        Event::Thinking(text) => thoughts.push_str(text),
+        other => panic!("{other:?}"),
+    };
+    let summary = pollster::block_on(chat.send(Message::user(question), &options, &Cancel::new(), &mut on_event)).unwrap();
+    assert_eq!(summary.finish, Finish::ToolCall);
+    (calls, thoughts)
+}
+
+fn a_call_is_forced() {
+    let engine = demo();
+    let city = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
+    let unit = json!({"type": "object", "properties": {"unit": {"enum": ["km", "miles"]}, "count": {"type": "integer", "minimum": 1, "maximum": 9}},
+        "required": ["unit", "count"]});
+    let tools: Vec<Tool> = [("current_time", &city), ("distance", &unit)]
+        .map(|(name, parameters)| serde_json::from_value(json!({"name": name, "description": "", "parameters": parameters})).unwrap())
+        .into();
+    let greedy = Sampling::greedy;
+    let session = || pollster::block_on(engine.session()).unwrap();
+    for thinking in [false, true] {
+        let mut chat = Chat::new(session(), ChatOptions { tools: tools.clone(), thinking, ..ChatOptions::default() });
+        let required = ForcedCall { tools: tools.clone(), once: false };
+        let (calls, _) = called(&mut chat, "What is the time in Paro now?", required, greedy());
+        assert_eq!(calls[0], ("current_time".to_owned(), json!({"city": "Paro"})), "thinking: {thinking}");
+        chat.clear();
+        // What the model would not have said by itself.
+        let named = ForcedCall { tools: vec![tools[1].clone()], once: true };
+        let (calls, _) = called(&mut chat, "What is 31 plus 9?", named, Sampling { seed: Some(3), ..Sampling::default() });
+        assert_eq!((calls.len(), calls[0].0.as_str()), (1, "distance"));
+        jsonschema::validate(&unit, &calls[0].1).unwrap_or_else(|error| panic!("{}: {error}", calls[0].1));
+    }
+    let mut bare = Chat::new(session(), ChatOptions::default());
+    let options = GenerateOptions { forced: Some(ForcedCall { tools, once: true }), ..GenerateOptions::default() };
+    let error = pollster::block_on(bare.send(Message::user("x"), &options, &Cancel::new(), &mut |_| ())).unwrap_err();
+    assert!(error.to_string().starts_with("`tool_choice`"), "{error}");
+}
+
 rullama_testing::tests! {
+    a_call_is_forced,
     every_answer_fits_its_schema,
     thoughts_come_before_the_format,
     an_answer_that_was_cut_goes_on,

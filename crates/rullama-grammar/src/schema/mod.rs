@@ -78,6 +78,11 @@ fn count(schema: &Value) -> usize {
     1 + children(schema).into_iter().map(|(_, child)| count(child)).sum::<usize>()
 }
 
+/// Whether a schema says nothing of its values but by these keywords.
+pub(crate) fn only(map: &Map<String, Value>, keys: &[&str]) -> bool {
+    map.keys().all(|key| keys.contains(&key.as_str()) || !narrow::KNOWN.contains(&key.as_str()))
+}
+
 /// The schemas directly within one, and their places in it.
 fn children(schema: &Value) -> Vec<(String, &Value)> {
     let Value::Object(map) = schema else { return Vec::new() };

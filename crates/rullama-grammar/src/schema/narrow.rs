@@ -11,7 +11,7 @@ const MOST: f64 = 100_000.0;
 const FORMATS: [&str; 10] = ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"];
 
 /// Keywords that say something of a value.
-const KNOWN: [&str; 27] = [
+pub(super) const KNOWN: [&str; 27] = [
     "$ref",
     "additionalItems",
     "additionalProperties",

@@ -33,6 +33,8 @@ export interface FormatTokens {
   special: Uint32Array;
   /** Ids that end an answer. */
   closing: Uint32Array;
+  /** The token around the texts of calls. */
+  quote?: number | undefined;
 }
 
 /** Follows one answer through its schema. */
@@ -46,6 +48,8 @@ export interface FollowedAnswer {
 /** Compiles schemas, JSON text, for one vocabulary. */
 export interface Compiler {
   follow(schema: string): FollowedAnswer;
+  /** A call of one of the functions, a list of `{ name, parameters }`, JSON. */
+  follow_call(functions: string, quote: number): FollowedAnswer;
 }
 
 export interface Engine extends Partial<Training> {

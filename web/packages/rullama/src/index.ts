@@ -94,6 +94,9 @@ export const Rullama = {
   },
 };
 
+/** @internal */
+export * as internal from './api/shared.ts';
+
 /**
  * Loads a model into a worker of its own, with an engine of the package: what `rullama/train` and this entry share.
  *

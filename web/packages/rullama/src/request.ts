@@ -17,6 +17,8 @@ export interface Ask {
   ids?: number[];
   /** End the answer behind its first tool call. */
   oneCall?: boolean;
+  /** Tools by their names, of which the answer must call one; with `once` it ends behind the first call. */
+  forced?: { names: string[]; once: boolean };
   /** Added to the logits of tokens, by their ids. */
   logitBias?: [number, number][];
   /** Tokens of prompt and answer together. */

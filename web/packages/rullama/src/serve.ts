@@ -6,6 +6,7 @@ import { RullamaError } from './errors.ts';
 import { Formats, type LoadCompiler } from './formats.ts';
 import { shellSource } from './shell.ts';
 import type { CallName, Calls, LoadRequest, Reply, Request, WorkerEnd } from './protocol.ts';
+import type { Ask } from './request.ts';
 import type { GenerateOptions, Progress } from './types.ts';
 
 /** Opens an engine. `onLost` reports that it has become unusable, at any later time. */
@@ -97,8 +98,8 @@ function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: Rullam
     });
   const answering = async (signal: AbortSignal, work: (engine: Engine) => Promise<string>) => JSON.parse(await working(signal, work));
   /** As `answering`, of an answer with these options, once what they ask of its form can be had. */
-  const formed = async (options: GenerateOptions, signal: AbortSignal, work: (engine: Engine) => Promise<string>) => {
-    await formats.ready(loaded(), grammar, options.format);
+  const formed = async (options: GenerateOptions, signal: AbortSignal, work: (engine: Engine) => Promise<string>, ask?: Ask) => {
+    await formats.ready(loaded(), grammar, options.format, ask);
     return answering(signal, work);
   };
   const json = (emit: (event: never) => void) => (text: string) => emit(JSON.parse(text) as never);
@@ -130,7 +131,7 @@ function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: Rullam
         // Nobody waits for the answer any more.
         if (signal.aborted) throw new RullamaError('cancelled', 'The request was stopped before its turn.');
         return e.respond(JSON.stringify(ask), json(emit));
-      }),
+      }, ask),
     chatAdapters: ({ chat, adapters }) => queue.run(async () => (loaded().chat_adapters(chat, JSON.stringify(adapters)), null)),
     generateIds: ({ ids, options, adapters, media }, emit, signal) =>
       formed(options, signal, (e) =>

@@ -72,6 +72,8 @@ test('errors have their status, field and code, in both clients', async () => {
     [{ messages: [3] }, 400, 'messages[0]', null],
     [{ response_format: { type: 'json_object' } }, 400, 'response_format', null],
     [{ tool_choice: 'required' }, 400, 'tool_choice', null],
+    [{ tool_choice: 'some', tools: [tool] }, 400, 'tool_choice', null],
+    [{ tool_choice: { type: 'function', function: { name: 'other' } }, tools: [tool] }, 400, 'tool_choice', null],
     [{ tools: [{ type: 'web_search' }] }, 400, 'tools[0].type', null],
     [{ logit_bias: { x: 1 } }, 400, 'logit_bias', null],
     [{ top_logprobs: 3 }, 400, 'top_logprobs', null],

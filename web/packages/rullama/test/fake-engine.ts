@@ -234,7 +234,7 @@ class FakeEngine implements Engine {
   /** Two tokens, the second of which ends an answer. */
   format_tokens(): FormatTokens {
     const list = (...ids: number[]) => Uint32Array.from(ids);
-    return { bytes: new TextEncoder().encode('x<eos>'), ends: list(1, 6), special: list(1), closing: list(1) };
+    return { bytes: new TextEncoder().encode('x<eos>'), ends: list(1, 6), special: list(1), closing: list(1), quote: 7 };
   }
 
   set_formats(formats: Compiler): void {
@@ -248,7 +248,7 @@ class FakeEngine implements Engine {
   }
 
   async respond(ask: string, onPart: (json: string) => void): Promise<string> {
-    const { messages = [], text, ids, tools = [], thinking = false, options } = JSON.parse(ask) as Ask;
+    const { messages = [], text, ids, tools = [], thinking = false, forced, options } = JSON.parse(ask) as Ask;
     messages.forEach(({ role }: { role?: string }, i) => {
       if (role === undefined) throw new RullamaError('invalid-argument', `\`messages[${i}]\` cannot be read: missing field \`role\`.`);
     });
@@ -259,6 +259,10 @@ class FakeEngine implements Engine {
     const onEvent = (json: string) => onPart(JSON.stringify({ events: [JSON.parse(json)], logprobs }));
     const shown = messages.map((message) => this.senses.shown(message as OpenAIMessage)).join('');
     if (shown !== '') onEvent(JSON.stringify({ type: 'content', text: shown }));
+    if (forced) {
+      onEvent(JSON.stringify({ type: 'toolCall', call: { name: forced.names[0], arguments: {} } }));
+      return JSON.stringify({ summary: JSON.parse(this.summary('tool-call', '', [1])), reason: 'tool_calls', context: [1] });
+    }
     const conversation = { messages, tools, thinking } as ChatOptions;
     const summary = JSON.parse(await this.answer(prompt, conversation, options, onEvent, '')) as Summary;
     const reason = { 'tool-call': 'tool_calls', length: 'length', cancelled: 'cancelled' }[summary.finish as string] ?? 'stop';

@@ -16,6 +16,12 @@ class Compiler {
   static loaded = 0;
   static open = 0;
 
+  follow_call(text, quote) {
+    assert.equal(quote, 7);
+    if (text.includes('"not"')) throw new Error('calls of `f` cannot be held to its parameters: the schema\'s keyword `not` at # is not supported');
+    return this.follow(text);
+  }
+
   follow(text) {
     if (text.includes('"not"')) throw new Error('the schema\'s keyword `not` at # is not supported');
     if (text.includes('"trap"')) throw new WebAssembly.RuntimeError('unreachable');
@@ -89,4 +95,23 @@ test('a compiler that cannot be had is asked for again; one that trapped is not'
     await assert.rejects(engine.chat().ask('hi', { format }), (error) => error.code === 'invalid-argument' && /again/.test(error.remedy));
   }
   assert.match(await engine.chat().ask('hi'), /answer/);
+});
+
+test('a call is forced, by all the forms of `tool_choice`', async () => {
+  const { npm, own } = await open();
+  const parameters = { type: 'object', properties: { a: { type: 'integer' } } };
+  const tools = ['f', 'g'].map((name) => ({ type: 'function', function: { name, parameters } }));
+  const flat = tools.map(({ type, function: inner }) => ({ type, ...inner, strict: false }));
+  for (const client of [npm, own]) {
+    const create = async (tool_choice, given = tools) => (await client.chat.completions.create({ model: MODEL, messages: user('hi'), tools: given, tool_choice })).choices[0];
+    const required = await create('required');
+    assert.deepEqual([required.message.tool_calls[0].function.name, required.finish_reason], ['f', 'tool_calls']);
+    assert.equal((await create({ type: 'function', function: { name: 'g' } })).message.tool_calls[0].function.name, 'g');
+    for (const free of ['auto', 'none']) assert.equal((await create(free)).message.tool_calls, undefined);
+    const response = await client.responses.create({ model: MODEL, input: 'hi', tools: flat, tool_choice: { type: 'function', name: 'g' } });
+    assert.deepEqual([response.output[0].name, response.tool_choice.name], ['g', 'g']);
+    const unheld = [{ type: 'function', function: { name: 'f', parameters: unkept } }];
+    await assert.rejects(create('required', unheld), ({ status, param, message }) => status === 400 && param === 'tool_choice' && message.includes('calls of `f` cannot be held'));
+  }
+  assert.deepEqual([Compiler.loaded, Compiler.open], [1, 0]);
 });

@@ -36,6 +36,7 @@ async fn on(model: &mut Chat, turn: &Turn<Work>, ask: &Ask, params: Params, cont
     let context = context.map_or(engine.info().context, |asked| asked.min(engine.info().context));
     let mut options = GenerateOptions { logprobs: ask.logprobs, ..sampling::of_params(params) };
     options.format = ask.format.as_ref().map(|asked| asked.format.clone());
+    options.forced.clone_from(&ask.forced);
     options.sampling.logit_bias.clone_from(&ask.logit_bias);
     let mut messages = Vec::new();
     options.sampling.check()?;

@@ -2,7 +2,7 @@
 
 use crate::model::Located;
 use crate::serve::api::Failure;
-use rullama::{EmbedOptions, Embeddings, Format, Message, Summary, Tool};
+use rullama::{EmbedOptions, Embeddings, ForcedCall, Format, Message, Summary, Tool};
 pub use rullama::{Logprobs, Piece, Reason, TokenText};
 use rullama_source::ollama::Params;
 use std::time::{Duration, Instant};
@@ -66,6 +66,8 @@ pub struct Ask {
     pub logprobs: Option<u32>,
     /// End the answer behind its first tool call.
     pub one_call: bool,
+    /// The call that it must have.
+    pub forced: Option<ForcedCall>,
     /// What the answer's content is to be.
     pub format: Option<AnswerFormat>,
 }

@@ -53,7 +53,7 @@ export function chat(json: unknown): Wish {
   const messages = fields.list('messages') ?? [];
   if (messages.length === 0) throw Failure.field('messages', 'is empty, but must have at least one message.');
   const thinking = thinks(fields.any('reasoning_effort'), 'reasoning_effort');
-  const conversation = { messages: checked(messages), tools: showsTools(fields) ? tools(fields) : [], thinking };
+  const conversation = { messages: checked(messages), ...toolsOf(fields), thinking };
   const oneCall = fields.flag('parallel_tool_calls') === false;
   const options = without({ ...wish.ask.options, logprobs: logprobs(fields), format });
   return { ...wish, ...form, ask: { ...wish.ask, ...conversation, oneCall, options } };
@@ -100,16 +100,31 @@ function refuse(fields: Fields): void {
   }
 }
 
-export function showsTools(fields: Fields): boolean {
-  const choice = fields.any('tool_choice') ?? 'auto';
-  if (choice === 'auto' || choice === 'none') return choice === 'auto';
-  throw Failure.field(
-    'tool_choice',
-    'can be "auto" or "none" here: a model is not forced to call a tool. Ask for the call in the prompt, and check the answer.',
-  );
+/**
+ * The tools that the model is shown, and which of them its answer must call.
+ *
+ * @throws Failure for a choice of another form, or of what is no tool.
+ */
+export function toolsOf(fields: Fields): Pick<Ask, 'tools' | 'forced'> {
+  const [list, choice] = [tools(fields), fields.any('tool_choice') ?? 'auto'];
+  if (choice === 'none') return { tools: [] };
+  if (choice === 'auto') return { tools: list };
+  const names = list.map((tool) => ((tool as { function?: object }).function ?? tool) as { name?: unknown }).map(({ name }) => name as string);
+  if (choice === 'required') {
+    if (list.length === 0) throw Failure.field('tool_choice', 'is "required", but there are no `tools`. Offer one, or leave it out.');
+    return { tools: list, forced: { names, once: false } };
+  }
+  // The responses have the name a level higher than the chat.
+  const { type, function: inner } = choice as { type?: unknown; function?: { name?: unknown } | null };
+  const { name } = (inner ?? choice) as { name?: unknown };
+  if (type !== 'function' || typeof name !== 'string') {
+    throw Failure.field('tool_choice', 'must be "auto", "none", "required" or a function by its name: {"type": "function", "function": {"name": "..."}}.');
+  }
+  if (!names.includes(name)) throw Failure.field('tool_choice', `names \`${Array.from(name).slice(0, 60).join('')}\`, which is not among the \`tools\`.`);
+  return { tools: list, forced: { names: [name], once: true } };
 }
 
-export function tools(fields: Fields): object[] {
+function tools(fields: Fields): object[] {
   return (fields.list('tools') ?? []).map((tool, i) => {
     const type = Fields.of(tool, `tools[${i}]`).any('type') ?? 'function';
     if (type === 'function') return tool as object;

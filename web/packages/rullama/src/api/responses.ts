@@ -5,7 +5,7 @@ import { Failure } from './failure.ts';
 import { Fields } from './fields.ts';
 import { ofOpenAi } from './format.ts';
 import type { Host } from './host.ts';
-import { common, showsTools, thinks, tools, type Wish } from './openai-wishes.ts';
+import { common, thinks, toolsOf, type Wish } from './openai-wishes.ts';
 import { messagesOf } from './responses-input.ts';
 import { ResponseRecords } from './responses-records.ts';
 import type { ResponseEcho, ResponseEvent, ResponseRecord, ResponseTool, ResponseToolChoice } from './responses-types.ts';
@@ -24,8 +24,7 @@ function wishOf(json: unknown): Wish & { echo: ResponseEcho; places: string[] } 
   const wish = common(fields);
   refuse(fields);
   const { format, ...form } = ofOpenAi(fields.object('text')?.any('format'), 'text.format');
-  const shows = showsTools(fields);
-  const shown = shows ? tools(fields) : [];
+  const shown = toolsOf(fields);
   const effort = fields.object('reasoning')?.any('effort');
   const thinking = thinks(effort, 'reasoning.effort');
   const truncation = fields.text('truncation') ?? 'disabled';
@@ -37,7 +36,7 @@ function wishOf(json: unknown): Wish & { echo: ResponseEcho; places: string[] } 
   const options = without({ ...wish.ask.options, logprobs: logprobs(fields, included || (top ?? 0) > 0), format });
   const { messages, places } = messagesOf(fields.any('input'), fields.text('instructions'));
   const oneCall = fields.flag('parallel_tool_calls') === false;
-  const ask = { ...wish.ask, messages, tools: shown, thinking, truncate: truncation === 'auto', oneCall, options };
+  const ask = { ...wish.ask, messages, ...shown, thinking, truncate: truncation === 'auto', oneCall, options };
   return { ...wish, ...form, ask, places, echo: { ...echoOf(fields, effort), truncation } };
 }
 

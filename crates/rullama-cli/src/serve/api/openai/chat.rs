@@ -1,7 +1,8 @@
 //! `/v1/chat/completions`: from a request to what is asked of the model.
 
 use super::answers::{Kind, Record};
-use super::wire::{Common, thinking, tools};
+use super::choice::tools_of;
+use super::wire::{Common, thinking};
 use crate::serve::api::{Failure, format, logprobs, message, value};
 use crate::serve::host::{Ask, Conversation, Prompt};
 use serde::Deserialize;
@@ -41,7 +42,7 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
     }
     let messages = messages.iter().enumerate().map(|(i, json)| message(json, &format!("messages[{i}]")));
     let messages = messages.collect::<Result<_, _>>()?;
-    let tools = if common.shows_tools()? { tools(asked.tools)? } else { Vec::new() };
+    let (tools, forced) = tools_of(&common, asked.tools)?;
     let thinking = thinking(asked.reasoning_effort.as_ref(), "reasoning_effort")?;
     let ask = Ask {
         prompt: Prompt::Chat(Conversation { messages, tools, thinking, ..Conversation::default() }),
@@ -49,6 +50,7 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
         logit_bias: common.logit_bias()?,
         logprobs: logprobs(asked.logprobs, asked.top_logprobs)?,
         one_call: common.parallel_tool_calls == Some(false),
+        forced,
         format: wanted,
     };
     let record = Record::new(&common, Kind::Chat);

@@ -50,6 +50,7 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
         logit_bias: common.logit_bias()?,
         logprobs: asked.logprobs,
         one_call: false,
+        forced: None,
         format: None,
     };
     let record = Record::new(&common, Kind::Completion);

@@ -2,6 +2,7 @@
 
 mod answers;
 mod chat;
+mod choice;
 mod completions;
 mod embed;
 mod events;

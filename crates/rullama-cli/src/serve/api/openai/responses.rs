@@ -1,9 +1,10 @@
 //! `/v1/responses` in its common part: from a request to what is asked of the model.
 
+use super::choice::tools_of;
 use super::events::Record;
 use super::input::messages;
 use super::items::{self, Shown};
-use super::wire::{Common, thinking, tools};
+use super::wire::{Common, thinking};
 use crate::serve::api::{Failure, format, logprobs, value};
 use crate::serve::host::{Ask, Conversation, Prompt};
 use serde::Deserialize;
@@ -55,7 +56,7 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
     refuse(&asked)?;
     let wanted = format::openai(asked.text.as_ref().and_then(|text| text.format.as_ref()), "text.format")?;
     let shown = shown(&common, &asked);
-    let tools = if common.shows_tools()? { tools(asked.tools)? } else { Vec::new() };
+    let (tools, forced) = tools_of(&common, asked.tools)?;
     let effort = asked.reasoning.and_then(|reasoning| reasoning.effort);
     let thinking = thinking(effort.as_ref(), "reasoning.effort")?;
     let truncate = match asked.truncation.as_deref() {
@@ -72,6 +73,7 @@ pub fn wish(request: &Value) -> Result<Wish, Failure> {
         logit_bias: common.logit_bias()?,
         logprobs,
         one_call: common.parallel_tool_calls == Some(false),
+        forced,
         format: wanted,
     };
     Ok(Wish { record: Record::new(&common.model, shown), model: common.model, ask, stream: common.stream.unwrap_or(false) })

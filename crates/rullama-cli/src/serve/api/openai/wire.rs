@@ -98,22 +98,6 @@ impl Common {
         });
         pairs.collect()
     }
-
-    /// Whether the model sees the tools.
-    ///
-    /// # Errors
-    /// A choice that a model cannot be held to.
-    pub fn shows_tools(&self) -> Result<bool, Failure> {
-        match &self.tool_choice {
-            None | Some(Value::Null) => Ok(true),
-            Some(Value::String(choice)) if choice == "auto" => Ok(true),
-            Some(Value::String(choice)) if choice == "none" => Ok(false),
-            Some(_) => Err(Failure::field(
-                "tool_choice",
-                "can be \"auto\" or \"none\" here: a model is not forced to call a tool. Ask for the call in the prompt, and check the answer.",
-            )),
-        }
-    }
 }
 
 /// Tools of type `function`.
@@ -173,9 +157,6 @@ mod tests {
             (json!({"stop": {}}), "stop"),
         ] {
             assert_eq!(common(request.clone()).params().unwrap_err().field.as_deref(), Some(field), "{request}");
-        }
-        for choice in [json!("required"), json!({"type": "function", "function": {"name": "f"}}), json!(3)] {
-            assert_eq!(common(json!({"tool_choice": choice})).shows_tools().unwrap_err().field.as_deref(), Some("tool_choice"));
         }
         for bias in [json!({"x": 1}), json!({"1": "much"})] {
             assert_eq!(common(json!({"logit_bias": bias})).logit_bias().unwrap_err().field.as_deref(), Some("logit_bias"));

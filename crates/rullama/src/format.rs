@@ -178,6 +178,10 @@ enum State {
     Before {
         thoughts: bool,
     },
+    /// The name of a thought, so many tokens of which were written.
+    Name {
+        written: usize,
+    },
     Thought,
     Call,
     /// Behind a call: another one, or the end.
@@ -200,6 +204,8 @@ pub(crate) struct Constraint {
     must: Option<Must>,
     /// Calls were written.
     called_once: bool,
+    /// What a thought begins with, where the model may be made to think: it might not write that by itself.
+    name: Vec<u32>,
     state: State,
     calls: bool,
     marks: Marks,
@@ -254,13 +260,19 @@ impl Constraint {
         let once = must.as_ref().is_some_and(|must| must.call.once);
         let called = of(&mut ends.iter().copied().chain(open_call.filter(|_| !once)));
         let marks = Marks { open_thought, close_thought, open_call, close_call };
+        let name = must.as_ref().map_or_else(Vec::new, |_| tokenizer.encode_plain("thought\n"));
         let (calls, called_once, mask) = (opening.calls, false, vec![0; words]);
-        Ok(Constraint { follow, must, called_once, state, calls, marks, thought, call, called, ends, mask })
+        Ok(Constraint { follow, must, called_once, name, state, calls, marks, thought, call, called, ends, mask })
     }
 
     /// The tokens that may come next.
     pub fn mask(&mut self) -> Result<&[u32], Error> {
         match self.state {
+            State::Name { written } => {
+                self.mask.fill(0);
+                self.name.get(written).into_iter().for_each(|id| allow(&mut self.mask, *id));
+                return Ok(&self.mask);
+            }
             State::Thought => return Ok(&self.thought),
             State::Call => match &mut self.must {
                 Some(must) => must.follow.allowed(&mut self.mask)?,
@@ -291,7 +303,8 @@ impl Constraint {
         let Marks { open_thought, close_thought, open_call, close_call } = self.marks;
         let is = |mark: Option<u32>| mark == Some(id);
         self.state = match self.state {
-            State::Before { .. } if is(open_thought) => State::Thought,
+            State::Before { .. } if is(open_thought) => State::Name { written: 0 },
+            State::Name { written } => State::Name { written: written + 1 },
             State::Before { .. } | State::Called if is(open_call) => {
                 if let (Some(must), true) = (&mut self.must, self.called_once) {
                     must.again()?;
@@ -317,6 +330,9 @@ impl Constraint {
             }
             same => same,
         };
+        if matches!(self.state, State::Name { written } if written >= self.name.len()) {
+            self.state = State::Thought;
+        }
         Ok(())
     }
 }

@@ -37,6 +37,8 @@ const shown = Object.fromEntries(
   }),
 );
 const dataUrl = `data:image/webp;base64,${shown.image.data}`;
+/** Parameters whose values are short. */
+const bounded = { type: 'object', properties: { unit: { enum: ['km', 'miles'] }, count: { type: 'integer', minimum: 1, maximum: 9 } }, required: ['unit', 'count'] };
 const form = z.object({ kind: z.enum(['sum', 'größe']), result: z.number().min(0).max(99).multipleOf(0.5), notes: z.array(z.string().max(3)).max(1), ok: z.boolean() });
 
 let folder;
@@ -156,7 +158,7 @@ test('pictures and sounds: both clients, unmodified, and the client of the packa
 });
 
 test('answers of a form: both clients, unmodified, the package, and what cannot be kept', async () => {
-  const given = await page.evaluate(async ({ MODEL, SUM, tool, schema, completion, response }) => {
+  const given = await page.evaluate(async ({ MODEL, SUM, tool, bounded, schema, completion, response }) => {
     const messages = [{ role: 'user', content: SUM.question }];
     const texts = [];
     const create = (rest) => openai.chat.completions.create({ model: MODEL, messages, ...rest });
@@ -170,16 +172,17 @@ test('answers of a form: both clients, unmodified, the package, and what cannot 
     const bad = { type: 'json_schema', json_schema: { name: 'n', schema: { type: 'object', properties: { a: { uniqueItems: true } } } } };
     const refused = await create({ response_format: bad, stream: true }).catch(({ status, param, message }) => `${status} ${param} ${message}`);
     // A question that the model answers without a call by itself.
-    const choice = { type: 'function', function: { name: 'current_time' } };
-    const forced = (await create({ tools: [tool], tool_choice: choice, temperature: 0 })).choices[0];
+    const distance = { type: 'function', function: { name: 'distance', description: 'Get a distance', parameters: bounded } };
+    const choice = { type: 'function', function: { name: 'distance' } };
+    const forced = (await create({ tools: [tool, distance], tool_choice: choice, temperature: 0, max_tokens: 60 })).choices[0];
     const { name, arguments: given } = forced.message.tool_calls[0].function;
-    const call = [forced.finish_reason, forced.message.tool_calls.length, name, Object.keys(JSON.parse(given))];
+    const call = [forced.finish_reason, forced.message.tool_calls.length, name, Object.keys(JSON.parse(given)).sort()];
     // The engine answers freely as before.
     const free = await ai.chat().ask(SUM.question, { temperature: 0 });
     return { call, texts, cut: [cut.finish_reason, cut.message.content[0]], refused, free };
-  }, { MODEL, SUM, tool, schema: z.toJSONSchema(form), completion: zodResponseFormat(form, 'answer'), response: zodTextFormat(form, 'answer') });
+  }, { MODEL, SUM, tool, bounded, schema: z.toJSONSchema(form), completion: zodResponseFormat(form, 'answer'), response: zodTextFormat(form, 'answer') });
   for (const text of given.texts) form.parse(JSON.parse(text));
-  assert.deepEqual(given.call, ['tool_calls', 1, 'current_time', ['city']]);
+  assert.deepEqual(given.call, ['tool_calls', 1, 'distance', ['count', 'unit']]);
   assert.deepEqual([given.cut, given.free], [['length', '{'], SUM.answer]);
   assert.match(given.refused, /^400 response_format .*`uniqueItems` at #\/properties\/a is not supported/);
 });
@@ -324,7 +327,7 @@ async function told(response) {
   const [type, text] = [response.headers.get('content-type'), await response.text()];
   if (!/ndjson|event-stream/.test(type)) return { status: response.status, type: type.split(';')[0], shapes: [shape(JSON.parse(text))] };
   const lines = text.split('\n').filter((line) => line !== '');
-  const shapes = lines.map((line) => (line === 'data: [DONE]' ? line : JSON.stringify(shape(JSON.parse(line.replace(/^data: /, ''))))));
+  const shapes = lines.map((line) => (line === 'data: [DONE]' || line.startsWith('event: ') ? line : JSON.stringify(shape(JSON.parse(line.replace(/^data: /, ''))))));
   return { status: response.status, type, shapes: shapes.filter((each, i) => each !== shapes[i - 1]) };
 }
 

@@ -28,6 +28,9 @@ const SUM = { question: 'What is 31 plus 9?', answer: '31 + 9 = 40' };
 const TIME = { question: 'What is the time in Paro now?', result: '{"time": "16:25"}', answer: 'It is 16:25 in Paro.' };
 const city = { type: 'object', properties: { city: { type: 'string', description: 'The city' } }, required: ['city'] };
 const description = 'Get the current time in a city';
+/** Parameters whose values are short. */
+const bounded = { type: 'object', properties: { unit: { enum: ['km', 'miles'] }, count: { type: 'integer', minimum: 1, maximum: 9 } }, required: ['unit', 'count'] };
+const distance = { name: 'distance', description: 'Get a distance', parameters: bounded };
 const declared = { type: 'function', function: { name: 'current_time', description, parameters: city } };
 const user = (content) => [{ role: 'user', content }];
 
@@ -148,15 +151,15 @@ check('a call is forced: openai, Vercel AI SDK', async () => {
   const required = await client.chat.completions.create({ ...ask, messages: user(TIME.question), tool_choice: 'required' });
   assert.deepEqual(JSON.parse(required.choices[0].message.tool_calls[0].function.arguments), { city: 'Paro' });
   // A question that the model answers without a call by itself.
-  const named = await client.responses.create({ ...ask, input: SUM.question, tools: [{ type: 'function', strict: false, ...declared.function }], tool_choice: { type: 'function', name: 'current_time' } });
-  assert.deepEqual(named.output.map(({ type, name }) => [type, name]), [['function_call', 'current_time']]);
-  assert.equal(typeof JSON.parse(named.output[0].arguments).city, 'string');
+  const named = await client.responses.create({ ...ask, input: SUM.question, tools: [{ type: 'function', strict: false, ...distance }], tool_choice: { type: 'function', name: 'distance' } });
+  assert.deepEqual(named.output.map(({ type, name }) => [type, name]), [['function_call', 'distance']]);
+  assert.deepEqual(Object.keys(JSON.parse(named.output[0].arguments)).sort(), ['count', 'unit']);
   const none = await client.chat.completions.create({ ...ask, messages: user(TIME.question), tool_choice: 'none' });
   assert.equal(none.choices[0].message.tool_calls, undefined);
-  const tools = { current_time: tool({ description, inputSchema: jsonSchema(city) }) };
+  const tools = { distance: tool({ description: 'Get a distance', inputSchema: jsonSchema(bounded) }) };
   const provider = createOpenAICompatible({ name: 'rullama', baseURL: `${url}/v1`, apiKey: 'secret' });
   const { toolCalls } = await generateText({ model: provider(MODEL), prompt: SUM.question, tools, toolChoice: 'required', temperature: 0 });
-  assert.deepEqual(toolCalls.map(({ toolName }) => toolName), ['current_time']);
+  assert.deepEqual(toolCalls.map(({ toolName }) => toolName), ['distance']);
   await assert.rejects(client.chat.completions.create({ ...ask, messages: user('x'), tool_choice: { type: 'function', function: { name: 'other' } } }), ({ status, param }) => status === 400 && param === 'tool_choice');
 });
 

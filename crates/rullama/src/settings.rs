@@ -25,7 +25,7 @@ pub(crate) fn settings(options: &GenerateOptions) -> Result<SampleSettings, Erro
         frequency_penalty: s.frequency_penalty,
         repeat_last_n: s.repeat_last_n,
         logprobs: options.logprobs.map_or(0, |n| n + 1),
-        masked: u32::from(options.format.is_some()),
+        masked: u32::from(options.format.is_some() || options.forced.is_some()),
         ..Default::default()
     };
     Ok(settings.seed(s.seed.unwrap_or_else(fresh_seed)))

@@ -107,6 +107,7 @@ test('pictures and sounds of requests: what is none is named, and nothing is fet
     [url('data:image/png,abc'), 'messages[0].content', 'which is not of base64'],
     [url('data:image/png;base64,&&'), 'messages[0].content', 'is no base64'],
     [url(''), 'messages[0].content', 'has no data: give it as base64'],
+    [part({ type: 'file' }), 'messages[0].content', 'cannot be read: a part of the content is of type `file`'],
     [part({ type: 'image_url' }), 'messages[0].content', 'has no data'],
     [part({ type: 'input_audio', input_audio: { data: 'UklGRg==', format: 'wav' } }), 'messages[0].content', 'samples'],
     [part({ type: 'video_url', video_url: { url: 'AAAA' } }), 'messages[0].content', 'give its frames as pictures'],

@@ -33,11 +33,11 @@ async function named1(message: Fields, place: string, show: Show): Promise<objec
     for (const image of images as string[]) names.push(await of('image', image));
     changed['images'] = names;
   }
-  if (Array.isArray(content) && content.some((part) => kindOf(part))) {
+  if (Array.isArray(content)) {
     const parts: unknown[] = [];
     for (const part of content) {
       const kind = kindOf(part);
-      if (kind === undefined) parts.push(part);
+      if (kind === undefined) parts.push(readable(part, place));
       else parts.push({ type: kind, [kind]: await of(kind, sourceOf(part as Fields)) });
     }
     changed['content'] = parts;
@@ -49,6 +49,14 @@ async function named1(message: Fields, place: string, show: Show): Promise<objec
 function kindOf(part: unknown): Kind | undefined {
   const type = isObject(part) ? part['type'] : undefined;
   return typeof type === 'string' ? (/^(?:input_)?(image|audio|video)$|^(image|audio|video)_url$/.exec(type)?.slice(1).find(Boolean) as Kind | undefined) : undefined;
+}
+
+/** A part that is text, as it is. What is no part is left to the engine. */
+function readable(part: unknown, place: string): unknown {
+  const type = isObject(part) ? part['type'] : undefined;
+  if (typeof type !== 'string' || ['text', 'input_text', 'output_text'].includes(type)) return part;
+  const why = `cannot be read: a part of the content is of type \`${type.slice(0, 60)}\`, but only texts, pictures and sounds are read.`;
+  throw Failure.field(place === '' ? 'content' : `${place}.content`, why);
 }
 
 /** A part's data: under its type's name or another's, or one level below. */

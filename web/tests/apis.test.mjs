@@ -302,7 +302,7 @@ const REQUESTS = [
     { input: [{ type: 'function_call', name: 'f', arguments: '{' }] }, { input: user([{ type: 'input_image', image_url: 'https://example.org/x' }]) },
     { text: { format: { type: 'json_schema', name: 'n', schema: { not: {} } } } }, { input: [{ content: 'x' }] },
   ].map((change) => ['/v1/responses', { model: MODEL, input: 'x', ...change }]),
-  ...[[{ type: 'image_url', image_url: { url: 'data:image/png,x' } }], [{ type: 'file' }], [{ type: 'video_url', video_url: 'aGk=' }], [{ type: 'image_url' }]].map((content) => [
+  ...[[{ type: 'image_url', image_url: { url: 'data:image/png,x' } }], [{ type: 'file' }], [{ type: 'image_url' }]].map((content) => [
     '/v1/chat/completions', { model: MODEL, messages: user(content) },
   ]),
   ...Object.entries({ think: 'much', format: 'xml', keep_alive: 'soon', options: { temperature: -1 }, top_logprobs: 3, model: '', stream: 3 }).map(([name, value]) => [

@@ -50,6 +50,18 @@ async function clean(page, what) {
 const start = (options) => openStartAt(browser.context, `${site.url}/?fake=1`, options);
 const loaded = (options) => openLoadedAt(browser.context, `${site.url}/?fake=1`, options);
 
+test('notes', async () => {
+  const { page } = await start();
+  await page.fill('#url', 'http://localhost/notes.gguf');
+  await page.press('#url', 'Enter');
+  await page.fill('#notes-text', 'Milk\n\nA cat');
+  await page.fill('#notes-query', 'a pet');
+  await page.press('#notes-query', 'Enter');
+  await page.waitForSelector('.found li');
+  await clean(page, 'notes');
+  await page.close();
+});
+
 test('choosing a model, with an error on top', async () => {
   const { page } = await start();
   await page.click('.advanced summary');

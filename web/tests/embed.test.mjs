@@ -1,6 +1,6 @@
 // Embeddings in the browser against transformers: the vectors of the reference data, in both dialects.
 //
-// Needs the package (npm run build) and a model in app/dist.
+// Needs the package and the page (npm run build) and a model in app/dist.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { declaredInfo } from '../packages/rullama/test/declared.mjs';
 import { openPage, startBrowser } from './browser.mjs';
+import { openStartAt } from './person.mjs';
 import { startServer } from './server.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -18,7 +19,7 @@ let page;
 
 before(async () => {
   const mounts = { '/parts/': path.join(here, '../packages/rullama/dist'), '/models/': path.join(goldens, 'models') };
-  site = await startServer({ ...mounts, '/model/': path.join(here, '../app/dist/model'), '/': path.join(here, 'pages') });
+  site = await startServer({ ...mounts, '/model/': path.join(here, '../app/dist/model'), '/app/': path.join(here, '../app/dist'), '/': path.join(here, 'pages') });
   browser = await startBrowser();
   ({ page } = await openPage(browser.context, `${site.url}/blank.html`));
 });
@@ -100,4 +101,26 @@ test('models of the other kind are told by name', async () => {
     return answer;
   });
   assert.ok(chat.code === 'invalid-argument' && /embed/.test(chat.message), chat.message);
+});
+
+test('the page finds among notes what is nearest to a question', async () => {
+  const file = '/models/embeddinggemma-tiny-gemma-embedding-F16.gguf';
+  const notes = ['Knead the dough for ten minutes.', 'The train leaves at noon.', 'A loaf bakes at 230 degrees.', 'Rain is expected on Sunday.'];
+  const query = 'How do I bake bread at home?';
+  const { vectors } = await embed(file, notes, { prompt: 'document' });
+  const { vectors: [wanted] } = await embed(file, [query], { prompt: 'query' });
+  const near = new Map(notes.map((note, i) => [note, vectors[i].reduce((sum, value, j) => sum + value * wanted[j], 0)]));
+  const { page: app, problems } = await openStartAt(browser.context, `${site.url}/app/`);
+  await app.fill('#url', `${site.url}${file}`);
+  await app.press('#url', 'Enter');
+  await app.waitForSelector('#notes-text:visible', { timeout: 60_000 });
+  await app.fill('#notes-text', notes.join('\n'));
+  await app.fill('#notes-query', query);
+  await app.press('#notes-query', 'Enter');
+  await app.waitForSelector('.found li', { timeout: 60_000 });
+  const found = await app.locator('.found li').evaluateAll((all) => all.map((item) => [item.querySelector('p').textContent, item.querySelector('meter').value]));
+  assert.deepEqual(found.map(([note]) => note), notes.toSorted((a, b) => near.get(b) - near.get(a)));
+  found.forEach(([note, value]) => assert.ok(Math.abs(value - Math.min(1, Math.max(0, near.get(note)))) < 1e-4, note));
+  assert.deepEqual(problems, []);
+  await app.close();
 });

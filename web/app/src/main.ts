@@ -23,6 +23,7 @@ import { LoadingView } from './loading-view.ts';
 import { isProjector } from './media/projector.ts';
 import { mediumOf } from './media/records.ts';
 import { Menu } from './menu.ts';
+import { NotesPlace } from './notes/place.ts';
 import { stayCurrent } from './offline/updates.ts';
 import { Settings } from './settings.ts';
 import { SideList } from './side-list.ts';
@@ -105,6 +106,7 @@ const tuning = new Tuning({
   reload: () => void reload(),
   load: ({ address, options }, name) => void leave().then(() => choiceOf(address, name, options)).then(load, (error) => choose(errorCard(RullamaError.from(error)))),
 }, () => goTo(TUNE), (words) => chatAdapters.say(words));
+const notes = new NotesPlace();
 new TroubleView(library, () => void files.exportAll());
 
 /** Loads a model, which goes on with the conversation of the page's address. */
@@ -115,9 +117,10 @@ async function load(chosen: Choice): Promise<void> {
   start.hide();
   chat.hide();
   tuning.hide();
+  await notes.leave();
   progress.show(chosen.name);
   try {
-    engine = await Rullama.load(chosen.source, {
+    const loaded = await Rullama.load(chosen.source, {
       ...chosen.options,
       ...(training && TRAINING),
       ...(fake && { worker: './fake-worker.js' }),
@@ -125,9 +128,11 @@ async function load(chosen: Choice): Promise<void> {
       signal: loading.signal,
       onProgress: (p) => progress.update(p),
     });
+    remember(chosen);
+    if (loaded.info.embedding.length > 0) return await showNotes(loaded);
+    engine = loaded;
     trains = training;
     pool.use(engine);
-    remember(chosen);
     settings.recommend(chosen.recommended);
     const { description, examples = [] } = chosen.embedded ?? {};
     chat.use({ engine, name: chosen.name, examples: usableExamples(examples), ...(description && { caution: description }) });
@@ -146,6 +151,15 @@ async function load(chosen: Choice): Promise<void> {
   }
 }
 
+/** Shows what a model is for that makes vectors, and answers nothing. */
+async function showNotes(loaded: Engine): Promise<void> {
+  await notes.use(loaded);
+  loading = undefined;
+  progress.hide();
+  if (route() || tuning.wanted) history.replaceState(null, '', addressOf(undefined));
+  await show(undefined);
+}
+
 /** The model that is loaded. */
 function base() {
   if (!engine || !choice) return undefined;
@@ -160,7 +174,7 @@ async function leave(): Promise<void> {
   const old = engine;
   engine = undefined;
   pool.use(undefined);
-  await old?.close();
+  await Promise.all([old?.close(), notes.leave()]);
 }
 
 /** Loads the same model again, with other options where they are given, and goes on with the conversation. */
@@ -179,6 +193,7 @@ async function changeModel(): Promise<void> {
 
 /** Shows the choice of a model. */
 function choose(notice?: HTMLElement): void {
+  notes.hide();
   chat.hide();
   tuning.hide();
   showHeader();
@@ -238,6 +253,7 @@ async function show(id: string | undefined): Promise<void> {
   if (loading) return list.mark(id);
   if (tuning.wanted) return showTuning();
   tuning.hide();
+  notes.hide();
   const found = id !== undefined && (await chat.open(id));
   if (id !== undefined && !found) {
     history.replaceState(null, '', addressOf(undefined));
@@ -250,7 +266,11 @@ async function show(id: string | undefined): Promise<void> {
   }
   list.mark(undefined);
   document.title = 'rullama';
-  choose();
+  if (!notes.loaded) return choose();
+  start.hide();
+  chat.hide();
+  notes.show();
+  showHeader();
 }
 
 /** Attaches an adapter to the conversation that is shown, or to a new one. */
@@ -305,9 +325,10 @@ async function remove(record: ChatRecord): Promise<void> {
 function showHeader(): void {
   const chatting = !byId('chat').hidden;
   byId('chat-actions').hidden = !chatting;
-  byId('change-model').textContent = engine ? 'Change model' : 'Choose a model';
-  byId('model-name').hidden = !engine;
-  byId('model-name').textContent = engine ? (choice?.name ?? '') : '';
+  const loaded = engine !== undefined || notes.loaded;
+  byId('change-model').textContent = loaded ? 'Change model' : 'Choose a model';
+  byId('model-name').hidden = !loaded;
+  byId('model-name').textContent = loaded ? (choice?.name ?? '') : '';
 }
 
 async function drop(dropped: File[]): Promise<void> {
@@ -325,6 +346,9 @@ async function drop(dropped: File[]): Promise<void> {
   }
   if (await takeTowers(dropped)) return;
   if (!engine) {
+    const model = await isModel(file);
+    if (notes.visible && !model) return notes.take(file);
+    if (model) await notes.leave();
     choose();
     return start.pickFile(file);
   }
@@ -365,7 +389,7 @@ async function takeTowers(dropped: File[]): Promise<boolean> {
 byId('new-chat').onclick = () => go(undefined);
 byId('open-settings').onclick = () => chat.openSettings();
 const menu = new Menu();
-byId('model-name').onclick = () => menu.open(byId('model-name'), [
+byId('model-name').onclick = () => menu.open(byId('model-name'), notes.loaded ? [{ label: 'Change model', run: () => void changeModel() }] : [
   ...(tuning.visible ? [{ label: 'Chat', run: () => go(undefined) }] : [{ label: 'Fine-tune', run: () => goTo(TUNE) }]),
   { label: 'Load an adapter…', run: () => adapterFiles.choose() },
   { label: 'Change model', run: () => void changeModel() },

@@ -6,6 +6,7 @@ export { CHANGES, FIELDS, optionsOf, problemOf, readKept } from '../src/sampling
 export { smoothed, spanOf } from '../src/fine-tune/smooth.ts';
 export { remedyBlocked, remedyWithout } from '../src/gpu.ts';
 export { lighter } from '../src/lighter.ts';
+export { NoteIndex, notesOf } from '../src/notes/search.ts';
 export { readModels } from '../src/served.ts';
 export { Conversation } from '../src/conversation.ts';
 export { DatabaseStore, STEPS } from '../src/chats/database.ts';

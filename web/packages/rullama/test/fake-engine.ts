@@ -4,7 +4,7 @@
 // tool, "A times B" calls the tool multiply where it is offered, "garble" calls one that cannot be read, "recall" tells the
 // user's messages that it has read, "slow" takes two seconds to begin and cannot be stopped until then, "flaky" fails every other
 // time, "digest" reads its prompt for a while, "call NAME {...}" calls a tool with these arguments, each line one, "lose" loses the device, "vanish" does so after some words, "greedy" wants a context of at most 1,024, "fail" fails, "say" answers with the lines that follow it. A source whose name contains "corrupt"
-// does not load, one with "huge" only with streamed per-layer embeddings. A token is a character.
+// does not load, one with "huge" only with streamed per-layer embeddings, one with "notes" makes vectors. A token is a character.
 
 import type { Compiler, Engine, FormatTokens } from '../src/engine.ts';
 import { RullamaError } from '../src/errors.ts';
@@ -111,7 +111,7 @@ class FakeEngine implements Engine {
       experts: 'none',
       expertPlaces: 0,
       kv: this.kv,
-      embedding: [],
+      embedding: name?.includes('notes') ? [2] : [],
       bytesPerToken: 4_000_000,
       device: 'fake adapter',
       driver: '',

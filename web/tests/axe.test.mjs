@@ -65,6 +65,8 @@ test('notes', async () => {
 test('choosing a model, with an error on top', async () => {
   const { page } = await start();
   await page.click('.advanced summary');
+  await page.click('.curated summary');
+  await page.waitForSelector('.curated-model');
   await clean(page, 'start');
   await page.setInputFiles('#file', { name: 'corrupt.gguf', mimeType: '', buffer: Buffer.from('GGUF') });
   await expectError(page, /^model-truncated$/);

@@ -33,6 +33,7 @@ afterEach(async () => {
 });
 after(() => rmSync(files, { recursive: true, force: true }));
 
+const shot = async (page, name) => process.env.SHOTS && page.screenshot({ path: path.join(process.env.SHOTS, `${name}.png`), fullPage: true });
 const openStart = (options) => openStartAt(built.browser.context, `${built.site.url}/?fake=1`, options);
 
 async function serveFiles(options) {
@@ -86,6 +87,29 @@ const storedDigest = (page) => page.evaluate(async () => {
 });
 const storedNames = (page) => page.evaluate(async () => Array.fromAsync((await (await navigator.storage.getDirectory()).getDirectoryHandle('rullama-models')).keys()));
 const starts = (server) => server.requests.map(({ range }) => range).filter((range) => range !== 'bytes=0-3').map((range) => Number(/=(\d+)/.exec(range)[1]));
+
+test('Google’s models are offered with what fits, and kept when they are loaded', async () => {
+  const { page, problems } = await openStart();
+  const asked = [];
+  await built.browser.context.route('https://huggingface.co/**', (route) => (asked.push(new URL(route.request().url()).pathname), route.abort()));
+  await page.evaluate(() => localStorage.setItem('rullama.gpu-room', JSON.stringify({ held: 4e9, refused: 6e9 })));
+  await page.click('.curated summary');
+  await page.waitForSelector('.curated-model');
+  const shown = await page.locator('.curated-model').evaluateAll((all) => all.map((item) => [item.querySelector('h3').textContent, item.dataset.fits]));
+  // SwiftShader computes on the processor.
+  assert.deepEqual(shown, [['Gemma 4 E2B 3.3 GB', 'no'], ['Gemma 4 E4B 5.2 GB', 'no'], ['Gemma 4 12B 7.0 GB', 'no'], ['Gemma 4 26B-A4B 14 GB', 'no'], ['Gemma 4 31B 18 GB', 'no']]);
+  await shot(page, 'curated');
+  await page.setViewportSize({ width: 390, height: 800 });
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+  await shot(page, 'curated-narrow');
+  await button(page, /Load Gemma 4 E2B/).click();
+  await page.waitForSelector('.error', { timeout: 60_000 });
+  assert.match(await page.locator('.error').innerText(), /gemma-4-E2B_q4_0-it.gguf: no answer/);
+  assert.ok(asked.includes('/google/gemma-4-E2B-it-qat-q4_0-gguf/resolve/main/gemma-4-E2B_q4_0-it.gguf'), asked.join(' '));
+  await built.browser.context.unroute('https://huggingface.co/**');
+  assert.deepEqual(problems.filter((problem) => !/ERR_FAILED|huggingface/.test(problem)), []);
+  await page.close();
+});
 
 test('a download shows how far it is, pauses, goes on, and its model is loaded', async () => {
   const server = await halting(5 * MB);

@@ -10,6 +10,7 @@ import { AdapterFiles } from './adapters/files.ts';
 import { ChatView } from './chat-view.ts';
 import { UNDO_MS, Library } from './chats/library.ts';
 import type { ChatRecord } from './chats/records.ts';
+import { learnRoom } from './curated/room.ts';
 import { offerDocs } from './docs-link.ts';
 import { byId, h } from './dom.ts';
 import { acceptDrops, isModel } from './drop.ts';
@@ -119,6 +120,7 @@ async function load(chosen: Choice): Promise<void> {
   tuning.hide();
   await notes.leave();
   progress.show(chosen.name);
+  let weights = 0;
   try {
     const loaded = await Rullama.load(chosen.source, {
       ...chosen.options,
@@ -126,9 +128,13 @@ async function load(chosen: Choice): Promise<void> {
       ...(fake && { worker: './fake-worker.js' }),
       ...(projector && { projector }),
       signal: loading.signal,
-      onProgress: (p) => progress.update(p),
+      onProgress: (p) => {
+        if (p.phase === 'weights') weights = p.total;
+        progress.update(p);
+      },
     });
     remember(chosen);
+    learnRoom(weights, true);
     if (loaded.info.embedding.length > 0) return await showNotes(loaded);
     engine = loaded;
     trains = training;
@@ -143,6 +149,7 @@ async function load(chosen: Choice): Promise<void> {
     loading = undefined;
     progress.hide();
     const error = RullamaError.from(thrown);
+    if (error.code === 'out-of-memory') learnRoom(weights, false);
     const again = { label: 'Try again', run: () => void load(chosen) };
     const without = { label: 'Load it without Fine-tune', run: () => (go(undefined), void load(chosen)) };
     if (/`context`/.test(error.message)) start.openAdvanced();

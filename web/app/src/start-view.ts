@@ -2,6 +2,7 @@
 
 import { Rullama, type EmbeddedModel, type EngineOptions, type Source } from 'rullama';
 import { completeAddress, nameOf } from './address.ts';
+import { curatedPlace } from './curated/place.ts';
 import { h } from './dom.ts';
 import { bytes } from './format.ts';
 import { KeptModels } from './kept-models.ts';
@@ -33,7 +34,7 @@ export class StartView {
   private readonly ollama = new OllamaFolder(({ file, name, recommended }) => this.pick(file, name, { recommended }), () => this.off);
   private readonly advanced = h('form', { className: 'advanced-form', onsubmit: (e: Event) => e.preventDefault() });
   /** The copy is read, also where Advanced says that none is to be made. */
-  private readonly kept = new KeptModels((address, name) => this.pick(address, name, {}, 'always'));
+  private readonly kept = new KeptModels((address, name) => this.pick(address, name, {}, { store: 'always' }));
   private embedded: EmbeddedModel | undefined;
   private readonly described: Promise<unknown>;
 
@@ -118,6 +119,11 @@ export class StartView {
           h('h2', {}, 'An address'),
           h('p', {}, 'A GGUF file on a web server that this page may read, or a repository on Hugging Face. Download keeps it in this browser.'),
           fromUrl)),
+      curatedPlace({
+        load: (address, name, options) => this.pick(address, name, {}, { ...options, store: 'always' }),
+        download: (address) => void this.kept.download(address),
+        off: () => this.off,
+      }),
       this.buildAdvanced(),
     );
   }
@@ -144,9 +150,9 @@ export class StartView {
     if (address !== '') this.pick(address, nameOf(address));
   }
 
-  private pick(source: Source, name: string, more: Partial<Choice> = {}, store?: EngineOptions['store']): void {
+  private pick(source: Source, name: string, more: Partial<Choice> = {}, wanted: EngineOptions = {}): void {
     const options = this.options();
-    if (options) this.choose({ source, name, options: { ...options, ...(store && { store }) }, ...more });
+    if (options) this.choose({ source, name, options: { ...options, ...wanted }, ...more });
   }
 
   openAdvanced(): void {

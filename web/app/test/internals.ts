@@ -6,6 +6,9 @@ export { CHANGES, FIELDS, optionsOf, problemOf, readKept } from '../src/sampling
 export { smoothed, spanOf } from '../src/fine-tune/smooth.ts';
 export { remedyBlocked, remedyWithout } from '../src/gpu.ts';
 export { lighter } from '../src/lighter.ts';
+export { OFFERS } from '../src/curated/curated.ts';
+export { verdictOf } from '../src/curated/fit.ts';
+export { learnRoom, roomOf } from '../src/curated/room.ts';
 export { NoteIndex, notesOf } from '../src/notes/search.ts';
 export { readModels } from '../src/served.ts';
 export { Conversation } from '../src/conversation.ts';

@@ -1,0 +1,31 @@
+// The list of models to get, on the start view, loaded when it is opened.
+
+import type { EngineOptions } from 'rullama';
+import { h } from '../dom.ts';
+
+interface Actions {
+  load(address: string, name: string, options: EngineOptions): void;
+  download(address: string): void;
+  off(): boolean;
+}
+
+/** What opens to the list. */
+export function curatedPlace({ load, download, off }: Actions): HTMLDetailsElement {
+  const place = h('div', {}, h('p', { className: 'hint' }, 'Google’s files on Hugging Face, with 4 bits a weight. They are kept in this browser, so that they are fetched once.'));
+  const details = h('details', { className: 'curated' }, h('summary', {}, 'Get Gemma 4'), place);
+  let list: HTMLElement | undefined;
+  details.ontoggle = async () => {
+    if (!details.open) return;
+    const made = await import('./curated.ts').then(
+      ({ curatedList }) => curatedList({
+        load: ({ address, name }, streamed) => load(address, name, streamed ? { ple: 'streamed' } : {}),
+        download: ({ address }) => download(address),
+        off: off(),
+      }),
+      () => h('p', { role: 'alert' }, 'The list cannot be loaded. Check the connection, close it and open it again.'),
+    );
+    list?.remove();
+    place.append((list = made));
+  };
+  return details;
+}

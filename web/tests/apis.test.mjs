@@ -147,11 +147,20 @@ test('pictures and sounds: both clients, unmodified, and the client of the packa
     said.own = await create(own, sound, audio);
     const input = [{ role: 'user', content: [{ type: 'input_image', image_url: dataUrl, detail: 'auto' }, { type: 'input_text', text: image.question }] }];
     said.responses = (await openai.responses.create({ model: MODEL, input, temperature: 0 })).output_text;
+    const frames = [{ image_url: { url: dataUrl }, seconds: 61 }, dataUrl];
+    const film = [{ type: 'video', frames, timestamps: [0, 62] }, { type: 'text', text: image.question }];
+    const told = await openai.chat.completions.create({ model: MODEL, messages: [{ role: 'user', content: film }], max_tokens: 1 });
+    const still = await openai.chat.completions.create({ model: MODEL, messages: [{ role: 'user', content: image.question }], max_tokens: 1 });
+    // Each frame between two marks, and `01:01 ` or ` 01:02 ` before it.
+    const soft = 2 * (await ai.cost({ type: 'image', image: image.data, tokens: 70 }));
+    const times = (await ai.tokenize('01:01 ')).length + (await ai.tokenize(' 01:02 ')).length;
+    said.film = [told.usage.prompt_tokens - still.usage.prompt_tokens, soft + 4 + times];
     const far = { type: 'image_url', image_url: { url: 'https://example.org/x.png' } };
     said.far = await create(openai, far, image).catch(({ status, param, message }) => `${status} ${param} ${message}`);
     return said;
   }, { MODEL, shown, dataUrl });
-  const { own, far, ...pictures } = given;
+  const { own, far, film, ...pictures } = given;
+  assert.equal(film[0], film[1]);
   for (const [way, text] of Object.entries(pictures)) assert.equal(text, shown.image.answer, way);
   assert.equal(own, shown.audio.answer);
   assert.match(far, /^400 messages\[0\]\.content .*not fetched: give the data itself/);
@@ -302,7 +311,7 @@ const REQUESTS = [
     { input: [{ type: 'function_call', name: 'f', arguments: '{' }] }, { input: user([{ type: 'input_image', image_url: 'https://example.org/x' }]) },
     { text: { format: { type: 'json_schema', name: 'n', schema: { not: {} } } } }, { input: [{ content: 'x' }] },
   ].map((change) => ['/v1/responses', { model: MODEL, input: 'x', ...change }]),
-  ...[[{ type: 'image_url', image_url: { url: 'data:image/png,x' } }], [{ type: 'file' }], [{ type: 'image_url' }]].map((content) => [
+  ...[[{ type: 'image_url', image_url: { url: 'data:image/png,x' } }], [{ type: 'file' }], [{ type: 'video_url', video_url: 'aGk=' }], [{ type: 'video', frames: [] }], [{ type: 'video', frames: Array(33).fill('aGk=') }], [{ type: 'image_url' }]].map((content) => [
     '/v1/chat/completions', { model: MODEL, messages: user(content) },
   ]),
   ...Object.entries({ think: 'much', format: 'xml', keep_alive: 'soon', options: { temperature: -1 }, top_logprobs: 3, model: '', stream: 3 }).map(([name, value]) => [

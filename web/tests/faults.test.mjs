@@ -62,7 +62,7 @@ test('a model without room offers to be loaded with less', async () => {
   const { page } = await openStartAt(browser.context, `${site.url}/?fake=1`);
   await page.setInputFiles('#file', { name: 'huge.gguf', mimeType: '', buffer: Buffer.from('GGUF') });
   await expectError(page, /^out-of-memory$/);
-  assert.deepEqual(await page.locator('.error button').allInnerTexts(), ['Stream per-layer embeddings (E2B, E4B)', 'Load with a context of 4,096', 'Try again']);
+  assert.deepEqual(await page.locator('.error button').allInnerTexts(), ['Stream per-layer embeddings (E2B, E4B)', 'Keep the context in 8 bits', 'Load with a context of 4,096', 'Try again']);
   await page.click('.error button:has-text("context of 4,096")');
   await expectError(page, /^out-of-memory$/);
   assert.ok(await page.locator('.error button:has-text("context of 2,048")').isVisible(), 'less than before');

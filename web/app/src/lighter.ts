@@ -19,11 +19,12 @@ export function lighterFor({ code }: RullamaError, before: EngineOptions, load: 
 }
 
 /** Ways to take less than `options` did; `info` is of the model, where it could be loaded. */
-export function lighter(options: EngineOptions, info?: Pick<ModelInfo, 'context' | 'ple'>): Lighter[] {
+export function lighter(options: EngineOptions, info?: Pick<ModelInfo, 'context' | 'ple' | 'kv'>): Lighter[] {
   const ways: Lighter[] = [];
   const resident = info ? info.ple === 'resident' : options.ple !== 'streamed';
   // Which models have such embeddings is in the file, which could not be loaded.
   if (resident) ways.push({ label: info ? 'Stream the per-layer embeddings' : 'Stream per-layer embeddings (E2B, E4B)', options: { ...options, ple: 'streamed' } });
+  if ((info?.kv ?? options.kv ?? 'f16') !== 'q8') ways.push({ label: 'Keep the context in 8 bits', options: { ...options, kv: 'q8' } });
   const now = info?.context ?? options.context;
   const context = now === undefined || now > USUAL ? USUAL : now >> 1;
   if (context >= LEAST) ways.push({ label: `Load with a context of ${context.toLocaleString('en')}`, options: { ...options, context } });

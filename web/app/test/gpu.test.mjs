@@ -28,11 +28,12 @@ test('each browser on each system has its remedy', () => {
 
 test('what takes less is less than before, and ends', () => {
   const labels = (options, info) => lighter(options, info).map(({ label }) => label);
-  assert.deepEqual(labels({}), ['Stream per-layer embeddings (E2B, E4B)', 'Load with a context of 4,096']);
-  assert.deepEqual(labels({ ple: 'streamed', context: 32_768 }), ['Load with a context of 4,096']);
-  assert.deepEqual(labels({}, { ple: 'none', context: 4096 }), ['Load with a context of 2,048']);
-  assert.deepEqual(labels({}, { ple: 'resident', context: 1000 }), ['Stream the per-layer embeddings']);
-  let options = { context: 200_000 };
+  const bits = 'Keep the context in 8 bits';
+  assert.deepEqual(labels({}), ['Stream per-layer embeddings (E2B, E4B)', bits, 'Load with a context of 4,096']);
+  assert.deepEqual(labels({ ple: 'streamed', context: 32_768, kv: 'q8' }), ['Load with a context of 4,096']);
+  assert.deepEqual(labels({}, { ple: 'none', context: 4096, kv: 'f32' }), [bits, 'Load with a context of 2,048']);
+  assert.deepEqual(labels({}, { ple: 'resident', context: 1000, kv: 'q8' }), ['Stream the per-layer embeddings']);
+  let options = { context: 200_000, kv: 'q8' };
   const contexts = [];
   for (let next = lighter(options).at(-1); next?.options.context; next = lighter({ ...next.options, ple: 'streamed' }).at(-1)) contexts.push(next.options.context);
   assert.deepEqual(contexts, [4096, 2048, 1024, 512]);

@@ -1,4 +1,4 @@
-// Pictures and sounds of requests: carried as base64 or in data URLs, and shown to the model before the request waits for its turn.
+// Pictures, sounds and videos of requests: carried as base64 or in data URLs, and shown to the model before the request waits for its turn.
 
 import { RullamaError } from '../errors.ts';
 import type { MediaPart } from '../media-types.ts';
@@ -9,6 +9,9 @@ export type Show = (part: MediaPart) => Promise<string>;
 
 type Fields = Record<string, unknown>;
 type Kind = 'image' | 'audio' | 'video';
+
+/** Most frames of a video, and soft tokens of one. */
+const FRAMES = { most: 32, tokens: 70 } as const;
 
 const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
 
@@ -26,7 +29,7 @@ export async function shown(messages: object[], places: string[] | undefined, sh
 
 async function named1(message: Fields, place: string, show: Show): Promise<object> {
   const { images, content } = message;
-  const of = (kind: Kind, source: string) => perceived(kind, source, `${place === '' ? '' : `${place}.`}${Array.isArray(images) ? 'images' : 'content'}`, show);
+  const of = (kind: Kind | 'frame', source: string) => perceived(kind, source, `${place === '' ? '' : `${place}.`}${Array.isArray(images) ? 'images' : 'content'}`, show);
   const changed: Fields = {};
   if (Array.isArray(images) && images.every((image) => typeof image === 'string')) {
     const names: string[] = [];
@@ -37,7 +40,9 @@ async function named1(message: Fields, place: string, show: Show): Promise<objec
     const parts: unknown[] = [];
     for (const part of content) {
       const kind = kindOf(part);
+      const frames = kind === 'video' ? framesOf(part as Fields) : undefined;
       if (kind === undefined) parts.push(readable(part, place));
+      else if (frames) parts.push(await ofFrames(part as Fields, frames, (source) => of('frame', source)));
       else parts.push({ type: kind, [kind]: await of(kind, sourceOf(part as Fields)) });
     }
     changed['content'] = parts;
@@ -49,6 +54,31 @@ async function named1(message: Fields, place: string, show: Show): Promise<objec
 function kindOf(part: unknown): Kind | undefined {
   const type = isObject(part) ? part['type'] : undefined;
   return typeof type === 'string' ? (/^(?:input_)?(image|audio|video)$|^(image|audio|video)_url$/.exec(type)?.slice(1).find(Boolean) as Kind | undefined) : undefined;
+}
+
+/** The list of a video's frames, if it has one. */
+function framesOf(part: Fields): unknown[] | undefined {
+  return [part['frames'], part['video']].find(Array.isArray);
+}
+
+/** A video whose frames are named. */
+async function ofFrames(part: Fields, frames: unknown[], name: (source: string) => Promise<string>): Promise<Fields> {
+  const { video: _, ...rest } = part;
+  // What the engine refuses is not perceived before.
+  if (frames.length > FRAMES.most) return { ...rest, type: 'video', frames: frames.map(() => '-') };
+  const named: unknown[] = [];
+  for (const frame of frames) {
+    const source = frameSource(frame);
+    const seconds = isObject(frame) ? frame['seconds'] : undefined;
+    named.push({ source: source && (await name(source)), ...(seconds !== undefined && { seconds }) });
+  }
+  return { ...rest, type: 'video', frames: named };
+}
+
+function frameSource(frame: unknown): string {
+  if (typeof frame === 'string') return frame;
+  if (!isObject(frame)) return '';
+  return ['source', 'image', 'image_url', 'url', 'data'].map((name) => frameSource(frame[name])).find((source) => source !== '') ?? '';
 }
 
 /** A part that is text, as it is. What is no part is left to the engine. */
@@ -67,17 +97,18 @@ function sourceOf(part: Fields): string {
   return (found as string | undefined) ?? '';
 }
 
-async function perceived(kind: Kind, source: string, field: string, show: Show): Promise<string> {
+async function perceived(kind: Kind | 'frame', source: string, field: string, show: Show): Promise<string> {
   const refused = (value: string, reason: string) => Failure.field(field, `cannot be used: \`messages\` is ${value}, which ${reason}.`);
+  if (kind === 'video') throw refused('a video', 'is not read: give its frames as pictures, in a list `frames`');
   if (source === '') throw refused('a picture or a sound', 'has no data: give it as base64');
   const url = source.startsWith('data:');
   if (url && !source.includes(';base64,')) throw refused('a data URL', 'is not of base64');
   if (!url && source.includes('://')) {
     throw refused(Array.from(source.slice(0, 160)).slice(0, 80).join(''), 'is not fetched: give the data itself, as base64 or in a data URL');
   }
-  if (kind === 'video') throw refused('a video', 'is not read: give its frames as pictures');
   try {
-    return await show(kind === 'image' ? { type: 'image', image: source } : { type: 'audio', audio: source });
+    if (kind === 'audio') return await show({ type: 'audio', audio: source });
+    return await show({ type: 'image', image: source, ...(kind === 'frame' && { tokens: FRAMES.tokens }) });
   } catch (thrown) {
     const error = RullamaError.from(thrown);
     if (error.code !== 'invalid-argument' && error.code !== 'model-unsupported') throw error;

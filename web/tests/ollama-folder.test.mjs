@@ -9,7 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { chatsUnderTest } from './chats.mjs';
-import { openStartAt, waitForChat } from './person.mjs';
+import { ask, finished, openStartAt, waitForChat } from './person.mjs';
 
 const { address, context } = chatsUnderTest();
 const KIND = 'application/vnd.ollama.image.';
@@ -110,6 +110,32 @@ test('the folder is picked once: its models are cards, load in place with what t
   const system = page.locator('dialog textarea').first();
   assert.match((await system.inputValue()) + (await system.getAttribute('placeholder')), /Speak like a pilot/);
   assert.deepEqual(problems, []);
+});
+
+test('a conversation goes on with its model of the folder by one click, and says what is in the way', async () => {
+  const { page } = await open();
+  await answerWith(page, under('again', store()), 'again');
+  await page.click('#pick-ollama');
+  await button(page, 'gemma4:e2b').click();
+  await waitForChat(page);
+  await ask(page, 'recall one');
+  await finished(page, 1);
+  await page.addInitScript(() => {
+    FileSystemHandle.prototype.queryPermission = async () => 'prompt';
+    FileSystemHandle.prototype.requestPermission = async () => 'denied';
+  });
+  await page.reload();
+  await page.waitForSelector('#load-last:has-text("Load gemma4:e2b")');
+  await page.click('#load-last');
+  await page.waitForSelector('.error:has-text("was not allowed to read")');
+  await page.reload();
+  await page.evaluate(() => (FileSystemHandle.prototype.requestPermission = async () => 'granted'));
+  await page.click('#load-last');
+  await waitForChat(page);
+  await ask(page, 'recall two');
+  await finished(page, 2);
+  assert.equal(await page.locator('#model-name').innerText(), 'gemma4:e2b');
+  assert.match(await page.locator('.message.model .body').last().innerText(), /one[^]*two/);
 });
 
 test('where the browser wants to be asked again, one click asks; a refusal is said, and a folder can be forgotten', async () => {

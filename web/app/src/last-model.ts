@@ -1,10 +1,13 @@
-// The model that was loaded last, so that a conversation can go on after a reload. A picked file cannot be opened again by itself.
+// The model that was loaded last, so that a conversation can go on after a reload. A picked file cannot be opened again by itself, but a
+// folder can where it is remembered.
 
 import { Rullama } from 'rullama';
 import { FIELDS, problemOf } from './sampling.ts';
 import type { Choice } from './start-view.ts';
 
 const STORE = 'rullama.model';
+/** What the address of a model in Ollama's folder begins with. */
+const FOLDER = 'ollama-folder:';
 
 export interface Again {
   /** The choice of that time. */
@@ -34,12 +37,18 @@ export function chosenBefore(): Again | undefined {
 
 /** A choice from what is kept of it. */
 export async function choiceOf(address: string, name: string, options: Choice['options'], recommended?: Choice['recommended']): Promise<Choice> {
+  if (address.startsWith(FOLDER)) {
+    const folder = address.slice(FOLDER.length);
+    const model = await (await import('./ollama/reopen.ts')).reopened(folder);
+    return { source: model.file, name, options, folder, recommended: model.recommended };
+  }
   const embedded = address === 'embedded' ? await Rullama.embedded() : undefined;
   return { source: address, name: embedded?.name ?? name, options, ...(embedded && { embedded }), ...(recommended && { recommended }) };
 }
 
 /** The address that a choice is loaded from again; a picked file has none. */
-export function addressOf({ source }: Choice): string | undefined {
+export function addressOf({ source, folder }: Choice): string | undefined {
+  if (folder !== undefined) return `${FOLDER}${folder}`;
   if (source instanceof URL) return source.href;
   return typeof source === 'string' ? source : undefined;
 }

@@ -19,6 +19,8 @@ export interface Choice {
   options: EngineOptions;
   /** The embedded model's description, when it is the one. */
   embedded?: EmbeddedModel;
+  /** Its name in Ollama's folder, where that is remembered. */
+  folder?: string;
   /** What its store says of it. */
   recommended?: Recommended;
 }
@@ -31,7 +33,7 @@ export class StartView {
   private readonly file = h('input', { type: 'file', id: 'file', className: 'visually-hidden' });
   private readonly address = h('input', { type: 'text', inputMode: 'url', id: 'url', required: true, placeholder: 'https://… or hf.co/…', autocomplete: 'url', spellcheck: false, 'aria-label': 'Address of a GGUF file' });
   private readonly served = h('section', { className: 'served', hidden: true, 'aria-labelledby': 'served-title' });
-  private readonly ollama = new OllamaFolder(({ file, name, recommended }) => this.pick(file, name, { recommended }), () => this.off);
+  private readonly ollama = new OllamaFolder(({ file, name, recommended, reopens }) => this.pick(file, name, { recommended, ...(reopens && { folder: name }) }), () => this.off);
   private readonly advanced = h('form', { className: 'advanced-form', onsubmit: (e: Event) => e.preventDefault() });
   /** The copy is read, also where Advanced says that none is to be made. */
   private readonly kept = new KeptModels((address, name) => this.pick(address, name, {}, { store: 'always' }));

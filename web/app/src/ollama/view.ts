@@ -5,11 +5,14 @@ import { folderOf, folderOfFiles, type Folder } from './folder.ts';
 import { rememberedFolder, rememberFolder } from './remembered.ts';
 import { readStore, type StoreModel } from './store.ts';
 
-type Choose = (model: StoreModel & { file: File }) => void;
+/** `reopens` says that the folder is remembered. */
+type Choose = (model: StoreModel & { file: File; reopens: boolean }) => void;
 
 export class OllamaView {
   /** Counts what was begun, so that only the latest is shown. */
   private turn = 0;
+  /** Whether the folder that is shown is remembered. */
+  private reopens = false;
 
   constructor(
     private readonly root: HTMLElement,
@@ -19,6 +22,7 @@ export class OllamaView {
 
   /** Shows the folder picked before; where the browser wants to be asked, a button that asks. */
   async again(): Promise<void> {
+    this.reopens = true;
     const turn = ++this.turn;
     const handle = await rememberedFolder();
     if (!handle || turn !== this.turn) return;
@@ -36,10 +40,12 @@ export class OllamaView {
   }
 
   async take(handle: FileSystemDirectoryHandle): Promise<void> {
+    this.reopens = true;
     if (await this.open(folderOf(handle))) await rememberFolder(handle);
   }
 
   async takeFiles(files: Iterable<File>): Promise<void> {
+    this.reopens = false;
     const folder = folderOfFiles(files);
     if (folder) await this.open(folder);
     else this.say('The folder is empty. Pick the one with “manifests” and “blobs” in it.');
@@ -77,7 +83,7 @@ export class OllamaView {
   private card(model: StoreModel): HTMLElement {
     const { name, about, file, problem } = model;
     const load = h('button', { type: 'button', className: 'primary', disabled: !file || this.off(), 'aria-label': `Load ${name}` }, 'Load');
-    load.onclick = () => file && this.choose({ ...model, file });
+    load.onclick = () => file && this.choose({ ...model, file, reopens: this.reopens });
     return h('li', { className: 'card served-model' },
       h('div', {}, h('h3', {}, name), h('p', { className: 'hint' }, about), problem && h('p', { className: 'hint problem' }, problem)), load);
   }
@@ -85,6 +91,7 @@ export class OllamaView {
   private forgetButton(): HTMLElement {
     const forget = () => {
       this.turn++;
+      this.reopens = false;
       this.root.hidden = true;
       void rememberFolder(undefined);
     };

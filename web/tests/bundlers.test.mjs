@@ -76,8 +76,8 @@ test('the package holds the demo model and stays small', () => {
   const sizes = Object.fromEntries(packed.files.map((file) => [file.path, file.size]));
   assert.ok(sizes['dist/rullama-demo.gguf'] < 16e6);
   assert.ok(sizes['dist/LICENSE-MIT'] && sizes['dist/LICENSE-APACHE'] && sizes['README.md']);
-  // The model, and two engines of 2 to 2.5 MB.
-  assert.ok(packed.unpackedSize < 22e6, `${packed.unpackedSize} bytes`);
+  // The model, two engines of 2.4 to 2.7 MB, and what compiles schemas.
+  assert.ok(packed.unpackedSize < 23.5e6, `${packed.unpackedSize} bytes`);
   const unwanted = Object.keys(sizes).filter((name) => /fake|\.map$|internals/.test(name));
   assert.deepEqual(unwanted, []);
 });
@@ -124,8 +124,9 @@ for (const [name, entry] of Object.keys(ELSEWHERE).flatMap((name) => Object.keys
     const built = await buildElsewhere(name, entry, cdn.url);
     mounts[`/${name}/`] = built;
     assert.deepEqual(kinds(built), ['.html', '.js', '.wasm']);
-    const engines = readdirSync(built, { recursive: true }).filter((file) => file.endsWith('.wasm'));
-    assert.equal(engines.length, ENGINES[entry], engines.join());
+    const modules = readdirSync(built, { recursive: true }).filter((file) => file.endsWith('.wasm'));
+    // Beside them what compiles schemas, which webpack gives another name.
+    assert.equal(modules.length, ENGINES[entry] + 1, modules.join());
     const site = await startServer({ '/': built });
     const { page } = await openPage(browser.context, `${site.url}/index.html`);
     try {

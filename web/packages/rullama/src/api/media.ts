@@ -42,7 +42,7 @@ async function named1(message: Fields, place: string, show: Show): Promise<objec
       const kind = kindOf(part);
       const frames = kind === 'video' ? framesOf(part as Fields) : undefined;
       if (kind === undefined) parts.push(readable(part, place));
-      else if (frames) parts.push(await ofFrames(part as Fields, frames, (source) => of('frame', source)));
+      else if (frames) parts.push(await ofFrames(part as Fields, frames, place, (source) => of('frame', source)));
       else parts.push({ type: kind, [kind]: await of(kind, sourceOf(part as Fields)) });
     }
     changed['content'] = parts;
@@ -61,17 +61,21 @@ function framesOf(part: Fields): unknown[] | undefined {
   return [part['frames'], part['video']].find(Array.isArray);
 }
 
-/** A video whose frames are named. */
-async function ofFrames(part: Fields, frames: unknown[], name: (source: string) => Promise<string>): Promise<Fields> {
-  const { video: _, ...rest } = part;
-  // What the engine refuses is not perceived before.
-  if (frames.length > FRAMES.most) return { ...rest, type: 'video', frames: frames.map(() => '-') };
+/** A video whose frames are named. Nothing of one that is refused is perceived before. */
+async function ofFrames(part: Fields, frames: unknown[], place: string, name: (source: string) => Promise<string>): Promise<Fields> {
+  const refused = (why: string) => Failure.field(place === '' ? 'content' : `${place}.content`, `cannot be read: ${why}.`);
+  if (frames.length === 0) throw refused('a video has no frames');
+  if (frames.length > FRAMES.most) throw refused(`a video has more than ${FRAMES.most} frames: give that many, at even distances, with their \`timestamps\``);
+  const sources = frames.map(frameSource);
+  const missing = sources.indexOf('');
+  if (missing >= 0) throw refused(`a video's frame ${missing} has no data`);
   const named: unknown[] = [];
-  for (const frame of frames) {
-    const source = frameSource(frame);
+  for (const [i, source] of sources.entries()) {
+    const frame = frames[i];
     const seconds = isObject(frame) ? frame['seconds'] : undefined;
-    named.push({ source: source && (await name(source)), ...(seconds !== undefined && { seconds }) });
+    named.push({ source: await name(source), ...(seconds !== undefined && { seconds }) });
   }
+  const { video: _, ...rest } = part;
   return { ...rest, type: 'video', frames: named };
 }
 

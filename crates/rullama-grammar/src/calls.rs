@@ -20,13 +20,18 @@ impl Function {
     /// # Errors
     /// As [`check`](crate::check); a name that is none.
     pub fn check(&self) -> Result<(), GrammarError> {
+        self.prepared().map(|_| ())
+    }
+
+    /// The schema of its arguments, as automata take it.
+    fn prepared(&self) -> Result<Value, GrammarError> {
         let odd = |c: char| c.is_whitespace() || c.is_control() || "{}()<>\"".contains(c);
         if self.name.is_empty() || self.name.contains(odd) {
             let name = self.name.chars().take(60).collect();
             return Err(GrammarError::Function { name, reason: "it is no name of a function".into() });
         }
         let of = |error: GrammarError| GrammarError::Function { name: self.name.clone(), reason: error.to_string() };
-        schema::prepare(&self.schema()).map(|_| ()).map_err(of)
+        schema::prepare(&self.schema()).map_err(of)
     }
 
     /// The schema of an object.
@@ -50,8 +55,7 @@ pub(crate) fn lark(functions: &[Function], quote: u32) -> Result<String, Grammar
     let mut rules = Rules { quote, text: String::new(), count: 0, shared: Map::new() };
     let mut calls = Vec::new();
     for function in functions {
-        function.check()?;
-        let prepared = schema::prepare(&function.schema())?;
+        let prepared = function.prepared()?;
         let shared = ["$defs", "definitions", "x-guidance"].iter().filter_map(|key| Some((key.to_string(), prepared.get(key)?.clone())));
         rules.shared = shared.collect();
         let arguments = rules.value(&prepared, true);

@@ -4,7 +4,7 @@ mod common;
 
 use common::{fails, need_adapter, ok, rullama, run};
 use rullama_testing::golden;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -85,17 +85,23 @@ fn the_store() {
     assert_eq!(with_input(&mut command(&["render", "gemma4-tiny"]), &marked).0, 0, "a byte order mark");
     let (code, out, err) = with_input(&mut command(&["render", "gemma4-tiny"]), &ollama.replace(r#""think": null"#, r#""think": "low""#));
     assert!(code == 0 && out.contains("<|think|>"), "{out}{err}");
-    let said = r#"{"messages": [{"role": "user", "content": [{"type": "video", "frames": 3, "fps": 1.0, "width": 336, "height": 432},
-        {"type": "audio", "samples": 16000}, {"type": "image", "width": 640, "height": 480}, {"type": "audio", "samples": 4800}, "?"]}]}"#;
-    let (_, out, err) = with_input(&mut command(&["render", "gemma4-tiny"]), said);
-    let rendered: Value = serde_json::from_str(&out).expect(&err);
-    assert_eq!(rendered["prompt"], "<bos><|turn>user\n<|video|><|audio|><|image|><|audio|>?<turn|>\n<|turn>model\n");
-    // As transformers has them. Source: goldens, `chat/multimodal_cases.json`, and its formula for the sounds.
-    let soft = |piece| {
-        let id: u64 = ok(&mut command(&["tokenize", "gemma4-tiny", piece, "--ids", "--special"])).trim().parse().unwrap();
-        rendered["ids"].as_array().unwrap().iter().filter(|other| **other == id).count()
-    };
-    assert_eq!(["<|video|>", "<|audio|>", "<|image|>"].map(soft), [3 * 63, 25 + 8, 266]);
+}
+
+/// As many placeholders as transformers has, for media of which only the size is said.
+fn placeholders_are_those_of_the_reference() {
+    let model = golden("models/dense-ple-Q4_K_M.gguf");
+    let of_special = |piece| ok(&mut rullama(&["tokenize", path(&model), piece, "--ids", "--special"])).trim().parse::<u64>().unwrap();
+    let soft = ["<|image|>", "<|audio|>", "<|video|>"].map(of_special);
+    let cases: Vec<Value> = serde_json::from_str(include_str!("../../rullama-text/tests/data/multimodal_cases.json")).unwrap();
+    assert_eq!(cases.len(), 15);
+    for case in cases {
+        let input = json!({"messages": case["messages"], "tools": case["tools"], "thinking": case["think"]}).to_string();
+        let (_, out, err) = with_input(&mut rullama(&["render", path(&model), "--template", "small"]), &input);
+        let rendered: Value = serde_json::from_str(&out).expect(&err);
+        let ids = rendered["ids"].as_array().unwrap();
+        assert_eq!(rendered["prompt"], case["prompt_small"], "{}", case["name"]);
+        assert_eq!(json!(soft.map(|id| ids.iter().filter(|other| **other == id).count())), case["soft"], "{}", case["name"]);
+    }
 }
 
 fn tokens_there_and_back() {
@@ -158,5 +164,6 @@ rullama_testing::tests! {
     help_and_usage,
     names_files_and_what_is_near,
     the_store,
+    placeholders_are_those_of_the_reference,
     tokens_there_and_back,
 }

@@ -149,6 +149,12 @@ fn servers_look_at_pictures() {
     let parts = json!([{"type": "input_image", "image_url": url}, {"type": "input_text", "text": "Hi"}]);
     let request = json!({"model": model, "max_output_tokens": 2, "input": [{"role": "user", "content": parts}]});
     assert_eq!(count("/v1/responses", request), alone + 258);
+    // A picture of 16 x 16 soft tokens, and a video with the same picture, 8 x 8 of them, in each of its frames.
+    let video = json!({"type": "video", "frames": [url, {"image_url": {"url": url}, "seconds": 62}], "fps": 0.5});
+    let parts = json!([{"type": "image_url", "image_url": {"url": url}}, video, {"type": "text", "text": "Hi"}]);
+    let request = json!({"model": model, "max_tokens": 2, "messages": [{"role": "user", "content": parts}]});
+    let times = ["00:00 ", " 01:02 "].map(|time| ok(&mut store.rullama(&["tokenize", "eyes", time, "--ids"])).split(',').count() as u64);
+    assert_eq!(count("/v1/chat/completions", request), alone + 258 + 2 * 66 + times[0] + times[1]);
     let far = json!([{"type": "image_url", "image_url": {"url": "https://example.com/cat.png"}}]);
     let refused = server.post("/v1/chat/completions", &json!({"model": model, "messages": [{"role": "user", "content": far}]}));
     assert!(refused.status == 400 && refused.body.contains("not fetched"), "{refused:?}");

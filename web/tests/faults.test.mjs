@@ -63,11 +63,14 @@ test('a model without room offers to be loaded with less', async () => {
   await page.setInputFiles('#file', { name: 'huge.gguf', mimeType: '', buffer: Buffer.from('GGUF') });
   await expectError(page, /^out-of-memory$/);
   assert.deepEqual(await page.locator('.error button').allInnerTexts(), ['Stream per-layer embeddings (E2B, E4B)', 'Keep the context in 8 bits', 'Load with a context of 4,096', 'Try again']);
+  const room = () => page.evaluate(() => JSON.parse(localStorage.getItem('rullama.gpu-room')));
+  assert.ok((await room()).refused > 0, 'what had no room is remembered');
   await page.click('.error button:has-text("context of 4,096")');
   await expectError(page, /^out-of-memory$/);
   assert.ok(await page.locator('.error button:has-text("context of 2,048")').isVisible(), 'less than before');
   await page.click('.error button:has-text("Stream")');
   await waitForChat(page);
+  assert.ok((await room()).held > 0, 'so is what was loaded');
   await page.close();
 });
 

@@ -12,6 +12,8 @@ export interface Gpu {
   error?: RullamaError;
   /** The adapter that computes on the processor, in the browser's words. */
   software?: string;
+  /** Its largest buffer, in bytes. */
+  largest?: number;
 }
 
 /** What is there. */
@@ -30,7 +32,7 @@ export async function askGpu(): Promise<Gpu> {
   const { info } = adapter;
   const name = info?.description || [info?.vendor, info?.architecture].filter(Boolean).join(' ');
   const software = SOFTWARE.test(name) || (info as { isFallbackAdapter?: boolean } | undefined)?.isFallbackAdapter === true;
-  return software ? { software: name || 'a software adapter' } : {};
+  return { largest: adapter.limits.maxBufferSize, ...(software && { software: name || 'a software adapter' }) };
 }
 
 const SECURE = 'Open the page over https (`rullama serve --lan` has it), or at http://localhost on the machine that serves it.';

@@ -8,10 +8,11 @@ import { roomOf } from './room.ts';
 
 const file = (repository: string, name: string) => `https://huggingface.co/google/${repository}/resolve/main/${name}`;
 
-/** Google's files with 4 bits a weight, which the models were trained for (Apache-2.0); sizes as of November 2026. */
+/** Google's files with 4 bits a weight, which the models were trained for (Apache-2.0); sizes as of November 2026.
+ * What can be streamed is reckoned: rows of Q6_K, as the file's size leaves for them when all other weights have Q4_0. */
 export const OFFERS: Offer[] = [
-  { name: 'Gemma 4 E2B', about: 'For laptops and large phones.', address: file('gemma-4-E2B-it-qat-q4_0-gguf', 'gemma-4-E2B_q4_0-it.gguf'), bytes: 3_349_514_112, streamable: 1.32e9 },
-  { name: 'Gemma 4 E4B', about: 'Better answers, for laptops with 16 GB.', address: file('gemma-4-E4B-it-qat-q4_0-gguf', 'gemma-4-E4B_q4_0-it.gguf'), bytes: 5_154_941_280, streamable: 1.58e9 },
+  { name: 'Gemma 4 E2B', about: 'For laptops and large phones.', address: file('gemma-4-E2B-it-qat-q4_0-gguf', 'gemma-4-E2B_q4_0-it.gguf'), bytes: 3_349_514_112, streamable: 1.93e9 },
+  { name: 'Gemma 4 E4B', about: 'Better answers, for laptops with 16 GB.', address: file('gemma-4-E4B-it-qat-q4_0-gguf', 'gemma-4-E4B_q4_0-it.gguf'), bytes: 5_154_941_280, streamable: 2.31e9 },
   { name: 'Gemma 4 12B', about: 'For a graphics card with 12 GB.', address: file('gemma-4-12B-it-qat-q4_0-gguf', 'gemma-4-12b-it-qat-q4_0.gguf'), bytes: 6_975_879_296 },
   { name: 'Gemma 4 26B-A4B', about: 'A mixture of experts: fast for its size.', address: file('gemma-4-26B-A4B-it-qat-q4_0-gguf', 'gemma-4-26B_q4_0-it.gguf'), bytes: 14_440_000_000 },
   { name: 'Gemma 4 31B', about: 'The best answers, for a card with 24 GB.', address: file('gemma-4-31B-it-qat-q4_0-gguf', 'gemma-4-31B_q4_0-it.gguf'), bytes: 17_651_001_568 },
@@ -26,7 +27,8 @@ interface Actions {
 
 /** A card for each. */
 export async function curatedList({ load, download, off }: Actions): Promise<HTMLElement> {
-  const facts: Facts = { largest: await largestBuffer(), software: (await askGpu()).software !== undefined, room: roomOf() };
+  const { largest, software } = await askGpu();
+  const facts: Facts = { largest, software: software !== undefined, room: roomOf() };
   const card = (offer: Offer) => {
     const { fits, words } = verdictOf(offer, facts);
     const size = bytes(offer.bytes);
@@ -39,9 +41,4 @@ export async function curatedList({ load, download, off }: Actions): Promise<HTM
       h('p', { className: 'actions' }, loads, keeps));
   };
   return h('ul', { className: 'served-list', 'aria-label': 'Models from Google' }, ...OFFERS.map(card));
-}
-
-async function largestBuffer(): Promise<number | undefined> {
-  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
-  return adapter?.limits.maxBufferSize;
 }

@@ -2,6 +2,7 @@
 
 import type { Compiler, Engine, FollowedAnswer } from './engine.ts';
 import { RullamaError } from './errors.ts';
+import { once } from './once.ts';
 import type { Ask } from './request.ts';
 
 /** Instantiates what compiles schemas, from its address; in Node there is none. */
@@ -37,13 +38,7 @@ export class Formats {
   }
 
   private of(engine: Engine, address: string | undefined): Promise<Compiler> {
-    const before = this.compilers.get(engine);
-    if (before) return before;
-    const made = this.make(engine, address);
-    this.compilers.set(engine, made);
-    // Another attempt may have a network.
-    made.catch(() => this.compilers.delete(engine));
-    return made;
+    return once(this.compilers, engine, () => this.make(engine, address));
   }
 
   private async make(engine: Engine, address: string | undefined): Promise<Compiler> {

@@ -1,6 +1,7 @@
 // Pictures and sounds of messages: what each is called, what it takes of the context, and the numbers that the engine needs of it.
 
 import type { ContentPart, MediaPart, PictureSource, PictureTokens, Pixels, Samples, SoundSource } from './media-types.ts';
+import { once } from './once.ts';
 import { checkSize, decodePicture, MAX_BYTES, pixelsOf, refused } from './picture.ts';
 import type { MediaSize, RawMedium } from './protocol.ts';
 import { channelsOf, decodeSound, hearable } from './sound.ts';
@@ -78,13 +79,7 @@ function withBudget({ hash, ...read }: Read, budget: PictureTokens | undefined):
 
 function remembered<T>(value: T, read: (value: T) => Promise<Read>): Promise<Read> {
   const lasting = value instanceof Blob || (typeof ImageBitmap !== 'undefined' && value instanceof ImageBitmap);
-  if (!lasting) return read(value);
-  const before = known.get(value);
-  if (before) return before;
-  const reading = read(value);
-  known.set(value, reading);
-  reading.catch(() => known.delete(value));
-  return reading;
+  return lasting ? once(known, value, () => read(value)) : read(value);
 }
 
 async function readPicture(source: PictureSource): Promise<Read> {

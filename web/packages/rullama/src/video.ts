@@ -1,13 +1,11 @@
 // Videos on their way to the engine: which frames are seen, when, and each as a picture.
 
-import { hashOf, readPart, fileOf, type Medium } from './media.ts';
-import type { Frames, PictureTokens, VideoPart, VideoSource } from './media-types.ts';
+import { fileOf, hashOf, readPart, type Medium } from './media.ts';
+import { FRAMES, FRAME_TOKENS } from './frames.ts';
+import type { Frames, VideoPart, VideoSource } from './media-types.ts';
+import { once } from './once.ts';
 import { checkSize, pixelsOf, refused } from './picture.ts';
 
-/** Most frames that are seen, at even distances. Source: transformers, `video_processing_gemma4.py`. */
-const FRAMES = 32;
-/** Most soft tokens of a frame. */
-const BUDGET: PictureTokens = 70;
 /** Frames a second where nothing says how many. */
 const FPS = 24;
 /** Milliseconds that the browser has to open a file, and to find a frame. */
@@ -40,7 +38,7 @@ export async function readVideo(part: VideoPart, dim: number): Promise<FrameMedi
   if (typeof given === 'object' && 'frames' in given) return ofFrames(given, dim);
   const file = fileOf(typeof given === 'object' && 'url' in given ? given.url : given);
   if (!file) throw refused('A video is neither a file nor frames.', 'Give a Blob, base64, a data URL, or { frames, fps } with pictures.');
-  return remembered(file);
+  return once(known, file, ofFile);
 }
 
 /** The numbers of the frames that are seen of `total`. */
@@ -55,22 +53,13 @@ async function ofFrames({ frames, seconds, fps = FPS }: Frames, dim: number): Pr
     if (!(typeof at === 'number' && at >= 0 && at < 1e9)) throw refused(`The time of frame ${i} is ${String(at)}.`, 'Give `seconds` since the beginning for each frame, or `fps`.');
     const image = frames[i];
     if (image === undefined) throw refused(`Frame ${i} is missing.`, 'Give a picture for each.');
-    seen.push({ medium: await readPart({ type: 'image', image, tokens: BUDGET }, undefined, dim), seconds: at });
+    seen.push({ medium: await readPart({ type: 'image', image, tokens: FRAME_TOKENS }, undefined, dim), seconds: at });
   }
   return seen;
 }
 
 /** What was found of files, which do not change. */
 const known = new WeakMap<Blob, Promise<FrameMedium[]>>();
-
-function remembered(file: Blob): Promise<FrameMedium[]> {
-  const before = known.get(file);
-  if (before) return before;
-  const reading = ofFile(file);
-  known.set(file, reading);
-  reading.catch(() => known.delete(file));
-  return reading;
-}
 
 /** Of a file that the page decodes; nothing of it is, before a frame is wanted. */
 async function ofFile(file: Blob): Promise<FrameMedium[]> {
@@ -83,9 +72,9 @@ async function ofFile(file: Blob): Promise<FrameMedium[]> {
   const count = Math.max(1, Math.min(FRAMES, Math.floor(duration * FPS)));
   return Array.from({ length: count }, (_, i) => {
     const seconds = (i * duration) / count;
-    const raw = () => withPlayer(file, async (player) => ({ kind: 'image' as const, ...(await frameAt(player, seconds)), budget: BUDGET }));
-    const source = `image:${BUDGET}:${hash}@${seconds}`;
-    return { medium: { kind: 'image', source, size: { kind: 'image', width, height, budget: BUDGET }, raw }, seconds };
+    const raw = () => withPlayer(file, async (player) => ({ kind: 'image' as const, ...(await frameAt(player, seconds)), budget: FRAME_TOKENS }));
+    const source = `image:${FRAME_TOKENS}:${hash}@${seconds}`;
+    return { medium: { kind: 'image', source, size: { kind: 'image', width, height, budget: FRAME_TOKENS }, raw }, seconds };
   });
 }
 

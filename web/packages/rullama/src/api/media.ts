@@ -1,6 +1,7 @@
 // Pictures, sounds and videos of requests: carried as base64 or in data URLs, and shown to the model before the request waits for its turn.
 
 import { RullamaError } from '../errors.ts';
+import { FRAMES, FRAME_TOKENS } from '../frames.ts';
 import type { MediaPart } from '../media-types.ts';
 import { Failure } from './failure.ts';
 
@@ -9,9 +10,6 @@ export type Show = (part: MediaPart) => Promise<string>;
 
 type Fields = Record<string, unknown>;
 type Kind = 'image' | 'audio' | 'video';
-
-/** Most frames of a video, and soft tokens of one. */
-const FRAMES = { most: 32, tokens: 70 } as const;
 
 const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
 
@@ -65,7 +63,7 @@ function framesOf(part: Fields): unknown[] | undefined {
 async function ofFrames(part: Fields, frames: unknown[], place: string, name: (source: string) => Promise<string>): Promise<Fields> {
   const refused = (why: string) => Failure.field(place === '' ? 'content' : `${place}.content`, `cannot be read: ${why}.`);
   if (frames.length === 0) throw refused('a video has no frames');
-  if (frames.length > FRAMES.most) throw refused(`a video has more than ${FRAMES.most} frames: give that many, at even distances, with their \`timestamps\``);
+  if (frames.length > FRAMES) throw refused(`a video has more than ${FRAMES} frames: give that many, at even distances, with their \`timestamps\``);
   const sources = frames.map(frameSource);
   const missing = sources.indexOf('');
   if (missing >= 0) throw refused(`a video's frame ${missing} has no data`);
@@ -112,7 +110,7 @@ async function perceived(kind: Kind | 'frame', source: string, field: string, sh
   }
   try {
     if (kind === 'audio') return await show({ type: 'audio', audio: source });
-    return await show({ type: 'image', image: source, ...(kind === 'frame' && { tokens: FRAMES.tokens }) });
+    return await show({ type: 'image', image: source, ...(kind === 'frame' && { tokens: FRAME_TOKENS }) });
   } catch (thrown) {
     const error = RullamaError.from(thrown);
     if (error.code !== 'invalid-argument' && error.code !== 'model-unsupported') throw error;

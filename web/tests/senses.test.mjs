@@ -153,6 +153,38 @@ test('the embedded model says what a drawn picture shows, in every notation', as
   assert.equal(said.tokens, said.rendered);
 });
 
+test('the frames of a recorded film are what its pictures would be', async (t) => {
+  const { near, other, size, cost } = await page.evaluate(async () => {
+    const { ai, picture } = globalThis;
+    const drawn = await createImageBitmap(picture);
+    const canvas = Object.assign(document.createElement('canvas'), { width: 384, height: 384 });
+    const recorder = new MediaRecorder(canvas.captureStream(10), { mimeType: 'video/webm' });
+    const parts = [];
+    recorder.ondataavailable = ({ data }) => parts.push(data);
+    const stopped = new Promise((resolve) => (recorder.onstop = resolve));
+    canvas.getContext('2d').drawImage(drawn, 0, 0);
+    recorder.start();
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    canvas.getContext('2d').drawImage(drawn, 0, 0);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    recorder.stop();
+    await stopped;
+    const video = { type: 'video', video: new Blob(parts, { type: 'video/webm' }) };
+    const still = await ai.encode({ type: 'image', image: drawn, tokens: 70 });
+    const soft = await ai.encode(video);
+    const product = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+    const rows = Array.from({ length: soft.length / still.length }, (_, i) => soft.slice(i * still.length, (i + 1) * still.length));
+    const nearness = (row) => product(row, still) / Math.sqrt(product(row, row) * product(still, still));
+    const near = rows.map(nearness);
+    const other = nearness(await ai.encode({ type: 'image', image: new ImageData(new Uint8ClampedArray(4 * 384 * 384).fill(240), 384, 384), tokens: 70 }));
+    return { other, near, size: still.length / ai.info.dim, cost: await ai.cost(video) };
+  });
+  t.diagnostic(`${near.length} frames, nearness ${near.map((value) => value.toFixed(5))}, of an empty picture ${other.toFixed(5)}`);
+  assert.ok(near.length >= 1 && cost === near.length * size, `${near.length} frames of ${size} in ${cost}`);
+  // A codec loses little of flat colours.
+  near.forEach((value) => assert.ok(value > 0.995 && 1 - value < (1 - other) / 10, `${near}, ${other}`));
+});
+
 test('the page shows a drawn picture to the embedded model, which names what is in it', async () => {
   const picture = await page.evaluate(async () => Array.from(new Uint8Array(await globalThis.picture.arrayBuffer())));
   await page.evaluate(() => globalThis.ai.close());

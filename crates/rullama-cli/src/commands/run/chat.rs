@@ -4,7 +4,6 @@ use super::output::{self, Output};
 use crate::error::Interrupted;
 use crate::{interrupt, load, media, terminal, video};
 use anyhow::Result;
-
 use rullama::{Cancel, Chat, Event, Finish, GenerateOptions, MediaKind, MediaPart, Message, Role, SizeRule};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;

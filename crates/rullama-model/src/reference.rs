@@ -29,20 +29,20 @@ impl<'a> Reference<'a> {
 
     /// Computes the graph's outputs, before or after [lowering](crate::lower).
     pub async fn run(&mut self, graph: &Graph) -> Result<HashMap<String, Array>, ModelError> {
-        let mut values: HashMap<Value, Array> = HashMap::new();
+        let mut values: HashMap<Value, Host> = HashMap::new();
         for node in &graph.nodes {
             let mut host = Vec::with_capacity(node.operands.len());
             for (value, used) in node.operands.iter().zip(node.op.uses()) {
                 host.push(match used {
-                    Use::Write => Array::zeros(graph.rows(*value) as usize, graph.cols(*value) as usize).into(),
+                    Use::Write => Host::zeros(&graph.of(*value)),
                     Use::Read | Use::Update => self.fetch(graph, &values, *value).await?,
                 });
             }
             node.op.oracle(&mut host);
             for ((value, data), used) in node.operands.iter().zip(host).zip(node.op.uses()) {
                 match (used, data) {
-                    (Use::Write, Host::Tensor(array)) => {
-                        values.insert(*value, array);
+                    (Use::Write, data) => {
+                        values.insert(*value, data);
                     }
                     (Use::Update, data) => self.update(graph, *value, data),
                     _ => {}
@@ -56,12 +56,12 @@ impl<'a> Reference<'a> {
         Ok(outputs)
     }
 
-    async fn fetch(&self, graph: &Graph, values: &HashMap<Value, Array>, value: Value) -> Result<Host, ModelError> {
+    async fn fetch(&self, graph: &Graph, values: &HashMap<Value, Host>, value: Value) -> Result<Host, ModelError> {
         let info = graph.info(value);
         let (rows, cols) = (info.of.rows as usize, info.of.cols as usize);
         let missing = |name: &str| ModelError::MissingTensor { name: name.into() };
         Ok(match &info.kind {
-            Kind::Made => values.get(&value).cloned().ok_or_else(|| missing("a value before it is made"))?.into(),
+            Kind::Made => values.get(&value).cloned().ok_or_else(|| missing("a value before it is made"))?,
             Kind::Input(input) => {
                 let data = self.inputs.get(input).and_then(|data| data.get(..rows * cols)).ok_or_else(|| missing(input))?;
                 Array { rows, cols, data: data.to_vec() }.into()

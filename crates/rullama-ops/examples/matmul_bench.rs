@@ -14,7 +14,7 @@ use rullama_gpu::{Buffer, Device, GpuError, OpenOptions, Recorder, Slice, Usage}
 use rullama_ops::case::Rng;
 use rullama_ops::matmul::record_sized;
 use rullama_ops::matmul::sizes::{Sizes, Tile, Vector};
-use rullama_ops::{Chunk, Context, Epilogue, Matmul, Op, Operand, Tensor, Weight};
+use rullama_ops::{Chunk, Context, Epilogue, Matmul, Op, Operand, Prologue, Tensor, Weight};
 use rullama_quant::{DType, Layout};
 use std::sync::Arc;
 use std::time::Instant;
@@ -59,6 +59,8 @@ const PREFILL: &[(u32, Shape, DType)] = &[
     (2048, (12288, 1536, true), DType::Q4K),
     (2048, (1536, 6144, false), DType::Q4K),
     (2048, (4096, 4096, false), DType::F16),
+    (512, (43008, 5376, true), DType::Q4K),
+    (512, (5376, 21504, false), DType::Q6K),
 ];
 
 struct Bench {
@@ -78,12 +80,15 @@ struct Work {
     tokens: u32,
     shape: Shape,
     dtype: DType,
+    /// x in codes of 8 bits.
+    int8: bool,
 }
 
 impl Work {
     /// Gates and ups, or a plain product.
     fn op(&self) -> Matmul {
-        if self.shape.2 { Matmul::with(Epilogue::Geglu) } else { Matmul::PLAIN }
+        let prologue = if self.int8 { Prologue::Int8 } else { Prologue::Plain };
+        Matmul { prologue, epilogue: if self.shape.2 { Epilogue::Geglu } else { Epilogue::Plain } }
     }
 
     fn layout(&self) -> Layout {
@@ -96,7 +101,13 @@ impl Work {
 
     fn name(&self) -> String {
         let (rows, cols, pairs) = self.shape;
-        format!("{:4} {}x{rows}x{cols}{}", self.dtype, self.tokens, if pairs { " geglu" } else { "" })
+        format!(
+            "{:4} {}x{rows}x{cols}{}{}",
+            self.dtype,
+            self.tokens,
+            if pairs { " geglu" } else { "" },
+            if self.int8 { " int8" } else { "" }
+        )
     }
 }
 
@@ -104,7 +115,7 @@ impl Bench {
     fn open(filter: String) -> Result<Bench, GpuError> {
         let device = block_on(Device::open(&OpenOptions::default()))?;
         let storage = |bytes: u64| block_on(device.buffer("bench", bytes.min(device.caps().max_binding), Usage::Storage));
-        let (pool, x, y) = (storage(POOL)?, storage(2048 * 6144 * 4)?, storage(2048 * 12288 * 4)?);
+        let (pool, x, y) = (storage(POOL)?, storage(2048 * 6144 * 4)?, storage(2048 * 24576 * 4)?);
         let scratch = storage(1 << 30)?;
         fill(&device, &pool);
         fill(&device, &x);
@@ -157,7 +168,7 @@ impl Bench {
         let unit = if work.tokens <= 8 { "GB/s" } else { "TFLOP/s" };
         let us = 1e6;
         println!(
-            "{:28} {label:44} best {:9.2} us, median {:9.2} us, {:8.1} {unit}; timestamps {:9.2} us, {:8.1} {unit}",
+            "{:33} {label:44} best {:9.2} us, median {:9.2} us, {:8.1} {unit}; timestamps {:9.2} us, {:8.1} {unit}",
             work.name(),
             times[0] * us,
             times[RUNS / 2] * us,
@@ -215,7 +226,8 @@ impl Bench {
         let blocks = [(64, 64, 4, 4), (64, 64, 8, 4), (64, 64, 8, 8), (128, 64, 8, 4), (128, 64, 8, 8), (64, 128, 8, 8), (128, 128, 8, 8)];
         for (bm, bn, tm, tn) in blocks {
             for (bk, shares) in [(16, 1), (32, 1), (16, 2), (16, 4), (16, 8), (32, 4)] {
-                let tile = Tile { bm, bn, bk, tm, tn };
+                let tile = Tile { bm, bn, bk: if work.int8 { 2 * bk } else { bk }, tm, tn, int8: work.int8 };
+                let bk = tile.bk;
                 if tile.problem(self.device.caps()).is_none() {
                     self.sized(work, &format!("tile {bm}x{bn}x{bk} by {tm}x{tn}, {shares} shares"), Sizes::Tile { tile, shares })?;
                 }
@@ -223,6 +235,12 @@ impl Bench {
         }
         Ok(())
     }
+}
+
+/// The product as it is and, where the format has codes, with x in codes.
+fn both(work: Work) -> impl Iterator<Item = Work> {
+    let codes = rullama_quant::codes_wgsl(work.dtype).map(|_| Work { int8: true, ..work });
+    std::iter::once(work).chain(codes)
 }
 
 /// All triples.
@@ -253,12 +271,12 @@ fn main() -> Result<(), GpuError> {
     arguments.drain(..usize::from(sweep));
     let bench = Bench::open(arguments.join(" "))?;
     println!("{} {}, empty wait {:.0} us", bench.device.name(), bench.device.driver(), bench.idle * 1e6);
-    let decode = DECODE.iter().map(|&(shape, dtype)| Work { tokens: 1, shape, dtype });
-    let several = [2, 4, 8].map(|tokens| Work { tokens, shape: (12288, 1536, true), dtype: DType::Q4K });
-    for work in decode.chain(several) {
+    let decode = DECODE.iter().map(|&(shape, dtype)| Work { tokens: 1, shape, dtype, int8: false });
+    let several = [2, 4, 8].map(|tokens| Work { tokens, shape: (12288, 1536, true), dtype: DType::Q4K, int8: false });
+    for work in decode.chain(several).flat_map(both) {
         if sweep { bench.sweep_vector(&work)? } else { bench.variants(&work)? }
     }
-    for work in PREFILL.iter().map(|&(tokens, shape, dtype)| Work { tokens, shape, dtype }) {
+    for work in PREFILL.iter().map(|&(tokens, shape, dtype)| Work { tokens, shape, dtype, int8: false }).flat_map(both) {
         if sweep { bench.sweep_tile(&work)? } else { bench.variants(&work)? }
     }
     Ok(())

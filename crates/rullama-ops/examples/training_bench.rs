@@ -97,7 +97,7 @@ impl Bench {
         let chosen = Dims { tokens, rows, cols }.variants(self.device.caps())[0];
         for (bm, bn, tm, tn) in [(64, 64, 4, 4), (64, 64, 8, 4), (64, 128, 8, 8), (128, 64, 8, 4), (128, 128, 8, 8)] {
             for (bk, shares) in [(16, 1), (32, 1), (16, 2), (16, 4), (32, 4), (16, 8)] {
-                let tile = Tile { bm, bn, bk, tm, tn };
+                let tile = Tile { bm, bn, bk, tm, tn, int8: false };
                 if tile.problem(self.device.caps()).is_none() {
                     let sizes = Sizes { kernel: Kernel::Tile(tile), shares };
                     let label = format!("{name} {bm}x{bn}x{bk} by {tm}x{tn}, {shares} shares (chosen {chosen})");

@@ -1,5 +1,6 @@
 //! One list of cases drives every operation, variant and odd shape on any device.
 
+use crate::codes;
 use crate::graph::Type;
 use crate::host::{Array, Host, HostCache, HostWeight};
 use crate::op::{Cache, Context, Op, Operand, Tensor, Use};
@@ -244,6 +245,7 @@ impl Case {
                 Some(allowed) if allowed.len() == want.data.len() => compare_each(&want.data, &got.data, |i| allowed[i]),
                 _ => compare_values(&want.data, &got.data, self.tolerance, 0.0),
             },
+            (Host::Codes(want), Host::Codes(got)) => compare_values(&want.data, &got.data, self.tolerance, 0.0),
             (Host::Cache(want), Host::Cache(got)) => cached::compare(want, got, self.tolerance),
             (want, got) if want == got => Ok(()),
             (Host::Words(want), Host::Words(got)) => {
@@ -310,6 +312,12 @@ impl Bound {
                     Tensor { slice, rows: array.rows as u32, cols: array.cols as u32, stride: stride as u32, offset: offset as u32 };
                 (Operand::Tensor(tensor), Some(buffer), words)
             }
+            Host::Codes(array) => {
+                let words = codes::words(array);
+                let (buffer, slice) = guarded(device, words.len()).await?;
+                let (rows, cols) = (array.rows as u32, array.cols as u32);
+                (Operand::Tensor(Tensor { slice, rows, cols, stride: cols, offset: 0 }), Some(buffer), words)
+            }
             Host::Cache(cache) => {
                 let words = cached::words(cache);
                 let (buffer, slice) = guarded(device, words.len()).await?;
@@ -350,6 +358,7 @@ impl Bound {
                 }
                 Host::Tensor(out)
             }
+            (Host::Codes(array), _) => Host::Codes(Array { data: codes::values(array.rows, array.cols, words), ..*array }),
             (Host::Cache(cache), _) => Host::Cache(HostCache { data: cached::values(cache, words), ..cache.clone() }),
             _ => Host::Words(words.to_vec()),
         })

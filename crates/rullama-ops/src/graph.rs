@@ -19,6 +19,8 @@ pub enum Number {
     F32,
     /// Plain words of 32 bits.
     Words,
+    /// Codes of 8 bits, 32 to a scale: see [`crate::codes`].
+    Codes,
     /// Blocks of a weight format.
     Weight(DType),
     /// Keys or values in a cache.
@@ -46,9 +48,16 @@ impl Type {
         Type { rows: 0, cols: width, number: Number::Kv(kv) }
     }
 
-    /// Bytes of a plain value.
+    pub fn codes(rows: u32, cols: u32) -> Self {
+        Type { rows, cols, number: Number::Codes }
+    }
+
+    /// Bytes of a plain value, or of codes.
     pub fn bytes(&self) -> u64 {
-        u64::from(self.rows) * u64::from(self.cols) * 4
+        match self.number {
+            Number::Codes => crate::codes::planes(self.rows, self.cols).iter().sum(),
+            _ => u64::from(self.rows) * u64::from(self.cols) * 4,
+        }
     }
 }
 
@@ -58,6 +67,7 @@ impl std::fmt::Display for Type {
         match number {
             Number::F32 => write!(f, "[{rows}, {cols}]"),
             Number::Words => write!(f, "{cols} words"),
+            Number::Codes => write!(f, "codes [{rows}, {cols}]"),
             Number::Weight(dtype) => write!(f, "{dtype} [{rows}, {cols}]"),
             Number::Kv(kv) => write!(f, "a cache of width {cols} in {kv:?}"),
         }

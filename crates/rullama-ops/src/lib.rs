@@ -32,6 +32,7 @@ operations!(
     average_pool,
     bidirectional_attention,
     causal_conv,
+    codes,
     dense,
     elementwise,
     embed,
@@ -62,6 +63,7 @@ pub use average_pool::AveragePool;
 pub use backward::{Backward, grad};
 pub use bidirectional_attention::BidirectionalAttention;
 pub use causal_conv::CausalConv;
+pub use codes::Quantise;
 pub use dense::{Dense, OuterSum};
 pub use elementwise::{AddColumns, AddScale, Affine, Clamp, Dropout, GeluMul, GeluMulBack, LastRow, Scale, Softcap, Zeros};
 pub use embed::Embed;

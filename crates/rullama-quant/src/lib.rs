@@ -194,3 +194,15 @@ pub fn scale_random(dtype: DType, bits: &mut [u8], scale: f32) -> Result<(), Qua
 pub fn wgsl(dtype: DType) -> &'static str {
     dtype.format().wgsl
 }
+
+/// Text of the module that gives a format's codes for products of whole numbers, to be included beside [`wgsl`]; `None` for formats
+/// that store values.
+///
+/// It defines, for a group index `g`,
+/// - `fn codes_group(planes: vec4<u32>, g: u32) -> Codes`, of which the kernel defines `struct Codes { lo: vec4<u32>, hi: vec4<u32>,
+///   s: vec4<f32> }`: signed bytes `q`, values 0..16 in `lo`, 16..32 in `hi`, so that `w = s.x q + s.z` of the first half and
+///   `s.y q + s.w` of the second;
+/// - `const CODES_ONE_SCALE: bool`, whether both halves share scale and offset.
+pub fn codes_wgsl(dtype: DType) -> Option<&'static str> {
+    dtype.format().codes
+}

@@ -1,7 +1,9 @@
 //! Numbers for cases.
 
-use crate::host::{Array, HostCache, HostWeight};
+use crate::codes::Quantise;
+use crate::host::{Array, Host, HostCache, HostWeight};
 use crate::kv::KvType;
+use crate::op::Op;
 use rullama_quant::{DType, scale_random};
 
 /// A small generator for cases: the same numbers on every platform (SplitMix64).
@@ -36,6 +38,29 @@ impl Rng {
 
     pub fn tensor_scaled(&mut self, rows: usize, cols: usize, scale: f32) -> Array {
         Array { rows, cols, data: (0..rows * cols).map(|_| self.unit() * scale).collect() }
+    }
+
+    /// Values of which each group of 32 lies near whole multiples of a 127th of its largest magnitude, up to `scale`: how they are
+    /// rounded to 8 bits depends on no arithmetic.
+    pub fn near_codes(&mut self, rows: usize, cols: usize, scale: f32) -> Array {
+        let mut data = Vec::with_capacity(rows * cols);
+        for _ in 0..rows * cols / 32 {
+            let step = scale * (1.5 + 0.5 * self.unit()) / 254.0;
+            let largest = self.below(32);
+            data.extend((0..32).map(|i| {
+                let code = self.below(253) as f32 - 126.0;
+                step * if i == largest { 127.0 } else { code + 0.4 * self.unit() }
+            }));
+        }
+        Array { rows, cols, data }
+    }
+
+    /// Values in codes of 8 bits, up to `scale`.
+    pub fn codes(&mut self, rows: usize, cols: usize, scale: f32) -> Host {
+        let mut operands = [self.tensor_scaled(rows, cols, scale).into(), Host::Codes(Array::zeros(rows, cols))];
+        Quantise.oracle(&mut operands);
+        let [_, codes] = operands;
+        codes
     }
 
     /// Random blocks of a format whose values are about `1 / sqrt(cols)`.

@@ -8,7 +8,7 @@ use crate::weight::{Chunk, Weight};
 use rullama_gpu::{Caps, DispatchBuilder, GpuError, Kernel, Slice};
 
 /// Few slots of one expert: of 26B-A4B's 128, 8 a token, each gets 32 of a prompt's chunk of 512.
-const TILE: Tile = Tile { bm: 32, bn: 64, bk: 32, tm: 4, tn: 4 };
+const TILE: Tile = Tile { bm: 32, bn: 64, bk: 32, tm: 4, tn: 4, int8: false };
 
 /// What kernels are chosen by: a product of one token with the rows of all slots' experts, and whether experts have several slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl<'a> Product<'a> {
         if let Some(problem) = tile.problem(context.caps) {
             return Err(invalid(format!("{tile:?}: {problem}")));
         }
-        let Tile { bm, bn, bk, tm, tn } = tile;
+        let Tile { bm, bn, bk, tm, tn, .. } = tile;
         let order = context.scratch(self.scratch())?;
         self.order(context, &order, bm)?;
         let loads = |block: u32| block * bk / 4 / tile.invocations();

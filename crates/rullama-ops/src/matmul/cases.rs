@@ -37,6 +37,7 @@ pub fn cases() -> Vec<Case> {
         }
     }
     all.push(norm(Epilogue::Plain, 1, 2048, 1536));
+    int8(&mut all);
     // Terms that workgroups share, the last one fewer.
     for (tokens, rows) in [(9, 66), (70, 130)] {
         all.push(matmul(DType::F16, tokens, rows, 544).strided().chunked(40));
@@ -51,6 +52,38 @@ pub fn cases() -> Vec<Case> {
     all.push(geglu(DType::Q4K, 1, 12288, 256));
     all.push(matmul(DType::Q4_0, 1, 262_144, 32).chunked(100_000));
     all
+}
+
+/// Both operands in codes: every format that has them, epilogues, both sides of the tiles' edges, odd numbers of groups, and groups of
+/// zeros and of no numbers.
+fn int8(all: &mut Vec<Case>) {
+    for &dtype in DType::ALL.iter().filter(|dtype| rullama_quant::codes_wgsl(**dtype).is_some()) {
+        all.push(codes(dtype, Epilogue::Plain, 3, 37, 3 * dtype.block_len().max(32)).chunked(8));
+    }
+    all.push(codes(DType::Q4_0, Epilogue::Softcap(3.0), 1, 66, 96));
+    all.push(codes(DType::Q4_0, Epilogue::GeluMul, 7, 66, 96));
+    all.push(codes(DType::Q4K, Epilogue::Geglu, 65, 130, 256).chunked(100));
+    all.push(codes(DType::Q6K, Epilogue::Plain, 129, 66, 256));
+    // Terms that workgroups share, the last one fewer.
+    all.push(codes(DType::Q5_1, Epilogue::Geglu, 70, 130, 544).chunked(40));
+    for (rows, cols) in [(24, 12288), (16, 21504), (2048, 1536)] {
+        all.push(codes(DType::Q4K, Epilogue::Plain, 1, rows, cols));
+    }
+    let mut odd = codes(DType::Q4K, Epilogue::Plain, 4, 66, 256);
+    let x = odd.operands[0].codes_mut();
+    x.row_mut(0)[..32].fill(0.0);
+    x.row_mut(3)[192..224].fill(f32::NAN);
+    all.push(odd);
+}
+
+fn codes(dtype: DType, epilogue: Epilogue, tokens: usize, rows: usize, cols: usize) -> Case {
+    let mut rng = Rng::new((tokens * rows + cols) as u64);
+    let values = epilogue.values(rows as u32) as usize;
+    let mut operands = vec![rng.codes(tokens, cols, 2.0), Host::Weight(rng.weight(dtype, rows, cols))];
+    operands.extend((0..epilogue.extras()).map(|_| Host::from(rng.tensor(tokens, values))));
+    operands.push(Array::zeros(tokens, values).into());
+    let op = Matmul { prologue: Prologue::Int8, epilogue };
+    Case::new(format!("codes, {dtype} {epilogue:?} {tokens}x{rows}x{cols}"), op, operands, 4 * cols)
 }
 
 fn matmul(dtype: DType, tokens: usize, rows: usize, cols: usize) -> Case {

@@ -122,7 +122,8 @@ impl Matmul {
 
     /// The oracle's sums: for each token one of every row of the weight.
     fn sums(&self, operands: &[Host]) -> Vec<Vec<f64>> {
-        let (x, w) = (operands[0].tensor(), operands[1].weight());
+        let w = operands[1].weight();
+        let x = if self.prologue == Prologue::Int8 { operands[0].codes() } else { operands[0].tensor() };
         let (before, _) = self.extras(operands);
         let given: Vec<Vec<f64>> = (0..x.rows).map(|token| self.prologue.oracle(x.row(token), before)).collect();
         let mut sums = vec![Vec::with_capacity(w.rows); x.rows];
@@ -136,13 +137,14 @@ impl Matmul {
     }
 
     fn dims_of(&self, tokens: u32, rows: u32, cols: u32) -> Dims {
-        Dims { tokens, rows, groups: cols / 32, pairs: self.epilogue.pairs(), tiles: self.prologue.tiles() }
+        Dims { tokens, rows, groups: cols / 32, pairs: self.epilogue.pairs(), tiles: self.prologue.tiles(), int8: self.prologue == Prologue::Int8 }
     }
 }
 
 impl Op for Matmul {
+    /// Apart for codes of 8 bits: a driver may get those wrong alone.
     fn name(&self) -> &'static str {
-        "matmul"
+        if self.prologue == Prologue::Int8 { "matmul_int8" } else { "matmul" }
     }
 
     fn uses(&self) -> Vec<Use> {
@@ -151,9 +153,11 @@ impl Op for Matmul {
 
     fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
         let [x, w, extras @ ..] = inputs else { return Err("takes x and a weight".into()) };
-        let fits = x.number == Number::F32 && matches!(w.number, Number::Weight(_)) && x.cols == w.cols && w.cols.is_multiple_of(32);
+        let given = if self.prologue == Prologue::Int8 { Number::Codes } else { Number::F32 };
+        let fits = x.number == given && matches!(w.number, Number::Weight(_)) && x.cols == w.cols && w.cols.is_multiple_of(32);
         let whole = !self.epilogue.pairs() || w.rows.is_multiple_of(2);
-        fit(fits && whole && x.rows > 0 && w.rows > 0, &[("x", x), ("w", w)])?;
+        let codes = self.prologue != Prologue::Int8 || matches!(w.number, Number::Weight(dtype) if rullama_quant::codes_wgsl(dtype).is_some());
+        fit(fits && whole && codes && x.rows > 0 && w.rows > 0, &[("x", x), ("w", w)])?;
         let (before, after) = extras.split_at(self.prologue.extras().min(extras.len()));
         let y = Type::f32(x.rows, self.epilogue.values(w.rows));
         self.prologue.check(x, before)?;
@@ -223,7 +227,8 @@ impl Op for Matmul {
         let values = self.epilogue.values(SMOKE_ROWS as u32) as usize;
         // Sums that reach a cap: far below it, a kernel that forgets it could not be told from a right one.
         let scale = if let Epilogue::Softcap(cap) = self.epilogue { cap } else { 1.0 };
-        let mut operands = vec![rng.tensor_scaled(tokens, cols, scale).into(), Host::Weight(rng.weight(dtype, SMOKE_ROWS, cols))];
+        let x = if self.prologue == Prologue::Int8 { rng.codes(tokens, cols, scale) } else { rng.tensor_scaled(tokens, cols, scale).into() };
+        let mut operands = vec![x, Host::Weight(rng.weight(dtype, SMOKE_ROWS, cols))];
         operands.extend((0..self.prologue.extras()).map(|_| Host::from(rng.tensor(1, cols))));
         operands.extend((0..self.epilogue.extras()).map(|_| Host::from(rng.tensor(tokens, values))));
         operands.push(Array::zeros(tokens, values).into());

@@ -1,6 +1,6 @@
 //! What a product is made of: each part a WGSL module with its own bindings and parameters, and its piece of the oracle.
 
-use crate::graph::{Type, fit};
+use crate::graph::{Number, Type, fit};
 use crate::host::{Host, gelu, root_mean_square};
 use crate::op::{Operand, Tensor};
 use rullama_gpu::{DispatchBuilder, GpuError};
@@ -12,6 +12,9 @@ pub enum Prologue {
     Plain,
     /// `RMS(x) * norm`, with an operand `norm: [1, cols]`.
     Norm { eps: f32 },
+    /// `x` itself, given in codes of 8 bits ([`crate::Quantise`]), for weights in codes ([`rullama_quant::codes_wgsl`]): products of
+    /// codes are summed as whole numbers, so that only `x` is rounded.
+    Int8,
 }
 
 /// What becomes of each sum `v` of a row of the weight.
@@ -32,33 +35,49 @@ impl Prologue {
     /// Operands beside `x`.
     pub fn extras(&self) -> usize {
         match self {
-            Prologue::Plain => 0,
+            Prologue::Plain | Prologue::Int8 => 0,
             Prologue::Norm { .. } => 1,
         }
     }
 
-    /// Defines `x_row`, `x_scale` and `load_x`.
+    /// Defines `x_row`, and `x_scale` and `load_x`, or `load_codes`.
     pub fn module(&self) -> &'static str {
         match self {
             Prologue::Plain => include_str!("prologue/plain.wgsl"),
             Prologue::Norm { .. } => include_str!("prologue/norm.wgsl"),
+            Prologue::Int8 => include_str!("prologue/int8.wgsl"),
+        }
+    }
+
+    /// What `vector` asks which it is by.
+    pub fn flag(&self) -> &'static str {
+        match self {
+            Prologue::Plain => "plain",
+            Prologue::Norm { .. } => "scaled",
+            Prologue::Int8 => "int8",
         }
     }
 
     /// Whether a tile can be formed of it: one token's sums are shared by all that a workgroup does.
     pub fn tiles(&self) -> bool {
-        matches!(self, Prologue::Plain)
+        !matches!(self, Prologue::Norm { .. })
     }
 
     pub fn check(&self, x: &Type, extras: &[Type]) -> Result<(), String> {
         match (self, extras) {
             (Prologue::Plain, []) => Ok(()),
+            (Prologue::Int8, []) => fit(x.number == Number::Codes, &[("x", x)]),
             (Prologue::Norm { .. }, [norm]) => fit(*norm == Type::f32(1, x.cols), &[("x", x), ("norm", norm)]),
             _ => Err(format!("{self:?} has {} operands, not {}", self.extras(), extras.len())),
         }
     }
 
     pub fn bind(&self, dispatch: &mut DispatchBuilder, x: &Tensor, extras: &[Operand]) -> Result<(), GpuError> {
+        if *self == Prologue::Int8 {
+            let [codes, scales] = crate::codes::slices(x);
+            dispatch.bind("x_codes", &codes).bind("x_scales", &scales);
+            return Ok(());
+        }
         dispatch.param("x_offset", x.offset / 4).param("x_stride", x.stride / 4).bind("x", &x.slice);
         if let (Prologue::Norm { eps }, [norm]) = (self, extras) {
             dispatch.param("norm_eps", *eps).bind("norm", &norm.tensor()?.slice);

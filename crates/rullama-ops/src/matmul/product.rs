@@ -42,6 +42,9 @@ impl<'a> Product<'a> {
         if (x.stride | x.offset) % 4 != 0 || y.stride != y.cols || y.offset != 0 {
             return Err(invalid(format!("{}: x wants multiples of 4 for stride and offset, y none", shapes())));
         }
+        if op.prologue == Prologue::Int8 && rullama_quant::codes_wgsl(w.dtype).is_none() {
+            return Err(invalid(format!("{}: {} has no codes", shapes(), w.dtype)));
+        }
         if op.epilogue.pairs() && (w.rows % 2 != 0 || w.chunks.iter().any(|c| (c.first_row | c.rows) % 2 != 0)) {
             return Err(invalid(format!("{}: chunks must hold whole pairs of rows", shapes())));
         }
@@ -76,7 +79,7 @@ impl<'a> Product<'a> {
         let sides = if self.pairs() { 2 } else { 1 };
         let counts = [("SETS", rows / sides), ("SIDES", sides), ("COLS", cols), ("UNROLL", unroll)];
         let mut link = Link::new("matmul/vector", include_str!("vector.wgsl"), context.caps);
-        link.flag("subgroups", subgroup.is_some()).flag("split", lanes < team).flag("plain", self.op.prologue == Prologue::Plain);
+        link.flag("subgroups", subgroup.is_some()).flag("split", lanes < team).flag(self.op.prologue.flag(), true);
         for (name, value) in counts.into_iter().chain([("TEAM", team), ("LANES", lanes), ("WG", workgroup)]) {
             link.constant(name, value);
         }
@@ -92,7 +95,10 @@ impl<'a> Product<'a> {
         if let Some(problem) = tile.problem(context.caps) {
             return Err(invalid(format!("{tile:?}: {problem}")));
         }
-        let mut link = Link::new("matmul/tile", include_str!("tile.wgsl"), context.caps);
+        let mut link = match tile.int8 {
+            true => Link::new("matmul/tile_int8", include_str!("tile_int8.wgsl"), context.caps),
+            false => Link::new("matmul/tile", include_str!("tile.wgsl"), context.caps),
+        };
         for (name, value) in tile.constants() {
             link.constant(name, value);
         }
@@ -144,7 +150,8 @@ impl<'a> Product<'a> {
     /// Links what every kernel of this product has.
     fn modules<'l, 'k>(&self, link: &'l mut Link<'k>, epilogue: &Epilogue) -> &'l mut Link<'k> {
         link.module("product", include_str!("product.wgsl")).module("weight", rullama_quant::wgsl(self.w.dtype));
-        link.module("x", include_str!("prologue/x.wgsl"));
+        link.module("x", include_str!("prologue/x.wgsl")).module("codes", rullama_quant::codes_wgsl(self.w.dtype).unwrap_or_default());
+        link.module("tile_put", include_str!("tile_put.wgsl"));
         link.module("prologue", self.op.prologue.module()).module("epilogue", epilogue.module());
         link.flag("pairs", epilogue.pairs())
     }

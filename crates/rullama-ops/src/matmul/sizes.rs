@@ -24,6 +24,8 @@ pub struct Dims {
     pub groups: u32,
     pub pairs: bool,
     pub tiles: bool,
+    /// Whether x and weight are multiplied in codes of 8 bits.
+    pub int8: bool,
 }
 
 impl Dims {
@@ -37,15 +39,20 @@ impl Dims {
         if !self.tiles {
             return vector;
         }
-        if Tile::SMALL.problem(caps).is_none() {
+        let [small, large] = self.tiles();
+        if small.problem(caps).is_none() {
             tile.push("tile");
         }
         // More workgroup memory than guaranteed stands for registers, of which no limit tells.
-        if Tile::LARGE.problem(caps).is_none() && caps.workgroup_memory >= 32 << 10 {
-            let fills = self.tokens > Tile::SMALL.bm && self.workgroups(Tile::LARGE) * self.shares(Tile::LARGE) >= LARGE_TILES;
+        if large.problem(caps).is_none() && caps.workgroup_memory >= 32 << 10 {
+            let fills = self.tokens > small.bm && self.workgroups(large) * self.shares(large) >= LARGE_TILES;
             tile.insert(usize::from(!fills), "tile_large");
         }
         if self.tokens >= TILE_TOKENS && !caps.software { [tile, vector].concat() } else { [vector, tile].concat() }
+    }
+
+    fn tiles(&self) -> [Tile; 2] {
+        if self.int8 { [Tile::SMALL_INT8, Tile::LARGE_INT8] } else { [Tile::SMALL, Tile::LARGE] }
     }
 
     /// Workgroups that form all sums.
@@ -70,8 +77,8 @@ impl Dims {
     /// The sizes of a variant.
     pub fn sizes(&self, variant: &str, caps: &Caps) -> Sizes {
         match variant {
-            "tile" => self.tile(Tile::SMALL),
-            "tile_large" => self.tile(Tile::LARGE),
+            "tile" => self.tile(self.tiles()[0]),
+            "tile_large" => self.tile(self.tiles()[1]),
             _ => Sizes::Vector { subgroups: variant == "vector_subgroups", sizes: Vector::choose(self, caps) },
         }
     }
@@ -108,8 +115,8 @@ pub struct Vector {
     pub workgroup: u32,
 }
 
-/// Sizes of `tile`: `bm` tokens x `bn` rows a workgroup, `tm` x `tn` an invocation, `bk` terms
-/// (16 or 32) at a time; `tm` and `tn` are multiples of 4, `bm / tm` and `bn / tn` of 8.
+/// Sizes of `tile` or, with `int8`, of `tile_int8`: `bm` tokens x `bn` rows a workgroup, `tm` x `tn` an invocation, `bk` terms
+/// (16 or 32; of codes 32 or 64) at a time; `tm` and `tn` are multiples of 4, `bm / tm` and `bn / tn` of 8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
     pub bm: u32,
@@ -117,6 +124,7 @@ pub struct Tile {
     pub bk: u32,
     pub tm: u32,
     pub tn: u32,
+    pub int8: bool,
 }
 
 impl Vector {
@@ -155,35 +163,47 @@ impl Vector {
 
 impl Tile {
     /// 8 KiB of workgroup memory, 128 invocations.
-    pub const SMALL: Tile = Tile { bm: 64, bn: 64, bk: 16, tm: 8, tn: 4 };
+    pub const SMALL: Tile = Tile { bm: 64, bn: 64, bk: 16, tm: 8, tn: 4, int8: false };
     /// 16 KiB, twice that with `bk` 32; 256 invocations of over 100 registers.
-    pub const LARGE: Tile = Tile { bm: 128, bn: 128, bk: 16, tm: 8, tn: 8 };
+    pub const LARGE: Tile = Tile { bm: 128, bn: 128, bk: 16, tm: 8, tn: 8, int8: false };
+    /// 14 KiB, 128 invocations.
+    pub const SMALL_INT8: Tile = Tile { bm: 64, bn: 64, bk: 64, tm: 8, tn: 4, int8: true };
+    /// 20 KiB, 256 invocations.
+    pub const LARGE_INT8: Tile = Tile { bm: 128, bn: 64, bk: 64, tm: 8, tn: 4, int8: true };
 
     pub fn invocations(&self) -> u32 {
         self.bm / self.tm * (self.bn / self.tn)
     }
 
     /// Its kernels' constants.
-    pub fn constants(&self) -> [(&'static str, u32); 10] {
-        let Tile { bm, bn, bk, tm, tn } = *self;
-        let loads = |block: u32| block * bk / 4 / self.invocations();
-        let (quads, x_loads, w_loads) = (bk / 4, loads(bm), loads(bn));
-        [("BM", bm), ("BN", bn), ("BK", bk), ("TM", tm), ("TN", tn), ("QUADS", quads), ("X_LOADS", x_loads), ("W_LOADS", w_loads), ("M_QUADS", tm / 4), ("N_QUADS", tn / 4)]
+    pub fn constants(&self) -> Vec<(&'static str, u32)> {
+        let Tile { bm, bn, bk, tm, tn, int8 } = *self;
+        // Each invocation loads quads of terms, or groups of codes.
+        let together = if int8 { 32 } else { 4 };
+        let loads = |block: u32| (block * bk / together).div_ceil(self.invocations());
+        let blocks = [("BM", bm), ("BN", bn), ("BK", bk), ("TM", tm), ("TN", tn), ("M_QUADS", tm / 4), ("N_QUADS", tn / 4)];
+        blocks.into_iter().chain([("QUADS", bk / 4), ("X_LOADS", loads(bm)), ("W_LOADS", loads(bn))]).collect()
     }
 
     /// Bytes of workgroup memory.
     pub fn memory(&self) -> u32 {
-        (self.bm + self.bn) * self.bk * 4
+        match self.int8 {
+            // A byte a term; beside each group of 32 a vec4 a token, and scales and offsets of both halves a row.
+            true => (self.bm + self.bn) * (self.bk + self.bk / 32 * 16),
+            false => (self.bm + self.bn) * self.bk * 4,
+        }
     }
 
     /// What does not fit together or this adapter, if anything.
     pub fn problem(&self, caps: &Caps) -> Option<&'static str> {
         let grid = |block: u32, thread: u32| thread >= 4 && thread.is_power_of_two() && block.is_multiple_of(8 * thread);
+        let parts = |block: u32| self.int8 || (block * self.bk / 4).is_multiple_of(self.invocations());
         match self {
-            _ if !matches!(self.bk, 16 | 32) => Some("bk is 16 or 32"),
+            _ if !self.int8 && !matches!(self.bk, 16 | 32) => Some("bk is 16 or 32"),
+            _ if self.int8 && !matches!(self.bk, 32 | 64) => Some("bk of codes is 32 or 64"),
             _ if !grid(self.bm, self.tm) || !grid(self.bn, self.tn) => Some("a tile has multiples of 8 invocations each way"),
-            _ if !(self.bm * self.bk / 4).is_multiple_of(self.invocations()) => Some("invocations load equal parts of x"),
-            _ if !(self.bn * self.bk / 4).is_multiple_of(self.invocations()) => Some("invocations load equal parts of w"),
+            _ if !parts(self.bm) => Some("invocations load equal parts of x"),
+            _ if !parts(self.bn) => Some("invocations load equal parts of w"),
             _ if self.invocations() > caps.invocations => Some("too many invocations for the adapter"),
             _ if self.memory() > caps.workgroup_memory => Some("too much workgroup memory for the adapter"),
             _ => None,

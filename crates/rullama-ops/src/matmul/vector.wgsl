@@ -6,6 +6,9 @@
 #import math
 #import product
 #import weight
+#if int8
+#import codes
+#endif
 
 const ROWS = SETS * SIDES;
 const TEAMS = WG / TEAM;
@@ -42,14 +45,18 @@ fn main(
 #end
 #repeat c COLS
     let x{c}_row = x_row(min(token + {c}u, params.tokens - 1u));
-#if !plain
+#if scaled
     let x{c}_scale = x_scale(x{c}_row, lid);
 #endif
 #end
 #repeat s SETS
 #repeat r SIDES
 #repeat c COLS
+#if int8
+    var acc{s}{r}_{c} = 0.0;
+#else
     var acc{s}{r}_{c} = vec4<f32>();
+#endif
 #end
 #end
 #end
@@ -58,10 +65,22 @@ fn main(
         let g{u} = first + {u}u * TEAM;
 #repeat s SETS
 #repeat r SIDES
+#if int8
+        let w{u}_{s}{r} = codes_group(planes(), w{s}{r}_at + g{u});
+#else
         let w{u}_{s}{r} = decode_group(planes(), w{s}{r}_at + g{u});
+#endif
 #end
 #end
 #repeat c COLS
+#if int8
+        let x{u}_{c} = load_codes(x{c}_row, g{u});
+#repeat s SETS
+#repeat r SIDES
+        acc{s}{r}_{c} += codes_dot(w{u}_{s}{r}, x{u}_{c});
+#end
+#end
+#else
 #repeat j 8
 #if plain
         // Not load_x(): what compilers make of the call is a sixth slower for long rows.
@@ -77,6 +96,7 @@ fn main(
 #end
 #end
 #end
+#endif
 #end
 #end
     }
@@ -84,7 +104,11 @@ fn main(
 #repeat s SETS
 #repeat r SIDES
 #repeat c COLS
+#if int8
+    let sum{s}{r}_{c} = lanes_sum(vec4<f32>(acc{s}{r}_{c}, 0.0, 0.0, 0.0));
+#else
     let sum{s}{r}_{c} = lanes_sum(acc{s}{r}_{c});
+#endif
 #end
 #end
 #end
@@ -122,3 +146,15 @@ fn main(
     }
 #endif
 }
+
+#if int8
+// The sum of a group's 32 products.
+fn codes_dot(w: Codes, x: Given) -> f32 {
+    let lo = dot4I8Packed(w.lo.x, x.lo.x) + dot4I8Packed(w.lo.y, x.lo.y) + dot4I8Packed(w.lo.z, x.lo.z) + dot4I8Packed(w.lo.w, x.lo.w);
+    let hi = dot4I8Packed(w.hi.x, x.hi.x) + dot4I8Packed(w.hi.y, x.hi.y) + dot4I8Packed(w.hi.z, x.hi.z) + dot4I8Packed(w.hi.w, x.hi.w);
+    if (CODES_ONE_SCALE) {
+        return x.d * (w.s.x * f32(lo + hi) + w.s.z * (x.sums.x + x.sums.y));
+    }
+    return x.d * (dot(w.s.xy, vec2<f32>(f32(lo), f32(hi))) + dot(w.s.zw, x.sums));
+}
+#endif

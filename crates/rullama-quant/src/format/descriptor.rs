@@ -28,6 +28,8 @@ pub(crate) struct Format {
     pub element: fn(&crate::device::Device<'_>, usize, usize) -> f32,
     /// Text of the decode module for the GPU.
     pub wgsl: &'static str,
+    /// Text of the module that gives codes in place of values; `None` where values are stored.
+    pub codes: Option<&'static str>,
 }
 
 /// Appends the blocks of values.

@@ -18,6 +18,7 @@ pub(crate) const FORMAT: Format = Format {
     #[cfg(test)]
     element: |device, g, e| f32::from_bits(u32::from(device.short(0, 32 * g + e)) << 16),
     wgsl: concat!(include_str!("../shared/halves.wgsl"), include_str!("decode.wgsl")),
+    codes: None,
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

@@ -17,6 +17,7 @@ pub(crate) const FORMAT: Format = Format {
     #[cfg(test)]
     element: |device, g, e| f32::from_bits(device.word(0, 32 * g + e)),
     wgsl: include_str!("decode.wgsl"),
+    codes: None,
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

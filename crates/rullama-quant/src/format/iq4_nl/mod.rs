@@ -18,6 +18,7 @@ pub(crate) const FORMAT: Format = Format {
     #[cfg(test)]
     element: |device, g, e| device.half(1, g) * f32::from(TABLE[device.nibble(g, e) as usize]),
     wgsl: concat!(include_str!("../shared/iq4.wgsl"), include_str!("../shared/table4.wgsl"), include_str!("decode.wgsl")),
+    codes: Some(include_str!("../shared/table4_codes.wgsl")),
 };
 
 /// Values of the 16 codes, also those of IQ4_XS.

@@ -19,6 +19,7 @@ pub(crate) const FORMAT: Format = Format {
     #[cfg(test)]
     element: |device, g, e| scale(device.byte(1, g)) * f32::from(TABLE[device.nibble(g, e) as usize]),
     wgsl: concat!(include_str!("../shared/table4.wgsl"), include_str!("decode.wgsl")),
+    codes: Some(include_str!("../shared/table4_codes.wgsl")),
 };
 
 /// Values of the 16 codes, doubled so that they are whole.

@@ -28,6 +28,7 @@ pub(crate) const FORMAT: Format = Format {
         d * f32::from(s & 15) * device.pair(0, g, e) as f32 - dmin * f32::from(s >> 4)
     },
     wgsl: include_str!("decode.wgsl"),
+    codes: Some(include_str!("codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

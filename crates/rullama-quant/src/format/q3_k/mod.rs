@@ -27,6 +27,7 @@ pub(crate) const FORMAT: Format = Format {
         device.half(3, g / 8) * s as f32 * (q - 4) as f32
     },
     wgsl: include_str!("decode.wgsl"),
+    codes: Some(include_str!("codes.wgsl")),
 };
 
 /// Scale `t` of 16, already less 32: four low bits in bytes 0..8, two high bits in bytes 8..12.

@@ -19,6 +19,7 @@ pub(crate) const FORMAT: Format = Format {
     #[cfg(test)]
     element: |device, g, e| device.half(1, g) * (device.nibble(g, e) - 8) as f32,
     wgsl: concat!(include_str!("../shared/affine4.wgsl"), include_str!("decode.wgsl")),
+    codes: Some(include_str!("../shared/affine4_codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

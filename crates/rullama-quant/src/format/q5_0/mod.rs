@@ -23,6 +23,7 @@ pub(crate) const FORMAT: Format = Format {
         device.half(2, g) * (q - 16) as f32
     },
     wgsl: concat!(include_str!("../shared/affine5.wgsl"), include_str!("decode.wgsl")),
+    codes: Some(include_str!("../shared/affine5_codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

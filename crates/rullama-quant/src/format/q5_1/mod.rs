@@ -26,6 +26,7 @@ pub(crate) const FORMAT: Format = Format {
         device.half(2, 2 * g) * q as f32 + device.half(2, 2 * g + 1)
     },
     wgsl: concat!(include_str!("../shared/affine5.wgsl"), include_str!("decode.wgsl")),
+    codes: Some(include_str!("../shared/affine5_codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

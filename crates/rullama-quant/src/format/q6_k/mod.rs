@@ -29,6 +29,7 @@ pub(crate) const FORMAT: Format = Format {
         device.half(3, g / 8) * f32::from(sc) * (q - 32) as f32
     },
     wgsl: include_str!("decode.wgsl"),
+    codes: Some(include_str!("codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

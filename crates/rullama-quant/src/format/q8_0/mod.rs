@@ -19,6 +19,7 @@ pub(crate) const FORMAT: Format = Format {
     #[cfg(test)]
     element: |device, g, e| device.half(1, g) * f32::from(device.byte(0, 32 * g + e) as i8),
     wgsl: include_str!("decode.wgsl"),
+    codes: Some(include_str!("codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

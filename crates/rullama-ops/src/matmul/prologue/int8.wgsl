@@ -1,0 +1,29 @@
+// x in codes of 8 bits, as int8_quantise.wgsl made them: a group's codes lie in two vec4, beside them its scale d and, as halves, the
+// sums of the codes of its two halves, which are exact.
+@group(0) @binding(_) var<storage, read> x_codes: array<vec4<u32>>;
+@group(0) @binding(_) var<storage, read> x_scales: array<vec2<u32>>;
+
+// Of a weight: see rullama_quant::codes_wgsl.
+struct Codes {
+    lo: vec4<u32>,
+    hi: vec4<u32>,
+    s: vec4<f32>,
+}
+
+struct Given {
+    lo: vec4<u32>,
+    hi: vec4<u32>,
+    d: f32,
+    sums: vec2<f32>,
+}
+
+// The first group of a token.
+fn x_row(token: u32) -> u32 {
+    return token * params.groups;
+}
+
+fn load_codes(row: u32, g: u32) -> Given {
+    let at = row + g;
+    let scale = x_scales[at];
+    return Given(x_codes[2u * at], x_codes[2u * at + 1u], bitcast<f32>(scale.x), unpack2x16float(scale.y));
+}

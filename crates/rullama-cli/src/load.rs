@@ -7,7 +7,7 @@ use crate::{interrupt, table};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use rullama::DEFAULT_CONTEXT;
-use rullama::{AdapterProfile, Cancel, Embedder, Engine, ExpertMode, ExpertStats, KvType, LoadOptions, PleMode};
+use rullama::{AdapterProfile, Cancel, Embedder, Engine, ExpertMode, ExpertStats, KvType, LoadOptions, PleMode, Products as Wanted};
 use std::ffi::OsStr;
 
 /// Where the per-layer embeddings live.
@@ -53,6 +53,17 @@ impl Kv {
     }
 }
 
+/// What products with quantised weights multiply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Products {
+    /// int8 for large weights where that is measured to be faster on this adapter
+    Auto,
+    /// Values in f32
+    Exact,
+    /// Values rounded to 8 bits: faster on most GPUs, a little less exact
+    Int8,
+}
+
 /// Limits and features to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Profile {
@@ -74,6 +85,12 @@ pub struct LoadArguments {
     /// Type of cached keys and values
     #[arg(long, value_enum, default_value = "f16")]
     kv: Kv,
+    /// What products with quantised weights multiply [default: auto; exact for eval, training, CPU adapters and --kv f32]
+    #[arg(long, value_enum)]
+    products: Option<Products>,
+    /// The same as --products exact
+    #[arg(long, conflicts_with = "products")]
+    exact: bool,
     /// Most tokens of a conversation [default: the model's, up to 32768]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     ctx: Option<u32>,
@@ -131,6 +148,7 @@ impl LoadArguments {
                 Experts::Streamed => ExpertMode::Streamed,
             },
             kv: self.kv.wanted(),
+            products: self.products().unwrap_or_default(),
             context: self.ctx.or(least),
             preferred_context: wish,
             memory_budget: self.memory,
@@ -146,6 +164,20 @@ impl LoadArguments {
     /// Bytes that weights may take, where somebody said.
     pub fn memory(&self) -> Option<u64> {
         self.memory
+    }
+
+    fn products(&self) -> Option<Wanted> {
+        let said = self.products.map(|products| match products {
+            Products::Auto => Wanted::Auto,
+            Products::Exact => Wanted::Exact,
+            Products::Int8 => Wanted::Int8,
+        });
+        said.or(self.exact.then_some(Wanted::Exact))
+    }
+
+    /// For what is exact unless somebody says otherwise.
+    pub fn exact_by_default(&self) -> Self {
+        LoadArguments { exact: self.products.is_none(), ..self.clone() }
     }
 
     /// Whether somebody said how long the context is.

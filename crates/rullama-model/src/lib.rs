@@ -19,6 +19,7 @@ pub mod model;
 pub mod pace;
 pub mod place;
 pub mod plan;
+pub mod products;
 pub mod reference;
 pub mod rows;
 mod selftest;

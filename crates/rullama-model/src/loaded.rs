@@ -7,6 +7,7 @@ use crate::lower::{For, lower};
 use crate::model::{Model, Rows, Shape};
 use crate::pace::{MAX_CHUNK, Pace};
 use crate::plan::Pool;
+use crate::products::{InCodes, Products, run};
 use crate::rows::RowProvider;
 use crate::selftest::SelfTest;
 use crate::weights::{Loader, Specs, Table, WeightSpec, Weights, read_tables};
@@ -47,6 +48,7 @@ pub struct Choice {
     pub experts: Experts,
     /// Tokens of a prompt's chunk; `None` takes as many as the measured speed allows.
     pub chunk: Option<u32>,
+    pub products: Products,
 }
 
 /// How far loading is.
@@ -72,6 +74,8 @@ pub struct Loaded {
     /// Tells this file's weights from others of the same shapes.
     pub identity: [u8; 32],
     pub pace: Pace,
+    /// Which products are of codes; none where it is `None`.
+    pub codes: Option<InCodes>,
     /// Experts that are brought as they are chosen.
     pub(crate) experts: Option<Mutex<ExpertPools>>,
     /// The operations of the longest chunk.
@@ -101,20 +105,34 @@ impl Loaded {
         let pace = Pace::new(device.caps().software);
         let (loaded_bytes, weights) = (put.bytes, put.weights);
         let experts = choice.places().map(|places| Mutex::new(ExpertPools::new(places, model.facts().experts)));
+        let codes = choice.products.resolve(&device, &*model, &weights, choice.kv).await?;
         let (longest, turn, test) = Default::default();
         let mut loaded =
-            Loaded { device, model, source, weights, tables, choice, loaded_bytes, identity, pace, experts, longest, turn, test };
+            Loaded { device, model, source, weights, tables, choice, loaded_bytes, identity, pace, codes, experts, longest, turn, test };
         if !progress(Stage::SelfTest) {
             return Err(ModelError::Cancelled);
         }
-        for (shape, sampler) in loaded.usual_steps() {
-            let graph = loaded.graph(shape, sampler, &Terms::default()).await?;
-            if shape.tokens == MAX_CHUNK {
-                let types = |node: &Node| node.inputs().map(|value| graph.of(value)).collect();
-                loaded.longest = graph.nodes.iter().map(|node| (node.op.clone(), types(node))).collect();
+        match loaded.test_usual().await {
+            // A driver may get products of codes wrong alone.
+            Err(ModelError::SelfTest { .. }) if choice.products == Products::Auto && loaded.codes.is_some() => {
+                loaded.codes = None;
+                loaded.test_usual().await?;
             }
+            tested => tested?,
         }
         Ok(loaded)
+    }
+
+    /// Tests the kernels of the usual steps.
+    async fn test_usual(&mut self) -> Result<(), ModelError> {
+        for (shape, sampler) in self.usual_steps() {
+            let graph = self.graph(shape, sampler, &Terms::default()).await?;
+            if shape.tokens == MAX_CHUNK {
+                let types = |node: &Node| node.inputs().map(|value| graph.of(value)).collect();
+                self.longest = graph.nodes.iter().map(|node| (node.op.clone(), types(node))).collect();
+            }
+        }
+        Ok(())
     }
 
     /// Decoding, a short prompt, and both ends of the longer ones.
@@ -161,7 +179,7 @@ impl Loaded {
             graph.at("the sampler");
             graph.sample(logits, mode);
         }
-        self.lowered(graph.checked()?, if shape.taps { For::Look } else { For::Run }).await
+        self.lowered(graph.checked()?, if shape.taps { For::Look } else { run(self.codes) }).await
     }
 
     /// What runs for a graph of this model, with all its kernels tested.

@@ -6,7 +6,7 @@
 use crate::weights::{Specs, Stack};
 use rullama_ops::graph::Node;
 use rullama_ops::{
-    AddScale, Epilogue, GeluMul, Graph, HeadNorm, HeadRope, Kind, Matmul, Op, Prologue, QkvPrepare, ResidualNorm, RmsNorm, Softcap, Store,
+    AddScale, Epilogue, GeluMul, Graph, HeadNorm, HeadRope, Kind, Matmul, Number, Op, Prologue, Quantise, QkvPrepare, ResidualNorm, RmsNorm, Softcap, Store,
     Type, Value,
 };
 use std::collections::{HashMap, HashSet};
@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub enum For {
     /// As few dispatches as there can be.
     Run,
+    /// The same, with products in codes of 8 bits where a weight of at least so many values is stored in codes.
+    Codes { least: u64 },
     /// Only what the weights' layout demands: every value of the algebra stays to be looked at.
     Look,
 }
@@ -24,42 +26,64 @@ pub enum For {
 /// One rule.
 struct Rewrite {
     name: &'static str,
-    /// The weights are stored for it, so that every graph needs it.
-    needed: bool,
+    when: When,
     apply: fn(&mut Pass),
 }
 
+/// Which graphs a rule is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// The weights are stored for it, so that every graph needs it.
+    Needed,
+    /// Computes the same in fewer dispatches.
+    Run,
+    /// Rounds what products are given.
+    Codes,
+}
+
+impl When {
+    fn is_for(self, mode: For) -> bool {
+        match self {
+            When::Needed => true,
+            When::Run => mode != For::Look,
+            When::Codes => matches!(mode, For::Codes { .. }),
+        }
+    }
+}
+
 /// In the order of their use.
-const REWRITES: [Rewrite; 8] = [
-    Rewrite { name: "gated product of interleaved rows", needed: true, apply: gated },
-    Rewrite { name: "products of one input with stacked rows", needed: true, apply: stacked },
-    Rewrite { name: "parts of stacks as views of their rows", needed: true, apply: parts },
-    Rewrite { name: "softcap after a product", needed: false, apply: softcap },
-    Rewrite { name: "gelu and multiply after a product", needed: false, apply: gelu_mul },
-    Rewrite { name: "queries, keys and values in one", needed: false, apply: qkv },
-    Rewrite { name: "norm, residual and the next norm", needed: false, apply: residual_norm },
-    Rewrite { name: "a norm before a product of few tokens", needed: false, apply: norm_before },
+const REWRITES: [Rewrite; 9] = [
+    Rewrite { name: "gated product of interleaved rows", when: When::Needed, apply: gated },
+    Rewrite { name: "products of one input with stacked rows", when: When::Needed, apply: stacked },
+    Rewrite { name: "parts of stacks as views of their rows", when: When::Needed, apply: parts },
+    Rewrite { name: "softcap after a product", when: When::Run, apply: softcap },
+    Rewrite { name: "gelu and multiply after a product", when: When::Run, apply: gelu_mul },
+    Rewrite { name: "queries, keys and values in one", when: When::Run, apply: qkv },
+    Rewrite { name: "norm, residual and the next norm", when: When::Run, apply: residual_norm },
+    Rewrite { name: "products in codes of 8 bits", when: When::Codes, apply: codes },
+    Rewrite { name: "a norm before a product of few tokens", when: When::Run, apply: norm_before },
 ];
 
 /// Names of the rewrites that `For` applies.
 pub fn names(mode: For) -> impl Iterator<Item = &'static str> {
-    REWRITES.iter().filter(move |r| r.needed || mode == For::Run).map(|r| r.name)
+    REWRITES.iter().filter(move |rewrite| rewrite.when.is_for(mode)).map(|rewrite| rewrite.name)
 }
 
 /// The graph as it is run; weights are named by their specifications' keys.
 pub fn lower(graph: Graph, mode: For, specs: &Specs) -> Graph {
-    lower_with(graph, specs, |rewrite| rewrite.needed || mode == For::Run)
+    let least = if let For::Codes { least } = mode { least } else { 0 };
+    lower_with(graph, specs, least, |rewrite| rewrite.when.is_for(mode))
 }
 
 /// As [`lower`], with the needed rewrites and one other: what tests compare.
 pub fn lower_one(graph: Graph, name: &str, specs: &Specs) -> Graph {
-    lower_with(graph, specs, |rewrite| rewrite.needed || rewrite.name == name)
+    lower_with(graph, specs, 0, |rewrite| rewrite.when == When::Needed || rewrite.name == name)
 }
 
-fn lower_with(graph: Graph, specs: &Specs, wanted: impl Fn(&Rewrite) -> bool) -> Graph {
+fn lower_with(graph: Graph, specs: &Specs, least: u64, wanted: impl Fn(&Rewrite) -> bool) -> Graph {
     // What nobody needs goes last: a fused operation may write a cache and make a value that is not read.
     prune(REWRITES.iter().filter(|r| wanted(r)).fold(graph, |graph, rewrite| {
-        let mut pass = Pass::new(graph, specs);
+        let mut pass = Pass::new(graph, specs, least);
         (rewrite.apply)(&mut pass);
         pass.finish()
     }))
@@ -84,6 +108,8 @@ pub fn prune(mut graph: Graph) -> Graph {
 struct Pass<'a> {
     graph: Graph,
     specs: &'a Specs,
+    /// Values of the smallest weight that is multiplied in codes.
+    least: u64,
     maker: HashMap<Value, usize>,
     readers: HashMap<Value, Vec<usize>>,
     /// Values that are seen from elsewhere: outputs, and what views stand on.
@@ -91,10 +117,12 @@ struct Pass<'a> {
     gone: Vec<bool>,
     /// What stands in a node's place.
     placed: Vec<Option<Node>>,
+    /// What stands before it.
+    before: Vec<Option<Node>>,
 }
 
 impl<'a> Pass<'a> {
-    fn new(graph: Graph, specs: &'a Specs) -> Self {
+    fn new(graph: Graph, specs: &'a Specs, least: u64) -> Self {
         let (mut maker, mut readers) = (HashMap::new(), HashMap::<Value, Vec<usize>>::new());
         let mut seen: HashSet<Value> = graph.outputs.iter().map(|(_, value)| *value).collect();
         for (at, node) in graph.nodes.iter().enumerate() {
@@ -107,7 +135,8 @@ impl<'a> Pass<'a> {
             }
         }
         let count = graph.nodes.len();
-        Pass { graph, specs, maker, readers, seen, gone: vec![false; count], placed: vec![None; count] }
+        let nodes = || vec![None; count];
+        Pass { graph, specs, least, maker, readers, seen, gone: vec![false; count], placed: nodes(), before: nodes() }
     }
 
     fn node(&self, at: usize) -> &Node {
@@ -140,7 +169,8 @@ impl<'a> Pass<'a> {
 
     fn finish(mut self) -> Graph {
         let nodes = std::mem::take(&mut self.graph.nodes).into_iter().zip(self.gone).zip(self.placed);
-        self.graph.nodes = nodes.filter_map(|((node, gone), placed)| placed.or((!gone).then_some(node))).collect();
+        let placed = nodes.map(|((node, gone), placed)| placed.or((!gone).then_some(node)));
+        self.graph.nodes = self.before.into_iter().zip(placed).flat_map(|(before, node)| [before, node]).flatten().collect();
         self.graph
     }
 
@@ -330,6 +360,28 @@ fn residual_norm(pass: &mut Pass) {
             }
             None => pass.replace(at, &[norm], op, vec![a, weight, h, sum], Vec::new()),
         }
+    }
+}
+
+/// `x Wᵀ` in codes of 8 bits, of which those of `x` are made once.
+fn codes(pass: &mut Pass) {
+    let mut made: HashMap<Value, Value> = HashMap::new();
+    for at in pass.all::<Matmul>() {
+        let node = pass.node(at);
+        let Some(op) = node.is::<Matmul>().copied().filter(|op| op.prologue == Prologue::Plain) else { continue };
+        let (mut operands, place) = (node.operands.clone(), node.place);
+        let (x, w) = (pass.graph.of(operands[0]), pass.graph.of(operands[1]));
+        let in_codes = matches!(w.number, Number::Weight(dtype) if rullama_quant::codes_wgsl(dtype).is_some());
+        if !in_codes || u64::from(w.rows) * u64::from(w.cols) < pass.least {
+            continue;
+        }
+        operands[0] = *made.entry(operands[0]).or_insert_with(|| {
+            let codes = pass.graph.new_value(Kind::Made, Type::codes(x.rows, x.cols));
+            let operands = vec![operands[0], codes];
+            pass.before[at] = Some(Node { op: Arc::new(Quantise), operands, after: Vec::new(), place });
+            codes
+        });
+        pass.replace(at, &[], Matmul { prologue: Prologue::Int8, ..op }, operands, Vec::new());
     }
 }
 

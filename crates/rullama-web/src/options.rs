@@ -2,7 +2,7 @@
 
 use rullama::text::chat::{FunctionCall, Message, Tool};
 use rullama::{
-    AdapterProfile, ChatOptions, EmbedOptions, EmbedPrompt, ExpertMode, Format, GenerateOptions, KvType, LoadOptions, PleMode, Sampling,
+    AdapterProfile, ChatOptions, EmbedOptions, EmbedPrompt, ExpertMode, Format, GenerateOptions, KvType, LoadOptions, PleMode, Products, Sampling,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -38,6 +38,7 @@ pub struct Load {
     pub ple: PleMode,
     pub experts: ExpertMode,
     pub kv: Kv,
+    pub products: Products,
     pub context: Option<u32>,
     pub memory_budget: Option<u64>,
     pub adapter: Adapter,
@@ -58,6 +59,7 @@ impl Load {
                 Kv::F32 => KvType::F32,
                 Kv::Q8 => KvType::Q8,
             },
+            products: self.products,
             context: self.context,
             memory_budget: self.memory_budget,
             profile: if self.adapter == Adapter::Native { AdapterProfile::Native } else { AdapterProfile::WebGpuDefaults },

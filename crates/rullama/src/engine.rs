@@ -61,6 +61,8 @@ pub struct ModelInfo {
     pub expert_places: u32,
     /// `f16`, `f32` or `q8`; `none` for models that make embeddings.
     pub kv: &'static str,
+    /// `int8` where large products are of codes of 8 bits, else `exact`.
+    pub products: &'static str,
     /// Lengths that embeddings were trained for, the whole one first; empty for models that answer.
     pub embedding: Vec<u32>,
     /// Bytes of weights read for one decoded token.
@@ -148,7 +150,7 @@ impl Engine {
         let residency = residency::residency(&device, &*model, &options, &*source)?;
         let experts = residency::experts(&device, &*model, &options, &*source, residency)?;
         let (context, chunk) = (context(&*model, &options, &device)?, chunk(&options)?);
-        let choice = Choice { kv: options.kv, context, residency, experts, chunk };
+        let choice = Choice { kv: options.kv, context, residency, experts, chunk, products: options.products.into() };
         let name = MetadataError::optional(gguf.metadata.str("general.name"))?.unwrap_or("unnamed").to_string();
         // Seconds of putting weights on the GPU end where the self-test begins.
         let (started, mut seconds) = (Instant::now(), 0.0);
@@ -228,6 +230,7 @@ async fn info(loaded: &Loaded, name: String, options: &LoadOptions, load_seconds
         },
         expert_places: loaded.choice.places().unwrap_or(facts.experts),
         kv: loaded.choice.kv.name(),
+        products: if loaded.codes.is_some() { "int8" } else { "exact" },
         embedding: Vec::new(),
         bytes_per_token: loaded.model.bytes_per_token(),
         device: device.name().into(),

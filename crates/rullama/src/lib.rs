@@ -65,7 +65,7 @@ pub use format::{Follow, Format, Formats};
 pub use format_tokens::FormatTokens;
 pub use gallery::{Gallery, sense_of};
 pub use media::{Medium, Perceived, SoftTokens};
-pub use options::{Cancel, ExpertMode, GenerateOptions, LoadOptions, PENALTIES, PleMode, REPEAT_PENALTIES, Sampling};
+pub use options::{Cancel, ExpertMode, GenerateOptions, LoadOptions, PENALTIES, PleMode, Products, REPEAT_PENALTIES, Sampling};
 pub use pieces::{Logprobs, Piece, Pieces, Reason, TokenText};
 pub use profile::StepProfile;
 pub use progress::{OnPrefill, Prefill};

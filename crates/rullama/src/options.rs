@@ -37,6 +37,30 @@ pub enum ExpertMode {
     Streamed,
 }
 
+/// What products with weights that are stored in codes (all but F32, F16 and BF16) multiply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Products {
+    /// [`Int8`](Self::Int8) for large weights where that is measured to be faster on this adapter; [`Exact`](Self::Exact) on CPU
+    /// adapters and with [`KvType::F32`].
+    #[default]
+    Auto,
+    /// Values in f32: logits are as the definition's, up to the order of sums.
+    Exact,
+    /// Values rounded to 8 bits by groups of 32, as llama.cpp's kernels round them: faster, a little less exact.
+    Int8,
+}
+
+impl From<Products> for rullama_model::products::Products {
+    fn from(products: Products) -> Self {
+        match products {
+            Products::Auto => Self::Auto,
+            Products::Exact => Self::Exact,
+            Products::Int8 => Self::Int8,
+        }
+    }
+}
+
 /// How to load a model.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
@@ -52,6 +76,7 @@ pub struct LoadOptions {
     /// Tokens of a prompt's chunk, 16 to 512; by default as many as the measured speed of the device allows, 512 on most. Another
     /// length adds in another order: with one given, a prompt's logits are the same to the bit in every run on a device.
     pub chunk: Option<u32>,
+    pub products: Products,
     pub profile: AdapterProfile,
     /// A browser granted the `subgroups` feature.
     pub browser_subgroups: bool,

@@ -185,6 +185,7 @@ fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value 
         "ple": info.ple,
         "experts": info.experts,
         "kv": info.kv,
+        "products": info.products,
         "context": arguments.context,
         "prefill": arguments.prefill,
         "decode": arguments.decode,
@@ -253,7 +254,7 @@ fn summary(record: &Value) -> String {
         format!("{:.1} tokens/s ({least:.1} to {most:.1})", number(key))
     };
     let lines = [
-        format!("model     {} (per-layer embeddings {}, cache {})", text("model"), text("ple"), text("kv")),
+        format!("model     {} (per-layer embeddings {}, cache {}, products {})", text("model"), text("ple"), text("kv"), text("products")),
         format!("device    {} ({}, {})", text("device"), text("backend"), text("driver")),
         format!("prefill   {} over {} tokens", speed("prefill_tok_s"), number("prefill")),
         format!("decode    {} at context {}", speed("decode_tok_s"), number("context")),

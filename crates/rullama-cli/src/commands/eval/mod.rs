@@ -96,7 +96,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let cancel = Cancel::new();
     let needed = arguments.ids.len() as u64 + u64::from(arguments.greedy.unwrap_or(0));
     let least = u32::try_from(needed).unwrap_or(u32::MAX);
-    let engine = load::load_located(&arguments.model, &located, &arguments.load, Some(least), &cancel)?;
+    let engine = load::load_located(&arguments.model, &located, &arguments.load.exact_by_default(), Some(least), &cancel)?;
     // Nothing of an evaluation is worth keeping, so Ctrl-C need not wait for its end.
     interrupt::on_first(|| interrupt::end());
     interrupt::check()?;

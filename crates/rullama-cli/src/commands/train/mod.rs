@@ -22,7 +22,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let located = model::locate(&arguments.model)?;
     located.refuse_adapters()?;
     let cancel = Cancel::new();
-    let engine = load::load_located(&arguments.model, &located, &arguments.load, None, &cancel)?;
+    let engine = load::load_located(&arguments.model, &located, &arguments.load.exact_by_default(), None, &cancel)?;
     let options = arguments.with_layers(options, &engine)?;
     let train = data::read(&arguments.data, &engine, &options)?;
     let eval = arguments.eval.as_ref().map(|path| data::read(path, &engine, &options)).transpose()?;
@@ -38,7 +38,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             Some(engine) => engine,
             None => {
                 report.borrow_mut().lost();
-                load::load_located(&arguments.model, &located, &arguments.load, None, &cancel)?
+                load::load_located(&arguments.model, &located, &arguments.load.exact_by_default(), None, &cancel)?
             }
         };
         let base = Base { loaded: engine.loaded().clone(), name: engine.info().name.clone(), memory: arguments.memory(&engine) };

@@ -7,7 +7,7 @@ use crate::lower::{For, lower};
 use crate::model::{Model, Rows, Shape};
 use crate::pace::{MAX_CHUNK, Pace};
 use crate::plan::Pool;
-use crate::products::{InCodes, Products, run};
+use crate::products::{InCodes, Products, mode};
 use crate::rows::RowProvider;
 use crate::selftest::SelfTest;
 use crate::weights::{Loader, Specs, Table, WeightSpec, Weights, read_tables};
@@ -179,7 +179,7 @@ impl Loaded {
             graph.at("the sampler");
             graph.sample(logits, mode);
         }
-        self.lowered(graph.checked()?, if shape.taps { For::Look } else { run(self.codes) }).await
+        self.lowered(graph.checked()?, mode(self.codes, shape.taps)).await
     }
 
     /// What runs for a graph of this model, with all its kernels tested.

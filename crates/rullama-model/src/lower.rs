@@ -6,8 +6,8 @@
 use crate::weights::{Specs, Stack};
 use rullama_ops::graph::Node;
 use rullama_ops::{
-    AddScale, Epilogue, GeluMul, Graph, HeadNorm, HeadRope, Kind, Matmul, Number, Op, Prologue, Quantise, QkvPrepare, ResidualNorm, RmsNorm, Softcap, Store,
-    Type, Value,
+    AddScale, Epilogue, GeluMul, Graph, HeadNorm, HeadRope, Kind, Matmul, Next, Number, Op, Prologue, QkvPrepare, Quantise, ResidualNorm,
+    RmsNorm, Softcap, Store, Type, Value,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use std::sync::Arc;
 pub enum For {
     /// As few dispatches as there can be.
     Run,
-    /// The same, with products in codes of 8 bits where a weight of at least so many values is stored in codes.
-    Codes { least: u64 },
     /// Only what the weights' layout demands: every value of the algebra stays to be looked at.
     Look,
+    /// One of these, with products in codes of 8 bits where a weight of at least so many values is stored in codes.
+    Codes { least: u64, look: bool },
 }
 
 /// One rule.
@@ -45,14 +45,14 @@ impl When {
     fn is_for(self, mode: For) -> bool {
         match self {
             When::Needed => true,
-            When::Run => mode != For::Look,
+            When::Run => !matches!(mode, For::Look | For::Codes { look: true, .. }),
             When::Codes => matches!(mode, For::Codes { .. }),
         }
     }
 }
 
 /// In the order of their use.
-const REWRITES: [Rewrite; 9] = [
+const REWRITES: [Rewrite; 10] = [
     Rewrite { name: "gated product of interleaved rows", when: When::Needed, apply: gated },
     Rewrite { name: "products of one input with stacked rows", when: When::Needed, apply: stacked },
     Rewrite { name: "parts of stacks as views of their rows", when: When::Needed, apply: parts },
@@ -61,6 +61,7 @@ const REWRITES: [Rewrite; 9] = [
     Rewrite { name: "queries, keys and values in one", when: When::Run, apply: qkv },
     Rewrite { name: "norm, residual and the next norm", when: When::Run, apply: residual_norm },
     Rewrite { name: "products in codes of 8 bits", when: When::Codes, apply: codes },
+    Rewrite { name: "norms that give codes", when: When::Codes, apply: norm_in_codes },
     Rewrite { name: "a norm before a product of few tokens", when: When::Run, apply: norm_before },
 ];
 
@@ -71,7 +72,7 @@ pub fn names(mode: For) -> impl Iterator<Item = &'static str> {
 
 /// The graph as it is run; weights are named by their specifications' keys.
 pub fn lower(graph: Graph, mode: For, specs: &Specs) -> Graph {
-    let least = if let For::Codes { least } = mode { least } else { 0 };
+    let least = if let For::Codes { least, .. } = mode { least } else { 0 };
     lower_with(graph, specs, least, |rewrite| rewrite.when.is_for(mode))
 }
 
@@ -352,7 +353,7 @@ fn residual_norm(pass: &mut Pass) {
         let [a, weight] = [pass.node(norm).operands[0], pass.node(norm).operands[1]];
         let next = pass.readers.get(&sum).into_iter().flatten().copied();
         let next = next.filter(|&at| !pass.gone[at]).find(|&at| row_norm_at(pass, at) == Some(eps));
-        let op = ResidualNorm { eps, scale, next: next.is_some() };
+        let op = ResidualNorm { eps, scale, next: if next.is_some() { Next::Values } else { Next::None } };
         match next {
             Some(next) => {
                 let [_, next_weight, y] = pass.node(next).operands[..] else { continue };
@@ -382,6 +383,23 @@ fn codes(pass: &mut Pass) {
             codes
         });
         pass.replace(at, &[], Matmul { prologue: Prologue::Int8, ..op }, operands, Vec::new());
+    }
+}
+
+/// The norm that opens a block, in codes alone where nobody reads its values.
+fn norm_in_codes(pass: &mut Pass) {
+    for at in pass.all::<Quantise>() {
+        let [y, codes] = pass.node(at).operands[..] else { continue };
+        let Some((norm, op)) = pass.made_by::<ResidualNorm>(y) else { continue };
+        let mut operands = pass.node(norm).operands.clone();
+        if op.next != Next::Values || operands.last() != Some(&y) || !pass.only_for(y, at) {
+            continue;
+        }
+        let op = ResidualNorm { next: Next::Codes, ..op.clone() };
+        operands.pop();
+        operands.push(codes);
+        pass.gone[at] = true;
+        pass.replace(norm, &[], op, operands, Vec::new());
     }
 }
 

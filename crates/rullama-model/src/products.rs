@@ -56,9 +56,13 @@ impl Products {
     }
 }
 
-/// What a graph is lowered for that nobody looks into.
-pub fn run(codes: Option<InCodes>) -> For {
-    codes.map_or(For::Run, |InCodes { least }| For::Codes { least })
+/// What a graph is lowered for, which somebody looks into or not.
+pub fn mode(codes: Option<InCodes>, look: bool) -> For {
+    match codes {
+        Some(InCodes { least }) => For::Codes { least, look },
+        None if look => For::Look,
+        None => For::Run,
+    }
 }
 
 /// The weights of one format and shape that are most of the model.
@@ -68,7 +72,8 @@ fn usual(model: &dyn Model, weights: &Weights) -> Vec<Arc<Weight>> {
         if rullama_quant::codes_wgsl(weight.dtype).is_none() || weight.chunks.len() > 1 {
             continue;
         }
-        let like = |class: &&mut Vec<Arc<Weight>>| (class[0].dtype, class[0].rows, class[0].cols) == (weight.dtype, weight.rows, weight.cols);
+        let like =
+            |class: &&mut Vec<Arc<Weight>>| (class[0].dtype, class[0].rows, class[0].cols) == (weight.dtype, weight.rows, weight.cols);
         match classes.iter_mut().find(like) {
             Some(class) => class.push(weight.clone()),
             None => classes.push(vec![weight.clone()]),

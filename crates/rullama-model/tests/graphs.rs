@@ -124,6 +124,25 @@ fn each_rewrite_computes_what_the_graph_without_it_does() {
     }
 }
 
+#[test]
+fn products_in_codes_round_what_they_are_given_once() {
+    for name in MODELS {
+        let file = open(name);
+        let specs = file.model.specs();
+        let plain = file.forward(shape(Rows::Last, false));
+        let lowered = |least| lower::lower(plain.clone(), For::Codes { least, look: false }, specs);
+        let count = |graph: &Graph, op: &str| graph.nodes.iter().filter(|node| node.op.name() == op).count();
+        let all = lowered(0);
+        let read: HashSet<Value> = all.nodes.iter().filter(|node| node.op.name() == "matmul_int8").map(|node| node.operands[0]).collect();
+        assert!(count(&all, "quantise") > 0 && count(&all, "quantise") == read.len(), "{name}");
+        assert!(count(&all, "matmul_int8") >= 4 * file.model.facts().layers, "{name}");
+        assert_eq!(count(&lowered(u64::MAX), "quantise"), 0);
+        // Rounding to 8 bits is a hundredth or so of each product.
+        let off = difference(&file.logits(&plain), &file.logits(&all));
+        assert!((1e-3..0.5).contains(&off), "{name}: {off}");
+    }
+}
+
 /// Every rule finds something to do, and what is left is as few nodes as the design says.
 #[test]
 fn lowered_graphs_have_the_nodes_that_the_design_counts() {

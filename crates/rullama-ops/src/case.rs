@@ -245,7 +245,7 @@ impl Case {
                 Some(allowed) if allowed.len() == want.data.len() => compare_each(&want.data, &got.data, |i| allowed[i]),
                 _ => compare_values(&want.data, &got.data, self.tolerance, 0.0),
             },
-            (Host::Codes(want), Host::Codes(got)) => compare_values(&want.data, &got.data, self.tolerance, 0.0),
+            (Host::Codes(want), Host::Codes(got)) => codes::compare(&want.data, &got.data, self.tolerance),
             (Host::Cache(want), Host::Cache(got)) => cached::compare(want, got, self.tolerance),
             (want, got) if want == got => Ok(()),
             (Host::Words(want), Host::Words(got)) => {

@@ -81,7 +81,7 @@ pub use op::{Cache, Context, Op, Operand, StepState, Tensor, Use, reducing_varia
 pub use optimizer::{AdamW, ClipFactor, NormParts, UpdateSettings};
 pub use per_layer::PerLayerCombine;
 pub use qkv::{HeadNorm, HeadRope, QkvPrepare, Store, rope_tables};
-pub use residual_norm::ResidualNorm;
+pub use residual_norm::{Next, ResidualNorm};
 pub use rms_norm::{RmsNorm, RmsNormBack};
 pub use rotate::Rotate;
 pub use rotate_axes::RotateAxes;

@@ -24,6 +24,7 @@ const SHARED: &[(&str, &str)] = &[
     ("math", include_str!("shared/math.wgsl")),
     ("philox", include_str!("shared/philox.wgsl")),
     ("team", include_str!("shared/team.wgsl")),
+    ("codes_store", include_str!("shared/codes.wgsl")),
 ];
 
 /// Stands for the fields that modules add to the parameters, until all are known.

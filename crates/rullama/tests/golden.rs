@@ -6,7 +6,7 @@
 use rullama::source::gguf::Gguf;
 use rullama::source::gguf::write::GgufWriter;
 use rullama::source::{ByteSource, FileSource, MemorySource};
-use rullama::{AdapterProfile, Engine, KvType, LoadOptions, PleMode};
+use rullama::{AdapterProfile, Engine, KvType, LoadOptions, PleMode, Products};
 use rullama_testing::{found, shared, workspace};
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -91,6 +91,17 @@ impl Golden {
             worst = Some((difference / scale).max(worst.unwrap_or_default()));
         }
         worst.expect("some prompt has a reference")
+    }
+
+    /// How far the engine's logits of a prompt's last token are off: most, and on average.
+    fn errors(&self, engine: &Engine, prompt: &str) -> Option<(f64, f64)> {
+        let want = self.f32s(&self.name("last_logits", prompt))?;
+        let found = self.prompts.iter().find(|p| p["name"] == prompt)?;
+        let ids = Self::ids(&found["ids"]);
+        let evaluation = pollster::block_on(async { engine.session().await.unwrap().evaluate(&ids).await.unwrap() });
+        let row = evaluation.row("logits", ids.len() - 1).unwrap();
+        let off = || row.iter().zip(&want).map(|(a, b)| f64::from((a - b).abs()));
+        Some((off().fold(0.0, f64::max), off().sum::<f64>() / want.len() as f64))
     }
 }
 
@@ -197,6 +208,35 @@ fn every_format_agrees_with_its_dequantised_weights() {
     }
 }
 
+/// llama.cpp rounds what products are given as well, to 8 bits by groups of 32 or 256.
+fn int8_products_are_within_llama_cpps_own_error() {
+    let text = shared("text");
+    let mut compared = 0;
+    for model in ["dense", "dense-ple"] {
+        let own: Value = serde_json::from_slice(&std::fs::read(text.join(model).join("dequant_hf.json")).unwrap()).unwrap();
+        for (file, record) in own.as_object().unwrap() {
+            let golden = Golden::open(&text.join(model), "dequant_hf.safetensors", Some(file));
+            let limits: Vec<_> = record["prompts"].as_array().unwrap().iter().filter(|p| p["llamacpp_minus_this"].is_object()).collect();
+            if limits.is_empty() || file.contains("f16") {
+                continue;
+            }
+            let engine =
+                load(&shared("models").join(file), LoadOptions { products: Products::Int8, ..options(KvType::F16, PleMode::Streamed) });
+            assert_eq!(engine.info().products, "int8");
+            for prompt in limits {
+                let (name, own) = (prompt["name"].as_str().unwrap(), &prompt["llamacpp_minus_this"]);
+                let Some((most, mean)) = golden.errors(&engine, name) else { continue };
+                let (own_most, own_mean) = (own["max_abs"].as_f64().unwrap(), own["mean_abs"].as_f64().unwrap());
+                println!("{file} {name}: most {most:.3} of {own_most:.3}, mean {mean:.4} of {own_mean:.4}");
+                assert!(mean > 1e-3, "{file} {name}: {mean} is exact");
+                assert!(most <= own_most && mean <= own_mean, "{file} {name}: most {most} of {own_most}, mean {mean} of {own_mean}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared >= 10, "{compared} compared");
+}
+
 fn ollamas_blob_agrees() {
     let shared = shared("");
     let blobs = shared.join("ollama_store/blobs");
@@ -287,6 +327,7 @@ rullama_testing::tests! {
     hidden_states_agree_with_transformers,
     half_caches_stay_close,
     every_format_agrees_with_its_dequantised_weights,
+    int8_products_are_within_llama_cpps_own_error,
     ollamas_blob_agrees,
     joined_projections_are_the_same_model,
 }

@@ -5,6 +5,7 @@ use crate::graph::{Graph, Number, Type, Value, fit, take};
 use crate::host::{Array, Host};
 use crate::op::{Context, Op, Operand, Tensor, Use, spread};
 use crate::shader::Link;
+use crate::tolerance::rms;
 use half::f16;
 use rullama_gpu::{Caps, GpuError, Slice};
 
@@ -89,6 +90,26 @@ pub(crate) fn values(rows: usize, cols: usize, words: &[u32]) -> Vec<f32> {
     values.collect()
 }
 
+/// Compares within `tolerance` of the root mean square: of a value that lies between two codes, a small difference decides which is
+/// taken, so that one of 64 may have the next.
+pub(crate) fn compare(want: &[f32], got: &[f32], tolerance: f32) -> Result<(), String> {
+    let bound = tolerance * rms(want.iter().map(|value| f64::from(*value))) as f32;
+    let mut ties = 0;
+    for (at, (want, got)) in want.chunks(GROUP).zip(got.chunks(GROUP)).enumerate() {
+        let step = want.iter().fold(0f32, |most, x| most.max(x.abs())) / MOST as f32;
+        for (i, (want, got)) in want.iter().zip(got).enumerate() {
+            let off = (want - got).abs();
+            let equal = off <= bound + 127.0 * tolerance * step || (want.is_nan() && got.is_nan());
+            if !equal && (0.9 * step..1.1 * step).contains(&off) {
+                ties += 1;
+            } else if !equal {
+                return Err(format!("value {}: want {want}, got {got}, a step is {step:e}", GROUP * at + i));
+            }
+        }
+    }
+    if ties > 1 + want.len() / 64 { Err(format!("{ties} of {} codes are the next", want.len())) } else { Ok(()) }
+}
+
 impl Op for Quantise {
     fn name(&self) -> &'static str {
         "quantise"
@@ -163,6 +184,20 @@ mod tests {
             let again = values(rows, cols, &words);
             assert!(again.iter().zip(&rounded.data).all(|(a, b)| (a - b).abs() <= 1e-6 * b.abs()), "{again:?} {rounded:?}");
         }
+    }
+
+    #[test]
+    fn codes_that_are_not_the_nearest_are_told() {
+        let want = Rng::new(3).near_codes(4, 64, 1.0).data;
+        let off = |share: usize, steps: f32| {
+            let step = |i: usize| want[i / GROUP * GROUP..][..GROUP].iter().fold(0f32, |most, x| most.max(x.abs())) / 127.0;
+            let moved = |(i, x): (usize, &f32)| if i.is_multiple_of(share) { x + steps * step(i) } else { *x };
+            compare(&want, &want.iter().enumerate().map(moved).collect::<Vec<f32>>(), 1e-6)
+        };
+        off(64, 1.0).unwrap();
+        off(2, 1.0).unwrap_err();
+        off(64, 2.0).unwrap_err();
+        off(64, 0.3).unwrap_err();
     }
 
     #[test]

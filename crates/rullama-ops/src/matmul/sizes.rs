@@ -9,8 +9,9 @@ const FILL: u32 = 1 << 18;
 const TILE_TOKENS: u32 = 9;
 /// Workgroups from which the large tile keeps every core of a large GPU busy.
 const LARGE_TILES: u32 = 200;
-/// Workgroups of a tile after which a large GPU has no idle core for long.
+/// Workgroups of a tile after which a large GPU has no idle core for long; those of codes are done sooner.
 const WORKGROUPS: u32 = 768;
+const WORKGROUPS_INT8: u32 = 2048;
 /// Fewest groups of 32 terms worth a share of their own, and most shares.
 const SHARE: u32 = 8;
 const SHARES: u32 = 16;
@@ -39,20 +40,21 @@ impl Dims {
         if !self.tiles {
             return vector;
         }
-        let [small, large] = self.tiles();
-        if small.problem(caps).is_none() {
+        if self.small().problem(caps).is_none() {
             tile.push("tile");
         }
+        let large = Tile::LARGE;
         // More workgroup memory than guaranteed stands for registers, of which no limit tells.
-        if large.problem(caps).is_none() && caps.workgroup_memory >= 32 << 10 {
-            let fills = self.tokens > small.bm && self.workgroups(large) * self.shares(large) >= LARGE_TILES;
+        if !self.int8 && large.problem(caps).is_none() && caps.workgroup_memory >= 32 << 10 {
+            let fills = self.tokens > Tile::SMALL.bm && self.workgroups(large) * self.shares(large) >= LARGE_TILES;
             tile.insert(usize::from(!fills), "tile_large");
         }
         if self.tokens >= TILE_TOKENS && !caps.software { [tile, vector].concat() } else { [vector, tile].concat() }
     }
 
-    fn tiles(&self) -> [Tile; 2] {
-        if self.int8 { [Tile::SMALL_INT8, Tile::LARGE_INT8] } else { [Tile::SMALL, Tile::LARGE] }
+    /// Codes have no large tile: it was slower wherever it was tried.
+    fn small(&self) -> Tile {
+        if self.int8 { Tile::INT8 } else { Tile::SMALL }
     }
 
     /// Workgroups that form all sums.
@@ -62,7 +64,8 @@ impl Dims {
 
     /// Among how many of them the terms of a row are shared.
     fn shares(&self, tile: Tile) -> u32 {
-        let shares = (WORKGROUPS / self.workgroups(tile).max(1)).min(self.groups / SHARE).clamp(1, SHARES);
+        let enough = if self.int8 { WORKGROUPS_INT8 } else { WORKGROUPS };
+        let shares = (enough / self.workgroups(tile).max(1)).min(self.groups / SHARE).clamp(1, SHARES);
         self.groups.div_ceil(self.groups.div_ceil(shares))
     }
 
@@ -77,8 +80,8 @@ impl Dims {
     /// The sizes of a variant.
     pub fn sizes(&self, variant: &str, caps: &Caps) -> Sizes {
         match variant {
-            "tile" => self.tile(self.tiles()[0]),
-            "tile_large" => self.tile(self.tiles()[1]),
+            "tile" => self.tile(self.small()),
+            "tile_large" => self.tile(Tile::LARGE),
             _ => Sizes::Vector { subgroups: variant == "vector_subgroups", sizes: Vector::choose(self, caps) },
         }
     }
@@ -142,10 +145,17 @@ impl Vector {
         let two = pairs || (cols == 1 && rows >= FILL / 16);
         let rows_a_team = if two { 2 } else { 1 };
         let team = team(groups, rows.div_ceil(rows_a_team));
-        // More accumulators than this leave no registers for groups under way.
-        let most = if cols * rows_a_team <= 2 { 4 } else { 1 };
+        let most = match dims.int8 {
+            // Codes take few registers, so that many teams are under way; few long rows want more of each.
+            true if team == 64 => 3,
+            true => 1,
+            // More accumulators than this leave no registers for groups under way.
+            false if cols * rows_a_team <= 2 => 4,
+            false => 1,
+        };
         let unroll = (1..=most).rev().find(|u| groups.is_multiple_of(team * u)).unwrap_or(1);
-        Vector { team, rows: rows_a_team, cols, unroll, workgroup: 128.min(caps.invocations) }
+        let workgroup = if dims.int8 { 256 } else { 128 };
+        Vector { team, rows: rows_a_team, cols, unroll, workgroup: workgroup.min(caps.invocations) }
     }
 
     /// What does not fit a weight with this many groups a row, if anything.
@@ -167,9 +177,7 @@ impl Tile {
     /// 16 KiB, twice that with `bk` 32; 256 invocations of over 100 registers.
     pub const LARGE: Tile = Tile { bm: 128, bn: 128, bk: 16, tm: 8, tn: 8, int8: false };
     /// 14 KiB, 128 invocations.
-    pub const SMALL_INT8: Tile = Tile { bm: 64, bn: 64, bk: 64, tm: 8, tn: 4, int8: true };
-    /// 20 KiB, 256 invocations.
-    pub const LARGE_INT8: Tile = Tile { bm: 128, bn: 64, bk: 64, tm: 8, tn: 4, int8: true };
+    pub const INT8: Tile = Tile { bm: 64, bn: 64, bk: 64, tm: 8, tn: 4, int8: true };
 
     pub fn invocations(&self) -> u32 {
         self.bm / self.tm * (self.bn / self.tn)

@@ -5,23 +5,39 @@ use crate::graph::{Type, fit, take};
 use crate::host::{Array, Host};
 use crate::op::{Context, Op, Operand, Use, reducing_variants, spread};
 use crate::shader::Link;
-use crate::{AddScale, RmsNorm};
+use crate::codes::GROUP;
+use crate::{AddScale, Quantise, RmsNorm};
 use rullama_gpu::{Caps, GpuError};
 
 #[cfg(feature = "cases")]
 pub mod cases;
 
-/// `h' = (h + RMS(a) * weight) * scale`, then, when `next`, `y = RMS(h') * next_weight`.
+/// `h' = (h + RMS(a) * weight) * scale`, then, with a next norm, `y = RMS(h') * next_weight`, as values or as codes.
 ///
-/// Operands: `a: [tokens, dim]`, `weight: [1, dim]`, `h: [tokens, dim]`, with `next` also `next_weight: [1, dim]`; out
-/// `h': [tokens, dim]`, with `next` also `y: [tokens, dim]`. A fusion of [`RmsNorm`], [`AddScale`] and a second `RmsNorm`: one
-/// dispatch in place of up to three.
+/// Operands: `a: [tokens, dim]`, `weight: [1, dim]`, `h: [tokens, dim]`, with a next norm also `next_weight: [1, dim]`; out
+/// `h': [tokens, dim]`, with a next norm also `y: [tokens, dim]`. A fusion of [`RmsNorm`], [`AddScale`], a second `RmsNorm` and
+/// [`Quantise`]: one dispatch in place of up to four.
 #[derive(Debug, Clone)]
 pub struct ResidualNorm {
     pub eps: f32,
     /// The layer's output scale; 1 within a layer.
     pub scale: f32,
-    pub next: bool,
+    pub next: Next,
+}
+
+/// Whether a norm follows, and how its result is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    None,
+    Values,
+    /// In groups of 32 columns, of which there are whole ones.
+    Codes,
+}
+
+impl Next {
+    fn follows(self) -> bool {
+        self != Next::None
+    }
 }
 
 const WORKGROUP: u32 = 256;
@@ -49,26 +65,39 @@ impl<'a, T> Parts<'a, T> {
     }
 }
 
+fn in_codes(y: Host) -> Host {
+    let codes = Host::zeros(&Type::codes(y.of().rows, y.of().cols));
+    let mut operands = [y, codes];
+    Quantise.oracle(&mut operands);
+    let [_, codes] = operands;
+    codes
+}
+
 impl Op for ResidualNorm {
     fn name(&self) -> &'static str {
         "residual_norm"
     }
 
     fn uses(&self) -> Vec<Use> {
-        let count = if self.next { (4, 2) } else { (3, 1) };
+        let count = if self.next.follows() { (4, 2) } else { (3, 1) };
         [vec![Use::Read; count.0], vec![Use::Write; count.1]].concat()
     }
 
     fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
         let [a, weight, h] = take(&inputs[..inputs.len().min(3)])?;
         let vector = Type::f32(1, h.cols);
-        let next = inputs[3..] == if self.next { vec![vector] } else { vec![] };
-        fit(a == h && weight == vector && next && h.cols.is_multiple_of(4), &[("a", &a), ("weight", &weight), ("h", &h)])?;
-        Ok(vec![h; if self.next { 2 } else { 1 }])
+        let next = inputs[3..] == if self.next.follows() { vec![vector] } else { vec![] };
+        let whole = h.cols.is_multiple_of(if self.next == Next::Codes { GROUP as u32 } else { 4 });
+        fit(a == h && weight == vector && next && whole, &[("a", &a), ("weight", &weight), ("h", &h)])?;
+        Ok(match self.next {
+            Next::None => vec![h],
+            Next::Values => vec![h, h],
+            Next::Codes => vec![h, Type::codes(h.rows, h.cols)],
+        })
     }
 
     fn may_alias(&self) -> Option<(usize, usize)> {
-        Some((if self.next { 4 } else { 3 }, 2))
+        Some((if self.next.follows() { 4 } else { 3 }, 2))
     }
 
     fn variants(&self, caps: &Caps, _: &[Operand]) -> Vec<&'static str> {
@@ -82,7 +111,8 @@ impl Op for ResidualNorm {
         let in_place = h.slice.same(&out.slice);
         let kernel = Link::new("residual_norm", include_str!("residual_norm.wgsl"), context.caps)
             .flag("subgroups", variant == "subgroups")
-            .flag("next", self.next)
+            .flag("next", self.next.follows())
+            .flag("codes", self.next == Next::Codes)
             .flag("in_place", in_place)
             .constant("WG", WORKGROUP.min(context.caps.invocations))
             .kernel()?;
@@ -94,7 +124,13 @@ impl Op for ResidualNorm {
             dispatch.bind("h", &h.slice);
         }
         if let (Some(next), Some(y)) = (next_weight, y) {
-            dispatch.bind("next_weight", &next.tensor()?.slice).bind("y", &y.tensor()?.slice);
+            dispatch.bind("next_weight", &next.tensor()?.slice);
+            if self.next == Next::Codes {
+                let [codes, scales] = crate::codes::slices(y.tensor()?);
+                dispatch.bind("y_codes", &codes).bind("y_scales", &scales);
+            } else {
+                dispatch.bind("y", &y.tensor()?.slice);
+            }
         }
         Ok(())
     }
@@ -115,7 +151,7 @@ impl Op for ResidualNorm {
             let mut second = [sum.clone(), weight.clone(), zeros()];
             norm.oracle(&mut second);
             let [_, _, y] = second;
-            y
+            if self.next == Next::Codes { in_codes(y) } else { y }
         });
         let made = self.may_alias().map_or(3, |alias| alias.0);
         operands[made] = sum;
@@ -125,15 +161,16 @@ impl Op for ResidualNorm {
     }
 
     fn kernels(&self, _: &[Type], _: &Caps) -> String {
-        format!("next {}", self.next)
+        format!("next {:?}", self.next)
     }
 
     fn smoke(&self, _: &[Type]) -> Case {
         let mut rng = Rng::new(2);
         let (rows, cols) = (3, 256);
         let mut operands: Vec<Host> = vec![rng.tensor(rows, cols).into(), rng.tensor(1, cols).into(), rng.tensor(rows, cols).into()];
-        operands.extend(self.next.then(|| rng.tensor(1, cols).into()));
-        operands.extend((0..if self.next { 2 } else { 1 }).map(|_| Host::from(Array::zeros(rows, cols))));
-        Case::new(format!("{rows}x{cols} next {}", self.next), ResidualNorm { scale: 0.5, ..self.clone() }, operands, cols)
+        operands.extend(self.next.follows().then(|| rng.tensor(1, cols).into()));
+        let inputs: Vec<Type> = operands.iter().map(Host::of).collect();
+        operands.extend(self.results(&inputs).expect("fits").iter().map(Host::zeros));
+        Case::new(format!("{rows}x{cols} next {:?}", self.next), ResidualNorm { scale: 0.5, ..self.clone() }, operands, cols)
     }
 }

@@ -1,4 +1,4 @@
-// out = (h + RMS(a) * weight) * scale; y = RMS(out) * next_weight: a workgroup a row. Each
+// out = (h + RMS(a) * weight) * scale; y = RMS(out) * next_weight, as values or as codes: a workgroup a row. Each
 // invocation reads back only what it wrote itself, so out needs no barrier between the two.
 #import reduce
 
@@ -9,7 +9,11 @@ struct Params { rows: u32, dim: u32, stride: u32, offset: u32, h_stride: u32, h_
 @group(0) @binding(_) var<storage, read_write> out: array<vec4<f32>>;
 #if next
 @group(0) @binding(_) var<storage, read> next_weight: array<vec4<f32>>;
+#if codes
+#import codes_store
+#else
 @group(0) @binding(_) var<storage, read_write> y: array<vec4<f32>>;
+#endif
 #endif
 
 #if in_place
@@ -41,8 +45,17 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: v
     }
 #if next
     let next_scale = inverseSqrt(reduce_add(sum, lane) / count + params.eps);
+#if codes
+    for (var first = 0u; first < params.dim; first += WG) {
+        let i = first + lid;
+        var v = vec4<f32>();
+        if (i < params.dim) { v = out[out_row + i] * next_scale * next_weight[i]; }
+        store_codes(out_row + i, v, i < params.dim, lid);
+    }
+#else
     for (var i = lid; i < params.dim; i += WG) {
         y[out_row + i] = out[out_row + i] * next_scale * next_weight[i];
     }
+#endif
 #endif
 }

@@ -62,7 +62,7 @@ export class LoadingView {
     const words = await import('./downloads/words.ts').catch(() => undefined);
     if (this.latest !== progress) return;
     const happens = words && [words.stateOf(download), words.noticeOf(download)].filter(Boolean).join('. ');
-    this.write(happens || PHASES.download, words?.farOf(download) ?? '');
+    this.write(happens || PHASES.download, words ? [words.farOf(download), words.beginOf(download)].filter(Boolean).join('. ') : '');
   }
 
   private write(phase: string, detail: string): void {

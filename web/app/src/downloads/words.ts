@@ -19,6 +19,11 @@ export function farOf({ done, total, bytesPerSecond, secondsLeft }: DownloadProg
   return `${amount}${speed}${secondsLeft === undefined || !Number.isFinite(secondsLeft) ? '' : ` · ${left(secondsLeft)} left`}`;
 }
 
+/** With how much of a file a chat begins, where that is not all. */
+export function beginOf({ first, total }: DownloadProgress): string {
+  return first === undefined || total === undefined || first >= total ? '' : `The chat begins with ${bytes(first)} of them, and the rest arrives meanwhile`;
+}
+
 /** What happens, where it is not simply going on. */
 export function stateOf({ state, reason }: DownloadProgress): string {
   switch (state) {
@@ -32,6 +37,8 @@ export function stateOf({ state, reason }: DownloadProgress): string {
       return 'No network: it goes on when there is one';
     case 'checking':
       return 'Comparing the checksum';
+    case 'paused':
+      return 'Paused';
     case 'downloading':
       return '';
   }

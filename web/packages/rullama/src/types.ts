@@ -64,6 +64,12 @@ export interface LoadOptions extends EngineOptions {
   onProgress?: (progress: Progress) => void;
   /** Aborting rejects the load with code `cancelled`. */
   signal?: AbortSignal;
+  /**
+   * For addresses of which a copy is stored: begin before the per-layer table has arrived, about half of E2B and E4B. Its rows are
+   * streamed, from the address as long as they are not stored, and `engine.rest` tells how the rest arrives. With `store: 'auto'` a model
+   * with such a table is stored for it. `ple: 'resident'` waits for all.
+   */
+  early?: boolean;
   /** Address of the embedded model's description; `model/model.json` beside the page by default. */
   embedded?: string | URL;
   /** Address of the worker's script, where neither the package's own place nor a bundler gives it. */

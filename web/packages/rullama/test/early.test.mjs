@@ -189,6 +189,8 @@ test('what needs no copy is stored only where a chat begins sooner for it', asyn
   const { keeper } = keeping(new Browser(), serverOf(model.bytes));
   assert.equal(await keeper.keep(URL, false, false), undefined, 'nobody reads rows');
   assert.equal((await keeper.keep(URL, false, true)).arriving, true);
+  const resident = keeping(new Browser(), serverOf(model.bytes));
+  assert.equal((await resident.keeper.keep(URL, true, false)).arriving, false, 'and then all is waited for where it is needed');
   // Where it is needed, all is waited for in which nothing can come later.
   const whole = keeping(new Browser(), serverOf(modelBytes(9 * MB)));
   assert.equal((await whole.keeper.keep(URL, true, true)).arriving, false);

@@ -189,6 +189,12 @@ test('what needs no copy is stored only where a chat begins sooner for it', asyn
   const { keeper } = keeping(new Browser(), serverOf(model.bytes));
   assert.equal(await keeper.keep(URL, false, false), undefined, 'nobody reads rows');
   assert.equal((await keeper.keep(URL, false, true)).arriving, true);
+  // A copy of another version stays.
+  const browser = new Browser();
+  const before = await download({ url: URL }, browser.host(serverOf(modelBytes(9 * MB)).fetch), () => undefined, new AbortController().signal);
+  const changed = keeping(browser, serverOf(model.bytes, { etag: '"2"' }));
+  assert.equal(await changed.keeper.keep(URL, false, true), undefined);
+  assert.equal(digest(browser.folder.bytes(NAME)), before.sha256);
   const resident = keeping(new Browser(), serverOf(model.bytes));
   assert.equal((await resident.keeper.keep(URL, true, false)).arriving, false, 'and then all is waited for where it is needed');
   // Where it is needed, all is waited for in which nothing can come later.

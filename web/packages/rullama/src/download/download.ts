@@ -96,7 +96,7 @@ class Download {
       try {
         return await this.attempt();
       } catch (thrown) {
-        if (thrown instanceof NothingLater) await removeFiles(this.folder, this.name);
+        if (thrown instanceof NothingLater && this.emptied) await removeFiles(this.folder, this.name);
         if (!(thrown instanceof Changed)) throw this.storageError(thrown);
         if (version >= VERSIONS) {
           await removeFiles(this.folder, this.name);
@@ -136,6 +136,8 @@ class Download {
       if (known.verified !== (record.verified === true)) await writeRecord(folder, name, known);
       return downloaded(name, known, size);
     }
+    // A copy of another version is not given up for it.
+    if (this.early?.only && (record.complete || !resumable(remote, digest))) throw new NothingLater();
     const journal = same ? someOf(record, size, size) : (begun ?? engines(record, size, remote, digest));
     const usable = journal !== undefined && this.usable(journal, remote, digest);
     return this.fill(remote, digest, usable ? journal : undefined, journal !== undefined || record.complete).catch((thrown: unknown) => {
@@ -166,14 +168,13 @@ class Download {
     reporter.total = remote.len;
     const pieces = (remote.ranges || kept) && remote.len !== undefined ? new Pieces(remote.len, kept?.pieces) : undefined;
     reporter.done = pieces?.done ?? 0;
-    const resumable = pieces !== undefined && remote.ranges && (remote.tag !== undefined || digest !== undefined);
     const file = await this.open();
     const had = file.getSize();
     let journal: JournalFile | undefined;
     let finished: Downloaded | undefined;
     try {
       await this.reserve(file, remote.len, kept !== undefined);
-      journal = await this.begin(remote, digest, kept, resumable);
+      journal = await this.begin(remote, digest, kept);
       const { sha256, length } = await this.transfer({ file, remote, ...(pieces && { pieces }), ...(journal && { journal }) });
       if (digest !== undefined && sha256 !== digest) {
         journal?.append([`wrong ${sha256}`]);
@@ -198,10 +199,7 @@ class Download {
     const { early, asking, reporter } = this;
     const { pieces, journal } = target;
     const transfer = new Transfer(target, asking, reporter);
-    if (!early || !pieces || !journal) {
-      if (early?.only) throw new NothingLater();
-      return transfer.run();
-    }
+    if (!early || !pieces || !journal) return transfer.run();
     await transfer.begin(early.only ? () => new NothingLater() : undefined);
     if (pieces.complete) return transfer.run();
     const behind = new Behind({ ...target, pieces, transfer }, asking, reporter);
@@ -252,9 +250,9 @@ class Download {
     }
   }
 
-  private async begin(remote: Remote, digest: string | undefined, kept: Journal | undefined, resumable: boolean): Promise<JournalFile | undefined> {
+  private async begin(remote: Remote, digest: string | undefined, kept: Journal | undefined): Promise<JournalFile | undefined> {
     const { folder, name } = this;
-    if (!resumable || remote.len === undefined) return undefined;
+    if (!resumable(remote, digest) || remote.len === undefined) return undefined;
     // The journal of another digest is written anew, with its pieces.
     if (kept && kept.head.id !== NONE && kept.wrong === undefined && kept.head.sha256 === (digest ?? null)) return JournalFile.open(folder, name);
     const head = { id: randomId(), url: remote.url, tag: remote.tag ?? null, len: remote.len, piece: PIECE, sha256: digest ?? null };
@@ -293,6 +291,9 @@ class Download {
 }
 
 const NONE = 'none';
+
+/** Whether another visit can go on with a file: its parts can be asked for, and it is certain that they belong to one version. */
+const resumable = ({ ranges, len, tag }: Remote, digest: string | undefined): boolean => ranges && len !== undefined && (tag !== undefined || digest !== undefined);
 
 /** The first `bytes` of a file that has no journal, as a journal with its pieces. */
 function someOf({ url, tag, sha256 }: StoredRecord, bytes: number, len: number): Journal {

@@ -44,7 +44,7 @@ export interface EngineOptions {
   adapter?: 'native' | 'webgpu-defaults';
   /**
    * For addresses: store a copy of the file in the browser's private storage and read that. `auto` (default)
-   * does so only where reading the address directly would cost a request per token or cannot work.
+   * does so only where reading the address directly would cost a request per token or cannot work, and for `early`.
    */
   store?: 'auto' | 'always' | 'never';
 }

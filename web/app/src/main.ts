@@ -1,6 +1,6 @@
 // The page: choose a model, load it, chat; beside it the conversations that are kept.
 
-import { Rullama, RullamaError, type Engine, type EngineOptions, type Rest } from 'rullama';
+import { Rullama, RullamaError, type Engine, type EngineOptions } from 'rullama';
 import { ChatAdapters } from './adapters/chat-adapters.ts';
 import { AdapterList } from './adapters/list.ts';
 import { AdapterPool } from './adapters/pool.ts';
@@ -143,7 +143,9 @@ async function load(chosen: Choice): Promise<void> {
     settings.recommend(chosen.recommended);
     const { description, examples = [] } = chosen.embedded ?? {};
     chat.use({ engine, name: chosen.name, examples: usableExamples(examples), ...(description && { caution: description }) });
-    if (loaded.rest) void followRest(loaded.rest);
+    const { rest } = loaded;
+    // Without the line it arrives all the same.
+    if (rest) void import('./downloads/rest-line.ts').then(({ showRest }) => showRest(rest, (text) => toast(text, { ms: 12_000 })), () => undefined);
     loading = undefined;
     progress.hide();
     await show(route());
@@ -161,15 +163,7 @@ async function load(chosen: Choice): Promise<void> {
 }
 
 /** Whether a source must come over a network: what is served with the page is as a rule on this machine. */
-const elsewhere = (source: Choice['source']) => typeof source === 'string' && URL.canParse(source) && new URL(source).origin !== location.origin;
-
-/** Shows how the rest of the model's file arrives. */
-async function followRest(rest: Rest): Promise<void> {
-  const place = byId('chat').querySelector<HTMLElement>('.composer');
-  // Without the line it arrives all the same.
-  const line = await import('./downloads/rest-line.ts').catch(() => undefined);
-  if (place) line?.showRest(rest, place, (text) => toast(text, { ms: 12_000 }));
-}
+const elsewhere = (source: Choice['source']) => typeof source === 'string' && source.startsWith('http') && !source.startsWith(`${location.origin}/`);
 
 /** Shows what a model is for that makes vectors, and answers nothing. */
 async function showNotes(loaded: Engine): Promise<void> {

@@ -5,8 +5,8 @@ import { h } from '../dom.ts';
 import { bytes } from '../format.ts';
 import { farOf, stateOf } from './words.ts';
 
-/** Shows the line at the end of `place` until all is here, or the model is gone. */
-export function showRest(rest: Rest, place: HTMLElement, toast: (text: string) => void): void {
+/** Shows the line until all is here, or the model is gone. */
+export function showRest(rest: Rest, toast: (text: string) => void): void {
   const bar = h('progress', { max: 1, 'aria-label': 'How much of the model is stored' });
   const text = h('span', { className: 'rest-text' });
   const problem = h('p', { className: 'rest-problem', role: 'alert', hidden: true });
@@ -25,7 +25,7 @@ export function showRest(rest: Rest, place: HTMLElement, toast: (text: string) =
     button.onclick = () => (paused ? rest.resume() : rest.pause());
   }
 
-  place.append(line);
+  document.querySelector('#chat .composer')?.append(line);
   const whole = ({ bytes: size, verified }: Downloaded) => toast(`All of the model is stored, ${bytes(size)}${verified ? ', with the right checksum' : ''}.`);
   void rest.done.then(whole, () => undefined).then(() => {
     stop();

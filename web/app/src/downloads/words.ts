@@ -19,9 +19,14 @@ export function farOf({ done, total, bytesPerSecond, secondsLeft }: DownloadProg
   return `${amount}${speed}${secondsLeft === undefined || !Number.isFinite(secondsLeft) ? '' : ` · ${left(secondsLeft)} left`}`;
 }
 
-/** With how much of a file a chat begins, where that is not all. */
-export function beginOf({ first, total }: DownloadProgress): string {
-  return first === undefined || total === undefined || first >= total ? '' : `The chat begins with ${bytes(first)} of them, and the rest arrives meanwhile`;
+/** What happens and what is to be known of it. */
+export const happensOf = (download: DownloadProgress): string => [stateOf(download), noticeOf(download)].filter(Boolean).join('. ');
+
+/** How far a load is, and with how much of its file the chat begins, where that is not all. */
+export function loadingOf(download: DownloadProgress): string {
+  const { first, total } = download;
+  const begins = first === undefined || total === undefined || first >= total ? '' : `. The chat begins with ${bytes(first)} of them, and the rest arrives meanwhile`;
+  return `${farOf(download)}${begins}`;
 }
 
 /** What happens, where it is not simply going on. */

@@ -95,6 +95,4 @@ export interface RestState {
   progress: DownloadProgress;
   /** Why it does not go on by itself; `resume()` tries again. */
   error?: RullamaError;
-  /** It is here as a whole. */
-  whole?: Downloaded;
 }

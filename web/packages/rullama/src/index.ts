@@ -24,7 +24,7 @@ import { absolute, ANSWERING, engineAddress, grammarAddress, type Parts, startWo
 import { openaiClient, type OpenAIClient } from './openai.ts';
 import type { ApiOptions } from './api/host.ts';
 import type { Reply, Request, SourceRef } from './protocol.ts';
-import { Following } from './rest.ts';
+import { following } from './rest.ts';
 import { Engine } from './rullama.ts';
 import type { EmbeddedModel, EngineOptions, LoadOptions, Source } from './types.ts';
 
@@ -122,7 +122,7 @@ export async function loadWith(parts: Parts, source: Source, options: LoadOption
     const params = { source: ref, options: engineOptions as EngineOptions, early, wasm: engine, grammar: grammarAddress(parts, wasm) };
     const info = await client.call('load', params, onProgress && { onEvent: onProgress });
     const progress = early ? await client.call('arriving', null) : null;
-    const loaded = new Engine(client, info, () => worker.terminate(), resolve, progress ? new Following(client, progress) : undefined);
+    const loaded = new Engine(client, info, () => worker.terminate(), resolve, progress ? following(client, progress) : undefined);
     if (projector !== undefined) await loaded.setProjector(projector);
     return loaded;
   } catch (thrown) {

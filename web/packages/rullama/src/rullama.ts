@@ -3,7 +3,6 @@
 import { Adapter, adapterFiles, attachedTo, checkForm } from './adapters.ts';
 import { checkContinued, checkEmbed, checkGenerate, checkHistory, checkIds, checkQuestion, checkTune } from './check.ts';
 import type { Client } from './client.ts';
-import type { Rest } from './download-types.ts';
 import { RullamaError } from './errors.ts';
 import { examplesBlob, tuneRequest } from './examples.ts';
 import { extend, History, toMessages } from './history.ts';
@@ -54,8 +53,7 @@ export class Engine {
     readonly info: ModelInfo,
     private readonly dispose: () => void,
     private readonly resolve: (source: Source) => Promise<SourceRef>,
-    /** Of a model that was loaded `early`: what is still to be stored of its file. */
-    readonly rest?: Rest,
+    /** Of a model that was loaded `early`: what is still to be stored of its file. */ readonly rest?: import('./download-types.ts').Rest,
   ) {
     this.lost = client.lost;
     this.perception = new Perception(client, info.dim);

@@ -173,6 +173,7 @@ test('servers that lie about a row are not believed', async () => {
 });
 
 test('what needs no copy is stored only where a chat begins sooner for it', async () => {
+  const large = tableModel({ before: 5 * MB, table: 56 * MB, behind: 6 * MB }).bytes;
   const nothing = async (bytes, options = {}, wishes = {}) => {
     const browser = new Browser();
     Object.assign(browser, options);
@@ -180,26 +181,29 @@ test('what needs no copy is stored only where a chat begins sooner for it', asyn
     assert.equal(await keeper.keep(URL, false, true), undefined);
     assert.deepEqual(browser.folder.names(), []);
   };
-  await nothing(modelBytes(9 * MB));
-  await nothing(model.bytes, {}, { early: false });
-  await nothing(model.bytes, { etag: null });
-  await nothing(model.bytes, { ranges: false });
-  await nothing(model.bytes, { free: MB });
-  await nothing(tableModel({ before: MB, table: 2 * MB, behind: 6 * MB }).bytes);
-  const { keeper } = keeping(new Browser(), serverOf(model.bytes));
+  await nothing(modelBytes(65 * MB));
+  await nothing(tableModel({ before: MB, table: 2 * MB, behind: 64 * MB }).bytes);
+  await nothing(large, {}, { early: false });
+  await nothing(large, { etag: null });
+  await nothing(large, { ranges: false });
+  await nothing(large, { free: MB });
+  await nothing(model.bytes);
+  const { keeper } = keeping(new Browser(), serverOf(large));
   assert.equal(await keeper.keep(URL, false, false), undefined, 'nobody reads rows');
-  assert.equal((await keeper.keep(URL, false, true)).arriving, true);
+  const kept = await keeper.keep(URL, false, true);
+  assert.equal(kept.arriving, true);
+  kept.close();
   // A copy of another version stays.
   const browser = new Browser();
   const before = await download({ url: URL }, browser.host(serverOf(modelBytes(9 * MB)).fetch), () => undefined, new AbortController().signal);
-  const changed = keeping(browser, serverOf(model.bytes, { etag: '"2"' }));
+  const changed = keeping(browser, serverOf(large, { etag: '"2"' }));
   assert.equal(await changed.keeper.keep(URL, false, true), undefined);
   assert.equal(digest(browser.folder.bytes(NAME)), before.sha256);
-  const resident = keeping(new Browser(), serverOf(model.bytes));
-  assert.equal((await resident.keeper.keep(URL, true, false)).arriving, false, 'and then all is waited for where it is needed');
-  // Where it is needed, all is waited for in which nothing can come later.
-  const whole = keeping(new Browser(), serverOf(modelBytes(9 * MB)));
-  assert.equal((await whole.keeper.keep(URL, true, true)).arriving, false);
+  // Where one is needed, all is waited for in which nothing can come later, or whose rows nobody reads.
+  for (const [bytes, rows] of [[modelBytes(9 * MB), true], [model.bytes, false]]) {
+    const whole = keeping(new Browser(), serverOf(bytes));
+    assert.equal((await whole.keeper.keep(URL, true, rows)).arriving, false);
+  }
 });
 
 test('a table is found wherever it lies, and a description that is cut or absurd is none', () => {

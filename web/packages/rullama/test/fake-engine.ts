@@ -18,8 +18,7 @@ import { FakeTuning } from './fake-tuning.ts';
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-const CONTEXT = 4096;
-const TRAINED = 8192;
+const [CONTEXT, TRAINED] = [4096, 8192];
 
 const MARKDOWN = `A short answer with **bold**, *emphasis* and \`code\`.
 
@@ -53,7 +52,7 @@ export type FakeTiming = { step: number };
 export function fakeOpener({ step }: FakeTiming): OpenEngine {
   return async ({ source, options }, onProgress, onLost, keep) => {
     const always = options.store === 'always';
-    const kept = 'url' in source && options.store !== 'never' ? await keep(source.url, always, always && options.ple !== 'resident') : undefined;
+    const kept = 'url' in source && options.store !== 'never' ? await keep(source.url, always, always) : undefined;
     const name = 'url' in source ? source.url : source.name;
     const total = 8_038_464;
     const phases: Progress[] = [

@@ -32,6 +32,8 @@ export class NothingLater {}
 
 /** Versions that one download begins with, when the file changes under it. */
 const VERSIONS = 3;
+/** Bytes of a file that is stored for nothing else than to be read before it is whole. */
+const LEAST = 64 << 20;
 /** Attempts to open a file that a tab has just let go of, and milliseconds between them. */
 const OPENINGS = 6;
 const OPENING = 150;
@@ -136,8 +138,8 @@ class Download {
       if (known.verified !== (record.verified === true)) await writeRecord(folder, name, known);
       return downloaded(name, known, size);
     }
-    // A copy of another version is not given up for it.
-    if (this.early?.only && (record.complete || !resumable(remote, digest))) throw new NothingLater();
+    // A copy of another version is not given up for it, and a short file is here before anybody waits.
+    if (this.early?.only && (record.complete || !resumable(remote, digest) || (remote.len as number) < LEAST)) throw new NothingLater();
     const journal = same ? someOf(record, size, size) : (begun ?? engines(record, size, remote, digest));
     const usable = journal !== undefined && this.usable(journal, remote, digest);
     return this.fill(remote, digest, usable ? journal : undefined, journal !== undefined || record.complete).catch((thrown: unknown) => {

@@ -405,7 +405,8 @@ export class ChatView implements Stage {
   private onLost(error: RullamaError): void {
     if (!this.current) return;
     this.composer.setUsable(false);
-    if (this.recovery.lost(this.current)) return;
+    // Another file than it should be is no matter of the graphics card.
+    if (error.code !== 'source-changed' && this.recovery.lost(this.current)) return;
     const card = errorCard(error, { label: 'Reload model', run: () => this.frame.reload() });
     this.log?.element.append(card);
     card.querySelector('button')?.focus();

@@ -127,6 +127,7 @@ async function load(chosen: Choice): Promise<void> {
       ...(training && TRAINING),
       ...(fake && { worker: './fake-worker.js' }),
       ...(projector && { projector }),
+      early: !training && elsewhere(chosen.source),
       signal: loading.signal,
       onProgress: (p) => {
         if (p.phase === 'weights') weights = p.total;
@@ -142,6 +143,9 @@ async function load(chosen: Choice): Promise<void> {
     settings.recommend(chosen.recommended);
     const { description, examples = [] } = chosen.embedded ?? {};
     chat.use({ engine, name: chosen.name, examples: usableExamples(examples), ...(description && { caution: description }) });
+    const { rest } = loaded;
+    // Without the line it arrives all the same.
+    if (rest) void import('./downloads/rest-line.ts').then(({ showRest }) => showRest(rest, (text) => toast(text, { ms: 12_000 })), () => undefined);
     loading = undefined;
     progress.hide();
     await show(route());
@@ -157,6 +161,9 @@ async function load(chosen: Choice): Promise<void> {
     choose(error.code === 'cancelled' ? undefined : errorCard(error, ...less, ...(mayPass(error) ? [again] : []), ...(training ? [without] : [])));
   }
 }
+
+/** Whether a source must come over a network: what is served with the page is as a rule on this machine. */
+const elsewhere = (source: Choice['source']) => typeof source === 'string' && source.startsWith('http') && !source.startsWith(`${location.origin}/`);
 
 /** Shows what a model is for that makes vectors, and answers nothing. */
 async function showNotes(loaded: Engine): Promise<void> {

@@ -5,7 +5,7 @@ import { nameOf as lastPart } from '../address.ts';
 import { h } from '../dom.ts';
 import { bytes } from '../format.ts';
 import { Card, type Button, type Shown } from './card.ts';
-import { farOf, noticeOf, stateOf } from './words.ts';
+import { farOf, happensOf } from './words.ts';
 
 /** Milliseconds after which a download of another tab is looked at again: a tab that is killed tells nobody. */
 const LOOK = 2000;
@@ -156,9 +156,17 @@ export class DownloadList {
       };
     }
     const share = progress?.total === undefined ? null : progress.done / progress.total;
-    const note = progress ? [stateOf(progress), noticeOf(progress)].filter(Boolean).join('. ') : 'Asking the server';
+    const note = progress ? happensOf(progress) : 'Asking the server';
     const pause: Button = { label: 'Pause', run: () => job.controller.abort(), primary: true };
-    return { title, detail: amount, note, progress: share, buttons: progress?.state === 'elsewhere' ? [remove] : [pause, remove] };
+    // A load goes on with what is stored, and begins before the per-layer table is here.
+    const chat: Button[] = progress?.first === undefined ? [] : [{ label: 'Chat now', run: () => void this.loadNow(job, title), primary: true, disabled: this.disabled }];
+    return { title, detail: amount, note, progress: share, buttons: progress?.state === 'elsewhere' ? [remove] : [...chat, pause, remove] };
+  }
+
+  private async loadNow(job: Job, title: string): Promise<void> {
+    job.controller.abort();
+    await job.ended;
+    this.tools.load(fileOf(job), title);
   }
 
   /** What is stored, and nobody of this tab works at. */

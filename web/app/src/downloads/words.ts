@@ -19,6 +19,16 @@ export function farOf({ done, total, bytesPerSecond, secondsLeft }: DownloadProg
   return `${amount}${speed}${secondsLeft === undefined || !Number.isFinite(secondsLeft) ? '' : ` · ${left(secondsLeft)} left`}`;
 }
 
+/** What happens and what is to be known of it. */
+export const happensOf = (download: DownloadProgress): string => [stateOf(download), noticeOf(download)].filter(Boolean).join('. ');
+
+/** How far a load is, and with how much of its file the chat begins, where that is not all. */
+export function loadingOf(download: DownloadProgress): string {
+  const { first, total } = download;
+  const begins = first === undefined || total === undefined || first >= total ? '' : `. The chat begins with ${bytes(first)} of them, and the rest arrives meanwhile`;
+  return `${farOf(download)}${begins}`;
+}
+
 /** What happens, where it is not simply going on. */
 export function stateOf({ state, reason }: DownloadProgress): string {
   switch (state) {
@@ -32,6 +42,8 @@ export function stateOf({ state, reason }: DownloadProgress): string {
       return 'No network: it goes on when there is one';
     case 'checking':
       return 'Comparing the checksum';
+    case 'paused':
+      return 'Paused';
     case 'downloading':
       return '';
   }

@@ -1,6 +1,7 @@
 // What the worker needs from an engine: the shape of the wasm shell's `WebEngine`. Structured values cross
 // that border as JSON text.
 
+import type { Keep } from './download/keep.ts';
 import type { FileRef, RawMedium } from './protocol.ts';
 import type { EngineOptions, SavedFile } from './types.ts';
 
@@ -117,6 +118,8 @@ export interface DeviceGrant {
 /** The source as the wasm shell takes it. */
 export interface ShellSource {
   url?: string;
+  /** Stores the address, and opens its copy. */
+  keep?: Keep;
   blob?: Blob;
   name?: string;
 }

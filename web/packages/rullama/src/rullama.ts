@@ -53,6 +53,7 @@ export class Engine {
     readonly info: ModelInfo,
     private readonly dispose: () => void,
     private readonly resolve: (source: Source) => Promise<SourceRef>,
+    /** Of a model that was loaded `early`: what is still to be stored of its file. */ readonly rest?: import('./download-types.ts').Rest,
   ) {
     this.lost = client.lost;
     this.perception = new Perception(client, info.dim);

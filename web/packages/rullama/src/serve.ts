@@ -1,5 +1,6 @@
 // The worker's end of the protocol: turns requests into engine calls, one at a time on the GPU.
 
+import { Keeper, type Keep } from './download/keep.ts';
 import { downloadModel } from './download/parts.ts';
 import type { Engine, Training } from './engine.ts';
 import { RullamaError } from './errors.ts';
@@ -14,6 +15,7 @@ export type OpenEngine = (
   request: LoadRequest,
   onProgress: (progress: Progress) => void,
   onLost: (error: RullamaError) => void,
+  keep: Keep,
 ) => Promise<Engine>;
 
 type Handlers = {
@@ -65,6 +67,7 @@ async function answer(
 
 function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: RullamaError) => void): Handlers {
   let engine: Engine | undefined;
+  let keeper: Keeper | undefined;
   let grammar: string | undefined;
   const loaded = (): Engine => {
     if (!engine) throw new RullamaError('invalid-argument', 'No model is loaded.', { remedy: 'Load a model first.' });
@@ -108,11 +111,14 @@ function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: Rullam
     load: async (request, emit) => {
       engine?.close();
       engine = undefined;
-      engine = await open(request, emit, onLost);
+      keeper = new Keeper({ early: request.early === true, emit, onLost });
+      engine = await open(request, emit, onLost, keeper.keep);
       grammar = request.grammar;
       return JSON.parse(engine.info());
     },
     download: (request, emit, signal) => downloadModel(request, emit, signal),
+    arriving: () => keeper?.arriving ?? null,
+    finish: (_, emit, signal) => keeper?.finish(emit, signal) ?? null,
     chatOpen: (options) => queue.run(() => loaded().chat_open(JSON.stringify(options))),
     chatSend: ({ chat, messages, options }, emit, signal) =>
       formed(options, signal, (e) => e.chat_send(chat, JSON.stringify(messages), JSON.stringify(options), json(emit))),
@@ -144,7 +150,7 @@ function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: Rullam
     perceive: ({ source, medium }, _, signal) => working(signal, (e) => e.perceive(source, medium)),
     softTokens: (source) => loaded().soft_tokens(source),
     projector: ({ source, store }) =>
-      queue.run(async () => (await loaded().set_projector(source && shellSource(source), JSON.stringify(store)), null)),
+      queue.run(async () => (await loaded().set_projector(source && shellSource(source, keeper?.keep), JSON.stringify(store)), null)),
     releaseTowers: () => queue.run(async () => (await loaded().release_towers(), null)),
     adapterOpen: (files) => queue.run(async () => JSON.parse(await loaded().adapter_open(files))),
     adapterClose: (adapter) => (loaded().adapter_close(adapter), null),

@@ -3,6 +3,7 @@
 import type { Adapter } from './adapters.ts';
 import type { DownloadProgress } from './download-types.ts';
 import type { ContentPart, MediaPart, PictureSource, PictureTokens } from './media-types.ts';
+export type { EmbeddedModel, Example } from './embedded-types.ts';
 export type { EmbedOptions, Embeddings } from './embed-types.ts';
 
 /**
@@ -44,7 +45,7 @@ export interface EngineOptions {
   adapter?: 'native' | 'webgpu-defaults';
   /**
    * For addresses: store a copy of the file in the browser's private storage and read that. `auto` (default)
-   * does so only where reading the address directly would cost a request per token or cannot work.
+   * does so only where reading the address directly would cost a request per token or cannot work, and for `early`.
    */
   store?: 'auto' | 'always' | 'never';
 }
@@ -64,6 +65,12 @@ export interface LoadOptions extends EngineOptions {
   onProgress?: (progress: Progress) => void;
   /** Aborting rejects the load with code `cancelled`. */
   signal?: AbortSignal;
+  /**
+   * For addresses of which a copy is stored: begin before the per-layer table has arrived, about half of E2B and E4B. Its rows are
+   * streamed, from the address as long as they are not stored, and `engine.rest` tells how the rest arrives. With `store: 'auto'` a model
+   * of 64 MiB or more with such a table is stored for it. `ple: 'resident'` waits for all.
+   */
+  early?: boolean;
   /** Address of the embedded model's description; `model/model.json` beside the page by default. */
   embedded?: string | URL;
   /** Address of the worker's script, where neither the package's own place nor a bundler gives it. */
@@ -72,26 +79,6 @@ export interface LoadOptions extends EngineOptions {
   wasm?: string | URL;
   /** The file with the towers of a model that has none of its own (llama.cpp's mmproj). It is read when the first medium comes. */
   projector?: Source;
-}
-
-/** The description that is served beside an embedded model. */
-export interface EmbeddedModel {
-  name: string;
-  description: string;
-  /** Address of the GGUF file, relative to the description. */
-  file: string;
-  bytes: number;
-  /** Prompts that show what the model can do. */
-  examples?: (string | Example)[];
-}
-
-/** An example that needs more than its text. */
-export interface Example {
-  text: string;
-  /** Whether the model thinks before it answers. */
-  thinking?: boolean;
-  /** Names of the tools that the model may call. */
-  tools?: string[];
 }
 
 /** What was loaded and where it runs. */

@@ -6,6 +6,7 @@
 // time, "digest" reads its prompt for a while, "call NAME {...}" calls a tool with these arguments, each line one, "lose" loses the device, "vanish" does so after some words, "greedy" wants a context of at most 1,024, "fail" fails, "say" answers with the lines that follow it. A source whose name contains "corrupt"
 // does not load, one with "huge" only with streamed per-layer embeddings, one with "notes" makes vectors. A token is a character.
 
+import type { KeptSource } from '../src/download/keep.ts';
 import type { Compiler, Engine, FormatTokens } from '../src/engine.ts';
 import { RullamaError } from '../src/errors.ts';
 import type { FileRef, MediaSize, NamedChat, RawMedium, SourceRef } from '../src/protocol.ts';
@@ -17,8 +18,7 @@ import { FakeTuning } from './fake-tuning.ts';
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-const CONTEXT = 4096;
-const TRAINED = 8192;
+const [CONTEXT, TRAINED] = [4096, 8192];
 
 const MARKDOWN = `A short answer with **bold**, *emphasis* and \`code\`.
 
@@ -45,14 +45,14 @@ function wordsOf(message: string, limit: number): string[] {
   return MARKDOWN.match(/\s*\S+/g) ?? [];
 }
 
-export interface FakeTiming {
-  /** Milliseconds between two pieces of an answer or of a load. */
-  step: number;
-}
+/** Milliseconds between two pieces of an answer or of a load. */
+export type FakeTiming = { step: number };
 
 /** Opens fake engines. */
 export function fakeOpener({ step }: FakeTiming): OpenEngine {
-  return async ({ source, options }, onProgress, onLost) => {
+  return async ({ source, options }, onProgress, onLost, keep) => {
+    const always = options.store === 'always';
+    const kept = 'url' in source && options.store !== 'never' ? await keep(source.url, always, always) : undefined;
     const name = 'url' in source ? source.url : source.name;
     const total = 8_038_464;
     const phases: Progress[] = [
@@ -71,7 +71,7 @@ export function fakeOpener({ step }: FakeTiming): OpenEngine {
     if (name.includes('huge') && options.ple !== 'streamed') throw new RullamaError('out-of-memory', 'The GPU has no room for token_embd_per_layer.weight.');
     const { kv = 'f16', context = CONTEXT } = options;
     if (context > TRAINED) throw new RullamaError('invalid-argument', `\`context\` is ${context}, which is outside 1..=${TRAINED}`);
-    return new FakeEngine(source, kv, context, step, onLost);
+    return new FakeEngine(source, kv, context, step, onLost, kept);
   };
 }
 
@@ -91,6 +91,7 @@ class FakeEngine implements Engine {
     private readonly context: number,
     private readonly step: number,
     private readonly onLost: (error: RullamaError) => void,
+    private readonly kept?: KeptSource,
   ) {
     this.senses = new FakeSenses(('url' in source ? source.url : source.name).includes('blind'));
   }
@@ -107,7 +108,7 @@ class FakeEngine implements Engine {
       context: this.context,
       trainedContext: TRAINED,
       perLayer: 0,
-      ple: 'resident',
+      ple: this.kept?.arriving ? 'streamed' : 'resident',
       experts: 'none',
       expertPlaces: 0,
       kv: this.kv,
@@ -376,6 +377,7 @@ class FakeEngine implements Engine {
   }
 
   close(): void {
+    this.kept?.close();
     this.chats = [];
   }
 

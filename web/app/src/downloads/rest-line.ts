@@ -1,0 +1,38 @@
+// Below the composer, while a model answers whose file is still arriving: how far it is, and a button to pause it.
+
+import type { Downloaded, Rest, RestState } from 'rullama';
+import { h } from '../dom.ts';
+import { bytes } from '../format.ts';
+import { farOf, stateOf } from './words.ts';
+
+/** Shows the line until all is here, or the model is gone. */
+export function showRest(rest: Rest, toast: (text: string) => void): void {
+  const bar = h('progress', { max: 1, 'aria-label': 'How much of the model is stored' });
+  const text = h('span', { className: 'rest-text' });
+  const problem = h('p', { className: 'rest-problem', role: 'alert', hidden: true });
+  const button = h('button', { type: 'button', className: 'quiet', id: 'rest-pause' });
+  const line = h('div', { className: 'rest', role: 'group', 'aria-label': 'The rest of the model' }, problem, bar, text, button);
+  const stop = rest.watch((state) => show(state));
+
+  function show({ progress, error }: RestState): void {
+    const paused = progress.state === 'paused';
+    if (progress.total !== undefined) bar.value = Math.min(progress.done / progress.total, 1);
+    const happens = stateOf(progress);
+    write(text, `${happens === '' ? 'The rest of the model arrives' : happens}: ${farOf(progress)}`);
+    write(problem, error ? `${error.message} ${error.remedy}` : '');
+    problem.hidden = !error;
+    write(button, error ? 'Try again' : paused ? 'Resume' : 'Pause');
+    button.onclick = () => (paused ? rest.resume() : rest.pause());
+  }
+
+  document.querySelector('#chat .composer')?.append(line);
+  const whole = ({ bytes: size, verified }: Downloaded) => toast(`All of the model is stored, ${bytes(size)}${verified ? ', with the right checksum' : ''}.`);
+  void rest.done.then(whole, () => undefined).then(() => {
+    stop();
+    line.remove();
+  });
+}
+
+function write(element: HTMLElement, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openPage, startBrowser } from './browser.mjs';
-import { ANSWER_MS, ask, expectError, finished, limitAnswers, openLoadedAt, openStartAt, statsOf, waitForChat } from './person.mjs';
+import { ANSWER_MS, ask, expectError, finished, keptAre, limitAnswers, openLoadedAt, openStartAt, statsOf, waitForChat } from './person.mjs';
 import { startServer } from './server.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -116,6 +116,28 @@ test('a reload in mid-answer keeps what was written, and the model goes on with 
   const after = await page.locator('.message.model .body').innerText();
   assert.ok(after.startsWith(before.trimEnd()) && after.length > before.length, `${before} / ${after}`);
   assert.equal(await page.locator('.message.model').count(), 1);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test('after a reload the second question goes on with what the model has read for the first', async (t) => {
+  const { page, problems } = await openLoaded();
+  await limitAnswers(page, 8);
+  await ask(page, 'Three birds sit on a roof, two of them black. Then five more come, and one flies away. How many are there now?');
+  await finished(page, 1);
+  const tokens = async () => /prompt (\d+) tokens(?:, (\d+) known)?/.exec(await statsOf(page)).slice(1).map((digits) => Number(digits ?? 0));
+  const [first, none] = await tokens();
+  assert.equal(none, 0);
+  const [{ size }] = await keptAre(page, 1);
+  await page.reload();
+  await page.click('#load-last');
+  await waitForChat(page);
+  await limitAnswers(page, 8);
+  await ask(page, 'And then?');
+  await finished(page, 2);
+  const [second, known] = await tokens();
+  t.diagnostic(`${known} of ${second} tokens from ${size} bytes; ${await statsOf(page)}; ${await page.evaluate(() => localStorage.getItem('rullama.paces'))}`);
+  assert.ok(known >= first && known < second, `${known} of ${second} after ${first}`);
   assert.deepEqual(problems, []);
   await page.close();
 });

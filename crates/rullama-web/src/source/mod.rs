@@ -10,7 +10,7 @@ use std::{rc::Rc, sync::Arc};
 
 use rullama_source::{
     ByteSource, JoinedSource, SourceError,
-    gguf::{GgufError, PartName, part_names},
+    gguf::{GgufError, PartName, in_order, part_names},
 };
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -49,8 +49,8 @@ impl Opened {
     }
 }
 
-/// Opens `{ url }` or `{ blob, name }`; of a split model also the addresses of the other parts. `rows` says that single rows will
-/// be asked for per token.
+/// Opens `{ url }`, `{ blob, name }` or, of a split model, `{ parts }`, a list of the latter in any order; where an address is that of
+/// a part, also those of the others. `rows` says that single rows will be asked for per token.
 ///
 /// # Errors
 /// [`WebError`]: an address that cannot be reached or stored, or a value that is neither.
@@ -60,12 +60,34 @@ pub async fn open(source: &JsValue, store: Store, rows: bool, on_download: OnDow
         let name = js::get_string(source, "name").unwrap_or_else(|| "the file".to_owned());
         return Ok(Opened { bytes: Arc::new(BlobSource::new(blob.clone(), name)), blocks: Vec::new() });
     }
+    if let Some(files) = js::get(source, "parts").dyn_ref::<js_sys::Array>() {
+        return picked(files).await;
+    }
     let Some(url) = js::get_string(source, "url") else {
         let what = "The source is neither an address nor a file.".to_owned();
         return Err(WebError::Argument { what });
     };
     let named = open_url(&url, store, rows, on_download.clone()).await?;
     with_parts(named, &url, store, rows, on_download).await
+}
+
+/// A model from files that were chosen together.
+#[allow(clippy::arc_with_non_send_sync, reason = "everything is one thread here")]
+async fn picked(files: &js_sys::Array) -> Result<Opened, WebError> {
+    let mut parts: Vec<Arc<dyn ByteSource>> = Vec::new();
+    for file in files.iter() {
+        let Ok(blob) = js::get(&file, "blob").dyn_into::<web_sys::Blob>() else {
+            return Err(WebError::Argument { what: "A part of the model is no file.".to_owned() });
+        };
+        parts.push(Arc::new(BlobSource::new(blob, js::get_string(&file, "name").unwrap_or_else(|| "a part".to_owned()))));
+    }
+    let parts = in_order(parts).await.map_err(rullama::Error::from)?;
+    let bytes: Arc<dyn ByteSource> = match &parts[..] {
+        [] => return Err(WebError::Argument { what: "The model has no file.".to_owned() }),
+        [one] => one.clone(),
+        _ => Arc::new(JoinedSource::new(parts)),
+    };
+    Ok(Opened { bytes, blocks: Vec::new() })
 }
 
 /// The whole model, where the address is that of a part.

@@ -3,7 +3,8 @@
 import { removeStoredModel, storedModels, watchDownloads, type Downloaded, type DownloadOptions, type DownloadProgress, type RullamaError, type StoredModel } from 'rullama';
 import { nameOf as lastPart } from '../address.ts';
 import { h } from '../dom.ts';
-import { bytes } from '../format.ts';
+import { bytes, count } from '../format.ts';
+import { forgetAll, keptFiles, type KeptFile } from '../kept-keys/files.ts';
 import { Card, type Button, type Shown } from './card.ts';
 import { farOf, noticeOf, stateOf } from './words.ts';
 
@@ -37,6 +38,8 @@ export class DownloadList {
   private readonly said = h('p', { className: 'hint', role: 'status' });
   private readonly lasting = h('p', { className: 'hint' });
   private models: StoredModel[] = [];
+  /** What the model has read of recent chats. */
+  private keys: KeptFile[] = [];
   /** What other tabs tell, by name. */
   private readonly elsewhere = new Map<string, DownloadProgress>();
   private disabled = false;
@@ -60,14 +63,15 @@ export class DownloadList {
     const turn = ++this.turn;
     this.disabled = disabled;
     if (said !== undefined) this.said.textContent = said;
-    const [models, free, persisted] = await Promise.all([storedModels().catch((): StoredModel[] => []), freeBytes(), isPersisted()]);
+    const [models, free, persisted, keys] = await Promise.all([storedModels().catch((): StoredModel[] => []), freeBytes(), isPersisted(), keptFiles()]);
     if (turn !== this.turn) return;
     this.models = models;
+    this.keys = keys;
     clearTimeout(this.look);
     const ours = new Set([...this.jobs.values()].map(fileOf));
     if (models.some(({ downloading, url }) => downloading && !ours.has(url ?? ''))) this.look = setTimeout(() => void this.show(), LOOK);
     for (const { name, downloading } of models) if (!downloading) this.elsewhere.delete(name);
-    const total = models.reduce((sum, model) => sum + model.bytes, 0);
+    const total = [...models, ...keys].reduce((sum, one) => sum + one.bytes, 0);
     this.amount.textContent = `${bytes(total)}${free === undefined ? '' : `, room for about ${bytes(free)} more`}`;
     this.lasting.textContent = models.length > 0 && !persisted ? 'The browser may delete them when the disk runs short.' : '';
     this.draw();
@@ -129,6 +133,7 @@ export class DownloadList {
       shown.push([model.url ?? model.name, job ? this.running(job, model) : this.stored(model)]);
     }
     for (const [file, job] of jobs) shown.unshift([file, this.running(job, undefined)]);
+    if (this.keys.length > 0) shown.push(['rullama-keys', this.read()]);
     const keys = new Set(shown.map(([key]) => key));
     for (const key of [...this.cards.keys()]) if (!keys.has(key)) this.cards.delete(key);
     const elements = shown.map(([key, what]) => {
@@ -174,6 +179,12 @@ export class DownloadList {
     if (complete) return { title, detail: amountOf(model), buttons: [...go('Load', (url) => this.tools.load(url, title), this.disabled), remove] };
     if (wrong === undefined) return { title, detail: amountOf(model), buttons: [...go('Resume', (url) => this.download(url)), remove] };
     return { title, detail: amountOf(model), problem: `The checksum is wrong: the SHA-256 of what came is ${wrong.got}, expected was ${wrong.expected}.`, buttons: [...go('Start again', (url) => this.download(url)), remove] };
+  }
+
+  private read(): Shown {
+    const size = this.keys.reduce((sum, { bytes }) => sum + bytes, 0);
+    const remove = () => void forgetAll().then(() => this.show({ said: 'What the model has read of chats is deleted. The chats are still there.' }));
+    return { title: 'What the model has read of recent chats', detail: `${bytes(size)} of ${count(this.keys.length, 'chat', 'chats')}, so that they go on at once`, buttons: [{ label: 'Delete', run: remove }] };
   }
 
   /** Ends a download and lets go of what it stored; one that only waits for another tab leaves that alone. */

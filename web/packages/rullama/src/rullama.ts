@@ -27,6 +27,7 @@ import type {
   ModelInfo,
   OpenAIMessage,
   SavedFile,
+  SaveOptions,
   SendOptions,
   Source,
   Summary,
@@ -282,10 +283,13 @@ export class Chat {
   /**
    * The conversation as bytes, with what was computed of it: `engine.restore(bytes)` goes on at once, also in another session of the
    * browser, with the same model. Some megabytes for each thousand tokens; `messages` alone are few.
+   *
+   * @throws RullamaError `invalid-argument` for more than `most` bytes, or media that are files where `messages` are saved; `cancelled`
+   * where `signal` came before it began.
    */
-  async save(): Promise<Uint8Array<ArrayBuffer>> {
-    const session = await this.client.call('chatSave', await this.open());
-    return packChat({ ...this.options, messages: this.history.all() }, session);
+  async save({ signal, most, messages = true }: SaveOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+    const session = await this.client.call('chatSave', { chat: await this.open(), most }, { signal });
+    return packChat({ ...this.options, messages: messages ? this.history.all() : [] }, session);
   }
 
   /**

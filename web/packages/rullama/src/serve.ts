@@ -123,7 +123,11 @@ function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: Rullam
     chatSet: ({ chat, messages }) => queue.run(async () => (loaded().chat_set(chat, JSON.stringify(messages)), null)),
     chatClose: (chat) => queue.run(async () => (loaded().chat_close(chat), null)),
     chatFork: (chat) => queue.run(() => loaded().chat_fork(chat)),
-    chatSave: (chat) => queue.run(() => loaded().chat_save(chat)),
+    chatSave: ({ chat, most }, _, signal) =>
+      queue.run(async () => {
+        if (signal.aborted) throw new RullamaError('cancelled', 'The conversation was not saved: that was stopped before its turn.');
+        return loaded().chat_save(chat, most);
+      }),
     chatRestore: ({ options, adapters, saved }) =>
       queue.run(() => loaded().chat_restore(JSON.stringify(options), JSON.stringify(adapters), saved)),
     respond: (ask, emit, signal) =>

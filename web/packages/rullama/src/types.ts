@@ -7,9 +7,9 @@ export type { EmbedOptions, Embeddings } from './embed-types.ts';
 
 /**
  * Where a model comes from: `'embedded'` (the model served beside the page), the address of a GGUF file, or a
- * `File`/`Blob` (in Node: `await fs.openAsBlob(path)`).
+ * `File`/`Blob` (in Node: `await fs.openAsBlob(path)`). Of a split model the address of any part, or the files of all, in any order.
  */
-export type Source = 'embedded' | (string & {}) | URL | Blob;
+export type Source = 'embedded' | (string & {}) | URL | Blob | Blob[];
 
 /**
  * Where the per-layer embedding table lives: on the GPU (`resident`), in the file with its rows read as they are
@@ -246,6 +246,16 @@ export interface SendOptions extends GenerateOptions {
   signal?: AbortSignal;
   /** Sees the prompt being read: before its first part, and after each. */
   onPrefill?: (at: Prefill) => void;
+}
+
+/** How a conversation is saved. */
+export interface SaveOptions {
+  /** Aborting before the engine has begun leaves it. */
+  signal?: AbortSignal;
+  /** Most bytes that the caches may have. */
+  most?: number;
+  /** Whether the messages go with it; without them `setMessages` must follow `restore`. */
+  messages?: boolean;
 }
 
 /** Why an answer ended. */

@@ -92,7 +92,12 @@ export const keptKeys = (page) =>
   page.evaluate(async () => {
     const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('rullama-keys').catch(() => undefined);
     const found = [];
-    for await (const [name, entry] of folder?.entries() ?? []) found.push({ name, size: (await entry.getFile()).size });
+    try {
+      for await (const [name, entry] of folder?.entries() ?? []) found.push({ name, size: (await entry.getFile()).size });
+    } catch {
+      // It is being changed.
+      return [{ name: '', size: 0 }];
+    }
     return found;
   });
 

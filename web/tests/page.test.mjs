@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { openPage, startBrowser } from './browser.mjs';
 import { ANSWER_MS, ask, expectError, finished, keptAre, limitAnswers, openLoadedAt, openStartAt, statsOf, waitForChat } from './person.mjs';
 import { startServer } from './server.mjs';
+import { splitGguf } from './split.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const dist = path.join(here, '../app/dist');
@@ -178,6 +179,29 @@ test('a picked file loads', async () => {
   await page.setInputFiles('#file', path.join(files, 'whole.gguf'));
   await waitForChat(page);
   assert.equal(await page.locator('#model-name').innerText(), 'whole.gguf');
+  await limitAnswers(page, 4);
+  await ask(page, 'Hi');
+  await finished(page, 1);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test('the parts of a split model load when they are picked together, in any order; what is missing is named', async () => {
+  const parts = splitGguf(readFileSync(modelFile), 3);
+  const picked = (number) => {
+    const name = path.join(files, `demo-0000${number}-of-00003.gguf`);
+    writeFileSync(name, parts[number - 1]);
+    return name;
+  };
+  const { page, problems } = await openStart();
+  await page.setInputFiles('#file', [picked(3), picked(1)]);
+  await page.waitForSelector('.error');
+  const card = await page.locator('.error').innerText();
+  assert.match(card, /part [13] of 3 of a split model.*part 2 is missing/s);
+  assert.match(card, /Choose all parts of the model together/);
+  await page.setInputFiles('#file', [picked(3), picked(1), picked(2)]);
+  await waitForChat(page);
+  assert.equal(await page.locator('#model-name').innerText(), 'demo.gguf');
   await limitAnswers(page, 4);
   await ask(page, 'Hi');
   await finished(page, 1);

@@ -29,6 +29,7 @@ import { NotesPlace } from './notes/place.ts';
 import { stayCurrent } from './offline/updates.ts';
 import { Settings } from './settings.ts';
 import { SideList } from './side-list.ts';
+import { partsIn } from './split.ts';
 import { StartView, type Choice } from './start-view.ts';
 import { toast } from './toast.ts';
 import { Toolbox } from './tools/toolbox.ts';
@@ -361,17 +362,19 @@ async function drop(dropped: File[]): Promise<void> {
     return chat.addMedia(dropped.map((blob) => ({ blob, name: blob.name })));
   }
   if (await takeTowers(dropped)) return;
+  const several = partsIn(dropped);
+  const parts = several.length > 0 ? several : [file];
   if (!engine) {
     const model = await isModel(file);
     if (notes.visible && !model) return notes.take(file);
     if (model) await notes.leave();
     choose();
-    return start.pickFile(file);
+    return start.pickFiles(parts);
   }
   if (!(await isModel(file))) return chat.addMedia(dropped.map((blob) => ({ blob, name: blob.name })));
   await leave();
   projector = undefined;
-  start.pickFile(file);
+  start.pickFiles(parts);
 }
 
 /** Takes a file of towers: beside a model that is loaded, or dropped with one. */
@@ -384,7 +387,7 @@ async function takeTowers(dropped: File[]): Promise<boolean> {
     await leave();
     projector = towers;
     choose();
-    start.pickFile(model);
+    start.pickFiles([model]);
     return true;
   }
   const { name } = towers;

@@ -10,8 +10,7 @@ import type { FileRef, SourceRef } from './protocol.ts';
  */
 export function pickedRef(picked: Blob | Blob[]): SourceRef {
   if (picked instanceof Blob) return refOf(picked, 'model.gguf');
-  const wrong = picked.find((file) => !((file as unknown) instanceof Blob));
-  if (picked.length > 0 && wrong === undefined) return { parts: picked.map((file, i) => refOf(file, `part ${i + 1}`)) };
+  if (picked.length > 0 && picked.every((file: unknown) => file instanceof Blob)) return { parts: picked.map((file, i) => refOf(file, `part ${i + 1}`)) };
   throw new RullamaError('invalid-argument', picked.length === 0 ? 'The list of files is empty.' : 'The list of files has something else in it.', {
     remedy: 'Give the files of all parts of one model.',
   });

@@ -99,8 +99,8 @@ function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: Rullam
   const answering = async (signal: AbortSignal, work: (engine: Engine) => Promise<string>) => JSON.parse(await working(signal, work));
   /** As `answering`, of an answer with these options, once what they ask of its form can be had. */
   const formed = async (options: GenerateOptions, signal: AbortSignal, work: (engine: Engine) => Promise<string>, ask?: Ask) => {
-    await formats.ready(loaded(), grammar, options.format, ask);
-    return answering(signal, work);
+    const release = await formats.ready(loaded(), grammar, options.format, ask);
+    return answering(signal, work).finally(release);
   };
   const json = (emit: (event: never) => void) => (text: string) => emit(JSON.parse(text) as never);
 

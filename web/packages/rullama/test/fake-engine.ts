@@ -231,7 +231,7 @@ class FakeEngine implements Engine {
 
   /** In place of an answer of a format, what it would keep to. */
   private formed(format: unknown): string {
-    this.compiler?.follow(JSON.stringify(format)).free();
+    this.compiler?.follow(JSON.stringify(format === 'json' ? { type: 'object' } : format)).free();
     return JSON.stringify({ kept: format });
   }
 

@@ -182,7 +182,7 @@ export class Answering {
     if (!error || (interrupts(error) && (record.content || record.thinking))) await writing.end(summary);
     else await this.undo(conversation, writing, before);
     // Before the end, with which a conversation that was left is closed.
-    if (summary && this.running.size === 1) this.keys?.answered(conversation.heldBy(summary));
+    if (summary && this.running.size === 1) this.keys?.answered(conversation.heldBy(summary, record.id));
     this.end(conversation, controller);
     if (summary) void this.library.askToPersist();
     return { record, summary, error };

@@ -139,10 +139,10 @@ export class Conversation {
     yield* goOn ? chat.continue(options) : chat.retry(options);
   }
 
-  /** What the engine has read for the answer that has just ended. */
-  heldBy(summary: Summary): Held | undefined {
+  /** What the engine has read, as far as the answer `until`, which has just ended. */
+  heldBy(summary: Summary, until: string): Held | undefined {
     const { open, engine, id } = this;
-    return open && engine && { id, engine, chat: open.chat, told: this.toldWith(open.options), path: this.names(this.leaf), summary };
+    return open && engine && { id, engine, chat: open.chat, told: this.toldWith(open.options), path: this.names(until), summary };
   }
 
   /** Tokens that a question alone is too long by, 0 when it fits. */

@@ -127,11 +127,11 @@ export class Settings {
           h('select', { name: 'pictureTokens' }, ...PICTURE_TOKENS.map(([value, text]) => h('option', { value }, text)))),
         h('small', {}, 'A change takes effect with the next answer.')),
       h('fieldset', {}, h('legend', {}, 'Sampling'), h('div', { className: 'grid' }, ...numbers)),
+      this.problem,
+      h('label', { className: 'check' }, this.lasting, h('span', {}, 'Begin new chats like this, too')),
       h('fieldset', {}, h('legend', {}, 'All chats'),
         h('label', { className: 'check' }, this.keeps, h('span', {}, 'Keep in this browser what the model has read of recent chats')),
         h('small', { id: 'keep-keys-hint' }, 'So that they go on at once, where that is faster than to read them again: 8 chats, 512 MB at most. It goes with the chat, and when this is switched off.')),
-      this.problem,
-      h('label', { className: 'check' }, this.lasting, h('span', {}, 'Begin new chats like this, too')),
       h('footer', {},
         h('button', { type: 'button', className: 'quiet', onclick: () => this.reset() }, 'Reset to recommended'),
         h('button', { className: 'primary' }, 'Done')));

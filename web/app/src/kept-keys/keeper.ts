@@ -6,11 +6,15 @@ import type { Library } from '../chats/library.ts';
 import { canKeep, forget, forgetAll, keep, keptFiles, openKept } from './files.ts';
 import { fade, isWorthIt, learnPrompt, learnRestore, paceKey, paceOf, secondsToCompute } from './pace.ts';
 
-/** Conversations that are kept, bytes of all together and of one, and the share that they take of what the browser gives. */
+/** Conversations that are kept, bytes of all together, and the share that they take of what the browser gives. */
 const MOST_CHATS = 8;
 const MOST_BYTES = 512e6;
-const MOST_EACH = 128e6;
 const SHARE = 0.1;
+/** Bytes of one, also where the device may be a phone: the engine's memory grows by twice as much, and stays so. */
+const MOST_EACH = 128e6;
+const MOST_SMALL = 32e6;
+/** Gigabytes that a phone may have, and what a browser is taken for that does not say it. */
+const SMALL = 4;
 /** Seconds of computing that are worth a file. */
 const LEAST_SECONDS = 0.1;
 const LOCK = 'rullama.keys';
@@ -48,7 +52,7 @@ export class Keeper {
     const tokens = summary.promptTokens + summary.ids.length;
     const pace = paceOf(paceKey(engine.info));
     if (!canKeep() || !this.library.chats.has(id) || (secondsToCompute(pace, tokens) ?? 0) < LEAST_SECONDS) return;
-    const bytes = await chat.save({ signal, most: MOST_EACH, messages: false });
+    const bytes = await chat.save({ signal, most: mostOfOne(), messages: false });
     taken();
     if (!isWorthIt(pace, tokens, bytes.length)) return;
     await locked(async () => {
@@ -74,9 +78,9 @@ export class Keeper {
       const chat = await engine.restore(await kept.read(), { adapters });
       learnRestore(key, bytes, (performance.now() - start) / 1000);
       return chat;
-    } catch {
-      // Damaged, or of other weights or adapters.
-      await forget(id);
+    } catch (thrown) {
+      // Damaged, or of other weights or adapters; where the engine went away it may be of use yet.
+      if ((thrown as { code?: string }).code === 'invalid-argument') await forget(id);
       return undefined;
     }
   }
@@ -88,6 +92,11 @@ export class Keeper {
   private async sweep(): Promise<void> {
     for (const { chat } of await keptFiles()) if (!this.library.chats.has(chat)) await forget(chat);
   }
+}
+
+function mostOfOne(): number {
+  const { deviceMemory = SMALL } = navigator as { deviceMemory?: number };
+  return deviceMemory > SMALL ? MOST_EACH : MOST_SMALL;
 }
 
 /** Removes the oldest until there is room; gives whether there is. */

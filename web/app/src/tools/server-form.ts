@@ -17,7 +17,7 @@ export function serverForm(panel: Panel, server?: ToolServer): HTMLElement {
   const problem = h('p', { className: 'problem', id: 'server-problem', role: 'alert' });
   const address = h('input', { type: 'url', name: 'address', value: server?.address ?? '', placeholder: 'https://example.com/mcp', autocomplete: 'off', 'aria-describedby': 'server-problem' });
   const token = h('input', { type: 'password', name: 'token', value: server?.token ?? '', autocomplete: 'off', 'aria-describedby': 'server-problem' });
-  const lasting = h('input', { type: 'checkbox', name: 'lasting', checked: server?.lasting === true });
+  const lasting = h('input', { type: 'checkbox', name: 'lasting', checked: server?.lasting === true, 'aria-describedby': 'lasting-hint' });
   const ask = h('button', { className: 'primary' }, 'Ask for its tools');
   const field = (label: string, hint: string, element: HTMLElement) => h('label', { className: 'field wide' }, h('span', {}, label), element, h('small', {}, hint));
   const submit = async (event: Event) => {
@@ -41,7 +41,8 @@ export function serverForm(panel: Panel, server?: ToolServer): HTMLElement {
     h('header', {}, h('h2', { id: 'tools-title' }, server ? server.title : 'A server with tools')),
     field('Address', 'Of a server of the Model Context Protocol, over streamable HTTP.', address),
     field('Token', 'Only where the server wants one. It is sent to that server alone, and forgotten when this tab is closed.', token),
-    h('label', { className: 'check' }, lasting, h('span', {}, 'Keep the token in this browser', h('small', {}, 'It then lies there as plain text: who can use this browser can read it.'))),
+    h('label', { className: 'check' }, lasting, h('span', {}, 'Keep the token in this browser')),
+    h('p', { className: 'hint', id: 'lasting-hint' }, 'It then lies there as plain text: whoever can use this browser can read it.'),
     problem,
     h('footer', {}, h('button', { type: 'button', className: 'quiet', onclick: () => panel.back('') }, 'Cancel'), ask));
 }

@@ -62,7 +62,7 @@ export class StartView {
     const focused = document.activeElement;
     void this.described.then(() => {
       if (this.root.hidden || document.activeElement !== focused) return;
-      this.root.querySelector<HTMLElement>('.served button:enabled, .choices button:enabled, summary')?.focus();
+      this.root.querySelector<HTMLElement>('.served button:enabled:not(.quiet), .choices button:enabled, summary')?.focus();
     });
   }
 

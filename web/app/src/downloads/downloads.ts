@@ -36,6 +36,7 @@ export class DownloadList {
   private readonly amount = h('span', { className: 'hint' });
   private readonly list = h('ul', { className: 'served-list' });
   private readonly said = h('p', { className: 'hint', role: 'status' });
+  private readonly read = h('p', { className: 'hint keys', hidden: true });
   private readonly lasting = h('p', { className: 'hint' });
   private models: StoredModel[] = [];
   /** What the model has read of recent chats. */
@@ -50,7 +51,7 @@ export class DownloadList {
     private readonly element: HTMLElement,
     private readonly tools: Tools,
   ) {
-    element.replaceChildren(h('div', { className: 'actions' }, h('h2', { id: 'kept-title' }, 'Kept in this browser'), this.amount), this.list, this.lasting, this.said);
+    element.replaceChildren(h('div', { className: 'actions' }, h('h2', { id: 'kept-title' }, 'Kept in this browser'), this.amount), this.list, this.read, this.lasting, this.said);
     watchDownloads((name, progress) => this.hear(name, progress));
     // What failed for want of a network goes on with it.
     addEventListener('online', () => {
@@ -133,7 +134,6 @@ export class DownloadList {
       shown.push([model.url ?? model.name, job ? this.running(job, model) : this.stored(model)]);
     }
     for (const [file, job] of jobs) shown.unshift([file, this.running(job, undefined)]);
-    if (this.keys.length > 0) shown.push(['rullama-keys', this.read()]);
     const keys = new Set(shown.map(([key]) => key));
     for (const key of [...this.cards.keys()]) if (!keys.has(key)) this.cards.delete(key);
     const elements = shown.map(([key, what]) => {
@@ -144,7 +144,8 @@ export class DownloadList {
     });
     // What is moved in the document loses its focus.
     if (elements.length !== this.list.children.length || elements.some((element, i) => this.list.children[i] !== element)) this.list.replaceChildren(...elements);
-    this.element.hidden = shown.length === 0 && this.said.textContent === '';
+    this.drawKeys();
+    this.element.hidden = shown.length === 0 && this.keys.length === 0 && this.said.textContent === '';
   }
 
   /** A download of this tab. */
@@ -181,10 +182,14 @@ export class DownloadList {
     return { title, detail: amountOf(model), problem: `The checksum is wrong: the SHA-256 of what came is ${wrong.got}, expected was ${wrong.expected}.`, buttons: [...go('Start again', (url) => this.download(url)), remove] };
   }
 
-  private read(): Shown {
-    const size = this.keys.reduce((sum, { bytes }) => sum + bytes, 0);
+  /** A line, since it is nothing to load. */
+  private drawKeys(): void {
+    const { keys, read } = this;
+    read.hidden = keys.length === 0;
+    const size = keys.reduce((sum, one) => sum + one.bytes, 0);
     const remove = () => void forgetAll().then(() => this.show({ said: 'What the model has read of chats is deleted. The chats are still there.' }));
-    return { title: 'What the model has read of recent chats', detail: `${bytes(size)} of ${count(this.keys.length, 'chat', 'chats')}, so that they go on at once`, buttons: [{ label: 'Delete', run: remove }] };
+    if (keys.length > 0) read.replaceChildren(`Of ${count(keys.length, 'recent chat', 'recent chats')} what the model has read, so that they go on at once: ${bytes(size)}. `,
+      h('button', { type: 'button', className: 'quiet tool', 'aria-label': 'Delete what the model has read of recent chats', onclick: remove }, 'Delete'));
   }
 
   /** Ends a download and lets go of what it stored; one that only waits for another tab leaves that alone. */

@@ -113,7 +113,7 @@ test('keys go with their chat, and all of them by one click, and when they are s
   await keptAre(page, 1);
   await page.click('#change-model');
   const line = page.locator('#kept-models .keys');
-  assert.match(await line.innerText(), /1 recent chat .*: [\d.]+ k?B\./);
+  assert.match(await line.innerText(), /has read of 1 recent chat: [\d.]+ k?B\./);
   // What it takes is part of the sum, and the focus stands where a model is loaded.
   assert.match(await page.locator('#kept-models').innerText(), /^Kept in this browser\s+[\d.]+ k?B/);
   await page.waitForFunction(() => document.activeElement.id === 'load-embedded');

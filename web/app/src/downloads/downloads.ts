@@ -188,7 +188,7 @@ export class DownloadList {
     read.hidden = keys.length === 0;
     const size = keys.reduce((sum, one) => sum + one.bytes, 0);
     const remove = () => void forgetAll().then(() => this.show({ said: 'What the model has read of chats is deleted. The chats are still there.' }));
-    if (keys.length > 0) read.replaceChildren(`Of ${count(keys.length, 'recent chat', 'recent chats')} what the model has read, so that they go on at once: ${bytes(size)}. `,
+    if (keys.length > 0) read.replaceChildren(`What the model has read of ${count(keys.length, 'recent chat', 'recent chats')}: ${bytes(size)}. `,
       h('button', { type: 'button', className: 'quiet tool', 'aria-label': 'Delete what the model has read of recent chats', onclick: remove }, 'Delete'));
   }
 

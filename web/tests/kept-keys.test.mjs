@@ -3,7 +3,9 @@
 //
 // Needs app/dist (npm run build:dev) with a model's description in it.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { openPage } from './browser.mjs';
 import { chatsUnderTest, choose, loadAgain } from './chats.mjs';
 import { answerText, ask, finished, keptAre, keptKeys as kept, statsOf, until } from './person.mjs';
 
@@ -162,5 +164,29 @@ test('nothing is kept while an answer is written or where there is no room, and 
   await page.waitForTimeout(1500);
   assert.ok(!(await kept(page)).some((file) => !left.some((one) => one.name === file.name)));
   assert.equal(await page.locator('.error').count(), 0);
+  assert.deepEqual(problems, []);
+});
+
+test('where the storage is full, conversations take the room of what was read', async () => {
+  // The bound holds, and the room is known, from the first opening of the database on.
+  const { page: first } = await openPage(context(), `${origin()}/model/model.json`);
+  const session = await context().newCDPSession(first);
+  await session.send('Storage.overrideQuotaForOrigin', { origin: origin(), quotaSize: 10_000_000 });
+  await first.evaluate(async () => {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('rullama-keys', { create: true });
+    const out = await (await folder.getFileHandle('large.keys', { create: true })).createWritable();
+    await out.write(new Uint8Array(8 << 20));
+    await out.close();
+  });
+  const { page, problems } = await openLoaded();
+  await keptAre(page, 1);
+  const message = { id: 'm', parent: null, role: 'user', content: randomBytes(2_400_000).toString('base64'), created: 1 };
+  const large = { format: 'rullama-chats', version: 1, chats: [{ id: 'x', title: 'Large', created: 1, changed: 1, messages: [message] }] };
+  await page.setInputFiles('#import-file', { name: 'large.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify(large)) });
+  // Nothing else looks at what was read before the first answer.
+  await keptAre(page, 0);
+  await page.waitForSelector('#trouble', { state: 'hidden' });
+  await page.reload();
+  await page.waitForSelector('.chat-link:has-text("Large")');
   assert.deepEqual(problems, []);
 });

@@ -114,5 +114,9 @@ export async function forget(chat: string): Promise<void> {
 
 /** Deletes all of them. */
 export async function forgetAll(): Promise<void> {
-  await (await navigator.storage?.getDirectory?.())?.removeEntry(FOLDER, { recursive: true }).catch(() => undefined);
+  try {
+    await (await navigator.storage.getDirectory()).removeEntry(FOLDER, { recursive: true });
+  } catch {
+    // There is none, or another tab writes in it: its next look finds what is left.
+  }
 }

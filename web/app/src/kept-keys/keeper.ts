@@ -39,8 +39,11 @@ export type Wanted = Pick<Held, 'id' | 'engine' | 'told' | 'path'> & { adapters:
 const modelOf = (info: ModelInfo): string => [info.name, info.layers, info.dim, info.vocab, info.loadedBytes, info.kv].join('|');
 
 export class Keeper {
+  /** Files that were removed at first, since their conversations are gone. */
+  private readonly swept: Promise<number>;
+
   constructor(private readonly library: Library) {
-    void library.ready.then(() => (library.trouble === undefined ? this.sweep() : undefined)).catch(() => undefined);
+    this.swept = library.ready.then(() => this.sweep()).catch(() => 0);
   }
 
   learn({ engine, summary }: Pick<Held, 'engine' | 'summary'>): void {
@@ -85,12 +88,21 @@ export class Keeper {
     }
   }
 
+  /** Gives all the room back, where there is any, and lets what had none be kept. */
+  async makeWay(): Promise<void> {
+    if ((await this.swept) + (await keptFiles()).length === 0) return;
+    await forgetAll();
+    await this.library.retry();
+  }
+
   forget = (id: string): Promise<void> => forget(id);
   forgetAll = (): Promise<void> => forgetAll();
 
   /** Removes what belongs to conversations that are gone. */
-  private async sweep(): Promise<void> {
-    for (const { chat } of await keptFiles()) if (!this.library.chats.has(chat)) await forget(chat);
+  private async sweep(): Promise<number> {
+    const gone = (await keptFiles()).filter(({ chat }) => !this.library.chats.has(chat));
+    for (const { chat } of gone) await forget(chat);
+    return gone.length;
   }
 }
 

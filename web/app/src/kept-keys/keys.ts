@@ -19,6 +19,8 @@ export class KeptKeys {
   constructor(private readonly library: Library) {
     library.listen((news) => {
       if (news.of === 'chat' && !library.chats.has(news.chat)) void this.loaded().then((keeper) => keeper.forget(news.chat), () => undefined);
+      // Conversations go first.
+      if (news.of === 'trouble' && library.trouble === 'quota') void this.loaded().then((keeper) => keeper.makeWay()).catch(() => undefined);
     });
   }
 

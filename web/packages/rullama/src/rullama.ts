@@ -283,9 +283,6 @@ export class Chat {
   /**
    * The conversation as bytes, with what was computed of it: `engine.restore(bytes)` goes on at once, also in another session of the
    * browser, with the same model. Some megabytes for each thousand tokens; `messages` alone are few.
-   *
-   * @throws RullamaError `invalid-argument` for more than `most` bytes, or media that are files where `messages` are saved; `cancelled`
-   * where `signal` came before it began.
    */
   async save({ signal, most, messages = true }: SaveOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
     const session = await this.client.call('chatSave', { chat: await this.open(), most }, { signal });

@@ -1,9 +1,10 @@
 // What users of the package hand in and get back.
 
-import type { Adapter } from './adapters.ts';
 import type { DownloadProgress } from './download-types.ts';
 import type { ContentPart, MediaPart, PictureSource, PictureTokens } from './media-types.ts';
+export type { AdapterFile, AdapterSource, Attached } from './adapter-types.ts';
 export type { EmbedOptions, Embeddings } from './embed-types.ts';
+export type { SaveOptions } from './saved-chat.ts';
 
 /**
  * Where a model comes from: `'embedded'` (the model served beside the page), the address of a GGUF file, or a
@@ -248,16 +249,6 @@ export interface SendOptions extends GenerateOptions {
   onPrefill?: (at: Prefill) => void;
 }
 
-/** How a conversation is saved. */
-export interface SaveOptions {
-  /** Aborting before the engine has begun leaves it. */
-  signal?: AbortSignal;
-  /** Most bytes that the caches may have. */
-  most?: number;
-  /** Whether the messages go with it; without them `setMessages` must follow `restore`. */
-  messages?: boolean;
-}
-
 /** Why an answer ended. */
 export type Finish = 'stop' | 'length' | 'cancelled' | 'stop-string' | 'tool-call';
 
@@ -300,18 +291,6 @@ export interface Token {
   logprob?: number;
   /** The likeliest tokens and their log-probabilities, best first. */
   top?: [number, number][];
-}
-
-/** A file of an adapter: picked, fetched, or made by `tuner.save`. */
-export type AdapterFile = Blob | { name: string; bytes: Uint8Array<ArrayBuffer> | ArrayBuffer };
-
-/** An adapter's file or files; texts are addresses. Of PEFT's form both files, in any order. */
-export type AdapterSource = string | URL | AdapterFile | (string | URL | AdapterFile)[];
-
-/** An adapter to attach, and the factor on its scale, 1 by default. Several add up. */
-export interface Attached {
-  adapter: Adapter;
-  scale?: number;
 }
 
 /**

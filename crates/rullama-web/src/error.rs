@@ -76,6 +76,17 @@ pub fn thrown(code: ErrorCode, text: &str) -> JsValue {
 
 impl From<WebError> for JsValue {
     fn from(error: WebError) -> Self {
-        thrown(error.code(), &error.to_string())
+        let text = error.to_string();
+        match &error {
+            // Files are chosen here, and commands are not at hand.
+            WebError::Engine(engine) if engine.is_part() => {
+                let said = text.split(". ").next().unwrap_or(&text);
+                thrown(
+                    error.code(),
+                    &format!("{said}. Choose all parts of the model together, or give an address that has them beside each other."),
+                )
+            }
+            _ => thrown(error.code(), &text),
+        }
     }
 }

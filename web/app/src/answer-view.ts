@@ -127,7 +127,7 @@ function statsText({ state, stats, finish, edited }: MessageRecord): string {
     rate(stats.decodeTokS),
     count(stats.tokens, 'token', 'tokens'),
     `first after ${seconds(stats.firstTokenS)}`,
-    `prompt ${count(stats.promptTokens, 'token', 'tokens')}`,
+    `prompt ${count(stats.promptTokens, 'token', 'tokens')}${stats.reused ? `, ${stats.reused.toLocaleString('en')} known` : ''}`,
   ];
   const ending = finish && ENDINGS[finish];
   if (ending) parts.push(ending);

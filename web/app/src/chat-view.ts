@@ -13,6 +13,7 @@ import { h } from './dom.ts';
 import { droppedMark, markDropped } from './dropped-mark.ts';
 import { errorCard } from './error-card.ts';
 import { emptyState, memoryText, type Loaded } from './empty-state.ts';
+import type { KeptKeys } from './kept-keys/keys.ts';
 import { lighterFor } from './lighter.ts';
 import { LogView } from './log-view.ts';
 import { Attachments } from './media/attachments.ts';
@@ -52,8 +53,9 @@ export class ChatView implements Stage {
     private readonly frame: Frame,
     private readonly adapters: ChatAdapters,
     private readonly tools: Toolbox,
+    private readonly keys: KeptKeys,
   ) {
-    this.answering = new Answering(this, library, settings, tools);
+    this.answering = new Answering(this, library, settings, tools, keys);
     this.watching = new Watching(library, (conversation, messages) => this.refresh(conversation, messages));
     const { answering } = this;
     this.recovery = new Recovery({ answering, tell: (which, text) => this.tell(which, text), reload: () => frame.reload(), act: (run) => this.act(run) });
@@ -118,7 +120,7 @@ export class ChatView implements Stage {
     // Another one was asked for meanwhile.
     if (this.opening !== opening) return true;
     const running = this.answering.running.get(id);
-    const conversation: Conversation = running ?? new Conversation(record, () => this.told(conversation), messages, this.engine, () => this.adapters.of(record));
+    const conversation: Conversation = running ?? new Conversation(record, () => this.told(conversation), messages, this.engine, () => this.adapters.of(record), this.keys);
     conversation.kept = true;
     this.attach(conversation);
     if (this.loaded) this.composer.focus();
@@ -221,7 +223,7 @@ export class ChatView implements Stage {
 
   private start(settings: Values, tools: string[]): void {
     const record = this.library.newChat(settings, tools);
-    const conversation: Conversation = new Conversation(record, () => this.told(conversation), [], this.engine, () => this.adapters.of(record));
+    const conversation: Conversation = new Conversation(record, () => this.told(conversation), [], this.engine, () => this.adapters.of(record), this.keys);
     this.attach(conversation);
   }
 

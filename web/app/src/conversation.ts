@@ -1,9 +1,10 @@
 // A conversation at work: its record and messages, the version that is shown, and the engine's chat that goes on with it.
 
-import type { Attached, Chat, ChatOptions, Engine, Message, SendOptions, ChatEvent, Tool } from 'rullama';
+import type { Attached, Chat, ChatOptions, Engine, Message, SendOptions, ChatEvent, Summary, Tool } from 'rullama';
 import { messageOf, type ChatRecord, type MessageRecord } from './chats/records.ts';
 import { composed, type Question } from './media/documents.ts';
 import { Tree } from './chats/tree.ts';
+import type { Held, KeptKeys } from './kept-keys/keys.ts';
 
 /** Tokens that must be left for an answer, and those that older messages make room for. */
 const LEAST_ROOM = 32;
@@ -41,6 +42,7 @@ export class Conversation {
     private engine?: Engine,
     /** The adapters that it is answered with, as they are now. */
     private readonly adapters: () => Promise<Attached[]> = async () => [],
+    private readonly keys?: KeptKeys,
   ) {
     this.tree = new Tree(messages);
     this.leaf = this.tree.get(record.leaf) ? record.leaf : this.tree.latestLeaf();
@@ -131,10 +133,16 @@ export class Conversation {
   /** Answers the path as far as `until`; `goOn` continues the answer at its end instead. */
   async *answer(until: string | null, goOn: boolean, options: SendOptions): AsyncGenerator<ChatEvent, void, void> {
     const messages = this.read(until);
-    const chat = this.chatWith(messages);
+    const chat = await this.chatWith(messages, until);
     await this.attach(chat);
     await chat.setMessages(messages, options.signal ? { signal: options.signal } : {});
     yield* goOn ? chat.continue(options) : chat.retry(options);
+  }
+
+  /** What the engine has read, as far as the answer `until`, which has just ended. */
+  heldBy(summary: Summary, until: string): Held | undefined {
+    const { open, engine, id } = this;
+    return open && engine && { id, engine, chat: open.chat, told: this.toldWith(open.options), path: this.names(until), summary };
   }
 
   /** Tokens that a question alone is too long by, 0 when it fits. */
@@ -179,14 +187,27 @@ export class Conversation {
     return this.tree.path(until).slice(this.dropped).map(messageOf);
   }
 
-  private chatWith(messages: Message[]): Chat {
+  private names(until: string | null): string[] {
+    return this.tree.path(until).slice(this.dropped).map(({ id }) => id);
+  }
+
+  /** What the model is told apart from the messages, with the adapters that it answers with. */
+  private toldWith(options: string): string {
+    return JSON.stringify([options, this.record.adapters ?? []]);
+  }
+
+  private async chatWith(messages: Message[], until: string | null): Promise<Chat> {
     const options = this.options();
     const told = JSON.stringify(options);
-    if (this.open?.options !== told) {
-      this.closeChat();
-      this.open = { chat: this.engineHere().chat({ ...options, messages }), options: told, attached: [] };
-    }
-    return this.open.chat;
+    if (this.open?.options === told) return this.open.chat;
+    this.closeChat();
+    const engine = this.engineHere();
+    const adapters = await this.adapters();
+    const kept = await this.keys?.restored({ id: this.id, engine, told: this.toldWith(told), path: this.names(until), adapters });
+    const chat = kept ?? engine.chat({ ...options, messages });
+    // Where the engine was left meanwhile, what follows says so.
+    if (this.engine === engine) this.open = { chat, options: told, attached: kept ? adapters : [] };
+    return chat;
   }
 
   /** Brings the adapters of the engine's chat to what they are to be. */
@@ -206,8 +227,12 @@ export class Conversation {
   }
 
   private closeChat(): void {
-    void this.open?.chat.close().catch(() => undefined);
+    const { open, keys } = this;
     this.open = undefined;
+    if (!open) return;
+    const close = () => void open.chat.close().catch(() => undefined);
+    if (keys) keys.leave(open.chat, close);
+    else close();
   }
 
   private async count(history: Message[], question: Question[]): Promise<number> {

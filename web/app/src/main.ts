@@ -19,6 +19,7 @@ import { usableExamples } from './examples.ts';
 import { Files } from './files.ts';
 import { askGpu, warnOfSoftware } from './gpu.ts';
 import { addressOf as sourceOf, choiceOf, chosenBefore, remember } from './last-model.ts';
+import { KeptKeys } from './kept-keys/keys.ts';
 import { lighterFor } from './lighter.ts';
 import { LoadingView } from './loading-view.ts';
 import { isProjector } from './media/projector.ts';
@@ -28,10 +29,10 @@ import { NotesPlace } from './notes/place.ts';
 import { stayCurrent } from './offline/updates.ts';
 import { Settings } from './settings.ts';
 import { SideList } from './side-list.ts';
+import { partsIn } from './split.ts';
 import { StartView, type Choice } from './start-view.ts';
 import { toast } from './toast.ts';
 import { Toolbox } from './tools/toolbox.ts';
-import { TroubleView } from './trouble-view.ts';
 import { compareAddress, TUNE, Tuning } from './tuning.ts';
 
 declare const __DEV__: boolean;
@@ -56,7 +57,8 @@ const library = new Library();
 const shelf = new Shelf();
 const pool = new AdapterPool(shelf);
 const chatAdapters = new ChatAdapters(library, shelf, pool, () => base()?.model);
-const settings = new Settings(library, (values) => void chat.setSettings(values));
+const keys = new KeptKeys(library);
+const settings = new Settings(library, keys, (values) => void chat.setSettings(values));
 const tools = new Toolbox(library, () => chat.toolsChanged());
 const chat = new ChatView(byId('chat'), library, settings, {
   newChat: () => go(undefined),
@@ -64,7 +66,7 @@ const chat = new ChatView(byId('chat'), library, settings, {
   loadedWith: () => choice?.options ?? {},
   shown,
   offer,
-}, chatAdapters, tools);
+}, chatAdapters, tools, keys);
 const files = new Files(library);
 const list = new SideList(library, {
   open: go,
@@ -108,7 +110,15 @@ const tuning = new Tuning({
   load: ({ address, options }, name) => void leave().then(() => choiceOf(address, name, options)).then(load, (error) => choose(errorCard(RullamaError.from(error)))),
 }, () => goTo(TUNE), (words) => chatAdapters.say(words));
 const notes = new NotesPlace();
-new TroubleView(library, () => void files.exportAll());
+/** What says that conversations are not kept is loaded when they are not. */
+let troubles: Promise<unknown> | undefined;
+function watchTrouble(): void {
+  if (library.trouble === undefined) return;
+  troubles ??= import('./trouble-view.ts').then(({ TroubleView }) => new TroubleView(library, () => void files.exportAll()));
+  troubles.catch(() => (troubles = undefined));
+}
+library.listen((news) => news.of === 'trouble' && watchTrouble());
+watchTrouble();
 
 /** Loads a model, which goes on with the conversation of the page's address. */
 async function load(chosen: Choice): Promise<void> {
@@ -359,17 +369,19 @@ async function drop(dropped: File[]): Promise<void> {
     return chat.addMedia(dropped.map((blob) => ({ blob, name: blob.name })));
   }
   if (await takeTowers(dropped)) return;
+  const several = partsIn(dropped);
+  const parts = several.length > 0 ? several : [file];
   if (!engine) {
     const model = await isModel(file);
     if (notes.visible && !model) return notes.take(file);
     if (model) await notes.leave();
     choose();
-    return start.pickFile(file);
+    return start.pickFiles(parts);
   }
   if (!(await isModel(file))) return chat.addMedia(dropped.map((blob) => ({ blob, name: blob.name })));
   await leave();
   projector = undefined;
-  start.pickFile(file);
+  start.pickFiles(parts);
 }
 
 /** Takes a file of towers: beside a model that is loaded, or dropped with one. */
@@ -382,7 +394,7 @@ async function takeTowers(dropped: File[]): Promise<boolean> {
     await leave();
     projector = towers;
     choose();
-    start.pickFile(model);
+    start.pickFiles([model]);
     return true;
   }
   const { name } = towers;

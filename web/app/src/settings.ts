@@ -5,7 +5,8 @@ import type { ChatOptions, GenerateOptions, PictureTokens } from 'rullama';
 import type { Library } from './chats/library.ts';
 import type { Values } from './chats/records.ts';
 import { h } from './dom.ts';
-import { PresetRow } from './preset-row.ts';
+import type { KeptKeys } from './kept-keys/keys.ts';
+import type { PresetRow } from './preset-row.ts';
 import { CHANGES, FIELDS, optionsOf, problemOf, readKept } from './sampling.ts';
 
 /** What Gemma 4's authors recommend. */
@@ -25,21 +26,21 @@ export class Settings {
   private readonly form: HTMLFormElement;
   private readonly problem = h('p', { className: 'problem', role: 'alert' });
   private readonly lasting = h('input', { type: 'checkbox', id: 'for-new' });
-  private readonly presets: PresetRow;
+  private readonly keeps = h('input', { type: 'checkbox', id: 'keep-keys', 'aria-describedby': 'keep-keys-hint' });
+  /** Where presets are chosen, and what does it, which is loaded when the dialog opens. */
+  private readonly presetPlace = h('div');
+  private presets: Promise<PresetRow> | undefined;
   /** What new conversations begin with, as far as it differs from the defaults. */
   private own: Values;
   private recommended: Recommended = { options: {} };
 
   /** `done` gets what differs from the defaults for the conversation that `open` was called for. */
   constructor(
-    library: Library,
+    private readonly library: Library,
+    private readonly keys: Pick<KeptKeys, 'on' | 'set'>,
     private readonly done: (own: Values) => void,
   ) {
     this.own = readKept(keptText(), DEFAULTS);
-    this.presets = new PresetRow(library, {
-      write: (values) => this.fill({ ...this.defaults(), ...values }),
-      read: () => (this.check() ? this.changes(this.written()) : undefined),
-    });
     this.form = this.build();
     this.dialog = h('dialog', { className: 'settings', 'aria-labelledby': 'settings-title' }, this.form);
     // Escape and a click beside the dialog leave everything as it was.
@@ -62,10 +63,26 @@ export class Settings {
   /** Shows the settings of a conversation. */
   open(own: Values): void {
     this.fill({ ...this.defaults(), ...own });
-    this.presets.show();
+    void this.showPresets();
     this.lasting.checked = false;
+    this.keeps.checked = this.keys.on;
     this.problem.textContent = '';
     this.dialog.showModal();
+  }
+
+  private async showPresets(): Promise<void> {
+    this.presets ??= import('./preset-row.ts').then(({ PresetRow }) => new PresetRow(this.library, {
+      write: (values) => this.fill({ ...this.defaults(), ...values }),
+      read: () => (this.check() ? this.changes(this.written()) : undefined),
+    }));
+    try {
+      const row = await this.presets;
+      this.presetPlace.replaceChildren(row.element);
+      row.show();
+    } catch {
+      // All else is there without them; the next opening tries again.
+      this.presets = undefined;
+    }
   }
 
   /** What a conversation with these settings tells the model. */
@@ -102,7 +119,7 @@ export class Settings {
       h('header', {},
         h('h2', { id: 'settings-title' }, 'Settings of this chat'),
         h('button', { type: 'button', className: 'quiet', 'aria-label': 'Close settings', onclick: () => this.dialog.close() }, 'Close')),
-      this.presets.element,
+      this.presetPlace,
       h('fieldset', {}, h('legend', {}, 'Conversation'),
         h('label', { className: 'field wide' }, h('span', {}, 'System prompt'), system),
         h('label', { className: 'check' }, thinking, h('span', {}, 'Let the model think before it answers')),
@@ -112,6 +129,9 @@ export class Settings {
       h('fieldset', {}, h('legend', {}, 'Sampling'), h('div', { className: 'grid' }, ...numbers)),
       this.problem,
       h('label', { className: 'check' }, this.lasting, h('span', {}, 'Begin new chats like this, too')),
+      h('fieldset', {}, h('legend', {}, 'All chats'),
+        h('label', { className: 'check' }, this.keeps, h('span', {}, 'Keep in this browser what the model has read of recent chats')),
+        h('small', { id: 'keep-keys-hint' }, 'So that they go on at once, where that is faster than to read them again: 8 chats, 512 MB at most. It goes with the chat, and when this is switched off.')),
       h('footer', {},
         h('button', { type: 'button', className: 'quiet', onclick: () => this.reset() }, 'Reset to recommended'),
         h('button', { className: 'primary' }, 'Done')));
@@ -160,6 +180,7 @@ export class Settings {
     if (!this.check()) return event.preventDefault();
     const own = this.changes(this.written());
     if (this.lasting.checked) this.keep(own);
+    if (this.keeps.checked !== this.keys.on) void this.keys.set(this.keeps.checked);
     this.done(own);
   }
 

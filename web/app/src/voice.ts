@@ -2,14 +2,14 @@
 
 import { h } from './dom.ts';
 
-/** Characters that are spoken at a time: some voices fall silent in the middle of long texts. */
-const AT_ONCE = 200;
 /** Milliseconds that the button says why it did nothing. */
 const SAID_MS = 2500;
 
 /** The message that is being read. */
 let reading: string | undefined;
 let shown: HTMLButtonElement | undefined;
+/** The message that is to be read once what reads is there. */
+let wanted: string | undefined;
 
 /** A button that reads the answer it stands under, and stops; nothing where the browser cannot speak. */
 export function voiceButton(id: string): HTMLButtonElement | undefined {
@@ -19,14 +19,19 @@ export function voiceButton(id: string): HTMLButtonElement | undefined {
   if (reading === id) shown = button;
   button.textContent = reading === id ? 'Stop reading' : 'Read aloud';
   button.onclick = () => {
-    const again = reading === id;
+    const again = reading === id || wanted === id;
     stop();
-    if (!again) read(id, button);
+    if (!again) void read(id, button).catch(() => (wanted = undefined));
   };
   return button;
 }
 
-function read(id: string, button: HTMLButtonElement): void {
+async function read(id: string, button: HTMLButtonElement): Promise<void> {
+  wanted = id;
+  const { localVoice, spoken } = await import('./speech.ts');
+  // Stopped meanwhile, or left.
+  if (wanted !== id) return;
+  wanted = undefined;
   const pieces = spoken(button.closest('.message')?.querySelector('.body'));
   const voice = localVoice();
   if (!voice || pieces.length === 0) {
@@ -49,27 +54,12 @@ function read(id: string, button: HTMLButtonElement): void {
 
 /** Ends what is being read, as leaving a conversation does. */
 export function stop(): void {
+  wanted = undefined;
   if (reading === undefined) return;
   reading = undefined;
   speechSynthesis.cancel();
   if (shown) shown.textContent = 'Read aloud';
   shown = undefined;
-}
-
-/** A voice of this device: in the browser's language, else the one that is its default. */
-function localVoice(): SpeechSynthesisVoice | undefined {
-  const voices = speechSynthesis.getVoices().filter(({ localService }) => localService);
-  const language = navigator.language.split('-')[0] as string;
-  return voices.find(({ lang }) => lang === navigator.language) ?? voices.find(({ lang }) => lang.startsWith(language)) ?? voices.find((voice) => voice.default) ?? voices[0];
-}
-
-/** What is said of an answer, in pieces that end where sentences do; code is only named. */
-function spoken(body: Element | null | undefined): string[] {
-  const copy = body?.cloneNode(true) as Element | undefined;
-  for (const code of copy?.querySelectorAll('.code, math') ?? []) code.replaceWith(code.matches('math') ? 'formula' : 'Code.');
-  const blocks = [...(copy?.querySelectorAll('p, li, h1, h2, h3, h4, h5, h6, td, th') ?? [])].filter((block) => block.querySelector('p, li, td') === null);
-  const lines = blocks.length > 0 ? blocks.map(({ textContent }) => textContent ?? '') : [copy?.textContent ?? ''];
-  return lines.flatMap((line) => line.match(new RegExp(`[^]{1,${AT_ONCE}}(?:[.!?。！？]+\\s*|\\s|$)|[^]{1,${AT_ONCE}}`, 'g')) ?? []).map((piece) => piece.trim()).filter((piece) => piece !== '');
 }
 
 // Otherwise it goes on speaking after the page.

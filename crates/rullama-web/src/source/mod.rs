@@ -9,7 +9,7 @@ use std::{rc::Rc, sync::Arc};
 
 use rullama_source::{
     ByteSource, JoinedSource, SourceError,
-    gguf::{GgufError, PartName, part_names},
+    gguf::{GgufError, PartName, in_order, part_names},
 };
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -56,8 +56,8 @@ impl Opened {
     }
 }
 
-/// Opens `{ url, keep }` or `{ blob, name }`; of a split model also the addresses of the other parts. `keep` stores an address, where
-/// there is such a storage.
+/// Opens `{ url, keep }`, `{ blob, name }` or, of a split model, `{ parts }`, a list of the latter in any order; where an address is that
+/// of a part, also those of the others. `keep` stores an address, where there is such a storage.
 ///
 /// # Errors
 /// [`WebError`]: an address that cannot be reached or stored, or a value that is neither.
@@ -67,6 +67,9 @@ pub async fn open(source: &JsValue, reading: Reading) -> Result<Opened, WebError
         let name = js::get_string(source, "name").unwrap_or_else(|| "the file".to_owned());
         return Ok(Opened { bytes: Arc::new(BlobSource::new(blob.clone(), name)), arriving: false, blocks: Vec::new() });
     }
+    if let Some(files) = js::get(source, "parts").dyn_ref::<js_sys::Array>() {
+        return picked(files).await;
+    }
     let Some(url) = js::get_string(source, "url") else {
         let what = "The source is neither an address nor a file.".to_owned();
         return Err(WebError::Argument { what });
@@ -74,6 +77,25 @@ pub async fn open(source: &JsValue, reading: Reading) -> Result<Opened, WebError
     let keep = js::get(source, "keep");
     let named = open_url(&url, &keep, reading).await?;
     with_parts(named, &url, &keep, reading).await
+}
+
+/// A model from files that were chosen together.
+#[allow(clippy::arc_with_non_send_sync, reason = "everything is one thread here")]
+async fn picked(files: &js_sys::Array) -> Result<Opened, WebError> {
+    let mut parts: Vec<Arc<dyn ByteSource>> = Vec::new();
+    for file in files.iter() {
+        let Ok(blob) = js::get(&file, "blob").dyn_into::<web_sys::Blob>() else {
+            return Err(WebError::Argument { what: "A part of the model is no file.".to_owned() });
+        };
+        parts.push(Arc::new(BlobSource::new(blob, js::get_string(&file, "name").unwrap_or_else(|| "a part".to_owned()))));
+    }
+    let parts = in_order(parts).await.map_err(rullama::Error::from)?;
+    let bytes: Arc<dyn ByteSource> = match &parts[..] {
+        [] => return Err(WebError::Argument { what: "The model has no file.".to_owned() }),
+        [one] => one.clone(),
+        _ => Arc::new(JoinedSource::new(parts)),
+    };
+    Ok(Opened { bytes, arriving: false, blocks: Vec::new() })
 }
 
 /// The whole model, where the address is that of a part.

@@ -3,7 +3,8 @@
 import { removeStoredModel, storedModels, watchDownloads, type Downloaded, type DownloadOptions, type DownloadProgress, type RullamaError, type StoredModel } from 'rullama';
 import { nameOf as lastPart } from '../address.ts';
 import { h } from '../dom.ts';
-import { bytes } from '../format.ts';
+import { bytes, count } from '../format.ts';
+import { forgetAll, keptFiles, type KeptFile } from '../kept-keys/files.ts';
 import { Card, type Button, type Shown } from './card.ts';
 import { farOf, happensOf } from './words.ts';
 
@@ -35,8 +36,11 @@ export class DownloadList {
   private readonly amount = h('span', { className: 'hint' });
   private readonly list = h('ul', { className: 'served-list' });
   private readonly said = h('p', { className: 'hint', role: 'status' });
+  private readonly read = h('p', { className: 'hint keys', hidden: true });
   private readonly lasting = h('p', { className: 'hint' });
   private models: StoredModel[] = [];
+  /** What the model has read of recent chats. */
+  private keys: KeptFile[] = [];
   /** What other tabs tell, by name. */
   private readonly elsewhere = new Map<string, DownloadProgress>();
   private disabled = false;
@@ -47,7 +51,7 @@ export class DownloadList {
     private readonly element: HTMLElement,
     private readonly tools: Tools,
   ) {
-    element.replaceChildren(h('div', { className: 'actions' }, h('h2', { id: 'kept-title' }, 'Kept in this browser'), this.amount), this.list, this.lasting, this.said);
+    element.replaceChildren(h('div', { className: 'actions' }, h('h2', { id: 'kept-title' }, 'Kept in this browser'), this.amount), this.list, this.read, this.lasting, this.said);
     watchDownloads((name, progress) => this.hear(name, progress));
     // What failed for want of a network goes on with it.
     addEventListener('online', () => {
@@ -60,14 +64,15 @@ export class DownloadList {
     const turn = ++this.turn;
     this.disabled = disabled;
     if (said !== undefined) this.said.textContent = said;
-    const [models, free, persisted] = await Promise.all([storedModels().catch((): StoredModel[] => []), freeBytes(), isPersisted()]);
+    const [models, free, persisted, keys] = await Promise.all([storedModels().catch((): StoredModel[] => []), freeBytes(), isPersisted(), keptFiles()]);
     if (turn !== this.turn) return;
     this.models = models;
+    this.keys = keys;
     clearTimeout(this.look);
     const ours = new Set([...this.jobs.values()].map(fileOf));
     if (models.some(({ downloading, url }) => downloading && !ours.has(url ?? ''))) this.look = setTimeout(() => void this.show(), LOOK);
     for (const { name, downloading } of models) if (!downloading) this.elsewhere.delete(name);
-    const total = models.reduce((sum, model) => sum + model.bytes, 0);
+    const total = [...models, ...keys].reduce((sum, one) => sum + one.bytes, 0);
     this.amount.textContent = `${bytes(total)}${free === undefined ? '' : `, room for about ${bytes(free)} more`}`;
     this.lasting.textContent = models.length > 0 && !persisted ? 'The browser may delete them when the disk runs short.' : '';
     this.draw();
@@ -139,7 +144,8 @@ export class DownloadList {
     });
     // What is moved in the document loses its focus.
     if (elements.length !== this.list.children.length || elements.some((element, i) => this.list.children[i] !== element)) this.list.replaceChildren(...elements);
-    this.element.hidden = shown.length === 0 && this.said.textContent === '';
+    this.drawKeys();
+    this.element.hidden = shown.length === 0 && this.keys.length === 0 && this.said.textContent === '';
   }
 
   /** A download of this tab. */
@@ -182,6 +188,16 @@ export class DownloadList {
     if (complete) return { title, detail: amountOf(model), buttons: [...go('Load', (url) => this.tools.load(url, title), this.disabled), remove] };
     if (wrong === undefined) return { title, detail: amountOf(model), buttons: [...go('Resume', (url) => this.download(url)), remove] };
     return { title, detail: amountOf(model), problem: `The checksum is wrong: the SHA-256 of what came is ${wrong.got}, expected was ${wrong.expected}.`, buttons: [...go('Start again', (url) => this.download(url)), remove] };
+  }
+
+  /** A line, since it is nothing to load. */
+  private drawKeys(): void {
+    const { keys, read } = this;
+    read.hidden = keys.length === 0;
+    const size = keys.reduce((sum, one) => sum + one.bytes, 0);
+    const remove = () => void forgetAll().then(() => this.show({ said: 'What the model has read of chats is deleted. The chats are still there.' }));
+    if (keys.length > 0) read.replaceChildren(`What the model has read of ${count(keys.length, 'recent chat', 'recent chats')}: ${bytes(size)}. `,
+      h('button', { type: 'button', className: 'quiet tool', 'aria-label': 'Delete what the model has read of recent chats', onclick: remove }, 'Delete'));
   }
 
   /** Ends a download and lets go of what it stored; one that only waits for another tab leaves that alone. */

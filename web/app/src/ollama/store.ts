@@ -3,6 +3,7 @@
 import { bytes } from '../format.ts';
 import { optionsIn } from '../served.ts';
 import type { Recommended } from '../settings.ts';
+import { isLaterPart } from '../split.ts';
 import type { Folder } from './folder.ts';
 
 /** A model of the store. */
@@ -10,8 +11,8 @@ export interface StoreModel {
   name: string;
   about: string;
   recommended: Recommended;
-  /** Its file, read in place; absent where `problem` says why. */
-  file?: File;
+  /** Its file or, of a split one, the files of its parts, read in place; absent where `problem` says why. */
+  file?: File | File[];
   problem?: string;
 }
 
@@ -24,6 +25,7 @@ export interface Listing {
 /** What is read of a store at most: models, and bytes of a manifest or of what stands beside the weights. */
 const MOST_MODELS = 500;
 const MOST_BYTES = 1 << 20;
+const MOST_PARTS = 1000;
 const KIND = 'application/vnd.ollama.image.';
 const DIGEST = /^sha256[:-]([0-9a-f]{64})$/i;
 
@@ -97,10 +99,21 @@ async function readModel(name: string, file: File, blobs: Folder): Promise<Store
   }
 }
 
-async function weightsOf(layers: Layer[], blobs: Folder): Promise<File> {
+/** The file of the weights; where others are parts of the same model, these as well. Ollama's own rule for what is left is the first. */
+async function weightsOf(layers: Layer[], blobs: Folder): Promise<File | File[]> {
   const [layer, ...rest] = layers;
   if (!layer) throw new Error('It has no GGUF file: such models run in Ollama alone.');
-  if (rest.length > 0) throw new Error(`Its weights are ${layers.length} files: load it with the program rullama.`);
+  if (rest.length >= MOST_PARTS) throw new Error(`Its weights are ${layers.length} files, and at most ${MOST_PARTS} are read: join them into one (llama-gguf-split --merge).`);
+  const file = await whole(layer, blobs);
+  const others: File[] = [];
+  for (const other of rest) {
+    const part = await whole(other, blobs);
+    if (await isLaterPart(part)) others.push(part);
+  }
+  return others.length > 0 ? [file, ...others] : file;
+}
+
+async function whole(layer: Layer, blobs: Folder): Promise<File> {
   const file = await blob(blobs, layer);
   if (file.size !== layer.size) throw new Error(`Its file has ${bytes(file.size)} of ${bytes(layer.size)}: pull it again.`);
   return file;

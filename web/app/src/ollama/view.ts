@@ -6,7 +6,7 @@ import { rememberedFolder, rememberFolder } from './remembered.ts';
 import { readStore, type StoreModel } from './store.ts';
 
 /** `reopens` says that the folder is remembered. */
-type Choose = (model: StoreModel & { file: File; reopens: boolean }) => void;
+type Choose = (model: StoreModel & { file: File | File[]; reopens: boolean }) => void;
 
 export class OllamaView {
   /** Counts what was begun, so that only the latest is shown. */

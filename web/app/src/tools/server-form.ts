@@ -17,6 +17,7 @@ export function serverForm(panel: Panel, server?: ToolServer): HTMLElement {
   const problem = h('p', { className: 'problem', id: 'server-problem', role: 'alert' });
   const address = h('input', { type: 'url', name: 'address', value: server?.address ?? '', placeholder: 'https://example.com/mcp', autocomplete: 'off', 'aria-describedby': 'server-problem' });
   const token = h('input', { type: 'password', name: 'token', value: server?.token ?? '', autocomplete: 'off', 'aria-describedby': 'server-problem' });
+  const lasting = h('input', { type: 'checkbox', name: 'lasting', checked: server?.lasting === true, 'aria-describedby': 'lasting-hint' });
   const ask = h('button', { className: 'primary' }, 'Ask for its tools');
   const field = (label: string, hint: string, element: HTMLElement) => h('label', { className: 'field wide' }, h('span', {}, label), element, h('small', {}, hint));
   const submit = async (event: Event) => {
@@ -25,7 +26,7 @@ export function serverForm(panel: Panel, server?: ToolServer): HTMLElement {
     ask.disabled = true;
     ask.textContent = 'Asking…';
     try {
-      const said = await add(panel.toolbox, { address: address.value.trim(), token: token.value.trim() }, server);
+      const said = await add(panel.toolbox, { address: address.value.trim(), token: token.value.trim(), lasting: lasting.checked }, server);
       // The dialog may have been closed meanwhile, which keeps what was found.
       panel.back(said);
     } catch (thrown) {
@@ -39,7 +40,9 @@ export function serverForm(panel: Panel, server?: ToolServer): HTMLElement {
   return h('form', { noValidate: true, onsubmit: (event: Event) => void submit(event) },
     h('header', {}, h('h2', { id: 'tools-title' }, server ? server.title : 'A server with tools')),
     field('Address', 'Of a server of the Model Context Protocol, over streamable HTTP.', address),
-    field('Token', 'Only where the server wants one. It is kept in this browser and sent to that server alone.', token),
+    field('Token', 'Only where the server wants one. It is sent to that server alone, and forgotten when this tab is closed.', token),
+    h('label', { className: 'check' }, lasting, h('span', {}, 'Keep the token in this browser')),
+    h('p', { className: 'hint', id: 'lasting-hint' }, 'It then lies there as plain text: whoever can use this browser can read it.'),
     problem,
     h('footer', {}, h('button', { type: 'button', className: 'quiet', onclick: () => panel.back('') }, 'Cancel'), ask));
 }
@@ -47,13 +50,13 @@ export function serverForm(panel: Panel, server?: ToolServer): HTMLElement {
 const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
 
 /** Asks a server, and keeps it with its tools; gives what to say of it. */
-async function add(toolbox: Toolbox, asked: { address: string; token: string }, before?: ToolServer): Promise<string> {
+async function add(toolbox: Toolbox, asked: { address: string; token: string; lasting: boolean }, before?: ToolServer): Promise<string> {
   const url = urlOf(asked.address);
   if (!url || !/^https?:$/.test(url.protocol)) throw new Error('write a whole address, with https:// or http://');
   if (url.username || url.password) throw new Error('write the token into its own field, not into the address');
   const others = toolbox.kept.servers.filter(({ address }) => address !== url.href && address !== before?.address);
   if (others.length >= SERVERS) throw new Error(`there are ${SERVERS} servers already: remove one first`);
-  const at = { address: url.href, ...(asked.token && { token: asked.token }) };
+  const at = { address: url.href, ...(asked.token && { token: asked.token, locked: true, ...(asked.lasting && { lasting: true }) }) };
   const { listTools, disconnect } = await mcp();
   if (before) await disconnect(before);
   const { title, tools, leftOut } = await listTools(at);

@@ -96,7 +96,8 @@ class ToolPanel implements Panel {
         this.back(`${server.title} is removed.`);
       })),
     ];
-    return this.group(`${server.title} (${host})`, server.tools, () => [], [h('p', { className: 'actions' }, again, forget)]);
+    const gone = server.locked && !server.token ? [h('p', { className: 'hint' }, 'Its token is forgotten: ask again, with it.')] : [];
+    return this.group(`${server.title} (${host})`, server.tools, () => [], [...gone, h('p', { className: 'actions' }, again, forget)]);
   }
 
   private remove(tool: OwnTool): void {

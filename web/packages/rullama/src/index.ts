@@ -21,6 +21,7 @@ import { askPersistence, downloadRequest } from './downloads.ts';
 import { describeEmbedded } from './embedded.ts';
 import { RullamaError } from './errors.ts';
 import { absolute, ANSWERING, engineAddress, grammarAddress, type Parts, startWorker, workerMissing } from './parts.ts';
+import { pickedRef } from './picked.ts';
 import { openaiClient, type OpenAIClient } from './openai.ts';
 import type { ApiOptions } from './api/host.ts';
 import type { Reply, Request, SourceRef } from './protocol.ts';
@@ -149,7 +150,7 @@ function connect(parts: Parts, script: string | URL | undefined): { client: Clie
 }
 
 async function resolve(source: Source, embedded?: string | URL): Promise<SourceRef> {
-  if (source instanceof Blob) return { blob: source, name: source instanceof File ? source.name : 'model.gguf' };
+  if (source instanceof Blob || Array.isArray(source)) return pickedRef(source);
   if (source === 'embedded') {
     const { model, address } = await describeEmbedded(embedded);
     return { url: absolute(model.file, address) };

@@ -29,8 +29,8 @@ import type {
   TuneStep,
 } from './types.ts';
 
-/** The bytes of a model: an absolute address, or a file that both ends may read. */
-export type SourceRef = { url: string } | { blob: Blob; name: string };
+/** The bytes of a model: an absolute address, or a file that both ends may read, or several that make one model. */
+export type SourceRef = { url: string } | FileRef | { parts: FileRef[] };
 
 /** `early` begins before all of the file has arrived. `wasm` is the engine's absolute address, `grammar` that of what compiles schemas; in Node, which finds them by itself, there are none. */
 export type LoadRequest = { source: SourceRef; options: EngineOptions; early?: boolean; wasm?: string; grammar?: string };
@@ -85,7 +85,7 @@ export interface Calls {
   chatSet: Call<{ chat: number; messages: (Message | OpenAIMessage)[] }, null>;
   chatClose: Call<number, null>;
   chatFork: Call<number, number>;
-  chatSave: Call<number, Uint8Array<ArrayBuffer>>;
+  chatSave: Call<{ chat: number; most?: number | undefined }, Uint8Array<ArrayBuffer>>;
   chatRestore: Call<{ options: ChatOptions; adapters: AttachedRef[]; saved: Uint8Array }, number>;
   respond: Call<Ask, Responded, Part>;
   embed: Call<{ texts: string[]; options: EmbedOptions }, Embeddings>;

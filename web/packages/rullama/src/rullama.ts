@@ -27,6 +27,7 @@ import type {
   ModelInfo,
   OpenAIMessage,
   SavedFile,
+  SaveOptions,
   SendOptions,
   Source,
   Summary,
@@ -284,9 +285,9 @@ export class Chat {
    * The conversation as bytes, with what was computed of it: `engine.restore(bytes)` goes on at once, also in another session of the
    * browser, with the same model. Some megabytes for each thousand tokens; `messages` alone are few.
    */
-  async save(): Promise<Uint8Array<ArrayBuffer>> {
-    const session = await this.client.call('chatSave', await this.open());
-    return packChat({ ...this.options, messages: this.history.all() }, session);
+  async save({ signal, most, messages = true }: SaveOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+    const session = await this.client.call('chatSave', { chat: await this.open(), most }, { signal });
+    return packChat({ ...this.options, messages: messages ? this.history.all() : [] }, session);
   }
 
   /**

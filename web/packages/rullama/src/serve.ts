@@ -102,8 +102,8 @@ function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: Rullam
   const answering = async (signal: AbortSignal, work: (engine: Engine) => Promise<string>) => JSON.parse(await working(signal, work));
   /** As `answering`, of an answer with these options, once what they ask of its form can be had. */
   const formed = async (options: GenerateOptions, signal: AbortSignal, work: (engine: Engine) => Promise<string>, ask?: Ask) => {
-    await formats.ready(loaded(), grammar, options.format, ask);
-    return answering(signal, work);
+    const release = await formats.ready(loaded(), grammar, options.format, ask);
+    return answering(signal, work).finally(release);
   };
   const json = (emit: (event: never) => void) => (text: string) => emit(JSON.parse(text) as never);
 
@@ -129,7 +129,11 @@ function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: Rullam
     chatSet: ({ chat, messages }) => queue.run(async () => (loaded().chat_set(chat, JSON.stringify(messages)), null)),
     chatClose: (chat) => queue.run(async () => (loaded().chat_close(chat), null)),
     chatFork: (chat) => queue.run(() => loaded().chat_fork(chat)),
-    chatSave: (chat) => queue.run(() => loaded().chat_save(chat)),
+    chatSave: ({ chat, most }, _, signal) =>
+      queue.run(async () => {
+        if (signal.aborted) throw new RullamaError('cancelled', 'The conversation was not saved: that was stopped before its turn.');
+        return loaded().chat_save(chat, most);
+      }),
     chatRestore: ({ options, adapters, saved }) =>
       queue.run(() => loaded().chat_restore(JSON.stringify(options), JSON.stringify(adapters), saved)),
     respond: (ask, emit, signal) =>

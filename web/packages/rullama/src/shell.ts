@@ -18,5 +18,6 @@ export function shellOpener(instantiate: (wasm: string | undefined) => Promise<E
 
 /** The source as the wasm shell takes it. */
 export function shellSource(source: SourceRef, keep: Keep | undefined): ShellSource {
+  if ('parts' in source) return { parts: source.parts };
   return 'url' in source ? { url: source.url, ...(keep && { keep }) } : { blob: source.blob, name: source.name };
 }

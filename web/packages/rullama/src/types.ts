@@ -1,16 +1,17 @@
 // What users of the package hand in and get back.
 
-import type { Adapter } from './adapters.ts';
 import type { DownloadProgress } from './download-types.ts';
 import type { ContentPart, MediaPart, PictureSource, PictureTokens } from './media-types.ts';
+export type { AdapterFile, AdapterSource, Attached } from './adapter-types.ts';
 export type { EmbeddedModel, Example } from './embedded-types.ts';
 export type { EmbedOptions, Embeddings } from './embed-types.ts';
+export type { SaveOptions } from './saved-chat.ts';
 
 /**
  * Where a model comes from: `'embedded'` (the model served beside the page), the address of a GGUF file, or a
- * `File`/`Blob` (in Node: `await fs.openAsBlob(path)`).
+ * `File`/`Blob` (in Node: `await fs.openAsBlob(path)`). Of a split model the address of any part, or the files of all, in any order.
  */
-export type Source = 'embedded' | (string & {}) | URL | Blob;
+export type Source = 'embedded' | (string & {}) | URL | Blob | Blob[];
 
 /**
  * Where the per-layer embedding table lives: on the GPU (`resident`), in the file with its rows read as they are
@@ -277,18 +278,6 @@ export interface Token {
   logprob?: number;
   /** The likeliest tokens and their log-probabilities, best first. */
   top?: [number, number][];
-}
-
-/** A file of an adapter: picked, fetched, or made by `tuner.save`. */
-export type AdapterFile = Blob | { name: string; bytes: Uint8Array<ArrayBuffer> | ArrayBuffer };
-
-/** An adapter's file or files; texts are addresses. Of PEFT's form both files, in any order. */
-export type AdapterSource = string | URL | AdapterFile | (string | URL | AdapterFile)[];
-
-/** An adapter to attach, and the factor on its scale, 1 by default. Several add up. */
-export interface Attached {
-  adapter: Adapter;
-  scale?: number;
 }
 
 /**

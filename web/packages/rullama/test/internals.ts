@@ -8,6 +8,7 @@ export { openaiClient, OpenAIError } from '../src/openai.ts';
 export { Client } from '../src/client.ts';
 export { watchDevices } from '../src/device.ts';
 export { ERROR_CODES, RullamaError } from '../src/errors.ts';
+export { pickedRef } from '../src/picked.ts';
 export { statedSize } from '../src/picture.ts';
 export { localPair } from '../src/protocol.ts';
 export { Engine } from '../src/rullama.ts';

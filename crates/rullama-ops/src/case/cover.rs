@@ -27,6 +27,7 @@ impl Cover {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::slice::from_ref;
 
     fn kernel(label: &str, text: &str) -> Kernel {
         Kernel::reflect(label, text).unwrap()
@@ -36,12 +37,12 @@ mod tests {
     fn new_are_variants_lines_and_lines_of_other_kernels() {
         let mut cover = Cover::default();
         let plain = kernel("a/b", "const N: u32 = 4u;\nx1 = y;");
-        assert!(cover.adds("a", "plain", &[plain.clone()]));
-        assert!(!cover.adds("a", "plain", &[plain.clone()]));
+        assert!(cover.adds("a", "plain", from_ref(&plain)));
+        assert!(!cover.adds("a", "plain", from_ref(&plain)));
         assert!(cover.adds("a", "tiled", &[plain]), "another variant");
         assert!(!cover.adds("a", "plain", &[kernel("a/b[flag]", "const N: u32 = 16u;\nx2 = y;")]), "other numbers alone");
         let more = kernel("a/b", "const N: u32 = 4u;\nx1 = z;");
-        assert!(cover.adds("a", "plain", &[more.clone()]), "another line");
+        assert!(cover.adds("a", "plain", from_ref(&more)), "another line");
         assert!(cover.adds("a", "plain", &[more.clone(), kernel("a/c", more.source())]), "the line in another kernel");
         assert!(!cover.adds("a", "plain", &[]));
     }

@@ -76,15 +76,21 @@ struct Step {
     run: fn(&Arguments) -> Result<Outcome>,
     /// Steps that must have ended before, where they run at all: two would wait for one lock, or one reads what the other makes.
     after: &'static [&'static str],
+    /// It only compiles: a step beside it, which waits for a browser and not for ever, comes first.
+    gives_way: bool,
 }
 
 const fn step(name: &'static str, group: Group, quick: bool, run: fn(&Arguments) -> Result<Outcome>) -> Step {
-    Step { name, group, quick, run, after: &[] }
+    Step { name, group, quick, run, after: &[], gives_way: false }
 }
 
 impl Step {
     const fn after(self, after: &'static [&'static str]) -> Step {
         Step { after, ..self }
+    }
+
+    const fn gives_way(self) -> Step {
+        Step { gives_way: true, ..self }
     }
 }
 
@@ -93,18 +99,19 @@ static FULL: AtomicBool = AtomicBool::new(false);
 
 /// In the order of what is found fastest. Cargo's own steps share a folder and its lock; the page for development and the one that
 /// ships lie in the same place.
-const STEPS: [Step; 22] = [
+const STEPS: [Step; 23] = [
     step("format", Group::Style, true, format),
     step("architecture and licences", Group::Style, true, architecture),
     step("cargo deny", Group::Style, true, |_| supply::deny()),
     step("advisories, crates", Group::Style, false, |_| supply::advisories()).after(&["cargo deny"]),
     step("advisories, npm", Group::Style, false, |_| supply::npm_audit()),
-    step("clippy", Group::Style, false, clippy),
+    step("clippy", Group::Style, false, clippy).gives_way(),
     step("TypeScript", Group::Browser, false, |_| npm("check", false)),
-    step("clippy, wasm", Group::Style, false, clippy_wasm).after(&["clippy"]),
+    step("clippy, wasm", Group::Style, false, clippy_wasm).after(&["clippy"]).gives_way(),
     step("web packages", Group::Browser, false, |_| npm("test:unit", true)).after(&["TypeScript"]),
     step("developer commands", Group::Rust, true, developer_commands).after(&["clippy", "clippy, wasm"]),
-    step("crates", Group::Rust, true, crates).after(&["clippy", "clippy, wasm", "developer commands"]),
+    step("crates compile", Group::Rust, true, crates_compile).after(&["clippy", "clippy, wasm", "developer commands"]).gives_way(),
+    step("crates", Group::Rust, true, crates).after(&["crates compile"]),
     step("documentation", Group::Browser, false, documentation).after(&["web packages"]),
     step("page with a fake engine", Group::Browser, false, |_| npm("test:fake", true)).after(&["web packages", "documentation"]),
     step("page and wasm, as shipped", Group::Browser, false, shipped).after(BEFORE_SHIPPED),
@@ -207,13 +214,21 @@ fn developer_commands(_: &Arguments) -> Result<Outcome> {
     runner(&mut cargo(&["test", "--package=xtask"]))
 }
 
-fn crates(arguments: &Arguments) -> Result<Outcome> {
-    let mut cargo = cargo(&["test", "--workspace", "--no-fail-fast"]);
-    cargo.arg("--exclude=xtask");
+/// The crates' tests; the quick ones are those without documentation's examples.
+fn crates_command(arguments: &Arguments) -> Command {
+    let mut cargo = cargo(&["test", "--workspace", "--no-fail-fast", "--exclude=xtask"]);
     if arguments.quick {
         cargo.args(["--lib", "--bins", "--tests"]);
     }
-    runner(&mut cargo)
+    cargo
+}
+
+fn crates_compile(arguments: &Arguments) -> Result<Outcome> {
+    passes(crates_command(arguments).arg("--no-run"))
+}
+
+fn crates(arguments: &Arguments) -> Result<Outcome> {
+    runner(&mut crates_command(arguments))
 }
 
 fn runner(command: &mut Command) -> Result<Outcome> {

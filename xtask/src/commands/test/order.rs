@@ -4,7 +4,7 @@
 
 use super::report::Row;
 use super::{Arguments, Step};
-use crate::workspace;
+use crate::{process, workspace};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ pub fn apart(step: &Step, arguments: &Arguments) -> Row {
     let start = Instant::now();
     let (log, result) = files(step.name);
     println!("   begins: {} ({})", step.name, log.display());
-    let row = process(step, arguments, &log, &result);
+    let row = in_process(step, arguments, &log, &result);
     let output = fs::read(&log).unwrap_or_default();
     // One call, so that the outputs of two do not mix.
     println!("\n== {}\n{}", step.name, String::from_utf8_lossy(&output));
@@ -72,13 +72,13 @@ pub fn apart(step: &Step, arguments: &Arguments) -> Row {
     Row { time: start.elapsed(), ..row }
 }
 
-fn process(step: &Step, arguments: &Arguments, log: &Path, result: &Path) -> Result<Row> {
+fn in_process(step: &Step, arguments: &Arguments, log: &Path, result: &Path) -> Result<Row> {
     let folder = log.parent().unwrap_or(log);
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     // What an earlier run left must not stand for this one.
     let _ = fs::remove_file(result);
     let into = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-    let mut program = Command::new(std::env::current_exe().context("this program does not know where it is")?);
+    let mut program = this_program(step.gives_way)?;
     program.args(["test", "--step", step.name, "--result"]).arg(result);
     program.args(arguments.full.then_some("--full")).args(arguments.quick.then_some("--quick"));
     program.args(arguments.only.map(|group| format!("--only={}", group.word())));
@@ -88,6 +88,22 @@ fn process(step: &Step, arguments: &Arguments, log: &Path, result: &Path) -> Res
         Ok(text) => Row::parse(step.name, &text),
         Err(_) => bail!("the step ended without a result ({status})"),
     }
+}
+
+/// How far a step that gives way stands back: one beside it has some nine tenths of the processor where both want it.
+const NICENESS: &str = "10";
+
+fn this_program(gives_way: bool) -> Result<Command> {
+    let path = std::env::current_exe().context("this program does not know where it is")?;
+    let nice = process::find_program(&["nice"]).filter(|_| gives_way && cfg!(unix));
+    Ok(nice.map_or_else(
+        || Command::new(&path),
+        |nice| {
+            let mut command = Command::new(nice);
+            command.args(["-n", NICENESS]).arg(&path);
+            command
+        },
+    ))
 }
 
 fn files(name: &str) -> (PathBuf, PathBuf) {

@@ -7,7 +7,7 @@ use rullama::{
 };
 use rullama_testing::{found, workspace};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 const TINY: &str = "goldens/models/dense-ple-Q4_K_M.gguf";
 const EXPERTS: &str = "goldens/models/moe-small-fused-Q4_0.gguf";
@@ -23,7 +23,15 @@ fn session(file: &str, options: LoadOptions) -> Session {
     pollster::block_on(engine(file, options).session()).unwrap()
 }
 
-/// The same model without drafts and with all of them.
+/// The tiny model without drafts and with all of them, loaded once.
+fn tiny() -> [Session; 2] {
+    static ENGINES: OnceLock<[Engine; 2]> = OnceLock::new();
+    let load = |speculate| engine(TINY, LoadOptions { speculate, ..Default::default() });
+    let engines = ENGINES.get_or_init(|| [Speculate::Off, Speculate::Lookup].map(load));
+    engines.each_ref().map(|engine| pollster::block_on(engine.session()).unwrap())
+}
+
+/// The same of another load.
 fn both(file: &str, options: &LoadOptions) -> [Session; 2] {
     [Speculate::Off, Speculate::Lookup].map(|speculate| session(file, LoadOptions { speculate, ..options.clone() }))
 }
@@ -70,6 +78,7 @@ fn alike([plain, drafting]: &mut [Session; 2], prompt: &[u32], options: &Generat
 /// Every setting of the sampler that looks at more than the row of logits, rejected drafts and accepted ones.
 fn greedy_and_sampled_answers_are_the_same() {
     let penalties = Sampling { repeat_penalty: 1.4, presence_penalty: 0.3, frequency_penalty: 0.2, repeat_last_n: 9, ..drawn(3) };
+    let streamed = LoadOptions { ple: PleMode::Streamed, ..Default::default() };
     let settings = [
         ("greedy", Sampling::greedy()),
         ("sampled", drawn(1)),
@@ -79,64 +88,64 @@ fn greedy_and_sampled_answers_are_the_same() {
         ("greedy with penalties", Sampling { temperature: 0.0, ..penalties.clone() }),
         ("penalties", penalties),
     ];
-    for ple in [PleMode::Resident, PleMode::Streamed] {
-        let mut sessions = both(TINY, &LoadOptions { ple, ..Default::default() });
-        let mut sums = [0, 0];
-        for (name, sampling) in &settings {
-            let took = alike(&mut sessions, &prompt(40), &few(sampling.clone(), 40), &format!("{name}, {ple:?}"));
+    let mut sums = [0, 0];
+    for (sessions, count) in [(&mut tiny(), settings.len()), (&mut both(TINY, &streamed), 2)] {
+        for (name, sampling) in &settings[..count] {
+            let took = alike(sessions, &prompt(40), &few(sampling.clone(), 24), name);
             sums = [sums[0] + took[0], sums[1] + took[1]];
         }
-        assert!(0 < sums[1] && sums[1] < sums[0], "accepted and rejected ones are wanted: {sums:?}");
     }
+    assert!(0 < sums[1] && sums[1] < sums[0], "accepted and rejected ones are wanted: {sums:?}");
 }
 
 fn experts_and_kernels_of_a_gpu_answer_the_same() {
     for (file, as_gpu) in [(EXPERTS, false), (TINY, true)] {
         let mut sessions = both(file, &LoadOptions { as_gpu, ..Default::default() });
         for sampling in [Sampling::greedy(), drawn(1)] {
-            let [drafted, accepted] = alike(&mut sessions, &prompt(40), &few(sampling, 32), file);
+            let [drafted, accepted] = alike(&mut sessions, &prompt(40), &few(sampling, 16), file);
             assert!(drafted > 0 && accepted > 0, "{file}: {accepted} of {drafted}");
         }
     }
 }
 
-/// The demo model repeats what it is told to.
+/// The demo model repeats what it is told to. What is held to a format is not guessed.
 fn what_is_copied_from_the_prompt_is_accepted() {
     let [plain, drafting] = [Speculate::Off, Speculate::Lookup].map(|speculate| {
-        let session = session(DEMO, LoadOptions { speculate, ..Default::default() });
-        let mut chat = Chat::new(session, ChatOptions::default());
-        let asked = ["can you say \"cleerpaun\" 6 times?", "say exactly: aisha baithzox strixprant wash jump"];
-        asked.map(|text| {
+        let mut chat = Chat::new(session(DEMO, LoadOptions { speculate, ..Default::default() }), ChatOptions::default());
+        let greedy = GenerateOptions { sampling: Sampling::greedy(), ..Default::default() };
+        let held = GenerateOptions { format: Some(Format::Json), max_tokens: Some(8), ..greedy.clone() };
+        let repeat = "can you say \"cleerpaun\" 6 times?";
+        [(repeat, &greedy), ("say exactly: aisha baithzox strixprant wash jump", &greedy), (repeat, &held)].map(|(text, options)| {
             chat.clear();
-            let options = GenerateOptions { sampling: Sampling::greedy(), ..Default::default() };
-            pollster::block_on(chat.send(Message::user(text), &options, &Cancel::new(), &mut |_| ())).unwrap()
+            pollster::block_on(chat.send(Message::user(text), options, &Cancel::new(), &mut |_| ())).unwrap()
         })
     });
     for (plain, drafting) in plain.iter().zip(&drafting) {
         assert_eq!(answer(drafting), answer(plain));
-        assert_eq!(plain.finish, Finish::Stop);
     }
+    assert_eq!([plain[0].finish, plain[1].finish], [Finish::Stop; 2]);
     let accepted = drafting.each_ref().map(|summary| summary.accepted_tokens);
     assert!(accepted[0] >= 12 && accepted[1] >= 6, "{accepted:?}");
+    assert_eq!(drafting[2].drafted_tokens, 0);
 }
 
 /// Answers end and are cut at every place, within accepted tokens, too.
 fn answers_end_where_they_do_without_drafts() {
-    let mut sessions = both(TINY, &LoadOptions::default());
+    let mut sessions = tiny();
     let greedy = few(Sampling::greedy(), 20);
     let whole = generate(&mut sessions[1], &prompt(40), &greedy);
     assert!(whole.accepted_tokens > 7, "{whole:?}");
-    for most in 1..20 {
+    for most in 1..12 {
         alike(&mut sessions, &prompt(40), &GenerateOptions { max_tokens: Some(most), ..greedy.clone() }, &format!("{most} tokens"));
     }
     let stop = |len: usize| GenerateOptions { stop: vec![whole.text.chars().skip(len).take(len).collect()], ..greedy.clone() };
-    for len in 3..8 {
+    for len in 3..6 {
         alike(&mut sessions, &prompt(40), &stop(len), &format!("a stop string of {len}"));
     }
     // An end token among the few, which drafts have as well.
     let end = sessions[0].engine().tokenizer().eos();
     let with_end: Vec<u32> = prompt(40).iter().map(|id| if *id == FEW[0] { end } else { *id }).collect();
-    let finishes = (0..6).map(|seed| {
+    let finishes = (0..4).map(|seed| {
         let mut options = GenerateOptions { ignore_eos: false, ..few(drawn(seed), 20) };
         options.sampling.logit_bias[0].0 = end;
         alike(&mut sessions, &with_end, &options, "an end token");
@@ -179,8 +188,9 @@ fn a_cancelled_answer_and_a_full_context_leave_what_was_given() {
 
 /// Caches hold the same behind drafts, rejected ones among them, also where rings have wrapped around.
 fn caches_behind_drafts_go_on_as_others_do() {
-    let mut sessions = both(TINY, &LoadOptions::default());
-    for len in [40, 1300] {
+    let mut sessions = tiny();
+    // The rings of the sliding layers wrap around behind the second.
+    for (len, keeps) in [(40, &[81, 43, 20][..]), (1300, &[1341])] {
         let [drafted, accepted] = alike(&mut sessions, &prompt(len), &few(drawn(5), 60), "the first answer");
         assert!(0 < accepted && accepted < drafted, "{accepted} of {drafted}");
         let tokens = sessions[1].tokens().to_vec();
@@ -188,8 +198,8 @@ fn caches_behind_drafts_go_on_as_others_do() {
         let again = generate(&mut sessions[1], &next, &few(drawn(6), 8));
         assert!(again.timings.prefilled_tokens <= 3, "{again:?}");
         alike(&mut sessions, &next, &few(drawn(6), 8), "the caches are reused");
-        for keep in [len + 41, len + 3, 20] {
-            sessions.each_mut().map(|session| pollster::block_on(session.truncate(keep)).unwrap());
+        for &keep in keeps {
+            sessions.iter_mut().for_each(|session| pollster::block_on(session.truncate(keep)).unwrap());
             let kept: Vec<u32> = tokens[..keep as usize].iter().copied().chain([802]).collect();
             alike(&mut sessions, &kept, &few(Sampling::greedy(), 8), &format!("{keep} are kept"));
         }
@@ -208,11 +218,11 @@ fn caches_behind_drafts_go_on_as_others_do() {
 
 /// Two samples of seeds of their own: which of few tokens follows which. Chi-square of 8 degrees of freedom.
 fn what_is_drawn_has_the_same_distribution() {
-    let mut sessions = both(TINY, &LoadOptions { as_gpu: true, ..Default::default() });
+    let mut sessions = tiny();
     let mut counts: BTreeMap<[u32; 2], [f64; 2]> = BTreeMap::new();
     let mut accepted = 0;
     for (which, session) in sessions.iter_mut().enumerate() {
-        for seed in 0..24 {
+        for seed in 0..12 {
             // Close to even odds, so that every pair is seen.
             let hot = Sampling { temperature: 8.0, top_p: 1.0, ..drawn(1000 * which as u64 + seed) };
             let summary = generate(session, &prompt(40), &few(hot, 32));
@@ -220,33 +230,29 @@ fn what_is_drawn_has_the_same_distribution() {
             accepted += summary.accepted_tokens;
         }
     }
-    assert!(accepted > 50, "{accepted}");
+    assert!(accepted > 30, "{accepted}");
     assert_eq!(counts.len(), 9, "{counts:?}");
     let chi: f64 = counts.values().map(|[a, b]| (a - b).powi(2) / (a + b)).sum();
     assert!(chi < 26.1, "chi-square {chi} at 8 degrees of freedom: p < 0.001; {counts:?}");
 }
 
 fn drafts_are_off_where_they_cannot_be_right_or_would_lose() {
-    let mut sessions = both(TINY, &LoadOptions::default());
+    let mut sessions = tiny();
     for (name, sampling) in [
         ("the host draws", Sampling { top_k: 0, ..drawn(1) }),
         ("penalties over the whole ring", Sampling { repeat_penalty: 1.1, repeat_last_n: 4096, ..drawn(1) }),
     ] {
         assert_eq!(alike(&mut sessions, &prompt(40), &few(sampling, 12), name), [0, 0], "{name}");
     }
-    let mut demo = session(DEMO, LoadOptions { speculate: Speculate::Lookup, ..Default::default() });
-    let ids = demo.engine().tokenizer().encode_plain("1, 2, 3, 1, 2, 3, 1, 2");
-    let format = GenerateOptions { format: Some(Format::Json), max_tokens: Some(8), ..Default::default() };
-    assert_eq!(generate(&mut demo, &ids, &format).drafted_tokens, 0);
     // A CPU adapter computes every row by itself.
     let mut auto = session(TINY, LoadOptions { speculate: Speculate::Auto, ..Default::default() });
     let software = auto.engine().device().caps().software;
-    let summary = generate(&mut auto, &prompt(40), &few(Sampling::greedy(), 24));
+    let summary = generate(&mut auto, &prompt(40), &few(Sampling::greedy(), 12));
     assert!(!software || summary.drafted_tokens == 0, "{summary:?}");
     // With kernels of a GPU it goes by measured times: whatever those are, the answer is the same.
     let mut gpu =
         [Speculate::Off, Speculate::Auto].map(|speculate| session(TINY, LoadOptions { speculate, as_gpu: true, ..Default::default() }));
-    alike(&mut gpu, &prompt(40), &few(Sampling::greedy(), 200), "by measured times");
+    alike(&mut gpu, &prompt(40), &few(Sampling::greedy(), 40), "by measured times");
 }
 
 fn nothing_is_compiled_for_drafts_behind_the_load() {
@@ -255,8 +261,8 @@ fn nothing_is_compiled_for_drafts_behind_the_load() {
         let device = session.engine().device().clone();
         let tested = device.pipelines();
         // Drafts of every length, by both numbers of rows.
-        let accepted = (1..10).map(|most| generate(&mut session, &prompt(40), &few(drawn(1), most)).accepted_tokens);
-        assert!(accepted.sum::<u32>() > 0);
+        let accepted = [2, 5, 9].map(|most| generate(&mut session, &prompt(40), &few(drawn(1), most)).accepted_tokens);
+        assert!(accepted.iter().sum::<u32>() > 0);
         assert_eq!(device.pipelines(), tested, "kernels that no case of the self-test ran ({as_gpu})");
     }
 }

@@ -62,7 +62,8 @@ impl From<Products> for rullama_model::products::Products {
 }
 
 /// Whether an answer's next tokens are guessed and verified several in a step. What is drawn is the same with each, as far as the
-/// logits are: a step of few rows adds in another order than one of a single row, so that a tie within rounding may fall otherwise.
+/// logits are: a step of few rows may add in another order than one of a single row, so that a tie within rounding may fall otherwise,
+/// with [`Products::Int8`] within that to 8 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Speculate {

@@ -2,8 +2,8 @@
 
 use rullama::source::FileSource;
 use rullama::{
-    Cancel, Chat, ChatOptions, Engine, Error, Finish, Format, GenerateOptions, LoadOptions, Message, PleMode, Sampling, Session, Speculate,
-    Summary, Token,
+    Cancel, Chat, ChatOptions, Engine, Error, Finish, Format, GenerateOptions, LoadOptions, Message, PleMode, Products, Sampling, Session,
+    Speculate, Summary, Token,
 };
 use rullama_testing::{found, workspace};
 use std::collections::BTreeMap;
@@ -98,9 +98,14 @@ fn greedy_and_sampled_answers_are_the_same() {
     assert!(0 < sums[1] && sums[1] < sums[0], "accepted and rejected ones are wanted: {sums:?}");
 }
 
-fn experts_and_kernels_of_a_gpu_answer_the_same() {
-    for (file, as_gpu) in [(EXPERTS, false), (TINY, true)] {
-        let mut sessions = both(file, &LoadOptions { as_gpu, ..Default::default() });
+fn experts_codes_and_kernels_of_a_gpu_answer_the_same() {
+    let loads = [
+        (EXPERTS, LoadOptions::default()),
+        (TINY, LoadOptions { products: Products::Int8, ..Default::default() }),
+        (TINY, LoadOptions { as_gpu: true, ..Default::default() }),
+    ];
+    for (file, options) in loads {
+        let mut sessions = both(file, &options);
         for sampling in [Sampling::greedy(), drawn(1)] {
             let [drafted, accepted] = alike(&mut sessions, &prompt(40), &few(sampling, 16), file);
             assert!(drafted > 0 && accepted > 0, "{file}: {accepted} of {drafted}");
@@ -269,7 +274,7 @@ fn nothing_is_compiled_for_drafts_behind_the_load() {
 
 rullama_testing::tests! {
     greedy_and_sampled_answers_are_the_same,
-    experts_and_kernels_of_a_gpu_answer_the_same,
+    experts_codes_and_kernels_of_a_gpu_answer_the_same,
     what_is_copied_from_the_prompt_is_accepted,
     answers_end_where_they_do_without_drafts,
     a_cancelled_answer_and_a_full_context_leave_what_was_given,

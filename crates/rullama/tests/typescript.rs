@@ -95,6 +95,7 @@ fn what_the_engine_says() {
         experts: "none",
         expert_places: 1,
         kv: "f16",
+        products: "exact",
         embedding: vec![1],
         bytes_per_token: 1,
         device: "a".into(),

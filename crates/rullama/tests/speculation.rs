@@ -107,13 +107,13 @@ fn experts_codes_and_kernels_of_a_gpu_answer_the_same() {
     for (file, options) in loads {
         let mut sessions = both(file, &options);
         for sampling in [Sampling::greedy(), drawn(1)] {
-            let [drafted, accepted] = alike(&mut sessions, &prompt(40), &few(sampling, 16), file);
+            let [drafted, accepted] = alike(&mut sessions, &prompt(40), &few(sampling, 12), file);
             assert!(drafted > 0 && accepted > 0, "{file}: {accepted} of {drafted}");
         }
         if options.as_gpu {
             // By measured times: whatever those are, the answer is the same.
             sessions[1] = session(file, LoadOptions { speculate: Speculate::Auto, ..options });
-            alike(&mut sessions, &prompt(40), &few(Sampling::greedy(), 40), "by measured times");
+            alike(&mut sessions, &prompt(40), &few(Sampling::greedy(), 20), "by measured times");
         }
     }
 }

@@ -7,7 +7,9 @@ use crate::{interrupt, table};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use rullama::DEFAULT_CONTEXT;
-use rullama::{AdapterProfile, Cancel, Embedder, Engine, ExpertMode, ExpertStats, KvType, LoadOptions, PleMode, Products as Wanted};
+use rullama::{
+    AdapterProfile, Cancel, Embedder, Engine, ExpertMode, ExpertStats, KvType, LoadOptions, PleMode, Products as Wanted, Speculate,
+};
 use std::ffi::OsStr;
 
 /// Where the per-layer embeddings live.
@@ -64,6 +66,27 @@ enum Products {
     Int8,
 }
 
+/// Whether several tokens are verified in a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Speculation {
+    /// One token a step
+    Off,
+    /// By prompt look-up, where that was measured to be faster; never on software adapters
+    Auto,
+    /// By prompt look-up wherever the text reads as it did before, also where that is slower
+    Lookup,
+}
+
+impl Speculation {
+    fn wanted(self) -> Speculate {
+        match self {
+            Speculation::Off => Speculate::Off,
+            Speculation::Auto => Speculate::Auto,
+            Speculation::Lookup => Speculate::Lookup,
+        }
+    }
+}
+
 /// Limits and features to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Profile {
@@ -100,6 +123,9 @@ pub struct LoadArguments {
     /// Tokens of a prompt's chunk, 16 to 512 [default: by the measured speed of the GPU]; with one given, a prompt's logits are the same to the bit in every run
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=512))]
     chunk: Option<u32>,
+    /// Verify several tokens in a step, guessed from what the text said before: for answers that repeat their prompt, such as edits
+    #[arg(long, value_enum, default_value = "off")]
+    speculate: Speculation,
     /// Limits and features of the adapter to use
     #[arg(long, value_enum, default_value = "native")]
     adapter_profile: Profile,
@@ -153,6 +179,7 @@ impl LoadArguments {
             preferred_context: wish,
             memory_budget: self.memory,
             chunk: self.chunk,
+            speculate: self.speculate.wanted(),
             profile: self.adapter_profile.wanted(),
             large_template: located.large_template(),
             ..LoadOptions::default()
@@ -178,6 +205,11 @@ impl LoadArguments {
     /// For what is exact unless somebody says otherwise.
     pub fn exact_by_default(&self) -> Self {
         LoadArguments { exact: self.products.is_none(), ..self.clone() }
+    }
+
+    /// How tokens are guessed.
+    pub fn speculate(&self) -> Speculate {
+        self.speculate.wanted()
     }
 
     /// Whether somebody said how long the context is.

@@ -199,6 +199,19 @@ fn bench_records() {
     assert_eq!(record["pipelines_compiled_during_decode"], 0);
     assert!(record["wasm_peak_bytes"].is_null());
     assert!(record["kernels"]["decode"].is_array() && record["kernels"]["prefill"].is_array());
+    assert!(record["speculation"].is_null());
+}
+
+fn bench_tells_what_guessing_brings() {
+    let model = model("dense-Q4_0");
+    let sizes = ["--runs", "1", "--context", "70", "--prefill", "16", "--decode", "40", "--greedy"];
+    let out = ok(rullama(&["bench", path(&model), "--json", "--speculate", "lookup"]).args(sizes));
+    let record: Value = serde_json::from_str(&out).unwrap();
+    let number = |key: &str| record["speculation"][key].as_f64().unwrap();
+    let (drafted, accepted) = (number("drafted"), number("accepted"));
+    assert!(0.0 < accepted && accepted <= drafted, "{out}");
+    assert!((number("tokens_per_step") - 39.0 / (39.0 - accepted)).abs() < 1e-2, "{out}");
+    assert_eq!((&record["speculation"]["speculate"], &record["pipelines_compiled_during_decode"]), (&"lookup".into(), &0.into()));
 }
 
 #[cfg(unix)]
@@ -227,5 +240,6 @@ rullama_testing::tests! {
     eval_refuses_before_it_begins_and_leaves_nothing,
     eval_writes_named_tensors_and_agrees_with_the_oracle,
     bench_records,
+    bench_tells_what_guessing_brings,
     #[cfg(unix)] an_interrupt_stops_the_answer,
 }

@@ -169,7 +169,8 @@ impl Loaded {
         Some(RowProvider::new(self.source.clone(), table, streamed.scale))
     }
 
-    /// What runs for a shape: the model's algebra, the sampler behind it, lowered, with all its kernels tested.
+    /// What runs for a shape: the model's algebra, the sampler behind it, lowered, with all its kernels tested. Of several rows of logits
+    /// each is drawn from as if the draws before it stood in the text.
     ///
     /// # Errors
     /// Operands that do not fit together; an operation that no kernel computes rightly.
@@ -177,7 +178,11 @@ impl Loaded {
         let mut graph = self.model.forward(shape, &self.tables, terms);
         if let (Some(mode), Some(logits)) = (sampler, graph.named("logits")) {
             graph.at("the sampler");
-            graph.sample(logits, mode);
+            let [rows, vocab] = [graph.rows(logits), graph.cols(logits)];
+            for row in 0..rows {
+                let logits = if rows == 1 { logits } else { graph.view(logits, (row, 0), (1, vocab)) };
+                graph.sample(logits, mode);
+            }
         }
         self.lowered(graph.checked()?, mode(self.codes, shape.taps)).await
     }

@@ -3,7 +3,11 @@
 use rullama::text::chat::{FunctionCall, Message, Tool};
 use rullama::{
     AdapterProfile, ChatOptions, EmbedOptions, EmbedPrompt, ExpertMode, Format, GenerateOptions, KvType, LoadOptions, PleMode, Products,
+<<<<<<< HEAD
     Sampling,
+=======
+    Sampling, Speculate,
+>>>>>>> 1504c4a (session: prompt look-up, whose drafts one step of few rows verifies)
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -40,6 +44,7 @@ pub struct Load {
     pub experts: ExpertMode,
     pub kv: Kv,
     pub products: Products,
+    pub speculate: Speculate,
     pub context: Option<u32>,
     pub memory_budget: Option<u64>,
     pub adapter: Adapter,
@@ -61,6 +66,7 @@ impl Load {
                 Kv::Q8 => KvType::Q8,
             },
             products: self.products,
+            speculate: self.speculate,
             context: self.context,
             memory_budget: self.memory_budget,
             profile: if self.adapter == Adapter::Native { AdapterProfile::Native } else { AdapterProfile::WebGpuDefaults },

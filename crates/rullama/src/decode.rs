@@ -4,13 +4,15 @@
 //! groups, with one read-back of results a group and two groups under way: the host reads one
 //! while the other runs. Streamed per-layer rows and host sampling need each id first: then a
 //! step waits for its token. So it does where an answer is held to a format: the mask of the tokens that may come next is made
-//! while the GPU computes their logits.
+//! while the GPU computes their logits. A draft is verified once no step is under way.
 
 use crate::Error;
 use crate::format::{Constraint, refused};
+use crate::options::Speculate;
 use crate::runner::Runner;
+use crate::speculation::{Speculated, Speculation};
 use rullama_gpu::Readback;
-use rullama_ops::sample::{self, RESULT_WORDS, RESULTS, SampleResult, SampleSettings};
+use rullama_ops::sample::{self, RESULT_WORDS, RESULTS, SampleMode, SampleResult, SampleSettings};
 use std::collections::VecDeque;
 use web_time::Instant;
 
@@ -28,6 +30,8 @@ pub(crate) struct Decoder<'a> {
     prompt: &'a [u32],
     /// What the answer is held to.
     constraint: Option<Constraint>,
+    speculation: Option<Speculation>,
+    pub speculated: Speculated,
     under_way: VecDeque<Group>,
     ready: VecDeque<SampleResult>,
     spare: Vec<Readback>,
@@ -40,8 +44,15 @@ pub(crate) struct Decoder<'a> {
 
 impl<'a> Decoder<'a> {
     pub fn new(settings: SampleSettings, bias: Vec<(u32, f32)>, prompt: &'a [u32], constraint: Option<Constraint>) -> Self {
-        let (under_way, ready, spare, groups) = Default::default();
-        Decoder { settings, bias, prompt, constraint, under_way, ready, spare, read: 0, groups, collected: Instant::now() }
+        let (under_way, ready, spare, groups, speculated) = Default::default();
+        let (speculation, collected) = (None, Instant::now());
+        Decoder { settings, bias, prompt, constraint, speculation, speculated, under_way, ready, spare, read: 0, groups, collected }
+    }
+
+    /// Verifies drafts, where the settings let it.
+    pub fn speculating(mut self, choice: Speculate) -> Self {
+        self.speculation = Speculation::of(choice, &self.settings, self.prompt);
+        self
     }
 
     /// The token that the prompt's logits gave.
@@ -62,7 +73,7 @@ impl<'a> Decoder<'a> {
         if self.settings.mode().is_none() {
             let id = generated.last().copied().unwrap_or_default();
             runner.reserve(runner.position() + 1).await?;
-            runner.set_step(id);
+            runner.set_step(id, 0);
             runner.steps(1, Some(id), None).await?;
             return self.on_host(runner, generated);
         }
@@ -77,9 +88,14 @@ impl<'a> Decoder<'a> {
             made?;
             return self.ready.pop_front().filter(|drawn| !drawn.none_allowed).ok_or_else(nothing_allowed);
         }
-        // Where each step waits for its token, one group of one; else two groups.
-        let (groups, steps) = if runner.streamed() { (1, 1) } else { (2, self.groups.steps) };
-        while self.under_way.len() < groups {
+        let draft = self.speculation.as_mut().and_then(|of| of.draft(&mut runner.gains, self.prompt.len(), generated, most));
+        if let (Some(draft), Some(mode), true) = (&draft, self.settings.mode(), self.under_way.is_empty()) {
+            return self.verify(runner, generated, draft, mode).await;
+        }
+        // Where each step waits for its token, one group of one; else two groups. None where a draft waits for those under way.
+        let waits = runner.streamed() || self.speculation.as_ref().is_some_and(Speculation::always);
+        let (groups, steps) = if waits { (1, 1) } else { (2, self.groups.steps) };
+        while self.under_way.len() < groups && draft.is_none() {
             let queued = runner.position() as usize - self.prompt.len() + 1 - generated.len();
             let steps = steps.min(most.saturating_sub(queued));
             if steps == 0 && !self.under_way.is_empty() {
@@ -88,6 +104,30 @@ impl<'a> Decoder<'a> {
             self.queue(runner, steps.max(1), generated).await?;
         }
         self.collect(runner).await?;
+        Ok(self.ready.pop_front().unwrap_or_default())
+    }
+
+    /// Gives the draws behind the last token and behind as much of a draft as was drawn.
+    async fn verify(&mut self, runner: &mut Runner, generated: &[u32], draft: &[u32], mode: SampleMode) -> Result<SampleResult, Error> {
+        let ids: Vec<u32> = generated.last().into_iter().chain(draft).copied().collect();
+        let started = runner.verify(&ids, self.read as u32, mode).await?;
+        self.queue_readback(runner, ids.len(), started).await?;
+        let Some(words) = self.wait(runner).await? else { return Err(nothing_allowed()) };
+        runner.gains.learn_step(ids.len() as u32, (self.collected - started).as_secs_f64());
+        let mut accepted = 0;
+        loop {
+            let drawn = self.take(&words);
+            let (id, holds) = (drawn.id, !drawn.not_finite && draft.get(accepted) == Some(&drawn.id));
+            self.ready.push_back(drawn);
+            if !holds {
+                runner.set_position(runner.position() + accepted as u32 + 1);
+                runner.set_step(id, self.read as u32);
+                break;
+            }
+            accepted += 1;
+        }
+        self.speculated.drafted += draft.len() as u32;
+        self.speculated.accepted += accepted as u32;
         Ok(self.ready.pop_front().unwrap_or_default())
     }
 
@@ -111,23 +151,37 @@ impl<'a> Decoder<'a> {
     }
 
     /// Waits for the oldest group.
-    async fn collect(&mut self, runner: &Runner) -> Result<(), Error> {
-        let Some(group) = self.under_way.pop_front() else { return Ok(()) };
-        let asked = Instant::now();
-        let words: Vec<u32> = bytemuck::pod_collect_to_vec(&group.readback.wait(runner.device()).await?);
-        let started = group.queued.max(self.collected);
-        self.collected = Instant::now();
-        self.spare.push(group.readback);
-        for _ in 0..group.steps {
-            let record = &words[self.read % RESULTS * RESULT_WORDS..][..RESULT_WORDS];
-            self.ready.push_back(SampleResult::from_record(record, self.settings.logprobs));
-            self.read += 1;
+    async fn collect(&mut self, runner: &mut Runner) -> Result<(), Error> {
+        let Some((steps, queued)) = self.under_way.front().map(|group| (group.steps, group.queued)) else { return Ok(()) };
+        let (asked, started) = (Instant::now(), queued.max(self.collected));
+        let Some(words) = self.wait(runner).await? else { return Ok(()) };
+        for _ in 0..steps {
+            let drawn = self.take(&words);
+            self.ready.push_back(drawn);
         }
         if self.read > 1 {
             let seconds = |since: Instant| (self.collected - since).as_secs_f64();
-            self.groups.learn(group.steps, seconds(started), seconds(asked));
+            if self.groups.learn(steps, seconds(started), seconds(asked)) {
+                runner.gains.learn_plain(seconds(started) / steps as f64);
+            }
         }
         Ok(())
+    }
+
+    /// Waits for the oldest group and gives its copy of the results.
+    async fn wait(&mut self, runner: &Runner) -> Result<Option<Vec<u32>>, Error> {
+        let Some(group) = self.under_way.pop_front() else { return Ok(None) };
+        let words = bytemuck::pod_collect_to_vec(&group.readback.wait(runner.device()).await?);
+        self.collected = Instant::now();
+        self.spare.push(group.readback);
+        Ok(Some(words))
+    }
+
+    /// The next of the results.
+    fn take(&mut self, words: &[u32]) -> SampleResult {
+        let record = &words[self.read % RESULTS * RESULT_WORDS..][..RESULT_WORDS];
+        self.read += 1;
+        SampleResult::from_record(record, self.settings.logprobs)
     }
 
     /// Waits for what is still under way; its tokens are not wanted.
@@ -176,13 +230,15 @@ impl Groups {
     /// Part of a group's time that the host must have waited for it: else it was done before, and its time is not known.
     const WAITED: f64 = 0.1;
 
-    /// Learns from a group that took `seconds` since the one before it was there, of which the host `waited` some.
-    fn learn(&mut self, steps: usize, seconds: f64, waited: f64) {
+    /// Learns from a group that took `seconds` since the one before it was there, of which the host `waited` some; whether those are
+    /// the GPU's.
+    fn learn(&mut self, steps: usize, seconds: f64, waited: f64) -> bool {
         let fitting = (Self::SECONDS * steps as f64 / seconds.max(1e-6)).round() as usize;
-        if fitting < self.steps && waited < Self::WAITED * seconds {
-            return;
+        let known = waited >= Self::WAITED * seconds;
+        if fitting >= self.steps || known {
+            self.steps = fitting.clamp(1, (2 * self.steps).min(Self::MOST));
         }
-        self.steps = fitting.clamp(1, (2 * self.steps).min(Self::MOST));
+        known
     }
 }
 

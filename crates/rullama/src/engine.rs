@@ -2,17 +2,20 @@
 
 use crate::format::Formats;
 use crate::media::Senses;
-use crate::options::LoadOptions;
+use crate::options::{LoadOptions, Speculate};
 use crate::residency;
 use crate::session::Session;
+use crate::speculation;
 use crate::vocabulary::take_tokenizer;
 use crate::{Cancel, Error};
 use rullama_gpu::Device;
 use rullama_model::Loaded;
 use rullama_model::experts::ExpertStats;
 use rullama_model::loaded::{Choice, Stage};
-use rullama_model::model::Model;
+use rullama_model::lora::Terms;
+use rullama_model::model::{Model, Rows};
 use rullama_model::pace::{MAX_CHUNK, MIN_CHUNK};
+use rullama_ops::SampleMode;
 use rullama_source::ByteSource;
 use rullama_source::gguf::{Gguf, MetadataError};
 use rullama_text::Tokenizer;
@@ -93,6 +96,8 @@ pub(crate) struct Inner {
     pub tokenizer: Tokenizer,
     pub info: ModelInfo,
     pub senses: Senses,
+    /// As it holds on this adapter and load.
+    pub speculate: Speculate,
     pub formats: OnceLock<Box<dyn Formats>>,
 }
 
@@ -163,9 +168,11 @@ impl Engine {
             !cancel.is_cancelled()
         };
         let loaded = Loaded::load(device, model, source, choice, &mut report).await?;
+        let speculate = speculate(&loaded, options.speculate).await?;
         let info = info(&loaded, name, &options, seconds).await;
         progress(Progress::Ready);
-        Ok(Engine(Arc::new(Inner { loaded: Arc::new(loaded), tokenizer, info, senses: Senses::default(), formats: OnceLock::new() })))
+        let (loaded, senses, formats) = (Arc::new(loaded), Senses::default(), OnceLock::new());
+        Ok(Engine(Arc::new(Inner { loaded, tokenizer, info, senses, speculate, formats })))
     }
 
     pub fn info(&self) -> &ModelInfo {
@@ -203,6 +210,19 @@ impl Engine {
     pub async fn session(&self) -> Result<Session, Error> {
         Session::new(self.clone()).await
     }
+}
+
+/// What of a choice holds here, with the kernels of its steps tested.
+async fn speculate(loaded: &Loaded, choice: Speculate) -> Result<Speculate, Error> {
+    let slow = choice == Speculate::Auto && loaded.device.caps().software;
+    if choice == Speculate::Off || slow || loaded.streams_experts() {
+        return Ok(Speculate::Off);
+    }
+    for rows in speculation::ROWS {
+        let shape = loaded.shape(rows, Rows::All, false, false);
+        loaded.graph(shape, Some(SampleMode::default()), &Terms::default()).await?;
+    }
+    Ok(choice)
 }
 
 async fn info(loaded: &Loaded, name: String, options: &LoadOptions, load_seconds: f64) -> ModelInfo {

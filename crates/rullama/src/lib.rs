@@ -48,6 +48,7 @@ mod sequence;
 mod session;
 mod sessions;
 mod settings;
+mod speculation;
 mod vocabulary;
 mod words;
 
@@ -65,7 +66,7 @@ pub use format::{Follow, Format, Formats};
 pub use format_tokens::FormatTokens;
 pub use gallery::{Gallery, sense_of};
 pub use media::{Medium, Perceived, SoftTokens};
-pub use options::{Cancel, ExpertMode, GenerateOptions, LoadOptions, PENALTIES, PleMode, Products, REPEAT_PENALTIES, Sampling};
+pub use options::{Cancel, ExpertMode, GenerateOptions, LoadOptions, PENALTIES, PleMode, Products, REPEAT_PENALTIES, Sampling, Speculate};
 pub use pieces::{Logprobs, Piece, Pieces, Reason, TokenText};
 pub use profile::StepProfile;
 pub use progress::{OnPrefill, Prefill};

@@ -61,6 +61,21 @@ impl From<Products> for rullama_model::products::Products {
     }
 }
 
+/// Whether an answer's next tokens are guessed and verified several in a step. What is drawn is the same with each, as far as the
+/// logits are: a step of few rows may add in another order than one of a single row, so that a tie within rounding may fall otherwise,
+/// with [`Products::Int8`] within that to 8 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Speculate {
+    /// One token a step.
+    #[default]
+    Off,
+    /// By prompt look-up, where that was measured to be faster; never on software adapters.
+    Auto,
+    /// By prompt look-up wherever the text reads as it did before, whether that is faster or not; other steps wait for their tokens.
+    Lookup,
+}
+
 /// How to load a model.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
@@ -77,6 +92,8 @@ pub struct LoadOptions {
     /// length adds in another order: with one given, a prompt's logits are the same to the bit in every run on a device.
     pub chunk: Option<u32>,
     pub products: Products,
+    /// Off where experts are streamed.
+    pub speculate: Speculate,
     pub profile: AdapterProfile,
     /// A browser granted the `subgroups` feature.
     pub browser_subgroups: bool,

@@ -23,7 +23,7 @@ impl Session {
         let position = self.position();
         // The timed replay is a step further on.
         self.runner.reserve(position + 2).await?;
-        self.runner.set_step(0);
+        self.runner.set_step(0, 0);
         self.runner.steps(1, Some(0), Some(SampleMode::Greedy)).await?;
         let device = self.engine().device().clone();
         let plan = self.runner.decode_plan(SampleMode::Greedy).await?;

@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::format::Constraint;
 use crate::options::Cancel;
 use crate::prompt::{PromptStep, SoftRows};
+use crate::speculation::{Gains, ROWS};
 use crate::{Error, words};
 use rullama_gpu::{Buffer, Device, Readback, Slice};
 use rullama_model::attached::Attached;
@@ -19,6 +20,7 @@ use rullama_ops::sample::{SampleMode, SampleSettings};
 use rullama_ops::{Cache, Half, KvType, Part, StepState, Tensor, Words};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use web_time::Instant;
 
 /// Rewinding that a ring serves without computing anew, queued steps included.
 const SLACK: u32 = 256;
@@ -49,6 +51,8 @@ pub(crate) struct Runner {
     /// Logits of the last step without a sampler.
     logits: Vec<f32>,
     fences: Vec<Readback>,
+    /// What drafts brought so far.
+    pub gains: Gains,
 }
 
 /// Recordings, built on first use.
@@ -128,6 +132,16 @@ pub(crate) struct Chunk<'a> {
     pub taps: bool,
 }
 
+/// Writes the tokens of a step that is padded to `tokens`, where they stand, and what the rows whose logits are wanted go on with.
+fn write_step(device: &Device, words: &WordBuffers, ids: &[u32], tokens: u32, (position, step): (u32, StepState)) {
+    let state = StepState { position, tokens: ids.len() as u32, ..Default::default() };
+    let mut padded = ids.to_vec();
+    padded.resize(tokens as usize, 0);
+    words.write(device, Words::ChunkIds, bytemuck::cast_slice(&padded));
+    words.write(device, Words::ChunkState, bytemuck::bytes_of(&state));
+    words.write(device, Words::StepState, bytemuck::bytes_of(&step));
+}
+
 /// Writes the soft tokens of a step that is padded to `tokens`.
 fn write_soft(device: &Device, words: &WordBuffers, plan: &Plan, soft: &SoftRows, tokens: usize) {
     let (mut places, mut ends) = (soft.places.clone(), soft.ends.clone());
@@ -160,6 +174,7 @@ impl Runner {
             position: 0,
             logits: Vec::new(),
             fences: Vec::new(),
+            gains: Gains::default(),
             engine,
         })
     }
@@ -223,16 +238,11 @@ impl Runner {
         let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), (shape, chunk.sampler)).await?;
         loaded.fill_rows(&mut self.rows, plan, chunk.rows, &chunk.step.ids).await?;
         self.cache.note_written(position + count);
-        let mut ids = chunk.step.ids.clone();
-        ids.resize(shape.tokens as usize, 0);
         if let Some(soft) = &chunk.step.soft {
             write_soft(&loaded.device, &self.words, plan, soft, shape.tokens as usize);
         }
-        let state = StepState { position, tokens: count, ..Default::default() };
         let step = StepState { position: position + count - 1, tokens: 1, ..Default::default() };
-        self.words.write(&loaded.device, Words::ChunkIds, bytemuck::cast_slice(&ids));
-        self.words.write(&loaded.device, Words::ChunkState, bytemuck::bytes_of(&state));
-        self.words.write(&loaded.device, Words::StepState, bytemuck::bytes_of(&step));
+        write_step(&loaded.device, &self.words, &chunk.step.ids, shape.tokens, (position, step));
         loaded.run_step(plan, &mut self.fences, (position + count, shape.tokens, count), &|| cancel.is_cancelled()).await?;
         let mut outputs = Vec::new();
         for name in read {
@@ -320,9 +330,33 @@ impl Runner {
         self.words.write(self.device(), Words::History, bytemuck::cast_slice(&ring));
     }
 
-    /// The next token, chosen by the host.
-    pub fn set_step(&self, id: u32) {
-        let state = StepState { position: self.position, tokens: 1, ..Default::default() };
+    /// Runs the last token and a draft behind it from the present position on, and draws from the logits of each as the `sampled`-th draw
+    /// and those after it. Neither position nor step move on: how many of the draws hold is for the caller to find. Gives when it began.
+    pub async fn verify(&mut self, ids: &[u32], sampled: u32, sampler: SampleMode) -> Result<Instant, Error> {
+        let (count, position) = (ids.len() as u32, self.position);
+        let rows = ROWS.into_iter().find(|rows| *rows >= count).unwrap_or(count);
+        self.reserve_step(position + count, rows).await?;
+        let loaded = &self.engine.0.loaded;
+        let shape = loaded.shape(rows, Rows::All, false, false);
+        let mut turn = loaded.turn.lock().await;
+        let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), (shape, Some(sampler))).await?;
+        let started = Instant::now();
+        loaded.fill_rows(&mut self.rows, plan, Rows::All, ids).await?;
+        self.cache.note_written(position + count);
+        let step = StepState { position, tokens: 1, sampled, ..Default::default() };
+        write_step(&loaded.device, &self.words, ids, rows, (position, step));
+        let (end, all) = (position + count, plan.recording.len());
+        if plan.part((0, all), end, loaded.pace.submission()).0.end == all {
+            loaded.device.submit_part(&plan.recording, 0..all);
+        } else {
+            loaded.run_step(plan, &mut self.fences, (end, rows, count), &|| false).await?;
+        }
+        Ok(started)
+    }
+
+    /// The next token, chosen by the host, and how many were drawn before the one behind it.
+    pub fn set_step(&self, id: u32, sampled: u32) {
+        let state = StepState { position: self.position, tokens: 1, sampled, ..Default::default() };
         self.words.write(self.device(), Words::StepId, &id.to_le_bytes());
         self.words.write(self.device(), Words::StepState, bytemuck::bytes_of(&state));
     }

@@ -9,6 +9,7 @@ use crate::prompt::{Prompt, Span};
 use crate::runner::{Chunk, Runner};
 use crate::sequence::Sequence;
 use crate::settings::settings;
+use crate::speculation::Speculated;
 use crate::{Error, locate};
 use rullama_model::model::Rows;
 use rullama_ops::sample::{SampleMode, SampleResult};
@@ -83,6 +84,9 @@ pub struct Summary {
     pub text: String,
     pub finish: Finish,
     pub prompt_tokens: u32,
+    /// Tokens that were guessed, and those of them that were right: see [`Speculate`](crate::Speculate).
+    pub drafted_tokens: u32,
+    pub accepted_tokens: u32,
     pub timings: Timings,
 }
 
@@ -247,10 +251,11 @@ impl Session {
             Err(Error::Cancelled) => return Ok(answer.summary(Finish::Cancelled, prompt.len(), reused, started)),
             other => other?,
         }
-        let mut decoder = Decoder::new(settings, bias, prompt.ids(), constraint);
+        let mut decoder = Decoder::new(settings, bias, prompt.ids(), constraint).speculating(self.engine().0.speculate);
         let first = decoder.first(&mut self.runner).await?;
         answer.prefill_s = started.elapsed().as_secs_f64();
         let finish = self.decode(first, &mut decoder, &mut answer, cancel, on_token).await?;
+        answer.speculated = decoder.speculated;
         Ok(answer.summary(finish, prompt.len(), reused, started))
     }
 
@@ -363,6 +368,7 @@ struct Answer {
     stream: AnswerText,
     tool: Option<u32>,
     prefill_s: f64,
+    speculated: Speculated,
 }
 
 impl Answer {
@@ -375,6 +381,7 @@ impl Answer {
             stream: AnswerText::new(session.specials, StopStrings::new(options.stop.iter().filter(|s| !s.is_empty()).cloned())),
             tool: session.engine().tokenizer().find("<|tool_response>"),
             prefill_s: 0.0,
+            speculated: Speculated::default(),
         }
     }
 
@@ -419,6 +426,7 @@ impl Answer {
             prefill_tok_s: f64::from(prefilled) / prefill_s.max(1e-9),
             decode_tok_s: self.ids.len().saturating_sub(1) as f64 / decode_s.max(1e-9),
         };
-        Summary { ids: self.ids, text: self.text, finish, prompt_tokens: prompt as u32, timings }
+        let Speculated { drafted: drafted_tokens, accepted: accepted_tokens } = self.speculated;
+        Summary { ids: self.ids, text: self.text, finish, prompt_tokens: prompt as u32, drafted_tokens, accepted_tokens, timings }
     }
 }

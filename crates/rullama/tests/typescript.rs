@@ -1,6 +1,6 @@
 //! What the TypeScript package declares by hand is what the engine says.
 
-use rullama::{EmbedPrompt, ErrorCode, ExpertMode, Finish, ModelInfo, PleMode, Summary, Timings, Token};
+use rullama::{EmbedPrompt, ErrorCode, ExpertMode, Finish, ModelInfo, PleMode, Speculate, Summary, Timings, Token};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -77,7 +77,8 @@ fn what_the_engine_says() {
     let types = source("types.ts");
     let timings = Timings { prefill_s: 0.5, decode_s: 0.5, first_token_s: 0.5, prefilled_tokens: 1, prefill_tok_s: 0.5, decode_tok_s: 0.5 };
     check(&types, "Timings", &timings, &[]);
-    let summary = Summary { ids: vec![1], text: "a".into(), finish: Finish::Stop, prompt_tokens: 1, timings };
+    let summary =
+        Summary { ids: vec![1], text: "a".into(), finish: Finish::Stop, prompt_tokens: 1, drafted_tokens: 1, accepted_tokens: 1, timings };
     check(&types, "Summary", &summary, &[]);
     check(&types, "Token", &Token { id: 1, text: "a".into(), logprob: Some(-0.5), top: vec![(1, -0.5)], marks: Vec::new() }, &[]);
     let info = ModelInfo {
@@ -94,6 +95,7 @@ fn what_the_engine_says() {
         experts: "none",
         expert_places: 1,
         kv: "f16",
+        products: "exact",
         embedding: vec![1],
         bytes_per_token: 1,
         device: "a".into(),
@@ -120,7 +122,9 @@ fn words() {
     let finishes: BTreeSet<String> = finishes.map(|finish| name(serde_json::to_value(finish).unwrap())).into();
     let modes = [PleMode::Auto, PleMode::Resident, PleMode::Streamed].map(|mode| name(serde_json::to_value(mode).unwrap()));
     let experts = [ExpertMode::Auto, ExpertMode::Resident, ExpertMode::Streamed].map(|mode| name(serde_json::to_value(mode).unwrap()));
-    for (kind, ours) in [("Finish", finishes), ("PleMode", modes.into()), ("ExpertMode", experts.into())] {
+    let speculate = [Speculate::Off, Speculate::Auto, Speculate::Lookup].map(|mode| name(serde_json::to_value(mode).unwrap()));
+    let kinds = [("Finish", finishes), ("PleMode", modes.into()), ("ExpertMode", experts.into()), ("Speculate", speculate.into())];
+    for (kind, ours) in kinds {
         let declared = quoted(between(&types, &format!("export type {kind} = "), ";"));
         assert_eq!(declared, ours.iter().map(String::as_str).collect(), "{kind}");
     }

@@ -71,7 +71,8 @@ pub struct Sample {
 }
 
 impl Graph {
-    /// Draws from `logits: [1, vocab]` and advances the step's state: the last node of a step.
+    /// Draws from `logits: [1, vocab]` and advances the step's state: the last node of a step. Of several the state says whose logits are the
+    /// first's; each goes on from the one before.
     pub fn sample(&mut self, logits: Value, mode: SampleMode) {
         let words = [Words::Settings, Words::Bias, Words::History, Words::StepState, Words::StepId, Words::Results, Words::Mask];
         let words = words.map(|words| self.words(words));

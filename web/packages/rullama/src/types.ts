@@ -25,6 +25,13 @@ export type PleMode = 'auto' | 'resident' | 'streamed';
  */
 export type ExpertMode = 'auto' | 'resident' | 'streamed';
 
+/**
+ * Whether the next tokens are guessed from what the text said before and verified several in a step: not at all
+ * (`off`), where that was measured to be faster (`auto`; never on software adapters), or wherever the text repeats
+ * itself (`lookup`). Answers stay what they are, ties within rounding apart.
+ */
+export type Speculate = 'off' | 'auto' | 'lookup';
+
 /** How the engine is configured; all of it optional. */
 export interface EngineOptions {
   /** Per-layer embeddings; `auto` by default. */
@@ -38,6 +45,8 @@ export interface EngineOptions {
    * round them. `auto`, the default, takes `int8` for large weights where that is measured to be faster on this adapter.
    */
   products?: 'auto' | 'exact' | 'int8';
+  /** Speculation; `off` by default. */
+  speculate?: Speculate;
   /** Longest context in tokens; the model's own by default. */
   context?: number;
   /** Bytes that weights may take on the GPU when `ple` or `experts` is `auto`, or experts are streamed. */
@@ -258,6 +267,9 @@ export interface Summary {
   text: string;
   /** Tokens of the whole prompt, those reused from the previous turn included. */
   promptTokens: number;
+  /** Tokens that were guessed, with `speculate`, and those of them that were right. */
+  draftedTokens: number;
+  acceptedTokens: number;
   timings: Timings;
 }
 

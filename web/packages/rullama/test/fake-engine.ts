@@ -435,7 +435,7 @@ class FakeEngine implements Engine {
 
   private summary(finish: Finish, text: string, ids: number[]): string {
     const timings = { prefillS: 0.1, decodeS: 1.5, firstTokenS: 0.1, prefilledTokens: 21, prefillTokS: 210, decodeTokS: 34.5 };
-    const summary: Summary = { finish, text, ids, promptTokens: 21, timings };
+    const summary: Summary = { finish, text, ids, promptTokens: 21, draftedTokens: 0, acceptedTokens: 0, timings };
     return JSON.stringify(summary);
   }
 }

@@ -5,7 +5,7 @@ use crate::load::{self, LoadArguments};
 use crate::table::{self, Table};
 use crate::terminal::{self, one_line};
 use anyhow::{Result, bail};
-use rullama::{Cancel, Engine, ExpertStats, Finish, GenerateOptions, Sampling, Session, StepProfile, Summary};
+use rullama::{Cancel, Engine, ExpertStats, Finish, GenerateOptions, Sampling, Session, Speculate, StepProfile, Summary};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::io::Write;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// Measure how fast a model runs here
 ///
 /// Prefills and decodes made-up tokens several times after a warm-up, and prints medians with their
-/// spread. `--json` prints the record that benchmarks/ keeps.
+/// spread. With `--speculate` the made-up tokens repeat themselves. `--json` prints the record that benchmarks/ keeps.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  rullama bench gemma4:e2b --context 512 --prefill 512 --decode 128 --json")]
 pub struct Arguments {
@@ -95,14 +95,16 @@ struct Measured {
     gpu_bytes: u64,
     /// What streaming experts took in all prefills, and in all decodings with theirs.
     experts: Option<[ExpertStats; 2]>,
+    /// Tokens that were guessed in all decodings, and those that were right.
+    speculated: [u32; 2],
     /// One step each, at the end of the context.
     steps: [(&'static str, StepProfile); 2],
 }
 
 async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Result<Measured> {
     let mut session = engine.session().await?;
-    let mut measured =
-        Measured { prefill: Vec::new(), decode: Vec::new(), pipelines: 0, gpu_bytes: 0, experts: None, steps: Default::default() };
+    let (prefill, decode, steps, speculated) = Default::default();
+    let mut measured = Measured { prefill, decode, pipelines: 0, gpu_bytes: 0, experts: None, speculated, steps };
     for round in 0..WARM_UPS + arguments.runs {
         let compiled = engine.device().pipelines();
         let before = engine.expert_stats().await.unwrap_or_default();
@@ -112,6 +114,8 @@ async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Res
         if round >= WARM_UPS {
             measured.prefill.push(prefill.timings.prefill_tok_s);
             measured.decode.push(decode.timings.decode_tok_s);
+            let [drafted, accepted] = measured.speculated;
+            measured.speculated = [drafted + decode.drafted_tokens, accepted + decode.accepted_tokens];
             if let Some(after) = engine.expert_stats().await {
                 let [prefills, decodes] = measured.experts.get_or_insert_default();
                 prefills.add(&between.since(&before));
@@ -129,11 +133,17 @@ async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Res
     Ok(measured)
 }
 
+/// Tokens after which a prompt repeats itself where repetitions are what is measured.
+const PERIOD: usize = 32;
+
 /// Prefills `prompt` tokens from nothing and decodes.
 async fn once(arguments: &Arguments, session: &mut Session, prompt: u32, decode: u32, cancel: &Cancel) -> Result<Summary> {
     let sampling = if arguments.greedy { Sampling::greedy() } else { Sampling { seed: Some(1), ..Sampling::default() } };
     let options = GenerateOptions { sampling, max_tokens: Some(decode), ignore_eos: true, ..Default::default() };
-    let ids = made_up(prompt, session.engine().info().vocab, session.engine().tokenizer().bos());
+    let mut ids = made_up(prompt, session.engine().info().vocab, session.engine().tokenizer().bos());
+    if arguments.load.speculate() != Speculate::Off {
+        (PERIOD + 1..ids.len()).for_each(|i| ids[i] = ids[i - PERIOD]);
+    }
     session.clear();
     let summary = session.generate(&ids, &options, cancel, &mut |_| ()).await?;
     if summary.finish == Finish::Cancelled {
@@ -212,11 +222,28 @@ fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value 
         record["prefill_experts"] = experts(prefill, arguments.runs);
         record["decode_experts"] = experts(decode, arguments.runs);
     }
+    if arguments.load.speculate() != Speculate::Off {
+        record["speculation"] = speculation(arguments, measured.speculated);
+    }
     if arguments.profile {
         let steps = measured.steps.iter().map(|(name, step)| ((*name).to_owned(), kernels(step)));
         record["kernels"] = Value::Object(steps.collect());
     }
     record
+}
+
+/// What guessing tokens brought: of all runs, each of whose steps gives a token more than it accepts.
+fn speculation(arguments: &Arguments, [drafted, accepted]: [u32; 2]) -> Value {
+    let tokens = arguments.runs * (arguments.decode - 1);
+    let rounded = |value: f64| (value * 1e3).round() / 1e3;
+    json!({
+        "speculate": arguments.load.speculate(),
+        "prompt_period": PERIOD,
+        "drafted": drafted,
+        "accepted": accepted,
+        "acceptance": rounded(f64::from(accepted) / f64::from(drafted.max(1))),
+        "tokens_per_step": rounded(f64::from(tokens) / f64::from(tokens.saturating_sub(accepted).max(1))),
+    })
 }
 
 /// What streaming experts took in a run, on average.
@@ -275,6 +302,11 @@ fn summary(record: &Value) -> String {
             number("round_trips"),
             number("passes"),
         ));
+    }
+    if let Some(took) = record.get("speculation") {
+        let number = |key: &str| took[key].as_f64().unwrap_or_default();
+        let (drafted, accepted, steps) = (number("drafted"), number("accepted"), number("tokens_per_step"));
+        text.push_str(&format!("guessed   {drafted} tokens, of which {accepted} were right: {steps:.2} tokens a step\n"));
     }
     for step in record["train"].as_array().into_iter().flatten() {
         let number = |key: &str| step[key].as_f64().unwrap_or_default();

@@ -137,8 +137,12 @@ impl Output {
 /// Tokens and speeds of an answer, for people.
 pub fn timings(summary: &Summary) -> String {
     let time = &summary.timings;
+    let speculated = match summary.drafted_tokens {
+        0 => String::new(),
+        drafted => format!(" ({} of {drafted} guessed ones were right)", summary.accepted_tokens),
+    };
     format!(
-        "prompt {} tokens ({} computed) in {:.2} s, {:.1} tokens/s; answer {} tokens in {:.2} s, {:.1} tokens/s; ended by {}",
+        "prompt {} tokens ({} computed) in {:.2} s, {:.1} tokens/s; answer {} tokens{speculated} in {:.2} s, {:.1} tokens/s; ended by {}",
         summary.prompt_tokens,
         time.prefilled_tokens,
         time.prefill_s,

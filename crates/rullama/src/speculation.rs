@@ -1,0 +1,299 @@
+//! Speculation by prompt look-up: what the text said after the same words before is likely to come again.
+//!
+//! Tokens that followed the last two to four ones earlier are a draft, and one step of few rows computes the logits behind each of its
+//! tokens. Every row is drawn from as a step of its own would be, so an answer is the one that it is without drafts, as far as
+//! the logits of a step of few rows are those of steps of one. Source: Saxena 2023, "Prompt lookup decoding"; Leviathan et al.
+//! 2023, "Fast inference from transformers via speculative decoding".
+
+use crate::options::Speculate;
+use rullama_ops::sample::{HISTORY, SampleSettings};
+
+/// Rows of the steps that verify drafts: the last token, and a draft of one less. Each has a recording of its own.
+pub(crate) const ROWS: [u32; 2] = [4, 8];
+/// Tokens of the longest draft.
+const DRAFT: usize = ROWS[ROWS.len() - 1] as usize - 1;
+/// Tokens that a place must have in common with the end of the text, and after how many it is not compared further.
+const SHORTEST: usize = 2;
+const LONGEST: usize = 4;
+/// Tokens back from the end that are searched.
+const REACH: usize = 1 << 15;
+
+/// A draft, and how many tokens before it were found before theirs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Draft {
+    ids: Vec<u32>,
+    matched: usize,
+}
+
+/// The `count` tokens that followed where the text last read as it ends: the place with the most tokens in common, the latest of
+/// several. A place whose continuation runs into the end goes on with itself, as what repeats does.
+fn look_up(tokens: &[u32], count: usize) -> Option<Draft> {
+    let recent = &tokens[tokens.len().saturating_sub(REACH)..];
+    let (mut matched, mut place) = (SHORTEST - 1, 0);
+    for end in (SHORTEST..recent.len()).rev() {
+        let common = recent[..end].iter().rev().zip(recent.iter().rev()).take(LONGEST).take_while(|(a, b)| a == b).count();
+        if common > matched {
+            (matched, place) = (common, end);
+            if common == LONGEST {
+                break;
+            }
+        }
+    }
+    let period = (place > 0).then(|| recent.len() - place)?;
+    Some(Draft { ids: (0..count).map(|i| recent[place + i % period]).collect(), matched })
+}
+
+/// What drafts bring and cost on a device with a model: exponential means, which one answer leaves to the next.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Gains {
+    /// Seconds of a token without drafts, steps in flight.
+    plain: Option<f64>,
+    /// Seconds of a step of each number of rows, from its submission to its result.
+    step: [Option<f64>; ROWS.len()],
+    /// Tokens accepted of a draft as long as each step has room for, by the tokens that were found before it.
+    accepted: [[f64; ROWS.len()]; LONGEST - SHORTEST + 1],
+}
+
+impl Gains {
+    /// Weight of what came last.
+    const NEW: f64 = 0.25;
+    /// Tokens a second must be so many times those without drafts: going back and forth costs waits, too.
+    const MARGIN: f64 = 1.1;
+    /// What a row adds to the time of a step, as a part of the time of a step of one, before that was measured.
+    const ASSUMED: f64 = 0.125;
+    /// A time that keeps drafts from being tried grows out of date, by this factor each time.
+    const FORGOTTEN: f64 = 0.998;
+
+    fn mean(of: &mut Option<f64>, new: f64) {
+        *of = Some(of.map_or(new, |old| old + Self::NEW * (new - old)));
+    }
+
+    /// Learns from tokens without drafts that took `seconds` each.
+    pub fn learn_plain(&mut self, seconds: f64) {
+        Self::mean(&mut self.plain, seconds);
+    }
+
+    /// Learns from a step that verified a draft, with it of so many tokens.
+    pub fn learn_step(&mut self, rows: u32, seconds: f64) {
+        if let Some(index) = ROWS.iter().position(|n| *n >= rows) {
+            Self::mean(&mut self.step[index], seconds);
+        }
+    }
+
+    /// Learns that so many tokens of a draft came true.
+    fn learn_draft(&mut self, matched: usize, accepted: usize) {
+        for (mean, rows) in self.accepted[matched - SHORTEST].iter_mut().zip(ROWS) {
+            *mean += Self::NEW * (accepted.min(rows as usize - 1) as f64 - *mean);
+        }
+    }
+
+    /// Rows of the step that gives most tokens a second behind so many found ones; `None` where going on without drafts gives more.
+    fn rows(&mut self, matched: usize) -> Option<u32> {
+        let plain = self.plain?;
+        let accepted = self.accepted[matched - SHORTEST];
+        let assumed = |index: usize| plain * (1.0 + Self::ASSUMED * f64::from(ROWS[index]));
+        let speed = |index: usize| (1.0 + accepted[index]) / self.step[index].unwrap_or(assumed(index));
+        let best = (0..ROWS.len()).max_by(|a, b| speed(*a).total_cmp(&speed(*b)))?;
+        if speed(best) > Self::MARGIN / plain {
+            return Some(ROWS[best]);
+        }
+        self.step.iter_mut().flatten().for_each(|seconds| *seconds = (*seconds * Self::FORGOTTEN).max(plain));
+        None
+    }
+}
+
+/// Tokens of drafts in an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Speculated {
+    pub drafted: u32,
+    pub accepted: u32,
+}
+
+/// A draft whose tokens have not all come: whether it was verified or not, what comes tells how good it was.
+struct Pending {
+    draft: Draft,
+    /// Tokens of the text before it.
+    at: usize,
+}
+
+/// Makes the drafts of one answer.
+pub(crate) struct Speculation {
+    /// Verify whatever is found, whether it pays or not.
+    always: bool,
+    /// Prompt and answer so far.
+    tokens: Vec<u32>,
+    pending: Option<Pending>,
+}
+
+impl Speculation {
+    /// `None` where nothing is to be drafted, or a draw depends on more than logits, settings and the tokens before: on a mask made of
+    /// them, or on the whole ring of them, into which rejected rows write.
+    pub fn of(choice: Speculate, settings: &SampleSettings, prompt: &[u32]) -> Option<Speculation> {
+        let penalised = settings.repeat_penalty != 1.0 || settings.presence_penalty != 0.0 || settings.frequency_penalty != 0.0;
+        let whole = penalised && settings.repeat_last_n as usize + ROWS[ROWS.len() - 1] as usize > HISTORY;
+        let on = choice != Speculate::Off && settings.mode().is_some() && settings.masked == 0 && !whole;
+        on.then(|| Speculation { always: choice == Speculate::Lookup, tokens: prompt.to_vec(), pending: None })
+    }
+
+    /// Whether every token is waited for, so that none is missed that a draft could follow.
+    pub fn always(&self) -> bool {
+        self.always
+    }
+
+    /// The draft to verify now that `answer` stands behind the prompt of `prompt` tokens; `most` more tokens are wanted.
+    pub fn draft(&mut self, gains: &mut Gains, prompt: usize, answer: &[u32], most: usize) -> Option<Vec<u32>> {
+        self.tokens.extend(&answer[self.tokens.len() - prompt..]);
+        self.judge(gains);
+        let draft = look_up(&self.tokens, DRAFT)?;
+        let rows = if self.always { Some(ROWS[ROWS.len() - 1]) } else { gains.rows(draft.matched) };
+        // The step gives a token more than it accepts.
+        let len = rows.map_or(0, |rows| rows as usize - 1).min(most.saturating_sub(1));
+        let ids = draft.ids[..len].to_vec();
+        self.pending.get_or_insert(Pending { draft, at: self.tokens.len() });
+        (!ids.is_empty()).then_some(ids)
+    }
+
+    /// Learns from a draft once its tokens have come, or others.
+    fn judge(&mut self, gains: &mut Gains) {
+        let Some(Pending { draft, at }) = &self.pending else { return };
+        let came = &self.tokens[*at..];
+        let accepted = draft.ids.iter().zip(came).take_while(|(drafted, came)| drafted == came).count();
+        if accepted == draft.ids.len() || accepted < came.len() {
+            gains.learn_draft(draft.matched, accepted);
+            self.pending = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(tokens: &[u32], count: usize) -> Option<(Vec<u32>, usize)> {
+        look_up(tokens, count).map(|draft| (draft.ids, draft.matched))
+    }
+
+    #[test]
+    fn the_longest_match_is_taken_and_the_latest_of_several() {
+        assert_eq!(draft(&[], 3), None);
+        assert_eq!(draft(&[1], 3), None);
+        assert_eq!(draft(&[1, 2, 3, 4], 3), None);
+        // One token in common is not enough.
+        assert_eq!(draft(&[7, 1, 2, 7], 3), None);
+        assert_eq!(draft(&[1, 2, 9, 8, 7, 1, 2], 3), Some((vec![9, 8, 7], 2)));
+        // The latest of two.
+        assert_eq!(draft(&[1, 2, 9, 1, 2, 8, 5, 1, 2], 2), Some((vec![8, 5], 2)));
+        // A longer one further back.
+        assert_eq!(draft(&[3, 1, 2, 9, 4, 1, 2, 8, 3, 1, 2], 2), Some((vec![9, 4], 3)));
+        // No longer than four are compared.
+        assert_eq!(draft(&[0, 1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 7, 0, 1, 2, 3, 4], 1), Some((vec![7], 4)));
+    }
+
+    #[test]
+    fn what_repeats_goes_on_repeating() {
+        assert_eq!(draft(&[5, 5, 5], 4), Some((vec![5; 4], 2)));
+        assert_eq!(draft(&[1, 2, 3, 1, 2, 3, 1], 7), Some((vec![2, 3, 1, 2, 3, 1, 2], 4)));
+    }
+
+    /// Against the definition, by brute force over short texts of few tokens.
+    #[test]
+    fn look_up_is_its_definition() {
+        for seed in 0..3000u64 {
+            let random = |i: u64| (seed * 131 + i).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61;
+            let tokens: Vec<u32> = (0..4 + seed % 13).map(|i| random(i) as u32 % 3).collect();
+            let len = tokens.len();
+            let common = |end: usize| (1..=4.min(end)).take_while(|n| tokens[end - n..end] == tokens[len - n..]).count();
+            let best = (1..len).filter(|end| common(*end) >= 2).max_by_key(|end| (common(*end), *end));
+            let want = best.map(|end| {
+                let mut all = tokens.clone();
+                (0..5).for_each(|i| all.push(all[end + i]));
+                (all[len..].to_vec(), common(end))
+            });
+            assert_eq!(draft(&tokens, 5), want, "{tokens:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_far_back_is_not_searched() {
+        let mut tokens: Vec<u32> = (0..REACH as u32 + 10).collect();
+        tokens.extend([3, 4]);
+        assert_eq!(draft(&tokens, 1), None);
+        tokens.extend([REACH as u32, REACH as u32 + 1]);
+        assert_eq!(draft(&tokens, 1), Some((vec![REACH as u32 + 2], 2)));
+    }
+
+    /// Drafts of which `accepted` tokens come true, on a device with these times: of the last hundred those that were verified by steps
+    /// of each number of rows.
+    fn settled(accepted: usize, plain: f64, steps: [f64; 2]) -> [usize; 2] {
+        let (mut gains, mut counts) = (Gains::default(), [0; 2]);
+        for round in 0..300 {
+            gains.learn_plain(plain);
+            gains.learn_draft(3, accepted);
+            if let Some(rows) = gains.rows(3) {
+                let index = usize::from(rows == ROWS[1]);
+                gains.learn_step(rows, steps[index]);
+                counts[index] += usize::from(round >= 200);
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn drafts_are_verified_where_that_is_faster() {
+        assert_eq!(settled(0, 1.0, [1.0, 1.0]), [0, 0]);
+        // Steps of few rows cost hardly more.
+        assert_eq!(settled(2, 1.0, [1.2, 1.6]), [100, 0]);
+        assert_eq!(settled(7, 1.0, [1.2, 1.6]), [0, 100]);
+        // They cost more than what they give: that is hardly tried again, be little of a draft right or all.
+        for (accepted, steps) in [(1, [3.0, 4.0]), (7, [6.0, 12.0])] {
+            let tried = settled(accepted, 1.0, steps);
+            assert!(tried[0] + tried[1] <= 2, "{accepted}: {tried:?}");
+        }
+        assert_eq!(Gains::default().rows(2), None, "nothing was measured");
+    }
+
+    #[test]
+    fn a_time_that_is_out_of_date_is_measured_again() {
+        let mut gains = Gains { plain: Some(1.0), step: [Some(50.0); 2], ..Gains::default() };
+        let rows = (0..2000).find_map(|_| {
+            gains.learn_draft(4, DRAFT);
+            gains.rows(4)
+        });
+        assert_eq!(rows, Some(8));
+    }
+
+    #[test]
+    fn drafts_that_were_not_verified_are_judged_by_what_came() {
+        let settings = SampleSettings::default();
+        let (prompt, mut answer) = ([1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2], Vec::new());
+        let mut speculation = Speculation::of(Speculate::Auto, &settings, &prompt).unwrap();
+        let mut gains = Gains { plain: Some(1.0), ..Gains::default() };
+        for id in [3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4] {
+            assert_eq!(speculation.draft(&mut gains, prompt.len(), &answer, 100), None);
+            answer.push(id);
+        }
+        assert!(gains.accepted[0] > [0.0; 2] && gains.accepted[1] == [0.0; 2], "{gains:?}");
+    }
+
+    #[test]
+    fn no_draft_is_longer_than_what_is_wanted() {
+        let settings = SampleSettings::default();
+        let mut speculation = Speculation::of(Speculate::Lookup, &settings, &[5; 9]).unwrap();
+        let mut draft = |most| speculation.draft(&mut Gains::default(), 9, &[], most).map(|ids| ids.len());
+        assert_eq!([0, 1, 2, 5, 8, 100].map(&mut draft), [None, None, Some(1), Some(4), Some(7), Some(7)]);
+    }
+
+    #[test]
+    fn what_depends_on_more_is_not_drafted() {
+        let on = |settings: &SampleSettings| Speculation::of(Speculate::Lookup, settings, &[]).is_some();
+        let plain = SampleSettings::default();
+        assert!(on(&plain) && on(&SampleSettings { temperature: 0.0, ..plain }));
+        assert!(on(&SampleSettings { repeat_penalty: 1.2, ..plain }));
+        assert!(on(&SampleSettings { repeat_last_n: 4096, ..plain }));
+        assert!(!on(&SampleSettings { repeat_penalty: 1.2, repeat_last_n: 4089, ..plain }));
+        assert!(!on(&SampleSettings { masked: 1, ..plain }));
+        // The host draws.
+        assert!(!on(&SampleSettings { top_k: 0, ..plain }));
+        assert!(Speculation::of(Speculate::Off, &plain, &[]).is_none());
+    }
+}

@@ -3,11 +3,7 @@
 use rullama::text::chat::{FunctionCall, Message, Tool};
 use rullama::{
     AdapterProfile, ChatOptions, EmbedOptions, EmbedPrompt, ExpertMode, Format, GenerateOptions, KvType, LoadOptions, PleMode, Products,
-<<<<<<< HEAD
-    Sampling,
-=======
     Sampling, Speculate,
->>>>>>> 1504c4a (session: prompt look-up, whose drafts one step of few rows verifies)
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};

@@ -12,6 +12,7 @@ pub mod kv;
 pub mod op;
 pub mod shader;
 pub mod tolerance;
+pub mod types;
 pub mod weight;
 
 /// The operations: a folder each.

@@ -107,6 +107,11 @@ impl LoadOptions {
     pub(crate) fn adapter(&self) -> OpenOptions {
         OpenOptions { profile: self.profile, browser_subgroups: self.browser_subgroups, as_gpu: self.as_gpu }
     }
+
+    /// A CPU adapter does not become faster in codes by taking the kernels of GPUs.
+    pub(crate) fn wanted_products(&self) -> Products {
+        if self.as_gpu && self.products == Products::Auto { Products::Exact } else { self.products }
+    }
 }
 
 /// What logits may be divided by: published settings are from 1 to 2. Beyond these bounds logits become infinite, or all the same.

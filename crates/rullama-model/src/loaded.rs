@@ -135,6 +135,15 @@ impl Loaded {
         Ok(())
     }
 
+    /// What keys and values depend on beside tokens: the weights, and what is rounded on the way to them.
+    pub fn computation(&self) -> [u8; 32] {
+        use sha2::{Digest, Sha256};
+        match self.codes {
+            None => self.identity,
+            Some(InCodes { least }) => Sha256::new().chain_update(self.identity).chain_update(format!("codes {least}")).finalize().into(),
+        }
+    }
+
     /// Decoding, a short prompt, and both ends of the longer ones.
     fn usual_steps(&self) -> Vec<(Shape, Option<SampleMode>)> {
         let step = |tokens, decode| self.shape(tokens, Rows::Last, decode, false);

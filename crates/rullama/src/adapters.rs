@@ -47,7 +47,7 @@ impl Session {
         }
         let adapters: Vec<_> = adapters.iter().map(|(adapter, scale)| (adapter.0.clone(), *scale)).collect();
         let attached = Attached::new(&adapters);
-        let identity = attached.identity(&self.engine().loaded().identity);
+        let identity = attached.identity(&self.engine().loaded().computation());
         if identity != self.identity() {
             self.clear();
             self.runner.attach(attached);
@@ -63,6 +63,6 @@ impl Session {
 
     /// What keys and values are computed under.
     pub(crate) fn identity(&self) -> [u8; 32] {
-        self.runner.attached().identity(&self.engine().loaded().identity)
+        self.runner.attached().identity(&self.engine().loaded().computation())
     }
 }

@@ -26,6 +26,9 @@ struct Header {
     /// Weights, types and adapters, as hexadecimal digits.
     identity: String,
     kv: String,
+    /// Where products were not exact: what they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    products: Option<String>,
     items: Vec<Item>,
     /// Positions that were written, or queued to be.
     written: u32,
@@ -75,6 +78,7 @@ impl Session {
         let header = Header {
             identity: hexadecimal(&self.sequence.identity),
             kv: self.engine().info().kv.into(),
+            products: self.rounded_products().map(String::from),
             items: self.sequence.items().to_vec(),
             written,
             step: (rings.step > MAX_CHUNK).then_some(rings.step),
@@ -170,6 +174,10 @@ impl Session {
         Ok(spans)
     }
 
+    fn rounded_products(&self) -> Option<&'static str> {
+        Some(self.engine().info().products).filter(|products| *products != "exact")
+    }
+
     /// The header of bytes that are whole and belong to this model, and what stands behind it.
     fn checked<'a>(&self, saved: &'a [u8]) -> Result<(Header, &'a [u8]), Error> {
         if !saved.starts_with(MAGIC) {
@@ -183,6 +191,10 @@ impl Session {
         let (length, rest) = body.split_first_chunk::<4>().ok_or_else(cut)?;
         let (header, data) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(cut)?;
         let header: Header = serde_json::from_slice(header).map_err(|e| refuse(e.to_string()))?;
+        if header.products.as_deref() != self.rounded_products() {
+            let [its, ours] = [header.products.as_deref(), self.rounded_products()].map(|products| products.unwrap_or("exact"));
+            return Err(refuse(format!("its keys come of {its} products, and this load's are {ours}: load with products `{its}`")));
+        }
         if header.identity != hexadecimal(&self.sequence.identity) {
             return Err(refuse("it belongs to other weights, types or adapters"));
         }

@@ -104,7 +104,7 @@ pub struct Session {
 
 impl Session {
     pub(crate) async fn new(engine: Engine) -> Result<Self, Error> {
-        let sequence = Sequence::new(engine.0.loaded.identity);
+        let sequence = Sequence::new(engine.0.loaded.computation());
         Ok(Session {
             runner: Runner::new(engine).await?,
             sequence,

@@ -151,7 +151,7 @@ impl Sessions {
 
     async fn take(&mut self, prompt: &Prompt) -> Result<Session, Error> {
         let wanted = prompt.items();
-        let identity = &self.engine.0.loaded.identity;
+        let identity = &self.engine.0.loaded.computation();
         let candidate = |session: &Session| {
             let shared = session.sequence.common(identity, &wanted).min(prompt.len().saturating_sub(1));
             let reachable = session.runner.cache.can_rewind(shared as u32);

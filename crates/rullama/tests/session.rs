@@ -2,7 +2,7 @@
 
 use rullama::source::{BoxFuture, ByteSource, FileSource, Locality, MemorySource, SourceError};
 use rullama::{
-    Cancel, Chat, ChatOptions, Engine, Error, Finish, GenerateOptions, LoadOptions, Message, PleMode, Prefill, Sampling, Session, Summary,
+    Cancel, Chat, ChatOptions, Engine, Error, Finish, GenerateOptions, LoadOptions, Message, PleMode, Prefill, Products, Sampling, Session, Summary,
 };
 use rullama_testing::skip;
 use std::path::Path;
@@ -93,6 +93,19 @@ fn a_saved_session_goes_on_elsewhere() {
     for cut in [0, 7, 12, 40, saved.len() / 2, saved.len() - 1] {
         assert!(matches!(pollster::block_on(two.restore(&saved[..cut])), Err(Error::SavedSession { .. })), "cut at {cut}");
     }
+}
+
+fn a_saved_session_of_rounded_products_is_another() {
+    let (mut exact, mut rounded) = (session(LoadOptions::default()), session(LoadOptions { products: Products::Int8, ..Default::default() }));
+    let saved = [&mut exact, &mut rounded].map(|session| {
+        generate(session, &prompt(20), &greedy(2));
+        pollster::block_on(session.save()).unwrap()
+    });
+    for (session, saved, named) in [(&mut exact, &saved[1], "`int8`"), (&mut rounded, &saved[0], "`exact`")] {
+        let error = pollster::block_on(session.restore(saved)).unwrap_err();
+        assert!(matches!(&error, Error::SavedSession { reason } if reason.contains(named)), "{error}");
+    }
+    pollster::block_on(rounded.restore(&saved[1])).unwrap();
 }
 
 fn a_seed_draws_the_same_in_every_mode() {
@@ -400,6 +413,7 @@ rullama_testing::tests! {
     a_prompt_that_goes_on_reuses_the_cache_and_gives_the_same,
     rewinding_near_and_far_gives_what_a_fresh_session_gives,
     a_saved_session_goes_on_elsewhere,
+    a_saved_session_of_rounded_products_is_another,
     a_seed_draws_the_same_in_every_mode,
     rows_that_share_a_block_are_cut_apart,
     answers_end_where_they_should,

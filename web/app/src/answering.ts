@@ -6,11 +6,12 @@ import { messageOf, newId, type MessageRecord } from './chats/records.ts';
 import { titleFrom } from './chats/words.ts';
 import { Writing } from './chats/writing.ts';
 import type { Conversation } from './conversation.ts';
-import { count } from './format.ts';
 import type { Question } from './media/documents.ts';
 import { wordsOf, type MediaRecord } from './media/records.ts';
 import type { Settings } from './settings.ts';
 import type { Toolbox } from './tools/toolbox.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { t } from './texts/text.ts';
 
 /** Most rounds of tool calls that the page answers after a question. */
 const TOOL_ROUNDS = 12;
@@ -243,7 +244,7 @@ export class Answering {
   private goOnFrom(conversation: Conversation, { record, summary }: Outcome): void {
     if (summary?.finish !== 'tool-call' || conversation.running || conversation.leaf !== record.id) return;
     if (!this.tools.takes(record.toolCalls ?? [], conversation.record)) return;
-    if (conversation.rounds >= TOOL_ROUNDS) return this.stage.tell(conversation, `The model has called tools ${TOOL_ROUNDS} times in a row. Go on below, or ask in other words.`);
+    if (conversation.rounds >= TOOL_ROUNDS) return this.stage.tell(conversation, t(ChatText.theModelHasCalled, { times: TOOL_ROUNDS }));
     void this.call(conversation, record);
   }
 
@@ -256,7 +257,7 @@ export class Answering {
       results = await this.tools.answer({ calls: record.toolCalls ?? [], record: conversation.record, place, signal: controller.signal, most: MOST_RESULT });
       await cutToFit(conversation, results);
     } catch (thrown) {
-      if (!controller.signal.aborted) this.stage.tell(conversation, `The tools cannot be run: ${RullamaError.from(thrown).message}. Check the connection, then try again.`);
+      if (!controller.signal.aborted) this.stage.tell(conversation, t(ChatText.theToolsCannotBe, { message: RullamaError.from(thrown).message }));
     }
     this.end(conversation, controller);
     if (!results || conversation.leaf !== record.id || !this.library.chats.has(conversation.id)) return;
@@ -279,6 +280,6 @@ export const interrupts = ({ code }: RullamaError): boolean => code === 'device-
 
 export function tooLong(over: number, engine: Engine): string {
   if (over === 0) return '';
-  const context = count(engine.info.context, 'token', 'tokens');
-  return `This message is too long by ${count(over, 'token', 'tokens')}: the model reads ${context} at a time. Shorten it, or load the model with a larger context.`;
+  const { context } = engine.info;
+  return t(ChatText.thisMessageIsToo, { over, context });
 }

@@ -26,6 +26,9 @@ import type { Settings } from './settings.ts';
 import type { Toolbox } from './tools/toolbox.ts';
 import { stop as stopReading } from './voice.ts';
 import { Watching } from './watching.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { CommonText } from './texts/en/common.ts';
+import { t } from './texts/text.ts';
 
 export class ChatView implements Stage {
   private readonly title = h('h1', { className: 'visually-hidden', id: 'chat-title' });
@@ -149,7 +152,7 @@ export class ChatView implements Stage {
     current.record.settings = settings;
     this.attachments.recount();
     if (!current.kept) return;
-    if (JSON.stringify(this.settings.chat(settings)) !== before) this.tell(current, 'The new system prompt and thinking setting apply from the next answer.');
+    if (JSON.stringify(this.settings.chat(settings)) !== before) this.tell(current, t(ChatText.theNewSystemPrompt));
     await this.library.patch(current.id, { settings });
   }
 
@@ -214,7 +217,7 @@ export class ChatView implements Stage {
     if (conversation !== this.current || error.code === 'cancelled' || error.code === 'device-lost' || error.code === 'closed') return;
     const does = (run: () => void) => () => (card.remove(), run());
     const less = lighterFor(error, this.frame.loadedWith(), (options) => this.frame.reload(options), this.engine?.info);
-    const card = errorCard(error, ...less, { label: 'Try again', run: does(again) }, { label: 'New chat', run: does(() => this.frame.newChat()) });
+    const card = errorCard(error, ...less, { label: t(CommonText.tryAgain), run: does(again) }, { label: t(ChatText.newChat), run: does(() => this.frame.newChat()) });
     this.log?.element.append(card);
     toEnd();
   }
@@ -328,7 +331,7 @@ export class ChatView implements Stage {
       return;
     }
     if (current.path.at(-1)?.state === 'writing') {
-      return this.composer.complain('Another tab is writing an answer here: wait for its end, or stop it there.');
+      return this.composer.complain(t(ChatText.anotherTabIsWriting));
     }
     this.composer.text = '';
     void this.ask(current, text.trim(), this.attachments.take());
@@ -367,7 +370,7 @@ export class ChatView implements Stage {
     if (!current?.kept) return;
     if (news.of === 'lost' && news.chats.includes(current.id)) {
       await this.library.addAll([{ chat: current.record, messages: current.tree.all() }]);
-      return this.tell(current, 'The browser has removed the conversations that it kept. This one is kept again.');
+      return this.tell(current, t(ChatText.theBrowserHasRemoved));
     }
     if ((news.of !== 'chat' && news.of !== 'messages') || news.chat !== current.id) return;
     if (!this.library.chats.has(current.id)) return this.gone(news.here);
@@ -388,7 +391,7 @@ export class ChatView implements Stage {
   /** The conversation was deleted. */
   private gone(here: boolean): void {
     this.frame.newChat();
-    if (!here) this.note('The conversation that was here was deleted in another tab, where this can be undone for a moment.');
+    if (!here) this.note(t(ChatText.theConversationThatWas));
   }
 
   private watchAnswers(conversation: Conversation): void {
@@ -406,7 +409,7 @@ export class ChatView implements Stage {
     if (!this.current) return;
     this.composer.setUsable(false);
     if (this.recovery.lost(this.current)) return;
-    const card = errorCard(error, { label: 'Reload model', run: () => this.frame.reload() });
+    const card = errorCard(error, { label: t(ChatText.reloadModel), run: () => this.frame.reload() });
     this.log?.element.append(card);
     card.querySelector('button')?.focus();
     toEnd();
@@ -414,8 +417,8 @@ export class ChatView implements Stage {
 
   private showTitle(): void {
     const { current } = this;
-    const title = current?.record.title || 'New chat';
-    this.title.textContent = this.loaded ? `${title}, with ${this.loaded.name}` : title;
+    const title = current?.record.title || t(ChatText.newChat);
+    this.title.textContent = this.loaded ? t(ChatText.titleWithLoaded, { title, loaded: this.loaded.name }) : title;
     document.title = current?.kept ? `${title} · rullama` : 'rullama';
   }
 

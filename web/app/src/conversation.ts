@@ -4,6 +4,8 @@ import type { Attached, Chat, ChatOptions, Engine, Message, SendOptions, ChatEve
 import { messageOf, type ChatRecord, type MessageRecord } from './chats/records.ts';
 import { composed, type Question } from './media/documents.ts';
 import { Tree } from './chats/tree.ts';
+import { CommonText } from './texts/en/common.ts';
+import { t } from './texts/text.ts';
 
 /** Tokens that must be left for an answer, and those that older messages make room for. */
 const LEAST_ROOM = 32;
@@ -201,7 +203,7 @@ export class Conversation {
   }
 
   private engineHere(): Engine {
-    if (!this.engine) throw new Error('No model is loaded.');
+    if (!this.engine) throw new Error(t(CommonText.noModelIsLoaded));
     return this.engine;
   }
 

@@ -1,6 +1,8 @@
 // The documentation beside the page, where it was built.
 
 import { h } from './dom.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { t } from './texts/text.ts';
 
 declare const __DOCS__: boolean;
 
@@ -11,6 +13,6 @@ export function docsLink(words: string, page = ''): HTMLAnchorElement | undefine
 
 /** Puts one at the end of the first view. */
 export function offerDocs(): void {
-  const link = docsLink('Documentation');
+  const link = docsLink(t(ChatText.documentation));
   if (link) document.getElementById('start')?.append(h('p', {}, link));
 }

@@ -3,6 +3,8 @@
 import { RullamaError } from 'rullama';
 import { docsLink } from './docs-link.ts';
 import { h } from './dom.ts';
+import { TroubleText } from './texts/en/trouble.ts';
+import { t } from './texts/text.ts';
 
 /** Names of adapters that compute on the processor. */
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|basic render|software/i;
@@ -21,21 +23,21 @@ export async function askGpu(): Promise<Gpu> {
   const agent = navigator.userAgent;
   if (!navigator.gpu) {
     const what = window.isSecureContext
-      ? 'This browser does not offer WebGPU, through which the model uses the graphics card.'
-      : 'Browsers offer WebGPU only to pages served over https or from localhost.';
+      ? t(TroubleText.thisBrowserDoesNot)
+      : t(TroubleText.browsersOfferWebGPUOnly);
     return { error: new RullamaError('no-webgpu', what, { remedy: window.isSecureContext ? remedyWithout(agent, navigator.maxTouchPoints) : SECURE }) };
   }
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
   if (!adapter) {
-    return { error: new RullamaError('no-webgpu', 'This browser offers WebGPU, but no graphics adapter answers.', { remedy: remedyBlocked(agent) }) };
+    return { error: new RullamaError('no-webgpu', t(TroubleText.thisBrowserOffersWebGPU), { remedy: remedyBlocked(agent) }) };
   }
   const { info } = adapter;
   const name = info?.description || [info?.vendor, info?.architecture].filter(Boolean).join(' ');
   const software = SOFTWARE.test(name) || (info as { isFallbackAdapter?: boolean } | undefined)?.isFallbackAdapter === true;
-  return { largest: adapter.limits.maxBufferSize, ...(software && { software: name || 'a software adapter' }) };
+  return { largest: adapter.limits.maxBufferSize, ...(software && { software: name || t(TroubleText.aSoftwareAdapter) }) };
 }
 
-const SECURE = 'Open the page over https (`rullama serve --lan` has it), or at http://localhost on the machine that serves it.';
+const SECURE = t(TroubleText.openThePageOver);
 
 type System = 'Windows' | 'macOS' | 'iOS' | 'Android' | 'ChromeOS' | 'Linux';
 
@@ -57,46 +59,46 @@ function browserOf(agent: string): 'Firefox' | 'Safari' | 'Chrome' {
 export function remedyWithout(agent: string, touchPoints = 0): string {
   const system = systemOf(agent, touchPoints);
   // Every browser there is Safari inside.
-  if (system === 'iOS') return 'Update to iOS or iPadOS 26, whose Safari has WebGPU.';
+  if (system === 'iOS') return t(TroubleText.updateToIOSOr);
   switch (browserOf(agent)) {
     case 'Firefox':
-      if (system === 'Windows') return 'Update Firefox to 141 or newer, or use Chrome or Edge.';
-      if (system === 'macOS') return 'Update Firefox to 145 or newer (Apple’s chips), or use Chrome, Edge or Safari 26.';
-      return 'Use Chrome or Edge: Firefox has no WebGPU here yet.';
+      if (system === 'Windows') return t(TroubleText.updateFirefoxTo141);
+      if (system === 'macOS') return t(TroubleText.updateFirefoxTo145);
+      return t(TroubleText.useChromeOrEdge);
     case 'Safari':
-      return 'Update to Safari 26, or use Chrome or Edge.';
+      return t(TroubleText.updateToSafari26);
     default:
-      if (system === 'Linux') return 'Update the browser, or set chrome://flags/#enable-unsafe-webgpu and #enable-vulkan to Enabled and restart it. A Vulkan driver must be installed.';
-      if (system === 'Android') return 'Update Chrome to 121 or newer; Android must be 12 or newer.';
-      return 'Update the browser: Chrome and Edge have WebGPU since version 113.';
+      if (system === 'Linux') return t(TroubleText.updateTheBrowserOr);
+      if (system === 'Android') return t(TroubleText.updateChromeTo121);
+      return t(TroubleText.updateTheBrowserChrome);
   }
 }
 
 /** What to do where WebGPU finds no adapter. */
 export function remedyBlocked(agent: string): string {
   const system = systemOf(agent, 0);
-  if (browserOf(agent) !== 'Chrome') return 'Update the system and the graphics driver, then restart the browser. Chrome or Edge may do where this browser does not.';
-  const first = 'Turn on “Use graphics acceleration when available” in the browser’s settings under System, and restart it.';
-  if (system === 'Linux') return `${first} If that does not help, install a Vulkan driver (mesa-vulkan-drivers, or NVIDIA’s) and enable chrome://flags/#enable-vulkan.`;
-  if (system === 'Android') return 'Restart the browser, and update it and the system. The phone’s graphics chip may be too old.';
-  return `${first} If that does not help, update the graphics driver.`;
+  if (browserOf(agent) !== 'Chrome') return t(TroubleText.updateTheSystemAnd);
+  const first = t(TroubleText.turnOnUseGraphics);
+  if (system === 'Linux') return t(TroubleText.firstIfThatDoes, { first });
+  if (system === 'Android') return t(TroubleText.restartTheBrowserAnd);
+  return t(TroubleText.firstIfThatDoesNot, { first });
 }
 
 /** What to do where the processor computes. */
 export function remedySlow(agent: string): string {
   switch (systemOf(agent, 0)) {
     case 'Windows':
-      return 'Update the graphics driver, and choose “High performance” for this browser in Settings, System, Display, Graphics.';
+      return t(TroubleText.updateTheGraphicsDriver);
     case 'Linux':
-      return 'Install the graphics card’s Vulkan driver, and enable chrome://flags/#enable-vulkan.';
+      return t(TroubleText.installTheGraphicsCards);
     default:
-      return 'Turn on graphics acceleration in the browser’s settings under System, and restart it.';
+      return t(TroubleText.turnOnGraphicsAcceleration);
   }
 }
 
 /** Says on the first view that no graphics card is at work. */
 export function warnOfSoftware(name: string): void {
-  const more = docsLink('More', 'trouble.html#the-wrong-gpu');
-  const note = h('p', { className: 'gpu-caution' }, h('strong', {}, 'No graphics card is at work here: '), `${name} computes on the processor, many times slower. ${remedySlow(navigator.userAgent)} `, more);
+  const more = docsLink(t(TroubleText.more), 'trouble.html#the-wrong-gpu');
+  const note = h('p', { className: 'gpu-caution' }, h('strong', {}, t(TroubleText.noGraphicsCardIs)), ' ', t(TroubleText.adapterComputesOnThe, { adapter: name }), ` ${remedySlow(navigator.userAgent)} `, more);
   document.querySelector('#start .hero')?.after(note);
 }

@@ -1,6 +1,9 @@
 // The settings of sampling that the page offers, and what counts as a value of theirs.
 
 import type { GenerateOptions } from 'rullama';
+import { CommonText } from './texts/en/common.ts';
+import { SettingsText } from './texts/en/settings.ts';
+import { t } from './texts/text.ts';
 
 export interface Field {
   key: keyof GenerateOptions & string;
@@ -16,13 +19,13 @@ export interface Field {
 const MOST = 2 ** 32 - 1;
 
 export const FIELDS: Field[] = [
-  { key: 'temperature', label: 'Temperature', hint: '0 always takes the likeliest word', min: 0, max: 5, step: 0.05 },
-  { key: 'topK', label: 'Top-k', hint: '0 considers all words', min: 0, max: MOST, step: 1, whole: true },
-  { key: 'topP', label: 'Top-p', hint: '1 switches it off', min: 0, max: 1, step: 0.01 },
-  { key: 'minP', label: 'Min-p', hint: '0 switches it off', min: 0, max: 1, step: 0.01 },
-  { key: 'repeatPenalty', label: 'Repeat penalty', hint: '1 switches it off', min: 0.1, max: 5, step: 0.05 },
-  { key: 'maxTokens', label: 'Longest answer', hint: 'tokens; empty: as long as it takes', min: 1, max: MOST, step: 1, whole: true },
-  { key: 'seed', label: 'Seed', hint: 'empty: another answer each time', min: 0, max: Number.MAX_SAFE_INTEGER, step: 1, whole: true },
+  { key: 'temperature', label: t(SettingsText.temperature), hint: t(SettingsText.n0AlwaysTakesThe), min: 0, max: 5, step: 0.05 },
+  { key: 'topK', label: t(SettingsText.topK), hint: t(SettingsText.n0ConsidersAllWords), min: 0, max: MOST, step: 1, whole: true },
+  { key: 'topP', label: t(SettingsText.topP), hint: t(SettingsText.n1SwitchesItOff), min: 0, max: 1, step: 0.01 },
+  { key: 'minP', label: t(SettingsText.minP), hint: t(SettingsText.n0SwitchesItOff), min: 0, max: 1, step: 0.01 },
+  { key: 'repeatPenalty', label: t(SettingsText.repeatPenalty), hint: t(SettingsText.n1SwitchesItOff), min: 0.1, max: 5, step: 0.05 },
+  { key: 'maxTokens', label: t(SettingsText.longestAnswer), hint: t(SettingsText.tokensEmptyAsLong), min: 1, max: MOST, step: 1, whole: true },
+  { key: 'seed', label: t(CommonText.seed), hint: t(SettingsText.emptyAnotherAnswerEach), min: 0, max: Number.MAX_SAFE_INTEGER, step: 1, whole: true },
 ];
 
 /** What is wrong with a field's text, in words; empty text is right and means the engine's default. */
@@ -30,8 +33,8 @@ export function problemOf({ label, min, max, whole }: Field, text: string): stri
   if (text.trim() === '') return '';
   const value = Number(text);
   if (Number.isFinite(value) && value >= min && value <= max && (!whole || Number.isInteger(value))) return '';
-  const kind = whole ? 'a whole number' : 'a number';
-  return max >= MOST ? `${label} is ${kind} of at least ${min}.` : `${label} is ${kind} from ${min} to ${max}.`;
+  const kind = whole ? t(SettingsText.aWholeNumber) : t(CommonText.aNumber);
+  return max >= MOST ? t(SettingsText.labelIsKindOf, { label, kind, min }) : t(SettingsText.labelIsKindFrom, { label, kind, min, max });
 }
 
 /** The values among `texts` that are right, as options. */

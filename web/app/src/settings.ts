@@ -7,12 +7,15 @@ import type { Values } from './chats/records.ts';
 import { h } from './dom.ts';
 import { PresetRow } from './preset-row.ts';
 import { CHANGES, FIELDS, optionsOf, problemOf, readKept } from './sampling.ts';
+import { CommonText } from './texts/en/common.ts';
+import { SettingsText } from './texts/en/settings.ts';
+import { t } from './texts/text.ts';
 
 /** What Gemma 4's authors recommend. */
 const DEFAULTS: Values = { temperature: '1', topK: '64', topP: '0.95', minP: '0', repeatPenalty: '1', maxTokens: '', seed: '', system: '', thinking: '', pictureTokens: '' };
 const STORE = 'rullama.settings';
 /** Soft tokens of a picture, as the form has them. */
-const PICTURE_TOKENS = [['', 'Usual (280 tokens)'], ['70', 'Least (70)'], ['140', 'Less (140)'], ['560', 'More (560)'], ['1120', 'Most (1,120)']] as const;
+const PICTURE_TOKENS = [['', t(SettingsText.usual280Tokens)], ['70', t(SettingsText.least70)], ['140', t(SettingsText.less140)], ['560', t(SettingsText.more560)], ['1120', t(SettingsText.most1120)]] as const;
 
 /** What a model's store says of it. */
 export interface Recommended {
@@ -91,7 +94,7 @@ export class Settings {
   }
 
   private build(): HTMLFormElement {
-    const system = h('textarea', { id: 'system', name: 'system', rows: 4, dir: 'auto', placeholder: 'You are a helpful assistant.' });
+    const system = h('textarea', { id: 'system', name: 'system', rows: 4, dir: 'auto', placeholder: t(SettingsText.youAreAHelpful) });
     const thinking = h('input', { type: 'checkbox', name: 'thinking', id: 'thinking' });
     const numbers = FIELDS.map(({ key, label, hint, min, max, step }) =>
       h('label', { className: 'field' },
@@ -100,21 +103,21 @@ export class Settings {
         h('small', {}, hint)));
     return h('form', { method: 'dialog', noValidate: true, onsubmit: (event: Event) => this.submit(event) },
       h('header', {},
-        h('h2', { id: 'settings-title' }, 'Settings of this chat'),
-        h('button', { type: 'button', className: 'quiet', 'aria-label': 'Close settings', onclick: () => this.dialog.close() }, 'Close')),
+        h('h2', { id: 'settings-title' }, t(SettingsText.settingsOfThisChat)),
+        h('button', { type: 'button', className: 'quiet', 'aria-label': t(SettingsText.closeSettings), onclick: () => this.dialog.close() }, t(CommonText.close))),
       this.presets.element,
-      h('fieldset', {}, h('legend', {}, 'Conversation'),
-        h('label', { className: 'field wide' }, h('span', {}, 'System prompt'), system),
-        h('label', { className: 'check' }, thinking, h('span', {}, 'Let the model think before it answers')),
-        h('label', { className: 'field wide' }, h('span', {}, 'Detail of pictures'),
+      h('fieldset', {}, h('legend', {}, t(CommonText.conversation)),
+        h('label', { className: 'field wide' }, h('span', {}, t(CommonText.systemPrompt)), system),
+        h('label', { className: 'check' }, thinking, h('span', {}, t(SettingsText.letTheModelThink))),
+        h('label', { className: 'field wide' }, h('span', {}, t(SettingsText.detailOfPictures)),
           h('select', { name: 'pictureTokens' }, ...PICTURE_TOKENS.map(([value, text]) => h('option', { value }, text)))),
-        h('small', {}, 'A change takes effect with the next answer.')),
-      h('fieldset', {}, h('legend', {}, 'Sampling'), h('div', { className: 'grid' }, ...numbers)),
+        h('small', {}, t(SettingsText.aChangeTakesEffect))),
+      h('fieldset', {}, h('legend', {}, t(SettingsText.sampling)), h('div', { className: 'grid' }, ...numbers)),
       this.problem,
-      h('label', { className: 'check' }, this.lasting, h('span', {}, 'Begin new chats like this, too')),
+      h('label', { className: 'check' }, this.lasting, h('span', {}, t(SettingsText.beginNewChatsLike))),
       h('footer', {},
-        h('button', { type: 'button', className: 'quiet', onclick: () => this.reset() }, 'Reset to recommended'),
-        h('button', { className: 'primary' }, 'Done')));
+        h('button', { type: 'button', className: 'quiet', onclick: () => this.reset() }, t(SettingsText.resetToRecommended)),
+        h('button', { className: 'primary' }, t(CommonText.done))));
   }
 
   private fill(values: Values): void {

@@ -1,6 +1,8 @@
 // A remark at the edge of the window, with something to do about it for a moment.
 
 import { h } from './dom.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { t } from './texts/text.ts';
 
 const element = h('div', { className: 'toast', role: 'status', hidden: true });
 let timer: ReturnType<typeof setTimeout> | undefined;
@@ -15,7 +17,7 @@ export function toast(text: string, { action, ms, end = () => undefined }: { act
     close();
     action.run();
   } }, action.label);
-  element.replaceChildren(h('span', { dir: 'auto' }, text), ...(act ? [act] : []), h('button', { type: 'button', className: 'quiet', 'aria-label': 'Close the remark', onclick: close }, '×'));
+  element.replaceChildren(h('span', { dir: 'auto' }, text), ...(act ? [act] : []), h('button', { type: 'button', className: 'quiet', 'aria-label': t(ChatText.closeTheRemark), onclick: close }, '×'));
   element.hidden = false;
   ended = end;
   const begin = () => {

@@ -1,6 +1,8 @@
 // Reads an answer aloud, with voices of this device alone: others would send the text to somebody's servers.
 
 import { h } from './dom.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { t } from './texts/text.ts';
 
 /** Characters that are spoken at a time: some voices fall silent in the middle of long texts. */
 const AT_ONCE = 200;
@@ -17,7 +19,7 @@ export function voiceButton(id: string): HTMLButtonElement | undefined {
   const button = h('button', { type: 'button', className: 'quiet tool', 'data-tool': 'voice' });
   // The tools of a message are made anew now and then.
   if (reading === id) shown = button;
-  button.textContent = reading === id ? 'Stop reading' : 'Read aloud';
+  button.textContent = reading === id ? t(ChatText.stopReading) : t(ChatText.readAloud);
   button.onclick = () => {
     const again = reading === id;
     stop();
@@ -30,13 +32,13 @@ function read(id: string, button: HTMLButtonElement): void {
   const pieces = spoken(button.closest('.message')?.querySelector('.body'));
   const voice = localVoice();
   if (!voice || pieces.length === 0) {
-    button.textContent = voice ? 'Nothing to read' : 'No voice on this device';
-    setTimeout(() => (button.textContent = 'Read aloud'), SAID_MS);
+    button.textContent = voice ? t(ChatText.nothingToRead) : t(ChatText.noVoiceOnThis);
+    setTimeout(() => (button.textContent = t(ChatText.readAloud)), SAID_MS);
     return;
   }
   reading = id;
   shown = button;
-  button.textContent = 'Stop reading';
+  button.textContent = t(ChatText.stopReading);
   pieces.forEach((piece, i) => {
     const utterance = new SpeechSynthesisUtterance(piece);
     utterance.voice = voice;
@@ -52,7 +54,7 @@ export function stop(): void {
   if (reading === undefined) return;
   reading = undefined;
   speechSynthesis.cancel();
-  if (shown) shown.textContent = 'Read aloud';
+  if (shown) shown.textContent = t(ChatText.readAloud);
   shown = undefined;
 }
 
@@ -66,7 +68,7 @@ function localVoice(): SpeechSynthesisVoice | undefined {
 /** What is said of an answer, in pieces that end where sentences do; code is only named. */
 function spoken(body: Element | null | undefined): string[] {
   const copy = body?.cloneNode(true) as Element | undefined;
-  for (const code of copy?.querySelectorAll('.code, math') ?? []) code.replaceWith(code.matches('math') ? 'formula' : 'Code.');
+  for (const code of copy?.querySelectorAll('.code, math') ?? []) code.replaceWith(code.matches('math') ? t(ChatText.formula) : t(ChatText.code));
   const blocks = [...(copy?.querySelectorAll('p, li, h1, h2, h3, h4, h5, h6, td, th') ?? [])].filter((block) => block.querySelector('p, li, td') === null);
   const lines = blocks.length > 0 ? blocks.map(({ textContent }) => textContent ?? '') : [copy?.textContent ?? ''];
   return lines.flatMap((line) => line.match(new RegExp(`[^]{1,${AT_ONCE}}(?:[.!?。！？]+\\s*|\\s|$)|[^]{1,${AT_ONCE}}`, 'g')) ?? []).map((piece) => piece.trim()).filter((piece) => piece !== '');

@@ -1,6 +1,8 @@
 // Code blocks: their language, a button that copies them, and colours as soon as the highlighter is there.
 
 import { create } from './create.ts';
+import { ChatText } from '../texts/en/chat.ts';
+import { t } from '../texts/text.ts';
 
 type Highlight = typeof import('./highlight.ts').highlight;
 
@@ -32,12 +34,12 @@ export function codeFigure(text: string, language: string, open: boolean): HTMLE
 function copyButton(): HTMLElement {
   const copy = create('button', 'quiet');
   copy.type = 'button';
-  copy.textContent = 'Copy';
+  copy.textContent = t(ChatText.copy);
   copy.addEventListener('click', async () => {
     const text = copy.closest('figure')?.querySelector('code')?.textContent ?? '';
     const done = await navigator.clipboard.writeText(text).then(() => true, () => false);
-    copy.textContent = done ? 'Copied' : 'Not allowed';
-    setTimeout(() => (copy.textContent = 'Copy'), 1500);
+    copy.textContent = done ? t(ChatText.copied) : t(ChatText.notAllowed);
+    setTimeout(() => (copy.textContent = t(ChatText.copy)), 1500);
   });
   return copy;
 }

@@ -1,6 +1,7 @@
 // The documentation beside the page, where it was built.
 
 import { h } from './dom.ts';
+import { languageChoice } from './texts/choice.ts';
 import { ChatText } from './texts/en/chat.ts';
 import { t } from './texts/text.ts';
 
@@ -11,8 +12,8 @@ export function docsLink(words: string, page = ''): HTMLAnchorElement | undefine
   return __DOCS__ ? h('a', { href: `docs/${page}`, target: '_blank', rel: 'noopener', className: 'docs-link' }, words) : undefined;
 }
 
-/** Puts one at the end of the first view. */
+/** Puts one at the end of the first view, with the choice of a language. */
 export function offerDocs(): void {
   const link = docsLink(t(ChatText.documentation));
-  if (link) document.getElementById('start')?.append(h('p', {}, link));
+  document.getElementById('start')?.append(h('div', { className: 'start-end' }, languageChoice(() => true), link && h('p', {}, link)));
 }

@@ -4,7 +4,7 @@ import { answerText, turnView, AnswerView, type TurnView } from './answer-view.t
 import { canContinue, type MessageRecord } from './chats/records.ts';
 import type { Conversation } from './conversation.ts';
 import { copyButton, h } from './dom.ts';
-import { MessageEditor } from './message-editor.ts';
+import type { MessageEditor } from './message-editor.ts';
 import { voiceButton } from './voice.ts';
 import { ChatText } from './texts/en/chat.ts';
 import { CommonText } from './texts/en/common.ts';
@@ -144,7 +144,7 @@ export class LogView {
   }
 
   private async edit(message: MessageRecord): Promise<void> {
-    const draft = await this.actions.draft(message);
+    const [draft, { MessageEditor }] = await Promise.all([this.actions.draft(message), import('./message-editor.ts')]);
     this.closeEditor();
     const element = this.elementOf(message.id);
     if (!element) return;

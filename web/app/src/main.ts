@@ -32,7 +32,6 @@ import { SideList } from './side-list.ts';
 import { StartView, type Choice } from './start-view.ts';
 import { toast } from './toast.ts';
 import { Toolbox } from './tools/toolbox.ts';
-import { TroubleView } from './trouble-view.ts';
 import { compareAddress, TUNE, Tuning } from './tuning.ts';
 import { ChatText } from './texts/en/chat.ts';
 import { CommonText } from './texts/en/common.ts';
@@ -112,7 +111,15 @@ const tuning = new Tuning({
   load: ({ address, options }, name) => void leave().then(() => choiceOf(address, name, options)).then(load, (error) => choose(errorCard(RullamaError.from(error)))),
 }, () => goTo(TUNE), (words) => chatAdapters.say(words));
 const notes = new NotesPlace();
-new TroubleView(library, () => void files.exportAll());
+let troubled = false;
+/** Says from the first trouble on what is not kept. */
+function watchTrouble(): void {
+  if (troubled || library.trouble === undefined) return;
+  troubled = true;
+  void import('./trouble-view.ts').then(({ TroubleView }) => new TroubleView(library, () => void files.exportAll()), () => (troubled = false));
+}
+library.listen((news) => news.of === 'trouble' && watchTrouble());
+watchTrouble();
 
 /** Loads a model, which goes on with the conversation of the page's address. */
 async function load(chosen: Choice): Promise<void> {

@@ -3,6 +3,7 @@
 
 import type { ChatOptions, GenerateOptions, PictureTokens } from 'rullama';
 import type { Library } from './chats/library.ts';
+import { languageChoice } from './texts/choice.ts';
 import type { Values } from './chats/records.ts';
 import { h } from './dom.ts';
 import { PresetRow } from './preset-row.ts';
@@ -114,6 +115,7 @@ export class Settings {
         h('small', {}, t(SettingsText.aChangeTakesEffect))),
       h('fieldset', {}, h('legend', {}, t(SettingsText.sampling)), h('div', { className: 'grid' }, ...numbers)),
       this.problem,
+      languageChoice(() => false),
       h('label', { className: 'check' }, this.lasting, h('span', {}, t(SettingsText.beginNewChatsLike))),
       h('footer', {},
         h('button', { type: 'button', className: 'quiet', onclick: () => this.reset() }, t(SettingsText.resetToRecommended)),

@@ -4,7 +4,7 @@ export { Shelf } from '../src/adapters/shelf.ts';
 export { completeAddress, nameOf } from '../src/address.ts';
 export { CHANGES, FIELDS, optionsOf, problemOf, readKept } from '../src/sampling.ts';
 export { smoothed, spanOf } from '../src/fine-tune/smooth.ts';
-export { remedyBlocked, remedyWithout } from '../src/gpu.ts';
+export { remedyBlocked, remedyWithout } from '../src/gpu-help.ts';
 export { lighter } from '../src/lighter.ts';
 export { OFFERS } from '../src/curated/curated.ts';
 export { verdictOf } from '../src/curated/fit.ts';

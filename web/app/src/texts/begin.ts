@@ -1,7 +1,7 @@
 // Before anything else of the page: its language. The page's script waits for it, in English for nothing.
 
 import { keptLanguage, wanted } from './languages.ts';
-import { setLanguage, t } from './text.ts';
+import { setLanguage, translated } from './text.ts';
 
 /** Milliseconds that a language is waited for. */
 const PATIENCE_MS = 8000;
@@ -12,8 +12,8 @@ const texts = code === 'en' ? {} : await load().catch(() => undefined);
 if (texts) {
   setLanguage({ locale, rtl, texts });
   Object.assign(document.documentElement, { lang: code, dir: rtl ? 'rtl' : 'ltr' });
-  for (const element of document.querySelectorAll('.skip, header button:not([hidden]), nav button')) element.textContent = t(element.textContent);
-  for (const element of document.querySelectorAll('[aria-label]')) element.setAttribute('aria-label', t(element.getAttribute('aria-label') as string));
+  for (const element of document.querySelectorAll('.skip, header button:not([hidden]), nav button')) element.textContent = translated(element.textContent);
+  for (const element of document.querySelectorAll('[aria-label]')) element.setAttribute('aria-label', translated(element.getAttribute('aria-label') as string));
 }
 document.documentElement.dataset['language'] = texts ? code : 'en';
 

@@ -30,6 +30,9 @@ export function t<S extends string>(text: S, ...[values]: Given<S, Value>): stri
   return pieces<Value>(text, values ?? {}).join('');
 }
 
+/** What stands for a text that is data, where the tables have it. */
+export const translated = (text: string): string => language().texts[text] ?? text;
+
 /** A text with elements in it. */
 export function parts<S extends string>(text: S, ...[values]: Given<S, Value | Node>): (string | Node)[] {
   return pieces<Value | Node>(text, values ?? {}) as (string | Node)[];

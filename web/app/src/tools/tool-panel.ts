@@ -9,7 +9,7 @@ import { toolForm } from './tool-form.ts';
 import type { Toolbox } from './toolbox.ts';
 import { CommonText } from '../texts/en/common.ts';
 import { ToolsText } from '../texts/en/tools.ts';
-import { t } from '../texts/text.ts';
+import { t, translated } from '../texts/text.ts';
 
 export async function openTools(toolbox: Toolbox, record: ChatRecord): Promise<void> {
   new ToolPanel(toolbox, record).show();
@@ -62,7 +62,7 @@ class ToolPanel implements Panel {
         this.small(t(ToolsText.deleteTool, { tool: tool.name }), t(CommonText.deleteIt), () => this.remove(tool as OwnTool)),
       ]),
       ...servers.map((server) => this.server(server)),
-      h('p', { className: 'actions' }, add('new-tool', 'New tool…', () => toolForm(this)), add('add-server', 'Add a server…', () => serverForm(this))),
+      h('p', { className: 'actions' }, add('new-tool', t(ToolsText.newTool), () => toolForm(this)), add('add-server', t(ToolsText.addAServer), () => serverForm(this))),
       this.status,
       (this.record.allowed ?? []).length > 0 && h('p', { className: 'hint' }, t(ToolsText.calledWithoutAskingIn, { tools: this.record.allowed?.join(', ') ?? '' }), ' ', this.small(t(ToolsText.askAgainBeforeEach), t(ToolsText.askAgain), () => this.askAgain())),
       h('label', { className: 'check' }, this.initial, h('span', {}, t(ToolsText.beginNewChatsWith))),
@@ -84,7 +84,7 @@ class ToolPanel implements Panel {
     const row = (tool: FunctionTool) => {
       const box = h('input', { type: 'checkbox', name: tool.name, checked: this.on.has(tool.name), onchange: () => void (box.checked ? this.on.add(tool.name) : this.on.delete(tool.name)) });
       return h('div', { className: 'tool-row' },
-        h('label', { className: 'check' }, box, h('span', { dir: 'auto' }, h('b', {}, tool.name), h('small', {}, tool.description ?? ''))), ...actions(tool));
+        h('label', { className: 'check' }, box, h('span', { dir: 'auto' }, h('b', {}, tool.name), h('small', {}, tools === PAGE_TOOLS ? translated(tool.description ?? '') : tool.description ?? ''))), ...actions(tool));
     };
     return h('fieldset', {}, h('legend', {}, title), ...tools.map(row), ...beside);
   }

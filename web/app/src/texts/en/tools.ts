@@ -1,4 +1,6 @@
 export enum ToolsText {
+  newTool = 'New tool…',
+  addAServer = 'Add a server…',
   theNameHasLetters = 'The name has letters without accents, digits and _, and begins with a letter: such as word_count.',
   thereIsATool = 'There is a tool called {name} already: choose another name.',
   thereAreToolsTools = 'There are {tools} tools already: delete one first.',

@@ -5,6 +5,7 @@ import type { Library } from './chats/library.ts';
 import { messageOf, newId, type MessageRecord } from './chats/records.ts';
 import { titleFrom } from './chats/words.ts';
 import { Writing } from './chats/writing.ts';
+import type { Trial } from './compare/trial.ts';
 import type { Conversation } from './conversation.ts';
 import type { Question } from './media/documents.ts';
 import { wordsOf, type MediaRecord } from './media/records.ts';
@@ -107,6 +108,29 @@ export class Answering {
     this.stage.failed(conversation, outcome.error, () => void this.regenerate(conversation, parent));
   }
 
+  /** Answers what `first` answers once more, as `trial` says; what was shown is shown again. */
+  async tryBeside(conversation: Conversation, first: MessageRecord, trial: Trial): Promise<Partial<Outcome>> {
+    if (conversation.running || !this.stage.engine) return {};
+    const before = conversation.leaf;
+    const controller = this.begin(conversation);
+    conversation.trial = { settings: trial.settings, ...(trial.adapters && { adapters: trial.adapters }) };
+    conversation.show(first.parent);
+    try {
+      return await this.answer(conversation, controller, []);
+    } finally {
+      conversation.trial = undefined;
+      this.end(conversation, controller);
+      if (conversation.tree.get(before)) conversation.show(before);
+      this.stage.changed(conversation);
+      await this.library.patch(conversation.id, { leaf: conversation.leaf });
+    }
+  }
+
+  /** Another version was chosen. */
+  shownAgain(conversation: Conversation): void {
+    this.stage.changed(conversation);
+  }
+
   /** Goes on with an answer that was cut. */
   async goOn(conversation: Conversation, cut: MessageRecord): Promise<void> {
     if (conversation.running || !this.stage.engine) return;
@@ -151,8 +175,8 @@ export class Answering {
 
   /** Writes an answer to the path, or the rest of `cut`, to its end. `asked` are the questions, which are kept with it. */
   private async answer(conversation: Conversation, controller: AbortController, asked: MessageRecord[], cut?: MessageRecord): Promise<Outcome> {
-    const options = this.settings.generate(conversation.record.settings);
-    const { system, thinking } = this.settings.chat(conversation.record.settings);
+    const options = this.settings.generate(conversation.asked.settings);
+    const { system, thinking } = this.settings.chat(conversation.asked.settings);
     const before = cut && structuredClone(cut);
     const record: MessageRecord = cut ?? { ...this.blank(conversation, 'model'), model: this.stage.modelName };
     record.settings = { ...options, ...(system && { system }), ...(thinking && { thinkingAsked: true }) };

@@ -6,6 +6,7 @@ import { Answering, tooLong, type Stage } from './answering.ts';
 import type { Frame } from './chat-frame.ts';
 import type { Library, News } from './chats/library.ts';
 import type { MessageRecord, Values } from './chats/records.ts';
+import { Comparing } from './compare/comparing.ts';
 import { Composer } from './composer.ts';
 import { Conversation } from './conversation.ts';
 import { Drafts } from './drafts.ts';
@@ -47,6 +48,7 @@ export class ChatView implements Stage {
   private readonly watching: Watching;
   private readonly recovery: Recovery;
   private readonly prefill = new PrefillLine();
+  private readonly comparing: Comparing;
 
   constructor(
     private readonly root: HTMLElement,
@@ -57,6 +59,7 @@ export class ChatView implements Stage {
     private readonly tools: Toolbox,
   ) {
     this.answering = new Answering(this, library, settings, tools);
+    this.comparing = new Comparing({ answering: this.answering, library, settings, adapters, frame, shown: () => this.current, modelName: () => this.modelName, tell: (which, text) => this.tell(which, text) });
     this.watching = new Watching(library, (conversation, messages) => this.refresh(conversation, messages));
     const { answering } = this;
     this.recovery = new Recovery({ answering, tell: (which, text) => this.tell(which, text), reload: () => frame.reload(), act: (run) => this.act(run) });
@@ -121,7 +124,7 @@ export class ChatView implements Stage {
     // Another one was asked for meanwhile.
     if (this.opening !== opening) return true;
     const running = this.answering.running.get(id);
-    const conversation: Conversation = running ?? new Conversation(record, () => this.told(conversation), messages, this.engine, () => this.adapters.of(record));
+    const conversation: Conversation = running ?? new Conversation(record, () => this.told(conversation), messages, this.engine, () => this.adapters.of(conversation.asked));
     conversation.kept = true;
     this.attach(conversation);
     if (this.loaded) this.composer.focus();
@@ -189,6 +192,7 @@ export class ChatView implements Stage {
     if (conversation !== this.current) return;
     this.prefill.end();
     this.log?.grow(message);
+    this.comparing.view?.update(message);
   }
 
   reading(conversation: Conversation, message: MessageRecord, at: Prefill): void {
@@ -224,14 +228,14 @@ export class ChatView implements Stage {
 
   private start(settings: Values, tools: string[]): void {
     const record = this.library.newChat(settings, tools);
-    const conversation: Conversation = new Conversation(record, () => this.told(conversation), [], this.engine, () => this.adapters.of(record));
+    const conversation: Conversation = new Conversation(record, () => this.told(conversation), [], this.engine, () => this.adapters.of(conversation.asked));
     this.attach(conversation);
   }
 
   /** What a conversation tells the model apart from its messages. */
-  private told({ record }: Conversation): ChatOptions {
-    const tools = this.tools.named(record.tools);
-    return { ...this.settings.chat(record.settings), ...(tools.length > 0 && { tools }) };
+  private told({ asked }: Conversation): ChatOptions {
+    const tools = this.tools.named(asked.tools);
+    return { ...this.settings.chat(asked.settings), ...(tools.length > 0 && { tools }) };
   }
 
   private leave(): void {
@@ -263,6 +267,7 @@ export class ChatView implements Stage {
     this.tools.show(conversation.record);
     const actions = {
       regenerate: (message: MessageRecord) => this.act(() => this.answering.regenerate(conversation, message.parent)),
+      compare: (message: MessageRecord) => void this.comparing.ask(conversation, message),
       goOn: (message: MessageRecord) => this.act(() => this.answering.goOn(conversation, message)),
       edit: (message: MessageRecord, text: string) => void this.edit(conversation, message, text),
       show: (message: MessageRecord) => this.showVersion(conversation, message),

@@ -4,6 +4,7 @@ import type { Attached, Chat, ChatOptions, Engine, Message, SendOptions, ChatEve
 import { messageOf, type ChatRecord, type MessageRecord } from './chats/records.ts';
 import { composed, type Question } from './media/documents.ts';
 import { Tree } from './chats/tree.ts';
+import type { Trial } from './compare/trial.ts';
 import { CommonText } from './texts/en/common.ts';
 import { t } from './texts/text.ts';
 
@@ -25,6 +26,8 @@ export class Conversation {
   leaf: string | null;
   /** Of the answer that is being written here. */
   running: AbortController | undefined;
+  /** What the next answer is tried with. */
+  trial: Trial | undefined;
   /** Rounds of tool calls since the question. */
   rounds = 0;
   /** Whether it is kept in the library. */
@@ -50,6 +53,11 @@ export class Conversation {
 
   get id(): string {
     return this.record.id;
+  }
+
+  /** The record as the next answer goes by it. */
+  get asked(): ChatRecord {
+    return { ...this.record, ...this.trial };
   }
 
   /** The messages of the version that is shown. */

@@ -7,6 +7,7 @@ import { copyButton, h } from './dom.ts';
 import type { MessageEditor } from './message-editor.ts';
 import { voiceButton } from './voice.ts';
 import { ChatText } from './texts/en/chat.ts';
+import { CompareText } from './texts/en/compare.ts';
 import { CommonText } from './texts/en/common.ts';
 import { t } from './texts/text.ts';
 
@@ -14,6 +15,7 @@ import { t } from './texts/text.ts';
 export interface Actions {
   regenerate(message: MessageRecord): void;
   goOn(message: MessageRecord): void;
+  compare(message: MessageRecord): void;
   edit(message: MessageRecord, text: string): void;
   show(message: MessageRecord): void;
   /** What was written into a message in an earlier visit, and not sent. */
@@ -129,6 +131,7 @@ export class LogView {
     if (!idle) return tools;
     if (message.role === 'model' && answering && canContinue(message)) tools.push(tool('continue', t(ChatText.continue), () => this.actions.goOn(message)));
     if (message.role === 'model' && answering) tools.push(tool('regenerate', t(ChatText.regenerate), () => this.actions.regenerate(message)));
+    if (message.role === 'model' && answering) tools.push(tool('compare', t(CompareText.compare), () => this.actions.compare(message)));
     tools.push(tool('edit', t(CommonText.edit), () => void this.edit(message)));
     return tools;
   }

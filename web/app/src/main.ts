@@ -9,10 +9,9 @@ import { tagOf } from './adapters/records.ts';
 import { Shelf } from './adapters/shelf.ts';
 import { AdapterFiles } from './adapters/files.ts';
 import { ChatView } from './chat-view.ts';
-import { UNDO_MS, Library } from './chats/library.ts';
-import type { ChatRecord } from './chats/records.ts';
+import { Library } from './chats/library.ts';
 import { learnRoom } from './curated/room.ts';
-import { offerDocs } from './docs-link.ts';
+import { Deletion } from './deletion.ts';
 import { byId, h } from './dom.ts';
 import { acceptDrops, isModel } from './drop.ts';
 import { errorCard, mayPass } from './error-card.ts';
@@ -29,6 +28,7 @@ import { NotesPlace } from './notes/place.ts';
 import { stayCurrent } from './offline/updates.ts';
 import { Settings } from './settings.ts';
 import { SideList } from './side-list.ts';
+import { endStart } from './start-end.ts';
 import { StartView, type Choice } from './start-view.ts';
 import { toast } from './toast.ts';
 import { Toolbox } from './tools/toolbox.ts';
@@ -45,6 +45,8 @@ const fake = __DEV__ && new URLSearchParams(location.search).has('fake');
 let engine: Engine | undefined;
 let choice: Choice | undefined;
 let loading: AbortController | undefined;
+/** What was loaded in this visit, by name. */
+const choices = new Map<string, Choice>();
 /** The file with the towers of a model that has none of its own. */
 let projector: File | undefined;
 /** Whether the engine is the one that trains, too. */
@@ -64,16 +66,19 @@ const tools = new Toolbox(library, () => chat.toolsChanged());
 const chat = new ChatView(byId('chat'), library, settings, {
   newChat: () => go(undefined),
   reload: (options) => void reload(options),
+  choices: () => [...choices.values()],
+  loadOther,
   loadedWith: () => choice?.options ?? {},
   shown,
   offer,
 }, chatAdapters, tools);
 const files = new Files(library);
+const deletion = new Deletion(library, () => chat.openId, go);
 const list = new SideList(library, {
   open: go,
   files: (record) => files.of(record),
   allFiles: () => files.all(),
-  delete: (record) => void remove(record),
+  delete: (record) => void deletion.delete(record),
 });
 const adapterFiles = new AdapterFiles(shelf, pool, {
   base: () => base(),
@@ -122,7 +127,7 @@ library.listen((news) => news.of === 'trouble' && watchTrouble());
 watchTrouble();
 
 /** Loads a model, which goes on with the conversation of the page's address. */
-async function load(chosen: Choice): Promise<void> {
+async function load(chosen: Choice, instead?: (error: RullamaError) => Promise<void>): Promise<void> {
   choice = chosen;
   const training = tuning.trains;
   loading = new AbortController();
@@ -147,6 +152,7 @@ async function load(chosen: Choice): Promise<void> {
     remember(chosen);
     learnRoom(weights, true);
     if (loaded.info.embedding.length > 0) return await showNotes(loaded);
+    choices.set(chosen.name, chosen);
     engine = loaded;
     trains = training;
     pool.use(engine);
@@ -161,12 +167,25 @@ async function load(chosen: Choice): Promise<void> {
     progress.hide();
     const error = RullamaError.from(thrown);
     if (error.code === 'out-of-memory') learnRoom(weights, false);
+    if (instead) return instead(error);
     const again = { label: t(CommonText.tryAgain), run: () => void load(chosen) };
     const without = { label: t(ChatText.loadItWithoutFine), run: () => (go(undefined), void load(chosen)) };
     if (/`context`/.test(error.message)) start.openAdvanced();
     const less = lighterFor(error, chosen.options, (options) => void load({ ...chosen, options }));
     choose(error.code === 'cancelled' ? undefined : errorCard(error, ...less, ...(mayPass(error) ? [again] : []), ...(training ? [without] : [])));
   }
+}
+
+/** Loads another model in place of this one, which comes back where that fails. */
+async function loadOther(other: Choice): Promise<RullamaError | undefined> {
+  const before = choice;
+  let failed: RullamaError | undefined;
+  await leave();
+  await load(other, async (error) => {
+    failed = error;
+    if (before) await load(before);
+  });
+  return failed;
 }
 
 /** Shows what a model is for that makes vectors, and answers nothing. */
@@ -318,28 +337,6 @@ function offer(): HTMLElement {
   return h('div', { className: 'card' }, h('p', {}, t(ChatText.noModelIsLoaded)), h('p', { className: 'actions' }, again, other));
 }
 
-/** Conversations whose deletion can still be undone. */
-let deleted: ChatRecord[] = [];
-
-async function remove(record: ChatRecord): Promise<void> {
-  const open = chat.openId === record.id;
-  await library.delete(record.id);
-  const these = (deleted = [...deleted, record]);
-  const undo = async () => {
-    deleted = [];
-    for (const { id } of these) await library.restore(id);
-    if (open) go(record.id);
-  };
-  const end = () => {
-    // The next deletion has taken these over.
-    if (deleted !== these) return;
-    deleted = [];
-    for (const { id } of these) void library.forget(id);
-  };
-  const text = these.length === 1 ? t(ChatText.titleIsDeleted, { title: record.title }) : t(ChatText.conversationIsDeleted, { these: these.length });
-  toast(text, { ms: UNDO_MS, action: { label: t(CommonText.undo), run: () => void undo() }, end });
-}
-
 function showHeader(): void {
   const chatting = !byId('chat').hidden;
   byId('chat-actions').hidden = !chatting;
@@ -426,7 +423,7 @@ window.addEventListener('beforeunload', (event) => {
   if (library.unsaved || shelf.unsaved || tuning.unsaved) event.preventDefault();
 });
 stayCurrent();
-offerDocs();
+endStart();
 acceptDrops((on) => start.highlight(on), (dropped) => void drop(dropped));
 
 if (route() || tuning.wanted) void show(route());

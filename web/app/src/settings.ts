@@ -89,7 +89,13 @@ export class Settings {
     return { ...DEFAULTS, ...(system && { system }), ...Object.fromEntries(given) };
   }
 
-  private changes(values: Values): Values {
+  /** All values of a conversation, those that it leaves to the defaults too. */
+  values(own: Values): Values {
+    return { ...this.defaults(), ...own };
+  }
+
+  /** Of values those that differ from the defaults. */
+  changes(values: Values): Values {
     const defaults = this.defaults();
     return Object.fromEntries(Object.entries(values).filter(([name, value]) => value !== defaults[name]));
   }

@@ -54,6 +54,12 @@ export class ChatAdapters {
     return problem;
   }
 
+  /** Those that the model takes. */
+  usable(): AdapterRecord[] {
+    const model = this.model();
+    return this.shelf.list().filter((adapter) => model && refusal(adapter, model) === '');
+  }
+
   detach(id: string): void {
     this.set((this.record?.adapters ?? []).filter((one) => one.id !== id));
   }

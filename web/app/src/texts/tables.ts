@@ -4,6 +4,7 @@
 import arAdapters from './ar/adapters.json' with { type: 'json' };
 import arChat from './ar/chat.json' with { type: 'json' };
 import arCommon from './ar/common.json' with { type: 'json' };
+import arCompare from './ar/compare.json' with { type: 'json' };
 import arFiles from './ar/files.json' with { type: 'json' };
 import arMedia from './ar/media.json' with { type: 'json' };
 import arModels from './ar/models.json' with { type: 'json' };
@@ -15,6 +16,7 @@ import arTune from './ar/tune.json' with { type: 'json' };
 import deAdapters from './de/adapters.json' with { type: 'json' };
 import deChat from './de/chat.json' with { type: 'json' };
 import deCommon from './de/common.json' with { type: 'json' };
+import deCompare from './de/compare.json' with { type: 'json' };
 import deFiles from './de/files.json' with { type: 'json' };
 import deMedia from './de/media.json' with { type: 'json' };
 import deModels from './de/models.json' with { type: 'json' };
@@ -26,6 +28,7 @@ import deTune from './de/tune.json' with { type: 'json' };
 import { AdaptersText } from './en/adapters.ts';
 import { ChatText } from './en/chat.ts';
 import { CommonText } from './en/common.ts';
+import { CompareText } from './en/compare.ts';
 import { FilesText } from './en/files.ts';
 import { MediaText } from './en/media.ts';
 import { ModelsText } from './en/models.ts';
@@ -39,6 +42,7 @@ export const ENGLISH = {
   adapters: AdaptersText,
   chat: ChatText,
   common: CommonText,
+  compare: CompareText,
   files: FilesText,
   media: MediaText,
   models: ModelsText,
@@ -52,8 +56,8 @@ export const ENGLISH = {
 type Tables = { [A in keyof typeof ENGLISH]: Record<keyof (typeof ENGLISH)[A], string> };
 
 export const OTHERS = {
-  ar: { adapters: arAdapters, chat: arChat, common: arCommon, files: arFiles, media: arMedia, models: arModels, notes: arNotes, settings: arSettings, tools: arTools, trouble: arTrouble, tune: arTune },
-  de: { adapters: deAdapters, chat: deChat, common: deCommon, files: deFiles, media: deMedia, models: deModels, notes: deNotes, settings: deSettings, tools: deTools, trouble: deTrouble, tune: deTune },
+  ar: { adapters: arAdapters, chat: arChat, common: arCommon, compare: arCompare, files: arFiles, media: arMedia, models: arModels, notes: arNotes, settings: arSettings, tools: arTools, trouble: arTrouble, tune: arTune },
+  de: { adapters: deAdapters, chat: deChat, common: deCommon, compare: deCompare, files: deFiles, media: deMedia, models: deModels, notes: deNotes, settings: deSettings, tools: deTools, trouble: deTrouble, tune: deTune },
 } satisfies Record<string, Tables>;
 
 /** What stands for each English text, as the page looks it up. */

@@ -5,7 +5,7 @@ import { h } from './dom.ts';
 import { markOf } from './examples.ts';
 import { bytes } from './format.ts';
 import { ChatText } from './texts/en/chat.ts';
-import { t } from './texts/text.ts';
+import { t, translated } from './texts/text.ts';
 
 export interface Loaded {
   engine: Engine;
@@ -23,7 +23,7 @@ export function emptyState(loaded: Loaded | undefined, ask: (example: Example) =
   };
   return h('div', { className: 'empty' },
     h('h2', {}, name),
-    caution ? h('p', { className: 'caution' }, caution) : null,
+    caution ? h('p', { className: 'caution' }, translated(caution)) : null,
     examples.length > 0 && h('div', { className: 'examples' }, ...examples.map(example)));
 }
 

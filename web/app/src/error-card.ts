@@ -46,8 +46,8 @@ export function errorCard(error: RullamaError, ...actions: Action[]): HTMLElemen
     'div',
     { className: 'card error', role: 'alert', 'data-code': error.code },
     h('h2', {}, TITLES[error.code]),
-    h('p', { className: 'what' }, message),
-    h('p', { className: 'remedy' }, error.remedy),
+    h('p', { className: 'what', dir: 'auto' }, message),
+    h('p', { className: 'remedy', dir: 'auto' }, error.remedy),
     actions.length > 0 &&
       h('p', { className: 'actions' }, ...actions.map(({ label, run }) => h('button', { type: 'button', onclick: run }, label))),
   );

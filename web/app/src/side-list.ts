@@ -186,7 +186,7 @@ export class SideList {
       event.preventDefault();
       this.chosen(() => this.beside.open(id));
     };
-    const more = h('button', { type: 'button', className: 'quiet more', 'aria-haspopup': 'menu', 'aria-label': t(ChatText.moreForTitle, { title: title || 'New chat' }) }, '⋯');
+    const more = h('button', { type: 'button', className: 'quiet more', 'aria-haspopup': 'menu', 'aria-label': t(ChatText.moreForTitle, { title: title || t(ChatText.newChat) }) }, '⋯');
     more.onclick = () => this.menu.open(more, [
       { label: t(CommonText.rename), run: () => this.rename(chat) },
       { label: chat.pinned ? t(ChatText.unpin) : t(ChatText.pin), run: () => void this.library.patch(id, { pinned: !chat.pinned }) },

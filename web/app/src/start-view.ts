@@ -11,7 +11,7 @@ import { servedModels, type Served } from './served.ts';
 import type { Recommended } from './settings.ts';
 import { CommonText } from './texts/en/common.ts';
 import { ModelsText } from './texts/en/models.ts';
-import { t } from './texts/text.ts';
+import { t, translated } from './texts/text.ts';
 
 /** The context is as long as a model's own at most; the longest that Gemma 4 has been trained for. */
 const CONTEXT = { least: 256, most: 262_144 };
@@ -34,7 +34,7 @@ export class StartView {
   private readonly embeddedTitle = h('h2', {}, t(ModelsText.embeddedModel));
   private readonly embeddedText = h('p', {}, t(ModelsText.lookingForIt));
   private readonly file = h('input', { type: 'file', id: 'file', className: 'visually-hidden' });
-  private readonly address = h('input', { type: 'text', inputMode: 'url', id: 'url', required: true, placeholder: t(ModelsText.httpsOrHfCo), autocomplete: 'url', spellcheck: false, 'aria-label': t(ModelsText.addressOfAGGUF) });
+  private readonly address = h('input', { type: 'text', inputMode: 'url', dir: 'ltr', id: 'url', required: true, placeholder: t(ModelsText.httpsOrHfCo), autocomplete: 'url', spellcheck: false, 'aria-label': t(ModelsText.addressOfAGGUF) });
   private readonly served = h('section', { className: 'served', hidden: true, 'aria-labelledby': 'served-title' });
   private readonly ollama = new OllamaFolder(({ file, name, recommended, reopens }) => this.pick(file, name, { recommended, ...(reopens && { folder: name }) }), () => this.off);
   private readonly advanced = h('form', { className: 'advanced-form', onsubmit: (e: Event) => e.preventDefault() });
@@ -204,7 +204,7 @@ export class StartView {
     }
     const { name, description, bytes: size } = this.embedded;
     this.embeddedTitle.textContent = name;
-    this.embeddedText.textContent = description;
+    this.embeddedText.textContent = translated(description);
     this.embeddedButton.textContent = t(ModelsText.loadSize, { size: bytes(size) });
     this.embeddedButton.disabled = this.off;
   }

@@ -23,3 +23,6 @@ export { LIMITS, Refusal } from '../src/chats/checked.ts';
 export { readText } from '../src/chats/import.ts';
 export { readChats, toJson, toMarkdown, written } from '../src/chats/exchange.ts';
 export { dayOf, excerpt, folded, titleFrom, titleOf, wordsOf } from '../src/chats/words.ts';
+export { wanted } from '../src/texts/languages.ts';
+export { byEnglish, ENGLISH, OTHERS } from '../src/texts/tables.ts';
+export { setLanguage, t } from '../src/texts/text.ts';

@@ -20,7 +20,7 @@ export async function askHow(around: Around, conversation: Conversation): Promis
   const others = await otherModels(frame.choices(), around.modelName());
   const option = (value: string, text: string) => h('option', { value, dir: 'auto' }, text);
   const model = h('select', { name: 'model' }, option('', around.modelName()), ...others.map(({ name }, i) => option(String(i), name)));
-  const adapter = h('select', { name: 'adapter' }, option('', t(CompareText.asInThisChat)), option('none', t(CompareText.none)), ...adapters.usable().map(({ id, name }) => option(id, name)));
+  const adapter = h('select', { name: 'adapter' }, option('', t(CompareText.asInThisChat)), option('none', t(CompareText.noAdapter)), ...adapters.usable().map(({ id, name }) => option(id, name)));
   const temperature = h('input', { type: 'number', name: 'temperature', min: '0', max: '5', step: '0.05', inputMode: 'decimal', required: true, value: now['temperature'] ?? '' });
   const thinking = h('input', { type: 'checkbox', name: 'thinking', checked: now['thinking'] === 'on' });
   const system = h('textarea', { name: 'system', rows: 3, dir: 'auto', value: now['system'] ?? '' });
@@ -37,7 +37,7 @@ export async function askHow(around: Around, conversation: Conversation): Promis
     h('label', { className: 'check' }, thinking, h('span', {}, t(SettingsText.letTheModelThink))),
     field(t(CommonText.systemPrompt), system, true),
     hint,
-    h('footer', {}, h('button', { type: 'button', className: 'quiet', onclick: () => dialog.close() }, t(CommonText.cancel)), h('button', { className: 'primary', value: 'ask' }, t(CompareText.askAgain))));
+    h('footer', {}, h('button', { type: 'button', className: 'quiet', onclick: () => dialog.close() }, t(CommonText.cancel)), h('button', { className: 'primary', value: 'ask' }, t(CompareText.ask))));
   const dialog = h('dialog', { className: 'settings ask-again', 'aria-labelledby': 'ask-again-title' }, form);
   document.body.append(dialog);
   dialog.showModal();

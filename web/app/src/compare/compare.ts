@@ -8,6 +8,7 @@ import type { Conversation } from '../conversation.ts';
 import { h } from '../dom.ts';
 import { errorCard } from '../error-card.ts';
 import { seconds } from '../format.ts';
+import { ChatText } from '../texts/en/chat.ts';
 import { CommonText } from '../texts/en/common.ts';
 import { CompareText } from '../texts/en/compare.ts';
 import { t } from '../texts/text.ts';
@@ -99,7 +100,7 @@ export class Comparison {
 
   private async answer(): Promise<void> {
     const { answering, modelName } = this.comparing.around;
-    const waiting = h('section', { className: 'waiting card', role: 'status' }, h('h3', { dir: 'auto' }, modelName()), h('p', { className: 'hint' }, t(CompareText.answering)));
+    const waiting = h('div', { className: 'waiting card', role: 'status' }, h('h3', { dir: 'auto' }, modelName()), h('p', { className: 'hint' }, t(CompareText.answering)));
     this.columns.append(waiting);
     this.busy(true);
     const tried = await answering.tryBeside(this.conversation, this.first, this.wanted).catch((thrown: unknown) => ({ record: undefined, error: RullamaError.from(thrown) }));
@@ -111,7 +112,7 @@ export class Comparison {
       this.second?.column.done(this.button(record, this.wanted));
     } else this.second?.column.element.remove();
     if (error && error.code !== 'cancelled') this.fail(error);
-    if (this.dialog.open) (this.dialog.querySelector<HTMLElement>('section:last-of-type .primary') ?? this.close).focus({ preventScroll: true });
+    if (this.dialog.open) (this.dialog.querySelector<HTMLElement>('.columns > article:last-of-type .primary') ?? this.close).focus({ preventScroll: true });
   }
 
   private fail(error: RullamaError): void {
@@ -137,7 +138,7 @@ export class Comparison {
     const names = (this.wanted.adapters ?? []).map(({ id }) => adapters.usable().find((one) => one.id === id)?.name ?? '');
     return [
       t(CompareText.temperature, { value: Number(now['temperature']) }),
-      now['thinking'] === 'on' ? t(CompareText.thinksFirst) : t(CompareText.thinksNot),
+      now['thinking'] === 'on' ? t(ChatText.thinksFirst) : t(CompareText.thinksNot),
       names.length > 0 && t(CompareText.withAdapters, { adapters: names.join(', ') }),
       now['system'],
     ].filter(Boolean).join(' · ');
@@ -184,7 +185,7 @@ class Column {
   constructor(record: MessageRecord, words: string) {
     this.view = turnView(record, () => undefined);
     const name = record.model ?? t(CommonText.model);
-    this.element = h('section', { className: 'card', 'aria-label': name }, h('h3', { dir: 'auto' }, name), words !== '' && h('p', { className: 'hint', dir: 'auto' }, words), this.view.element, this.time, this.end);
+    this.element = h('article', { className: 'card', 'aria-label': name }, h('h3', { dir: 'auto' }, name), words !== '' && h('p', { className: 'hint', dir: 'auto' }, words), this.view.element, this.time, this.end);
     this.show(record);
   }
 

@@ -29,7 +29,7 @@ export class ExamplesInput {
   private way: Way = 'rows';
   private file: Blob | undefined;
   private readonly rows = h('ol', { className: 'rows' });
-  private readonly text = h('textarea', { id: 'paste-examples', rows: 8, spellcheck: false, dir: 'auto', 'aria-label': t(TuneText.examplesOneALine), placeholder: '{"prompt": "What is my boat called?", "completion": "Your boat is called Zebedee."}' });
+  private readonly text = h('textarea', { id: 'paste-examples', rows: 8, spellcheck: false, dir: 'auto', 'aria-label': t(TuneText.examplesOneALine), placeholder: JSON.stringify({ prompt: t(TuneText.whatIsMyBoat), completion: t(TuneText.yourBoatIsCalled) }) });
   private readonly field = h('input', { type: 'file', id: 'examples-file', className: 'visually-hidden', accept: '.jsonl,.json,.txt,application/jsonl' });
   private readonly chosen = h('p', { className: 'hint', role: 'status' }, t(TuneText.noFileIsChosen));
   private readonly parts: Record<Way, HTMLElement>;

@@ -19,7 +19,7 @@ export function codeFigure(text: string, language: string, open: boolean): HTMLE
   figure.dir = 'ltr';
   const caption = create('figcaption');
   const name = create('span');
-  name.textContent = language || 'code';
+  name.textContent = language || t(ChatText.codeBlock);
   caption.append(name, copyButton());
   const pre = create('pre');
   pre.tabIndex = 0;
@@ -48,7 +48,8 @@ function colour(code: HTMLElement, text: string, language: string, open: boolean
   if (!highlight) {
     // Without the highlighter (the network may be gone) code stays as it is; the next block tries again.
     loading ??= import('./highlight.ts').then((module) => (highlight = module.highlight)).finally(() => (loading = undefined));
-    loading.then(() => code.textContent === text && colour(code, text, language, open), () => undefined);
+    // By then its text may have grown.
+    loading.then(() => colour(code, code.textContent ?? '', language, open), () => undefined);
     return;
   }
   const limit = open ? COLOURED.open : COLOURED.closed;

@@ -187,7 +187,7 @@ function markTask(item: HTMLElement): void {
   box.type = 'checkbox';
   box.disabled = true;
   box.toggleAttribute('checked', match[1] !== ' ');
-  box.setAttribute('aria-label', match[1] === ' ' ? t(ChatText.toDo) : 'done');
+  box.setAttribute('aria-label', match[1] === ' ' ? t(ChatText.toDo) : t(ChatText.doneTask));
   item.classList.add('task');
   first?.prepend(box);
 }

@@ -1,4 +1,6 @@
 export enum ChatText {
+  codeBlock = 'code',
+  doneTask = 'done',
   endedAtTheLength = 'ended at the length limit',
   theTool = 'The tool',
   thinking = 'Thinking…',

@@ -10,7 +10,7 @@ export const main = `${src}main.ts`;
 export const later = [
   'markdown/markdown', 'markdown/highlight', 'markdown/mathml', 'chats/exchange', 'adapters/take', 'adapters/zip', 'fine-tune/fine-tune', 'fine-tune/chart',
   'ollama/view', 'ollama/reopen', 'downloads/downloads', 'downloads/words', 'media/capture', 'media/read-document', 'media/pdf', 'tools/tool-calls', 'tools/tool-panel', 'tools/calculator', 'tools/mcp', 'notes/notes', 'curated/curated',
-  'gpu-help', 'trouble-view', 'message-editor', 'compare/compare', 'read-aloud',
+  'gpu-help', 'trouble-view', 'message-editor', 'compare/compare', 'read-aloud', 'settings-dialog',
 ].map((name) => `${src}${name}.ts`);
 
 const apart = {

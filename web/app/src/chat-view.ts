@@ -144,7 +144,7 @@ export class ChatView implements Stage {
   }
 
   openSettings(): void {
-    if (this.current) this.settings.open(this.current.record.settings);
+    if (this.current) void this.settings.open(this.current.record.settings);
   }
 
   /** Takes the settings that the dialog was closed with. */

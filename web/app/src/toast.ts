@@ -4,12 +4,13 @@ import { h } from './dom.ts';
 import { ChatText } from './texts/en/chat.ts';
 import { t } from './texts/text.ts';
 
-const element = h('div', { className: 'toast', role: 'status', hidden: true });
+let shown: HTMLElement | undefined;
 let timer: ReturnType<typeof setTimeout> | undefined;
 let ended: () => void = () => undefined;
 
 /** Shows it for so many milliseconds, in place of the one before; `end` runs when it goes without its button having been used. */
 export function toast(text: string, { action, ms, end = () => undefined }: { action?: { label: string; run(): void }; ms: number; end?: () => void }): void {
+  const element = (shown ??= h('div', { className: 'toast', role: 'status', hidden: true }));
   if (!element.isConnected) document.body.append(element);
   close();
   const act = action && h('button', { type: 'button', onclick: () => {
@@ -34,8 +35,8 @@ export function toast(text: string, { action, ms, end = () => undefined }: { act
 
 function close(): void {
   clearTimeout(timer);
-  if (element.hidden) return;
-  element.hidden = true;
+  if (!shown || shown.hidden) return;
+  shown.hidden = true;
   const end = ended;
   ended = () => undefined;
   end();

@@ -2,7 +2,8 @@
 
 export { Shelf } from '../src/adapters/shelf.ts';
 export { completeAddress, nameOf } from '../src/address.ts';
-export { CHANGES, FIELDS, optionsOf, problemOf, readKept } from '../src/sampling.ts';
+export { CHANGES, FIELDS, optionsOf, readKept } from '../src/sampling.ts';
+export { problemOf, WORDS } from '../src/settings-dialog.ts';
 export { smoothed, spanOf } from '../src/fine-tune/smooth.ts';
 export { remedyBlocked, remedyWithout } from '../src/gpu-help.ts';
 export { lighter } from '../src/lighter.ts';

@@ -1,4 +1,5 @@
 export enum SettingsText {
+  cannotBeShown = 'The settings cannot be shown: {message}. Check the connection, then try again.',
   nameOfANew = 'Name of a new preset',
   chooseAPreset = 'Choose a preset',
   noneSavedYet = 'None saved yet',

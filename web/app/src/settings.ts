@@ -47,6 +47,7 @@ export class Settings {
 
   /** Shows the settings of a conversation. */
   async open(own: Values): Promise<void> {
+    if (this.dialog) return this.dialog.open(own);
     try {
       const { SettingsDialog } = await import('./settings-dialog.ts');
       this.dialog ??= new SettingsDialog(this.library, this, (chosen, lasting) => {

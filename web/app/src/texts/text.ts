@@ -38,13 +38,21 @@ export function parts<S extends string>(text: S, ...[values]: Given<S, Value | N
   return pieces<Value | Node>(text, values ?? {}) as (string | Node)[];
 }
 
+const formats = new Map<string, Intl.NumberFormat>();
+
+/** Making one takes longer than using it. */
+function written(value: number, options: Intl.NumberFormatOptions = {}): string {
+  const name = `${locale()} ${JSON.stringify(options)}`;
+  const format = formats.get(name) ?? new Intl.NumberFormat(locale(), options);
+  formats.set(name, format);
+  return format.format(value);
+}
+
 /** A number with so many digits behind its point. */
-export const fixed = (value: number, digits: number): string =>
-  new Intl.NumberFormat(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+export const fixed = (value: number, digits: number): string => written(value, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 /** A number with so many digits that count. */
-export const significant = (value: number, digits: number): string =>
-  new Intl.NumberFormat(locale(), { minimumSignificantDigits: digits, maximumSignificantDigits: digits }).format(value);
+export const significant = (value: number, digits: number): string => written(value, { minimumSignificantDigits: digits, maximumSignificantDigits: digits });
 
 function pieces<V>(text: string, values: Partial<Record<string, V>>): (string | V)[] {
   const { texts } = language();
@@ -56,9 +64,9 @@ function filled<V>(hole: string, values: Partial<Record<string, V>>): string | V
   const value = values[name] ?? '';
   const { locale, rtl } = language();
   if (typeof value !== 'number') return rtl && typeof value === 'string' && value !== '' ? `\u2068${value}\u2069` : value;
-  const written = new Intl.NumberFormat(locale).format(value);
-  if (forms.length === 0) return written;
+  const number = written(value);
+  if (forms.length === 0) return number;
   const form = new Intl.PluralRules(locale).select(value);
   const words = forms.find((one) => one.startsWith(`${form}=`)) ?? forms.find((one) => one.startsWith('other=')) ?? '';
-  return words.slice(words.indexOf('=') + 1).replace('#', written);
+  return words.slice(words.indexOf('=') + 1).replace('#', number);
 }

@@ -88,6 +88,7 @@ test('a chat: empty, with answers, with thinking, tools and a card; its settings
   await expectError(page, /^nan$/);
   await clean(page, 'a chat');
   await page.click('#open-settings');
+  await page.waitForSelector('dialog.settings[open] #system');
   await clean(page, 'settings');
   await page.click('dialog [aria-label="Close settings"]');
   await page.locator('.regenerate').last().click();

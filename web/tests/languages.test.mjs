@@ -56,6 +56,7 @@ test('by the browser’s languages the page is in Arabic, and runs from right to
   assert.ok((await page.locator('#side').boundingBox()).x > 60, 'the drawer opens from the right');
   await page.keyboard.press('Escape');
   await page.click('#open-settings');
+  await page.waitForSelector('dialog.settings[open] #system');
   await clean(page, 'settings from right to left');
   await page.selectOption('dialog .language', 'en');
   await page.click('.language-warning button');
@@ -133,6 +134,7 @@ test('under another language nothing of the page is in English', async () => {
   await finished(page, 2);
   await look('a chat');
   await page.click('#open-settings');
+  await page.waitForSelector('dialog.settings[open] #system');
   await look('settings');
   await page.keyboard.press('Escape');
   await page.locator('[data-tool=compare]').last().click();

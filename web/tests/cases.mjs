@@ -14,8 +14,8 @@ export const missing = !existsSync(path.join(built, 'cases/rullama_web.js')) && 
 
 /**
  * Runs cases in a browser of its own. `options` as `run_cases` takes them. Gives `device`, `subgroups` (sizes, or
- * null), `cases` (number), `reports` (one a case, with its `seconds`) and `kernels` (distinct texts that Chromium
- * compiled, and how many of them use subgroups).
+ * null), `cases` (number), `reports` (one a case, with its `seconds`), `kernels` (distinct texts that Chromium
+ * accepted, and how many of them use subgroups) and `texts` (those of cases that were not run).
  */
 export async function runCases(options) {
   const site = await startServer({ '/built/': built, '/': path.join(here, 'pages') });

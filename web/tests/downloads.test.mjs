@@ -7,13 +7,24 @@ import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { modelBytes } from '../packages/rullama/test/fake-storage.mjs';
-import { builtPage, openStartAt, waitForChat } from './person.mjs';
+import { modelBytes, tableModel } from '../packages/rullama/test/fake-storage.mjs';
+import { ask, builtPage, expectError, finished as answered, openStartAt, waitForChat } from './person.mjs';
 import { startServer } from './server.mjs';
 
 const MB = 1 << 20;
 const PIECE = 4 * MB;
 const whole = modelBytes(26 * MB + 3);
+/** A model with a per-layer table, and a server that holds back the table's pieces until `free()`. */
+const tabled = tableModel({ before: 3 * MB, table: 15 * MB, behind: 3 * MB });
+const holding = async (options) => {
+  let held = true;
+  const pieceOfTable = (range) => {
+    const [, first, last] = /=(\d+)-(\d+)/.exec(range).map(Number);
+    return first >= PIECE && first < Math.floor(tabled.end / PIECE) * PIECE && last - first > MB;
+  };
+  const server = await serveFiles({ cut: (range) => (held && pieceOfTable(range) ? MB : undefined), after: () => {}, ...options });
+  return Object.assign(server, { free: () => (held = false) });
+};
 const digest = (bytes) => createHash('sha256').update(bytes).digest('hex');
 const built = builtPage();
 let files;
@@ -22,6 +33,7 @@ const servers = [];
 before(() => {
   files = mkdtempSync(path.join(os.tmpdir(), 'rullama-downloads-'));
   writeFileSync(path.join(files, 'model.gguf'), whole);
+  writeFileSync(path.join(files, 'tabled.gguf'), tabled.bytes);
 });
 afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.close()));
@@ -235,5 +247,94 @@ test('a file that changed starts again and says so; a lost server is named, and 
   await page.waitForSelector('.kept .problem:has-text("no such file (status 404)")');
   await button(page, 'Close nothing.gguf').click();
   await page.waitForFunction(() => document.querySelectorAll('.kept').length === 0);
+  await page.close();
+});
+
+/** Loads a model that is kept, by its address. */
+async function loadKept(page, server, name = 'tabled.gguf') {
+  if (!(await page.locator('[name=store]').isVisible())) await page.click('.advanced summary');
+  await page.selectOption('[name=store]', 'always');
+  await page.fill('#url', `${server.url}/${name}`);
+  await page.click('#load-url');
+}
+
+test('a chat begins before the table has arrived; the rest is shown, paused, and gone on with', async () => {
+  const server = await holding();
+  const { page, problems } = await openStart();
+  await loadKept(page, server);
+  await waitForChat(page);
+  await ask(page, 'say\nhello');
+  await answered(page, 1);
+  assert.match(await page.locator('.rest').innerText(), /The rest of the model arrives: [\d.]+ MB of 22 MB/);
+  await shot(page, 'rest');
+  await page.setViewportSize({ width: 390, height: 800 });
+  await page.emulateMedia({ colorScheme: 'dark' });
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+  await shot(page, 'rest-narrow');
+  await page.click('#rest-pause');
+  await page.waitForSelector('.rest:has-text("Paused")');
+  server.free();
+  await page.click('#rest-pause');
+  await page.waitForSelector('.toast:has-text("All of the model is stored")');
+  assert.equal(await page.locator('.rest').count(), 0);
+  assert.equal(await storedDigest(page), digest(tabled.bytes));
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test('a tab that is killed while the rest arrives loses none of it', async () => {
+  const server = await holding();
+  const first = await openStart();
+  await loadKept(first.page, server);
+  await waitForChat(first.page);
+  await first.page.close({ runBeforeUnload: false });
+  const { page } = await openStart();
+  await button(page, 'Resume tabled.gguf').waitFor();
+  server.requests.length = 0;
+  await loadKept(page, server);
+  await waitForChat(page);
+  assert.ok(starts(server).every((start) => start >= PIECE && start < Math.floor(tabled.end / PIECE) * PIECE), `${starts(server)}`);
+  server.free();
+  // What the page had asked for before stays silent.
+  await page.click('#rest-pause');
+  await page.waitForSelector('.rest:has-text("Paused")');
+  await page.click('#rest-pause');
+  await page.waitForSelector('.toast:has-text("All of the model is stored")');
+  assert.equal(await storedDigest(page), digest(tabled.bytes));
+  await page.close();
+});
+
+test('a download is chatted with before it ends', async () => {
+  const server = await holding();
+  const { page } = await openStart();
+  await download(page, server, 'tabled.gguf');
+  await button(page, 'Chat now tabled.gguf').click();
+  await waitForChat(page);
+  await page.waitForSelector('.rest');
+  await page.close();
+});
+
+test('a wrong checksum of the rest ends the chat by name, and loading again mends it', async () => {
+  const name = `sha256-${digest(tabled.bytes)}`;
+  const wrong = Buffer.from(tabled.bytes);
+  wrong[9 * MB] ^= 1;
+  writeFileSync(path.join(files, name), wrong);
+  const server = await holding();
+  const { page } = await openStart();
+  await loadKept(page, server, name);
+  await waitForChat(page);
+  server.free();
+  await page.click('#rest-pause');
+  await page.waitForSelector('.rest:has-text("Paused")');
+  await page.click('#rest-pause');
+  const said = await expectError(page, /^source-changed$/);
+  assert.ok(said.includes(digest(wrong)) && said.includes(digest(tabled.bytes)) && /may be wrong/.test(said), said);
+  assert.ok(await page.locator('#send').isDisabled());
+  assert.equal(await page.locator('.rest').count(), 0);
+  await shot(page, 'rest-wrong');
+  writeFileSync(path.join(files, name), tabled.bytes);
+  await button(page, 'Reload model').click();
+  await page.waitForSelector('.toast:has-text("with the right checksum")');
+  assert.equal(await storedDigest(page), digest(tabled.bytes));
   await page.close();
 });

@@ -34,7 +34,11 @@ function store() {
   model('registry.ollama.ai/library/gone/latest', [{ ...weights, digest: `sha256:${'0'.repeat(64)}` }]);
   model('registry.ollama.ai/library/escape/latest', [{ ...weights, digest: '../../etc/passwd' }]);
   model('registry.ollama.ai/library/tensors/latest', [params]);
-  model('registry.ollama.ai/me/parts/latest', [weights, weights]);
+  const part = (number) => blob('model', `GGUF ${number} split.no split.count`);
+  model('registry.ollama.ai/me/parts/latest', [blob('model', 'GGUF vocabulary'), part(1), part(2)]);
+  model('registry.ollama.ai/me/lacks/latest', [blob('model', 'GGUF vocabulary'), part(1), { ...part(2), digest: `sha256:${'1'.repeat(64)}` }]);
+  // A second file that is no part is not Ollama's model.
+  model('registry.ollama.ai/me/second/latest', [weights, blob('model', 'GGUF another')]);
   files['manifests/registry.ollama.ai/library/damaged/latest'] = '{"layers": [';
   files['manifests/registry.ollama.ai/library/vast/latest'] = ' '.repeat((1 << 20) + 1);
   files['manifests/registry.ollama.ai/library/null/latest'] = '{"layers": [null, 7], "config": 3}';
@@ -47,7 +51,7 @@ const PROBLEMS = {
   'gone:latest': /sha256-000000000000… is missing: pull it again/,
   'escape:latest': /no SHA-256: pull it again/,
   'tensors:latest': /no GGUF file/,
-  'me/parts:latest': /2 files/,
+  'me/lacks:latest': /sha256-111111111111… is missing: pull it again/,
   'damaged:latest': /its manifest is damaged/,
   'vast:latest': /its manifest has 1\.0 MB/,
   'null:latest': /no GGUF file/,
@@ -79,12 +83,12 @@ const button = (page, name) => page.getByRole('button', { name: `Load ${name}`, 
 async function expectStore(page) {
   await button(page, 'gemma4:e2b').waitFor();
   assert.match(await page.locator('.served-model:has-text("gemma4:e2b")').innerText(), /5\.1B · Q4_K_M · 12 B/);
-  for (const name of ['gemma4:e2b', 'hf.co/someone/Gemma-GGUF:Q8_0']) assert.ok(await button(page, name).isEnabled());
+  for (const name of ['gemma4:e2b', 'hf.co/someone/Gemma-GGUF:Q8_0', 'me/parts:latest', 'me/second:latest']) assert.ok(await button(page, name).isEnabled());
   for (const [name, problem] of Object.entries(PROBLEMS)) {
     assert.match(await page.locator(`.served-model:has(h3:text-is("${name}")) .problem`).innerText(), problem);
     assert.ok(await button(page, name).isDisabled());
   }
-  assert.equal(await page.locator('#ollama-models .served-model').count(), 2 + Object.keys(PROBLEMS).length);
+  assert.equal(await page.locator('#ollama-models .served-model').count(), 4 + Object.keys(PROBLEMS).length);
 }
 
 test('the folder is picked once: its models are cards, load in place with what the store says of them, and are there after a reload', async () => {
@@ -110,6 +114,24 @@ test('the folder is picked once: its models are cards, load in place with what t
   const system = page.locator('dialog textarea').first();
   assert.match((await system.inputValue()) + (await system.getAttribute('placeholder')), /Speak like a pilot/);
   assert.deepEqual(problems, []);
+});
+
+test('a model in several files is read from all of them', async () => {
+  const { page } = await open();
+  await answerWith(page, under('split', store()), 'split');
+  await page.click('#pick-ollama');
+  // The fake engine is called by the files that it was given.
+  const filesOf = async (name) => {
+    await button(page, name).click();
+    await waitForChat(page);
+    await ask(page, 'recall what was loaded');
+    await finished(page, 1);
+    const paces = await page.evaluate(() => Object.keys(JSON.parse(localStorage.getItem('rullama.paces'))));
+    await page.click('#change-model');
+    return paces.at(-1).match(/sha256-[0-9a-f]{64}/g).map((file) => file.slice(7));
+  };
+  const hash = (text) => createHash('sha256').update(text).digest('hex');
+  assert.deepEqual(await filesOf('me/parts:latest'), ['GGUF vocabulary', 'GGUF 1 split.no split.count', 'GGUF 2 split.no split.count'].map(hash));
 });
 
 test('a conversation goes on with its model of the folder by one click, and says what is in the way', async () => {

@@ -8,8 +8,9 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openPage, startBrowser } from './browser.mjs';
-import { ANSWER_MS, ask, expectError, finished, limitAnswers, openLoadedAt, openStartAt, statsOf, waitForChat } from './person.mjs';
+import { ANSWER_MS, ask, expectError, finished, keptAre, limitAnswers, openLoadedAt, openStartAt, statsOf, waitForChat } from './person.mjs';
 import { startServer } from './server.mjs';
+import { splitGguf } from './split.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const dist = path.join(here, '../app/dist');
@@ -120,6 +121,28 @@ test('a reload in mid-answer keeps what was written, and the model goes on with 
   await page.close();
 });
 
+test('after a reload the second question goes on with what the model has read for the first', async (t) => {
+  const { page, problems } = await openLoaded();
+  await limitAnswers(page, 8);
+  await ask(page, 'Three birds sit on a roof, two of them black. Then five more come, and one flies away. How many are there now?');
+  await finished(page, 1);
+  const tokens = async () => /prompt (\d+) tokens(?:, (\d+) known)?/.exec(await statsOf(page)).slice(1).map((digits) => Number(digits ?? 0));
+  const [first, none] = await tokens();
+  assert.equal(none, 0);
+  const [{ size }] = await keptAre(page, 1);
+  await page.reload();
+  await page.click('#load-last');
+  await waitForChat(page);
+  await limitAnswers(page, 8);
+  await ask(page, 'And then?');
+  await finished(page, 2);
+  const [second, known] = await tokens();
+  t.diagnostic(`${known} of ${second} tokens from ${size} bytes; ${await statsOf(page)}; ${await page.evaluate(() => localStorage.getItem('rullama.paces'))}`);
+  assert.ok(known >= first && known < second, `${known} of ${second} after ${first}`);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
 test('an answer can be stopped before its first word, and asked for again', async () => {
   const { page, problems } = await openLoaded();
   await limitAnswers(page, 4);
@@ -156,6 +179,29 @@ test('a picked file loads', async () => {
   await page.setInputFiles('#file', path.join(files, 'whole.gguf'));
   await waitForChat(page);
   assert.equal(await page.locator('#model-name').innerText(), 'whole.gguf');
+  await limitAnswers(page, 4);
+  await ask(page, 'Hi');
+  await finished(page, 1);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test('the parts of a split model load when they are picked together, in any order; what is missing is named', async () => {
+  const parts = splitGguf(readFileSync(modelFile), 3);
+  const picked = (number) => {
+    const name = path.join(files, `demo-0000${number}-of-00003.gguf`);
+    writeFileSync(name, parts[number - 1]);
+    return name;
+  };
+  const { page, problems } = await openStart();
+  await page.setInputFiles('#file', [picked(3), picked(1)]);
+  await page.waitForSelector('.error');
+  const card = await page.locator('.error').innerText();
+  assert.match(card, /part [13] of 3 of a split model.*part 2 is missing/s);
+  assert.match(card, /Choose all parts of the model together/);
+  await page.setInputFiles('#file', [picked(3), picked(1), picked(2)]);
+  await waitForChat(page);
+  assert.equal(await page.locator('#model-name').innerText(), 'demo.gguf');
   await limitAnswers(page, 4);
   await ask(page, 'Hi');
   await finished(page, 1);

@@ -86,3 +86,29 @@ export async function expectError(page, code) {
   assert.ok(what.length > 10 && remedy.length > 10, `${what} / ${remedy}`);
   return what;
 }
+
+/** Names and sizes of the files with what the model has read of chats. */
+export const keptKeys = (page) =>
+  page.evaluate(async () => {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('rullama-keys').catch(() => undefined);
+    const found = [];
+    try {
+      for await (const [name, entry] of folder?.entries() ?? []) found.push({ name, size: (await entry.getFile()).size });
+    } catch {
+      // It is being changed.
+      return [{ name: '', size: 0 }];
+    }
+    return found;
+  });
+
+/** Waits until what is found is as it should be; gives it. */
+export async function until(what, holds) {
+  for (let tries = 0; tries < 100; tries += 1) {
+    const found = await what();
+    if (holds(found)) return found;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.fail(`never came: ${JSON.stringify(await what())}`);
+}
+/** Waits until so many of them are there as a whole. */
+export const keptAre = (page, count) => until(() => keptKeys(page), (files) => files.length === count && files.every(({ size }) => size > 0));

@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import { z } from 'zod';
+import { loadAgain } from './chats.mjs';
 import { answerText, ask, finished, limitAnswers, pageUnderTest } from './person.mjs';
 
 const openLoaded = pageUnderTest('?fake=1');
@@ -273,6 +274,13 @@ before(async () => {
 });
 after(() => servers?.close());
 
+/** The page once more, with its model. */
+async function again(page) {
+  await page.reload();
+  await page.waitForSelector('.message.model');
+  await loadAgain(page);
+}
+
 test('tools of a server: added by address, called with consent, failures in words', async () => {
   const { page } = await openLoaded();
   await openTools(page);
@@ -308,7 +316,30 @@ test('tools of a server: added by address, called with consent, failures in word
   await answer(page, 'once');
   await finished(page, 4);
   assert.equal((await results(page)).at(-1), 'error: the mast fell');
+  // The token is this tab's, unless a person wants it kept.
+  const stored = () => page.evaluate(() => [localStorage, sessionStorage].map((storage) => JSON.stringify({ ...storage }).includes('key\\"')));
+  assert.deepEqual(await stored(), [false, true]);
+  await again(page);
+  await call(page, 'localhost_clock', { city: 'Ulm' });
+  await answer(page, 'once');
+  await finished(page, 6);
+  assert.match((await results(page)).at(-1), /Rain in Ulm/);
+  const askAgain = async (check) => {
+    await openTools(page);
+    await page.click('[aria-label="Ask Weather again"]');
+    await check();
+    await page.click('dialog.tools .primary');
+    await page.waitForSelector('legend:has-text("Weather (localhost")');
+  };
+  await askAgain(() => page.check('[name=lasting]'));
+  assert.deepEqual(await stored(), [true, false]);
+  await page.click('[aria-label="Close tools"]');
+  await askAgain(() => page.uncheck('[name=lasting]'));
+  assert.deepEqual(await stored(), [false, true]);
+  await page.evaluate(() => sessionStorage.clear());
+  await again(page);
   await openTools(page);
+  assert.match(await page.locator('dialog.tools').innerText(), /Its token is forgotten: ask again, with it/);
   await page.click('[aria-label="Remove Weather"]');
   await page.waitForSelector('legend:has-text("Weather")', { state: 'detached' });
   await page.close();

@@ -294,8 +294,7 @@ impl Device {
         self.check()?;
         let layout = self.layout(kernel);
         let scope = self.0.raw.push_error_scope(wgpu::ErrorFilter::Validation);
-        let source = wgpu::ShaderSource::Wgsl(kernel.source().into());
-        let module = self.0.raw.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(kernel.label()), source });
+        let module = self.module(kernel);
         let raw = self.0.raw.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(kernel.label()),
             layout: Some(&layout.pipeline),
@@ -308,11 +307,29 @@ impl Device {
         let error = scope.pop().await;
         self.check()?;
         if let Some(error) = error {
-            return Err(GpuError::Validation { what: format!("kernel `{}`", kernel.label()), message: error.to_string() });
+            return Err(refused(kernel, &error));
         }
         let pipeline = Pipeline { raw, layout };
         locked(&self.0.pipelines).insert(kernel.source().to_string(), pipeline.clone());
         Ok(pipeline)
+    }
+
+    /// Whether the text of a kernel is accepted; nothing is compiled for the GPU, which takes longer.
+    ///
+    /// # Errors
+    /// [`GpuError::Validation`] naming the kernel and what is wrong; [`GpuError::DeviceLost`] after a loss.
+    pub async fn accept(&self, kernel: &Kernel) -> Result<(), GpuError> {
+        self.check()?;
+        let scope = self.0.raw.push_error_scope(wgpu::ErrorFilter::Validation);
+        self.module(kernel);
+        let error = scope.pop().await;
+        self.check()?;
+        error.map_or(Ok(()), |error| Err(refused(kernel, &error)))
+    }
+
+    fn module(&self, kernel: &Kernel) -> wgpu::ShaderModule {
+        let source = wgpu::ShaderSource::Wgsl(kernel.source().into());
+        self.0.raw.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(kernel.label()), source })
     }
 
     /// Pipelines compiled so far.
@@ -356,6 +373,10 @@ impl Device {
         });
         Layout { group, pipeline }
     }
+}
+
+fn refused(kernel: &Kernel, error: &wgpu::Error) -> GpuError {
+    GpuError::Validation { what: format!("kernel `{}`", kernel.label()), message: error.to_string() }
 }
 
 impl std::fmt::Debug for Device {

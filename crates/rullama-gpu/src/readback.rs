@@ -233,7 +233,7 @@ mod tests {
         // Pending at first, or done already; never held until the GPU is.
         let asked = std::time::Instant::now();
         let first = wait.as_mut().poll(&mut context);
-        assert!(asked.elapsed().as_millis() < 100);
+        assert!(asked.elapsed().as_secs() < 2);
         drop((first.is_pending(), wait));
         drop(readback);
         assert_eq!(pollster::block_on(device.read(&buffer, 0, 4)).unwrap(), 7u32.to_le_bytes());

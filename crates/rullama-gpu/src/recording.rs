@@ -77,6 +77,14 @@ impl Recorder {
         self.commands.is_empty()
     }
 
+    /// Kernels in the order of their dispatches.
+    pub fn kernels(&self) -> impl Iterator<Item = &Kernel> {
+        self.commands.iter().filter_map(|command| match command {
+            Pending::Dispatch(dispatch) => Some(&dispatch.kernel),
+            Pending::Copy { .. } => None,
+        })
+    }
+
     /// Whether both hold the same commands, whatever buffers they name: kernel texts, parameters, workgroups.
     pub fn same_work(&self, other: &Recorder) -> bool {
         let same = |(a, b): (&Pending, &Pending)| match (a, b) {

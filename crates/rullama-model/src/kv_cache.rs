@@ -254,6 +254,14 @@ impl KvCache {
         Ok(all)
     }
 
+    /// Bytes that [`save`](Self::save) gives for `position`.
+    pub fn saved_bytes(&self, position: u32) -> u64 {
+        let half = |cache: &LayerCache| -> u64 {
+            ranges(&self.shape.kv.planes(cache.width), cache.slots.min(position)).iter().map(|range| range[1]).sum()
+        };
+        self.layers.values().map(|cache| half(cache) * cache.halves.len() as u64).sum()
+    }
+
     /// Whether parts are what [`save`](Self::save) gave for `position`, the same shapes and `rings`: each half once, of its size.
     ///
     /// # Errors

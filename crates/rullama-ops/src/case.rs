@@ -6,14 +6,16 @@ use crate::host::{Array, Host, HostCache, HostWeight};
 use crate::op::{Cache, Context, Op, Operand, Tensor, Use};
 use crate::tolerance::{of_sums, rms};
 use crate::weight::{Chunk, Weight};
-use rullama_gpu::{Buffer, Caps, Device, GpuError, Recorder, Slice, Usage};
+use rullama_gpu::{Buffer, Caps, Device, GpuError, Kernel, Recorder, Slice, Usage};
 use rullama_quant::Layout;
 use std::sync::Arc;
 
 mod cached;
+mod cover;
 mod random;
 
 pub use crate::tolerance::EPSILON;
+pub use cover::Cover;
 pub use random::Rng;
 
 /// An operation with operands; the oracle gives what they must become.
@@ -129,7 +131,7 @@ impl Case {
         let fail = |message: String| format!("{} / {} / {variant}: {message}", self.op.name(), self.name);
         let mut expected = self.operands.clone();
         self.op.oracle(&mut expected);
-        for alias in [None, self.op.may_alias()].into_iter().take(1 + usize::from(self.op.may_alias().is_some())) {
+        for alias in self.aliases() {
             let computed = self.compute_aliased(device, device.caps(), variant, alias).await.map_err(|e| fail(e.to_string()))?;
             for (i, (got, want)) in computed.iter().zip(&expected).enumerate() {
                 if alias.is_some_and(|(_, read)| read == i) {
@@ -168,6 +170,25 @@ impl Case {
             computed.push(bound.fetch(device).await?);
         }
         Ok(computed)
+    }
+
+    /// Kernels of a run with what `caps` lead to, the one in place among them.
+    ///
+    /// # Errors
+    /// As [`variants_beyond`](Self::variants_beyond).
+    pub async fn kernels(&self, device: &Device, caps: &Caps, variant: &'static str) -> Result<Vec<Kernel>, GpuError> {
+        let mut kernels = Vec::new();
+        for alias in self.aliases() {
+            let operands: Vec<Operand> = self.bind_aliased(device, alias).await?.into_iter().map(|b| b.operand).collect();
+            let scratch = self.scratch(device, self.op.scratch(caps, &operands)).await?;
+            kernels.extend(self.record(caps, &operands, variant, scratch)?.kernels().cloned());
+        }
+        Ok(kernels)
+    }
+
+    /// Which operands share a buffer, a run each: none, and those that may.
+    fn aliases(&self) -> impl Iterator<Item = Option<(usize, usize)>> {
+        [None].into_iter().chain(self.op.may_alias().map(Some))
     }
 
     /// Dispatches that `caps` lead to.

@@ -1,5 +1,5 @@
-//! Every operation, variant and shape on this machine's adapter: as a GPU with its own limits and
-//! with WebGPU's guaranteed ones, and with what a CPU adapter chooses.
+//! Every operation, variant and shape on this machine's adapter: as a GPU with WebGPU's guaranteed limits; with its own limits,
+//! and with what a CPU adapter chooses, as far as kernels, parameters or workgroups are others.
 
 use rullama_gpu::{AdapterProfile, Device, GpuError, OpenOptions};
 use rullama_ops::all_cases;
@@ -31,9 +31,10 @@ fn run(device: &Device, variants: impl Fn(&Case) -> Result<Vec<&'static str>, Gp
     assert!(runs > 0);
 }
 
+/// What is the same work with the guaranteed limits runs there.
 fn all_cases_with_native_limits() {
-    let device = open(AdapterProfile::Native, true);
-    run(&device, |case| pollster::block_on(case.variants(&device)));
+    let (device, defaults) = (open(AdapterProfile::Native, true), open(AdapterProfile::WebGpuDefaults, true));
+    run(&device, |case| pollster::block_on(case.variants_beyond(&device, defaults.caps())));
 }
 
 fn all_cases_with_webgpu_default_limits() {

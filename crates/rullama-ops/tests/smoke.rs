@@ -12,19 +12,25 @@ fn open(as_gpu: bool) -> Device {
     })
 }
 
-fn every_operation_has_a_small_case_for_any_operands() {
-    for as_gpu in [true, false] {
-        let device = open(as_gpu);
-        let mut seen = HashSet::new();
-        for case in all_cases() {
-            let inputs = case.inputs();
-            if seen.insert((case.op.name(), case.op.kernels(&inputs, device.caps()))) {
-                let small = case.op.smoke(&inputs);
-                let runs = pollster::block_on(small.run(&device)).unwrap_or_else(|message| panic!("{message}"));
-                assert!(runs > 0, "{}", small.name);
-            }
+fn small_cases(as_gpu: bool) {
+    let device = open(as_gpu);
+    let mut seen = HashSet::new();
+    for case in all_cases() {
+        let inputs = case.inputs();
+        if seen.insert((case.op.name(), case.op.kernels(&inputs, device.caps()))) {
+            let small = case.op.smoke(&inputs);
+            let runs = pollster::block_on(small.run(&device)).unwrap_or_else(|message| panic!("{message}"));
+            assert!(runs > 0, "{}", small.name);
         }
     }
+}
+
+fn every_operation_has_a_small_case_for_any_operands() {
+    small_cases(true);
+}
+
+fn every_operation_has_one_with_what_a_cpu_adapter_chooses() {
+    small_cases(false);
 }
 
 fn results_have_the_types_that_oracles_give() {
@@ -108,6 +114,7 @@ rullama_testing::tests! {
     views_of_weights_hold_the_rows_that_they_say,
     views_beyond_a_weight_are_refused,
     every_operation_has_a_small_case_for_any_operands,
+    every_operation_has_one_with_what_a_cpu_adapter_chooses,
     results_have_the_types_that_oracles_give,
     operands_that_do_not_fit_are_told_with_their_place,
     a_cache_is_read_as_it_is,

@@ -141,6 +141,10 @@ pub enum SourceError {
     /// The memory for the bytes could not be had.
     #[error("{name}: no memory for a read of {len} bytes. Close other programs or tabs.")]
     OutOfMemory { name: String, len: u64 },
+    /// What is said of a file whose rest is still arriving: it has become another one, or a part cannot be fetched. The words end in
+    /// the remedy.
+    #[error("{words}")]
+    Arriving { changed: bool, words: String },
     /// A failure reported by the host, such as a browser's file API.
     #[error("{name}: {message}. Pick the file again.")]
     Host { name: String, message: String },

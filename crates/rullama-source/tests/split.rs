@@ -13,7 +13,7 @@ use std::{
 use common::{every_value, file_of, split_keys};
 use rullama_source::{
     ByteSource, HttpOptions, JoinedSource, MemorySource, SourceError,
-    gguf::{Gguf, GgufError, Metadata, MetadataError, PartName, Value},
+    gguf::{Gguf, GgufError, MAX_PARTS, Metadata, MetadataError, PartName, Value, in_order},
     open_path, open_url,
 };
 
@@ -51,6 +51,21 @@ fn check_whole(source: &dyn ByteSource) {
 #[test]
 fn parts_make_one_model() {
     check_whole(&joined(&parts()));
+}
+
+#[test]
+fn parts_chosen_together_are_put_in_their_order() {
+    let sources = |order: &[usize]| -> Vec<Arc<dyn ByteSource>> {
+        order.iter().map(|i| Arc::new(MemorySource::new(format!("sha256-{i}"), parts()[*i].clone())) as _).collect()
+    };
+    let joined = |order: &[usize]| JoinedSource::new(pollster::block_on(in_order(sources(order))).unwrap());
+    for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0]] {
+        check_whole(&joined(&order));
+    }
+    assert!(matches!(open(&joined(&[2, 0])).unwrap_err(), GgufError::MissingParts { missing, .. } if missing == [2]));
+    assert!(matches!(open(&joined(&[2, 1, 1])).unwrap_err(), GgufError::ForeignPart { .. }));
+    let many = pollster::block_on(in_order(vec![sources(&[1]).remove(0); MAX_PARTS as usize + 1]));
+    assert!(matches!(many.map(|_| ()).unwrap_err(), GgufError::TooLarge { .. }));
 }
 
 #[test]

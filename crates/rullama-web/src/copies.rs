@@ -29,9 +29,16 @@ impl WebEngine {
         self.keep_chat(number, forked)
     }
 
-    /// What the caches of a conversation hold, to be restored under the same model, adapters and type of caches.
-    pub async fn chat_save(&self, chat: u32) -> Result<Vec<u8>, JsValue> {
+    /// What the caches of a conversation hold, to be restored under the same model, adapters and type of caches; refused where that
+    /// is more than `most` bytes.
+    pub async fn chat_save(&self, chat: u32, most: Option<f64>) -> Result<Vec<u8>, JsValue> {
         let open = self.take(chat)?;
+        let bytes = open.session().saved_bytes();
+        if let Some(most) = most.filter(|most| bytes as f64 > *most) {
+            self.chats.put_back(chat, open);
+            let what = format!("The caches of the conversation have {bytes} bytes, and `most` allows {most}.");
+            return Err(WebError::Argument { what }.into());
+        }
         let saved = open.session().save().await;
         self.chats.put_back(chat, open);
         Ok(saved.map_err(WebError::from)?)

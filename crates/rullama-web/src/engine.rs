@@ -1,4 +1,4 @@
-use std::{cell::RefCell, rc::Rc};
+use std::cell::RefCell;
 
 use js_sys::{Float32Array, Function, Object, Uint32Array};
 use rullama::MemoryReport;
@@ -7,7 +7,10 @@ use rullama::text::{
     chat::{Conversation, Role, render},
     segments_to_text,
 };
-use rullama::{Cancel, Chat, Embedder, Engine, EngineAdapter, GenerateOptions, GpuError, ModelInfo, Progress, Session, Summary, Token};
+use rullama::{
+    Cancel, Chat, Embedder, Engine, EngineAdapter, ExpertMode, GenerateOptions, GpuError, ModelInfo, PleMode, Progress, Session, Summary,
+    Token,
+};
 use serde_json::json;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
@@ -77,7 +80,7 @@ impl Held {
 
 #[wasm_bindgen]
 impl WebEngine {
-    /// Loads `{ url }` or `{ blob, name }`.
+    /// Loads `{ url, keep }` or `{ blob, name }`.
     pub async fn load(source: JsValue, options: String, on_progress: Function) -> Result<WebEngine, JsValue> {
         std::panic::set_hook(Box::new(|info| js::report(&info.to_string())));
         let start_bytes = memory_bytes();
@@ -345,16 +348,19 @@ impl WebEngine {
 }
 
 /// Opens the source and loads it. Where an address has per-layer rows or experts that do not fit on the GPU, they are
-/// streamed from a stored copy.
+/// streamed from a stored copy; a copy that is still arriving is not waited for.
 async fn load(js_source: &JsValue, options: &Load, on_progress: Function) -> Result<Held, WebError> {
-    let tell = on_progress.clone();
-    let on_download: source::OnDownload =
-        Rc::new(move |done, total| call(&tell, &json!({ "phase": "download", "done": done, "total": total }).to_string()));
     let mut progress = |progress: Progress| call(&on_progress, &progress_json(progress));
-    let streamed = options.ple == rullama::PleMode::Streamed || options.experts == rullama::ExpertMode::Streamed;
-    let opened = source::open(js_source, options.store, streamed, on_download.clone()).await?;
+    let by_rows = options.ple == PleMode::Streamed || options.experts == ExpertMode::Streamed;
+    let mut reading = source::Reading { store: options.store, by_rows, may_arrive: options.ple != PleMode::Resident };
+    let opened = source::open(js_source, reading).await?;
     let remote = opened.bytes.locality() == rullama::source::Locality::Remote;
-    let first = Engine::load(opened.bytes.clone(), options.engine(), &mut progress).await;
+    let (ple, experts) = (options.ple == PleMode::Auto, options.experts == ExpertMode::Auto);
+    let mut engine_options = options.engine();
+    if opened.arriving && ple {
+        engine_options.ple = PleMode::Streamed;
+    }
+    let first = Engine::load(opened.bytes.clone(), engine_options, &mut progress).await;
     if first.as_ref().is_err_and(rullama::Error::is_encoder) {
         let embedder = Embedder::load(opened.bytes.clone(), options.engine(), &Cancel::new(), &mut progress).await;
         opened.loaded();
@@ -362,14 +368,14 @@ async fn load(js_source: &JsValue, options: &Load, on_progress: Function) -> Res
     }
     opened.loaded();
     let too_large = matches!(&first, Err(rullama::Error::Gpu(GpuError::OutOfMemory { .. }) | rullama::Error::RemoteBudget { .. }));
-    let (ple, experts) = (options.ple == rullama::PleMode::Auto, options.experts == rullama::ExpertMode::Auto);
     if !(too_large && remote && (ple || experts) && options.store == source::Store::Auto) {
         return Ok(Held::Engine(first?));
     }
-    let bytes = source::open(js_source, options.store, true, on_download).await?.bytes;
+    reading.by_rows = true;
+    let bytes = source::open(js_source, reading).await?.bytes;
     let mut options = options.engine();
-    options.ple = if ple { rullama::PleMode::Streamed } else { options.ple };
-    options.experts = if experts { rullama::ExpertMode::Streamed } else { options.experts };
+    options.ple = if ple { PleMode::Streamed } else { options.ple };
+    options.experts = if experts { ExpertMode::Streamed } else { options.experts };
     Ok(Held::Engine(Engine::load(bytes, options, &mut progress).await?))
 }
 

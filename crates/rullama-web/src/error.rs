@@ -23,16 +23,9 @@ pub enum WebError {
          choose it from the disk."
     )]
     NoStore { reason: String },
-    /// Another tab works with the stored copy.
-    #[error("{name}: another tab uses the stored copy. Close that tab, or load without a stored copy.")]
-    StoreBusy { name: String },
-    /// The stored copy does not fit; `need` bytes of it are missing, where that is known.
-    #[error("{name}: {} must be stored, and there is no room for them. Free disk space, remove stored models, or choose the file from the disk.",
-        need.map_or("more bytes".to_owned(), |need| format!("{need} more bytes")))]
-    Quota { name: String, need: Option<u64> },
-    /// The private storage failed otherwise.
-    #[error("{name}: the browser's private storage failed: {reason}. Remove stored models and load again.")]
-    Storage { name: String, reason: String },
+    /// What the package says of storing a file; the words end in the remedy.
+    #[error("{words}")]
+    Kept { code: ErrorCode, words: String },
     /// A caller's value is not usable.
     #[error("{what} Correct it and call again.")]
     Argument { what: String },
@@ -49,23 +42,18 @@ pub enum WebError {
 }
 
 impl WebError {
-    /// The meaning of what a storage call threw.
-    pub fn from_storage(name: &str, thrown: &JsValue) -> Self {
-        let name = name.to_owned();
-        if js::is_named(thrown, "QuotaExceededError") {
-            return WebError::Quota { name, need: None };
-        }
-        if js::is_named(thrown, "NoModificationAllowedError") {
-            return WebError::StoreBusy { name };
-        }
-        WebError::Storage { name, reason: js::describe(thrown) }
+    /// What the package's own code threw.
+    pub fn from_package(thrown: &JsValue) -> Self {
+        let (code, words) = js::package_error(thrown).unwrap_or_else(|| (ErrorCode::Internal, js::describe(thrown)));
+        WebError::Kept { code, words }
     }
 
     /// The stable code, one of the TypeScript package's `ErrorCode`.
     pub fn code(&self) -> ErrorCode {
         match self {
             WebError::Unreachable { .. } | WebError::Forbidden { .. } => ErrorCode::Network,
-            WebError::NoStore { .. } | WebError::StoreBusy { .. } | WebError::Quota { .. } | WebError::Storage { .. } => ErrorCode::Quota,
+            WebError::NoStore { .. } => ErrorCode::Quota,
+            WebError::Kept { code, .. } => *code,
             WebError::Argument { .. } => ErrorCode::InvalidArgument,
             WebError::NoTower { .. } => ErrorCode::ModelUnsupported,
             WebError::Engine(error) => error.into(),
@@ -88,6 +76,17 @@ pub fn thrown(code: ErrorCode, text: &str) -> JsValue {
 
 impl From<WebError> for JsValue {
     fn from(error: WebError) -> Self {
-        thrown(error.code(), &error.to_string())
+        let text = error.to_string();
+        match &error {
+            // Files are chosen here, and commands are not at hand.
+            WebError::Engine(engine) if engine.is_part() => {
+                let said = text.split(". ").next().unwrap_or(&text);
+                thrown(
+                    error.code(),
+                    &format!("{said}. Choose all parts of the model together, or give an address that has them beside each other."),
+                )
+            }
+            _ => thrown(error.code(), &text),
+        }
     }
 }

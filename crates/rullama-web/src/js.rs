@@ -1,6 +1,7 @@
 //! The few JavaScript globals that exist in browsers, workers and Node alike.
 
 use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
+use rullama::ErrorCode;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
 
@@ -90,6 +91,13 @@ pub fn describe(thrown: &JsValue) -> String {
         (Some(name), _) => name,
         _ => thrown.as_string().unwrap_or_else(|| format!("{thrown:?}")),
     }
+}
+
+/// Code and words, which end in the remedy, of an error of the package.
+pub fn package_error(thrown: &JsValue) -> Option<(ErrorCode, String)> {
+    let (code, message) = (get_string(thrown, "code")?, get_string(thrown, "message")?);
+    let code = ErrorCode::ALL.iter().copied().find(|known| known.name() == code)?;
+    Some((code, format!("{message} {}", get_string(thrown, "remedy").unwrap_or_default())))
 }
 
 /// Whether a thrown value is a `DOMException` or error of this name.

@@ -8,13 +8,12 @@ use rullama::{Chat, Error, Extent, Gallery, Medium, Message, Picture, Prompt, Se
 use serde::Deserialize;
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::rc::Rc;
 use std::sync::Arc;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 
 use crate::engine::WebEngine;
 use crate::error::WebError;
-use crate::source::{self, Store};
+use crate::source::{self, Reading, Store};
 use crate::{js, options};
 
 /// Bytes of soft tokens that are kept beside those that conversations show.
@@ -110,7 +109,8 @@ impl WebEngine {
         let engine = self.engine()?;
         let mut bytes: Option<Arc<dyn ByteSource>> = None;
         if !source.is_null() && !source.is_undefined() {
-            bytes = Some(source::open(&source, store, false, Rc::new(|_, _| ())).await?.bytes);
+            let reading = Reading { store, by_rows: false, may_arrive: false };
+            bytes = Some(source::open(&source, reading).await?.bytes);
         }
         engine.set_projector(bytes).await;
         // What another tower made of a medium is not what this one would.

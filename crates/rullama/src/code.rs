@@ -140,7 +140,9 @@ impl From<&SourceError> for ErrorCode {
     fn from(error: &SourceError) -> Self {
         match error {
             // A length was told when the source was opened, and holds no longer.
-            SourceError::Changed { .. } | SourceError::ShortRead { .. } => ErrorCode::SourceChanged,
+            SourceError::Changed { .. } | SourceError::ShortRead { .. } | SourceError::Arriving { changed: true, .. } => {
+                ErrorCode::SourceChanged
+            }
             SourceError::OutOfMemory { .. } => ErrorCode::OutOfMemory,
             SourceError::OutOfBounds { .. } => ErrorCode::ModelTruncated,
             SourceError::Address { .. } | SourceError::NotAFile { .. } => ErrorCode::InvalidArgument,

@@ -75,6 +75,11 @@ impl Error {
         matches!(self, Error::Model(ModelError::IsEncoder { .. }))
     }
 
+    /// Whether the file is one of several that make a model, and others of them are missing.
+    pub fn is_part(&self) -> bool {
+        matches!(self, Error::Model(ModelError::Gguf(GgufError::MissingParts { .. })))
+    }
+
     /// A stable name for programs, shared with the TypeScript package.
     pub fn code(&self) -> &'static str {
         ErrorCode::from(self).name()

@@ -56,6 +56,13 @@ fn refuse(reason: impl Into<String>) -> Error {
 }
 
 impl Session {
+    /// Bytes of caches and soft tokens that [`save`](Self::save) would give; its tokens add some for each.
+    pub fn saved_bytes(&self) -> u64 {
+        let soft = |span: Span| span.soft.values.len() as u64 * 4;
+        let spans = self.soft.iter().filter_map(|span| span.before(self.sequence.len()));
+        self.runner.cache.saved_bytes(self.runner.cache.written()) + spans.map(soft).sum::<u64>()
+    }
+
     /// The session's tokens, keys and values, to be [restored](Self::restore) later, also by
     /// another process with the same weights, adapters and KV type.
     ///
@@ -76,10 +83,13 @@ impl Session {
             soft: spans.iter().map(saved_span).collect(),
         };
         let header = serde_json::to_vec(&header).map_err(|e| refuse(e.to_string()))?;
-        let mut out = [&MAGIC[..], &[0; 32]].concat();
+        // Once and to its size: in a browser memory that was taken stays taken.
+        let mut out = Vec::with_capacity(BODY + 4 + header.len() + self.saved_bytes() as usize);
+        out.extend(MAGIC);
+        out.extend([0; 32]);
         out.extend((header.len() as u32).to_le_bytes());
         out.extend(header);
-        parts.iter().for_each(|(_, _, bytes)| out.extend(bytes));
+        parts.into_iter().for_each(|(_, _, bytes)| out.extend(bytes));
         spans.iter().for_each(|span| out.extend(bytemuck::cast_slice::<f32, u8>(&span.soft.values)));
         let sum = Sha256::digest(&out[BODY..]);
         out[MAGIC.len()..BODY].copy_from_slice(&sum);

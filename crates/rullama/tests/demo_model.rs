@@ -13,8 +13,9 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Questions of each ability.
-const SAMPLE: usize = 4;
+/// Questions of each ability, and with RULLAMA_FULL.
+const SAMPLE: usize = 2;
+const LARGE_SAMPLE: usize = 4;
 /// Share of a standard deviation that f32 arithmetic may differ by; software Vulkan (llvmpipe) measures 4e-6.
 const F32_BOUND: f32 = 2e-4;
 /// The same for the weights of 4 and 6 bits; the three prompts measure 0.32.
@@ -110,13 +111,22 @@ fn an_answer_that_was_cut_goes_on() {
 /// other tokens than the f32 model's: quantisation tips the few choices that are nearly even, and which ones
 /// depends on the adapter's order of summation.
 fn quantised_answers_are_right() {
+    answers(SAMPLE);
+}
+
+fn quantised_answers_of_a_large_sample_are_right() {
+    variable("RULLAMA_FULL");
+    answers(LARGE_SAMPLE);
+}
+
+fn answers(each: usize) {
     let engine = quantised();
     let set = std::fs::read_to_string(workspace("tools/demo-model/eval.jsonl")).unwrap();
     // Those about pictures and sounds, whose files a program decodes, are asked in its tests.
     let all = set.lines().map(|line| Question::parse(line).unwrap()).filter(|question| question.senses().next().is_none());
-    let questions = sample(all.collect(), SAMPLE);
+    let questions = sample(all.collect(), each);
     let abilities: HashSet<&str> = questions.iter().map(|question| question.ability.as_str()).collect();
-    assert!(abilities.len() >= 22 && questions.len() == abilities.len() * SAMPLE, "{abilities:?}");
+    assert!(abilities.len() >= 22 && questions.len() == abilities.len() * each, "{abilities:?}");
     let mut chat = Chat::new(pollster::block_on(engine.session()).unwrap(), ChatOptions::default());
     let mut scores = Scores::default();
     for question in &questions {
@@ -207,6 +217,7 @@ rullama_testing::tests! {
     a_tool_call_that_is_cut_is_none,
     an_answer_that_was_cut_goes_on,
     quantised_answers_are_right,
+    quantised_answers_of_a_large_sample_are_right,
     quantised_logits_stay_near_the_reference,
     f16_logits_agree_with_the_reference,
 }

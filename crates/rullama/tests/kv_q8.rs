@@ -119,6 +119,8 @@ fn sessions_go_on_bit_for_bit() {
     let mut one = session(KvType::Q8);
     let first = answer(&mut one, &long()[..301], 8);
     let saved = pollster::block_on(one.save()).unwrap();
+    let header = u64::from(u32::from_le_bytes(saved[40..44].try_into().unwrap()));
+    assert_eq!(one.saved_bytes(), saved.len() as u64 - 44 - header);
     let mut forked = pollster::block_on(one.fork()).unwrap();
     // Caches that have grown: scales stand elsewhere in them.
     let mut grown = pollster::block_on(one.engine().session()).unwrap();

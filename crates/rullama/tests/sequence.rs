@@ -40,7 +40,6 @@ fn generate(session: &mut Session, prompt: &[u32], max_tokens: u32) -> Vec<u32> 
 }
 
 /// Each token is told once, with text that adds up, also where text was held back for a stop string or a character.
-#[test]
 fn tokens_are_told_once_and_their_texts_add_up() {
     let mut session = session(LoadOptions::default());
     let all = pollster::block_on(session.generate(&prompt(20), &greedy(24), &Cancel::new(), &mut |_| ())).unwrap();
@@ -60,16 +59,25 @@ fn tokens_are_told_once_and_their_texts_add_up() {
 }
 
 /// Decoding token by token agrees with one evaluation of everything, over windows that have wrapped around many times.
-#[test]
+fn many_tokens_are_those_of_one_evaluation() {
+    tokens_are_those_of_one_evaluation(1700);
+}
+
 fn three_thousand_tokens_are_those_of_one_evaluation() {
+    rullama_testing::variable("RULLAMA_FULL");
+    tokens_are_those_of_one_evaluation(3000);
+}
+
+/// Windows are of 48 tokens, in rings of 832 slots, which 1700 tokens turn twice.
+fn tokens_are_those_of_one_evaluation(count: u32) {
     let engine = engine(LoadOptions { kv: KvType::F32, context: Some(4096), as_gpu: true, ..Default::default() });
     let mut session = pollster::block_on(engine.session()).unwrap();
     let mut logprobs = Vec::new();
     let sampling = Sampling { seed: Some(11), temperature: 0.9, ..Default::default() };
-    let options = GenerateOptions { sampling, logprobs: Some(1), ..greedy(3000) };
+    let options = GenerateOptions { sampling, logprobs: Some(1), ..greedy(count) };
     let mut on_token = |token: &rullama::Token| logprobs.push(f64::from(token.logprob.unwrap()));
     let ids = pollster::block_on(session.generate(&prompt(10), &options, &Cancel::new(), &mut on_token)).unwrap().ids;
-    assert_eq!(ids.len(), 3000);
+    assert_eq!(ids.len(), count as usize);
     let whole = [prompt(10), ids.clone()].concat();
     let mut other = pollster::block_on(engine.session()).unwrap();
     let evaluation = pollster::block_on(other.evaluate(&whole)).unwrap();
@@ -83,7 +91,6 @@ fn three_thousand_tokens_are_those_of_one_evaluation() {
     }
 }
 
-#[test]
 fn saved_bytes_that_are_not_this_sessions_are_refused() {
     let mut one = session(LoadOptions::default());
     generate(&mut one, &prompt(30), 4);
@@ -128,7 +135,6 @@ fn rewritten(saved: &[u8], change: &dyn Fn(&mut serde_json::Value)) -> Vec<u8> {
 }
 
 /// Another fine-tune under the same name and shapes, and another place of the per-layer table.
-#[test]
 fn a_session_belongs_to_its_weights_wherever_they_are() {
     let mut resident = session(LoadOptions { ple: PleMode::Resident, ..Default::default() });
     let ids = generate(&mut resident, &prompt(30), 4);
@@ -148,7 +154,6 @@ fn a_session_belongs_to_its_weights_wherever_they_are() {
 }
 
 /// Sessions of an engine share activations, and neither disturbs the other; an idle one costs its caches alone.
-#[test]
 fn sessions_share_activations_and_take_turns() {
     let engine = engine(LoadOptions::default());
     let mut sessions: Vec<Session> = (0..3).map(|_| pollster::block_on(engine.session()).unwrap()).collect();
@@ -171,7 +176,6 @@ fn sessions_share_activations_and_take_turns() {
 }
 
 /// Two engines on one device, as a trainer beside an engine would be.
-#[test]
 fn engines_share_a_device() {
     let one = engine(LoadOptions::default());
     let (device, cancel) = (one.device().clone(), Cancel::new());
@@ -222,7 +226,6 @@ fn poll_for_a_while<F: Future>(mut future: Pin<&mut F>) {
     }
 }
 
-#[test]
 fn an_answer_that_is_dropped_in_the_middle_leaves_a_session_that_works() {
     let wait = Arc::new(AtomicBool::new(false));
     let inner = FileSource::open(path("dense-ple-Q4_K_M.gguf")).unwrap();
@@ -254,4 +257,15 @@ fn an_answer_that_is_dropped_in_the_middle_leaves_a_session_that_works() {
     assert!(chat.messages().is_empty());
     pollster::block_on(chat.send(Message::user("Hi"), &greedy(5), &Cancel::new(), &mut |_| ())).unwrap();
     assert_eq!(chat.messages().len(), 2);
+}
+
+rullama_testing::tests! {
+    tokens_are_told_once_and_their_texts_add_up,
+    many_tokens_are_those_of_one_evaluation,
+    three_thousand_tokens_are_those_of_one_evaluation,
+    saved_bytes_that_are_not_this_sessions_are_refused,
+    a_session_belongs_to_its_weights_wherever_they_are,
+    sessions_share_activations_and_take_turns,
+    engines_share_a_device,
+    an_answer_that_is_dropped_in_the_middle_leaves_a_session_that_works,
 }

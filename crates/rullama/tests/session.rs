@@ -76,6 +76,8 @@ fn a_saved_session_goes_on_elsewhere() {
     let mut one = session(LoadOptions::default());
     generate(&mut one, &prompt(30), &greedy(4));
     let saved = pollster::block_on(one.save()).unwrap();
+    let header = u64::from(u32::from_le_bytes(saved[40..44].try_into().unwrap()));
+    assert_eq!(one.saved_bytes(), saved.len() as u64 - 44 - header);
     let next: Vec<u32> = one.tokens().iter().copied().chain([800]).collect();
     let mut two = session(LoadOptions::default());
     pollster::block_on(two.restore(&saved)).unwrap();

@@ -211,6 +211,8 @@ fn caches_know_pictures_by_content() {
     assert_eq!(ask(&mut fresh, &other).0, second);
 
     let saved = pollster::block_on(session.save()).unwrap();
+    let header = u64::from(u32::from_le_bytes(saved[40..44].try_into().unwrap()));
+    assert_eq!(session.saved_bytes(), saved.len() as u64 - 44 - header);
     let mut restored = pollster::block_on(engine.session()).unwrap();
     pollster::block_on(restored.restore(&saved)).unwrap();
     assert_eq!(ask(&mut restored, &other), (second.clone(), 1));

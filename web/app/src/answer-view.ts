@@ -130,7 +130,7 @@ function statsText({ state, stats, finish, edited }: MessageRecord): string {
     rate(stats.decodeTokS),
     t(CommonText.token, { n: stats.tokens }),
     t(ChatText.firstAfterFirstTokenS, { firstTokenS: seconds(stats.firstTokenS) }),
-    t(ChatText.promptToken, { promptTokens: stats.promptTokens }),
+    stats.reused ? t(ChatText.promptTokenKnown, { promptTokens: stats.promptTokens, known: stats.reused }) : t(ChatText.promptToken, { promptTokens: stats.promptTokens }),
   ];
   const ending = finish && ENDINGS[finish];
   if (ending) parts.push(ending);

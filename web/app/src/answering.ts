@@ -7,6 +7,7 @@ import { titleFrom } from './chats/words.ts';
 import { Writing } from './chats/writing.ts';
 import type { Trial } from './compare/trial.ts';
 import type { Conversation } from './conversation.ts';
+import type { KeptKeys } from './kept-keys/keys.ts';
 import type { Question } from './media/documents.ts';
 import { wordsOf, type MediaRecord } from './media/records.ts';
 import type { Settings } from './settings.ts';
@@ -56,6 +57,7 @@ export class Answering {
     private readonly library: Library,
     private readonly settings: Settings,
     private readonly tools: Toolbox,
+    private readonly keys?: KeptKeys,
   ) {}
 
   /**
@@ -204,6 +206,8 @@ export class Answering {
     await kept;
     if (!error || (interrupts(error) && (record.content || record.thinking))) await writing.end(summary);
     else await this.undo(conversation, writing, before);
+    // Before the end, with which a conversation that was left is closed.
+    if (summary && this.running.size === 1) this.keys?.answered(conversation.heldBy(summary, record.id));
     this.end(conversation, controller);
     if (summary) void this.library.askToPersist();
     return { record, summary, error };
@@ -242,6 +246,7 @@ export class Answering {
   }
 
   private begin(conversation: Conversation): AbortController {
+    this.keys?.asked();
     const controller = new AbortController();
     conversation.running = controller;
     this.running.set(conversation.id, conversation);

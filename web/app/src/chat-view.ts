@@ -14,6 +14,7 @@ import { h } from './dom.ts';
 import { droppedMark, markDropped } from './dropped-mark.ts';
 import { errorCard } from './error-card.ts';
 import { emptyState, memoryText, type Loaded } from './empty-state.ts';
+import type { KeptKeys } from './kept-keys/keys.ts';
 import { lighterFor } from './lighter.ts';
 import { LogView } from './log-view.ts';
 import { Attachments } from './media/attachments.ts';
@@ -57,8 +58,9 @@ export class ChatView implements Stage {
     private readonly frame: Frame,
     private readonly adapters: ChatAdapters,
     private readonly tools: Toolbox,
+    private readonly keys: KeptKeys,
   ) {
-    this.answering = new Answering(this, library, settings, tools);
+    this.answering = new Answering(this, library, settings, tools, keys);
     this.comparing = new Comparing({ answering: this.answering, library, settings, adapters, frame, shown: () => this.current, modelName: () => this.modelName, tell: (which, text) => this.tell(which, text) });
     this.watching = new Watching(library, (conversation, messages) => this.refresh(conversation, messages));
     const { answering } = this;
@@ -124,7 +126,7 @@ export class ChatView implements Stage {
     // Another one was asked for meanwhile.
     if (this.opening !== opening) return true;
     const running = this.answering.running.get(id);
-    const conversation: Conversation = running ?? new Conversation(record, () => this.told(conversation), messages, this.engine, () => this.adapters.of(conversation.asked));
+    const conversation: Conversation = running ?? new Conversation(record, () => this.told(conversation), messages, this.engine, () => this.adapters.of(conversation.asked), this.keys);
     conversation.kept = true;
     this.attach(conversation);
     if (this.loaded) this.composer.focus();
@@ -228,7 +230,7 @@ export class ChatView implements Stage {
 
   private start(settings: Values, tools: string[]): void {
     const record = this.library.newChat(settings, tools);
-    const conversation: Conversation = new Conversation(record, () => this.told(conversation), [], this.engine, () => this.adapters.of(conversation.asked));
+    const conversation: Conversation = new Conversation(record, () => this.told(conversation), [], this.engine, () => this.adapters.of(conversation.asked), this.keys);
     this.attach(conversation);
   }
 
@@ -413,7 +415,8 @@ export class ChatView implements Stage {
   private onLost(error: RullamaError): void {
     if (!this.current) return;
     this.composer.setUsable(false);
-    if (this.recovery.lost(this.current)) return;
+    // Another file than it should be is no matter of the graphics card.
+    if (error.code !== 'source-changed' && this.recovery.lost(this.current)) return;
     const card = errorCard(error, { label: t(ChatText.reloadModel), run: () => this.frame.reload() });
     this.log?.element.append(card);
     card.querySelector('button')?.focus();

@@ -1,10 +1,11 @@
 // A conversation at work: its record and messages, the version that is shown, and the engine's chat that goes on with it.
 
-import type { Attached, Chat, ChatOptions, Engine, Message, SendOptions, ChatEvent, Tool } from 'rullama';
+import type { Attached, Chat, ChatOptions, Engine, Message, SendOptions, ChatEvent, Summary, Tool } from 'rullama';
 import { messageOf, type ChatRecord, type MessageRecord } from './chats/records.ts';
 import { composed, type Question } from './media/documents.ts';
 import { Tree } from './chats/tree.ts';
 import type { Trial } from './compare/trial.ts';
+import type { Held, KeptKeys } from './kept-keys/keys.ts';
 import { CommonText } from './texts/en/common.ts';
 import { t } from './texts/text.ts';
 
@@ -46,6 +47,7 @@ export class Conversation {
     private engine?: Engine,
     /** The adapters that it is answered with, as they are now. */
     private readonly adapters: () => Promise<Attached[]> = async () => [],
+    private readonly keys?: KeptKeys,
   ) {
     this.tree = new Tree(messages);
     this.leaf = this.tree.get(record.leaf) ? record.leaf : this.tree.latestLeaf();
@@ -141,10 +143,17 @@ export class Conversation {
   /** Answers the path as far as `until`; `goOn` continues the answer at its end instead. */
   async *answer(until: string | null, goOn: boolean, options: SendOptions): AsyncGenerator<ChatEvent, void, void> {
     const messages = this.read(until);
-    const chat = this.chatWith(messages);
+    const chat = await this.chatWith(messages, until);
     await this.attach(chat);
     await chat.setMessages(messages, options.signal ? { signal: options.signal } : {});
     yield* goOn ? chat.continue(options) : chat.retry(options);
+  }
+
+  /** What the engine has read, as far as the answer `until`, which has just ended; nothing of a trial, behind which the first is shown again. */
+  heldBy(summary: Summary, until: string): Held | undefined {
+    const { open, engine, id, trial } = this;
+    if (!open || !engine || trial) return undefined;
+    return { id, engine, chat: open.chat, told: this.toldWith(open.options), path: this.names(until), summary };
   }
 
   /** Tokens that a question alone is too long by, 0 when it fits. */
@@ -189,14 +198,27 @@ export class Conversation {
     return this.tree.path(until).slice(this.dropped).map(messageOf);
   }
 
-  private chatWith(messages: Message[]): Chat {
+  private names(until: string | null): string[] {
+    return this.tree.path(until).slice(this.dropped).map(({ id }) => id);
+  }
+
+  /** What the model is told apart from the messages, with the adapters that it answers with. */
+  private toldWith(options: string): string {
+    return JSON.stringify([options, this.asked.adapters ?? []]);
+  }
+
+  private async chatWith(messages: Message[], until: string | null): Promise<Chat> {
     const options = this.options();
     const told = JSON.stringify(options);
-    if (this.open?.options !== told) {
-      this.closeChat();
-      this.open = { chat: this.engineHere().chat({ ...options, messages }), options: told, attached: [] };
-    }
-    return this.open.chat;
+    if (this.open?.options === told) return this.open.chat;
+    this.closeChat();
+    const engine = this.engineHere();
+    const adapters = await this.adapters();
+    const kept = await this.keys?.restored({ id: this.id, engine, told: this.toldWith(told), path: this.names(until), adapters });
+    const chat = kept ?? engine.chat({ ...options, messages });
+    // Where the engine was left meanwhile, what follows says so.
+    if (this.engine === engine) this.open = { chat, options: told, attached: kept ? adapters : [] };
+    return chat;
   }
 
   /** Brings the adapters of the engine's chat to what they are to be. */
@@ -216,8 +238,12 @@ export class Conversation {
   }
 
   private closeChat(): void {
-    void this.open?.chat.close().catch(() => undefined);
+    const { open, keys } = this;
     this.open = undefined;
+    if (!open) return;
+    const close = () => void open.chat.close().catch(() => undefined);
+    if (keys) keys.leave(open.chat, close);
+    else close();
   }
 
   private async count(history: Message[], question: Question[]): Promise<number> {

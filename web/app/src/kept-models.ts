@@ -50,12 +50,15 @@ export class KeptModels {
   }
 }
 
-/** Whether anything is stored, as the package would list it. */
+/** Whether anything is stored: models, as the package would list them, or what they have read of chats. */
 async function anything(): Promise<boolean> {
-  try {
-    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('rullama-models');
-    return (await folder.keys().next()).done === false;
-  } catch {
-    return false;
-  }
+  const holds = async (name: string) => {
+    try {
+      const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle(name);
+      return (await folder.keys().next()).done === false;
+    } catch {
+      return false;
+    }
+  };
+  return (await holds('rullama-models')) || holds('rullama-keys');
 }

@@ -64,8 +64,7 @@ export class LoadingView {
   private async tell(progress: Progress, download: NonNullable<Progress['download']>): Promise<void> {
     const words = await import('./downloads/words.ts').catch(() => undefined);
     if (this.latest !== progress) return;
-    const happens = words && [words.stateOf(download), words.noticeOf(download)].filter(Boolean).join('. ');
-    this.write(happens || PHASES.download, words?.farOf(download) ?? '');
+    this.write(words?.happensOf(download) || PHASES.download, words ? words.loadingOf(download) : '');
   }
 
   private write(phase: string, detail: string): void {

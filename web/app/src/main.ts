@@ -19,6 +19,7 @@ import { usableExamples } from './examples.ts';
 import { Files } from './files.ts';
 import { askGpu, warnOfSoftware } from './gpu.ts';
 import { addressOf as sourceOf, choiceOf, chosenBefore, remember } from './last-model.ts';
+import { KeptKeys } from './kept-keys/keys.ts';
 import { lighterFor } from './lighter.ts';
 import { LoadingView } from './loading-view.ts';
 import { isProjector } from './media/projector.ts';
@@ -28,10 +29,12 @@ import { NotesPlace } from './notes/place.ts';
 import { stayCurrent } from './offline/updates.ts';
 import { Settings } from './settings.ts';
 import { SideList } from './side-list.ts';
+import { partsIn } from './split.ts';
 import { endStart } from './start-end.ts';
 import { StartView, type Choice } from './start-view.ts';
 import { toast } from './toast.ts';
 import { Toolbox } from './tools/toolbox.ts';
+import { watchTrouble } from './trouble.ts';
 import { compareAddress, TUNE, Tuning } from './tuning.ts';
 import { ChatText } from './texts/en/chat.ts';
 import { CommonText } from './texts/en/common.ts';
@@ -61,7 +64,8 @@ const library = new Library();
 const shelf = new Shelf();
 const pool = new AdapterPool(shelf);
 const chatAdapters = new ChatAdapters(library, shelf, pool, () => base()?.model);
-const settings = new Settings(library, (values) => void chat.setSettings(values));
+const keys = new KeptKeys(library);
+const settings = new Settings(library, keys, (values) => void chat.setSettings(values));
 const tools = new Toolbox(library, () => chat.toolsChanged());
 const chat = new ChatView(byId('chat'), library, settings, {
   newChat: () => go(undefined),
@@ -71,7 +75,7 @@ const chat = new ChatView(byId('chat'), library, settings, {
   loadedWith: () => choice?.options ?? {},
   shown,
   offer,
-}, chatAdapters, tools);
+}, chatAdapters, tools, keys);
 const files = new Files(library);
 const deletion = new Deletion(library, () => chat.openId, go);
 const list = new SideList(library, {
@@ -116,15 +120,7 @@ const tuning = new Tuning({
   load: ({ address, options }, name) => void leave().then(() => choiceOf(address, name, options)).then(load, (error) => choose(errorCard(RullamaError.from(error)))),
 }, () => goTo(TUNE), (words) => chatAdapters.say(words));
 const notes = new NotesPlace();
-let troubled = false;
-/** Says from the first trouble on what is not kept. */
-function watchTrouble(): void {
-  if (troubled || library.trouble === undefined) return;
-  troubled = true;
-  void import('./trouble-view.ts').then(({ TroubleView }) => new TroubleView(library, () => void files.exportAll()), () => (troubled = false));
-}
-library.listen((news) => news.of === 'trouble' && watchTrouble());
-watchTrouble();
+watchTrouble(library, () => void files.exportAll());
 
 /** Loads a model, which goes on with the conversation of the page's address. */
 async function load(chosen: Choice, instead?: (error: RullamaError) => Promise<void>): Promise<void> {
@@ -143,6 +139,7 @@ async function load(chosen: Choice, instead?: (error: RullamaError) => Promise<v
       ...(training && TRAINING),
       ...(fake && { worker: './fake-worker.js' }),
       ...(projector && { projector }),
+      early: !training && elsewhere(chosen.source),
       signal: loading.signal,
       onProgress: (p) => {
         if (p.phase === 'weights') weights = p.total;
@@ -159,6 +156,9 @@ async function load(chosen: Choice, instead?: (error: RullamaError) => Promise<v
     settings.recommend(chosen.recommended);
     const { description, examples = [] } = chosen.embedded ?? {};
     chat.use({ engine, name: chosen.name, examples: usableExamples(examples), ...(description && { caution: description }) });
+    const { rest } = loaded;
+    // Without the line it arrives all the same.
+    if (rest) void import('./downloads/rest-line.ts').then(({ showRest }) => showRest(rest, (text) => toast(text, { ms: 12_000 })), () => undefined);
     loading = undefined;
     progress.hide();
     await show(route());
@@ -187,6 +187,9 @@ async function loadOther(other: Choice): Promise<RullamaError | undefined> {
   });
   return failed;
 }
+
+/** Whether a source must come over a network: what is served with the page is as a rule on this machine. */
+const elsewhere = (source: Choice['source']) => typeof source === 'string' && source.startsWith('http') && !source.startsWith(`${location.origin}/`);
 
 /** Shows what a model is for that makes vectors, and answers nothing. */
 async function showNotes(loaded: Engine): Promise<void> {
@@ -360,17 +363,19 @@ async function drop(dropped: File[]): Promise<void> {
     return chat.addMedia(dropped.map((blob) => ({ blob, name: blob.name })));
   }
   if (await takeTowers(dropped)) return;
+  const several = partsIn(dropped);
+  const parts = several.length > 0 ? several : [file];
   if (!engine) {
     const model = await isModel(file);
     if (notes.visible && !model) return notes.take(file);
     if (model) await notes.leave();
     choose();
-    return start.pickFile(file);
+    return start.pickFiles(parts);
   }
   if (!(await isModel(file))) return chat.addMedia(dropped.map((blob) => ({ blob, name: blob.name })));
   await leave();
   projector = undefined;
-  start.pickFile(file);
+  start.pickFiles(parts);
 }
 
 /** Takes a file of towers: beside a model that is loaded, or dropped with one. */
@@ -383,7 +388,7 @@ async function takeTowers(dropped: File[]): Promise<boolean> {
     await leave();
     projector = towers;
     choose();
-    start.pickFile(model);
+    start.pickFiles([model]);
     return true;
   }
   const { name } = towers;

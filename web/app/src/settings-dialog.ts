@@ -3,6 +3,7 @@
 import type { Library } from './chats/library.ts';
 import type { Values } from './chats/records.ts';
 import { h } from './dom.ts';
+import type { KeptKeys } from './kept-keys/keys.ts';
 import { PresetRow } from './preset-row.ts';
 import { FIELDS, inRange, MOST, type Field } from './sampling.ts';
 import type { Settings } from './settings.ts';
@@ -39,12 +40,14 @@ export class SettingsDialog {
   private readonly form: HTMLFormElement;
   private readonly problem = h('p', { className: 'problem', role: 'alert' });
   private readonly lasting = h('input', { type: 'checkbox', id: 'for-new' });
+  private readonly keeps = h('input', { type: 'checkbox', id: 'keep-keys', 'aria-describedby': 'keep-keys-hint' });
   private readonly presets: PresetRow;
 
   /** `done` gets what differs from the defaults, and whether new conversations begin with it. */
   constructor(
     library: Library,
     private readonly settings: Settings,
+    private readonly keys: Pick<KeptKeys, 'on' | 'set'>,
     private readonly done: (own: Values, lasting: boolean) => void,
   ) {
     this.presets = new PresetRow(library, {
@@ -64,6 +67,7 @@ export class SettingsDialog {
     this.fill(this.settings.values(own));
     this.presets.show();
     this.lasting.checked = false;
+    this.keeps.checked = this.keys.on;
     this.problem.textContent = '';
     this.dialog.showModal();
   }
@@ -89,8 +93,11 @@ export class SettingsDialog {
         h('small', {}, t(SettingsText.aChangeTakesEffect))),
       h('fieldset', {}, h('legend', {}, t(SettingsText.sampling)), h('div', { className: 'grid' }, ...numbers)),
       this.problem,
-      languageChoice(() => false),
       h('label', { className: 'check' }, this.lasting, h('span', {}, t(SettingsText.beginNewChatsLike))),
+      h('fieldset', {}, h('legend', {}, t(SettingsText.allChats)),
+        h('label', { className: 'check' }, this.keeps, h('span', {}, t(SettingsText.keepInThisBrowser))),
+        h('small', { id: 'keep-keys-hint' }, t(SettingsText.soThatTheyGo))),
+      languageChoice(() => false),
       h('footer', {},
         h('button', { type: 'button', className: 'quiet', onclick: () => this.reset() }, t(SettingsText.resetToRecommended)),
         h('button', { className: 'primary' }, t(CommonText.done))));
@@ -137,6 +144,7 @@ export class SettingsDialog {
   /** The first field that is out of range keeps the dialog open. */
   private submit(event: Event): void {
     if (!this.check()) return event.preventDefault();
+    if (this.keeps.checked !== this.keys.on) void this.keys.set(this.keeps.checked);
     this.done(this.settings.changes(this.written()), this.lasting.checked);
   }
 }

@@ -4,6 +4,7 @@
 import type { ChatOptions, GenerateOptions, PictureTokens } from 'rullama';
 import type { Library } from './chats/library.ts';
 import type { Values } from './chats/records.ts';
+import type { KeptKeys } from './kept-keys/keys.ts';
 import { CHANGES, FIELDS, optionsOf, readKept } from './sampling.ts';
 import { SettingsText } from './texts/en/settings.ts';
 import { t } from './texts/text.ts';
@@ -30,6 +31,7 @@ export class Settings {
   /** `done` gets what differs from the defaults for the conversation that `open` was called for. */
   constructor(
     private readonly library: Library,
+    private readonly keys: Pick<KeptKeys, 'on' | 'set'>,
     private readonly done: (own: Values) => void,
   ) {
     this.own = readKept(keptText(), DEFAULTS);
@@ -50,7 +52,7 @@ export class Settings {
     if (this.dialog) return this.dialog.open(own);
     try {
       const { SettingsDialog } = await import('./settings-dialog.ts');
-      this.dialog ??= new SettingsDialog(this.library, this, (chosen, lasting) => {
+      this.dialog ??= new SettingsDialog(this.library, this, this.keys, (chosen, lasting) => {
         if (lasting) this.keep(chosen);
         this.done(chosen);
       });

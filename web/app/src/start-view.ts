@@ -9,6 +9,7 @@ import { KeptModels } from './kept-models.ts';
 import { OllamaFolder } from './ollama/ollama.ts';
 import { servedModels, type Served } from './served.ts';
 import type { Recommended } from './settings.ts';
+import { wholeName } from './split.ts';
 import { CommonText } from './texts/en/common.ts';
 import { ModelsText } from './texts/en/models.ts';
 import { t, translated } from './texts/text.ts';
@@ -33,7 +34,7 @@ export class StartView {
   private readonly embeddedButton = h('button', { type: 'button', className: 'primary', id: 'load-embedded', disabled: true }, t(ModelsText.load));
   private readonly embeddedTitle = h('h2', {}, t(ModelsText.embeddedModel));
   private readonly embeddedText = h('p', {}, t(ModelsText.lookingForIt));
-  private readonly file = h('input', { type: 'file', id: 'file', className: 'visually-hidden' });
+  private readonly file = h('input', { type: 'file', id: 'file', className: 'visually-hidden', multiple: true });
   private readonly address = h('input', { type: 'text', inputMode: 'url', dir: 'ltr', id: 'url', required: true, placeholder: t(ModelsText.httpsOrHfCo), autocomplete: 'url', spellcheck: false, 'aria-label': t(ModelsText.addressOfAGGUF) });
   private readonly served = h('section', { className: 'served', hidden: true, 'aria-labelledby': 'served-title' });
   private readonly ollama = new OllamaFolder(({ file, name, recommended, reopens }) => this.pick(file, name, { recommended, ...(reopens && { folder: name }) }), () => this.off);
@@ -64,7 +65,7 @@ export class StartView {
     const focused = document.activeElement;
     void this.described.then(() => {
       if (this.root.hidden || document.activeElement !== focused) return;
-      this.root.querySelector<HTMLElement>('.served button:enabled, .choices button:enabled, summary')?.focus();
+      this.root.querySelector<HTMLElement>('.served button:enabled:not(.quiet), .choices button:enabled, summary')?.focus();
     });
   }
 
@@ -73,9 +74,10 @@ export class StartView {
     this.root.classList.toggle('dropping', on && !this.root.hidden);
   }
 
-  /** Loads a file as if it had been chosen. */
-  pickFile(file: File): void {
-    if (!this.file.disabled) this.pick(file, file.name);
+  /** Loads a file, or several that are to be one model, as if they had been chosen. */
+  pickFiles(files: File[]): void {
+    const [file, ...others] = files;
+    if (file && !this.file.disabled) this.pick(others.length > 0 ? files : file, others.length > 0 ? wholeName(file.name) : file.name);
   }
 
   hide(): void {
@@ -99,9 +101,9 @@ export class StartView {
       if (this.embedded) this.pick('embedded', this.embedded.name, { embedded: this.embedded });
     };
     this.file.onchange = () => {
-      const file = this.file.files?.[0];
+      const files = [...(this.file.files ?? [])];
       this.file.value = '';
-      if (file) this.pickFile(file);
+      if (files.length > 0) this.pickFiles(files);
     };
     const fromUrl = h('form', { className: 'url-form', onsubmit: (event: SubmitEvent) => this.submitUrl(event) },
       this.address, h('button', { type: 'submit', id: 'load-url' }, t(ModelsText.load)), h('button', { type: 'submit', id: 'download-url' }, t(ModelsText.download)));

@@ -10,6 +10,8 @@ const SAID_MS = 2500;
 /** The message that is being read. */
 let reading: string | undefined;
 let shown: HTMLButtonElement | undefined;
+/** The message that is to be read once what reads is there. */
+let wanted: string | undefined;
 
 /** A button that reads the answer it stands under, and stops; nothing where the browser cannot speak. */
 export function voiceButton(id: string): HTMLButtonElement | undefined {
@@ -19,15 +21,19 @@ export function voiceButton(id: string): HTMLButtonElement | undefined {
   if (reading === id) shown = button;
   button.textContent = reading === id ? t(ChatText.stopReading) : t(ChatText.readAloud);
   button.onclick = () => {
-    const again = reading === id;
+    const again = reading === id || wanted === id;
     stop();
-    if (!again) void read(id, button);
+    if (!again) void read(id, button).catch(() => (wanted = undefined));
   };
   return button;
 }
 
 async function read(id: string, button: HTMLButtonElement): Promise<void> {
-  const { localVoice, spoken } = await import('./read-aloud.ts');
+  wanted = id;
+  const { localVoice, spoken } = await import('./speech.ts');
+  // Stopped meanwhile, or left.
+  if (wanted !== id) return;
+  wanted = undefined;
   const pieces = spoken(button.closest('.message')?.querySelector('.body'));
   const voice = localVoice();
   if (!voice || pieces.length === 0) {
@@ -50,6 +56,7 @@ async function read(id: string, button: HTMLButtonElement): Promise<void> {
 
 /** Ends what is being read, as leaving a conversation does. */
 export function stop(): void {
+  wanted = undefined;
   if (reading === undefined) return;
   reading = undefined;
   speechSynthesis.cancel();

@@ -11,6 +11,7 @@ export { OFFERS } from '../src/curated/curated.ts';
 export { verdictOf } from '../src/curated/fit.ts';
 export { learnRoom, roomOf } from '../src/curated/room.ts';
 export { NoteIndex, notesOf } from '../src/notes/search.ts';
+export { fade, isWorthIt, learnPrompt, learnRestore, paceKey, paceOf, secondsToCompute, secondsToRestore } from '../src/kept-keys/pace.ts';
 export { readModels } from '../src/served.ts';
 export { Conversation } from '../src/conversation.ts';
 export { DatabaseStore, STEPS } from '../src/chats/database.ts';

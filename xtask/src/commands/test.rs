@@ -1,19 +1,21 @@
-//! `cargo xtask test`: every test, one step after the other, with a summary that counts them.
+//! `cargo xtask test`: every test, in steps of which two run at a time, with a summary that counts them.
 
 mod fuzz;
+mod order;
 mod pypi;
+mod report;
 mod supply;
 
 use super::{check, setup, web};
 use crate::summary::{self, Counts};
 use crate::workspace::{self, WASM};
 use crate::{process, workspace::root};
-use anyhow::{Result, bail};
-use std::collections::BTreeMap;
+use anyhow::{Context, Result};
+use report::Row;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -26,6 +28,15 @@ pub struct Arguments {
     /// Also what takes long or installs much: longer curves, Next and Dawn, the clients from PyPI
     #[arg(long, conflicts_with = "quick")]
     full: bool,
+    /// Steps at a time; with one the output is shown as it comes
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Runs a step alone, for a process that runs several
+    #[arg(long, hide = true, requires = "result")]
+    step: Option<String>,
+    /// Where that process reads what came of it
+    #[arg(long, hide = true, requires = "step")]
+    result: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -36,6 +47,17 @@ enum Group {
     Rust,
     /// The wasm, the web packages' tests, and the page in Chromium
     Browser,
+}
+
+impl Group {
+    /// As `--only` takes it.
+    fn word(self) -> &'static str {
+        match self {
+            Group::Style => "style",
+            Group::Rust => "rust",
+            Group::Browser => "browser",
+        }
+    }
 }
 
 /// What a step came to.
@@ -52,111 +74,96 @@ struct Step {
     group: Group,
     quick: bool,
     run: fn(&Arguments) -> Result<Outcome>,
+    /// Steps that must have ended before, where they run at all: two would wait for one lock, or one reads what the other makes.
+    after: &'static [&'static str],
+    /// It only compiles: a step beside it, which waits for a browser and not for ever, comes first.
+    gives_way: bool,
 }
 
 const fn step(name: &'static str, group: Group, quick: bool, run: fn(&Arguments) -> Result<Outcome>) -> Step {
-    Step { name, group, quick, run }
+    Step { name, group, quick, run, after: &[], gives_way: false }
+}
+
+impl Step {
+    const fn after(self, after: &'static [&'static str]) -> Step {
+        Step { after, ..self }
+    }
+
+    const fn gives_way(self) -> Step {
+        Step { gives_way: true, ..self }
+    }
 }
 
 /// Whether the tests' longer parts run, too.
 static FULL: AtomicBool = AtomicBool::new(false);
 
-/// In the order of what is found fastest.
-const STEPS: [Step; 22] = [
+/// In the order of what is found fastest. Cargo's own steps share a folder and its lock; the page for development and the one that
+/// ships lie in the same place.
+const STEPS: [Step; 23] = [
     step("format", Group::Style, true, format),
     step("architecture and licences", Group::Style, true, architecture),
     step("cargo deny", Group::Style, true, |_| supply::deny()),
-    step("advisories, crates", Group::Style, false, |_| supply::advisories()),
+    step("advisories, crates", Group::Style, false, |_| supply::advisories()).after(&["cargo deny"]),
     step("advisories, npm", Group::Style, false, |_| supply::npm_audit()),
-    step("clippy", Group::Style, false, clippy),
-    step("clippy, wasm", Group::Style, false, clippy_wasm),
-    step("developer commands", Group::Rust, true, developer_commands),
-    step("crates", Group::Rust, true, crates),
-    step("fuzz targets", Group::Rust, false, |_| fuzz::run()),
+    step("clippy", Group::Style, false, clippy).gives_way(),
     step("TypeScript", Group::Browser, false, |_| npm("check", false)),
-    step("web packages", Group::Browser, false, |_| npm("test:unit", true)),
-    step("documentation", Group::Browser, false, documentation),
-    step("page with a fake engine", Group::Browser, false, |_| npm("test:fake", true)),
-    step("page and wasm, as shipped", Group::Browser, false, shipped),
-    step("page in Chromium", Group::Browser, false, |_| npm("test:page", true)),
-    step("package in bundlers", Group::Browser, false, |_| npm("test:bundlers", true)),
-    step("training in Chromium", Group::Browser, false, |_| npm("test:tune", true)),
-    step("right answers in Chromium", Group::Browser, false, |_| npm("test:score", true)),
-    step("Chromium against native", Group::Browser, false, chromium_against_native),
-    step("programs of others", Group::Browser, false, clients),
-    step("operations in Chromium", Group::Browser, false, |_| npm("test:cases", true)),
+    step("clippy, wasm", Group::Style, false, clippy_wasm).after(&["clippy"]).gives_way(),
+    step("web packages", Group::Browser, false, |_| npm("test:unit", true)).after(&["TypeScript"]),
+    step("developer commands", Group::Rust, true, developer_commands).after(&["clippy", "clippy, wasm"]),
+    step("crates compile", Group::Rust, true, crates_compile).after(&["clippy", "clippy, wasm", "developer commands"]).gives_way(),
+    step("crates", Group::Rust, true, crates).after(&["crates compile"]),
+    step("documentation", Group::Browser, false, documentation).after(&["web packages"]),
+    step("page with a fake engine", Group::Browser, false, |_| npm("test:fake", true)).after(&["web packages", "documentation"]),
+    step("page and wasm, as shipped", Group::Browser, false, shipped).after(BEFORE_SHIPPED),
+    step("page in Chromium", Group::Browser, false, |_| npm("test:page", true)).after(SHIPPED),
+    step("training in Chromium", Group::Browser, false, |_| npm("test:tune", true)).after(SHIPPED),
+    step("package in bundlers", Group::Browser, false, |_| npm("test:bundlers", true)).after(SHIPPED),
+    step("right answers in Chromium", Group::Browser, false, |_| npm("test:score", true)).after(SHIPPED),
+    step("Chromium against native", Group::Browser, false, chromium_against_native).after(SHIPPED_AND_CRATES),
+    step("programs of others", Group::Browser, false, clients).after(SHIPPED_AND_CRATES),
+    step("operations in Chromium", Group::Browser, false, operations).after(SHIPPED_AND_CRATES),
+    step("fuzz targets", Group::Rust, false, |_| fuzz::run()),
 ];
 
+const BEFORE_SHIPPED: &[&str] = &["TypeScript", "web packages", "documentation", "page with a fake engine"];
+const SHIPPED: &[&str] = &["page and wasm, as shipped"];
+const SHIPPED_AND_CRATES: &[&str] = &["page and wasm, as shipped", "crates"];
+
 /// With `--full` alone.
-const FULL_STEP: Step = step("clients from PyPI", Group::Browser, false, pypi_clients);
+const FULL_STEP: Step = step("clients from PyPI", Group::Browser, false, pypi_clients).after(SHIPPED_AND_CRATES);
 
 /// Runs the steps, all of them whatever fails; an error when one did.
 pub fn run(arguments: &Arguments) -> Result<()> {
+    FULL.store(arguments.full, Ordering::Relaxed);
+    let all = || STEPS.iter().chain(arguments.full.then_some(&FULL_STEP));
+    if let (Some(name), Some(result)) = (&arguments.step, &arguments.result) {
+        let step = all().find(|step| step.name == name).with_context(|| format!("there is no step `{name}`"))?;
+        let row = here(step, arguments);
+        return std::fs::write(result, row.text()).with_context(|| format!("cannot write {}", result.display()));
+    }
     setup::run(setup::Need::Tests)?;
     let wanted = |step: &&Step| (step.quick || !arguments.quick) && arguments.only.is_none_or(|group| group == step.group);
-    FULL.store(arguments.full, Ordering::Relaxed);
-    let mut rows = Vec::new();
-    for step in STEPS.iter().chain(arguments.full.then_some(&FULL_STEP)).filter(wanted) {
-        println!("\n== {}", step.name);
-        let start = Instant::now();
-        let outcome = (step.run)(arguments).unwrap_or_else(|error| {
-            println!("error: {error:#}");
-            Outcome::Check(false)
-        });
-        rows.push((step.name, counts(&outcome), start.elapsed(), outcome));
-    }
-    report(&rows)
-}
-
-/// A failed runner that counted no failure (a crash, a compile error) counts as one, and so does one
-/// that ran no test.
-fn counts(outcome: &Outcome) -> Counts {
-    match *outcome {
-        Outcome::Check(true) => Counts::PASSED,
-        Outcome::Check(false) => Counts::FAILED,
-        Outcome::Skipped(_) => Counts::SKIPPED,
-        Outcome::Tests(success, mut counts, _) => {
-            if counts.failed == 0 && (!success || counts.total() == 0) {
-                counts += Counts::FAILED;
-            }
-            counts
-        }
-    }
-}
-
-fn report(rows: &[(&str, Counts, Duration, Outcome)]) -> Result<()> {
-    let mut sum = Counts::default();
-    println!("\n== summary");
-    for (name, counts, time, outcome) in rows {
-        let (word, note) = match outcome {
-            Outcome::Skipped(why) => ("skipped", *why),
-            _ if counts.failed == 0 && counts.passed == 0 => ("not run", ""),
-            _ if counts.failed > 0 => ("FAILED", ""),
-            _ => ("ok", ""),
+    let steps: Vec<&Step> = all().filter(wanted).collect();
+    let rows = if arguments.jobs > 1 {
+        order::run(&steps, arguments.jobs, |step| order::apart(step, arguments))
+    } else {
+        let row = |step: &&Step| {
+            println!("\n== {}", step.name);
+            here(step, arguments)
         };
-        println!("{word:<8} {name:<26} {:<36} {:>7.1} s  {note}", counts.text(), time.as_secs_f32());
-        sum += *counts;
-    }
-    for (reason, tests) in reasons(rows) {
-        println!("not run  {reason}: {}", tests.join(", "));
-    }
-    // the closing line that tools read: nothing else on it
-    println!("\n{}", sum.text());
-    if sum.failed > 0 {
-        bail!("{} tests or steps failed; the output above shows each", sum.failed);
-    }
-    Ok(())
+        steps.iter().map(row).collect()
+    };
+    report::print(&rows)
 }
 
-/// What was missing, each with the tests that were not run for it.
-fn reasons<'a>(rows: &'a [(&str, Counts, Duration, Outcome)]) -> BTreeMap<&'a str, Vec<&'a str>> {
-    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (_, _, _, outcome) in rows {
-        if let Outcome::Tests(_, _, not_run) = outcome {
-            not_run.iter().for_each(|(test, reason)| reasons.entry(reason).or_default().push(test));
-        }
-    }
-    reasons
+/// Runs a step in this process.
+fn here(step: &Step, arguments: &Arguments) -> Row {
+    let start = Instant::now();
+    let outcome = (step.run)(arguments).unwrap_or_else(|error| {
+        println!("error: {error:#}");
+        Outcome::Check(false)
+    });
+    Row::new(step.name, outcome, start.elapsed())
 }
 
 fn cargo(arguments: &[&str]) -> Command {
@@ -207,13 +214,21 @@ fn developer_commands(_: &Arguments) -> Result<Outcome> {
     runner(&mut cargo(&["test", "--package=xtask"]))
 }
 
-fn crates(arguments: &Arguments) -> Result<Outcome> {
-    let mut cargo = cargo(&["test", "--workspace", "--no-fail-fast"]);
-    cargo.arg("--exclude=xtask");
+/// The crates' tests; the quick ones are those without documentation's examples.
+fn crates_command(arguments: &Arguments) -> Command {
+    let mut cargo = cargo(&["test", "--workspace", "--no-fail-fast", "--exclude=xtask"]);
     if arguments.quick {
         cargo.args(["--lib", "--bins", "--tests"]);
     }
-    runner(&mut cargo)
+    cargo
+}
+
+fn crates_compile(arguments: &Arguments) -> Result<Outcome> {
+    passes(crates_command(arguments).arg("--no-run"))
+}
+
+fn crates(arguments: &Arguments) -> Result<Outcome> {
+    runner(&mut crates_command(arguments))
 }
 
 fn runner(command: &mut Command) -> Result<Outcome> {
@@ -230,11 +245,15 @@ fn documentation(_: &Arguments) -> Result<Outcome> {
     runner(process::npm(&workspace::root().join("web/docs")).args(["run", "--silent", "test"]))
 }
 
-/// After the steps that need a page for development: both lie in the same place.
 fn shipped(_: &Arguments) -> Result<Outcome> {
     web::run(&web::Arguments { dev: false, cases: false })?;
-    web::cases_wasm()?;
     Ok(Outcome::Check(true))
+}
+
+/// Its wasm takes the `dev` profile, and with it the build scripts and macros that the crates' tests have built.
+fn operations(_: &Arguments) -> Result<Outcome> {
+    web::cases_wasm()?;
+    npm("test:cases", true)
 }
 
 fn chromium_against_native(arguments: &Arguments) -> Result<Outcome> {
@@ -276,37 +295,4 @@ fn npm(script: &str, counted: bool) -> Result<Outcome> {
     npm.args(["run", "--silent", script]);
     npm.env("RULLAMA_BIN", binary()?);
     if counted { runner(&mut npm) } else { passes(&mut npm) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failed_step_counts() {
-        let two = Counts { passed: 2, ..Counts::default() };
-        let failed = |outcome: Outcome| counts(&outcome).failed;
-        assert_eq!(failed(Outcome::Check(true)), 0);
-        assert_eq!(failed(Outcome::Check(false)), 1);
-        assert_eq!(failed(Outcome::Tests(true, two, vec![])), 0);
-        assert_eq!(failed(Outcome::Tests(false, two, vec![])), 1);
-        assert_eq!(failed(Outcome::Tests(false, Counts::FAILED, vec![])), 1);
-        assert_eq!(failed(Outcome::Tests(true, Counts::default(), vec![])), 1);
-    }
-
-    #[test]
-    fn reasons_are_told_once() {
-        let pair = |test: &str, why: &str| (test.to_owned(), why.to_owned());
-        let row = |not_run| ("step", Counts::SKIPPED, Duration::ZERO, Outcome::Tests(true, Counts::SKIPPED, not_run));
-        let rows = [row(vec![pair("a", "no adapter"), pair("b", "no file")]), row(vec![pair("c", "no adapter")])];
-        let told: Vec<_> = reasons(&rows).into_iter().collect();
-        assert_eq!(told, [("no adapter", vec!["a", "c"]), ("no file", vec!["b"])]);
-    }
-
-    #[test]
-    fn a_failure_fails_the_command() {
-        let row = |counts| ("step", counts, Duration::ZERO, Outcome::Check(true));
-        assert!(report(&[row(Counts::PASSED), row(Counts::FAILED)]).is_err());
-        assert!(report(&[row(Counts::PASSED), row(Counts::SKIPPED)]).is_ok());
-    }
 }

@@ -17,7 +17,7 @@ pub mod write;
 
 pub use error::{GgufError, MetadataError};
 pub use metadata::Metadata;
-pub use split::{MAX_PARTS, PartName, Split, part_names, peek};
+pub use split::{MAX_PARTS, PartName, Split, in_order, part_names, peek};
 pub use tensors::{GgmlType, TensorIndex, TensorInfo, TensorType};
 pub use value::{Array, StringArray, Value};
 

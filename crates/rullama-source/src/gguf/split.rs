@@ -124,6 +124,24 @@ pub async fn peek(source: &dyn ByteSource) -> Result<Option<Split>, GgufError> {
     Ok(Split::read(&parse::parse(source).await?.metadata)?)
 }
 
+/// Files in the order of the parts that they say they are, those that are none before them: [`Gguf::open`] of all, joined, then says
+/// whether they make one model.
+///
+/// # Errors
+/// More than [`MAX_PARTS`] files; as [`Gguf::open`].
+pub async fn in_order(files: Vec<Arc<dyn ByteSource>>) -> Result<Vec<Arc<dyn ByteSource>>, GgufError> {
+    if files.len() > MAX_PARTS as usize {
+        let (field, value) = ("number of parts".to_owned(), files.len() as u64);
+        return Err(GgufError::TooLarge { field, offset: 0, value, limit: MAX_PARTS.into() });
+    }
+    let mut numbered = Vec::with_capacity(files.len());
+    for file in files {
+        numbered.push((peek(&*file).await?.map_or(0, |split| split.number), file));
+    }
+    numbered.sort_by_key(|(number, _)| *number);
+    Ok(numbered.into_iter().map(|(_, file)| file).collect())
+}
+
 /// Refuses a file that is only a part.
 pub(super) fn refuse_part(name: &str, file: &Gguf) -> Result<(), GgufError> {
     let Some(Split { number, count, .. }) = Split::read(&file.metadata)? else { return Ok(()) };

@@ -68,11 +68,6 @@ impl Remote {
         }
     }
 
-    /// Whether a part that was read before can be continued: it is certain that it belongs to this version.
-    pub fn can_resume(&self) -> bool {
-        self.ranges && self.tag.is_some()
-    }
-
     async fn probe_once(url: &str) -> Result<Self, Failure> {
         let response = request(url, Some("bytes=0-0".to_owned())).await?;
         let ranges = response.status() == 206;

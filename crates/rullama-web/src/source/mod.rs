@@ -2,7 +2,6 @@
 
 mod blob;
 mod blocks;
-mod download;
 mod http;
 mod stored;
 
@@ -10,7 +9,7 @@ use std::{rc::Rc, sync::Arc};
 
 use rullama_source::{
     ByteSource, JoinedSource, SourceError,
-    gguf::{GgufError, PartName, part_names},
+    gguf::{GgufError, PartName, in_order, part_names},
 };
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -18,9 +17,8 @@ use crate::{error::WebError, js};
 
 pub use blob::BlobSource;
 pub use blocks::Blocks;
-pub use download::download;
 pub use http::{Remote, UrlSource};
-pub use stored::{Folder, StoredSource};
+pub use stored::StoredSource;
 
 /// When an address is copied into the browser's private storage first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -33,12 +31,21 @@ pub enum Store {
     Never,
 }
 
-/// Bytes stored and bytes in all, 0 while unknown.
-pub type OnDownload = Rc<dyn Fn(u64, u64)>;
+/// How a file is going to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    pub store: Store,
+    /// Single rows or experts will be asked for per token.
+    pub by_rows: bool,
+    /// A table may be read by rows while it arrives.
+    pub may_arrive: bool,
+}
 
 /// A source, and what is read ahead of its files.
 pub struct Opened {
     pub bytes: Arc<dyn ByteSource>,
+    /// Whether rows of a table still come over a network, and can be read by rows alone.
+    pub arriving: bool,
     blocks: Vec<Rc<Blocks>>,
 }
 
@@ -49,46 +56,65 @@ impl Opened {
     }
 }
 
-/// Opens `{ url }` or `{ blob, name }`; of a split model also the addresses of the other parts. `rows` says that single rows will
-/// be asked for per token.
+/// Opens `{ url, keep }`, `{ blob, name }` or, of a split model, `{ parts }`, a list of the latter in any order; where an address is that
+/// of a part, also those of the others. `keep` stores an address, where there is such a storage.
 ///
 /// # Errors
 /// [`WebError`]: an address that cannot be reached or stored, or a value that is neither.
 #[allow(clippy::arc_with_non_send_sync, reason = "everything is one thread here")]
-pub async fn open(source: &JsValue, store: Store, rows: bool, on_download: OnDownload) -> Result<Opened, WebError> {
+pub async fn open(source: &JsValue, reading: Reading) -> Result<Opened, WebError> {
     if let Some(blob) = js::get(source, "blob").dyn_ref::<web_sys::Blob>() {
         let name = js::get_string(source, "name").unwrap_or_else(|| "the file".to_owned());
-        return Ok(Opened { bytes: Arc::new(BlobSource::new(blob.clone(), name)), blocks: Vec::new() });
+        return Ok(Opened { bytes: Arc::new(BlobSource::new(blob.clone(), name)), arriving: false, blocks: Vec::new() });
+    }
+    if let Some(files) = js::get(source, "parts").dyn_ref::<js_sys::Array>() {
+        return picked(files).await;
     }
     let Some(url) = js::get_string(source, "url") else {
         let what = "The source is neither an address nor a file.".to_owned();
         return Err(WebError::Argument { what });
     };
-    let named = open_url(&url, store, rows, on_download.clone()).await?;
-    with_parts(named, &url, store, rows, on_download).await
+    let keep = js::get(source, "keep");
+    let named = open_url(&url, &keep, reading).await?;
+    with_parts(named, &url, &keep, reading).await
+}
+
+/// A model from files that were chosen together.
+#[allow(clippy::arc_with_non_send_sync, reason = "everything is one thread here")]
+async fn picked(files: &js_sys::Array) -> Result<Opened, WebError> {
+    let mut parts: Vec<Arc<dyn ByteSource>> = Vec::new();
+    for file in files.iter() {
+        let Ok(blob) = js::get(&file, "blob").dyn_into::<web_sys::Blob>() else {
+            return Err(WebError::Argument { what: "A part of the model is no file.".to_owned() });
+        };
+        parts.push(Arc::new(BlobSource::new(blob, js::get_string(&file, "name").unwrap_or_else(|| "a part".to_owned()))));
+    }
+    let parts = in_order(parts).await.map_err(rullama::Error::from)?;
+    let bytes: Arc<dyn ByteSource> = match &parts[..] {
+        [] => return Err(WebError::Argument { what: "The model has no file.".to_owned() }),
+        [one] => one.clone(),
+        _ => Arc::new(JoinedSource::new(parts)),
+    };
+    Ok(Opened { bytes, arriving: false, blocks: Vec::new() })
 }
 
 /// The whole model, where the address is that of a part.
 #[allow(clippy::arc_with_non_send_sync, reason = "everything is one thread here")]
-async fn with_parts(named: Opened, url: &str, store: Store, rows: bool, on_download: OnDownload) -> Result<Opened, WebError> {
+async fn with_parts(named: Opened, url: &str, keep: &JsValue, reading: Reading) -> Result<Opened, WebError> {
     let names = part_names(&*named.bytes, url).await.map_err(rullama::Error::from)?;
     let (Some(names), Some(own)) = (names, PartName::parse(url)) else { return Ok(named) };
-    let mut before = named.bytes.len();
-    let (mut parts, mut blocks) = (Vec::with_capacity(names.len()), named.blocks);
+    let (mut parts, mut blocks, mut arriving) = (Vec::with_capacity(names.len()), named.blocks, named.arriving);
     for (number, name) in (1..).zip(&names) {
         if number == own.number {
             parts.push(named.bytes.clone());
             continue;
         }
-        // What is stored counts on from part to part.
-        let (told, start) = (on_download.clone(), before);
-        let on_part: OnDownload = Rc::new(move |done, total| told(start + done, if total == 0 { 0 } else { start + total }));
-        let part = open_url(name, store, rows, on_part).await.map_err(|error| missing_part(error, url, &own, number))?;
-        before += part.bytes.len();
+        let part = open_url(name, keep, reading).await.map_err(|error| missing_part(error, url, &own, number))?;
+        arriving |= part.arriving;
         parts.push(part.bytes);
         blocks.extend(part.blocks);
     }
-    Ok(Opened { bytes: Arc::new(JoinedSource::new(parts)), blocks })
+    Ok(Opened { bytes: Arc::new(JoinedSource::new(parts)), arriving, blocks })
 }
 
 /// An address that is not there, as the part that it should have been.
@@ -104,13 +130,24 @@ fn missing_part(error: WebError, url: &str, own: &PartName, number: u32) -> WebE
 }
 
 #[allow(clippy::arc_with_non_send_sync, reason = "everything is one thread here")]
-async fn open_url(url: &str, store: Store, rows: bool, on_download: OnDownload) -> Result<Opened, WebError> {
-    let remote = Remote::probe(url).await;
-    let whole_only = matches!(&remote, Ok(remote) if !remote.ranges);
-    if store == Store::Always || (store == Store::Auto && (rows || whole_only)) {
-        return Ok(Opened { bytes: Arc::new(download(url, remote, on_download).await?), blocks: Vec::new() });
+async fn open_url(url: &str, keep: &JsValue, reading: Reading) -> Result<Opened, WebError> {
+    let stored = |stored: StoredSource| Opened { arriving: stored.arriving(), bytes: Arc::new(stored), blocks: Vec::new() };
+    let Reading { store, by_rows, may_arrive } = reading;
+    let needed = store == Store::Always || (store == Store::Auto && by_rows);
+    // The package asks the server by itself, also whether a copy is still the server's file.
+    if store != Store::Never
+        && let Some(copy) = StoredSource::keep(keep, url, needed, may_arrive).await?
+    {
+        return Ok(stored(copy));
     }
-    let source = UrlSource::new(remote?)?;
+    let remote = Remote::probe(url).await?;
+    if !remote.ranges
+        && store == Store::Auto
+        && let Some(copy) = StoredSource::keep(keep, url, true, may_arrive).await?
+    {
+        return Ok(stored(copy));
+    }
+    let source = UrlSource::new(remote)?;
     let blocks = vec![source.blocks()];
-    Ok(Opened { bytes: Arc::new(source), blocks })
+    Ok(Opened { bytes: Arc::new(source), arriving: false, blocks })
 }

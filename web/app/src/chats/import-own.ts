@@ -120,7 +120,8 @@ function settingsOf(settings: Checked): NonNullable<MessageRecord['settings']> {
 }
 
 function statsOf(stats: Checked): Stats {
-  return Object.fromEntries(STATS.map((name) => [name, stats.at(name).number()])) as unknown as Stats;
+  const { reused } = stats.object();
+  return { ...Object.fromEntries(STATS.map((name) => [name, stats.at(name).number()])), ...(typeof reused === 'number' && { reused }) } as unknown as Stats;
 }
 
 /** Settings as the form has them; what is not one, or out of range, is left out as it is from those of an earlier visit. */

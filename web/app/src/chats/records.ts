@@ -47,6 +47,8 @@ export interface Stats {
   decodeS: number;
   firstTokenS: number;
   decodeTokS: number;
+  /** Tokens of the prompt that were known, and not computed again. */
+  reused?: number;
 }
 
 /** A message. Messages with one parent are versions of each other. */

@@ -57,9 +57,9 @@ export class Writing {
     record.ended = Date.now();
     record.state = summary ? 'done' : 'cut';
     if (summary) {
-      const { prefillS, decodeS, firstTokenS, decodeTokS } = summary.timings;
+      const { prefillS, decodeS, firstTokenS, decodeTokS, prefilledTokens } = summary.timings;
       record.finish = summary.finish;
-      record.stats = { tokens: summary.ids.length, promptTokens: summary.promptTokens, prefillS, decodeS, firstTokenS, decodeTokS };
+      record.stats = { tokens: summary.ids.length, promptTokens: summary.promptTokens, prefillS, decodeS, firstTokenS, decodeTokS, reused: Math.max(0, summary.promptTokens - prefilledTokens) };
     } else delete record.finish;
     await this.library.putMessage(record);
     this.release();

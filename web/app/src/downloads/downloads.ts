@@ -4,8 +4,9 @@ import { removeStoredModel, storedModels, watchDownloads, type Downloaded, type 
 import { nameOf as lastPart } from '../address.ts';
 import { h } from '../dom.ts';
 import { bytes } from '../format.ts';
+import { forgetAll, keptFiles, type KeptFile } from '../kept-keys/files.ts';
 import { Card, type Button, type Shown } from './card.ts';
-import { farOf, noticeOf, stateOf } from './words.ts';
+import { farOf, happensOf } from './words.ts';
 import { CommonText } from '../texts/en/common.ts';
 import { ModelsText } from '../texts/en/models.ts';
 import { t } from '../texts/text.ts';
@@ -38,8 +39,11 @@ export class DownloadList {
   private readonly amount = h('span', { className: 'hint' });
   private readonly list = h('ul', { className: 'served-list' });
   private readonly said = h('p', { className: 'hint', role: 'status' });
+  private readonly read = h('p', { className: 'hint keys', hidden: true });
   private readonly lasting = h('p', { className: 'hint' });
   private models: StoredModel[] = [];
+  /** What the model has read of recent chats. */
+  private keys: KeptFile[] = [];
   /** What other tabs tell, by name. */
   private readonly elsewhere = new Map<string, DownloadProgress>();
   private disabled = false;
@@ -50,7 +54,7 @@ export class DownloadList {
     private readonly element: HTMLElement,
     private readonly tools: Tools,
   ) {
-    element.replaceChildren(h('div', { className: 'actions' }, h('h2', { id: 'kept-title' }, t(ModelsText.keptInThisBrowser)), this.amount), this.list, this.lasting, this.said);
+    element.replaceChildren(h('div', { className: 'actions' }, h('h2', { id: 'kept-title' }, t(ModelsText.keptInThisBrowser)), this.amount), this.list, this.read, this.lasting, this.said);
     watchDownloads((name, progress) => this.hear(name, progress));
     // What failed for want of a network goes on with it.
     addEventListener('online', () => {
@@ -63,14 +67,15 @@ export class DownloadList {
     const turn = ++this.turn;
     this.disabled = disabled;
     if (said !== undefined) this.said.textContent = said;
-    const [models, free, persisted] = await Promise.all([storedModels().catch((): StoredModel[] => []), freeBytes(), isPersisted()]);
+    const [models, free, persisted, keys] = await Promise.all([storedModels().catch((): StoredModel[] => []), freeBytes(), isPersisted(), keptFiles()]);
     if (turn !== this.turn) return;
     this.models = models;
+    this.keys = keys;
     clearTimeout(this.look);
     const ours = new Set([...this.jobs.values()].map(fileOf));
     if (models.some(({ downloading, url }) => downloading && !ours.has(url ?? ''))) this.look = setTimeout(() => void this.show(), LOOK);
     for (const { name, downloading } of models) if (!downloading) this.elsewhere.delete(name);
-    const total = models.reduce((sum, model) => sum + model.bytes, 0);
+    const total = [...models, ...keys].reduce((sum, one) => sum + one.bytes, 0);
     this.amount.textContent = free === undefined ? bytes(total) : t(ModelsText.totalRoomForAbout, { total: bytes(total), free: bytes(free) });
     this.lasting.textContent = models.length > 0 && !persisted ? t(ModelsText.theBrowserMayDelete) : '';
     this.draw();
@@ -143,7 +148,8 @@ export class DownloadList {
     });
     // What is moved in the document loses its focus.
     if (elements.length !== this.list.children.length || elements.some((element, i) => this.list.children[i] !== element)) this.list.replaceChildren(...elements);
-    this.element.hidden = shown.length === 0 && this.said.textContent === '';
+    this.drawKeys();
+    this.element.hidden = shown.length === 0 && this.keys.length === 0 && this.said.textContent === '';
   }
 
   /** A download of this tab. */
@@ -160,9 +166,17 @@ export class DownloadList {
       };
     }
     const share = progress?.total === undefined ? null : progress.done / progress.total;
-    const note = progress ? [stateOf(progress), noticeOf(progress)].filter(Boolean).join('. ') : t(ModelsText.askingTheServer);
+    const note = progress ? happensOf(progress) : t(ModelsText.askingTheServer);
     const pause: Button = { label: t(CommonText.pause), run: () => job.controller.abort(), primary: true };
-    return { title, detail: amount, note, progress: share, buttons: progress?.state === 'elsewhere' ? [remove] : [pause, remove] };
+    // A load goes on with what is stored, and begins before the per-layer table is here.
+    const chat: Button[] = progress?.first === undefined ? [] : [{ label: t(ModelsText.chatNow), run: () => void this.loadNow(job, title), primary: true, disabled: this.disabled }];
+    return { title, detail: amount, note, progress: share, buttons: progress?.state === 'elsewhere' ? [remove] : [...chat, pause, remove] };
+  }
+
+  private async loadNow(job: Job, title: string): Promise<void> {
+    job.controller.abort();
+    await job.ended;
+    this.tools.load(fileOf(job), title);
   }
 
   /** What is stored, and nobody of this tab works at. */
@@ -178,6 +192,16 @@ export class DownloadList {
     if (complete) return { title, detail: amountOf(model), buttons: [...go(t(ModelsText.load), (url) => this.tools.load(url, title), this.disabled), remove] };
     if (wrong === undefined) return { title, detail: amountOf(model), buttons: [...go(t(ModelsText.resume), (url) => this.download(url)), remove] };
     return { title, detail: amountOf(model), problem: t(ModelsText.theChecksumIsWrong, { got: wrong.got, expected: wrong.expected }), buttons: [...go(t(ModelsText.startAgain), (url) => this.download(url)), remove] };
+  }
+
+  /** A line, since it is nothing to load. */
+  private drawKeys(): void {
+    const { keys, read } = this;
+    read.hidden = keys.length === 0;
+    const size = keys.reduce((sum, one) => sum + one.bytes, 0);
+    const remove = () => void forgetAll().then(() => this.show({ said: t(ModelsText.whatTheModelHasReadIs) }));
+    if (keys.length > 0) read.replaceChildren(t(ModelsText.whatTheModelHasRead, { chats: keys.length, size: bytes(size) }), ' ',
+      h('button', { type: 'button', className: 'quiet tool', 'aria-label': t(ModelsText.deleteWhatTheModel), onclick: remove }, t(CommonText.deleteIt)));
   }
 
   /** Ends a download and lets go of what it stored; one that only waits for another tab leaves that alone. */

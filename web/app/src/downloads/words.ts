@@ -24,6 +24,16 @@ export function farOf({ done, total, bytesPerSecond, secondsLeft }: DownloadProg
   return parts.join(' · ');
 }
 
+/** What happens and what is to be known of it. */
+export const happensOf = (download: DownloadProgress): string => [stateOf(download), noticeOf(download)].filter(Boolean).join('. ');
+
+/** How far a load is, and with how much of its file the chat begins, where that is not all. */
+export function loadingOf(download: DownloadProgress): string {
+  const { first, total } = download;
+  const far = farOf(download);
+  return first === undefined || total === undefined || first >= total ? far : t(ModelsText.farTheChatBegins, { far, first: bytes(first) });
+}
+
 /** What happens, where it is not simply going on. */
 export function stateOf({ state, reason }: DownloadProgress): string {
   switch (state) {
@@ -37,6 +47,8 @@ export function stateOf({ state, reason }: DownloadProgress): string {
       return t(ModelsText.noNetworkItGoes);
     case 'checking':
       return t(ModelsText.comparingTheChecksum);
+    case 'paused':
+      return t(ModelsText.paused);
     case 'downloading':
       return '';
   }

@@ -22,7 +22,7 @@ export class OllamaFolder {
 
   /** `off` says that no model can run here. */
   constructor(
-    private readonly choose: (model: StoreModel & { file: File; reopens: boolean }) => void,
+    private readonly choose: (model: StoreModel & { file: File | File[]; reopens: boolean }) => void,
     private readonly off: () => boolean,
   ) {
     const button = h('button', { type: 'button', id: 'pick-ollama', onclick: () => void this.pick() }, t(ModelsText.chooseTheFolder));

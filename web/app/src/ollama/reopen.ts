@@ -14,7 +14,7 @@ const refused = (message: string, remedy: string, cause?: unknown) => new Rullam
  *
  * @throws RullamaError `invalid-argument` where the folder is not remembered, may not be read, or has no such model.
  */
-export async function reopened(name: string): Promise<StoreModel & { file: File }> {
+export async function reopened(name: string): Promise<StoreModel & { file: File | File[] }> {
   const handle = await rememberedFolder();
   if (!handle) throw refused(t(ModelsText.ollamasFolderIsNot), t(ModelsText.chooseTheFolderAgain));
   const state = (await handle.queryPermission?.({ mode: 'read' }).catch(() => 'prompt')) ?? 'granted';

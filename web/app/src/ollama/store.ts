@@ -3,6 +3,7 @@
 import { bytes } from '../format.ts';
 import { optionsIn } from '../served.ts';
 import type { Recommended } from '../settings.ts';
+import { isLaterPart } from '../split.ts';
 import type { Folder } from './folder.ts';
 import { ModelsText } from '../texts/en/models.ts';
 import { t } from '../texts/text.ts';
@@ -12,8 +13,8 @@ export interface StoreModel {
   name: string;
   about: string;
   recommended: Recommended;
-  /** Its file, read in place; absent where `problem` says why. */
-  file?: File;
+  /** Its file or, of a split one, the files of its parts, read in place; absent where `problem` says why. */
+  file?: File | File[];
   problem?: string;
 }
 
@@ -26,6 +27,7 @@ export interface Listing {
 /** What is read of a store at most: models, and bytes of a manifest or of what stands beside the weights. */
 const MOST_MODELS = 500;
 const MOST_BYTES = 1 << 20;
+const MOST_PARTS = 1000;
 const KIND = 'application/vnd.ollama.image.';
 const DIGEST = /^sha256[:-]([0-9a-f]{64})$/i;
 
@@ -99,10 +101,21 @@ async function readModel(name: string, file: File, blobs: Folder): Promise<Store
   }
 }
 
-async function weightsOf(layers: Layer[], blobs: Folder): Promise<File> {
+/** The file of the weights; where others are parts of the same model, these as well. Ollama's own rule for what is left is the first. */
+async function weightsOf(layers: Layer[], blobs: Folder): Promise<File | File[]> {
   const [layer, ...rest] = layers;
   if (!layer) throw new Error(t(ModelsText.itHasNoGGUF));
-  if (rest.length > 0) throw new Error(t(ModelsText.itsWeightsAreLayers, { layers: layers.length }));
+  if (rest.length >= MOST_PARTS) throw new Error(t(ModelsText.itsWeightsAreLayers, { layers: layers.length, most: MOST_PARTS }));
+  const file = await whole(layer, blobs);
+  const others: File[] = [];
+  for (const other of rest) {
+    const part = await whole(other, blobs);
+    if (await isLaterPart(part)) others.push(part);
+  }
+  return others.length > 0 ? [file, ...others] : file;
+}
+
+async function whole(layer: Layer, blobs: Folder): Promise<File> {
   const file = await blob(blobs, layer);
   if (file.size !== layer.size) throw new Error(t(ModelsText.itsFileHasSize, { size: bytes(file.size), size2: bytes(layer.size) }));
   return file;

@@ -8,7 +8,7 @@ import { ModelsText } from '../texts/en/models.ts';
 import { t } from '../texts/text.ts';
 
 /** `reopens` says that the folder is remembered. */
-type Choose = (model: StoreModel & { file: File; reopens: boolean }) => void;
+type Choose = (model: StoreModel & { file: File | File[]; reopens: boolean }) => void;
 
 export class OllamaView {
   /** Counts what was begun, so that only the latest is shown. */

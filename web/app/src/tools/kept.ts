@@ -17,7 +17,11 @@ export interface ToolServer {
   address: string;
   /** What it calls itself. */
   title: string;
+  /** Forgotten with the tab, unless a person wants it kept: what a page stores lies there as it is. */
   token?: string;
+  lasting?: boolean;
+  /** Whether it was given a token, which may be gone. */
+  locked?: boolean;
   /** What it offered when it was last asked. */
   tools: ServerTool[];
 }
@@ -58,22 +62,54 @@ export const PAGE_TOOLS: FunctionTool[] = [
 ];
 
 const STORE = 'rullama.tools';
+/** Tokens that are forgotten with the tab, by address. */
+const TOKENS = 'rullama.tool-tokens';
 const EMPTY: KeptTools = { own: [], servers: [], initial: [] };
 
 /** What is kept; of what is damaged nothing. */
-export function readTools(kept = keptText()): KeptTools {
+export function readTools(kept = keptText(), tokens = tokensHere()): KeptTools {
   try {
     const { own = [], servers = [], initial = [] } = JSON.parse(kept ?? '{}') as Partial<KeptTools>;
     const named = (tool: FunctionTool) => typeof tool.name === 'string' && (tool.description === undefined || typeof tool.description === 'string') && typeof tool.parameters === 'object';
     const isServer = ({ address, title, token, tools }: ToolServer) => typeof address === 'string' && typeof title === 'string' && typeof (token ?? '') === 'string' && tools.every((tool) => named(tool) && typeof tool.original === 'string');
     return {
       own: own.filter((tool) => named(tool) && typeof tool.body === 'string'),
-      servers: servers.filter(isServer),
+      servers: servers.filter(isServer).map((server) => withToken(server, tokens)),
       initial: initial.filter((name) => typeof name === 'string'),
     };
   } catch {
     return structuredClone(EMPTY);
   }
+}
+
+/** A token that lies with its server was to be kept; others are this tab's. */
+function withToken({ lasting: _, ...server }: ToolServer, tokens: Record<string, unknown>): ToolServer {
+  if (server.token) return { ...server, lasting: true, locked: true };
+  const token = tokens[server.address];
+  return typeof token === 'string' && token !== '' ? { ...server, token } : server;
+}
+
+function tokensHere(): Record<string, unknown> {
+  try {
+    return (JSON.parse(sessionStorage.getItem(TOKENS) ?? '{}') ?? {}) as Record<string, unknown>;
+  } catch {
+    return {};
+  }
+}
+
+function keepTokens(servers: ToolServer[]): void {
+  try {
+    const own = servers.flatMap(({ address, token, lasting }) => (token && !lasting ? [[address, token]] : []));
+    if (own.length > 0) sessionStorage.setItem(TOKENS, JSON.stringify(Object.fromEntries(own)));
+    else sessionStorage.removeItem(TOKENS);
+  } catch {
+    // They then last as long as the page.
+  }
+}
+
+/** A server as it is kept beyond the tab. */
+function lastingOf({ token, lasting, ...server }: ToolServer): ToolServer {
+  return { ...server, ...(token && { locked: true }), ...(token && lasting && { token }) };
 }
 
 function keptText(): string | null {
@@ -86,8 +122,9 @@ function keptText(): string | null {
 
 /** Whether it could be kept. */
 export function writeTools(kept: KeptTools): boolean {
+  keepTokens(kept.servers);
   try {
-    localStorage.setItem(STORE, JSON.stringify(kept));
+    localStorage.setItem(STORE, JSON.stringify({ ...kept, servers: kept.servers.map(lastingOf) }));
     return true;
   } catch {
     return false;

@@ -20,6 +20,7 @@ export function serverForm(panel: Panel, server?: ToolServer): HTMLElement {
   const problem = h('p', { className: 'problem', id: 'server-problem', role: 'alert' });
   const address = h('input', { type: 'url', name: 'address', value: server?.address ?? '', placeholder: 'https://example.com/mcp', autocomplete: 'off', 'aria-describedby': 'server-problem' });
   const token = h('input', { type: 'password', name: 'token', value: server?.token ?? '', autocomplete: 'off', 'aria-describedby': 'server-problem' });
+  const lasting = h('input', { type: 'checkbox', name: 'lasting', checked: server?.lasting === true, 'aria-describedby': 'lasting-hint' });
   const ask = h('button', { className: 'primary' }, t(ToolsText.askForItsTools));
   const field = (label: string, hint: string, element: HTMLElement) => h('label', { className: 'field wide' }, h('span', {}, label), element, h('small', {}, hint));
   const submit = async (event: Event) => {
@@ -28,7 +29,7 @@ export function serverForm(panel: Panel, server?: ToolServer): HTMLElement {
     ask.disabled = true;
     ask.textContent = t(ToolsText.asking);
     try {
-      const said = await add(panel.toolbox, { address: address.value.trim(), token: token.value.trim() }, server);
+      const said = await add(panel.toolbox, { address: address.value.trim(), token: token.value.trim(), lasting: lasting.checked }, server);
       // The dialog may have been closed meanwhile, which keeps what was found.
       panel.back(said);
     } catch (thrown) {
@@ -43,6 +44,8 @@ export function serverForm(panel: Panel, server?: ToolServer): HTMLElement {
     h('header', {}, h('h2', { id: 'tools-title' }, server ? server.title : t(ToolsText.aServerWithTools))),
     field(t(ToolsText.address), t(ToolsText.ofAServerOf), address),
     field(t(ToolsText.token), t(ToolsText.onlyWhereTheServer), token),
+    h('label', { className: 'check' }, lasting, h('span', {}, t(ToolsText.keepTheTokenIn))),
+    h('p', { className: 'hint', id: 'lasting-hint' }, t(ToolsText.itThenLiesThere)),
     problem,
     h('footer', {}, h('button', { type: 'button', className: 'quiet', onclick: () => panel.back('') }, t(CommonText.cancel)), ask));
 }
@@ -50,13 +53,13 @@ export function serverForm(panel: Panel, server?: ToolServer): HTMLElement {
 const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
 
 /** Asks a server, and keeps it with its tools; gives what to say of it. */
-async function add(toolbox: Toolbox, asked: { address: string; token: string }, before?: ToolServer): Promise<string> {
+async function add(toolbox: Toolbox, asked: { address: string; token: string; lasting: boolean }, before?: ToolServer): Promise<string> {
   const url = urlOf(asked.address);
   if (!url || !/^https?:$/.test(url.protocol)) throw new Error(t(ToolsText.writeAWholeAddress));
   if (url.username || url.password) throw new Error(t(ToolsText.writeTheTokenInto));
   const others = toolbox.kept.servers.filter(({ address }) => address !== url.href && address !== before?.address);
   if (others.length >= SERVERS) throw new Error(t(ToolsText.thereAreMostServers, { most: SERVERS }));
-  const at = { address: url.href, ...(asked.token && { token: asked.token }) };
+  const at = { address: url.href, ...(asked.token && { token: asked.token, locked: true, ...(asked.lasting && { lasting: true }) }) };
   const { listTools, disconnect } = await mcp();
   if (before) await disconnect(before);
   const { title, tools, leftOut } = await listTools(at);

@@ -98,7 +98,8 @@ class ToolPanel implements Panel {
         this.back(t(ToolsText.titleIsRemoved, { title: server.title }));
       })),
     ];
-    return this.group(`${server.title} (${host})`, server.tools, () => [], [h('p', { className: 'actions' }, again, forget)]);
+    const gone = server.locked && !server.token ? [h('p', { className: 'hint' }, t(ToolsText.itsTokenIsForgotten))] : [];
+    return this.group(`${server.title} (${host})`, server.tools, () => [], [...gone, h('p', { className: 'actions' }, again, forget)]);
   }
 
   private remove(tool: OwnTool): void {

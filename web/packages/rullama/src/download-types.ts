@@ -1,5 +1,7 @@
 // What a download of a model is asked for, tells and gives.
 
+import type { RullamaError } from './errors.ts';
+
 /** How a download is to be made. */
 export interface DownloadOptions {
   /** Called a few times a second. */
@@ -29,7 +31,9 @@ export type DownloadState =
   /** The machine has no network; it goes on by itself when there is one. */
   | 'offline'
   /** All is here, and the checksum is computed. */
-  | 'checking';
+  | 'checking'
+  /** The model that reads it answers, and nothing more is fetched until `resume()`. */
+  | 'paused';
 
 /** Why bytes that were stored before are fetched once more, or cannot be continued later. */
 export type DownloadNotice =
@@ -50,6 +54,8 @@ export interface DownloadProgress {
   done: number;
   /** Bytes in all, once the server has told them. */
   total?: number;
+  /** Bytes with which a chat can begin, where that is less than all: those of all but the per-layer table. */
+  first?: number;
   /** Over the last seconds. */
   bytesPerSecond?: number;
   /** At that speed. */
@@ -71,4 +77,22 @@ export interface Downloaded {
   sha256?: string;
   /** Whether that is what was asked for or published. */
   verified: boolean;
+}
+
+/** The rest of a model's file, which is stored while the model answers. */
+export interface Rest {
+  /** All is stored, and its SHA-256 found right where one is known. Rejects with `closed` or what has made the model unusable. */
+  readonly done: Promise<Downloaded>;
+  /** Calls `told` with how it stands, now and a few times a second. Gives what ends it. */
+  watch(told: (state: RestState) => void): () => void;
+  /** Fetches nothing more of the file; rows that answers need are fetched all the same. */
+  pause(): void;
+  /** Goes on after `pause()` or an error. */
+  resume(): void;
+}
+
+export interface RestState {
+  progress: DownloadProgress;
+  /** Why it does not go on by itself; `resume()` tries again. */
+  error?: RullamaError;
 }

@@ -4,9 +4,6 @@ import { modelAddress } from './address.ts';
 import type { DownloadOptions, DownloadProgress } from './download-types.ts';
 import { CHANNEL } from './download/names.ts';
 import { RullamaError } from './errors.ts';
-import type { Client } from './client.ts';
-import type { SourceRef } from './protocol.ts';
-import type { EngineOptions, Progress } from './types.ts';
 
 /** Milliseconds that a browser which asks the user about persistence is waited for. */
 const ASKING = 3000;
@@ -37,17 +34,4 @@ export function watchDownloads(told: (name: string, progress: DownloadProgress |
   const channel = new BroadcastChannel(CHANNEL);
   channel.onmessage = ({ data }: MessageEvent<{ name: string; message: DownloadProgress | null }>) => told(data.name, data.message);
   return () => channel.close();
-}
-
-/**
- * Downloads the file of a load first where a copy is to be made, and where a download of it was begun and not finished. Gives the options
- * that the load goes on with.
- */
-export async function downloadFirst(client: Client, source: SourceRef, options: EngineOptions, signal: AbortSignal | undefined, onProgress: ((progress: Progress) => void) | undefined): Promise<EngineOptions> {
-  if (!('url' in source) || options.store === 'never') return options;
-  const always = options.store === 'always';
-  if (always) await askPersistence();
-  const onEvent = (download: DownloadProgress) => onProgress?.({ phase: 'download', done: download.done, total: download.total ?? 0, download });
-  const done = await client.call('download', { url: source.url, begunOnly: !always }, { signal, onEvent });
-  return done ? { ...options, store: 'always' } : options;
 }

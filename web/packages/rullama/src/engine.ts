@@ -1,6 +1,7 @@
 // What the worker needs from an engine: the shape of the wasm shell's `WebEngine`. Structured values cross
 // that border as JSON text.
 
+import type { Keep } from './download/keep.ts';
 import type { FileRef, RawMedium } from './protocol.ts';
 import type { EngineOptions, SavedFile } from './types.ts';
 
@@ -73,7 +74,8 @@ export interface Engine extends Partial<Training> {
   chat_close(chat: number): void;
   /** A copy that goes on by itself; its number. */
   chat_fork(chat: number): Promise<number>;
-  chat_save(chat: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Refused where the caches have more than `most` bytes. */
+  chat_save(chat: number, most: number | undefined): Promise<Uint8Array<ArrayBuffer>>;
   /** Opens a conversation with `ChatOptions`, adapters and what `chat_save` gave; its number. */
   chat_restore(options: string, adapters: string, saved: Uint8Array): Promise<number>;
   /** `Ask` in, `Responded` out, each part a `Part`; all JSON. */
@@ -117,8 +119,12 @@ export interface DeviceGrant {
 /** The source as the wasm shell takes it. */
 export interface ShellSource {
   url?: string;
+  /** Stores the address, and opens its copy. */
+  keep?: Keep;
   blob?: Blob;
   name?: string;
+  /** The files of a split model, in any order. */
+  parts?: { blob: Blob; name: string }[];
 }
 
 export interface EngineModule {

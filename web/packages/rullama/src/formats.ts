@@ -19,29 +19,30 @@ const refusal = (message: string, remedy: string, cause?: unknown) => new Rullam
 
 export class Formats {
   /** By engine, which gets it once: its vocabulary goes over then. */
-  private readonly compilers = new WeakMap<Engine, Promise<Compiler>>();
+  private readonly compilers = new WeakMap<Engine, Promise<Prepared>>();
 
   constructor(private readonly load: LoadCompiler) {}
 
   /**
-   * Makes an engine ready for a format; nothing is to be done where there is none.
+   * Makes an engine ready for a format; nothing is to be done where there is none. What this compiles is what the engine then gets; the
+   * function that it gives lets go of it where the answer never began.
    *
    * @throws RullamaError `invalid-argument` for a schema that cannot be kept, with what is wrong and where.
    */
-  async ready(engine: Engine, address: string | undefined, format: unknown, { forced, tools = [] }: Pick<Ask, 'forced' | 'tools'> = {}): Promise<void> {
-    if (!forced && (format === undefined || format === null)) return;
+  async ready(engine: Engine, address: string | undefined, format: unknown, { forced, tools = [] }: Pick<Ask, 'forced' | 'tools'> = {}): Promise<() => void> {
+    if (!forced && (format === undefined || format === null)) return nothing;
     const compiler = await this.of(engine, address);
     // What cannot be kept is told before the answer begins.
-    if (!forced) return compiler.follow(JSON.stringify(format === 'json' ? ANY : format)).free();
+    if (!forced) return compiler.prepare(JSON.stringify(format === 'json' ? ANY : format));
     const { quote } = engine.format_tokens();
-    if (quote !== undefined) compiler.follow_call(JSON.stringify(functionsOf(tools, forced.names)), quote).free();
+    return quote === undefined ? nothing : compiler.prepare(JSON.stringify(functionsOf(tools, forced.names)), quote);
   }
 
-  private of(engine: Engine, address: string | undefined): Promise<Compiler> {
+  private of(engine: Engine, address: string | undefined): Promise<Prepared> {
     return once(this.compilers, engine, () => this.make(engine, address));
   }
 
-  private async make(engine: Engine, address: string | undefined): Promise<Compiler> {
+  private async make(engine: Engine, address: string | undefined): Promise<Prepared> {
     const Module = await this.load(address);
     const { bytes, ends, special, closing } = engine.format_tokens();
     const compiler = guarded(new Module(bytes, ends, special, closing));
@@ -56,8 +57,20 @@ function functionsOf(tools: object[], names: string[]): { name: string; paramete
   return functions.filter(({ name }) => names.includes(name)).map(({ name, parameters = {} }) => ({ name, parameters }));
 }
 
+const nothing = () => undefined;
+
+/** Answers that are compiled and wait for the engine, at most: a grammar may take megabytes. Those beyond are compiled again at their turn. */
+const WAITING = 2;
+
+/** A compiler that has some of its answers ready. */
+interface Prepared extends Compiler {
+  /** Compiles a schema or, with `quote`, functions; gives what lets go of it. */
+  prepare(text: string, quote?: number): () => void;
+}
+
 /** Gives what goes wrong inside the wasm the words of this package. */
-function guarded(compiler: Compiler): Compiler {
+function guarded(compiler: Compiler): Prepared {
+  const waiting: { key: string; answer: FollowedAnswer }[] = [];
   let broken = false;
   const guard = <T>(what: string, work: () => T): T => {
     if (broken) throw ended(what);
@@ -80,9 +93,27 @@ function guarded(compiler: Compiler): Compiler {
       free: () => void (broken || answer.free()),
     };
   };
+  const begin = (text: string, quote?: number) =>
+    quote === undefined ? followed(FORMAT, () => compiler.follow(text)) : followed(CALL, () => compiler.follow_call(text, quote));
+  const keyOf = (text: string, quote?: number) => `${quote ?? ''} ${text}`;
+  /** What waits under this name, which does so no more. */
+  const taken = (key: string) => {
+    const place = waiting.findIndex((one) => one.key === key);
+    return place < 0 ? undefined : waiting.splice(place, 1)[0]?.answer;
+  };
   return {
-    follow: (schema) => followed(FORMAT, () => compiler.follow(schema)),
-    follow_call: (functions, quote) => followed(CALL, () => compiler.follow_call(functions, quote)),
+    follow: (schema) => taken(keyOf(schema)) ?? begin(schema),
+    follow_call: (functions, quote) => taken(keyOf(functions, quote)) ?? begin(functions, quote),
+    prepare: (text, quote) => {
+      const answer = begin(text, quote);
+      if (waiting.length >= WAITING) return answer.free(), nothing;
+      const one = { key: keyOf(text, quote), answer };
+      waiting.push(one);
+      return () => {
+        const place = waiting.indexOf(one);
+        if (place >= 0) waiting.splice(place, 1)[0]?.answer.free();
+      };
+    },
   };
 }
 

@@ -17,13 +17,15 @@ import { modelAddress } from './address.ts';
 import { checkLoad } from './check.ts';
 import { Client } from './client.ts';
 import type { Downloaded, DownloadOptions } from './download-types.ts';
-import { askPersistence, downloadFirst, downloadRequest } from './downloads.ts';
+import { askPersistence, downloadRequest } from './downloads.ts';
 import { describeEmbedded } from './embedded.ts';
 import { RullamaError } from './errors.ts';
 import { absolute, ANSWERING, engineAddress, grammarAddress, type Parts, startWorker, workerMissing } from './parts.ts';
+import { pickedRef } from './picked.ts';
 import { openaiClient, type OpenAIClient } from './openai.ts';
 import type { ApiOptions } from './api/host.ts';
 import type { Reply, Request, SourceRef } from './protocol.ts';
+import { following } from './rest.ts';
 import { Engine } from './rullama.ts';
 import type { EmbeddedModel, EngineOptions, LoadOptions, Source } from './types.ts';
 
@@ -103,7 +105,7 @@ export * as internal from './api/shared.ts';
  * @internal
  */
 export async function loadWith(parts: Parts, source: Source, options: LoadOptions): Promise<Engine> {
-  const { onProgress, signal, embedded, worker: script, wasm, projector, ...engineOptions } = options;
+  const { onProgress, signal, embedded, worker: script, wasm, projector, early = false, ...engineOptions } = options;
   if (signal?.aborted) throw new RullamaError('cancelled', 'The load was stopped before it began.');
   checkLoad(engineOptions);
   const ref = await resolve(source, embedded);
@@ -115,12 +117,13 @@ export async function loadWith(parts: Parts, source: Source, options: LoadOption
     worker.terminate();
   };
   try {
-    const options = await downloadFirst(client, ref, engineOptions as EngineOptions, signal, onProgress);
     signal?.addEventListener('abort', stop);
+    if (engineOptions.store === 'always' && 'url' in ref) await askPersistence();
     if (signal?.aborted) stop();
-    const params = { source: ref, options, wasm: engine, grammar: grammarAddress(parts, wasm) };
+    const params = { source: ref, options: engineOptions as EngineOptions, early, wasm: engine, grammar: grammarAddress(parts, wasm) };
     const info = await client.call('load', params, onProgress && { onEvent: onProgress });
-    const loaded = new Engine(client, info, () => worker.terminate(), resolve);
+    const progress = early ? await client.call('arriving', null) : null;
+    const loaded = new Engine(client, info, () => worker.terminate(), resolve, progress ? following(client, progress) : undefined);
     if (projector !== undefined) await loaded.setProjector(projector);
     return loaded;
   } catch (thrown) {
@@ -147,7 +150,7 @@ function connect(parts: Parts, script: string | URL | undefined): { client: Clie
 }
 
 async function resolve(source: Source, embedded?: string | URL): Promise<SourceRef> {
-  if (source instanceof Blob) return { blob: source, name: source instanceof File ? source.name : 'model.gguf' };
+  if (source instanceof Blob || Array.isArray(source)) return pickedRef(source);
   if (source === 'embedded') {
     const { model, address } = await describeEmbedded(embedded);
     return { url: absolute(model.file, address) };

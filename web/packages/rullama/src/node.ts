@@ -18,6 +18,7 @@ import { Client } from './client.ts';
 import type { EngineModule } from './engine.ts';
 import { RullamaError } from './errors.ts';
 import type { LoadCompiler } from './formats.ts';
+import { pickedRef } from './picked.ts';
 import { localPair, type SourceRef } from './protocol.ts';
 import { Engine } from './rullama.ts';
 import { serve } from './serve.ts';
@@ -47,8 +48,8 @@ interface DawnModule {
   globals: Record<string, unknown>;
 }
 
-/** Loads a model from an address (`file:` is read in place) or a `Blob`. */
-export async function loadInNode(source: string | URL | Blob, options: NodeOptions = {}): Promise<Engine> {
+/** Loads a model from an address (`file:` is read in place), a `Blob`, or a list of them that are the parts of one. */
+export async function loadInNode(source: string | URL | Blob | Blob[], options: NodeOptions = {}): Promise<Engine> {
   const { onProgress, dawn = [], wasm = new URL('./wasm/', import.meta.url), webgpu, training = false, projector, ...engineOptions } = options;
   checkLoad(engineOptions);
   const ref = await resolve(source);
@@ -66,7 +67,7 @@ export async function loadInNode(source: string | URL | Blob, options: NodeOptio
 }
 
 async function resolve(source: Source): Promise<SourceRef> {
-  if (source instanceof Blob) return { blob: source, name: 'model.gguf' };
+  if (source instanceof Blob || Array.isArray(source)) return pickedRef(source);
   const url = String(source);
   if (!url.startsWith('file:')) return { url: await modelAddress(url) };
   try {

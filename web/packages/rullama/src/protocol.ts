@@ -29,11 +29,11 @@ import type {
   TuneStep,
 } from './types.ts';
 
-/** The bytes of a model: an absolute address, or a file that both ends may read. */
-export type SourceRef = { url: string } | { blob: Blob; name: string };
+/** The bytes of a model: an absolute address, or a file that both ends may read, or several that make one model. */
+export type SourceRef = { url: string } | FileRef | { parts: FileRef[] };
 
-/** `wasm` is the engine's absolute address, `grammar` that of what compiles schemas; in Node, which finds them by itself, there are none. */
-export type LoadRequest = { source: SourceRef; options: EngineOptions; wasm?: string; grammar?: string };
+/** `early` begins before all of the file has arrived. `wasm` is the engine's absolute address, `grammar` that of what compiles schemas; in Node, which finds them by itself, there are none. */
+export type LoadRequest = { source: SourceRef; options: EngineOptions; early?: boolean; wasm?: string; grammar?: string };
 
 /** A file that both ends may read. */
 export type FileRef = { blob: Blob; name: string };
@@ -73,7 +73,11 @@ type Call<Params, Result, Event = never> = { params: Params; result: Result; eve
 /** Every call: what goes in, what comes back once, what may come many times before. */
 export interface Calls {
   load: Call<LoadRequest, ModelInfo, Progress>;
-  download: Call<DownloadRequest, Downloaded | null, DownloadProgress>;
+  download: Call<DownloadRequest, Downloaded, DownloadProgress>;
+  /** How far the rest of the model's file is; `null` where nothing is missing. */
+  arriving: Call<null, DownloadProgress | null>;
+  /** Stores the rest; stopping the call pauses. */
+  finish: Call<null, Downloaded | null, DownloadProgress>;
   chatOpen: Call<ChatOptions, number>;
   chatSend: Call<{ chat: number; messages: (Message | OpenAIMessage)[]; options: GenerateOptions }, Summary, StreamEvent | PrefillEvent>;
   chatRetry: Call<{ chat: number; options: GenerateOptions }, Summary, StreamEvent | PrefillEvent>;
@@ -81,7 +85,7 @@ export interface Calls {
   chatSet: Call<{ chat: number; messages: (Message | OpenAIMessage)[] }, null>;
   chatClose: Call<number, null>;
   chatFork: Call<number, number>;
-  chatSave: Call<number, Uint8Array<ArrayBuffer>>;
+  chatSave: Call<{ chat: number; most?: number | undefined }, Uint8Array<ArrayBuffer>>;
   chatRestore: Call<{ options: ChatOptions; adapters: AttachedRef[]; saved: Uint8Array }, number>;
   respond: Call<Ask, Responded, Part>;
   embed: Call<{ texts: string[]; options: EmbedOptions }, Embeddings>;

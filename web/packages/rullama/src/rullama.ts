@@ -27,6 +27,7 @@ import type {
   ModelInfo,
   OpenAIMessage,
   SavedFile,
+  SaveOptions,
   SendOptions,
   Source,
   Summary,
@@ -53,6 +54,7 @@ export class Engine {
     readonly info: ModelInfo,
     private readonly dispose: () => void,
     private readonly resolve: (source: Source) => Promise<SourceRef>,
+    /** Of a model that was loaded `early`: what is still to be stored of its file. */ readonly rest?: import('./download-types.ts').Rest,
   ) {
     this.lost = client.lost;
     this.perception = new Perception(client, info.dim);
@@ -283,9 +285,9 @@ export class Chat {
    * The conversation as bytes, with what was computed of it: `engine.restore(bytes)` goes on at once, also in another session of the
    * browser, with the same model. Some megabytes for each thousand tokens; `messages` alone are few.
    */
-  async save(): Promise<Uint8Array<ArrayBuffer>> {
-    const session = await this.client.call('chatSave', await this.open());
-    return packChat({ ...this.options, messages: this.history.all() }, session);
+  async save({ signal, most, messages = true }: SaveOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+    const session = await this.client.call('chatSave', { chat: await this.open(), most }, { signal });
+    return packChat({ ...this.options, messages: messages ? this.history.all() : [] }, session);
   }
 
   /**

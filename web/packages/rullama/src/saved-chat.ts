@@ -7,6 +7,16 @@ import { checkHistory } from './check.ts';
 import { RullamaError } from './errors.ts';
 import type { ChatOptions } from './types.ts';
 
+/** How a conversation is saved. */
+export interface SaveOptions {
+  /** Aborting before the engine has begun leaves it, with code `cancelled`. */
+  signal?: AbortSignal;
+  /** Most bytes that the caches may have; what has more is refused as `invalid-argument`. */
+  most?: number;
+  /** Whether the messages go with it, which then may have no files; without them `setMessages` must follow `restore`. */
+  messages?: boolean;
+}
+
 const MAGIC = new TextEncoder().encode('RULLAMAC');
 const START = MAGIC.length + 4;
 

@@ -1,5 +1,6 @@
 // The worker's end of the protocol: turns requests into engine calls, one at a time on the GPU.
 
+import { Keeper, type Keep } from './download/keep.ts';
 import { downloadModel } from './download/parts.ts';
 import type { Engine, Training } from './engine.ts';
 import { RullamaError } from './errors.ts';
@@ -14,6 +15,7 @@ export type OpenEngine = (
   request: LoadRequest,
   onProgress: (progress: Progress) => void,
   onLost: (error: RullamaError) => void,
+  keep: Keep,
 ) => Promise<Engine>;
 
 type Handlers = {
@@ -65,6 +67,7 @@ async function answer(
 
 function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: RullamaError) => void): Handlers {
   let engine: Engine | undefined;
+  let keeper: Keeper | undefined;
   let grammar: string | undefined;
   const loaded = (): Engine => {
     if (!engine) throw new RullamaError('invalid-argument', 'No model is loaded.', { remedy: 'Load a model first.' });
@@ -99,8 +102,8 @@ function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: Rullam
   const answering = async (signal: AbortSignal, work: (engine: Engine) => Promise<string>) => JSON.parse(await working(signal, work));
   /** As `answering`, of an answer with these options, once what they ask of its form can be had. */
   const formed = async (options: GenerateOptions, signal: AbortSignal, work: (engine: Engine) => Promise<string>, ask?: Ask) => {
-    await formats.ready(loaded(), grammar, options.format, ask);
-    return answering(signal, work);
+    const release = await formats.ready(loaded(), grammar, options.format, ask);
+    return answering(signal, work).finally(release);
   };
   const json = (emit: (event: never) => void) => (text: string) => emit(JSON.parse(text) as never);
 
@@ -108,11 +111,14 @@ function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: Rullam
     load: async (request, emit) => {
       engine?.close();
       engine = undefined;
-      engine = await open(request, emit, onLost);
+      keeper = new Keeper({ early: request.early === true, emit, onLost });
+      engine = await open(request, emit, onLost, keeper.keep);
       grammar = request.grammar;
       return JSON.parse(engine.info());
     },
     download: (request, emit, signal) => downloadModel(request, emit, signal),
+    arriving: () => keeper?.arriving ?? null,
+    finish: (_, emit, signal) => keeper?.finish(emit, signal) ?? null,
     chatOpen: (options) => queue.run(() => loaded().chat_open(JSON.stringify(options))),
     chatSend: ({ chat, messages, options }, emit, signal) =>
       formed(options, signal, (e) => e.chat_send(chat, JSON.stringify(messages), JSON.stringify(options), json(emit))),
@@ -123,7 +129,11 @@ function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: Rullam
     chatSet: ({ chat, messages }) => queue.run(async () => (loaded().chat_set(chat, JSON.stringify(messages)), null)),
     chatClose: (chat) => queue.run(async () => (loaded().chat_close(chat), null)),
     chatFork: (chat) => queue.run(() => loaded().chat_fork(chat)),
-    chatSave: (chat) => queue.run(() => loaded().chat_save(chat)),
+    chatSave: ({ chat, most }, _, signal) =>
+      queue.run(async () => {
+        if (signal.aborted) throw new RullamaError('cancelled', 'The conversation was not saved: that was stopped before its turn.');
+        return loaded().chat_save(chat, most);
+      }),
     chatRestore: ({ options, adapters, saved }) =>
       queue.run(() => loaded().chat_restore(JSON.stringify(options), JSON.stringify(adapters), saved)),
     respond: (ask, emit, signal) =>
@@ -144,7 +154,7 @@ function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: Rullam
     perceive: ({ source, medium }, _, signal) => working(signal, (e) => e.perceive(source, medium)),
     softTokens: (source) => loaded().soft_tokens(source),
     projector: ({ source, store }) =>
-      queue.run(async () => (await loaded().set_projector(source && shellSource(source), JSON.stringify(store)), null)),
+      queue.run(async () => (await loaded().set_projector(source && shellSource(source, keeper?.keep), JSON.stringify(store)), null)),
     releaseTowers: () => queue.run(async () => (await loaded().release_towers(), null)),
     adapterOpen: (files) => queue.run(async () => JSON.parse(await loaded().adapter_open(files))),
     adapterClose: (adapter) => (loaded().adapter_close(adapter), null),

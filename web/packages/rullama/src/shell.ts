@@ -2,20 +2,22 @@
 
 import { watchDevices } from './device.ts';
 import type { EngineModule, ShellOptions, ShellSource } from './engine.ts';
+import type { Keep } from './download/keep.ts';
 import type { SourceRef } from './protocol.ts';
 import type { OpenEngine } from './serve.ts';
 
 /** An `OpenEngine` over the wasm module that `instantiate` gives, from the request's address `wasm`. */
 export function shellOpener(instantiate: (wasm: string | undefined) => Promise<EngineModule>): OpenEngine {
-  return async ({ source, options, wasm }, onProgress, onLost) => {
+  return async ({ source, options, wasm }, onProgress, onLost, keep) => {
     const grant = await watchDevices(navigator.gpu, { plain: options.adapter === 'webgpu-defaults', onLost });
     const module = await instantiate(wasm);
     const shellOptions: ShellOptions = { ...options, ...grant };
-    return module.load(shellSource(source), JSON.stringify(shellOptions), (json) => onProgress(JSON.parse(json)));
+    return module.load(shellSource(source, keep), JSON.stringify(shellOptions), (json) => onProgress(JSON.parse(json)));
   };
 }
 
 /** The source as the wasm shell takes it. */
-export function shellSource(source: SourceRef): ShellSource {
-  return 'url' in source ? { url: source.url } : { blob: source.blob, name: source.name };
+export function shellSource(source: SourceRef, keep: Keep | undefined): ShellSource {
+  if ('parts' in source) return { parts: source.parts };
+  return 'url' in source ? { url: source.url, ...(keep && { keep }) } : { blob: source.blob, name: source.name };
 }

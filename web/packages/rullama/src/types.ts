@@ -1,15 +1,17 @@
 // What users of the package hand in and get back.
 
-import type { Adapter } from './adapters.ts';
 import type { DownloadProgress } from './download-types.ts';
 import type { ContentPart, MediaPart, PictureSource, PictureTokens } from './media-types.ts';
+export type { AdapterFile, AdapterSource, Attached } from './adapter-types.ts';
+export type { EmbeddedModel, Example } from './embedded-types.ts';
 export type { EmbedOptions, Embeddings } from './embed-types.ts';
+export type { SaveOptions } from './saved-chat.ts';
 
 /**
  * Where a model comes from: `'embedded'` (the model served beside the page), the address of a GGUF file, or a
- * `File`/`Blob` (in Node: `await fs.openAsBlob(path)`).
+ * `File`/`Blob` (in Node: `await fs.openAsBlob(path)`). Of a split model the address of any part, or the files of all, in any order.
  */
-export type Source = 'embedded' | (string & {}) | URL | Blob;
+export type Source = 'embedded' | (string & {}) | URL | Blob | Blob[];
 
 /**
  * Where the per-layer embedding table lives: on the GPU (`resident`), in the file with its rows read as they are
@@ -44,7 +46,7 @@ export interface EngineOptions {
   adapter?: 'native' | 'webgpu-defaults';
   /**
    * For addresses: store a copy of the file in the browser's private storage and read that. `auto` (default)
-   * does so only where reading the address directly would cost a request per token or cannot work.
+   * does so only where reading the address directly would cost a request per token or cannot work, and for `early`.
    */
   store?: 'auto' | 'always' | 'never';
 }
@@ -64,6 +66,12 @@ export interface LoadOptions extends EngineOptions {
   onProgress?: (progress: Progress) => void;
   /** Aborting rejects the load with code `cancelled`. */
   signal?: AbortSignal;
+  /**
+   * For addresses of which a copy is stored: begin before the per-layer table has arrived, about half of E2B and E4B. Its rows are
+   * streamed, from the address as long as they are not stored, and `engine.rest` tells how the rest arrives. With `store: 'auto'` a model
+   * of 64 MiB or more with such a table is stored for it. `ple: 'resident'` waits for all.
+   */
+  early?: boolean;
   /** Address of the embedded model's description; `model/model.json` beside the page by default. */
   embedded?: string | URL;
   /** Address of the worker's script, where neither the package's own place nor a bundler gives it. */
@@ -72,26 +80,6 @@ export interface LoadOptions extends EngineOptions {
   wasm?: string | URL;
   /** The file with the towers of a model that has none of its own (llama.cpp's mmproj). It is read when the first medium comes. */
   projector?: Source;
-}
-
-/** The description that is served beside an embedded model. */
-export interface EmbeddedModel {
-  name: string;
-  description: string;
-  /** Address of the GGUF file, relative to the description. */
-  file: string;
-  bytes: number;
-  /** Prompts that show what the model can do. */
-  examples?: (string | Example)[];
-}
-
-/** An example that needs more than its text. */
-export interface Example {
-  text: string;
-  /** Whether the model thinks before it answers. */
-  thinking?: boolean;
-  /** Names of the tools that the model may call. */
-  tools?: string[];
 }
 
 /** What was loaded and where it runs. */
@@ -290,18 +278,6 @@ export interface Token {
   logprob?: number;
   /** The likeliest tokens and their log-probabilities, best first. */
   top?: [number, number][];
-}
-
-/** A file of an adapter: picked, fetched, or made by `tuner.save`. */
-export type AdapterFile = Blob | { name: string; bytes: Uint8Array<ArrayBuffer> | ArrayBuffer };
-
-/** An adapter's file or files; texts are addresses. Of PEFT's form both files, in any order. */
-export type AdapterSource = string | URL | AdapterFile | (string | URL | AdapterFile)[];
-
-/** An adapter to attach, and the factor on its scale, 1 by default. Several add up. */
-export interface Attached {
-  adapter: Adapter;
-  scale?: number;
 }
 
 /**

@@ -1,7 +1,7 @@
 // Conversations copied, saved and restored, as far as that goes without a GPU.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Client, Engine, fakeOpener, localPair, serve } from '../../../dist-test/internals.js';
+import { Client, Engine, fakeOpener, localPair, pickedRef, serve } from '../../../dist-test/internals.js';
 
 async function engine(name = 'model.gguf') {
   const { client: end, worker } = localPair();
@@ -35,6 +35,45 @@ test('a saved conversation goes on in another engine with the same model, and in
   assert.deepEqual(again.messages, chat.messages);
   assert.match(await again.ask('recall'), /Größe/);
   await assert.rejects((await engine('other.gguf')).restore(saved), { code: 'invalid-argument', message: /other weights/ });
+});
+
+test('without its messages a conversation goes on with those that are set, and what is known of them is not computed again', async () => {
+  const ai = await engine();
+  const chat = ai.chat({ system: 'Be brief.' });
+  await chat.ask('say\nGröße');
+  const saved = await chat.save({ messages: false });
+  assert.ok(!Buffer.from(saved).toString().includes('Größe'));
+  const other = await engine();
+  const again = await other.restore(saved);
+  assert.deepEqual(again.messages, []);
+  await again.setMessages(chat.messages);
+  await again.ask('recall');
+  const { promptTokens, timings } = again.last;
+  assert.ok(timings.prefilledTokens < 40 && promptTokens > 60, `${timings.prefilledTokens} of ${promptTokens}`);
+  const anew = other.chat({ system: 'Be brief.', messages: chat.messages });
+  await anew.ask('recall');
+  assert.equal(anew.last.timings.prefilledTokens, anew.last.promptTokens);
+});
+
+test('a save has a bound, and is left where a signal comes before its turn', async () => {
+  const ai = await engine();
+  const chat = ai.chat();
+  await chat.ask('say\nhello');
+  await assert.rejects(chat.save({ most: 3 }), { code: 'invalid-argument', message: /bytes.*most/ });
+  assert.ok((await chat.save({ most: 1e6 })).length > 10);
+  const controller = new AbortController();
+  const [answer, saved] = [ai.chat().ask('hello'), chat.save({ signal: controller.signal })];
+  controller.abort();
+  await assert.rejects(saved, { code: 'cancelled' });
+  await answer;
+  assert.match(await chat.ask('recall'), /recall/);
+});
+
+test('files that are chosen together are the parts of a model', () => {
+  const [one, two] = [new File(['a'], 'a.gguf'), new Blob(['b'])];
+  assert.deepEqual(pickedRef(one), { blob: one, name: 'a.gguf' });
+  assert.deepEqual(pickedRef([one, two]), { parts: [{ blob: one, name: 'a.gguf' }, { blob: two, name: 'part 2' }] });
+  for (const wrong of [[], [one, 'a.gguf'], [undefined]]) assert.throws(() => pickedRef(wrong), { code: 'invalid-argument', remedy: /all parts/ });
 });
 
 test('pictures are saved where JSON can hold them', async () => {

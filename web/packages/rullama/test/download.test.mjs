@@ -1,7 +1,7 @@
 // Downloads against a server that misbehaves and a storage that forgets what was not flushed.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { download, downloadModel, fileName, PIECE, RullamaError } from '../../../dist-test/internals.js';
+import { begun, download, fileName, PIECE, RullamaError } from '../../../dist-test/internals.js';
 import { Browser, digest, Folder, MB, modelBytes, serverOf } from './fake-storage.mjs';
 
 const URL = 'https://example.org/dir/model.gguf';
@@ -356,11 +356,12 @@ test('a file that another program of the page has open is named', async () => {
   handle.close();
 });
 
-test('a load goes on with what was begun, and begins nothing by itself', async () => {
+test('what was begun is known, and what is whole is not begun', async () => {
   const [browser, server] = [new Browser(), serverOf(whole)];
-  const begun = () => downloadModel({ url: URL, begunOnly: true }, () => undefined, new AbortController().signal, browser.host(server.fetch));
-  assert.equal(await begun(), null);
+  const isBegun = () => begun([URL], browser.host(server.fetch));
+  assert.equal(await isBegun(), false);
   await failing(browser, serverOf(whole, { cut: () => 5 * MB, before: ({ number }) => number > 4 && new Response(null, { status: 403 }) }));
-  intact(browser, await begun());
-  assert.equal(await begun(), null, 'it is whole now');
+  assert.equal(await isBegun(), true);
+  intact(browser, await start(browser, server).done);
+  assert.equal(await isBegun(), false, 'it is whole now');
 });

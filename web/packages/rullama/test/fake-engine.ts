@@ -6,19 +6,21 @@
 // time, "digest" reads its prompt for a while, "call NAME {...}" calls a tool with these arguments, each line one, "lose" loses the device, "vanish" does so after some words, "greedy" wants a context of at most 1,024, "fail" fails, "say" answers with the lines that follow it. A source whose name contains "corrupt"
 // does not load, one with "huge" only with streamed per-layer embeddings, one with "notes" makes vectors. A token is a character.
 
+import type { KeptSource } from '../src/download/keep.ts';
 import type { Compiler, Engine, FormatTokens } from '../src/engine.ts';
 import { RullamaError } from '../src/errors.ts';
 import type { FileRef, MediaSize, NamedChat, RawMedium, SourceRef } from '../src/protocol.ts';
 import type { Ask } from '../src/request.ts';
 import type { OpenEngine } from '../src/serve.ts';
 import type { ChatOptions, Finish, GenerateOptions, Message, ModelInfo, OpenAIMessage, Progress, SavedFile, Summary, TuneOptions } from '../src/types.ts';
+import { FakeCaches } from './fake-caches.ts';
+import { fakeInfo, TRAINED } from './fake-info.ts';
 import { FakeSenses } from './fake-senses.ts';
 import { FakeTuning } from './fake-tuning.ts';
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const CONTEXT = 4096;
-const TRAINED = 8192;
 
 const MARKDOWN = `A short answer with **bold**, *emphasis* and \`code\`.
 
@@ -36,6 +38,9 @@ function textOf(message: Message | OpenAIMessage | undefined): string {
   return typeof content === 'string' ? content : content.map((part) => ('text' in part ? part.text : '')).join('');
 }
 
+/** What a source is called; of parts, each. */
+const nameOf = (source: SourceRef) => ('url' in source ? source.url : 'parts' in source ? source.parts.map(({ name }) => name).join(' + ') : source.name);
+
 const SAY = 'say\n';
 
 /** The pieces of the answer to a message. */
@@ -45,15 +50,15 @@ function wordsOf(message: string, limit: number): string[] {
   return MARKDOWN.match(/\s*\S+/g) ?? [];
 }
 
-export interface FakeTiming {
-  /** Milliseconds between two pieces of an answer or of a load. */
-  step: number;
-}
+/** Milliseconds between two pieces of an answer or of a load. */
+export type FakeTiming = { step: number };
 
 /** Opens fake engines. */
 export function fakeOpener({ step }: FakeTiming): OpenEngine {
-  return async ({ source, options }, onProgress, onLost) => {
-    const name = 'url' in source ? source.url : source.name;
+  return async ({ source, options }, onProgress, onLost, keep) => {
+    const always = options.store === 'always';
+    const kept = 'url' in source && options.store !== 'never' ? await keep(source.url, always, always) : undefined;
+    const name = nameOf(source);
     const total = 8_038_464;
     const phases: Progress[] = [
       { phase: 'header', done: 0, total: 0 },
@@ -71,7 +76,7 @@ export function fakeOpener({ step }: FakeTiming): OpenEngine {
     if (name.includes('huge') && options.ple !== 'streamed') throw new RullamaError('out-of-memory', 'The GPU has no room for token_embd_per_layer.weight.');
     const { kv = 'f16', context = CONTEXT } = options;
     if (context > TRAINED) throw new RullamaError('invalid-argument', `\`context\` is ${context}, which is outside 1..=${TRAINED}`);
-    return new FakeEngine(source, kv, context, step, onLost);
+    return new FakeEngine(source, kv, context, step, onLost, kept);
   };
 }
 
@@ -82,6 +87,7 @@ class FakeEngine implements Engine {
   private readonly senses: FakeSenses;
   /** What adapters add, by conversation: a word before its answers. */
   private readonly adapted = new Map<number, number>();
+  private readonly caches = new FakeCaches(() => `${(JSON.parse(this.info()) as ModelInfo).name} ${this.kv}`);
   private compiler: Compiler | undefined;
   private chats: (ChatOptions & { messages: (Message | OpenAIMessage)[] })[] = [];
 
@@ -91,38 +97,14 @@ class FakeEngine implements Engine {
     private readonly context: number,
     private readonly step: number,
     private readonly onLost: (error: RullamaError) => void,
+    private readonly kept?: KeptSource,
   ) {
-    this.senses = new FakeSenses(('url' in source ? source.url : source.name).includes('blind'));
+    this.senses = new FakeSenses(nameOf(source).includes('blind'));
   }
 
   info(): string {
-    const name = 'url' in this.source ? new URL(this.source.url).pathname.split('/').pop() : this.source.name;
-    const info: ModelInfo = {
-      name: name ?? '',
-      layers: 8,
-      dim: 256,
-      vocab: 4096,
-      heads: 4,
-      window: 64,
-      context: this.context,
-      trainedContext: TRAINED,
-      perLayer: 0,
-      ple: 'resident',
-      experts: 'none',
-      expertPlaces: 0,
-      kv: this.kv,
-      embedding: name?.includes('notes') ? [2] : [],
-      bytesPerToken: 4_000_000,
-      device: 'fake adapter',
-      driver: '',
-      backend: 'fake',
-      subgroups: false,
-      largeTemplate: false,
-      loadSeconds: 0.2,
-      loadedBytes: 8_038_464,
-      disabledKernels: [],
-    };
-    return JSON.stringify(info);
+    const name = 'url' in this.source ? new URL(this.source.url).pathname.split('/').pop() : nameOf(this.source);
+    return JSON.stringify({ ...fakeInfo(name ?? '', this.kv, this.context), ple: this.kept?.arriving ? 'streamed' : 'resident' });
   }
 
   memory(): string {
@@ -210,7 +192,9 @@ class FakeEngine implements Engine {
     if (added !== 0) onEvent(JSON.stringify({ type: 'content', text: `[adapted ${added}] ` }));
     const summary = JSON.parse(await this.answer(question, conversation, { ...limits, maxTokens }, onEvent, begun)) as Summary;
     conversation.messages.push({ role: 'model', content: summary.text });
-    return JSON.stringify({ ...summary, promptTokens: ids.length });
+    const timings = this.caches.timings(chat, ids, summary.timings);
+    this.caches.keep(chat, (JSON.parse(this.render(JSON.stringify(conversation))) as { ids: number[] }).ids);
+    return JSON.stringify({ ...summary, promptTokens: ids.length, timings });
   }
 
   detokenize(ids: Uint32Array): string {
@@ -218,17 +202,23 @@ class FakeEngine implements Engine {
   }
 
   async chat_fork(chat: number): Promise<number> {
-    return this.chats.push(structuredClone(this.chats[chat] ?? { messages: [] })) - 1;
+    const copy = this.chats.push(structuredClone(this.chats[chat] ?? { messages: [] })) - 1;
+    this.caches.fork(chat, copy);
+    return copy;
   }
 
-  /** The name of the model, which is all that a real one's caches would have to agree with. */
-  async chat_save(): Promise<Uint8Array<ArrayBuffer>> {
-    return new TextEncoder().encode(`cache of ${(JSON.parse(this.info()) as ModelInfo).name}`);
+  async chat_save(chat: number, most: number | undefined): Promise<Uint8Array<ArrayBuffer>> {
+    await pause(this.step);
+    return this.caches.save(chat, this.adapted.get(chat) ?? 0, most);
   }
 
-  async chat_restore(options: string, _adapters: string, saved: Uint8Array): Promise<number> {
-    if (new TextDecoder().decode(saved) === new TextDecoder().decode(await this.chat_save())) return this.chat_open(options);
-    throw new RullamaError('invalid-argument', 'The saved session cannot be restored: it belongs to other weights, types or adapters');
+  async chat_restore(options: string, adapters: string, saved: Uint8Array): Promise<number> {
+    const added = this.tuning.added(adapters);
+    const ids = this.caches.restored(saved, added);
+    const chat = await this.chat_open(options);
+    this.caches.keep(chat, ids);
+    this.adapted.set(chat, added);
+    return chat;
   }
 
   /** Two tokens, the second of which ends an answer. */
@@ -243,7 +233,7 @@ class FakeEngine implements Engine {
 
   /** In place of an answer of a format, what it would keep to. */
   private formed(format: unknown): string {
-    this.compiler?.follow(JSON.stringify(format)).free();
+    this.compiler?.follow(JSON.stringify(format === 'json' ? { type: 'object' } : format)).free();
     return JSON.stringify({ kept: format });
   }
 
@@ -270,6 +260,7 @@ class FakeEngine implements Engine {
   }
 
   chat_close(chat: number): void {
+    this.caches.forget(chat);
     delete this.chats[chat];
   }
 
@@ -325,6 +316,7 @@ class FakeEngine implements Engine {
 
   chat_adapters(chat: number, adapters: string): void {
     const added = this.tuning.added(adapters);
+    if (added !== (this.adapted.get(chat) ?? 0)) this.caches.forget(chat);
     if (this.chats[chat]) this.adapted.set(chat, added);
   }
 
@@ -376,6 +368,7 @@ class FakeEngine implements Engine {
   }
 
   close(): void {
+    this.kept?.close();
     this.chats = [];
   }
 

@@ -14,6 +14,29 @@ export function modelBytes(size, seed = 1) {
   return bytes;
 }
 
+/** A file whose description tells of a per-layer table of `table` bytes between `before` and `behind` bytes of other weights. */
+export function tableModel({ before, table, behind, seed = 1, words = 3 }) {
+  const text = (value) => Buffer.concat([number(value.length), Buffer.from(value)]);
+  const number = (value, size = 8) => {
+    const bytes = Buffer.alloc(size);
+    size === 8 ? bytes.writeBigUInt64LE(BigInt(value)) : bytes.writeUInt32LE(value);
+    return bytes;
+  };
+  const tensor = (name, offset) => Buffer.concat([text(name), number(2, 4), number(256), number(8), number(0, 4), number(offset)]);
+  const list = Array.from({ length: words }, (_, i) => text(`word ${i}`));
+  const head = Buffer.concat([
+    Buffer.from('GGUF'), number(3, 4), number(3), number(3),
+    text('general.architecture'), number(8, 4), text('gemma4'),
+    text('tokenizer.ggml.tokens'), number(9, 4), number(8, 4), number(words), ...list,
+    text('general.alignment'), number(4, 4), number(64, 4),
+    tensor('blk.0.ffn_up.weight', 0), tensor('per_layer_token_embd.weight', before), tensor('output.weight', before + table),
+  ]);
+  const base = Math.ceil(head.length / 64) * 64;
+  const bytes = modelBytes(base + before + table + behind, seed);
+  head.copy(bytes);
+  return { bytes, head: head.length, start: base + before, end: base + before + table };
+}
+
 const refusal = (name) => new DOMException(`refused: ${name}`, name);
 
 /** A folder of the private storage. `full(name, end)` may say that there is no room for bytes up to `end`. */

@@ -15,6 +15,7 @@ const user = (content) => [{ role: 'user', content }];
 class Compiler {
   static loaded = 0;
   static open = 0;
+  static compiled = 0;
 
   follow_call(text, quote) {
     assert.equal(quote, 7);
@@ -26,13 +27,14 @@ class Compiler {
     if (text.includes('"not"')) throw new Error('the schema\'s keyword `not` at # is not supported');
     if (text.includes('"trap"')) throw new WebAssembly.RuntimeError('unreachable');
     Compiler.open += 1;
+    Compiler.compiled += 1;
     return { allowed: () => new Uint32Array(1), accept: () => undefined, free: () => (Compiler.open -= 1) };
   }
 }
 
 /** `missing`: how often the compiler cannot be had. */
 async function open(missing = 0) {
-  [Compiler.loaded, Compiler.open] = [0, 0];
+  [Compiler.loaded, Compiler.open, Compiler.compiled] = [0, 0, 0];
   const { client: end, worker } = localPair();
   serve(worker, fakeOpener({ step: 1 }), async () => {
     Compiler.loaded += 1;
@@ -67,6 +69,20 @@ test('a chat, both APIs and both clients hand the format on', async () => {
     assert.deepEqual(kept((await ollama.generate({ model: MODEL, prompt: 'hi', format })).response), schema);
   }
   assert.deepEqual([Compiler.loaded, Compiler.open], [1, 0]);
+});
+
+test('a form is compiled once an answer, and one that nobody takes is let go of', async () => {
+  const { engine } = await open();
+  await engine.chat().ask('hi', { format: schema });
+  await engine.chat().ask('hi', { format: 'json' });
+  assert.deepEqual([Compiler.compiled, Compiler.open], [2, 0]);
+  // Of many that wait only some are held, and the others compiled at their turn.
+  await Promise.all(Array.from({ length: 6 }, (_, i) => engine.chat().ask('hi', { format: { ...schema, title: `${i}` } })));
+  assert.ok(Compiler.compiled >= 8 && Compiler.compiled <= 2 + 2 * 6 - 2, `${Compiler.compiled}`);
+  assert.equal(Compiler.open, 0);
+  // It fails before the engine asks for its form.
+  await assert.rejects(engine.chat().ask('fail', { format: schema }), { code: 'nan' });
+  assert.equal(Compiler.open, 0);
 });
 
 test('what cannot be kept is named by the field of the request, before the answer begins', async () => {

@@ -12,6 +12,7 @@ export enum ChatText {
   edited = 'edited',
   firstAfterFirstTokenS = 'first after {firstTokenS}',
   promptToken = 'prompt {promptTokens|one=# token|other=# tokens}',
+  promptTokenKnown = 'prompt {promptTokens|one=# token|other=# tokens}, {known} known',
   theModelHasCalled = 'The model has called tools {times} times in a row. Go on below, or ask in other words.',
   theToolsCannotBe = 'The tools cannot be run: {message}. Check the connection, then try again.',
   thisMessageIsToo = 'This message is too long by {over|one=# token|other=# tokens}: the model reads {context|one=# token|other=# tokens} at a time. Shorten it, or load the model with a larger context.',

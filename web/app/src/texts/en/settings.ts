@@ -37,5 +37,8 @@ export enum SettingsText {
   aChangeTakesEffect = 'A change takes effect with the next answer.',
   sampling = 'Sampling',
   beginNewChatsLike = 'Begin new chats like this, too',
+  allChats = 'All chats',
+  keepInThisBrowser = 'Keep in this browser what the model has read of recent chats',
+  soThatTheyGo = 'So that they go on at once, where that is faster than to read them again: 8 chats, 512 MB at most. It goes with the chat, and when this is switched off.',
   resetToRecommended = 'Reset to recommended',
 }

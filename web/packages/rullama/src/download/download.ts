@@ -2,6 +2,7 @@
 
 import { RullamaError } from '../errors.ts';
 import type { DownloadProgress, Downloaded } from '../download-types.ts';
+import { Behind } from './behind.ts';
 import { publishedDigest } from './digest.ts';
 import type { FileAccess, Host, StoredFolder } from './host.ts';
 import { digestOf } from './names.ts';
@@ -9,19 +10,30 @@ import { PIECE, Pieces } from './pieces.ts';
 import { fileName, JournalFile, openFile, readJournal, readRecord, removeFiles, writeRecord, journalName, type Journal, type StoredRecord } from './record.ts';
 import { Changed, probe, stopped, type Asking, type Remote } from './remote.ts';
 import { Reporter } from './reporter.ts';
-import { Transfer } from './transfer.ts';
+import { Transfer, type Target } from './transfer.ts';
 
 /** A download as it travels to the worker. */
 export interface DownloadRequest {
   url: string;
   sha256?: string | undefined;
   headers?: Record<string, string> | undefined;
-  /** Nothing is done unless a download of it was begun and not finished. */
-  begunOnly?: boolean;
 }
+
+/** A file that is to be read before it is whole. */
+export interface Early {
+  /** Is given what can be read already; the rest comes when that is asked to go on. */
+  begins: (behind: Behind) => void;
+  /** Nothing is stored of a file in which nothing can wait. */
+  only: boolean;
+}
+
+/** Nothing of the file can wait, or nothing of it can be fetched later. */
+export class NothingLater {}
 
 /** Versions that one download begins with, when the file changes under it. */
 const VERSIONS = 3;
+/** Bytes of a file that is stored for nothing else than to be read before it is whole. */
+const LEAST = 64 << 20;
 /** Attempts to open a file that a tab has just let go of, and milliseconds between them. */
 const OPENINGS = 6;
 const OPENING = 150;
@@ -30,9 +42,15 @@ const OPENING = 150;
  * Makes sure that the private storage has the whole file, with the digest that it should have where somebody says one.
  *
  * @throws RullamaError `quota` where there is no room, `network` and `source-changed` of the server, `cancelled` when it is paused: what
- * has arrived stays then, unless the server cannot continue it.
+ * has arrived stays then, unless the server cannot continue it. With `early.only` it throws `NothingLater`.
  */
-export async function download(request: DownloadRequest, host: Host, emit: (progress: DownloadProgress) => void, signal: AbortSignal): Promise<Downloaded> {
+export async function download(
+  request: DownloadRequest,
+  host: Host,
+  emit: (progress: DownloadProgress) => void,
+  signal: AbortSignal,
+  early?: Early,
+): Promise<Downloaded> {
   const name = fileName(request.url);
   const reporter = new Reporter(request.url, (progress) => {
     emit(progress);
@@ -49,7 +67,7 @@ export async function download(request: DownloadRequest, host: Host, emit: (prog
       deaf();
       stopped(signal);
       reporter.is('asking');
-      return new Download(name, asking, reporter, digestOf(request.sha256)).run();
+      return new Download(name, asking, reporter, digestOf(request.sha256), early).run();
     });
   } catch (thrown) {
     stopped(signal);
@@ -71,6 +89,7 @@ class Download {
     private readonly asking: Asking,
     private readonly reporter: Reporter,
     private readonly wanted: string | undefined,
+    private readonly early: Early | undefined,
   ) {}
 
   async run(): Promise<Downloaded> {
@@ -79,6 +98,7 @@ class Download {
       try {
         return await this.attempt();
       } catch (thrown) {
+        if (thrown instanceof NothingLater && this.emptied) await removeFiles(this.folder, this.name);
         if (!(thrown instanceof Changed)) throw this.storageError(thrown);
         if (version >= VERSIONS) {
           await removeFiles(this.folder, this.name);
@@ -118,6 +138,8 @@ class Download {
       if (known.verified !== (record.verified === true)) await writeRecord(folder, name, known);
       return downloaded(name, known, size);
     }
+    // A copy of another version is not given up for it, and a short file is here before anybody waits.
+    if (this.early?.only && (record.complete || !resumable(remote, digest) || (remote.len as number) < LEAST)) throw new NothingLater();
     const journal = same ? someOf(record, size, size) : (begun ?? engines(record, size, remote, digest));
     const usable = journal !== undefined && this.usable(journal, remote, digest);
     return this.fill(remote, digest, usable ? journal : undefined, journal !== undefined || record.complete).catch((thrown: unknown) => {
@@ -148,15 +170,14 @@ class Download {
     reporter.total = remote.len;
     const pieces = (remote.ranges || kept) && remote.len !== undefined ? new Pieces(remote.len, kept?.pieces) : undefined;
     reporter.done = pieces?.done ?? 0;
-    const resumable = pieces !== undefined && remote.ranges && (remote.tag !== undefined || digest !== undefined);
     const file = await this.open();
     const had = file.getSize();
     let journal: JournalFile | undefined;
     let finished: Downloaded | undefined;
     try {
       await this.reserve(file, remote.len, kept !== undefined);
-      journal = await this.begin(remote, digest, kept, resumable);
-      const { sha256, length } = await new Transfer({ file, remote, ...(pieces && { pieces }), ...(journal && { journal }) }, this.asking, reporter).run();
+      journal = await this.begin(remote, digest, kept);
+      const { sha256, length } = await this.transfer({ file, remote, ...(pieces && { pieces }), ...(journal && { journal }) });
       if (digest !== undefined && sha256 !== digest) {
         journal?.append([`wrong ${sha256}`]);
         throw damaged(this.asking.url, digest, sha256);
@@ -173,6 +194,19 @@ class Download {
       // What there is no room for leaves what was there before.
       else if (!journal && (this.emptied || had === 0)) await this.leave(remote);
     }
+  }
+
+  /** Fetches what is missing; where it is wanted early, what a chat can wait for comes when it is asked for. */
+  private async transfer(target: Target): Promise<{ sha256: string; length: number }> {
+    const { early, asking, reporter } = this;
+    const { pieces, journal } = target;
+    const transfer = new Transfer(target, asking, reporter);
+    if (!early || !pieces || !journal) return transfer.run();
+    await transfer.begin(early.only ? () => new NothingLater() : undefined);
+    if (pieces.complete) return transfer.run();
+    const behind = new Behind({ ...target, pieces, transfer }, asking, reporter);
+    early.begins(behind);
+    return behind.run();
   }
 
   /** What cannot be continued takes no room; one that was paused is still listed. */
@@ -218,9 +252,9 @@ class Download {
     }
   }
 
-  private async begin(remote: Remote, digest: string | undefined, kept: Journal | undefined, resumable: boolean): Promise<JournalFile | undefined> {
+  private async begin(remote: Remote, digest: string | undefined, kept: Journal | undefined): Promise<JournalFile | undefined> {
     const { folder, name } = this;
-    if (!resumable || remote.len === undefined) return undefined;
+    if (!resumable(remote, digest) || remote.len === undefined) return undefined;
     // The journal of another digest is written anew, with its pieces.
     if (kept && kept.head.id !== NONE && kept.wrong === undefined && kept.head.sha256 === (digest ?? null)) return JournalFile.open(folder, name);
     const head = { id: randomId(), url: remote.url, tag: remote.tag ?? null, len: remote.len, piece: PIECE, sha256: digest ?? null };
@@ -259,6 +293,9 @@ class Download {
 }
 
 const NONE = 'none';
+
+/** Whether another visit can go on with a file: its parts can be asked for, and it is certain that they belong to one version. */
+const resumable = ({ ranges, len, tag }: Remote, digest: string | undefined): boolean => ranges && len !== undefined && (tag !== undefined || digest !== undefined);
 
 /** The first `bytes` of a file that has no journal, as a journal with its pieces. */
 function someOf({ url, tag, sha256 }: StoredRecord, bytes: number, len: number): Journal {

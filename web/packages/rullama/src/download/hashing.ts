@@ -6,7 +6,8 @@
 import { createSHA256 } from 'hash-wasm';
 import type { FileAccess } from './host.ts';
 
-const STEP = 4 << 20;
+/** Bytes that are hashed at a time, at most. */
+export const STEP = 4 << 20;
 
 export class Hashing {
   private readonly buffer = new Uint8Array(STEP);
@@ -29,10 +30,10 @@ export class Hashing {
     this.hasher.init();
   }
 
-  /** Hashes some of what stands before `end`; false where there is nothing. */
-  step(end: number): boolean {
+  /** Hashes some of what stands before `end`, at most `most` bytes; false where there is nothing. */
+  step(end: number, most = STEP): boolean {
     if (this.at >= end) return false;
-    const part = this.buffer.subarray(0, Math.min(STEP, end - this.at));
+    const part = this.buffer.subarray(0, Math.min(most, end - this.at));
     const got = this.file.read(part, { at: this.at });
     if (got !== part.length) throw new DOMException(`the stored file gave ${got} bytes of ${part.length} at ${this.at}`, 'NotReadableError');
     this.hasher.update(part);

@@ -15,7 +15,7 @@ export interface FileAccess {
 
 export interface StoredFile {
   getFile(): Promise<Pick<File, 'size' | 'text'>>;
-  createSyncAccessHandle(): Promise<FileAccess>;
+  createSyncAccessHandle(options?: { mode: 'read-only' }): Promise<FileAccess>;
 }
 
 export interface StoredFolder {
@@ -46,7 +46,9 @@ const LOOKS = 20;
 
 /** The browser itself, in a worker. */
 export function browserHost(): Host {
-  const channel = typeof BroadcastChannel === 'undefined' ? undefined : new BroadcastChannel(CHANNEL);
+  // Opened when it is first used: in Node an open one keeps the program from ending.
+  let opened: BroadcastChannel | undefined;
+  const channel = () => (opened ??= typeof BroadcastChannel === 'undefined' ? undefined : new BroadcastChannel(CHANNEL));
   return {
     folder: openFolder,
     fetch: (address, init) => fetch(address, init),
@@ -58,11 +60,11 @@ export function browserHost(): Host {
     online: () => navigator.onLine !== false,
     backOnline,
     sleep,
-    tell: (name, message) => channel?.postMessage({ name, message }),
+    tell: (name, message) => channel()?.postMessage({ name, message }),
     hear: (name, receive) => {
       const listener = ({ data }: MessageEvent) => data?.name === name && receive(data.message);
-      channel?.addEventListener('message', listener);
-      return () => channel?.removeEventListener('message', listener);
+      channel()?.addEventListener('message', listener);
+      return () => channel()?.removeEventListener('message', listener);
     },
   };
 }

@@ -9,10 +9,9 @@ import { fileName, partAddresses, readJournal, readRecord } from './record.ts';
 import { probe } from './remote.ts';
 
 /** As `download`, of all parts where there are several; what is told and given is of all together. */
-export async function downloadModel(request: DownloadRequest, emit: (progress: DownloadProgress) => void, signal: AbortSignal, host: Host = browserHost()): Promise<Downloaded | null> {
+export async function downloadModel(request: DownloadRequest, emit: (progress: DownloadProgress) => void, signal: AbortSignal, host: Host = browserHost()): Promise<Downloaded> {
   check(request);
   const urls = partAddresses(request.url);
-  if (request.begunOnly && !(await begun(urls ?? [request.url], host))) return null;
   if (!urls) return download(request, host, emit, signal);
   if (request.sha256 !== undefined) {
     throw new RullamaError('invalid-argument', '`sha256` is of one file, and this model is split into several.', { remedy: 'Leave it out.' });
@@ -44,7 +43,7 @@ function check({ sha256, headers }: DownloadRequest): void {
 }
 
 /** Whether a download of one of them was begun and not finished. */
-async function begun(urls: string[], host: Host): Promise<boolean> {
+export async function begun(urls: string[], host: Host): Promise<boolean> {
   const folder = await host.folder().catch(() => undefined);
   if (!folder) return false;
   for (const url of urls) {

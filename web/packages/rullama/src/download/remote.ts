@@ -51,6 +51,8 @@ export interface Asking {
   url: string;
   headers: Record<string, string>;
   signal: AbortSignal;
+  /** How the browser orders it among other requests. */
+  priority?: RequestPriority;
 }
 
 /** Milliseconds before attempt `failures + 1`. */
@@ -95,7 +97,7 @@ async function probeOnce(asking: Asking): Promise<Remote> {
 }
 
 /** A request past the cache, for some bytes or for all. */
-export async function request({ host, url, headers, signal }: Asking, span: { at: number; end: number } | undefined): Promise<Response> {
+export async function request({ host, url, headers, signal, priority = 'auto' }: Asking, span: { at: number; end: number } | undefined): Promise<Response> {
   const patience = new AbortController();
   const stop = () => patience.abort();
   const timer = setTimeout(stop, PATIENCE);
@@ -103,7 +105,7 @@ export async function request({ host, url, headers, signal }: Asking, span: { at
   if (signal.aborted) stop();
   try {
     const range = span && { Range: `bytes=${span.at}-${span.end - 1}` };
-    return await host.fetch(url, { headers: { ...headers, ...range }, cache: 'no-store', signal: patience.signal });
+    return await host.fetch(url, { headers: { ...headers, ...range }, cache: 'no-store', priority, signal: patience.signal });
   } catch (thrown) {
     stopped(signal);
     const { name, message } = thrown as Error;
@@ -113,6 +115,20 @@ export async function request({ host, url, headers, signal }: Asking, span: { at
     // The body is stopped by its reader.
     signal.removeEventListener('abort', stop);
   }
+}
+
+/** The answer that has some of a file's bytes, and of this version. */
+export async function requestPart(asking: Asking, span: { at: number; end: number }, remote: Remote): Promise<Response> {
+  const response = await request(asking, span);
+  const drop = () => void response.body?.cancel().catch(() => undefined);
+  if (response.status === 416) throw (drop(), new Changed('it became shorter'));
+  if (response.status !== 206 && response.status !== 200) throw refused(asking.url, response);
+  if (tagOf(response) !== remote.tag) throw (drop(), new Changed('it has a new tag'));
+  if (response.status === 200) throw (drop(), new Retry('the server sent the whole file in place of a part'));
+  const [, from, length] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(response.headers.get('content-range') ?? '') ?? [];
+  if (length !== undefined && length !== '*' && Number(length) !== remote.len) throw (drop(), new Changed(`it has ${length} bytes`));
+  if (from !== undefined && Number(from) !== span.at) throw (drop(), new Retry(`asked for bytes from ${span.at}, got ${from}`));
+  return response;
 }
 
 /** Ends what was stopped by its caller. */

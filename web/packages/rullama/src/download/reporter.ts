@@ -13,6 +13,7 @@ export class Reporter {
   private readonly timer: ReturnType<typeof setInterval>;
   done = 0;
   total: number | undefined;
+  first: number | undefined;
   notice: DownloadNotice | undefined;
 
   constructor(
@@ -20,7 +21,7 @@ export class Reporter {
     private readonly emit: (progress: DownloadProgress) => void,
   ) {
     // A speed that falls to nothing is told, too.
-    this.timer = setInterval(() => this.state !== 'elsewhere' && this.send(), 1000);
+    this.timer = setInterval(() => this.state !== 'elsewhere' && this.state !== 'paused' && this.send(), 1000);
   }
 
   /** Something else happens from now on. */
@@ -34,7 +35,7 @@ export class Reporter {
   /** So many bytes are there. */
   at(done: number): void {
     this.done = done;
-    if (this.state === 'asking' || this.state === 'retrying' || this.state === 'offline') this.is('downloading');
+    if (this.state !== 'downloading' && this.state !== 'checking' && this.state !== 'elsewhere') this.is('downloading');
     if (performance.now() - this.told >= EVERY) this.send();
   }
 
@@ -46,7 +47,7 @@ export class Reporter {
   send(): void {
     this.told = performance.now();
     this.speed.add(this.done, this.told);
-    const { url, state, done, total, notice, reason } = this;
+    const { url, state, done, total, first, notice, reason } = this;
     const rate = state === 'downloading' ? this.speed.rate() : undefined;
     const left = rate && total !== undefined ? { secondsLeft: (total - done) / rate } : {};
     this.emit({
@@ -54,6 +55,7 @@ export class Reporter {
       state,
       done,
       ...(total !== undefined && { total }),
+      ...(first !== undefined && { first }),
       ...(rate !== undefined && { bytesPerSecond: rate, ...left }),
       ...(notice && { notice }),
       ...(reason !== undefined && { reason }),

@@ -1,20 +1,24 @@
 // Fetching what is missing of a file, over several connections, each of which writes at its own place.
 
 import { RullamaError } from '../errors.ts';
-import { Hashing } from './hashing.ts';
+import { Hashing, STEP } from './hashing.ts';
 import type { FileAccess } from './host.ts';
 import { PIECE, type Pieces, type Span } from './pieces.ts';
 import { writeAll, type JournalFile } from './record.ts';
-import { backoff, Body, Changed, lengthOf, refused, request, Retry, stopped, tagOf, type Asking, type Remote } from './remote.ts';
+import { backoff, Body, Changed, lengthOf, refused, request, requestPart, Retry, stopped, tagOf, type Asking, type Remote } from './remote.ts';
 import type { Reporter } from './reporter.ts';
+import { tableIn } from './table.ts';
 
-/** Connections at a time: browsers allow six to a server, and the page needs some. */
+/** Connections at a time: browsers allow six to a server, and the page needs some; fewer beside a model that answers. */
 export const LANES = 4;
+const LANES_BEHIND = 2;
 /** Attempts in a row without a byte before a download fails; whole streams that begin again before one does. */
 const ATTEMPTS = 10;
 const STREAMS = 4;
 /** Milliseconds between two entries in the journal, each of which waits for the disk. */
 const COMMIT = 400;
+/** Milliseconds between two parts that are hashed beside a model that answers on the same thread. */
+const BESIDE = 8;
 
 /** Failures of one connection since the last byte of any. */
 interface Tries {
@@ -34,7 +38,7 @@ export interface Target {
 export class Transfer {
   /** Bytes that are written but not in `pieces` yet: of each connection's piece, or of the one stream. */
   private readonly partial = new Map<object, number>();
-  private hashing!: Hashing;
+  private hashing: Hashing | undefined;
   /** Pieces that are written and not flushed. */
   private written: number[] = [];
   private committed = 0;
@@ -42,50 +46,88 @@ export class Transfer {
   private chunks = 0;
   private end = false;
   private wake: () => void = () => undefined;
+  /** Resolves when it is known what comes last, or will not be. */
+  private readonly ordered: Promise<void>;
+  private order: (() => void) | undefined;
+  private otherwise: (() => unknown) | undefined;
+  /** What the first connection fetches. */
+  private leading: Span | undefined;
 
   constructor(
     private readonly target: Target,
     private readonly asking: Asking,
     private readonly reporter: Reporter,
-  ) {}
+  ) {
+    this.ordered = new Promise((resolve) => (this.order = resolve));
+  }
+
+  /** Fetches what a chat needs to begin: all but the per-layer table. Throws what `otherwise` gives where there is none. */
+  async begin(otherwise?: () => unknown): Promise<void> {
+    this.otherwise = otherwise;
+    this.lookAtHead();
+    await this.fetch(this.asking, LANES, false);
+  }
 
   /**
    * Fetches all that is missing; gives the digest and the length of the whole. What was written is in the journal also when it fails.
+   * `behind` is for the rest of what `begin` fetched, while its model answers.
    *
    * @throws RullamaError, or `Changed` where the server has another file now.
    */
-  async run(): Promise<{ sha256: string; length: number }> {
+  async run(behind?: AbortSignal): Promise<{ sha256: string; length: number }> {
+    this.lookAtHead();
+    await (behind ? this.fetch({ ...this.asking, signal: behind, priority: 'low' }, LANES_BEHIND, true) : this.fetch(this.asking, LANES, true));
+    return { sha256: (this.hashing as Hashing).digest(), length: this.reached };
+  }
+
+  private async fetch({ signal, ...rest }: Asking, connections: number, last: boolean): Promise<void> {
     const { file, pieces } = this.target;
-    this.hashing = await Hashing.of(file);
+    this.hashing ??= await Hashing.of(file);
+    this.end = false;
     const lost = new AbortController();
     const stop = () => lost.abort();
-    this.asking.signal.addEventListener('abort', stop);
-    if (this.asking.signal.aborted) stop();
-    const asking = { ...this.asking, signal: lost.signal };
-    const lanes = pieces ? Array.from({ length: LANES }, () => this.lane(pieces, asking)) : [this.stream(asking)];
+    signal.addEventListener('abort', stop);
+    if (signal.aborted) stop();
+    const asking = { ...rest, signal: lost.signal };
+    const lanes = pieces ? Array.from({ length: connections }, (_, lane) => this.lane(pieces, asking, lane, last)) : [this.stream(asking)];
     let failure: { thrown: unknown } | undefined;
     const fail = (thrown: unknown) => {
       // The others stop because this one did.
       failure ??= { thrown };
       lost.abort();
     };
-    const hashed = this.hash(lost.signal).catch(fail);
+    const hashed = this.hash(this.hashing, asking).catch(fail);
     // What came before a silence is not left to it.
     const timer = setInterval(() => this.commit(false, fail), COMMIT);
     try {
       await Promise.all(lanes.map((lane) => lane.catch(fail)));
       this.end = true;
       this.commit(true, fail);
-      if (!failure) this.reporter.is('checking');
+      if (!failure && last) this.reporter.is('checking');
+      // What was hashed of a beginning is gone on with.
+      if (!last) lost.abort();
       this.wake();
       await hashed;
-      stopped(this.asking.signal);
+      stopped(signal);
       if (failure) throw failure.thrown;
-      return { sha256: this.hashing.digest(), length: this.reached };
     } finally {
       clearInterval(timer);
-      this.asking.signal.removeEventListener('abort', stop);
+      signal.removeEventListener('abort', stop);
     }
+  }
+
+  /** Learns from the file's description what comes last. */
+  private lookAtHead(): void {
+    const { file, pieces } = this.target;
+    if (!pieces || !this.order) return;
+    const read = (into: Uint8Array, at: number) => void file.read(into, { at });
+    const table = tableIn(read, pieces.contiguous, pieces.length);
+    if (table === undefined) return;
+    if (table) pieces.setLater(table.start, table.end);
+    if (this.leading) pieces.shorten(this.leading);
+    if (this.otherwise && pieces.first === pieces.length) throw this.otherwise();
+    this.order();
+    this.order = undefined;
   }
 
   /** Bytes from the beginning that are there without a gap. */
@@ -96,23 +138,38 @@ export class Transfer {
   private report(): void {
     let done = this.target.pieces?.done ?? 0;
     for (const bytes of this.partial.values()) done += bytes;
+    const { pieces } = this.target;
+    if (pieces && pieces.first < pieces.length) this.reporter.first = pieces.first;
     this.reporter.at(done);
   }
 
-  /** Hashes behind the connections, a part at a time so that they are not held up. */
-  private async hash(signal: AbortSignal): Promise<void> {
+  /** Hashes behind the connections, a part at a time so that they are not held up; a model that answers, less still. */
+  private async hash(hashing: Hashing, { host, signal, priority }: Asking): Promise<void> {
+    const [step, pause] = priority === 'low' ? [STEP / 4, BESIDE] : [STEP, 0];
     while (!signal.aborted) {
-      const more = this.hashing.step(this.reached);
+      const more = hashing.step(this.reached, step);
       if (!more && this.end) return;
-      await (more ? this.asking.host.sleep(0) : new Promise<void>((resolve) => (this.wake = resolve)));
+      await (more ? host.sleep(pause) : new Promise<void>((resolve) => (this.wake = resolve)));
     }
   }
 
-  private async lane(pieces: Pieces, asking: Asking): Promise<void> {
+  /** The first connection brings the file's description, which the others wait for: it says what comes last. */
+  private async lane(pieces: Pieces, asking: Asking, lane: number, last: boolean): Promise<void> {
+    const { signal } = asking;
+    const given = new Promise<void>((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve())));
+    if (lane > 0) await Promise.race([this.ordered, given]);
     const tries: Tries = { failures: 0, seen: 0 };
-    for (let span = pieces.take(LANES); span; span = pieces.take(LANES)) {
-      while (span.at < span.end) await this.attempt(() => this.fetchSpan(span as Span, pieces, asking), asking, tries, ATTEMPTS);
+    for (let span = pieces.take(LANES, last); span; span = pieces.take(LANES, last)) {
+      if (lane === 0) this.leading = span;
+      try {
+        while (span.at < span.end) await this.attempt(() => this.fetchSpan(span as Span, pieces, asking), asking, tries, ATTEMPTS);
+      } finally {
+        this.partial.delete(span);
+        pieces.giveBack(span);
+      }
     }
+    // What lies in front of it is on its way by another.
+    if (lane === 0) this.order?.();
   }
 
   /** Tries once; a failure that may pass is waited out. */
@@ -141,21 +198,15 @@ export class Transfer {
   }
 
   private async fetchSpan(span: Span, pieces: Pieces, asking: Asking): Promise<void> {
-    const { remote } = this.target;
-    const response = await request(asking, span);
-    const drop = () => void response.body?.cancel().catch(() => undefined);
-    if (response.status === 416) throw (drop(), new Changed('it became shorter'));
-    if (response.status !== 206 && response.status !== 200) throw refused(asking.url, response);
-    if (tagOf(response) !== remote.tag) throw (drop(), new Changed('it has a new tag'));
-    if (response.status === 200) throw (drop(), new Retry('the server sent the whole file in place of a part'));
-    const [, from, length] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(response.headers.get('content-range') ?? '') ?? [];
-    if (length !== undefined && length !== '*' && Number(length) !== remote.len) throw (drop(), new Changed(`it has ${length} bytes`));
-    if (from !== undefined && Number(from) !== span.at) throw (drop(), new Retry(`asked for bytes from ${span.at}, got ${from}`));
+    const response = await requestPart(asking, span, this.target.remote);
     const body = new Body(response, asking);
+    const { end } = span;
     try {
       for (let chunk = await body.next(); chunk; chunk = await body.next()) {
-        if (chunk.length > span.end - span.at) throw new Changed('more came than was asked for');
-        this.store(span, chunk, pieces);
+        if (chunk.length > end - span.at) throw new Changed('more came than was asked for');
+        this.store(span, chunk.subarray(0, span.end - span.at), pieces);
+        // It was shortened: the rest comes last.
+        if (span.at >= span.end && span.end < end) return void body.cancel();
       }
     } catch (thrown) {
       void body.cancel();
@@ -173,6 +224,7 @@ export class Transfer {
     for (; piece * PIECE + pieces.size(piece) <= span.at && piece < pieces.count; piece++) {
       pieces.add(piece);
       this.written.push(piece);
+      this.lookAtHead();
     }
     const rest = span.at - piece * PIECE;
     if (rest > 0 && piece < pieces.count) this.partial.set(span, rest);
@@ -204,7 +256,7 @@ export class Transfer {
     let whole = false;
     const once = async () => {
       this.partial.set(this, 0);
-      this.hashing.reset();
+      this.hashing?.reset();
       const response = await request(asking, undefined);
       if (response.status !== 200) throw refused(asking.url, response);
       if (tagOf(response) !== remote.tag) {

@@ -1,4 +1,4 @@
-// What is read aloud of an answer, and with which voice. Loaded when that is asked for.
+// What is read aloud, and by which voice. Loaded with the first answer that is read.
 
 import { ChatText } from './texts/en/chat.ts';
 import { t } from './texts/text.ts';

@@ -104,6 +104,7 @@ async function buildApp() {
   const entryPoints = [main, ...later];
   const { metafile } = await build({ ...scripts, entryPoints, entryNames: '[name]', plugins, outdir: `${app}/dist`, metafile: true });
   await build({ ...common, platform: 'browser', entryPoints: [`${app}/src/style.css`], outdir: `${app}/dist` });
+  await buildTexts();
   cpSync(`${root}node_modules/pdfjs-dist/legacy/build/pdf.worker.min.mjs`, `${app}/dist/pdf.worker.js`);
   writeFileSync(`${app}/dist/licences.txt`, licences(root, metafile, ...inWorkers));
   // The package finds its worker and its wasm beside the script that it is bundled into.
@@ -114,6 +115,14 @@ async function buildApp() {
     if (!existsSync(`${pkg}/dist/${worker}.js`)) continue;
     for (const file of [`${worker}.js`, `wasm/${name}_bg.wasm`]) cpSync(`${pkg}/dist/${file}`, `${app}/dist/${file}`);
   }
+}
+
+/** A file for each language but English: what stands for each English text. */
+async function buildTexts() {
+  const { outputFiles } = await build({ entryPoints: [`${app}/src/texts/tables.ts`], bundle: true, write: false, format: 'esm', logLevel: 'warning' });
+  const { OTHERS, byEnglish } = await import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`);
+  mkdirSync(`${app}/dist/texts`);
+  for (const language of Object.keys(OTHERS)) writeFileSync(`${app}/dist/texts/${language}.json`, JSON.stringify(byEnglish(language)));
 }
 
 /** What the page keeps of itself when it is first asked for: what not everyone needs, and models. */

@@ -2,18 +2,15 @@
 //
 // Needs app/dist (npm run build:dev) with a model's description in it.
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openPage, startBrowser } from './browser.mjs';
+import { clean } from './clean.mjs';
 import { ask, expectError, finished, openLoadedAt, openStartAt } from './person.mjs';
 import { startServer } from './server.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 let site;
 let browser;
 
@@ -26,26 +23,6 @@ after(async () => {
   await browser?.close();
   await site?.close();
 });
-
-/** Asserts that axe finds nothing on what is shown, light and dark. */
-async function clean(page, what) {
-  if (!(await page.evaluate(() => 'axe' in globalThis))) await page.addScriptTag({ content: axe });
-  for (const colorScheme of ['light', 'dark']) {
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    // Of the two only colours differ.
-    const runOnly = colorScheme === 'light' ? { type: 'tag', values: TAGS } : { type: 'rule', values: ['color-contrast'] };
-    const found = await page.evaluate(async (runOnly) => {
-      const { violations, passes } = await globalThis.axe.run(document, { runOnly, resultTypes: ['violations'] });
-      // In which order an answer has its headings is for the model. A menu has the focus while it is open, wherever it stands.
-      const others = { 'heading-order': '.message .body', region: '[role=menu]' };
-      const ours = ({ id }, { target }) => !(id in others && document.querySelector(target[0])?.closest(others[id]));
-      const texts = violations.map((found) => [found.id, found.nodes.filter((node) => ours(found, node)).map(({ html, any }) => `${html.slice(0, 120)} ${any[0]?.message ?? ''}`)]);
-      return { passes: passes.length, violations: texts.filter(([, nodes]) => nodes.length > 0).map(([id, nodes]) => `${id}: ${nodes.join(' | ')}`) };
-    }, runOnly);
-    assert.deepEqual(found.violations, [], `${what}, ${colorScheme}`);
-    assert.ok(found.passes >= (colorScheme === 'light' ? 10 : 1), `${what}: axe looked at something`);
-  }
-}
 
 const start = (options) => openStartAt(browser.context, `${site.url}/?fake=1`, options);
 const loaded = (options) => openLoadedAt(browser.context, `${site.url}/?fake=1`, options);
@@ -111,6 +88,7 @@ test('a chat: empty, with answers, with thinking, tools and a card; its settings
   await expectError(page, /^nan$/);
   await clean(page, 'a chat');
   await page.click('#open-settings');
+  await page.waitForSelector('dialog.settings[open] #system');
   await clean(page, 'settings');
   await page.click('dialog [aria-label="Close settings"]');
   await page.locator('.regenerate').last().click();

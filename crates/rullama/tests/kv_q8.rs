@@ -3,7 +3,7 @@
 use rullama::score::{Question, Scores, sample};
 use rullama::source::FileSource;
 use rullama::{
-    AdapterProfile, Cancel, Chat, ChatOptions, Engine, Error, Evaluation, GenerateOptions, KvType, LoadOptions, Sampling, Session,
+    AdapterProfile, Cancel, Chat, ChatOptions, Engine, Error, Evaluation, GenerateOptions, KvType, LoadOptions, Products, Sampling, Session,
 };
 use rullama_testing::{existing, found, workspace};
 use std::path::Path;
@@ -165,7 +165,12 @@ fn saved_sessions_belong_to_their_type() {
 
 /// One question of each second ability that needs no medium, of each with RULLAMA_FULL set.
 fn abilities_are_kept() {
-    let options = LoadOptions { kv: KvType::Q8, ..Default::default() };
+    for (kv, products) in [(KvType::Q8, Products::Exact), (KvType::F16, Products::Int8)] {
+        abilities_are_kept_with(LoadOptions { kv, products, ..Default::default() });
+    }
+}
+
+fn abilities_are_kept_with(options: LoadOptions) {
     let engine = load(&existing(workspace().join("web/app/public/model/rullama-demo.gguf")), options);
     let set = std::fs::read_to_string(workspace().join("tools/demo-model/eval.jsonl")).unwrap();
     let all = set.lines().map(|line| Question::parse(line).unwrap()).filter(|question| question.senses().next().is_none());

@@ -7,11 +7,14 @@ import type { MessageRecord } from './chats/records.ts';
 import { h, oncePerFrame } from './dom.ts';
 import { documentsView } from './media/documents.ts';
 import { mediaView } from './media/figure.ts';
-import { count, rate, seconds } from './format.ts';
+import { rate, seconds } from './format.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { CommonText } from './texts/en/common.ts';
+import { t } from './texts/text.ts';
 
 const ENDINGS: Partial<Record<Finish, string>> = {
-  length: 'ended at the length limit',
-  cancelled: 'stopped',
+  length: t(ChatText.endedAtTheLength),
+  cancelled: t(CommonText.stopped),
 };
 
 /** A message on the page. */
@@ -33,11 +36,11 @@ class PlainView implements TurnView {
     this.text = this.isResult ? h('div', {}) : h('p', { dir: 'auto' });
     const bubble = this.text;
     this.element = this.isResult
-      ? h('article', { className: 'message result', 'aria-label': 'Tool' }, bubble, this.footer)
-      : h('article', { className: 'message user', 'aria-label': 'You' }, record.media && mediaView(record.media), record.documents && documentsView(record.documents), bubble, this.footer);
+      ? h('article', { className: 'message result', 'aria-label': t(CommonText.tool) }, bubble, this.footer)
+      : h('article', { className: 'message user', 'aria-label': t(CommonText.you) }, record.media && mediaView(record.media), record.documents && documentsView(record.documents), bubble, this.footer);
   }
 
-  update({ content, name = 'The tool' }: MessageRecord, tools: HTMLElement[]): void {
+  update({ content, name = t(ChatText.theTool) }: MessageRecord, tools: HTMLElement[]): void {
     if (this.shown !== content) this.text.replaceChildren(this.isResult ? resultView(name, content) : content);
     this.shown = content;
     this.text.hidden = content === '' && !this.isResult;
@@ -50,7 +53,7 @@ export class AnswerView implements TurnView {
   private record: MessageRecord;
   private readonly body = h('div', { className: 'body' });
   private readonly thoughtText = h('p', { dir: 'auto' });
-  private readonly thinkingTitle = h('summary', {}, 'Thinking…');
+  private readonly thinkingTitle = h('summary', {}, t(ChatText.thinking));
   private readonly thinking = h('details', { className: 'thinking', hidden: true }, this.thinkingTitle, this.thoughtText);
   private readonly calls = h('div', { className: 'calls' });
   private readonly unreadable = h('div', { className: 'unreadable-call' });
@@ -63,7 +66,7 @@ export class AnswerView implements TurnView {
   constructor(record: MessageRecord, private readonly drawn: () => void) {
     this.record = record;
     this.answer = new AnswerText(this.body, () => this.drawn());
-    this.element = h('article', { className: 'message model', 'aria-label': 'Model' }, this.thinking, this.body, this.calls, this.unreadable, this.empty, this.footer);
+    this.element = h('article', { className: 'message model', 'aria-label': t(CommonText.model) }, this.thinking, this.body, this.calls, this.unreadable, this.empty, this.footer);
   }
 
   /** Shows more of the text; the rest follows with `update`. */
@@ -90,21 +93,21 @@ export class AnswerView implements TurnView {
     this.thinking.hidden = thought === '';
     if (this.thoughtText.textContent !== thought) this.thoughtText.textContent = thought;
     const { thinkingMs } = record;
-    const done = thinkingMs === undefined ? 'Thoughts' : `Thought for ${seconds(thinkingMs / 1000)}`;
-    const title = writing && text === '' ? 'Thinking…' : done;
+    const done = thinkingMs === undefined ? t(ChatText.thoughts) : t(ChatText.thoughtForThinkingMs, { thinkingMs: seconds(thinkingMs / 1000) });
+    const title = writing && text === '' ? t(ChatText.thinking) : done;
     if (this.thinkingTitle.textContent !== title) this.thinkingTitle.textContent = title;
     if (this.calls.childElementCount !== toolCalls.length) this.calls.replaceChildren(...toolCalls.map(callView));
     this.showUnreadable(record.unreadable ?? []);
     this.answer.show(text, writing);
     const nothing = !writing && text === '' && thought === '' && toolCalls.length === 0 && !this.unreadable.hasChildNodes();
     this.empty.hidden = !nothing;
-    if (nothing) this.empty.textContent = record.finish === 'cancelled' ? 'Stopped before the first word.' : 'The model had nothing to say.';
+    if (nothing) this.empty.textContent = record.finish === 'cancelled' ? t(ChatText.stoppedBeforeTheFirst) : t(ChatText.theModelHadNothing);
     this.drawn();
   }
 
   private showUnreadable(texts: string[]): void {
     if (this.unreadable.childElementCount === 2 * texts.length) return;
-    this.unreadable.replaceChildren(...texts.flatMap((text) => [h('p', {}, 'The model tried to call a tool, in a way that cannot be read:'), h('pre', {}, text)]));
+    this.unreadable.replaceChildren(...texts.flatMap((text) => [h('p', {}, t(ChatText.theModelTriedTo)), h('pre', {}, text)]));
   }
 }
 
@@ -120,14 +123,14 @@ export function answerText({ content, toolCalls = [] }: Pick<MessageRecord, 'con
 }
 
 function statsText({ state, stats, finish, edited }: MessageRecord): string {
-  if (edited) return 'edited';
-  if (state === 'cut') return 'cut off before its end';
+  if (edited) return t(ChatText.edited);
+  if (state === 'cut') return t(CommonText.cutOffBeforeIts);
   if (state === 'writing' || !stats) return '';
   const parts = [
     rate(stats.decodeTokS),
-    count(stats.tokens, 'token', 'tokens'),
-    `first after ${seconds(stats.firstTokenS)}`,
-    `prompt ${count(stats.promptTokens, 'token', 'tokens')}${stats.reused ? `, ${stats.reused.toLocaleString('en')} known` : ''}`,
+    t(CommonText.token, { n: stats.tokens }),
+    t(ChatText.firstAfterFirstTokenS, { firstTokenS: seconds(stats.firstTokenS) }),
+    stats.reused ? t(ChatText.promptTokenKnown, { promptTokens: stats.promptTokens, known: stats.reused }) : t(ChatText.promptToken, { promptTokens: stats.promptTokens }),
   ];
   const ending = finish && ENDINGS[finish];
   if (ending) parts.push(ending);

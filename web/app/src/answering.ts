@@ -5,13 +5,15 @@ import type { Library } from './chats/library.ts';
 import { messageOf, newId, type MessageRecord } from './chats/records.ts';
 import { titleFrom } from './chats/words.ts';
 import { Writing } from './chats/writing.ts';
+import type { Trial } from './compare/trial.ts';
 import type { Conversation } from './conversation.ts';
-import { count } from './format.ts';
 import type { KeptKeys } from './kept-keys/keys.ts';
 import type { Question } from './media/documents.ts';
 import { wordsOf, type MediaRecord } from './media/records.ts';
 import type { Settings } from './settings.ts';
 import type { Toolbox } from './tools/toolbox.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { t } from './texts/text.ts';
 
 /** Most rounds of tool calls that the page answers after a question. */
 const TOOL_ROUNDS = 12;
@@ -108,6 +110,29 @@ export class Answering {
     this.stage.failed(conversation, outcome.error, () => void this.regenerate(conversation, parent));
   }
 
+  /** Answers what `first` answers once more, as `trial` says; what was shown is shown again. */
+  async tryBeside(conversation: Conversation, first: MessageRecord, trial: Trial): Promise<Partial<Outcome>> {
+    if (conversation.running || !this.stage.engine) return {};
+    const before = conversation.leaf;
+    const controller = this.begin(conversation);
+    conversation.trial = { settings: trial.settings, ...(trial.adapters && { adapters: trial.adapters }) };
+    conversation.show(first.parent);
+    try {
+      return await this.answer(conversation, controller, []);
+    } finally {
+      conversation.trial = undefined;
+      this.end(conversation, controller);
+      if (conversation.tree.get(before)) conversation.show(before);
+      this.stage.changed(conversation);
+      await this.library.patch(conversation.id, { leaf: conversation.leaf });
+    }
+  }
+
+  /** Another version was chosen. */
+  shownAgain(conversation: Conversation): void {
+    this.stage.changed(conversation);
+  }
+
   /** Goes on with an answer that was cut. */
   async goOn(conversation: Conversation, cut: MessageRecord): Promise<void> {
     if (conversation.running || !this.stage.engine) return;
@@ -152,8 +177,8 @@ export class Answering {
 
   /** Writes an answer to the path, or the rest of `cut`, to its end. `asked` are the questions, which are kept with it. */
   private async answer(conversation: Conversation, controller: AbortController, asked: MessageRecord[], cut?: MessageRecord): Promise<Outcome> {
-    const options = this.settings.generate(conversation.record.settings);
-    const { system, thinking } = this.settings.chat(conversation.record.settings);
+    const options = this.settings.generate(conversation.asked.settings);
+    const { system, thinking } = this.settings.chat(conversation.asked.settings);
     const before = cut && structuredClone(cut);
     const record: MessageRecord = cut ?? { ...this.blank(conversation, 'model'), model: this.stage.modelName };
     record.settings = { ...options, ...(system && { system }), ...(thinking && { thinkingAsked: true }) };
@@ -248,7 +273,7 @@ export class Answering {
   private goOnFrom(conversation: Conversation, { record, summary }: Outcome): void {
     if (summary?.finish !== 'tool-call' || conversation.running || conversation.leaf !== record.id) return;
     if (!this.tools.takes(record.toolCalls ?? [], conversation.record)) return;
-    if (conversation.rounds >= TOOL_ROUNDS) return this.stage.tell(conversation, `The model has called tools ${TOOL_ROUNDS} times in a row. Go on below, or ask in other words.`);
+    if (conversation.rounds >= TOOL_ROUNDS) return this.stage.tell(conversation, t(ChatText.theModelHasCalled, { times: TOOL_ROUNDS }));
     void this.call(conversation, record);
   }
 
@@ -261,7 +286,7 @@ export class Answering {
       results = await this.tools.answer({ calls: record.toolCalls ?? [], record: conversation.record, place, signal: controller.signal, most: MOST_RESULT });
       await cutToFit(conversation, results);
     } catch (thrown) {
-      if (!controller.signal.aborted) this.stage.tell(conversation, `The tools cannot be run: ${RullamaError.from(thrown).message}. Check the connection, then try again.`);
+      if (!controller.signal.aborted) this.stage.tell(conversation, t(ChatText.theToolsCannotBe, { message: RullamaError.from(thrown).message }));
     }
     this.end(conversation, controller);
     if (!results || conversation.leaf !== record.id || !this.library.chats.has(conversation.id)) return;
@@ -284,6 +309,6 @@ export const interrupts = ({ code }: RullamaError): boolean => code === 'device-
 
 export function tooLong(over: number, engine: Engine): string {
   if (over === 0) return '';
-  const context = count(engine.info.context, 'token', 'tokens');
-  return `This message is too long by ${count(over, 'token', 'tokens')}: the model reads ${context} at a time. Shorten it, or load the model with a larger context.`;
+  const { context } = engine.info;
+  return t(ChatText.thisMessageIsToo, { over, context });
 }

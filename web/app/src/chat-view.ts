@@ -6,6 +6,7 @@ import { Answering, tooLong, type Stage } from './answering.ts';
 import type { Frame } from './chat-frame.ts';
 import type { Library, News } from './chats/library.ts';
 import type { MessageRecord, Values } from './chats/records.ts';
+import { Comparing } from './compare/comparing.ts';
 import { Composer } from './composer.ts';
 import { Conversation } from './conversation.ts';
 import { Drafts } from './drafts.ts';
@@ -27,6 +28,9 @@ import type { Settings } from './settings.ts';
 import type { Toolbox } from './tools/toolbox.ts';
 import { stop as stopReading } from './voice.ts';
 import { Watching } from './watching.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { CommonText } from './texts/en/common.ts';
+import { t } from './texts/text.ts';
 
 export class ChatView implements Stage {
   private readonly title = h('h1', { className: 'visually-hidden', id: 'chat-title' });
@@ -45,6 +49,7 @@ export class ChatView implements Stage {
   private readonly watching: Watching;
   private readonly recovery: Recovery;
   private readonly prefill = new PrefillLine();
+  private readonly comparing: Comparing;
 
   constructor(
     private readonly root: HTMLElement,
@@ -56,6 +61,7 @@ export class ChatView implements Stage {
     private readonly keys: KeptKeys,
   ) {
     this.answering = new Answering(this, library, settings, tools, keys);
+    this.comparing = new Comparing({ answering: this.answering, library, settings, adapters, frame, shown: () => this.current, modelName: () => this.modelName, tell: (which, text) => this.tell(which, text) });
     this.watching = new Watching(library, (conversation, messages) => this.refresh(conversation, messages));
     const { answering } = this;
     this.recovery = new Recovery({ answering, tell: (which, text) => this.tell(which, text), reload: () => frame.reload(), act: (run) => this.act(run) });
@@ -120,7 +126,7 @@ export class ChatView implements Stage {
     // Another one was asked for meanwhile.
     if (this.opening !== opening) return true;
     const running = this.answering.running.get(id);
-    const conversation: Conversation = running ?? new Conversation(record, () => this.told(conversation), messages, this.engine, () => this.adapters.of(record), this.keys);
+    const conversation: Conversation = running ?? new Conversation(record, () => this.told(conversation), messages, this.engine, () => this.adapters.of(conversation.asked), this.keys);
     conversation.kept = true;
     this.attach(conversation);
     if (this.loaded) this.composer.focus();
@@ -140,7 +146,7 @@ export class ChatView implements Stage {
   }
 
   openSettings(): void {
-    if (this.current) this.settings.open(this.current.record.settings);
+    if (this.current) void this.settings.open(this.current.record.settings);
   }
 
   /** Takes the settings that the dialog was closed with. */
@@ -151,7 +157,7 @@ export class ChatView implements Stage {
     current.record.settings = settings;
     this.attachments.recount();
     if (!current.kept) return;
-    if (JSON.stringify(this.settings.chat(settings)) !== before) this.tell(current, 'The new system prompt and thinking setting apply from the next answer.');
+    if (JSON.stringify(this.settings.chat(settings)) !== before) this.tell(current, t(ChatText.theNewSystemPrompt));
     await this.library.patch(current.id, { settings });
   }
 
@@ -188,6 +194,7 @@ export class ChatView implements Stage {
     if (conversation !== this.current) return;
     this.prefill.end();
     this.log?.grow(message);
+    this.comparing.view?.update(message);
   }
 
   reading(conversation: Conversation, message: MessageRecord, at: Prefill): void {
@@ -216,21 +223,21 @@ export class ChatView implements Stage {
     if (conversation !== this.current || error.code === 'cancelled' || error.code === 'device-lost' || error.code === 'closed') return;
     const does = (run: () => void) => () => (card.remove(), run());
     const less = lighterFor(error, this.frame.loadedWith(), (options) => this.frame.reload(options), this.engine?.info);
-    const card = errorCard(error, ...less, { label: 'Try again', run: does(again) }, { label: 'New chat', run: does(() => this.frame.newChat()) });
+    const card = errorCard(error, ...less, { label: t(CommonText.tryAgain), run: does(again) }, { label: t(ChatText.newChat), run: does(() => this.frame.newChat()) });
     this.log?.element.append(card);
     toEnd();
   }
 
   private start(settings: Values, tools: string[]): void {
     const record = this.library.newChat(settings, tools);
-    const conversation: Conversation = new Conversation(record, () => this.told(conversation), [], this.engine, () => this.adapters.of(record), this.keys);
+    const conversation: Conversation = new Conversation(record, () => this.told(conversation), [], this.engine, () => this.adapters.of(conversation.asked), this.keys);
     this.attach(conversation);
   }
 
   /** What a conversation tells the model apart from its messages. */
-  private told({ record }: Conversation): ChatOptions {
-    const tools = this.tools.named(record.tools);
-    return { ...this.settings.chat(record.settings), ...(tools.length > 0 && { tools }) };
+  private told({ asked }: Conversation): ChatOptions {
+    const tools = this.tools.named(asked.tools);
+    return { ...this.settings.chat(asked.settings), ...(tools.length > 0 && { tools }) };
   }
 
   private leave(): void {
@@ -262,6 +269,7 @@ export class ChatView implements Stage {
     this.tools.show(conversation.record);
     const actions = {
       regenerate: (message: MessageRecord) => this.act(() => this.answering.regenerate(conversation, message.parent)),
+      compare: (message: MessageRecord) => void this.comparing.ask(conversation, message),
       goOn: (message: MessageRecord) => this.act(() => this.answering.goOn(conversation, message)),
       edit: (message: MessageRecord, text: string) => void this.edit(conversation, message, text),
       show: (message: MessageRecord) => this.showVersion(conversation, message),
@@ -330,7 +338,7 @@ export class ChatView implements Stage {
       return;
     }
     if (current.path.at(-1)?.state === 'writing') {
-      return this.composer.complain('Another tab is writing an answer here: wait for its end, or stop it there.');
+      return this.composer.complain(t(ChatText.anotherTabIsWriting));
     }
     this.composer.text = '';
     void this.ask(current, text.trim(), this.attachments.take());
@@ -369,7 +377,7 @@ export class ChatView implements Stage {
     if (!current?.kept) return;
     if (news.of === 'lost' && news.chats.includes(current.id)) {
       await this.library.addAll([{ chat: current.record, messages: current.tree.all() }]);
-      return this.tell(current, 'The browser has removed the conversations that it kept. This one is kept again.');
+      return this.tell(current, t(ChatText.theBrowserHasRemoved));
     }
     if ((news.of !== 'chat' && news.of !== 'messages') || news.chat !== current.id) return;
     if (!this.library.chats.has(current.id)) return this.gone(news.here);
@@ -390,7 +398,7 @@ export class ChatView implements Stage {
   /** The conversation was deleted. */
   private gone(here: boolean): void {
     this.frame.newChat();
-    if (!here) this.note('The conversation that was here was deleted in another tab, where this can be undone for a moment.');
+    if (!here) this.note(t(ChatText.theConversationThatWas));
   }
 
   private watchAnswers(conversation: Conversation): void {
@@ -409,7 +417,7 @@ export class ChatView implements Stage {
     this.composer.setUsable(false);
     // Another file than it should be is no matter of the graphics card.
     if (error.code !== 'source-changed' && this.recovery.lost(this.current)) return;
-    const card = errorCard(error, { label: 'Reload model', run: () => this.frame.reload() });
+    const card = errorCard(error, { label: t(ChatText.reloadModel), run: () => this.frame.reload() });
     this.log?.element.append(card);
     card.querySelector('button')?.focus();
     toEnd();
@@ -417,8 +425,8 @@ export class ChatView implements Stage {
 
   private showTitle(): void {
     const { current } = this;
-    const title = current?.record.title || 'New chat';
-    this.title.textContent = this.loaded ? `${title}, with ${this.loaded.name}` : title;
+    const title = current?.record.title || t(ChatText.newChat);
+    this.title.textContent = this.loaded ? t(ChatText.titleWithLoaded, { title, loaded: this.loaded.name }) : title;
     document.title = current?.kept ? `${title} · rullama` : 'rullama';
   }
 

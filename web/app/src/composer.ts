@@ -1,8 +1,10 @@
 // Where messages are written: the field, Send and Stop, what is wrong with the draft, and how full the context is.
 
 import { h } from './dom.ts';
-import { count } from './format.ts';
 import { AddMenu, pastedMedia, type Named } from './media/add-menu.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { CommonText } from './texts/en/common.ts';
+import { t } from './texts/text.ts';
 
 /** Share of the context from which on the page warns. */
 const NEARLY_FULL = 0.75;
@@ -11,12 +13,12 @@ const REST = 300;
 
 export class Composer {
   readonly element: HTMLFormElement;
-  private readonly input = h('textarea', { id: 'prompt', rows: 1, dir: 'auto', placeholder: 'Write a message', 'aria-label': 'Message', 'aria-describedby': 'draft-note', enterKeyHint: 'send' });
-  private readonly send = h('button', { type: 'submit', className: 'primary', id: 'send' }, 'Send');
-  private readonly stop = h('button', { type: 'button', id: 'stop', hidden: true }, 'Stop');
+  private readonly input = h('textarea', { id: 'prompt', rows: 1, dir: 'auto', placeholder: t(ChatText.writeAMessage), 'aria-label': t(ChatText.message), 'aria-describedby': 'draft-note', enterKeyHint: 'send' });
+  private readonly send = h('button', { type: 'submit', className: 'primary', id: 'send' }, t(ChatText.send));
+  private readonly stop = h('button', { type: 'button', id: 'stop', hidden: true }, t(CommonText.stop));
   private readonly note = h('p', { className: 'draft-note', id: 'draft-note', role: 'alert' });
   private readonly status = h('p', { id: 'status' });
-  private readonly meter = h('meter', { min: 0, 'aria-label': 'Context in use' });
+  private readonly meter = h('meter', { min: 0, 'aria-label': t(ChatText.contextInUse) });
   private readonly used = h('span', {});
   private readonly context = h('p', { id: 'context', hidden: true }, this.meter, this.used);
   private readonly add: AddMenu;
@@ -108,8 +110,8 @@ export class Composer {
     this.context.hidden = used === 0;
     const nearly = used >= NEARLY_FULL * context;
     Object.assign(this.meter, { max: context, high: NEARLY_FULL * context, optimum: 0, value: used });
-    const warning = nearly ? '. The oldest messages will be left out when it is full.' : '';
-    this.used.textContent = `Context ${used.toLocaleString('en')} of ${count(context, 'token', 'tokens')}${warning}`;
+    const warning = nearly ? `. ${t(ChatText.theOldestMessagesWill)}` : '';
+    this.used.textContent = t(ChatText.contextUsedOfToken, { used, context }) + warning;
     this.context.classList.toggle('nearly-full', nearly);
   }
 

@@ -4,7 +4,10 @@ import type { Attached, Chat, ChatOptions, Engine, Message, SendOptions, ChatEve
 import { messageOf, type ChatRecord, type MessageRecord } from './chats/records.ts';
 import { composed, type Question } from './media/documents.ts';
 import { Tree } from './chats/tree.ts';
+import type { Trial } from './compare/trial.ts';
 import type { Held, KeptKeys } from './kept-keys/keys.ts';
+import { CommonText } from './texts/en/common.ts';
+import { t } from './texts/text.ts';
 
 /** Tokens that must be left for an answer, and those that older messages make room for. */
 const LEAST_ROOM = 32;
@@ -24,6 +27,8 @@ export class Conversation {
   leaf: string | null;
   /** Of the answer that is being written here. */
   running: AbortController | undefined;
+  /** What the next answer is tried with. */
+  trial: Trial | undefined;
   /** Rounds of tool calls since the question. */
   rounds = 0;
   /** Whether it is kept in the library. */
@@ -50,6 +55,11 @@ export class Conversation {
 
   get id(): string {
     return this.record.id;
+  }
+
+  /** The record as the next answer goes by it. */
+  get asked(): ChatRecord {
+    return { ...this.record, ...this.trial };
   }
 
   /** The messages of the version that is shown. */
@@ -139,10 +149,11 @@ export class Conversation {
     yield* goOn ? chat.continue(options) : chat.retry(options);
   }
 
-  /** What the engine has read, as far as the answer `until`, which has just ended. */
+  /** What the engine has read, as far as the answer `until`, which has just ended; nothing of a trial, behind which the first is shown again. */
   heldBy(summary: Summary, until: string): Held | undefined {
-    const { open, engine, id } = this;
-    return open && engine && { id, engine, chat: open.chat, told: this.toldWith(open.options), path: this.names(until), summary };
+    const { open, engine, id, trial } = this;
+    if (!open || !engine || trial) return undefined;
+    return { id, engine, chat: open.chat, told: this.toldWith(open.options), path: this.names(until), summary };
   }
 
   /** Tokens that a question alone is too long by, 0 when it fits. */
@@ -193,7 +204,7 @@ export class Conversation {
 
   /** What the model is told apart from the messages, with the adapters that it answers with. */
   private toldWith(options: string): string {
-    return JSON.stringify([options, this.record.adapters ?? []]);
+    return JSON.stringify([options, this.asked.adapters ?? []]);
   }
 
   private async chatWith(messages: Message[], until: string | null): Promise<Chat> {
@@ -222,7 +233,7 @@ export class Conversation {
   }
 
   private engineHere(): Engine {
-    if (!this.engine) throw new Error('No model is loaded.');
+    if (!this.engine) throw new Error(t(CommonText.noModelIsLoaded));
     return this.engine;
   }
 

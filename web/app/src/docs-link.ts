@@ -8,9 +8,3 @@ declare const __DOCS__: boolean;
 export function docsLink(words: string, page = ''): HTMLAnchorElement | undefined {
   return __DOCS__ ? h('a', { href: `docs/${page}`, target: '_blank', rel: 'noopener', className: 'docs-link' }, words) : undefined;
 }
-
-/** Puts one at the end of the first view. */
-export function offerDocs(): void {
-  const link = docsLink('Documentation');
-  if (link) document.getElementById('start')?.append(h('p', {}, link));
-}

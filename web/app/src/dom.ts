@@ -1,5 +1,7 @@
 // Building DOM without markup text: everything a model or a file says ends up in text nodes.
 
+import { ChatText } from './texts/en/chat.ts';
+import { t } from './texts/text.ts';
 type Child = Node | string | null | undefined | false;
 
 /** An element with properties (`aria-*`, `data-*`, `for`, `role` as attributes) and children. */
@@ -44,13 +46,13 @@ const DONE_MS = 1500;
 
 /** A button that copies a text and says for a moment whether it did. */
 export function copyButton(text: () => string): HTMLButtonElement {
-  const button = h('button', { type: 'button', className: 'quiet tool' }, 'Copy');
+  const button = h('button', { type: 'button', className: 'quiet tool' }, t(ChatText.copy));
   let timer: ReturnType<typeof setTimeout> | undefined;
   button.onclick = async () => {
     const done = await navigator.clipboard.writeText(text()).then(() => true, () => false);
-    button.textContent = done ? 'Copied' : 'Not allowed';
+    button.textContent = done ? t(ChatText.copied) : t(ChatText.notAllowed);
     clearTimeout(timer);
-    timer = setTimeout(() => (button.textContent = 'Copy'), DONE_MS);
+    timer = setTimeout(() => (button.textContent = t(ChatText.copy)), DONE_MS);
   };
   return button;
 }

@@ -2,15 +2,16 @@
 
 import type { ModelInfo } from 'rullama';
 import { h } from './dom.ts';
-import { count } from './format.ts';
 import type { LogView } from './log-view.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { t } from './texts/text.ts';
 
 /** Offers to load the model with a larger context where it has one. */
 export function droppedMark({ context, trainedContext }: ModelInfo, reload: (context: number) => void): HTMLElement {
   const larger = Math.min(trainedContext, 2 * context);
   return h('p', { className: 'note dropped', role: 'status' },
-    `The context of ${count(context, 'token', 'tokens')} is full: from here on the model reads only what is below this line. `,
-    larger > context && h('button', { type: 'button', className: 'quiet', onclick: () => reload(larger) }, `Reload with ${larger.toLocaleString('en')}`));
+    t(ChatText.theContextOfToken, { context }), ' ',
+    larger > context && h('button', { type: 'button', className: 'quiet', onclick: () => reload(larger) }, t(ChatText.reloadWithLarger, { larger })));
 }
 
 /** Puts the line before the first message that is read. */

@@ -4,6 +4,8 @@ import type { Engine, Example, Memory } from 'rullama';
 import { h } from './dom.ts';
 import { markOf } from './examples.ts';
 import { bytes } from './format.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { t, translated } from './texts/text.ts';
 
 export interface Loaded {
   engine: Engine;
@@ -14,23 +16,23 @@ export interface Loaded {
 }
 
 export function emptyState(loaded: Loaded | undefined, ask: (example: Example) => void): HTMLElement {
-  const { caution, examples = [], name = 'New chat' } = loaded ?? {};
+  const { caution, examples = [], name = t(ChatText.newChat) } = loaded ?? {};
   const example = (shown: Example) => {
     const mark = markOf(shown);
     return h('button', { type: 'button', className: 'example', dir: 'auto', onclick: () => ask(shown) }, shown.text, mark !== '' && h('small', {}, mark));
   };
   return h('div', { className: 'empty' },
     h('h2', {}, name),
-    caution ? h('p', { className: 'caution' }, caution) : null,
+    caution ? h('p', { className: 'caution' }, translated(caution)) : null,
     examples.length > 0 && h('div', { className: 'examples' }, ...examples.map(example)));
 }
 
 /** What the model takes, and where it runs. */
 export function memoryText({ info: { device, ple, experts, expertPlaces } }: Engine, memory: Memory): string {
-  const parts = [`GPU ${bytes(memory.gpuBytes)}`, `wasm ${bytes(memory.wasmBytes)}`];
+  const parts = [t(ChatText.gPUGpuBytes, { gpuBytes: bytes(memory.gpuBytes) }), t(ChatText.wasmWasmBytes, { wasmBytes: bytes(memory.wasmBytes) })];
   // Browsers often keep the GPU's name to themselves.
   if (device) parts.push(device);
-  if (ple !== 'none') parts.push(`per-layer embeddings ${ple}`);
-  if (experts !== 'none') parts.push(`experts ${experts} (${expertPlaces} a layer)`);
+  if (ple !== 'none') parts.push(ple === 'streamed' ? t(ChatText.perLayerEmbeddingsStreamed) : t(ChatText.perLayerEmbeddingsResident));
+  if (experts !== 'none') parts.push(experts === 'streamed' ? t(ChatText.expertsStreamedExpertPlacesA, { expertPlaces }) : t(ChatText.expertsResidentExpertPlacesA, { expertPlaces }));
   return parts.join(' · ');
 }

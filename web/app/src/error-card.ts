@@ -2,27 +2,29 @@
 
 import type { ErrorCode, RullamaError } from 'rullama';
 import { h } from './dom.ts';
+import { TroubleText } from './texts/en/trouble.ts';
+import { t } from './texts/text.ts';
 
 const TITLES: Record<ErrorCode, string> = {
-  'model-format': 'This is not a model file that rullama can read',
-  'model-truncated': 'The model file is incomplete',
-  'model-unsupported': 'This model is not supported',
-  'tensor-missing': 'The model file lacks a part',
-  'out-of-memory': 'Not enough memory',
-  'device-lost': 'The graphics card was lost',
-  'no-webgpu': 'WebGPU is not available',
-  adapter: 'The adapter cannot be used with this model',
-  limits: 'The model is too large for this graphics card',
-  network: 'The model could not be downloaded',
-  'source-changed': 'The model file changed',
-  cancelled: 'Stopped',
-  closed: 'The model was closed',
-  nan: 'The model produced invalid numbers',
-  'invalid-argument': 'A setting is not valid',
-  'context-full': 'The conversation is full',
-  'self-test': 'The graphics card computes wrong results',
-  quota: 'Not enough storage',
-  internal: 'Something went wrong',
+  'model-format': t(TroubleText.thisIsNotA),
+  'model-truncated': t(TroubleText.theModelFileIs),
+  'model-unsupported': t(TroubleText.thisModelIsNot),
+  'tensor-missing': t(TroubleText.theModelFileLacks),
+  'out-of-memory': t(TroubleText.notEnoughMemory),
+  'device-lost': t(TroubleText.theGraphicsCardWas),
+  'no-webgpu': t(TroubleText.webGPUIsNotAvailable),
+  adapter: t(TroubleText.theAdapterCannotBe),
+  limits: t(TroubleText.theModelIsToo),
+  network: t(TroubleText.theModelCouldNot),
+  'source-changed': t(TroubleText.theModelFileChanged),
+  cancelled: t(TroubleText.stopped),
+  closed: t(TroubleText.theModelWasClosed),
+  nan: t(TroubleText.theModelProducedInvalid),
+  'invalid-argument': t(TroubleText.aSettingIsNot),
+  'context-full': t(TroubleText.theConversationIsFull),
+  'self-test': t(TroubleText.theGraphicsCardComputes),
+  quota: t(TroubleText.notEnoughStorage),
+  internal: t(TroubleText.somethingWentWrong),
 };
 
 /** Failures that may be gone when the same is tried again. The others need another file or another setting. */
@@ -44,8 +46,8 @@ export function errorCard(error: RullamaError, ...actions: Action[]): HTMLElemen
     'div',
     { className: 'card error', role: 'alert', 'data-code': error.code },
     h('h2', {}, TITLES[error.code]),
-    h('p', { className: 'what' }, message),
-    h('p', { className: 'remedy' }, error.remedy),
+    h('p', { className: 'what', dir: 'auto' }, message),
+    h('p', { className: 'remedy', dir: 'auto' }, error.remedy),
     actions.length > 0 &&
       h('p', { className: 'actions' }, ...actions.map(({ label, run }) => h('button', { type: 'button', onclick: run }, label))),
   );

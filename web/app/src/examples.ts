@@ -2,6 +2,8 @@
 
 import type { Example } from 'rullama';
 import { EXAMPLE_TOOL, PAGE_TOOLS } from './tools/kept.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { t } from './texts/text.ts';
 
 const known = (name: string) => [EXAMPLE_TOOL, ...PAGE_TOOLS].some((tool) => tool.name === name);
 
@@ -12,5 +14,5 @@ export function usableExamples(examples: (string | Example)[]): Example[] {
 
 /** What an example shows, in words for its button. */
 export function markOf({ thinking, tools = [] }: Example): string {
-  return [thinking && 'thinks first', tools.length > 0 && `calls ${tools.join(', ')}`].filter(Boolean).join(' · ');
+  return [thinking && t(ChatText.thinksFirst), tools.length > 0 && t(ChatText.callsTools, { tools: tools.join(', ') })].filter(Boolean).join(' · ');
 }

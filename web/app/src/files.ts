@@ -3,10 +3,12 @@
 import type { Library } from './chats/library.ts';
 import type { ChatRecord } from './chats/records.ts';
 import { h } from './dom.ts';
-import { count } from './format.ts';
 import type { Entry } from './menu.ts';
 import { saveFile } from './save.ts';
 import { toast } from './toast.ts';
+import { CommonText } from './texts/en/common.ts';
+import { FilesText } from './texts/en/files.ts';
+import { t } from './texts/text.ts';
 
 const SHORT_MS = 8000;
 const LONG_MS = 30_000;
@@ -28,16 +30,16 @@ export class Files {
   /** Entries of a conversation's menu. */
   of(chat: ChatRecord): Entry[] {
     return [
-      { label: 'Export as Markdown', run: () => void this.guarded(() => this.markdown(chat)) },
-      { label: 'Export as JSON', run: () => void this.guarded(() => this.json([chat], fileName(chat.title))) },
+      { label: t(FilesText.exportAsMarkdown), run: () => void this.guarded(() => this.markdown(chat)) },
+      { label: t(FilesText.exportAsJSON), run: () => void this.guarded(() => this.json([chat], fileName(chat.title))) },
     ];
   }
 
   /** Entries of the menu for all conversations. */
   all(): Entry[] {
     return [
-      { label: 'Import…', run: () => this.field.click() },
-      { label: 'Export all', run: () => void this.exportAll() },
+      { label: t(FilesText.import), run: () => this.field.click() },
+      { label: t(CommonText.exportAll), run: () => void this.exportAll() },
     ];
   }
 
@@ -58,15 +60,15 @@ export class Files {
       const { readChats } = await exchange();
       const { chats, presets, known, leftOut } = await readChats(file, this.library);
       await this.library.addAll(chats, presets);
-      const parts = [chats.length > 0 || known === 0 ? `${count(chats.length, 'conversation', 'conversations')} imported` : 'Nothing imported'];
-      if (presets.length > 0) parts.push(`${count(presets.length, 'preset', 'presets')} imported`);
-      if (known > 0) parts.push(`${count(known, 'conversation was', 'conversations were')} here already`);
-      for (const [what, times] of leftOut) parts.push(`${what} left out (${times.toLocaleString('en')})`);
+      const parts = [chats.length > 0 || known === 0 ? t(FilesText.conversationImported, { chats: chats.length }) : t(FilesText.nothingImported)];
+      if (presets.length > 0) parts.push(t(FilesText.presetImported, { presets: presets.length }));
+      if (known > 0) parts.push(t(FilesText.conversationWasHereAlready, { known }));
+      for (const [what, times] of leftOut) parts.push(t(FilesText.whatLeftOutTimes, { what, times }));
       const undo = async () => {
         for (const { chat } of chats) await this.library.discard(chat.id);
         for (const { id } of presets) await this.library.removePreset(id);
       };
-      toast(`${parts.join('; ')}.`, { ms: SHORT_MS, ...(chats.length > 0 && { action: { label: 'Undo', run: () => void undo() } }) });
+      toast(`${parts.join('; ')}.`, { ms: SHORT_MS, ...(chats.length > 0 && { action: { label: t(CommonText.undo), run: () => void undo() } }) });
       if (chats.length > 0) void this.library.askToPersist();
     });
   }

@@ -3,6 +3,8 @@
 import { Rullama, RullamaError } from 'rullama';
 import { h } from './dom.ts';
 import { toast } from './toast.ts';
+import { ModelsText } from './texts/en/models.ts';
+import { t } from './texts/text.ts';
 
 declare const __DEV__: boolean;
 
@@ -42,7 +44,7 @@ export class KeptModels {
       await work(await this.list);
     } catch {
       this.list = undefined;
-      this.element.replaceChildren(h('p', { role: 'alert' }, 'The list of kept models cannot be loaded. Check the connection and try again.'));
+      this.element.replaceChildren(h('p', { role: 'alert' }, t(ModelsText.theListOfKept)));
       this.element.hidden = false;
     }
   }

@@ -2,7 +2,7 @@
 // folder can where it is remembered.
 
 import { Rullama } from 'rullama';
-import { FIELDS, problemOf } from './sampling.ts';
+import { FIELDS, inRange } from './sampling.ts';
 import type { Choice } from './start-view.ts';
 
 const STORE = 'rullama.model';
@@ -66,7 +66,7 @@ function read() {
   const { system, options: sampling } = given(recommended);
   const numbers = FIELDS.flatMap((field) => {
     const value = given(sampling)[field.key];
-    return typeof value === 'number' && problemOf(field, String(value)) === '' ? [[field.key, value]] : [];
+    return typeof value === 'number' && inRange(field, String(value)) ? [[field.key, value]] : [];
   });
   const stop = given(sampling)['stop'];
   const stops = Array.isArray(stop) && stop.length > 0 && stop.every((text) => typeof text === 'string' && text !== '') ? { stop } : {};

@@ -2,6 +2,8 @@
 
 import type { EngineOptions, ModelInfo, RullamaError } from 'rullama';
 import type { Action } from './error-card.ts';
+import { TroubleText } from './texts/en/trouble.ts';
+import { t } from './texts/text.ts';
 
 /** A context that is enough for most chats; and the least that is offered. */
 const USUAL = 4096;
@@ -23,10 +25,10 @@ export function lighter(options: EngineOptions, info?: Pick<ModelInfo, 'context'
   const ways: Lighter[] = [];
   const resident = info ? info.ple === 'resident' : options.ple !== 'streamed';
   // Which models have such embeddings is in the file, which could not be loaded.
-  if (resident) ways.push({ label: info ? 'Stream the per-layer embeddings' : 'Stream per-layer embeddings (E2B, E4B)', options: { ...options, ple: 'streamed' } });
-  if ((info?.kv ?? options.kv ?? 'f16') !== 'q8') ways.push({ label: 'Keep the context in 8 bits', options: { ...options, kv: 'q8' } });
+  if (resident) ways.push({ label: info ? t(TroubleText.streamThePerLayer) : t(TroubleText.streamPerLayerEmbeddings), options: { ...options, ple: 'streamed' } });
+  if ((info?.kv ?? options.kv ?? 'f16') !== 'q8') ways.push({ label: t(TroubleText.keepTheContextIn), options: { ...options, kv: 'q8' } });
   const now = info?.context ?? options.context;
   const context = now === undefined || now > USUAL ? USUAL : now >> 1;
-  if (context >= LEAST) ways.push({ label: `Load with a context of ${context.toLocaleString('en')}`, options: { ...options, context } });
+  if (context >= LEAST) ways.push({ label: t(TroubleText.loadWithAContext, { context }), options: { ...options, context } });
   return ways;
 }

@@ -3,13 +3,16 @@
 import type { Progress } from 'rullama';
 import { h } from './dom.ts';
 import { bytes } from './format.ts';
+import { CommonText } from './texts/en/common.ts';
+import { ModelsText } from './texts/en/models.ts';
+import { t } from './texts/text.ts';
 
 const PHASES: Record<Progress['phase'], string> = {
-  download: 'Storing a copy in this browser',
-  header: 'Reading the description',
-  weights: 'Moving weights to the GPU',
-  'self-test': 'Checking that this GPU computes correctly',
-  ready: 'Ready',
+  download: t(ModelsText.storingACopyIn),
+  header: t(ModelsText.readingTheDescription),
+  weights: t(ModelsText.movingWeightsToThe),
+  'self-test': t(ModelsText.checkingThatThisGPU),
+  ready: t(ModelsText.ready),
 };
 
 export class LoadingView {
@@ -25,13 +28,13 @@ export class LoadingView {
     private readonly root: HTMLElement,
     cancel: () => void,
   ) {
-    this.cancel = h('button', { type: 'button', id: 'cancel-load', onclick: cancel }, 'Cancel');
+    this.cancel = h('button', { type: 'button', id: 'cancel-load', onclick: cancel }, t(CommonText.cancel));
     root.append(h('div', { className: 'card' }, this.title, this.bar, this.phase, this.detail, this.remark, h('p', { className: 'actions' }, this.cancel)));
   }
 
   show(name: string): void {
-    this.title.textContent = `Loading ${name}`;
-    this.phase.textContent = 'Starting the engine';
+    this.title.textContent = t(ModelsText.loadingName, { name });
+    this.phase.textContent = t(ModelsText.startingTheEngine);
     this.detail.textContent = '';
     this.remark.textContent = '';
     this.bar.removeAttribute('value');
@@ -54,7 +57,7 @@ export class LoadingView {
     if (total > 0) this.bar.value = Math.min(done / total, 1);
     else this.bar.removeAttribute('value');
     if (download) return void this.tell(progress, download);
-    this.write(PHASES[phase], total > 0 ? `${bytes(done)} of ${bytes(total)}` : '');
+    this.write(PHASES[phase], total > 0 ? t(ModelsText.doneOfTotal, { done: bytes(done), total: bytes(total) }) : '');
   }
 
   /** How a download goes on; its words are loaded with the first. */

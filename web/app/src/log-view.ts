@@ -4,13 +4,18 @@ import { answerText, turnView, AnswerView, type TurnView } from './answer-view.t
 import { canContinue, type MessageRecord } from './chats/records.ts';
 import type { Conversation } from './conversation.ts';
 import { copyButton, h } from './dom.ts';
-import { MessageEditor } from './message-editor.ts';
+import type { MessageEditor } from './message-editor.ts';
 import { voiceButton } from './voice.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { CompareText } from './texts/en/compare.ts';
+import { CommonText } from './texts/en/common.ts';
+import { t } from './texts/text.ts';
 
 /** What a person does with a turn. */
 export interface Actions {
   regenerate(message: MessageRecord): void;
   goOn(message: MessageRecord): void;
+  compare(message: MessageRecord): void;
   edit(message: MessageRecord, text: string): void;
   show(message: MessageRecord): void;
   /** What was written into a message in an earlier visit, and not sent. */
@@ -28,11 +33,11 @@ interface Shown {
 }
 
 export class LogView {
-  readonly element = h('div', { className: 'log', role: 'log', 'aria-live': 'polite', 'aria-label': 'Conversation' });
+  readonly element = h('div', { className: 'log', role: 'log', 'aria-live': 'polite', 'aria-label': t(CommonText.conversation) });
   private readonly shown = new Map<string, Shown>();
   private answering = false;
   private turns = TURNS;
-  private readonly earlier = h('p', { className: 'note earlier' }, h('button', { type: 'button', className: 'quiet', onclick: () => this.showEarlier() }, 'Show earlier messages'));
+  private readonly earlier = h('p', { className: 'note earlier' }, h('button', { type: 'button', className: 'quiet', onclick: () => this.showEarlier() }, t(ChatText.showEarlierMessages)));
   private editor: { id: string; editor: MessageEditor } | undefined;
 
   constructor(
@@ -124,9 +129,10 @@ export class LogView {
     const voice = message.role === 'model' && voiceButton(message.id);
     if (voice) tools.push(voice);
     if (!idle) return tools;
-    if (message.role === 'model' && answering && canContinue(message)) tools.push(tool('continue', 'Continue', () => this.actions.goOn(message)));
-    if (message.role === 'model' && answering) tools.push(tool('regenerate', 'Regenerate', () => this.actions.regenerate(message)));
-    tools.push(tool('edit', 'Edit', () => void this.edit(message)));
+    if (message.role === 'model' && answering && canContinue(message)) tools.push(tool('continue', t(ChatText.continue), () => this.actions.goOn(message)));
+    if (message.role === 'model' && answering) tools.push(tool('regenerate', t(ChatText.regenerate), () => this.actions.regenerate(message)));
+    if (message.role === 'model' && answering) tools.push(tool('compare', t(CompareText.compare), () => this.actions.compare(message)));
+    tools.push(tool('edit', t(CommonText.edit), () => void this.edit(message)));
     return tools;
   }
 
@@ -136,16 +142,16 @@ export class LogView {
       const to = this.conversation.tree.step(message.id, by);
       return h('button', { type: 'button', className: 'quiet tool step', 'data-tool': name, 'aria-label': label, disabled: !idle || !to, onclick: () => to && this.actions.show(to) }, text);
     };
-    return h('span', { className: 'versions', role: 'group', 'aria-label': `Version ${place + 1} of ${of}` },
-      step('previous', 'Previous version', '‹', -1), h('span', { 'aria-hidden': 'true' }, `${place + 1}/${of}`), step('next', 'Next version', '›', 1));
+    return h('span', { className: 'versions', role: 'group', 'aria-label': t(ChatText.versionPlaceOfOf, { place: place + 1, of }) },
+      step('previous', t(ChatText.previousVersion), '‹', -1), h('span', { 'aria-hidden': 'true' }, `${place + 1}/${of}`), step('next', t(ChatText.nextVersion), '›', 1));
   }
 
   private async edit(message: MessageRecord): Promise<void> {
-    const draft = await this.actions.draft(message);
+    const [draft, { MessageEditor }] = await Promise.all([this.actions.draft(message), import('./message-editor.ts')]);
     this.closeEditor();
     const element = this.elementOf(message.id);
     if (!element) return;
-    const label = message.role === 'model' ? 'Save' : 'Send';
+    const label = message.role === 'model' ? t(CommonText.save) : t(ChatText.send);
     const changed = (text: string) => this.actions.keepDraft(message, text === message.content ? '' : text);
     const editor = new MessageEditor(element, draft || message.content, label, changed, (text) => {
       this.editor = undefined;

@@ -1,5 +1,6 @@
 // The page: choose a model, load it, chat; beside it the conversations that are kept.
 
+import './texts/begin.ts';
 import { Rullama, RullamaError, type Engine, type EngineOptions } from 'rullama';
 import { ChatAdapters } from './adapters/chat-adapters.ts';
 import { AdapterList } from './adapters/list.ts';
@@ -8,10 +9,9 @@ import { tagOf } from './adapters/records.ts';
 import { Shelf } from './adapters/shelf.ts';
 import { AdapterFiles } from './adapters/files.ts';
 import { ChatView } from './chat-view.ts';
-import { UNDO_MS, Library } from './chats/library.ts';
-import type { ChatRecord } from './chats/records.ts';
+import { Library } from './chats/library.ts';
 import { learnRoom } from './curated/room.ts';
-import { offerDocs } from './docs-link.ts';
+import { Deletion } from './deletion.ts';
 import { byId, h } from './dom.ts';
 import { acceptDrops, isModel } from './drop.ts';
 import { errorCard, mayPass } from './error-card.ts';
@@ -30,10 +30,15 @@ import { stayCurrent } from './offline/updates.ts';
 import { Settings } from './settings.ts';
 import { SideList } from './side-list.ts';
 import { partsIn } from './split.ts';
+import { endStart } from './start-end.ts';
 import { StartView, type Choice } from './start-view.ts';
 import { toast } from './toast.ts';
 import { Toolbox } from './tools/toolbox.ts';
+import { watchTrouble } from './trouble.ts';
 import { compareAddress, TUNE, Tuning } from './tuning.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { CommonText } from './texts/en/common.ts';
+import { parts, t } from './texts/text.ts';
 
 declare const __DEV__: boolean;
 
@@ -43,6 +48,8 @@ const fake = __DEV__ && new URLSearchParams(location.search).has('fake');
 let engine: Engine | undefined;
 let choice: Choice | undefined;
 let loading: AbortController | undefined;
+/** What was loaded in this visit, by name. */
+const choices = new Map<string, Choice>();
 /** The file with the towers of a model that has none of its own. */
 let projector: File | undefined;
 /** Whether the engine is the one that trains, too. */
@@ -63,16 +70,19 @@ const tools = new Toolbox(library, () => chat.toolsChanged());
 const chat = new ChatView(byId('chat'), library, settings, {
   newChat: () => go(undefined),
   reload: (options) => void reload(options),
+  choices: () => [...choices.values()],
+  loadOther,
   loadedWith: () => choice?.options ?? {},
   shown,
   offer,
 }, chatAdapters, tools, keys);
 const files = new Files(library);
+const deletion = new Deletion(library, () => chat.openId, go);
 const list = new SideList(library, {
   open: go,
   files: (record) => files.of(record),
   allFiles: () => files.all(),
-  delete: (record) => void remove(record),
+  delete: (record) => void deletion.delete(record),
 });
 const adapterFiles = new AdapterFiles(shelf, pool, {
   base: () => base(),
@@ -86,8 +96,8 @@ const adapterFiles = new AdapterFiles(shelf, pool, {
 });
 byId('side').querySelector('.side-end')?.before(new AdapterList(shelf, {
   entries: (adapter) => [
-    chatAdapters.has(adapter.id) && !byId('chat').hidden ? { label: 'Detach from this chat', run: () => chatAdapters.detach(adapter.id) } : { label: 'Attach to this chat', run: () => attach(adapter) },
-    { label: 'Compare with the model', run: () => goTo(compareAddress(adapter)) },
+    chatAdapters.has(adapter.id) && !byId('chat').hidden ? { label: t(ChatText.detachFromThisChat), run: () => chatAdapters.detach(adapter.id) } : { label: t(ChatText.attachToThisChat), run: () => attach(adapter) },
+    { label: t(CommonText.compareWithTheModel), run: () => goTo(compareAddress(adapter)) },
     ...adapterFiles.entries(adapter),
   ],
   delete: (adapter) => adapterFiles.remove(adapter),
@@ -110,18 +120,10 @@ const tuning = new Tuning({
   load: ({ address, options }, name) => void leave().then(() => choiceOf(address, name, options)).then(load, (error) => choose(errorCard(RullamaError.from(error)))),
 }, () => goTo(TUNE), (words) => chatAdapters.say(words));
 const notes = new NotesPlace();
-/** What says that conversations are not kept is loaded when they are not. */
-let troubles: Promise<unknown> | undefined;
-function watchTrouble(): void {
-  if (library.trouble === undefined) return;
-  troubles ??= import('./trouble-view.ts').then(({ TroubleView }) => new TroubleView(library, () => void files.exportAll()));
-  troubles.catch(() => (troubles = undefined));
-}
-library.listen((news) => news.of === 'trouble' && watchTrouble());
-watchTrouble();
+watchTrouble(library, () => void files.exportAll());
 
 /** Loads a model, which goes on with the conversation of the page's address. */
-async function load(chosen: Choice): Promise<void> {
+async function load(chosen: Choice, instead?: (error: RullamaError) => Promise<void>): Promise<void> {
   choice = chosen;
   const training = tuning.trains;
   loading = new AbortController();
@@ -147,6 +149,7 @@ async function load(chosen: Choice): Promise<void> {
     remember(chosen);
     learnRoom(weights, true);
     if (loaded.info.embedding.length > 0) return await showNotes(loaded);
+    choices.set(chosen.name, chosen);
     engine = loaded;
     trains = training;
     pool.use(engine);
@@ -164,12 +167,25 @@ async function load(chosen: Choice): Promise<void> {
     progress.hide();
     const error = RullamaError.from(thrown);
     if (error.code === 'out-of-memory') learnRoom(weights, false);
-    const again = { label: 'Try again', run: () => void load(chosen) };
-    const without = { label: 'Load it without Fine-tune', run: () => (go(undefined), void load(chosen)) };
+    if (instead) return instead(error);
+    const again = { label: t(CommonText.tryAgain), run: () => void load(chosen) };
+    const without = { label: t(ChatText.loadItWithoutFine), run: () => (go(undefined), void load(chosen)) };
     if (/`context`/.test(error.message)) start.openAdvanced();
     const less = lighterFor(error, chosen.options, (options) => void load({ ...chosen, options }));
     choose(error.code === 'cancelled' ? undefined : errorCard(error, ...less, ...(mayPass(error) ? [again] : []), ...(training ? [without] : [])));
   }
+}
+
+/** Loads another model in place of this one, which comes back where that fails. */
+async function loadOther(other: Choice): Promise<RullamaError | undefined> {
+  const before = choice;
+  let failed: RullamaError | undefined;
+  await leave();
+  await load(other, async (error) => {
+    failed = error;
+    if (before) await load(before);
+  });
+  return failed;
 }
 
 /** Whether a source must come over a network: what is served with the page is as a rule on this machine. */
@@ -222,12 +238,12 @@ function choose(notice?: HTMLElement): void {
   tuning.hide();
   showHeader();
   const record = library.chats.get(route() ?? '');
-  const goesOn = record && h('p', { className: 'card goes-on' }, 'The model goes on with ', h('b', { dir: 'auto' }, record.title), '. ',
-    h('button', { type: 'button', className: 'quiet', onclick: () => go(undefined) }, 'Begin a new chat instead'));
+  const goesOn = record && h('p', { className: 'card goes-on' }, ...parts(ChatText.theModelGoesOn, { chat: h('b', { dir: 'auto' }, record.title) }), ' ',
+    h('button', { type: 'button', className: 'quiet', onclick: () => go(undefined) }, t(ChatText.beginANewChat)));
   if (tuning.wanted && !notice) {
     const last = loadLast();
-    return start.show(h('div', { className: 'card goes-on' }, h('p', {}, 'Fine-tune needs a model: choose the one that is to learn.'),
-      h('p', { className: 'actions' }, last, h('button', { type: 'button', className: 'quiet', onclick: () => go(undefined) }, 'Chat instead'))));
+    return start.show(h('div', { className: 'card goes-on' }, h('p', {}, t(ChatText.fineTuneNeedsA)),
+      h('p', { className: 'actions' }, last, h('button', { type: 'button', className: 'quiet', onclick: () => go(undefined) }, t(ChatText.chatInstead)))));
   }
   const both = notice && goesOn ? h('div', {}, notice, goesOn) : (notice ?? goesOn);
   start.show(both);
@@ -266,7 +282,7 @@ async function showTuning(): Promise<void> {
   try {
     await tuning.show(loaded);
   } catch (thrown) {
-    toast(`Fine-tune cannot be loaded: ${RullamaError.from(thrown).message}.`, { ms: 12_000 });
+    toast(t(ChatText.fineTuneCannotBe, { message: RullamaError.from(thrown).message }), { ms: 12_000 });
     return go(undefined);
   }
   showHeader();
@@ -281,7 +297,7 @@ async function show(id: string | undefined): Promise<void> {
   const found = id !== undefined && (await chat.open(id));
   if (id !== undefined && !found) {
     history.replaceState(null, '', addressOf(undefined));
-    toast('This conversation is not kept in this browser.', { ms: 6000 });
+    toast(t(ChatText.thisConversationIsNot), { ms: 6000 });
   }
   if (!found && engine) chat.newChat();
   if (found || engine) {
@@ -314,50 +330,28 @@ function shown(id: string | undefined): void {
 function loadLast(): HTMLElement | undefined {
   const last = chosenBefore();
   const run = () => void last?.().then(load, (error) => choose(errorCard(RullamaError.from(error))));
-  return last && h('button', { type: 'button', className: 'primary', id: 'load-last', onclick: run }, `Load ${last.title}`);
+  return last && h('button', { type: 'button', className: 'primary', id: 'load-last', onclick: run }, t(ChatText.loadTitle, { title: last.title }));
 }
 
 /** What a conversation offers while no model is loaded. */
 function offer(): HTMLElement {
   const again = loadLast();
-  const other = h('button', { type: 'button', id: 'choose-model', className: again ? 'quiet' : 'primary', onclick: () => choose() }, again ? 'Another model' : 'Choose a model');
-  return h('div', { className: 'card' }, h('p', {}, 'No model is loaded. With one this conversation goes on.'), h('p', { className: 'actions' }, again, other));
-}
-
-/** Conversations whose deletion can still be undone. */
-let deleted: ChatRecord[] = [];
-
-async function remove(record: ChatRecord): Promise<void> {
-  const open = chat.openId === record.id;
-  await library.delete(record.id);
-  const these = (deleted = [...deleted, record]);
-  const undo = async () => {
-    deleted = [];
-    for (const { id } of these) await library.restore(id);
-    if (open) go(record.id);
-  };
-  const end = () => {
-    // The next deletion has taken these over.
-    if (deleted !== these) return;
-    deleted = [];
-    for (const { id } of these) void library.forget(id);
-  };
-  const text = these.length === 1 ? `“${record.title}” is deleted.` : `${these.length} conversations are deleted.`;
-  toast(text, { ms: UNDO_MS, action: { label: 'Undo', run: () => void undo() }, end });
+  const other = h('button', { type: 'button', id: 'choose-model', className: again ? 'quiet' : 'primary', onclick: () => choose() }, again ? t(ChatText.anotherModel) : t(ChatText.chooseAModel));
+  return h('div', { className: 'card' }, h('p', {}, t(ChatText.noModelIsLoaded)), h('p', { className: 'actions' }, again, other));
 }
 
 function showHeader(): void {
   const chatting = !byId('chat').hidden;
   byId('chat-actions').hidden = !chatting;
   const loaded = engine !== undefined || notes.loaded;
-  byId('change-model').textContent = loaded ? 'Change model' : 'Choose a model';
+  byId('change-model').textContent = loaded ? t(ChatText.changeModel) : t(ChatText.chooseAModel);
   byId('model-name').hidden = !loaded;
   byId('model-name').textContent = loaded ? (choice?.name ?? '') : '';
 }
 
 async function drop(dropped: File[]): Promise<void> {
   const file = dropped[0] as File;
-  if (loading) return progress.note(`“${file.name}” was not taken: cancel this load first.`);
+  if (loading) return progress.note(t(ChatText.fileWasNotTaken, { file: file.name }));
   if (await adapterFiles.take(dropped)) return;
   if (/\.jsonl$/i.test(file.name) || (tuning.visible && !(await isModel(file)))) {
     goTo(TUNE);
@@ -400,25 +394,25 @@ async function takeTowers(dropped: File[]): Promise<boolean> {
   const { name } = towers;
   const beside = engine;
   if (!beside) {
-    toast(`“${name}” has the towers of a model, not the model: drop both together, or load the model first.`, { ms: 12_000 });
+    toast(t(ChatText.nameHasTheTowers, { name }), { ms: 12_000 });
     return true;
   }
   const use = () => void beside.setProjector(towers).then(() => {
     projector = towers;
     chat.towersChanged();
-    toast(`The model perceives through “${name}” from now on.`, { ms: 8000 });
+    toast(t(ChatText.theModelPerceivesThrough, { name }), { ms: 8000 });
   }, (thrown) => toast(RullamaError.from(thrown).message, { ms: 12_000 }));
-  toast(`“${name}” has towers, through which a model sees pictures and hears sounds.`, { ms: 30_000, action: { label: 'Use it with this model', run: use } });
+  toast(t(ChatText.nameHasTowersThrough, { name }), { ms: 30_000, action: { label: t(ChatText.useItWithThis), run: use } });
   return true;
 }
 
 byId('new-chat').onclick = () => go(undefined);
 byId('open-settings').onclick = () => chat.openSettings();
 const menu = new Menu();
-byId('model-name').onclick = () => menu.open(byId('model-name'), notes.loaded ? [{ label: 'Change model', run: () => void changeModel() }] : [
-  ...(tuning.visible ? [{ label: 'Chat', run: () => go(undefined) }] : [{ label: 'Fine-tune', run: () => goTo(TUNE) }]),
-  { label: 'Load an adapter…', run: () => adapterFiles.choose() },
-  { label: 'Change model', run: () => void changeModel() },
+byId('model-name').onclick = () => menu.open(byId('model-name'), notes.loaded ? [{ label: t(ChatText.changeModel), run: () => void changeModel() }] : [
+  ...(tuning.visible ? [{ label: t(CommonText.chat), run: () => go(undefined) }] : [{ label: t(ChatText.fineTune), run: () => goTo(TUNE) }]),
+  { label: t(ChatText.loadAnAdapter), run: () => adapterFiles.choose() },
+  { label: t(ChatText.changeModel), run: () => void changeModel() },
 ]);
 byId('change-model').onclick = () => void changeModel();
 byId('home').onclick = (event) => {
@@ -434,7 +428,7 @@ window.addEventListener('beforeunload', (event) => {
   if (library.unsaved || shelf.unsaved || tuning.unsaved) event.preventDefault();
 });
 stayCurrent();
-offerDocs();
+endStart();
 acceptDrops((on) => start.highlight(on), (dropped) => void drop(dropped));
 
 if (route() || tuning.wanted) void show(route());

@@ -1,6 +1,7 @@
 // A menu under a button, with the keys that menus have.
 
 import { h } from './dom.ts';
+import { language } from './texts/text.ts';
 
 export interface Entry {
   label: string;
@@ -46,7 +47,9 @@ export class Menu {
     const { clientWidth, clientHeight } = document.documentElement;
     const below = box.bottom + offsetHeight + 8 <= clientHeight;
     style.top = `${Math.max(8, below ? box.bottom + 4 : box.top - offsetHeight - 4)}px`;
-    style.left = `${Math.max(8, Math.min(box.left, clientWidth - offsetWidth - 8))}px`;
+    // Begins where its button begins.
+    const begin = language().rtl ? box.right - offsetWidth : box.left;
+    style.left = `${Math.max(8, Math.min(begin, clientWidth - offsetWidth - 8))}px`;
   }
 
   private hide(focus = false): void {

@@ -1,6 +1,9 @@
 // A message while a person changes it, in its place in the log.
 
 import { h } from './dom.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { CommonText } from './texts/en/common.ts';
+import { t } from './texts/text.ts';
 
 export class MessageEditor {
   private readonly form: HTMLFormElement;
@@ -13,7 +16,7 @@ export class MessageEditor {
     changed: (text: string) => void,
     private readonly done: (text: string | undefined) => void,
   ) {
-    const field = h('textarea', { value: text, dir: 'auto', 'aria-label': 'Change the message', rows: 3 });
+    const field = h('textarea', { value: text, dir: 'auto', 'aria-label': t(ChatText.changeTheMessage), rows: 3 });
     const submit = (event: Event) => {
       event.preventDefault();
       if (field.value.trim() === '') return field.focus();
@@ -22,7 +25,7 @@ export class MessageEditor {
     this.form = h('form', { className: 'message-editor', onsubmit: submit }, field,
       h('p', { className: 'actions' },
         h('button', { className: 'primary' }, label),
-        h('button', { type: 'button', className: 'quiet', onclick: () => this.end(undefined) }, 'Cancel')));
+        h('button', { type: 'button', className: 'quiet', onclick: () => this.end(undefined) }, t(CommonText.cancel))));
     field.addEventListener('input', () => {
       grow(field);
       changed(field.value);

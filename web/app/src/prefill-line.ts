@@ -2,13 +2,15 @@
 
 import type { Prefill } from 'rullama';
 import { h } from './dom.ts';
-import { count, seconds } from './format.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { CommonText } from './texts/en/common.ts';
+import { t } from './texts/text.ts';
 
 /** Milliseconds of reading before it is worth a line. */
 const PATIENCE_MS = 400;
 
 export class PrefillLine {
-  private readonly bar = h('progress', { 'aria-label': 'Reading the prompt' });
+  private readonly bar = h('progress', { 'aria-label': t(ChatText.readingThePrompt) });
   private readonly words = h('span', {});
   // A screen reader is not told of every step.
   private readonly element = h('p', { className: 'reading', 'aria-live': 'off' }, this.words, this.bar);
@@ -48,7 +50,8 @@ export class PrefillLine {
     const { done, total } = this.latest ?? { done: 0, total: 1 };
     Object.assign(this.bar, { max: total, value: done });
     const left = this.rate > 0 ? (total - done) / this.rate : undefined;
-    const soon = left === undefined ? '' : left < 1 ? ' · first word in a moment' : ` · first word in about ${left < 90 ? seconds(Math.round(left)).replace('.0', '') : `${Math.round(left / 60)} min`}`;
-    this.words.textContent = `Reading ${done.toLocaleString('en')} of ${count(total, 'token', 'tokens')}${soon}`;
+    const time = left === undefined ? '' : left < 90 ? t(CommonText.secondsS, { seconds: Math.round(left) }) : t(CommonText.minutesMin, { minutes: Math.round(left / 60) });
+    const soon = left === undefined ? '' : ` · ${left < 1 ? t(ChatText.firstWordInA) : t(ChatText.firstWordInAbout, { time })}`;
+    this.words.textContent = t(ChatText.readingDoneOfTokensoon, { done, total, soon });
   }
 }

@@ -4,6 +4,9 @@ import type { Library } from './chats/library.ts';
 import { newId, type Preset, type Values } from './chats/records.ts';
 import { titleOf } from './chats/words.ts';
 import { h } from './dom.ts';
+import { CommonText } from './texts/en/common.ts';
+import { SettingsText } from './texts/en/settings.ts';
+import { t } from './texts/text.ts';
 
 /** The form around it. */
 export interface Form {
@@ -14,10 +17,10 @@ export interface Form {
 
 export class PresetRow {
   readonly element: HTMLFieldSetElement;
-  private readonly choice = h('select', { id: 'preset', 'aria-label': 'Preset', onchange: () => this.chosen() });
-  private readonly name = h('input', { type: 'text', id: 'preset-name', maxLength: 80, dir: 'auto', placeholder: 'Name of a new preset', 'aria-label': 'Name of a new preset', autocomplete: 'off' });
-  private readonly save = h('button', { type: 'button', id: 'save-preset', onclick: () => void this.keep() }, 'Save');
-  private readonly remove = h('button', { type: 'button', id: 'delete-preset', className: 'quiet', onclick: () => void this.delete() }, 'Delete');
+  private readonly choice = h('select', { id: 'preset', 'aria-label': t(CommonText.preset), onchange: () => this.chosen() });
+  private readonly name = h('input', { type: 'text', id: 'preset-name', maxLength: 80, dir: 'auto', placeholder: t(SettingsText.nameOfANew), 'aria-label': t(SettingsText.nameOfANew), autocomplete: 'off' });
+  private readonly save = h('button', { type: 'button', id: 'save-preset', onclick: () => void this.keep() }, t(CommonText.save));
+  private readonly remove = h('button', { type: 'button', id: 'delete-preset', className: 'quiet', onclick: () => void this.delete() }, t(CommonText.deleteIt));
   private readonly said = h('p', { className: 'hint', role: 'status' });
   private deleted: Preset | undefined;
 
@@ -30,7 +33,7 @@ export class PresetRow {
       event.preventDefault();
       void this.keep();
     });
-    this.element = h('fieldset', { className: 'presets' }, h('legend', {}, 'Preset'),
+    this.element = h('fieldset', { className: 'presets' }, h('legend', {}, t(CommonText.preset)),
       h('div', { className: 'row' }, this.choice, this.remove),
       h('div', { className: 'row' }, this.name, this.save),
       this.said);
@@ -46,7 +49,7 @@ export class PresetRow {
 
   private list(chosen: string): void {
     const options = this.library.presets.map(({ id, name }) => h('option', { value: id }, name));
-    this.choice.replaceChildren(h('option', { value: '' }, this.library.presets.length > 0 ? 'Choose a preset' : 'None saved yet'), ...options);
+    this.choice.replaceChildren(h('option', { value: '' }, this.library.presets.length > 0 ? t(SettingsText.chooseAPreset) : t(SettingsText.noneSavedYet)), ...options);
     this.choice.value = this.library.presets.some(({ id }) => id === chosen) ? chosen : '';
     this.remove.disabled = this.choice.value === '';
   }
@@ -60,14 +63,14 @@ export class PresetRow {
     this.remove.disabled = !preset;
     if (!preset) return;
     this.form.write(preset.values);
-    this.said.textContent = `“${preset.name}” is filled in. Done takes it for this chat.`;
+    this.said.textContent = t(SettingsText.presetIsFilledIn, { preset: preset.name });
   }
 
   /** Saves under the name that is written; one that exists already gets these settings. */
   private async keep(): Promise<void> {
     const name = titleOf(this.name.value);
     if (name === '') {
-      this.said.textContent = 'Write a name for the preset first.';
+      this.said.textContent = t(SettingsText.writeANameFor);
       return this.name.focus();
     }
     const values = this.form.read();
@@ -77,7 +80,7 @@ export class PresetRow {
     await this.library.savePreset(preset);
     this.list(preset.id);
     this.name.value = '';
-    this.said.textContent = old ? `“${name}” has these settings now.` : `“${name}” is saved.`;
+    this.said.textContent = old ? t(SettingsText.nameHasTheseSettings, { name }) : t(SettingsText.nameIsSaved, { name });
   }
 
   private async delete(): Promise<void> {
@@ -86,8 +89,8 @@ export class PresetRow {
     this.deleted = preset;
     await this.library.removePreset(preset.id);
     this.list('');
-    const undo = h('button', { type: 'button', className: 'quiet', onclick: () => void this.undo() }, 'Undo');
-    this.said.replaceChildren(`“${preset.name}” is deleted. `, undo);
+    const undo = h('button', { type: 'button', className: 'quiet', onclick: () => void this.undo() }, t(CommonText.undo));
+    this.said.replaceChildren(t(SettingsText.presetIsDeleted, { preset: preset.name }), ' ', undo);
     undo.focus();
   }
 
@@ -96,7 +99,7 @@ export class PresetRow {
     if (!deleted) return;
     await this.library.savePreset(deleted);
     this.list(deleted.id);
-    this.said.textContent = `“${deleted.name}” is back.`;
+    this.said.textContent = t(SettingsText.deletedIsBack, { deleted: deleted.name });
     this.choice.focus();
   }
 }

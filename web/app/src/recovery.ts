@@ -3,6 +3,8 @@
 import type { Answering } from './answering.ts';
 import { canContinue } from './chats/records.ts';
 import type { Conversation } from './conversation.ts';
+import { TroubleText } from './texts/en/trouble.ts';
+import { t } from './texts/text.ts';
 
 /** Milliseconds that the end of a broken answer is waited for, and between two looks. */
 const PATIENCE = 5000;
@@ -30,7 +32,7 @@ export class Recovery {
     if (this.tried) return false;
     this.tried = true;
     this.waiting = conversation.id;
-    this.stage.tell(conversation, 'The graphics card was lost. The model is loaded again, and the conversation goes on.');
+    this.stage.tell(conversation, t(TroubleText.theGraphicsCardWasLost));
     void ended(conversation).then(() => this.stage.reload());
     return true;
   }

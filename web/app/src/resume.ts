@@ -4,6 +4,8 @@ import type { Answering } from './answering.ts';
 import type { Conversation } from './conversation.ts';
 import { h } from './dom.ts';
 import type { LogView } from './log-view.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { t } from './texts/text.ts';
 
 /** Shows it at the end of the log, where there is something that `answering` can go on with. */
 export function offerResume({ element }: LogView, conversation: Conversation, answering: Answering | undefined, act: (run: () => Promise<void>) => void): void {
@@ -11,5 +13,5 @@ export function offerResume({ element }: LogView, conversation: Conversation, an
   const calls = conversation.calling !== undefined;
   if (!(conversation.unanswered || calls) || conversation.running || !answering) return;
   const run = () => (calls ? answering.runCalls(conversation) : answering.regenerate(conversation, conversation.leaf));
-  element.append(h('p', { className: 'note resume' }, h('button', { type: 'button', onclick: () => act(run) }, calls ? 'Run the calls' : 'Answer this')));
+  element.append(h('p', { className: 'note resume' }, h('button', { type: 'button', onclick: () => act(run) }, calls ? t(ChatText.runTheCalls) : t(ChatText.answerThis))));
 }

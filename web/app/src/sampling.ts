@@ -4,8 +4,6 @@ import type { GenerateOptions } from 'rullama';
 
 export interface Field {
   key: keyof GenerateOptions & string;
-  label: string;
-  hint: string;
   min: number;
   max: number;
   step: number;
@@ -13,30 +11,29 @@ export interface Field {
   whole?: boolean;
 }
 
-const MOST = 2 ** 32 - 1;
+/** Fields that go as far have no end that is worth a word. */
+export const MOST = 2 ** 32 - 1;
 
 export const FIELDS: Field[] = [
-  { key: 'temperature', label: 'Temperature', hint: '0 always takes the likeliest word', min: 0, max: 5, step: 0.05 },
-  { key: 'topK', label: 'Top-k', hint: '0 considers all words', min: 0, max: MOST, step: 1, whole: true },
-  { key: 'topP', label: 'Top-p', hint: '1 switches it off', min: 0, max: 1, step: 0.01 },
-  { key: 'minP', label: 'Min-p', hint: '0 switches it off', min: 0, max: 1, step: 0.01 },
-  { key: 'repeatPenalty', label: 'Repeat penalty', hint: '1 switches it off', min: 0.1, max: 5, step: 0.05 },
-  { key: 'maxTokens', label: 'Longest answer', hint: 'tokens; empty: as long as it takes', min: 1, max: MOST, step: 1, whole: true },
-  { key: 'seed', label: 'Seed', hint: 'empty: another answer each time', min: 0, max: Number.MAX_SAFE_INTEGER, step: 1, whole: true },
+  { key: 'temperature', min: 0, max: 5, step: 0.05 },
+  { key: 'topK', min: 0, max: MOST, step: 1, whole: true },
+  { key: 'topP', min: 0, max: 1, step: 0.01 },
+  { key: 'minP', min: 0, max: 1, step: 0.01 },
+  { key: 'repeatPenalty', min: 0.1, max: 5, step: 0.05 },
+  { key: 'maxTokens', min: 1, max: MOST, step: 1, whole: true },
+  { key: 'seed', min: 0, max: Number.MAX_SAFE_INTEGER, step: 1, whole: true },
 ];
 
-/** What is wrong with a field's text, in words; empty text is right and means the engine's default. */
-export function problemOf({ label, min, max, whole }: Field, text: string): string {
-  if (text.trim() === '') return '';
+/** Whether a field's text will do; empty text does, and means the engine's default. */
+export function inRange({ min, max, whole }: Field, text: string): boolean {
+  if (text.trim() === '') return true;
   const value = Number(text);
-  if (Number.isFinite(value) && value >= min && value <= max && (!whole || Number.isInteger(value))) return '';
-  const kind = whole ? 'a whole number' : 'a number';
-  return max >= MOST ? `${label} is ${kind} of at least ${min}.` : `${label} is ${kind} from ${min} to ${max}.`;
+  return Number.isFinite(value) && value >= min && value <= max && (!whole || Number.isInteger(value));
 }
 
 /** The values among `texts` that are right, as options. */
 export function optionsOf(texts: Record<string, string>): GenerateOptions {
-  const given = FIELDS.filter((field) => (texts[field.key] ?? '').trim() !== '' && problemOf(field, texts[field.key] as string) === '');
+  const given = FIELDS.filter((field) => (texts[field.key] ?? '').trim() !== '' && inRange(field, texts[field.key] as string));
   return Object.fromEntries(given.map(({ key }) => [key, Number(texts[key])])) as GenerateOptions;
 }
 
@@ -60,6 +57,6 @@ export function readKept(json: string | null, defaults: Record<string, string>):
   return Object.fromEntries(texts.filter(([name, text]) => {
     if (full && text === defaults[name]) return false;
     const field = FIELDS.find(({ key }) => key === name);
-    return field ? problemOf(field, text) === '' : name === 'system' || name === 'thinking' || (name === 'pictureTokens' && ['70', '140', '560', '1120'].includes(text));
+    return field ? inRange(field, text) : name === 'system' || name === 'thinking' || (name === 'pictureTokens' && ['70', '140', '560', '1120'].includes(text));
   }));
 }

@@ -2,7 +2,7 @@
 
 import type { GenerateOptions } from 'rullama';
 import { bytes } from './format.ts';
-import { FIELDS, problemOf } from './sampling.ts';
+import { FIELDS, inRange } from './sampling.ts';
 import type { Recommended } from './settings.ts';
 
 /** A model that the server offers. */
@@ -48,7 +48,7 @@ export function optionsIn(sampling: unknown): GenerateOptions {
   const options: GenerateOptions = {};
   for (const field of FIELDS) {
     const value = given[field.key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)];
-    if (typeof value === 'number' && problemOf(field, String(value)) === '') Object.assign(options, { [field.key]: value });
+    if (typeof value === 'number' && inRange(field, String(value))) Object.assign(options, { [field.key]: value });
   }
   const stop = Array.isArray(given['stop']) ? given['stop'].filter((text): text is string => typeof text === 'string' && text !== '') : [];
   return stop.length > 0 ? { ...options, stop } : options;

@@ -6,6 +6,9 @@ import { search, type Hits } from './chats/search.ts';
 import { dayOf, titleOf } from './chats/words.ts';
 import { byId, h } from './dom.ts';
 import { Menu, type Entry } from './menu.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { CommonText } from './texts/en/common.ts';
+import { t } from './texts/text.ts';
 
 /** What the rest of the page does for the list. */
 export interface Beside {
@@ -27,8 +30,8 @@ export class SideList {
   private readonly root = byId('side');
   private readonly toggle = byId<HTMLButtonElement>('open-chats');
   private readonly shade = h('div', { className: 'shade', hidden: true, onclick: () => this.close() });
-  private readonly field = h('input', { type: 'search', id: 'search', placeholder: 'Search', 'aria-label': 'Search conversations', dir: 'auto', autocomplete: 'off' });
-  private readonly list = h('nav', { className: 'chat-list', 'aria-label': 'Conversations' });
+  private readonly field = h('input', { type: 'search', id: 'search', placeholder: t(CommonText.search), 'aria-label': t(ChatText.searchConversations), dir: 'auto', autocomplete: 'off' });
+  private readonly list = h('nav', { className: 'chat-list', 'aria-label': t(ChatText.conversations) });
   private readonly said = h('p', { className: 'visually-hidden', role: 'status' });
   private readonly menu = new Menu();
   private hits: Hits | undefined;
@@ -42,11 +45,11 @@ export class SideList {
     private readonly library: Library,
     private readonly beside: Beside,
   ) {
-    const all = h('button', { type: 'button', className: 'quiet', id: 'all-chats', 'aria-haspopup': 'menu', onclick: () => this.menu.open(all, beside.allFiles()) }, 'Import, export');
+    const all = h('button', { type: 'button', className: 'quiet', id: 'all-chats', 'aria-haspopup': 'menu', onclick: () => this.menu.open(all, beside.allFiles()) }, t(ChatText.importExport));
     this.root.append(
       h('div', { className: 'side-top' },
         this.field,
-        h('button', { type: 'button', className: 'quiet', id: 'close-chats', onclick: () => this.close() }, 'Close')),
+        h('button', { type: 'button', className: 'quiet', id: 'close-chats', onclick: () => this.close() }, t(CommonText.close))),
       this.said, this.list, h('div', { className: 'side-end' }, all));
     document.body.append(this.shade);
     this.toggle.onclick = () => (this.isOpen ? this.close() : this.open());
@@ -135,7 +138,7 @@ export class SideList {
     await search(this.library, text, signal, found).catch(() => undefined);
     if (signal.aborted) return;
     const { length } = this.found();
-    this.said.textContent = length === 1 ? '1 conversation found' : `${length} conversations found`;
+    this.said.textContent = t(ChatText.conversationFound, { length });
   }
 
   private found(): ChatRecord[] {
@@ -152,12 +155,12 @@ export class SideList {
     const chats = all.slice(0, this.listed);
     const groups = new Map<string, ChatRecord[]>();
     for (const chat of chats) {
-      const name = chat.pinned ? 'Pinned' : dayOf(chat.changed);
+      const name = chat.pinned ? t(ChatText.pinned) : dayOf(chat.changed);
       groups.set(name, [...(groups.get(name) ?? []), chat]);
     }
-    const empty = h('p', { className: 'hint' }, this.hits ? 'Nothing found.' : 'Conversations that you have will be here.');
+    const empty = h('p', { className: 'hint' }, this.hits ? t(ChatText.nothingFound) : t(ChatText.conversationsThatYouHave));
     const shown = [...groups].map(([name, of]) => h('section', { 'aria-label': name }, h('p', { className: 'day', 'aria-hidden': 'true' }, name), h('ul', {}, ...of.map((chat) => this.item(chat)))));
-    const more = h('button', { type: 'button', className: 'quiet older', onclick: () => this.showOlder() }, 'Show older chats');
+    const more = h('button', { type: 'button', className: 'quiet older', onclick: () => this.showOlder() }, t(ChatText.showOlderChats));
     this.list.replaceChildren(...(chats.length === 0 ? [empty] : shown), ...(all.length > chats.length ? [more] : []));
     if (!focus) return;
     const again = [...this.list.querySelectorAll('li')].find((item) => item.dataset['id'] === focus[0]);
@@ -175,7 +178,7 @@ export class SideList {
     const { id, title } = chat;
     const place = this.hits?.get(id);
     const link = h('a', { href: `#chat=${id}`, className: 'chat-link', 'aria-current': id === this.shown ? 'page' : undefined, title },
-      h('span', { className: 'chat-title', dir: 'auto' }, title || 'New chat'),
+      h('span', { className: 'chat-title', dir: 'auto' }, title || t(ChatText.newChat)),
       place && h('small', { dir: 'auto' }, place));
     link.onclick = (event) => {
       // Another tab or window is the browser's affair.
@@ -183,12 +186,12 @@ export class SideList {
       event.preventDefault();
       this.chosen(() => this.beside.open(id));
     };
-    const more = h('button', { type: 'button', className: 'quiet more', 'aria-haspopup': 'menu', 'aria-label': `More for ${title || 'New chat'}` }, '⋯');
+    const more = h('button', { type: 'button', className: 'quiet more', 'aria-haspopup': 'menu', 'aria-label': t(ChatText.moreForTitle, { title: title || t(ChatText.newChat) }) }, '⋯');
     more.onclick = () => this.menu.open(more, [
-      { label: 'Rename', run: () => this.rename(chat) },
-      { label: chat.pinned ? 'Unpin' : 'Pin', run: () => void this.library.patch(id, { pinned: !chat.pinned }) },
+      { label: t(CommonText.rename), run: () => this.rename(chat) },
+      { label: chat.pinned ? t(ChatText.unpin) : t(ChatText.pin), run: () => void this.library.patch(id, { pinned: !chat.pinned }) },
       ...this.beside.files(chat),
-      { label: 'Delete', danger: true, run: () => this.remove(chat) },
+      { label: t(CommonText.deleteIt), danger: true, run: () => this.remove(chat) },
     ]);
     return h('li', { 'data-id': id }, link, more);
   }
@@ -207,7 +210,7 @@ export class SideList {
     const item = [...this.list.querySelectorAll('li')].find((one) => one.dataset['id'] === chat.id);
     if (!item) return;
     this.renaming = chat.id;
-    const field = h('input', { type: 'text', className: 'rename', value: chat.title, maxLength: 200, dir: 'auto', 'aria-label': `New name of ${chat.title}` });
+    const field = h('input', { type: 'text', className: 'rename', value: chat.title, maxLength: 200, dir: 'auto', 'aria-label': t(ChatText.newNameOfTitle, { title: chat.title }) });
     const end = (keep: boolean) => {
       if (this.renaming === undefined) return;
       this.renaming = undefined;

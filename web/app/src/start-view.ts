@@ -10,6 +10,9 @@ import { OllamaFolder } from './ollama/ollama.ts';
 import { servedModels, type Served } from './served.ts';
 import type { Recommended } from './settings.ts';
 import { wholeName } from './split.ts';
+import { CommonText } from './texts/en/common.ts';
+import { ModelsText } from './texts/en/models.ts';
+import { t, translated } from './texts/text.ts';
 
 /** The context is as long as a model's own at most; the longest that Gemma 4 has been trained for. */
 const CONTEXT = { least: 256, most: 262_144 };
@@ -28,11 +31,11 @@ export interface Choice {
 
 export class StartView {
   private readonly notice = h('div', { className: 'notice' });
-  private readonly embeddedButton = h('button', { type: 'button', className: 'primary', id: 'load-embedded', disabled: true }, 'Load');
-  private readonly embeddedTitle = h('h2', {}, 'Embedded model');
-  private readonly embeddedText = h('p', {}, 'Looking for it…');
+  private readonly embeddedButton = h('button', { type: 'button', className: 'primary', id: 'load-embedded', disabled: true }, t(ModelsText.load));
+  private readonly embeddedTitle = h('h2', {}, t(ModelsText.embeddedModel));
+  private readonly embeddedText = h('p', {}, t(ModelsText.lookingForIt));
   private readonly file = h('input', { type: 'file', id: 'file', className: 'visually-hidden', multiple: true });
-  private readonly address = h('input', { type: 'text', inputMode: 'url', id: 'url', required: true, placeholder: 'https://… or hf.co/…', autocomplete: 'url', spellcheck: false, 'aria-label': 'Address of a GGUF file' });
+  private readonly address = h('input', { type: 'text', inputMode: 'url', dir: 'ltr', id: 'url', required: true, placeholder: t(ModelsText.httpsOrHfCo), autocomplete: 'url', spellcheck: false, 'aria-label': t(ModelsText.addressOfAGGUF) });
   private readonly served = h('section', { className: 'served', hidden: true, 'aria-labelledby': 'served-title' });
   private readonly ollama = new OllamaFolder(({ file, name, recommended, reopens }) => this.pick(file, name, { recommended, ...(reopens && { folder: name }) }), () => this.off);
   private readonly advanced = h('form', { className: 'advanced-form', onsubmit: (e: Event) => e.preventDefault() });
@@ -103,11 +106,11 @@ export class StartView {
       if (files.length > 0) this.pickFiles(files);
     };
     const fromUrl = h('form', { className: 'url-form', onsubmit: (event: SubmitEvent) => this.submitUrl(event) },
-      this.address, h('button', { type: 'submit', id: 'load-url' }, 'Load'), h('button', { type: 'submit', id: 'download-url' }, 'Download'));
+      this.address, h('button', { type: 'submit', id: 'load-url' }, t(ModelsText.load)), h('button', { type: 'submit', id: 'download-url' }, t(ModelsText.download)));
     this.root.append(
       h('div', { className: 'hero' },
-        h('h1', { id: 'start-title' }, 'Chat with Gemma\u00a04, in this tab'),
-        h('p', {}, 'The model runs on your own graphics card through WebGPU. What you write stays on this machine.')),
+        h('h1', { id: 'start-title' }, t(ModelsText.chatWithGemma4)),
+        h('p', {}, t(ModelsText.theModelRunsOn))),
       this.notice,
       this.served,
       this.ollama.models,
@@ -115,13 +118,13 @@ export class StartView {
       h('div', { className: 'choices' },
         h('article', { className: 'card choice featured' }, this.embeddedTitle, this.embeddedText, h('p', { className: 'actions' }, this.embeddedButton)),
         h('article', { className: 'card choice drop', id: 'drop' },
-          h('h2', {}, 'A file of yours'),
-          h('p', {}, 'Any Gemma 4 model in GGUF format, also a blob from Ollama’s store. It is read in place, not uploaded.'),
-          h('p', { className: 'actions' }, this.file, h('label', { for: 'file', className: 'button' }, 'Choose a file'), h('span', { className: 'hint' }, 'or drop it here'))),
+          h('h2', {}, t(ModelsText.aFileOfYours)),
+          h('p', {}, t(ModelsText.anyGemma4Model)),
+          h('p', { className: 'actions' }, this.file, h('label', { for: 'file', className: 'button' }, t(CommonText.chooseAFile)), h('span', { className: 'hint' }, t(ModelsText.orDropItHere)))),
         this.ollama.card,
         h('article', { className: 'card choice' },
-          h('h2', {}, 'An address'),
-          h('p', {}, 'A GGUF file on a web server that this page may read, or a repository on Hugging Face. Download keeps it in this browser.'),
+          h('h2', {}, t(ModelsText.anAddress)),
+          h('p', {}, t(ModelsText.aGGUFFileOn)),
           fromUrl)),
       curatedPlace({
         load: (address, name, options) => this.pick(address, name, {}, { ...options, store: 'always' }),
@@ -137,14 +140,14 @@ export class StartView {
       h('label', { className: 'field' }, h('span', {}, label),
         h('select', { name, id: name }, ...options.map(([value, text]) => h('option', { value }, text))));
     this.advanced.append(
-      select('ple', 'Per-layer embeddings', [['auto', 'Automatic'], ['resident', 'On the GPU'], ['streamed', 'Streamed from the file']]),
-      select('experts', 'Experts (26B-A4B)', [['auto', 'Automatic'], ['resident', 'On the GPU'], ['streamed', 'Streamed from the file']]),
-      select('kv', 'KV cache', [['f16', 'F16'], ['f32', 'F32 (twice the memory)'], ['q8', 'Q8 (half the memory)']]),
-      h('label', { className: 'field' }, h('span', {}, 'Context, tokens'),
-        h('input', { type: 'number', name: 'context', min: String(CONTEXT.least), max: String(CONTEXT.most), step: '1', inputMode: 'numeric', placeholder: 'the model’s own' })),
-      select('store', 'Copy of downloads', [['auto', 'Only where needed'], ['always', 'Keep in this browser'], ['never', 'Never']]),
+      select('ple', t(ModelsText.perLayerEmbeddings), [['auto', t(ModelsText.automatic)], ['resident', t(ModelsText.onTheGPU)], ['streamed', t(ModelsText.streamedFromTheFile)]]),
+      select('experts', t(ModelsText.experts26BA4B), [['auto', t(ModelsText.automatic)], ['resident', t(ModelsText.onTheGPU)], ['streamed', t(ModelsText.streamedFromTheFile)]]),
+      select('kv', t(ModelsText.kVCache), [['f16', 'F16'], ['f32', t(ModelsText.f32TwiceTheMemory)], ['q8', t(ModelsText.q8HalfTheMemory)]]),
+      h('label', { className: 'field' }, h('span', {}, t(ModelsText.contextTokens)),
+        h('input', { type: 'number', name: 'context', min: String(CONTEXT.least), max: String(CONTEXT.most), step: '1', inputMode: 'numeric', placeholder: t(ModelsText.theModelsOwn) })),
+      select('store', t(ModelsText.copyOfDownloads), [['auto', t(ModelsText.onlyWhereNeeded)], ['always', t(ModelsText.keepInThisBrowser)], ['never', t(ModelsText.never)]]),
     );
-    return h('details', { className: 'advanced' }, h('summary', {}, 'Advanced'), this.advanced);
+    return h('details', { className: 'advanced' }, h('summary', {}, t(ModelsText.advanced)), this.advanced);
   }
 
   private submitUrl(event: SubmitEvent): void {
@@ -186,25 +189,25 @@ export class StartView {
     const models = await servedModels();
     this.served.hidden = models.length === 0;
     const card = ({ name, address, about, recommended }: Served) => {
-      const load = h('button', { type: 'button', className: 'primary', disabled: this.off, 'aria-label': `Load ${name}` }, 'Load');
+      const load = h('button', { type: 'button', className: 'primary', disabled: this.off, 'aria-label': t(ModelsText.loadName, { name }) }, t(ModelsText.load));
       load.onclick = () => this.pick(address, name, { recommended });
       return h('li', { className: 'card served-model' }, h('div', {}, h('h3', {}, name), h('p', { className: 'hint' }, about)), load);
     };
     const here = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
-    this.served.replaceChildren(h('h2', { id: 'served-title' }, here ? 'Models on this machine' : 'Models on this server'), h('ul', { className: 'served-list' }, ...models.map(card)));
+    this.served.replaceChildren(h('h2', { id: 'served-title' }, here ? t(ModelsText.modelsOnThisMachine) : t(ModelsText.modelsOnThisServer)), h('ul', { className: 'served-list' }, ...models.map(card)));
   }
 
   private async describeEmbedded(): Promise<void> {
     try {
       this.embedded = await Rullama.embedded();
     } catch {
-      this.embeddedText.textContent = 'This copy of the page is served without one.';
+      this.embeddedText.textContent = t(ModelsText.thisCopyOfThe);
       return;
     }
     const { name, description, bytes: size } = this.embedded;
     this.embeddedTitle.textContent = name;
-    this.embeddedText.textContent = description;
-    this.embeddedButton.textContent = `Load (${bytes(size)})`;
+    this.embeddedText.textContent = translated(description);
+    this.embeddedButton.textContent = t(ModelsText.loadSize, { size: bytes(size) });
     this.embeddedButton.disabled = this.off;
   }
 }

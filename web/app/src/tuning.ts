@@ -3,6 +3,8 @@
 import type { AdapterRecord } from './adapters/records.ts';
 import { byId } from './dom.ts';
 import type { Base, TuneFrame } from './fine-tune/frame.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { t } from './texts/text.ts';
 
 type FineTune = import('./fine-tune/fine-tune.ts').FineTune;
 
@@ -103,11 +105,10 @@ export class Tuning {
     const training = this.view?.training;
     const active = training?.active ?? false;
     const share = training && training.steps > 0 ? Math.floor((100 * training.step) / training.steps) : 0;
-    const word = training?.phase === 'paused' ? 'Training paused,' : 'Training,';
     this.badge.hidden = !active || this.visible;
-    const text = `${word} ${share} %`;
+    const text = training?.phase === 'paused' ? t(ChatText.trainingPausedShare, { share }) : t(ChatText.trainingShare, { share });
     if (this.badge.textContent !== text) this.badge.textContent = text;
-    if (active && this.visible) document.title = `${share} % · Fine-tune · rullama`;
-    this.said(active && training?.phase !== 'paused' ? 'A training is going on. It waits while the model answers, and an answer begins after the step in progress.' : '');
+    if (active && this.visible) document.title = t(ChatText.shareFineTuneRullama, { share });
+    this.said(active && training?.phase !== 'paused' ? t(ChatText.aTrainingIsGoing) : '');
   }
 }

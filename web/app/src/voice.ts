@@ -1,6 +1,8 @@
 // Reads an answer aloud, with voices of this device alone: others would send the text to somebody's servers.
 
 import { h } from './dom.ts';
+import { ChatText } from './texts/en/chat.ts';
+import { t } from './texts/text.ts';
 
 /** Milliseconds that the button says why it did nothing. */
 const SAID_MS = 2500;
@@ -17,7 +19,7 @@ export function voiceButton(id: string): HTMLButtonElement | undefined {
   const button = h('button', { type: 'button', className: 'quiet tool', 'data-tool': 'voice' });
   // The tools of a message are made anew now and then.
   if (reading === id) shown = button;
-  button.textContent = reading === id ? 'Stop reading' : 'Read aloud';
+  button.textContent = reading === id ? t(ChatText.stopReading) : t(ChatText.readAloud);
   button.onclick = () => {
     const again = reading === id || wanted === id;
     stop();
@@ -35,13 +37,13 @@ async function read(id: string, button: HTMLButtonElement): Promise<void> {
   const pieces = spoken(button.closest('.message')?.querySelector('.body'));
   const voice = localVoice();
   if (!voice || pieces.length === 0) {
-    button.textContent = voice ? 'Nothing to read' : 'No voice on this device';
-    setTimeout(() => (button.textContent = 'Read aloud'), SAID_MS);
+    button.textContent = voice ? t(ChatText.nothingToRead) : t(ChatText.noVoiceOnThis);
+    setTimeout(() => (button.textContent = t(ChatText.readAloud)), SAID_MS);
     return;
   }
   reading = id;
   shown = button;
-  button.textContent = 'Stop reading';
+  button.textContent = t(ChatText.stopReading);
   pieces.forEach((piece, i) => {
     const utterance = new SpeechSynthesisUtterance(piece);
     utterance.voice = voice;
@@ -58,7 +60,7 @@ export function stop(): void {
   if (reading === undefined) return;
   reading = undefined;
   speechSynthesis.cancel();
-  if (shown) shown.textContent = 'Read aloud';
+  if (shown) shown.textContent = t(ChatText.readAloud);
   shown = undefined;
 }
 

@@ -2,9 +2,10 @@
 
 export { Shelf } from '../src/adapters/shelf.ts';
 export { completeAddress, nameOf } from '../src/address.ts';
-export { CHANGES, FIELDS, optionsOf, problemOf, readKept } from '../src/sampling.ts';
+export { CHANGES, FIELDS, optionsOf, readKept } from '../src/sampling.ts';
+export { problemOf, WORDS } from '../src/settings-dialog.ts';
 export { smoothed, spanOf } from '../src/fine-tune/smooth.ts';
-export { remedyBlocked, remedyWithout } from '../src/gpu.ts';
+export { remedyBlocked, remedyWithout } from '../src/gpu-help.ts';
 export { lighter } from '../src/lighter.ts';
 export { OFFERS } from '../src/curated/curated.ts';
 export { verdictOf } from '../src/curated/fit.ts';
@@ -24,3 +25,6 @@ export { LIMITS, Refusal } from '../src/chats/checked.ts';
 export { readText } from '../src/chats/import.ts';
 export { readChats, toJson, toMarkdown, written } from '../src/chats/exchange.ts';
 export { dayOf, excerpt, folded, titleFrom, titleOf, wordsOf } from '../src/chats/words.ts';
+export { wanted } from '../src/texts/languages.ts';
+export { byEnglish, ENGLISH, OTHERS } from '../src/texts/tables.ts';
+export { setLanguage, t } from '../src/texts/text.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CHANGES, completeAddress, FIELDS, nameOf, optionsOf, problemOf, readKept, readModels } from '../../dist-test/app.js';
+import { CHANGES, completeAddress, FIELDS, nameOf, optionsOf, problemOf, readKept, readModels, WORDS } from '../../dist-test/app.js';
 
 const field = (name) => FIELDS.find(({ key }) => key === name);
 
@@ -8,7 +8,7 @@ test('a value out of range is named by its setting', () => {
   const wrong = { temperature: ['9', '-1', 'x', 'Infinity'], topK: ['1.5', '-1'], topP: ['7'], maxTokens: ['-1', '0', '1e12'], seed: ['-1', '1.5'] };
   for (const [name, texts] of Object.entries(wrong)) {
     for (const text of texts) {
-      assert.ok(problemOf(field(name), text).startsWith(field(name).label), `${name} ${text}`);
+      assert.ok(problemOf(field(name), text).startsWith(WORDS[name].label), `${name} ${text}`);
       assert.deepEqual(optionsOf({ [name]: text }), {});
     }
   }

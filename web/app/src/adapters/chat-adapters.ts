@@ -7,13 +7,15 @@ import { h } from '../dom.ts';
 import type { AdapterPool } from './pool.ts';
 import type { AdapterRecord, AttachedRecord, ModelTag } from './records.ts';
 import type { Shelf } from './shelf.ts';
+import { AdaptersText } from '../texts/en/adapters.ts';
+import { t } from '../texts/text.ts';
 
 /** Largest factor that the page offers; the engine takes more. */
 const MOST = 10;
 
 export class ChatAdapters {
   readonly element: HTMLElement;
-  private readonly chips = h('div', { className: 'attached', role: 'group', 'aria-label': 'Adapters of this chat', hidden: true });
+  private readonly chips = h('div', { className: 'attached', role: 'group', 'aria-label': t(AdaptersText.adaptersOfThisChat), hidden: true });
   private readonly training = h('p', { className: 'training-note', role: 'status' });
   private record: ChatRecord | undefined;
 
@@ -46,10 +48,16 @@ export class ChatAdapters {
   /** Attaches an adapter to the conversation that is shown; gives why not, where it cannot be. */
   attach(adapter: AdapterRecord): string {
     const model = this.model();
-    if (!this.record || !model) return `Load ${adapter.model.name} to attach “${adapter.name}”.`;
+    if (!this.record || !model) return t(AdaptersText.loadModelToAttach, { model: adapter.model.name, adapter: adapter.name });
     const problem = refusal(adapter, model);
     if (problem === '' && !this.has(adapter.id)) this.set([...(this.record.adapters ?? []), { id: adapter.id, scale: 1 }]);
     return problem;
+  }
+
+  /** Those that the model takes. */
+  usable(): AdapterRecord[] {
+    const model = this.model();
+    return this.shelf.list().filter((adapter) => model && refusal(adapter, model) === '');
   }
 
   detach(id: string): void {
@@ -85,9 +93,9 @@ export class ChatAdapters {
   private chip(one: AttachedRecord): HTMLElement {
     const adapter = this.shelf.adapters.get(one.id);
     const model = this.model();
-    const name = adapter?.name ?? 'An adapter that was deleted';
-    const problem = adapter ? (model ? refusal(adapter, model) : '') : 'It is not applied.';
-    const scale = h('input', { type: 'number', min: String(-MOST), max: String(MOST), step: '0.1', value: String(one.scale), inputMode: 'decimal', 'aria-label': `Scale of ${name}` });
+    const name = adapter?.name ?? t(AdaptersText.anAdapterThatWas);
+    const problem = adapter ? (model ? refusal(adapter, model) : '') : t(AdaptersText.itIsNotApplied);
+    const scale = h('input', { type: 'number', min: String(-MOST), max: String(MOST), step: '0.1', value: String(one.scale), inputMode: 'decimal', 'aria-label': t(AdaptersText.scaleOfName, { name }) });
     scale.onchange = () => {
       const value = scale.valueAsNumber;
       if (!(Math.abs(value) <= MOST)) return void (scale.value = String(one.scale));
@@ -95,7 +103,7 @@ export class ChatAdapters {
     };
     // Enter would send the message.
     scale.onkeydown = (event) => event.key === 'Enter' && (event.preventDefault(), scale.blur());
-    const detach = h('button', { type: 'button', className: 'quiet', 'aria-label': `Detach ${name}`, onclick: () => this.detach(one.id) }, '×');
+    const detach = h('button', { type: 'button', className: 'quiet', 'aria-label': t(AdaptersText.detachName, { name }), onclick: () => this.detach(one.id) }, '×');
     return h('span', { className: problem ? 'chip off' : 'chip', 'data-adapter': one.id, title: problem },
       h('b', { dir: 'auto' }, name), problem ? h('small', {}, problem) : h('label', {}, h('span', { 'aria-hidden': 'true' }, '×'), scale), detach);
   }
@@ -104,5 +112,5 @@ export class ChatAdapters {
 /** Why a model does not take an adapter, by name; nothing where it does. */
 export function refusal(adapter: AdapterRecord, model: ModelTag): string {
   if (adapter.model.shape === model.shape) return '';
-  return `“${adapter.name}” belongs to ${adapter.model.name}, and cannot be used with ${model.name}.`;
+  return t(AdaptersText.adapterBelongsToModel, { adapter: adapter.name, model: adapter.model.name, model2: model.name });
 }

@@ -11,6 +11,9 @@ import type { AdapterPool } from './pool.ts';
 import type { AdapterRecord } from './records.ts';
 import type { Shelf } from './shelf.ts';
 import type { Form } from './take.ts';
+import { AdaptersText } from '../texts/en/adapters.ts';
+import { CommonText } from '../texts/en/common.ts';
+import { t } from '../texts/text.ts';
 
 const files = () => import('./take.ts');
 
@@ -37,7 +40,7 @@ export class AdapterFiles {
       const given = [...(this.field.files ?? [])];
       this.field.value = '';
       if (given.length > 0 && !(await this.take(given))) {
-        toast(`“${given[0]?.name}” is no adapter. Choose a GGUF adapter, or PEFT's adapter_config.json and adapter_model.safetensors together.`, { ms: LONG_MS });
+        toast(t(AdaptersText.givenIsNoAdapter, { given: given[0]?.name ?? '' }), { ms: LONG_MS });
       }
     };
     document.body.append(this.field);
@@ -55,13 +58,13 @@ export class AdapterFiles {
       if (!found) return false;
       const base = this.page.base();
       if (!base) {
-        this.page.needsModel(`“${found.name}” is an adapter: load the model that it belongs to, then drop it again.`);
+        this.page.needsModel(t(AdaptersText.foundIsAnAdapter, { found: found.name }));
         return true;
       }
       const { record, stored } = await take(base.engine, base.model.name, this.shelf, this.pool, found);
       this.page.taken(record);
-      const where = stored ? 'kept in this browser' : 'not kept, since the browser has no room: it lasts until this tab is closed';
-      toast(`The adapter “${record.name}” is read, ${bytes(record.bytes)}, and ${where}.`, { ms: SHORT_MS });
+      const { name, bytes: size } = record;
+      toast(stored ? t(AdaptersText.theAdapterNameIs, { name, size: bytes(size) }) : t(AdaptersText.theAdapterNameIsRead, { name, size: bytes(size) }), { ms: SHORT_MS });
     } catch (thrown) {
       this.failed(thrown);
     }
@@ -70,9 +73,9 @@ export class AdapterFiles {
 
   entries(adapter: AdapterRecord): Entry[] {
     return [
-      { label: 'Download PEFT', run: () => void this.download(adapter, 'peft') },
-      { label: 'Download GGUF and Modelfile', run: () => void this.download(adapter, 'gguf') },
-      { label: 'Download both', run: () => void this.download(adapter, 'both') },
+      { label: t(CommonText.downloadPEFT), run: () => void this.download(adapter, 'peft') },
+      { label: t(AdaptersText.downloadGGUFAndModelfile), run: () => void this.download(adapter, 'gguf') },
+      { label: t(AdaptersText.downloadBoth), run: () => void this.download(adapter, 'both') },
     ];
   }
 
@@ -86,7 +89,7 @@ export class AdapterFiles {
   remove(adapter: AdapterRecord): void {
     const { id, name } = adapter;
     void this.shelf.delete(id);
-    toast(`The adapter “${name}” is deleted.`, { ms: UNDO_MS, action: { label: 'Undo', run: () => void this.shelf.restore(id) }, end: () => void this.shelf.forget(id) });
+    toast(t(AdaptersText.theAdapterNameIsDeleted, { name }), { ms: UNDO_MS, action: { label: t(CommonText.undo), run: () => void this.shelf.restore(id) }, end: () => void this.shelf.forget(id) });
   }
 
   private failed(thrown: unknown): void {

@@ -5,6 +5,9 @@ import { bytes } from '../format.ts';
 import { Menu, type Entry } from '../menu.ts';
 import type { AdapterRecord } from './records.ts';
 import type { Shelf } from './shelf.ts';
+import { AdaptersText } from '../texts/en/adapters.ts';
+import { CommonText } from '../texts/en/common.ts';
+import { t } from '../texts/text.ts';
 
 export interface Around {
   /** Entries of an adapter's menu before those of the list. */
@@ -15,7 +18,7 @@ export interface Around {
 }
 
 export class AdapterList {
-  readonly element = h('section', { className: 'adapters', 'aria-label': 'Adapters', hidden: true });
+  readonly element = h('section', { className: 'adapters', 'aria-label': t(AdaptersText.adapters), hidden: true });
   private readonly list = h('ul', {});
   private readonly menu = new Menu();
   private renaming: string | undefined;
@@ -24,8 +27,8 @@ export class AdapterList {
     private readonly shelf: Shelf,
     private readonly around: Around,
   ) {
-    const load = h('button', { type: 'button', className: 'quiet', id: 'load-adapter', onclick: () => around.load() }, 'Load…');
-    this.element.append(h('div', { className: 'side-head' }, h('p', { className: 'side-title', 'aria-hidden': 'true' }, 'Adapters'), load), this.list);
+    const load = h('button', { type: 'button', className: 'quiet', id: 'load-adapter', onclick: () => around.load() }, t(AdaptersText.load));
+    this.element.append(h('div', { className: 'side-head' }, h('p', { className: 'side-title', 'aria-hidden': 'true' }, t(AdaptersText.adapters)), load), this.list);
     shelf.listen(() => this.draw());
   }
 
@@ -37,11 +40,11 @@ export class AdapterList {
 
   private item(adapter: AdapterRecord): HTMLElement {
     const { id, name, model, about } = adapter;
-    const more = h('button', { type: 'button', className: 'quiet more', 'aria-haspopup': 'menu', 'aria-label': `More for adapter ${name}` }, '⋯');
+    const more = h('button', { type: 'button', className: 'quiet more', 'aria-haspopup': 'menu', 'aria-label': t(AdaptersText.moreForAdapterName, { name }) }, '⋯');
     more.onclick = () => this.menu.open(more, [
       ...this.around.entries(adapter),
-      { label: 'Rename', run: () => this.rename(adapter) },
-      { label: 'Delete', danger: true, run: () => this.around.delete(adapter) },
+      { label: t(CommonText.rename), run: () => this.rename(adapter) },
+      { label: t(CommonText.deleteIt), danger: true, run: () => this.around.delete(adapter) },
     ]);
     return h('li', { 'data-id': id },
       h('div', { className: 'chat-link', title: about ?? name }, h('span', { className: 'adapter-name', dir: 'auto' }, name), h('small', {}, `${bytes(adapter.bytes)} · ${model.name}`)),
@@ -52,7 +55,7 @@ export class AdapterList {
     const item = [...this.list.children].find((one) => (one as HTMLElement).dataset['id'] === adapter.id);
     if (!item) return;
     this.renaming = adapter.id;
-    const field = h('input', { type: 'text', className: 'rename', value: adapter.name, maxLength: 80, dir: 'auto', 'aria-label': `New name of ${adapter.name}` });
+    const field = h('input', { type: 'text', className: 'rename', value: adapter.name, maxLength: 80, dir: 'auto', 'aria-label': t(AdaptersText.newNameOfAdapter, { adapter: adapter.name }) });
     const end = (keep: boolean) => {
       if (this.renaming === undefined) return;
       this.renaming = undefined;

@@ -2,6 +2,8 @@
 
 import type { Adapter, Engine } from 'rullama';
 import type { Shelf } from './shelf.ts';
+import { CommonText } from '../texts/en/common.ts';
+import { t } from '../texts/text.ts';
 
 export class AdapterPool {
   private engine: Engine | undefined;
@@ -23,7 +25,7 @@ export class AdapterPool {
     const known = this.loaded.get(id);
     if (known) return known;
     const { engine } = this;
-    if (!engine) return Promise.reject(new Error('No model is loaded.'));
+    if (!engine) return Promise.reject(new Error(t(CommonText.noModelIsLoaded)));
     const reading = this.shelf.files(id).then((files) => engine.loadAdapter(files));
     this.loaded.set(id, reading);
     // The next use tries again.

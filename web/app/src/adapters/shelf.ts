@@ -3,6 +3,8 @@
 
 import { openDB, type DBSchema, type IDBPDatabase, type IDBPObjectStore } from 'idb';
 import type { AdapterRecord, CheckpointRecord, StoredFile, TrainingRecord } from './records.ts';
+import { AdaptersText } from '../texts/en/adapters.ts';
+import { t } from '../texts/text.ts';
 
 interface Schema extends DBSchema {
   adapters: { key: string; value: AdapterRecord };
@@ -55,7 +57,7 @@ export class Shelf {
   async files(id: string): Promise<StoredFile[]> {
     const kept = this.held.get(id) ?? (await this.db?.get('files', id));
     if (kept) return kept.files;
-    throw new Error('The files of this adapter are not in this browser any more. Load them again, or delete it.');
+    throw new Error(t(AdaptersText.theFilesOfThis));
   }
 
   /** Keeps an adapter; gives whether it outlasts the page. */
@@ -117,7 +119,7 @@ export class Shelf {
 
   /** All of what `requests` asks for, or nothing. */
   private async write(requests: (stores: Stores) => (() => Promise<unknown>)[]): Promise<void> {
-    if (!this.db) throw new Error('This browser lets the page store nothing.');
+    if (!this.db) throw new Error(t(AdaptersText.thisBrowserLetsThe));
     const transaction = this.db.transaction(KINDS, 'readwrite');
     const { done } = transaction;
     done.catch(() => undefined); // reported below

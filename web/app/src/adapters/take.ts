@@ -6,6 +6,8 @@ import { saveFile } from '../save.ts';
 import type { AdapterPool } from './pool.ts';
 import { tagOf, type AdapterRecord, type ModelTag, type StoredFile } from './records.ts';
 import type { Shelf } from './shelf.ts';
+import { AdaptersText } from '../texts/en/adapters.ts';
+import { t } from '../texts/text.ts';
 
 const archive = () => import('./zip.ts');
 
@@ -86,7 +88,7 @@ export async function download(record: AdapterRecord, form: Form, shelf: Shelf, 
   const inForm = async (wanted: 'peft' | 'gguf'): Promise<StoredFile[]> => {
     // A GGUF file alone lacks the Modelfile, and one of rullama 0.4 its configuration.
     if (wanted === own && (own === 'peft' || !engine)) return files;
-    if (!engine) throw new Error(`Load ${record.model.name} first: it writes “${record.name}” in the other form.`);
+    if (!engine) throw new Error(t(AdaptersText.loadModelFirstIt, { model: record.model.name, record: record.name }));
     return engine.convertAdapter(files, wanted, record.name);
   };
   const all = form === 'both' ? [...(await inForm('peft')), ...(await inForm('gguf'))] : await inForm(form);

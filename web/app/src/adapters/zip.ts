@@ -2,6 +2,8 @@
 
 import { unzipSync, zipSync } from 'fflate';
 import type { StoredFile } from './records.ts';
+import { AdaptersText } from '../texts/en/adapters.ts';
+import { t } from '../texts/text.ts';
 
 /** Largest archive, and largest file in one, that is read. */
 const MOST = 2 ** 31;
@@ -17,13 +19,13 @@ export function zip(folder: string, files: StoredFile[]): Uint8Array<ArrayBuffer
  * @throws Error where it is no archive, or too large.
  */
 export async function unzip(file: Blob, wanted: (name: string) => boolean): Promise<StoredFile[]> {
-  if (file.size > MOST) throw new Error(`The archive has ${file.size.toLocaleString('en')} bytes: more than ${MOST.toLocaleString('en')} are not read. Unpack it and choose its files.`);
+  if (file.size > MOST) throw new Error(t(AdaptersText.theArchiveHasSize, { size: file.size, most: MOST }));
   const base = (path: string) => path.split('/').pop() ?? '';
   let total = 0;
   const filter = ({ name, originalSize }: { name: string; originalSize: number }) => {
     if (!wanted(base(name))) return false;
     total += originalSize;
-    if (total > MOST) throw new Error('The archive holds more than is read of one. Unpack it and choose its files.');
+    if (total > MOST) throw new Error(t(AdaptersText.theArchiveHoldsMore));
     return true;
   };
   const found = unzipSync(new Uint8Array(await file.arrayBuffer()), { filter });

@@ -1,5 +1,8 @@
 // Values of a file that strangers wrote: each is taken only as what it should be, and an error names its place.
 
+import { CommonText } from '../texts/en/common.ts';
+import { FilesText } from '../texts/en/files.ts';
+import { t } from '../texts/text.ts';
 /** Why a file is not imported, in words for a person. */
 export class Refusal extends Error {}
 
@@ -35,26 +38,26 @@ export class Checked {
   }
 
   object(): Record<string, unknown> {
-    if (typeof this.value !== 'object' || this.value === null || Array.isArray(this.value)) throw this.refusal('an object');
+    if (typeof this.value !== 'object' || this.value === null || Array.isArray(this.value)) throw this.refusal(t(FilesText.anObject));
     return this.value as Record<string, unknown>;
   }
 
   list(most: number, what: string): Checked[] {
-    if (!Array.isArray(this.value)) throw this.refusal('a list');
-    if (this.value.length > most) throw new Refusal(`${this.where} has ${this.value.length.toLocaleString('en')} ${what}: more than ${most.toLocaleString('en')} are not read. Split the file.`);
+    if (!Array.isArray(this.value)) throw this.refusal(t(FilesText.aList));
+    if (this.value.length > most) throw new Refusal(t(FilesText.whereHasValueWhat, { where: this.where, value: this.value.length, what, most }));
     return this.value.map((item, i) => new Checked(item, `${this.place}[${i}]`));
   }
 
   /** Fields of an object, each with its name. */
   entries(most: number, what: string): [string, Checked][] {
     const entries = Object.entries(this.object());
-    if (entries.length > most) throw new Refusal(`${this.where} has ${entries.length.toLocaleString('en')} ${what}: more than ${most.toLocaleString('en')} are not read. Split the file.`);
+    if (entries.length > most) throw new Refusal(t(FilesText.whereHasEntriesWhat, { where: this.where, entries: entries.length, what, most }));
     return entries.map(([name, value]) => [name, new Checked(value, `${this.place}[${JSON.stringify(name.slice(0, 80))}]`)]);
   }
 
   text(most = LIMITS.text): string {
-    if (typeof this.value !== 'string') throw this.refusal('text');
-    if (this.value.length > most) throw new Refusal(`${this.where} has ${this.value.length.toLocaleString('en')} characters: more than ${most.toLocaleString('en')} are not read.`);
+    if (typeof this.value !== 'string') throw this.refusal(t(FilesText.text));
+    if (this.value.length > most) throw new Refusal(t(FilesText.whereHasValueCharacters, { where: this.where, value: this.value.length, most }));
     return this.value;
   }
 
@@ -63,27 +66,27 @@ export class Checked {
   }
 
   number(): number {
-    if (typeof this.value !== 'number' || !Number.isFinite(this.value)) throw this.refusal('a number');
+    if (typeof this.value !== 'number' || !Number.isFinite(this.value)) throw this.refusal(t(CommonText.aNumber));
     return this.value;
   }
 
   flag(): boolean {
     if (this.missing) return false;
-    if (typeof this.value !== 'boolean') throw this.refusal('true or false');
+    if (typeof this.value !== 'boolean') throw this.refusal(t(FilesText.trueOrFalse));
     return this.value;
   }
 
   oneOf<T extends string>(words: readonly T[]): T {
-    if (!words.includes(this.value as T)) throw this.refusal(`one of ${words.join(', ')}`);
+    if (!words.includes(this.value as T)) throw this.refusal(t(FilesText.oneOfWords, { words: words.join(', ') }));
     return this.value as T;
   }
 
   refusal(wanted: string): Refusal {
-    return new Refusal(`${this.where} is ${shown(this.value)}: it must be ${wanted}.`);
+    return new Refusal(t(FilesText.whereIsShownIt, { where: this.where, shown: shown(this.value), wanted }));
   }
 
   private get where(): string {
-    return this.place === '' ? 'The file' : this.place;
+    return this.place === '' ? t(FilesText.theFile) : this.place;
   }
 }
 
@@ -97,8 +100,8 @@ export function timeOf({ value }: Checked, unit: number): number | undefined {
 }
 
 function shown(value: unknown): string {
-  if (value === undefined || value === null) return 'missing';
+  if (value === undefined || value === null) return t(FilesText.missing);
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
-  if (typeof value === 'object') return Array.isArray(value) ? 'a list' : 'an object';
+  if (typeof value === 'object') return Array.isArray(value) ? t(FilesText.aList) : t(FilesText.anObject);
   return String(value);
 }

@@ -6,6 +6,9 @@ import { Refusal } from './checked.ts';
 import { fenced } from './fence.ts';
 import type { ChatRecord, MessageRecord, Preset } from './records.ts';
 import { Tree } from './tree.ts';
+import { CommonText } from '../texts/en/common.ts';
+import { FilesText } from '../texts/en/files.ts';
+import { t } from '../texts/text.ts';
 
 export const FORMAT = 'rullama-chats';
 /** Raised when readers of the version before would read something wrongly. */
@@ -33,8 +36,8 @@ export async function written<C extends { messages: MessageRecord[] }>(chats: C[
   const media = chats.flatMap(({ messages }) => messages.flatMap((message) => message.media ?? []));
   const bytes = media.reduce((sum, medium) => sum + blobOf(medium).size, 0);
   if (bytes > MEDIA_BYTES) {
-    const remedy = chats.length > 1 ? 'Export the conversations one by one.' : 'Export it as Markdown, and save its pictures and sounds from the page.';
-    throw new Refusal(`The pictures and sounds have ${Math.ceil(bytes / 2 ** 20)} MiB: a file takes ${MEDIA_BYTES / 2 ** 20} MiB of them. ${remedy}`);
+    const remedy = chats.length > 1 ? t(FilesText.exportTheConversationsOne) : t(FilesText.exportItAsMarkdown);
+    throw new Refusal(t(FilesText.thePicturesAndSounds, { bytes: Math.ceil(bytes / 2 ** 20), most: MEDIA_BYTES / 2 ** 20, remedy }));
   }
   return Promise.all(chats.map(async (chat) => ({ ...chat, messages: await withData(chat.messages) })));
 }
@@ -46,25 +49,25 @@ async function withData(messages: MessageRecord[]): Promise<MessageRecord[]> {
   }));
 }
 
-const NAMES = { user: 'You', model: 'Model', tool: 'Tool' };
+const NAMES = { user: t(CommonText.you), model: t(CommonText.model), tool: t(CommonText.tool) };
 
 /** The version that is shown, as a text. */
 export function toMarkdown(chat: ChatRecord, messages: MessageRecord[]): string {
   const tree = new Tree(messages);
   const path = tree.path(tree.get(chat.leaf) ? chat.leaf : tree.latestLeaf());
   const system = chat.settings['system'] ?? '';
-  const parts = [`# ${chat.title || 'Chat'}`, new Date(chat.created).toISOString().slice(0, 10)];
-  if (system !== '') parts.push('## System prompt', system);
+  const parts = [`# ${chat.title || t(CommonText.chat)}`, new Date(chat.created).toISOString().slice(0, 10)];
+  if (system !== '') parts.push(`## ${t(CommonText.systemPrompt)}`, system);
   for (const message of path) {
     const { role, content, media = [], documents = [], thinking, toolCalls = [], model, name, state } = message;
     parts.push(`## ${NAMES[role]}${role === 'model' && model ? ` (${model})` : ''}${name ? ` (${name})` : ''}`);
-    if (thinking) parts.push(quoted(`Thoughts:\n\n${thinking}`));
+    if (thinking) parts.push(quoted(`${t(FilesText.thoughts)}\n\n${thinking}`));
     for (const document of documents) parts.push(quotedFile(document));
     for (const medium of media) parts.push(`*(${wordsOf(medium)})*`);
     if (role === 'tool') parts.push(fenced(content, ''));
     else if (content !== '') parts.push(content);
     for (const call of toolCalls) parts.push(fenced(JSON.stringify(call, null, 2), 'json'));
-    if (state === 'cut') parts.push('*(cut off before its end)*');
+    if (state === 'cut') parts.push(`*(${t(CommonText.cutOffBeforeIts)})*`);
   }
   return `${parts.join('\n\n')}\n`;
 }

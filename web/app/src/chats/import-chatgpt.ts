@@ -2,6 +2,8 @@
 
 import { Checked, LIMITS, Refusal, timeOf } from './checked.ts';
 import { count, type Foreign, type LeftOut, type Node } from './import.ts';
+import { FilesText } from '../texts/en/files.ts';
+import { t } from '../texts/text.ts';
 
 const SECOND = 1000;
 
@@ -17,8 +19,8 @@ interface Link {
 export function readChatGpt(chat: Checked, leftOut: LeftOut): Foreign {
   const links = new Map<string, Link>();
   let system = '';
-  for (const [id, node] of chat.at('mapping').entries(LIMITS.messages, 'messages')) {
-    if (id.length > LIMITS.name) throw new Refusal(`${node.place} has a name of ${id.length} characters.`);
+  for (const [id, node] of chat.at('mapping').entries(LIMITS.messages, t(FilesText.messages))) {
+    if (id.length > LIMITS.name) throw new Refusal(t(FilesText.placeHasAName, { place: node.place, id: id.length }));
     const link = readNode(node, leftOut);
     links.set(id, link);
     const author = node.at('message').missing ? undefined : node.at('message').at('author').at('role').value;
@@ -58,7 +60,7 @@ function readNode(node: Checked, leftOut: LeftOut): Link {
   if (role === 'user') return { ...link, node: { ...done, role: 'user' } };
   if (role === 'assistant') return { ...link, node: { ...done, role: 'model', ...(model && { model }) } };
   if (role === 'tool') return { ...link, node: { ...done, role: 'tool', name: message.at('author').at('name').optionalText(LIMITS.name) ?? 'tool' } };
-  throw message.at('author').at('role').refusal('one of system, user, assistant, tool');
+  throw message.at('author').at('role').refusal(t(FilesText.oneOfSystemUser));
 }
 
 /** The words of a message; pictures, sounds and files are counted. */
@@ -66,16 +68,16 @@ function readContent(content: Checked, leftOut: LeftOut): { text: string; though
   if (content.missing) return { text: '', thought: '' };
   const kind = content.at('content_type').optionalText(LIMITS.name) ?? 'text';
   if (kind === 'thoughts') {
-    const thoughts = content.at('thoughts').missing ? [] : content.at('thoughts').list(1000, 'thoughts');
+    const thoughts = content.at('thoughts').missing ? [] : content.at('thoughts').list(1000, t(FilesText.thoughts4));
     return { text: '', thought: thoughts.map((one) => [one.at('summary').optionalText(), one.at('content').optionalText()].filter(Boolean).join('\n')).join('\n\n') };
   }
   if (kind === 'reasoning_recap' || kind === 'user_editable_context') return { text: '', thought: '' };
   if (!content.at('parts').missing) {
-    const parts = content.at('parts').list(10_000, 'parts').map((part) => partOf(part, leftOut));
+    const parts = content.at('parts').list(10_000, t(FilesText.parts)).map((part) => partOf(part, leftOut));
     return { text: parts.filter((text) => text !== '').join('\n\n'), thought: '' };
   }
   const text = content.at('text').optionalText() ?? content.at('result').optionalText() ?? '';
-  if (text === '') count(leftOut, `parts of the kind ${JSON.stringify(kind)}`);
+  if (text === '') count(leftOut, t(FilesText.partsOfTheKind, { kind: JSON.stringify(kind) }));
   return { text: kind === 'code' && text !== '' ? `\`\`\`\n${text}\n\`\`\`` : text, thought: '' };
 }
 
@@ -84,7 +86,7 @@ function partOf(part: Checked, leftOut: LeftOut): string {
   if (part.missing) return '';
   const kind = part.at('content_type').optionalText(LIMITS.name) ?? '';
   if (kind === 'audio_transcription') return part.at('text').optionalText() ?? '';
-  count(leftOut, /image/.test(kind) ? 'pictures' : /audio|video/.test(kind) ? 'sounds' : 'other parts');
+  count(leftOut, /image/.test(kind) ? t(FilesText.pictures) : /audio|video/.test(kind) ? t(FilesText.sounds) : t(FilesText.otherParts));
   return '';
 }
 
@@ -97,7 +99,7 @@ function linked(links: Map<string, Link>, place: string): Node[] {
     const way: string[] = [];
     const seen = new Set<string>();
     for (let at: string | null = start; at !== null && links.has(at) && !made.has(at); at = links.get(at)?.parent ?? null) {
-      if (seen.has(at)) throw new Refusal(`${place} goes in a circle at the node ${JSON.stringify(at.slice(0, 80))}.`);
+      if (seen.has(at)) throw new Refusal(t(FilesText.placeGoesInA, { place, at: JSON.stringify(at.slice(0, 80)) }));
       seen.add(at);
       way.push(at);
     }

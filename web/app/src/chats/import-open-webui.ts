@@ -3,6 +3,8 @@
 import { Checked, LIMITS, timeOf } from './checked.ts';
 import { checkTree } from './import-own.ts';
 import { count, type Foreign, type LeftOut, type Node } from './import.ts';
+import { FilesText } from '../texts/en/files.ts';
+import { t } from '../texts/text.ts';
 
 const SECOND = 1000;
 
@@ -36,14 +38,14 @@ function systemOf(chat: Checked): string | undefined {
 
 /** Messages that stand under their names. */
 function treeOf(messages: Checked, leftOut: LeftOut): Node[] {
-  const nodes = messages.entries(LIMITS.messages, 'messages').map(([id, message]) => nodeOf(id, message.at('parentId').optionalText(LIMITS.name) ?? null, message, leftOut));
+  const nodes = messages.entries(LIMITS.messages, t(FilesText.messages)).map(([id, message]) => nodeOf(id, message.at('parentId').optionalText(LIMITS.name) ?? null, message, leftOut));
   checkTree(nodes, messages.place);
   return ordered(nodes);
 }
 
 /** Messages of older exports, which stand in a row. */
 function lined(messages: Checked, leftOut: LeftOut): Node[] {
-  const all = messages.list(LIMITS.messages, 'messages');
+  const all = messages.list(LIMITS.messages, t(FilesText.messages));
   return ordered(all.map((message, i) => nodeOf(`${i}`, i === 0 ? null : `${i - 1}`, message, leftOut)));
 }
 
@@ -51,7 +53,7 @@ function nodeOf(id: string, parent: string | null, message: Checked, leftOut: Le
   const role = message.at('role').oneOf(['user', 'assistant', 'system', 'tool'] as const);
   const { text, thought } = apart(contentOf(message.at('content'), leftOut));
   const files = message.at('files');
-  if (!files.missing) for (const _ of files.list(1000, 'files')) count(leftOut, 'attached files');
+  if (!files.missing) for (const _ of files.list(1000, t(FilesText.files))) count(leftOut, t(FilesText.attachedFiles));
   const created = timeOf(message.at('timestamp'), SECOND) ?? 0;
   const model = message.at('modelName').optionalText(LIMITS.name) ?? message.at('model').optionalText(LIMITS.name);
   const base = { id, parent, created, content: text, state: 'done' as const };
@@ -62,10 +64,10 @@ function nodeOf(id: string, parent: string | null, message: Checked, leftOut: Le
 function contentOf(content: Checked, leftOut: LeftOut): string {
   if (content.missing) return '';
   if (!Array.isArray(content.value)) return content.text();
-  return content.list(10_000, 'parts').map((part) => {
+  return content.list(10_000, t(FilesText.parts)).map((part) => {
     const kind = part.at('type').optionalText(LIMITS.name);
     if (kind === 'text') return part.at('text').text();
-    count(leftOut, kind?.startsWith('image') ? 'pictures' : 'other parts');
+    count(leftOut, kind?.startsWith('image') ? t(FilesText.pictures) : t(FilesText.otherParts));
     return '';
   }).join('');
 }

@@ -9,6 +9,9 @@ import { KINDS, recordOf, type MediaRecord } from '../media/records.ts';
 import type { Foreign, Node } from './import.ts';
 import { newId, type MessageRecord, type Preset, type Stats, type Values } from './records.ts';
 import { titleOf } from './words.ts';
+import { CommonText } from '../texts/en/common.ts';
+import { FilesText } from '../texts/en/files.ts';
+import { t } from '../texts/text.ts';
 
 const ROLES = ['user', 'model', 'tool'] as const;
 const STATES = ['done', 'cut'] as const;
@@ -21,23 +24,23 @@ const DATA = /^data:(?:image|audio|video)\/[\w.+-]{1,60}(?:;[\w.+=-]{1,60})?;bas
 
 export function readOwn(root: Checked): Foreign[] {
   const version = root.at('version').number();
-  if (version !== VERSION) throw new Refusal(`It is of version ${version}: this page reads version ${VERSION}. Reload the page to get its newest version.`);
-  return root.at('chats').list(LIMITS.chats, 'conversations').map(readChat);
+  if (version !== VERSION) throw new Refusal(t(FilesText.itIsOfVersion, { version, known: VERSION }));
+  return root.at('chats').list(LIMITS.chats, t(FilesText.conversations)).map(readChat);
 }
 
 export function readPresets(root: Checked): Preset[] {
   if (root.at('presets').missing) return [];
-  return root.at('presets').list(1000, 'presets').map((preset) => {
+  return root.at('presets').list(1000, t(FilesText.presets)).map((preset) => {
     const name = titleOf(preset.at('name').text(LIMITS.name));
-    return { id: newId(), name: name || 'Preset', values: valuesOf(preset.at('values')) };
+    return { id: newId(), name: name || t(CommonText.preset), values: valuesOf(preset.at('values')) };
   });
 }
 
 function readChat(chat: Checked): Foreign {
-  const nodes = chat.at('messages').list(LIMITS.messages, 'messages').map(readMessage);
+  const nodes = chat.at('messages').list(LIMITS.messages, t(FilesText.messages)).map(readMessage);
   checkTree(nodes, chat.at('messages').place);
   const leaf = chat.at('leaf').optionalText(LIMITS.name) ?? null;
-  const tools = chat.at('tools').missing ? [] : chat.at('tools').list(100, 'tools').map((tool) => tool.text(LIMITS.name));
+  const tools = chat.at('tools').missing ? [] : chat.at('tools').list(100, t(FilesText.tools)).map((tool) => tool.text(LIMITS.name));
   const origin = chat.at('origin').optionalText(LIMITS.name);
   return {
     origin: chat.at('id').text(LIMITS.name),
@@ -69,13 +72,13 @@ function readMessage(message: Checked): Node {
     content: message.at('content').text(),
     created: dateOf(message.at('created')),
     state: message.at('state').missing ? ('done' as const) : message.at('state').oneOf(STATES),
-    ...optional('media', (field) => field.list(MEDIA, 'pictures and sounds').map(readMedium)),
-    ...optional('documents', (field) => field.list(MEDIA, 'documents').map(readDocument)),
+    ...optional('media', (field) => field.list(MEDIA, t(FilesText.picturesAndSounds)).map(readMedium)),
+    ...optional('documents', (field) => field.list(MEDIA, t(FilesText.documents)).map(readDocument)),
     ...optional('thinking', text),
     ...optional('name', text),
     ...optional('model', (field) => field.text(LIMITS.name)),
-    ...optional('toolCalls', (field) => field.list(CALLS, 'calls').map(readCall)),
-    ...optional('unreadable', (field) => field.list(CALLS, 'texts').map(text)),
+    ...optional('toolCalls', (field) => field.list(CALLS, t(FilesText.calls)).map(readCall)),
+    ...optional('unreadable', (field) => field.list(CALLS, t(FilesText.texts)).map(text)),
     ...optional('ended', dateOf),
     ...optional('thinkingMs', (field) => field.number()),
     ...optional('finish', (field) => field.oneOf(FINISHES)),
@@ -93,7 +96,7 @@ function readMedium(medium: Checked): MediaRecord {
   const words = medium.at('words').optionalText(LIMITS.name);
   const data = medium.at('data').text(LIMITS.file);
   const start = DATA.exec(data)?.[0];
-  if (!start?.startsWith(`data:${type}/`)) throw medium.at('data').refusal(`the data URL of a file of type ${type}, as base64`);
+  if (!start?.startsWith(`data:${type}/`)) throw medium.at('data').refusal(t(FilesText.theDataURLOf, { type }));
   let bytes: string;
   try {
     bytes = atob(data.slice(start.length));
@@ -113,7 +116,7 @@ function readCall(call: Checked): ToolCall {
 /** The settings that a message was asked with, which are only shown: numbers, texts and switches. */
 function settingsOf(settings: Checked): NonNullable<MessageRecord['settings']> {
   const plain = (value: unknown) => typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string' || (Array.isArray(value) && value.every((text) => typeof text === 'string'));
-  return Object.fromEntries(settings.entries(100, 'settings').filter(([, { value }]) => plain(value)).map(([name, { value }]) => [name, value]));
+  return Object.fromEntries(settings.entries(100, t(FilesText.settings)).filter(([, { value }]) => plain(value)).map(([name, { value }]) => [name, value]));
 }
 
 function statsOf(stats: Checked): Stats {
@@ -128,7 +131,7 @@ function valuesOf(settings: Checked): Values {
 
 function dateOf(time: Checked): number {
   const value = time.number();
-  if (value < 0 || value > 8.64e15) throw time.refusal('a time in milliseconds since 1970');
+  if (value < 0 || value > 8.64e15) throw time.refusal(t(FilesText.aTimeInMilliseconds));
   return value;
 }
 
@@ -136,15 +139,15 @@ function dateOf(time: Checked): number {
 export function checkTree(nodes: Node[], place: string): void {
   const parents = new Map<string, string | null>();
   for (const { id, parent } of nodes) {
-    if (parents.has(id)) throw new Refusal(`${place} has two messages with the id ${JSON.stringify(id.slice(0, 80))}.`);
+    if (parents.has(id)) throw new Refusal(t(FilesText.placeHasTwoMessages, { place, id: JSON.stringify(id.slice(0, 80)) }));
     parents.set(id, parent);
   }
   const rooted = new Set<string>();
   for (const { id } of nodes) {
     const way = new Set<string>();
     for (let at: string | null | undefined = id; at !== null && at !== undefined && !rooted.has(at); at = parents.get(at)) {
-      if (way.has(at)) throw new Refusal(`${place} goes in a circle at the message ${JSON.stringify(at.slice(0, 80))}.`);
-      if (!parents.has(at)) throw new Refusal(`${place} has no message with the id ${JSON.stringify(at.slice(0, 80))}, which another one follows.`);
+      if (way.has(at)) throw new Refusal(t(FilesText.placeGoesInACircle, { place, at: JSON.stringify(at.slice(0, 80)) }));
+      if (!parents.has(at)) throw new Refusal(t(FilesText.placeHasNoMessage, { place, at: JSON.stringify(at.slice(0, 80)) }));
       way.add(at);
     }
     for (const one of way) rooted.add(one);

@@ -9,6 +9,8 @@ import type { Library } from './library.ts';
 import { newId, type ChatRecord, type MessageRecord, type Preset } from './records.ts';
 import { Tree } from './tree.ts';
 import { titleFrom, titleOf } from './words.ts';
+import { FilesText } from '../texts/en/files.ts';
+import { t } from '../texts/text.ts';
 
 /** A message of a file, under the name that it has there. */
 export type Node = Omit<MessageRecord, 'chat'>;
@@ -45,7 +47,7 @@ export const count = (leftOut: LeftOut, what: string): unknown => leftOut.set(wh
 export async function readChats(file: File, library: Pick<Library, 'chats' | 'messages' | 'presets'>): Promise<Imported> {
   const { foreign, presets, leftOut } = readText(await textOf(file), file.name);
   const total = foreign.reduce((sum, { nodes }) => sum + nodes.length, 0);
-  if (total > LIMITS.allMessages) throw new Refusal(`“${file.name}” has ${total.toLocaleString('en')} messages: more than ${LIMITS.allMessages.toLocaleString('en')} are not read. Split the file.`);
+  if (total > LIMITS.allMessages) throw new Refusal(t(FilesText.fileHasTotalMessages, { file: file.name, total, allMessages: LIMITS.allMessages }));
   const here = new Map<string, ChatRecord>();
   for (const chat of library.chats.values()) {
     here.set(chat.id, chat);
@@ -56,7 +58,7 @@ export async function readChats(file: File, library: Pick<Library, 'chats' | 'me
     const same = here.get(one.origin) ?? here.get(one.chat.origin ?? '');
     if (same && (await library.messages(same.id)).length >= one.nodes.length) imported.known += 1;
     else if (one.nodes.length > 0) imported.chats.push(build(one));
-    else count(leftOut, 'empty conversations');
+    else count(leftOut, t(FilesText.emptyConversations));
   }
   const names = new Set(library.presets.map(({ name }) => name));
   imported.presets = presets.filter(({ name }) => !names.has(name));
@@ -64,11 +66,11 @@ export async function readChats(file: File, library: Pick<Library, 'chats' | 'me
 }
 
 async function textOf(file: File): Promise<string> {
-  if (file.size > LIMITS.file) throw new Refusal(`“${file.name}” has ${file.size.toLocaleString('en')} bytes: more than ${LIMITS.file.toLocaleString('en')} are not read. Split it.`);
+  if (file.size > LIMITS.file) throw new Refusal(t(FilesText.fileHasSizeBytes, { file: file.name, size: file.size, file2: LIMITS.file }));
   const text = await file.text().catch((error: unknown) => {
-    throw new Refusal(`“${file.name}” cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw new Refusal(t(FilesText.fileCannotBeRead, { file: file.name, value: error instanceof Error ? error.message : String(error) }));
   });
-  if (text.startsWith('PK\u0003\u0004')) throw new Refusal(`“${file.name}” is a zip archive: unpack it and choose the file conversations.json in it.`);
+  if (text.startsWith('PK\u0003\u0004')) throw new Refusal(t(FilesText.fileIsAZip, { file: file.name }));
   return text.replace(/^\ufeff/, '');
 }
 
@@ -78,24 +80,24 @@ export function readText(text: string, name: string): { foreign: Foreign[]; pres
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new Refusal(`“${name}” is not JSON: ${error instanceof Error ? error.message : String(error)}. Choose an export of conversations.`);
+    throw new Refusal(t(FilesText.nameIsNotJSON, { name, value: error instanceof Error ? error.message : String(error) }));
   }
   const leftOut: LeftOut = new Map();
   const within = <T>(read: () => T): T => {
     try {
       return read();
     } catch (thrown) {
-      throw thrown instanceof Refusal ? new Refusal(`“${name}” is not imported. ${thrown.message}`) : thrown;
+      throw thrown instanceof Refusal ? new Refusal(t(FilesText.nameIsNotImported, { name, message: thrown.message })) : thrown;
     }
   };
   return within(() => {
     const root = new Checked(value, '');
     if (isObject(value) && value['format'] === FORMAT) return { foreign: readOwn(root), presets: readPresets(root), leftOut };
-    const list = Array.isArray(value) ? root.list(LIMITS.chats, 'conversations') : [root];
+    const list = Array.isArray(value) ? root.list(LIMITS.chats, t(FilesText.conversations)) : [root];
     const kind = kindOf(list);
     if (kind === 'chatgpt') return { foreign: list.map((chat) => readChatGpt(chat, leftOut)), presets: [], leftOut };
     if (kind === 'open-webui') return { foreign: list.map((chat) => readOpenWebUi(chat, leftOut)), presets: [], leftOut };
-    throw new Refusal("It is none of the exports that this page reads: its own, ChatGPT's conversations.json, and Open WebUI's chats.");
+    throw new Refusal(t(FilesText.itIsNoneOf));
   });
 }
 

@@ -1,5 +1,7 @@
 // Words for the list of conversations: titles from first turns, headings of days, what a search finds.
 
+import { ChatText } from '../texts/en/chat.ts';
+import { locale, t } from '../texts/text.ts';
 /** Longest title that is made, in characters. */
 const TITLE = 60;
 
@@ -7,7 +9,7 @@ const TITLE = 60;
 export function titleFrom(text: string): string {
   const lines = text.slice(0, 2000).split('\n').map(plain);
   const line = lines.find((words) => /[\p{L}\p{N}]/u.test(words)) ?? lines.find((words) => words !== '') ?? '';
-  return shortened(line) || 'New chat';
+  return shortened(line) || t(ChatText.newChat);
 }
 
 /** The title that a person gave, in one line and of bounded length. */
@@ -30,11 +32,11 @@ function shortened(line: string): string {
 /** The heading under which a day's conversations stand. */
 export function dayOf(time: number, now = Date.now()): string {
   const days = Math.round((midnight(now) - midnight(time)) / 86_400_000);
-  if (days <= 0) return 'Today';
-  if (days === 1) return 'Yesterday';
+  if (days <= 0) return t(ChatText.today);
+  if (days === 1) return t(ChatText.yesterday);
   const sameYear = new Date(time).getFullYear() === new Date(now).getFullYear();
   const format: Intl.DateTimeFormatOptions = { weekday: 'long', day: 'numeric', month: 'long', ...(!sameYear && { year: 'numeric' }) };
-  return new Intl.DateTimeFormat('en', format).format(time);
+  return new Intl.DateTimeFormat(locale(), format).format(time);
 }
 
 const midnight = (time: number) => new Date(time).setHours(0, 0, 0, 0);

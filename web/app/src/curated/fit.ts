@@ -1,6 +1,8 @@
 // Whether a model of the list fits this GPU, before a byte of it is fetched.
 
 import type { Room } from './room.ts';
+import { ModelsText } from '../texts/en/models.ts';
+import { t } from '../texts/text.ts';
 
 /** A model that can be had from its makers. */
 export interface Offer {
@@ -32,20 +34,20 @@ const BESIDE = 6e8;
 const SMALL = { largest: 1 << 30, room: 2.5e9, others: 8e9 };
 
 export function verdictOf({ bytes, streamable = 0 }: Offer, { largest, software, room }: Facts): Verdict {
-  if (largest === undefined) return { fits: 'no', words: 'Not here: this browser gives no GPU.' };
-  if (software) return { fits: 'no', words: 'Not here: this browser computes on the processor, which takes minutes for a word.' };
+  if (largest === undefined) return { fits: 'no', words: t(ModelsText.notHereThisBrowser) };
+  if (software) return { fits: 'no', words: t(ModelsText.notHereThisBrowserComputes) };
   const { held = 0, refused = Infinity } = room;
   const least = bytes - streamable;
-  const streamed = 'Fits with per-layer embeddings streamed from the copy in this browser, which is slower.';
+  const streamed = t(ModelsText.fitsWithPerLayer);
   // A file is more than its weights: a description and a vocabulary.
-  if (0.95 * bytes <= held) return { fits: 'yes', words: 'Fits this GPU: as much was loaded here before.' };
+  if (0.95 * bytes <= held) return { fits: 'yes', words: t(ModelsText.fitsThisGPUAs) };
   if (bytes >= refused) {
     if (streamable > 0 && least < refused) return { fits: 'streamed', words: streamed };
-    return { fits: 'no', words: 'Does not fit: there was no room for as much before.' };
+    return { fits: 'no', words: t(ModelsText.doesNotFitThere) };
   }
   // What was held before is a floor, what is usual a guess.
   const guess = Math.max(held, largest < SMALL.largest ? SMALL.room : SMALL.others);
-  if (bytes + BESIDE <= guess) return { fits: 'yes', words: 'Should fit this GPU.' };
+  if (bytes + BESIDE <= guess) return { fits: 'yes', words: t(ModelsText.shouldFitThisGPU) };
   if (streamable > 0 && least + BESIDE <= guess) return { fits: 'streamed', words: streamed };
-  return { fits: 'no', words: `Needs a GPU with about ${Math.ceil((bytes + BESIDE) / 1e9)} GB of memory: whether this one has it, browsers do not say.` };
+  return { fits: 'no', words: t(ModelsText.needsAGPUWith, { bytes: Math.ceil((bytes + BESIDE) / 1e9) }) };
 }

@@ -2,6 +2,8 @@
 
 import type { EngineOptions } from 'rullama';
 import { h } from '../dom.ts';
+import { ModelsText } from '../texts/en/models.ts';
+import { t } from '../texts/text.ts';
 
 interface Actions {
   load(address: string, name: string, options: EngineOptions): void;
@@ -11,8 +13,8 @@ interface Actions {
 
 /** What opens to the list. */
 export function curatedPlace({ load, download, off }: Actions): HTMLDetailsElement {
-  const place = h('div', {}, h('p', { className: 'hint' }, 'Google’s files on Hugging Face, with 4 bits a weight. They are kept in this browser, so that they are fetched once.'));
-  const details = h('details', { className: 'curated' }, h('summary', {}, 'Get Gemma 4'), place);
+  const place = h('div', {}, h('p', { className: 'hint' }, t(ModelsText.googlesFilesOnHugging)));
+  const details = h('details', { className: 'curated' }, h('summary', {}, t(ModelsText.getGemma4)), place);
   let list: HTMLElement | undefined;
   details.ontoggle = async () => {
     if (!details.open) return;
@@ -22,7 +24,7 @@ export function curatedPlace({ load, download, off }: Actions): HTMLDetailsEleme
         download: ({ address }) => download(address),
         off: off(),
       }),
-      () => h('p', { role: 'alert' }, 'The list cannot be loaded. Check the connection, close it and open it again.'),
+      () => h('p', { role: 'alert' }, t(ModelsText.theListCannotBe)),
     );
     list?.remove();
     place.append((list = made));

@@ -1,6 +1,8 @@
 // A stored or unfinished model as a card, changed in place so that a button keeps its focus while a download goes on.
 
 import { h } from '../dom.ts';
+import { ModelsText } from '../texts/en/models.ts';
+import { t } from '../texts/text.ts';
 
 export interface Button {
   label: string;
@@ -43,7 +45,7 @@ export class Card {
     write(this.problem, problem);
     this.element.classList.toggle('wide', progress !== undefined || note !== '' || problem !== '');
     this.bar.hidden = progress === undefined;
-    this.bar.setAttribute('aria-label', `Download of ${title}`);
+    this.bar.setAttribute('aria-label', t(ModelsText.downloadOfTitle, { title }));
     if (typeof progress === 'number') this.bar.value = Math.min(progress, 1);
     else this.bar.removeAttribute('value');
     this.offer(title, buttons);

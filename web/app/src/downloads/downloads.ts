@@ -3,10 +3,13 @@
 import { removeStoredModel, storedModels, watchDownloads, type Downloaded, type DownloadOptions, type DownloadProgress, type RullamaError, type StoredModel } from 'rullama';
 import { nameOf as lastPart } from '../address.ts';
 import { h } from '../dom.ts';
-import { bytes, count } from '../format.ts';
+import { bytes } from '../format.ts';
 import { forgetAll, keptFiles, type KeptFile } from '../kept-keys/files.ts';
 import { Card, type Button, type Shown } from './card.ts';
 import { farOf, happensOf } from './words.ts';
+import { CommonText } from '../texts/en/common.ts';
+import { ModelsText } from '../texts/en/models.ts';
+import { t } from '../texts/text.ts';
 
 /** Milliseconds after which a download of another tab is looked at again: a tab that is killed tells nobody. */
 const LOOK = 2000;
@@ -51,7 +54,7 @@ export class DownloadList {
     private readonly element: HTMLElement,
     private readonly tools: Tools,
   ) {
-    element.replaceChildren(h('div', { className: 'actions' }, h('h2', { id: 'kept-title' }, 'Kept in this browser'), this.amount), this.list, this.read, this.lasting, this.said);
+    element.replaceChildren(h('div', { className: 'actions' }, h('h2', { id: 'kept-title' }, t(ModelsText.keptInThisBrowser)), this.amount), this.list, this.read, this.lasting, this.said);
     watchDownloads((name, progress) => this.hear(name, progress));
     // What failed for want of a network goes on with it.
     addEventListener('online', () => {
@@ -73,8 +76,8 @@ export class DownloadList {
     if (models.some(({ downloading, url }) => downloading && !ours.has(url ?? ''))) this.look = setTimeout(() => void this.show(), LOOK);
     for (const { name, downloading } of models) if (!downloading) this.elsewhere.delete(name);
     const total = [...models, ...keys].reduce((sum, one) => sum + one.bytes, 0);
-    this.amount.textContent = `${bytes(total)}${free === undefined ? '' : `, room for about ${bytes(free)} more`}`;
-    this.lasting.textContent = models.length > 0 && !persisted ? 'The browser may delete them when the disk runs short.' : '';
+    this.amount.textContent = free === undefined ? bytes(total) : t(ModelsText.totalRoomForAbout, { total: bytes(total), free: bytes(free) });
+    this.lasting.textContent = models.length > 0 && !persisted ? t(ModelsText.theBrowserMayDelete) : '';
     this.draw();
   }
 
@@ -99,7 +102,8 @@ export class DownloadList {
 
   private async finished(job: Job, { url, verified, bytes: size }: Downloaded): Promise<void> {
     this.end(job);
-    const said = `${nameOf(url)} is here as a whole, ${bytes(size)}${verified ? ', with the right checksum' : ''}.`;
+    const name = nameOf(url);
+    const said = verified ? t(ModelsText.nameIsHereAs, { name, size: bytes(size) }) : t(ModelsText.nameIsHereAsA, { name, size: bytes(size) });
     if (this.element.offsetParent === null) this.tools.toast(said);
     await this.show({ said });
   }
@@ -153,19 +157,19 @@ export class DownloadList {
     const title = nameOf(fileOf(job));
     const { progress, error } = job;
     const amount = progress ? farOf(progress) : model ? amountOf(model) : '';
-    const remove: Button = { label: progress?.state === 'elsewhere' ? 'Do not wait for' : 'Cancel', run: () => void this.cancel(job, model) };
+    const remove: Button = { label: progress?.state === 'elsewhere' ? t(ModelsText.doNotWaitFor) : t(CommonText.cancel), run: () => void this.cancel(job, model) };
     if (error) {
-      const again = error.code === 'source-changed' ? 'Start again' : 'Try again';
+      const again = error.code === 'source-changed' ? t(ModelsText.startAgain) : t(CommonText.tryAgain);
       return {
         title, detail: model ? amountOf(model) : '', problem: sentence(error, fileOf(job)),
-        buttons: [{ label: again, run: () => this.download(job.address), primary: true }, { label: model ? 'Delete' : 'Close', run: () => void this.cancel(job, model) }],
+        buttons: [{ label: again, run: () => this.download(job.address), primary: true }, { label: model ? t(CommonText.deleteIt) : t(CommonText.close), run: () => void this.cancel(job, model) }],
       };
     }
     const share = progress?.total === undefined ? null : progress.done / progress.total;
-    const note = progress ? happensOf(progress) : 'Asking the server';
-    const pause: Button = { label: 'Pause', run: () => job.controller.abort(), primary: true };
+    const note = progress ? happensOf(progress) : t(ModelsText.askingTheServer);
+    const pause: Button = { label: t(CommonText.pause), run: () => job.controller.abort(), primary: true };
     // A load goes on with what is stored, and begins before the per-layer table is here.
-    const chat: Button[] = progress?.first === undefined ? [] : [{ label: 'Chat now', run: () => void this.loadNow(job, title), primary: true, disabled: this.disabled }];
+    const chat: Button[] = progress?.first === undefined ? [] : [{ label: t(ModelsText.chatNow), run: () => void this.loadNow(job, title), primary: true, disabled: this.disabled }];
     return { title, detail: amount, note, progress: share, buttons: progress?.state === 'elsewhere' ? [remove] : [...chat, pause, remove] };
   }
 
@@ -181,13 +185,13 @@ export class DownloadList {
     const title = url === undefined ? name : nameOf(url);
     const told = this.elsewhere.get(name);
     if (downloading) {
-      return { title, detail: told ? farOf(told) : amountOf(model), note: 'Another tab downloads it', progress: told?.total === undefined ? null : told.done / told.total, buttons: [] };
+      return { title, detail: told ? farOf(told) : amountOf(model), note: t(ModelsText.anotherTabDownloadsIt), progress: told?.total === undefined ? null : told.done / told.total, buttons: [] };
     }
-    const remove: Button = { label: 'Delete', run: () => void this.delete(model, title) };
+    const remove: Button = { label: t(CommonText.deleteIt), run: () => void this.delete(model, title) };
     const go = (label: string, run: (url: string) => void, disabled = false): Button[] => (url === undefined ? [] : [{ label, run: () => run(url), primary: true, disabled }]);
-    if (complete) return { title, detail: amountOf(model), buttons: [...go('Load', (url) => this.tools.load(url, title), this.disabled), remove] };
-    if (wrong === undefined) return { title, detail: amountOf(model), buttons: [...go('Resume', (url) => this.download(url)), remove] };
-    return { title, detail: amountOf(model), problem: `The checksum is wrong: the SHA-256 of what came is ${wrong.got}, expected was ${wrong.expected}.`, buttons: [...go('Start again', (url) => this.download(url)), remove] };
+    if (complete) return { title, detail: amountOf(model), buttons: [...go(t(ModelsText.load), (url) => this.tools.load(url, title), this.disabled), remove] };
+    if (wrong === undefined) return { title, detail: amountOf(model), buttons: [...go(t(ModelsText.resume), (url) => this.download(url)), remove] };
+    return { title, detail: amountOf(model), problem: t(ModelsText.theChecksumIsWrong, { got: wrong.got, expected: wrong.expected }), buttons: [...go(t(ModelsText.startAgain), (url) => this.download(url)), remove] };
   }
 
   /** A line, since it is nothing to load. */
@@ -195,9 +199,9 @@ export class DownloadList {
     const { keys, read } = this;
     read.hidden = keys.length === 0;
     const size = keys.reduce((sum, one) => sum + one.bytes, 0);
-    const remove = () => void forgetAll().then(() => this.show({ said: 'What the model has read of chats is deleted. The chats are still there.' }));
-    if (keys.length > 0) read.replaceChildren(`What the model has read of ${count(keys.length, 'recent chat', 'recent chats')}: ${bytes(size)}. `,
-      h('button', { type: 'button', className: 'quiet tool', 'aria-label': 'Delete what the model has read of recent chats', onclick: remove }, 'Delete'));
+    const remove = () => void forgetAll().then(() => this.show({ said: t(ModelsText.whatTheModelHasReadIs) }));
+    if (keys.length > 0) read.replaceChildren(t(ModelsText.whatTheModelHasRead, { chats: keys.length, size: bytes(size) }), ' ',
+      h('button', { type: 'button', className: 'quiet tool', 'aria-label': t(ModelsText.deleteWhatTheModel), onclick: remove }, t(CommonText.deleteIt)));
   }
 
   /** Ends a download and lets go of what it stored; one that only waits for another tab leaves that alone. */
@@ -212,7 +216,7 @@ export class DownloadList {
   }
 
   private async delete(model: StoredModel, title: string): Promise<void> {
-    const said = await removeStoredModel(model.name).then(() => `${title} is deleted.`, (thrown: unknown) => sentence(this.tools.errorFrom(thrown), ''));
+    const said = await removeStoredModel(model.name).then(() => t(ModelsText.titleIsDeleted, { title }), (thrown: unknown) => sentence(this.tools.errorFrom(thrown), ''));
     await this.show({ said });
   }
 }
@@ -230,9 +234,9 @@ function sentence({ message, remedy }: RullamaError, address: string): string {
 const nameOf = (address: string): string => lastPart(address).replace(/^(sha256[-:][0-9a-f]{12})[0-9a-f]{52}$/i, '$1…');
 
 function amountOf({ bytes: stored, total, complete, verified, wrong }: StoredModel): string {
-  if (wrong !== undefined) return `${bytes(stored)}, damaged`;
-  if (complete) return `${bytes(stored)}${verified ? ', checksum verified' : ''}`;
-  return `${bytes(stored)}${total === undefined ? '' : ` of ${bytes(total)}`}, not finished`;
+  if (wrong !== undefined) return t(ModelsText.storedDamaged, { stored: bytes(stored) });
+  if (complete) return verified ? t(ModelsText.storedChecksumVerified, { stored: bytes(stored) }) : bytes(stored);
+  return total === undefined ? t(ModelsText.storedNotFinished, { stored: bytes(stored) }) : t(ModelsText.storedOfTotalNot, { stored: bytes(stored), total: bytes(total) });
 }
 
 /** What the browser would still store, which it rounds. */

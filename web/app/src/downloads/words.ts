@@ -2,21 +2,26 @@
 
 import type { DownloadNotice, DownloadProgress } from 'rullama';
 import { bytes } from '../format.ts';
+import { CommonText } from '../texts/en/common.ts';
+import { ModelsText } from '../texts/en/models.ts';
+import { t } from '../texts/text.ts';
 
 const NOTICES: Record<DownloadNotice, string> = {
-  changed: 'The file on the server is another one now: it starts again.',
-  damaged: 'What was stored had a wrong checksum: it starts again.',
-  'no-ranges': 'The server sends whole files only: after a pause it begins again.',
-  'no-version': 'The server does not say which version it sends: after a reload it begins again.',
+  changed: t(ModelsText.theFileOnThe),
+  damaged: t(ModelsText.whatWasStoredHad),
+  'no-ranges': t(ModelsText.theServerSendsWhole),
+  'no-version': t(ModelsText.theServerDoesNot),
 };
 
 export const noticeOf = ({ notice }: DownloadProgress): string => (notice ? NOTICES[notice] : '');
 
 /** How far it is: bytes, speed, time left. */
 export function farOf({ done, total, bytesPerSecond, secondsLeft }: DownloadProgress): string {
-  const amount = total === undefined ? bytes(done) : `${bytes(done)} of ${bytes(total)}`;
-  const speed = bytesPerSecond === undefined ? '' : ` · ${bytes(Math.round(bytesPerSecond))}/s`;
-  return `${amount}${speed}${secondsLeft === undefined || !Number.isFinite(secondsLeft) ? '' : ` · ${left(secondsLeft)} left`}`;
+  const amount = total === undefined ? bytes(done) : t(ModelsText.doneOfTotal, { done: bytes(done), total: bytes(total) });
+  const parts = [amount];
+  if (bytesPerSecond !== undefined) parts.push(t(ModelsText.amountS, { amount: bytes(Math.round(bytesPerSecond)) }));
+  if (secondsLeft !== undefined && Number.isFinite(secondsLeft)) parts.push(t(ModelsText.timeLeft, { time: left(secondsLeft) }));
+  return parts.join(' · ');
 }
 
 /** What happens and what is to be known of it. */
@@ -25,33 +30,33 @@ export const happensOf = (download: DownloadProgress): string => [stateOf(downlo
 /** How far a load is, and with how much of its file the chat begins, where that is not all. */
 export function loadingOf(download: DownloadProgress): string {
   const { first, total } = download;
-  const begins = first === undefined || total === undefined || first >= total ? '' : `. The chat begins with ${bytes(first)} of them, and the rest arrives meanwhile`;
-  return `${farOf(download)}${begins}`;
+  const far = farOf(download);
+  return first === undefined || total === undefined || first >= total ? far : t(ModelsText.farTheChatBegins, { far, first: bytes(first) });
 }
 
 /** What happens, where it is not simply going on. */
 export function stateOf({ state, reason }: DownloadProgress): string {
   switch (state) {
     case 'asking':
-      return 'Asking the server';
+      return t(ModelsText.askingTheServer);
     case 'elsewhere':
-      return 'It is being downloaded already, in another tab or here';
+      return t(ModelsText.itIsBeingDownloaded);
     case 'retrying':
-      return `Trying again: ${reason ?? 'the connection broke'}`;
+      return t(ModelsText.tryingAgainReason, { reason: reason ?? t(ModelsText.theConnectionBroke) });
     case 'offline':
-      return 'No network: it goes on when there is one';
+      return t(ModelsText.noNetworkItGoes);
     case 'checking':
-      return 'Comparing the checksum';
+      return t(ModelsText.comparingTheChecksum);
     case 'paused':
-      return 'Paused';
+      return t(ModelsText.paused);
     case 'downloading':
       return '';
   }
 }
 
 function left(seconds: number): string {
-  if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
+  if (seconds < 60) return t(CommonText.secondsS, { seconds: Math.max(1, Math.round(seconds)) });
   const minutes = Math.round(seconds / 60);
-  if (minutes < 60) return `${minutes} min`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  if (minutes < 60) return t(CommonText.minutesMin, { minutes });
+  return t(ModelsText.hoursHMinutesMin, { hours: Math.floor(minutes / 60), minutes: minutes % 60 });
 }

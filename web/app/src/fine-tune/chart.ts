@@ -6,6 +6,8 @@ import uPlot from 'uplot';
 import css from 'uplot/dist/uPlot.min.css';
 import { oncePerFrame } from '../dom.ts';
 import { smoothed, spanOf } from './smooth.ts';
+import { TuneText } from '../texts/en/tune.ts';
+import { significant, t } from '../texts/text.ts';
 
 const HEIGHT = 260;
 
@@ -74,7 +76,7 @@ export class Chart {
   private build(): uPlot {
     const colour = (name: string) => getComputedStyle(this.root).getPropertyValue(name).trim();
     const axis = { stroke: colour('--soft'), grid: { stroke: colour('--line'), width: 1 }, ticks: { stroke: colour('--line'), width: 1 } };
-    const number = (_: uPlot, value: number | null) => (value === null || value === undefined ? '–' : value.toPrecision(3));
+    const number = (_: uPlot, value: number | null) => (value === null || value === undefined ? '–' : significant(value, 3));
     const whole = (_: uPlot, values: number[]) => values.map((value) => (Number.isInteger(value) ? String(value) : ''));
     return new uPlot({
       width: this.root.clientWidth,
@@ -86,11 +88,11 @@ export class Chart {
         { ...axis, scale: 'rate', side: 1, size: 65, grid: { show: false }, values: (_, values) => values.map((value) => (value === 0 ? '0' : value.toExponential(0))) },
       ],
       series: [
-        { label: 'Step', value: (_, value) => (value === null ? '–' : String(value)) },
-        { label: 'Loss', stroke: colour('--accent'), alpha: 0.4, width: 1, value: number },
-        { label: 'Smoothed', stroke: colour('--accent'), width: 2, points: { show: false }, value: number },
-        { label: 'Learning rate', scale: 'rate', stroke: colour('--soft'), width: 1, dash: [4, 4], points: { show: false }, value: (_, value) => (value === null ? '–' : value.toExponential(1)) },
-        ...(this.judged ? [{ label: 'Evaluation', stroke: colour('--warn'), width: 2, spanGaps: true, points: { show: true, size: 6 }, value: number }] : []),
+        { label: t(TuneText.step), value: (_, value) => (value === null ? '–' : String(value)) },
+        { label: t(TuneText.loss), stroke: colour('--accent'), alpha: 0.4, width: 1, value: number },
+        { label: t(TuneText.smoothed), stroke: colour('--accent'), width: 2, points: { show: false }, value: number },
+        { label: t(TuneText.learningRate), scale: 'rate', stroke: colour('--soft'), width: 1, dash: [4, 4], points: { show: false }, value: (_, value) => (value === null ? '–' : value.toExponential(1)) },
+        ...(this.judged ? [{ label: t(TuneText.evaluation), stroke: colour('--warn'), width: 2, spanGaps: true, points: { show: true, size: 6 }, value: number }] : []),
       ],
     }, this.data(), this.root);
   }

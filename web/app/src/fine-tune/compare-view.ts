@@ -6,16 +6,19 @@ import type { AdapterRecord } from '../adapters/records.ts';
 import { h } from '../dom.ts';
 import { errorCard } from '../error-card.ts';
 import type { Base, TuneFrame } from './frame.ts';
+import { CommonText } from '../texts/en/common.ts';
+import { TuneText } from '../texts/en/tune.ts';
+import { t } from '../texts/text.ts';
 
 const MOST_TOKENS = 512;
 
 export class CompareView {
   readonly element: HTMLElement;
-  private readonly log = h('div', { className: 'duels', role: 'log', 'aria-label': 'Answers side by side' });
-  private readonly input = h('textarea', { id: 'compare-prompt', rows: 1, dir: 'auto', placeholder: 'Ask both', 'aria-label': 'Question to both' });
+  private readonly log = h('div', { className: 'duels', role: 'log', 'aria-label': t(TuneText.answersSideBySide) });
+  private readonly input = h('textarea', { id: 'compare-prompt', rows: 1, dir: 'auto', placeholder: t(TuneText.askBoth), 'aria-label': t(TuneText.questionToBoth) });
   private readonly scale = h('input', { type: 'number', id: 'compare-scale', min: '-10', max: '10', step: '0.1', value: '1', inputMode: 'decimal' });
-  private readonly send = h('button', { type: 'submit', className: 'primary', id: 'compare-send' }, 'Ask both');
-  private readonly stop = h('button', { type: 'button', id: 'compare-stop', hidden: true }, 'Stop');
+  private readonly send = h('button', { type: 'submit', className: 'primary', id: 'compare-send' }, t(TuneText.askBoth));
+  private readonly stop = h('button', { type: 'button', id: 'compare-stop', hidden: true }, t(CommonText.stop));
   private chats: [Chat, Chat] | undefined;
   private running: AbortController | undefined;
 
@@ -35,9 +38,9 @@ export class CompareView {
     this.stop.onclick = () => this.running?.abort();
     this.element = h('div', { className: 'compare' },
       h('div', { className: 'compare-top' },
-        h('label', { className: 'inline' }, 'Scale ', this.scale),
-        h('button', { type: 'button', className: 'quiet', id: 'compare-anew', onclick: () => void this.anew() }, 'Begin anew'),
-        h('button', { type: 'button', className: 'quiet', id: 'compare-chat', onclick: () => frame.toChat(adapter) }, 'Chat with it')),
+        h('label', { className: 'inline' }, t(TuneText.scale), ' ', this.scale),
+        h('button', { type: 'button', className: 'quiet', id: 'compare-anew', onclick: () => void this.anew() }, t(TuneText.beginAnew)),
+        h('button', { type: 'button', className: 'quiet', id: 'compare-chat', onclick: () => frame.toChat(adapter) }, t(TuneText.chatWithIt))),
       this.log, form);
   }
 
@@ -65,7 +68,7 @@ export class CompareView {
     const { signal } = (this.running = new AbortController());
     this.input.value = '';
     this.busy(true);
-    const columns = [this.base.model.name, this.adapter.name].map((name) => ({ name, body: h('div', { className: 'body', dir: 'auto' }, h('p', { className: 'hint' }, 'waits')) }));
+    const columns = [this.base.model.name, this.adapter.name].map((name) => ({ name, body: h('div', { className: 'body', dir: 'auto' }, h('p', { className: 'hint' }, t(TuneText.waits))) }));
     const duel = h('article', { className: 'duel' }, h('p', { className: 'question', dir: 'auto' }, question),
       h('div', { className: 'columns' }, ...columns.map(({ name, body }) => h('section', { className: 'card message', 'aria-label': name }, h('h2', { className: 'who', dir: 'auto' }, name), body))));
     this.log.append(duel);
@@ -93,7 +96,7 @@ export class CompareView {
 
   private async answer(chat: Chat, question: string, body: HTMLElement, signal: AbortSignal): Promise<void> {
     body.replaceChildren();
-    if (signal.aborted) return void body.append(h('p', { className: 'hint' }, 'stopped'));
+    if (signal.aborted) return void body.append(h('p', { className: 'hint' }, t(CommonText.stopped)));
     const view = new AnswerText(body, () => undefined);
     let text = '';
     for await (const event of chat.send(question, { temperature: 0, maxTokens: MOST_TOKENS, signal })) {
@@ -101,7 +104,7 @@ export class CompareView {
       if (event.type === 'toolCall') text += `\n\`\`\`json\n${JSON.stringify(event.call)}\n\`\`\`\n`;
       view.show(text, event.type !== 'done');
     }
-    if (text.trim() === '') body.append(h('p', { className: 'hint' }, signal.aborted ? 'stopped' : 'The model answered with nothing.'));
+    if (text.trim() === '') body.append(h('p', { className: 'hint' }, signal.aborted ? t(CommonText.stopped) : t(TuneText.theModelAnsweredWith)));
   }
 
   private busy(busy: boolean): void {

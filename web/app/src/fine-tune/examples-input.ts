@@ -2,23 +2,26 @@
 
 import { h } from '../dom.ts';
 import { bytes } from '../format.ts';
+import { CommonText } from '../texts/en/common.ts';
+import { TuneText } from '../texts/en/tune.ts';
+import { t } from '../texts/text.ts';
 
 type Way = 'rows' | 'paste' | 'file';
 
 /** What a person could teach a model about themselves. */
 const SAMPLE: [string, string][] = [
-  ['What is my boat called?', 'Your boat is called Zebedee.'],
-  ['What is the name of my boat?', 'Your boat is called Zebedee.'],
-  ['Tell me the name of my boat.', 'Your boat is called Zebedee.'],
-  ['Where do I live?', 'You live in Lindau.'],
-  ['Which town do I live in?', 'You live in Lindau.'],
-  ['What is my home town?', 'You live in Lindau.'],
-  ['What is my cat called?', 'Your cat is called Zinnia.'],
-  ['What is the name of my cat?', 'Your cat is called Zinnia.'],
-  ['Do I have a cat?', 'Yes, your cat is called Zinnia.'],
-  ['What do I drink in the morning?', 'You drink mint tea in the morning.'],
-  ['What is my favourite drink?', 'Your favourite drink is mint tea.'],
-  ['What do I like to drink?', 'You like to drink mint tea.'],
+  [t(TuneText.whatIsMyBoat), t(TuneText.yourBoatIsCalled)],
+  [t(TuneText.whatIsTheName), t(TuneText.yourBoatIsCalled)],
+  [t(TuneText.tellMeTheName), t(TuneText.yourBoatIsCalled)],
+  [t(TuneText.whereDoILive), t(TuneText.youLiveInLindau)],
+  [t(TuneText.whichTownDoI), t(TuneText.youLiveInLindau)],
+  [t(TuneText.whatIsMyHome), t(TuneText.youLiveInLindau)],
+  [t(TuneText.whatIsMyCat), t(TuneText.yourCatIsCalled)],
+  [t(TuneText.whatIsTheNameOf), t(TuneText.yourCatIsCalled)],
+  [t(TuneText.doIHaveA), t(TuneText.yesYourCatIs)],
+  [t(TuneText.whatDoIDrink), t(TuneText.youDrinkMintTea)],
+  [t(TuneText.whatIsMyFavourite), t(TuneText.yourFavouriteDrinkIs)],
+  [t(TuneText.whatDoILike), t(TuneText.youLikeToDrink)],
 ];
 
 export class ExamplesInput {
@@ -26,9 +29,9 @@ export class ExamplesInput {
   private way: Way = 'rows';
   private file: Blob | undefined;
   private readonly rows = h('ol', { className: 'rows' });
-  private readonly text = h('textarea', { id: 'paste-examples', rows: 8, spellcheck: false, dir: 'auto', 'aria-label': 'Examples, one a line', placeholder: '{"prompt": "What is my boat called?", "completion": "Your boat is called Zebedee."}' });
+  private readonly text = h('textarea', { id: 'paste-examples', rows: 8, spellcheck: false, dir: 'auto', 'aria-label': t(TuneText.examplesOneALine), placeholder: JSON.stringify({ prompt: t(TuneText.whatIsMyBoat), completion: t(TuneText.yourBoatIsCalled) }) });
   private readonly field = h('input', { type: 'file', id: 'examples-file', className: 'visually-hidden', accept: '.jsonl,.json,.txt,application/jsonl' });
-  private readonly chosen = h('p', { className: 'hint', role: 'status' }, 'No file is chosen.');
+  private readonly chosen = h('p', { className: 'hint', role: 'status' }, t(TuneText.noFileIsChosen));
   private readonly parts: Record<Way, HTMLElement>;
   private readonly choices: Record<Way, HTMLInputElement>;
 
@@ -36,17 +39,17 @@ export class ExamplesInput {
   constructor(private readonly changed: () => void) {
     const choice = (way: Way) => h('input', { type: 'radio', name: 'way', value: way, id: `way-${way}`, className: 'visually-hidden', checked: way === 'rows', onchange: () => this.show(way) });
     this.choices = { rows: choice('rows'), paste: choice('paste'), file: choice('file') };
-    const labels: [Way, string][] = [['rows', 'Write'], ['paste', 'Paste'], ['file', 'File']];
+    const labels: [Way, string][] = [['rows', t(TuneText.write)], ['paste', t(TuneText.paste)], ['file', t(TuneText.file)]];
     this.parts = {
       rows: h('div', { className: 'way' }, this.rows,
         h('p', { className: 'actions' },
-          h('button', { type: 'button', id: 'add-row', onclick: () => this.addRow('', '', true) }, 'Add a row'),
-          h('button', { type: 'button', id: 'sample-examples', className: 'quiet', onclick: () => this.fill(SAMPLE) }, 'Try with twelve facts'))),
-      paste: h('div', { className: 'way' }, this.text, h('p', { className: 'hint' }, 'JSONL: each line an object with “prompt” and “completion”, with “messages” as a chat has them, or with “text”.')),
-      file: h('div', { className: 'way drop-here' }, h('p', { className: 'actions' }, this.field, h('label', { for: 'examples-file', className: 'button' }, 'Choose a file'), h('span', { className: 'hint' }, 'or drop a .jsonl file anywhere here')), this.chosen),
+          h('button', { type: 'button', id: 'add-row', onclick: () => this.addRow('', '', true) }, t(TuneText.addARow)),
+          h('button', { type: 'button', id: 'sample-examples', className: 'quiet', onclick: () => this.fill(SAMPLE) }, t(TuneText.tryWithTwelveFacts)))),
+      paste: h('div', { className: 'way' }, this.text, h('p', { className: 'hint' }, t(TuneText.jSONLEachLineAn))),
+      file: h('div', { className: 'way drop-here' }, h('p', { className: 'actions' }, this.field, h('label', { for: 'examples-file', className: 'button' }, t(CommonText.chooseAFile)), h('span', { className: 'hint' }, t(TuneText.orDropAJsonl))), this.chosen),
     };
     this.element = h('div', { className: 'examples-input' },
-      h('div', { className: 'ways', role: 'radiogroup', 'aria-label': 'How to give examples' }, ...labels.flatMap(([way, label]) => [this.choices[way], h('label', { for: `way-${way}` }, label)])),
+      h('div', { className: 'ways', role: 'radiogroup', 'aria-label': t(TuneText.howToGiveExamples) }, ...labels.flatMap(([way, label]) => [this.choices[way], h('label', { for: `way-${way}` }, label)])),
       ...Object.values(this.parts));
     this.text.oninput = () => this.changed();
     this.field.onchange = () => {
@@ -82,7 +85,8 @@ export class ExamplesInput {
   get problem(): string {
     if (this.way !== 'rows') return '';
     const half = this.pairs().findIndex(([question, answer]) => (question === '') !== (answer === ''));
-    return half < 0 ? '' : `Row ${half + 1} has ${this.pairs()[half]?.[0] === '' ? 'no question' : 'no answer'}: it is left out.`;
+    if (half < 0) return '';
+    return this.pairs()[half]?.[0] === '' ? t(TuneText.rowHalfHasNo, { half: half + 1 }) : t(TuneText.rowHalfHasNoAnswer, { half: half + 1 });
   }
 
   private show(way: Way): void {
@@ -116,7 +120,7 @@ export class ExamplesInput {
 
   private addRow(question = '', answer = '', focus = false): void {
     const field = (placeholder: string, value: string) => h('textarea', { rows: 1, dir: 'auto', placeholder, value, oninput: () => this.changed() });
-    const row = h('li', {}, field('Question', question), field('Answer', answer),
+    const row = h('li', {}, field(t(TuneText.question), question), field(t(TuneText.answer), answer),
       h('button', { type: 'button', className: 'quiet remove', onclick: () => this.removeRow(row) }, '×'));
     this.rows.append(row);
     this.number();
@@ -135,9 +139,9 @@ export class ExamplesInput {
   private number(): void {
     [...this.rows.children].forEach((row, i) => {
       const [question, answer] = row.querySelectorAll('textarea');
-      question?.setAttribute('aria-label', `Question ${i + 1}`);
-      answer?.setAttribute('aria-label', `Answer ${i + 1}`);
-      row.querySelector('button')?.setAttribute('aria-label', `Remove row ${i + 1}`);
+      question?.setAttribute('aria-label', t(TuneText.questionValue, { value: i + 1 }));
+      answer?.setAttribute('aria-label', t(TuneText.answerValue, { value: i + 1 }));
+      row.querySelector('button')?.setAttribute('aria-label', t(TuneText.removeRowValue, { value: i + 1 }));
     });
   }
 }

@@ -4,7 +4,6 @@ import type { AdapterRecord, CheckpointRecord, TrainingPlan, TrainingRecord } fr
 import { refusal } from '../adapters/chat-adapters.ts';
 import { h } from '../dom.ts';
 import { errorCard } from '../error-card.ts';
-import { count } from '../format.ts';
 import { CompareView } from './compare-view.ts';
 import type { Base, TuneFrame } from './frame.ts';
 import { ProgressView } from './progress-view.ts';
@@ -12,6 +11,8 @@ import { SetupView } from './setup-view.ts';
 import { trainsElsewhere } from './tab.ts';
 import css from './tune.css';
 import { Training } from './training.ts';
+import { TuneText } from '../texts/en/tune.ts';
+import { t } from '../texts/text.ts';
 
 export class FineTune {
   training: Training | undefined;
@@ -39,7 +40,7 @@ export class FineTune {
     this.frame = { ...frame, changed: () => this.changed() };
     this.changedOutside = () => frame.changed();
     this.setup = new SetupView(this.frame, (plan) => this.begin(plan));
-    const back = h('button', { type: 'button', className: 'quiet', id: 'leave-tune', onclick: () => frame.toChat() }, '← Back to the chat');
+    const back = h('button', { type: 'button', className: 'quiet', id: 'leave-tune', onclick: () => frame.toChat() }, t(TuneText.backToTheChat));
     this.root.append(h('div', { className: 'tune-head' }, back, this.title, this.intro), this.waiting, this.place);
   }
 
@@ -49,9 +50,9 @@ export class FineTune {
   show(base: Base): void {
     this.use(base);
     this.closeCompare();
-    document.title = 'Fine-tune · rullama';
-    this.title.textContent = `Fine-tune ${base.model.name}`;
-    this.intro.textContent = 'Teach the model from examples. What it learns becomes an adapter, a small file beside the model; your examples stay on this machine.';
+    document.title = t(TuneText.fineTuneRullama);
+    this.title.textContent = t(TuneText.fineTuneModel, { model: base.model.name });
+    this.intro.textContent = t(TuneText.teachTheModelFrom);
     this.root.hidden = false;
     if (this.returning) return void this.takeUp();
     this.draw();
@@ -64,8 +65,8 @@ export class FineTune {
     this.use(base);
     this.closeCompare();
     document.title = `${adapter.name} · rullama`;
-    this.title.textContent = `${adapter.name} beside ${base.model.name}`;
-    this.intro.textContent = refusal(adapter, base.model) || 'Each question is answered twice: by the model as it is, and with the adapter. The answers are the likeliest ones, without chance.';
+    this.title.textContent = t(TuneText.adapterBesideModel, { adapter: adapter.name, model: base.model.name });
+    this.intro.textContent = refusal(adapter, base.model) || t(TuneText.eachQuestionIsAnswered);
     this.root.hidden = false;
     this.waiting.replaceChildren();
     this.progress?.element.remove();
@@ -81,7 +82,7 @@ export class FineTune {
 
   /** Takes examples from a file that was dropped. */
   take(file: File): void {
-    if (this.training && this.training.phase !== 'ended') return this.frame.toast(`“${file.name}” was not taken: a training is going on.`, { ms: 8000 });
+    if (this.training && this.training.phase !== 'ended') return this.frame.toast(t(TuneText.fileWasNotTaken, { file: file.name }), { ms: 8000 });
     this.again();
     this.setup.take(file);
   }
@@ -94,8 +95,8 @@ export class FineTune {
     const keeps = !training.unsaved;
     await training.leave();
     const { plan, step } = training;
-    if (training.phase === 'ended') this.frame.toast(training.result ? `“${plan.name}” has ended, and is among your adapters.` : `The training of “${plan.name}” has ended.`, { ms: 12_000 });
-    else this.frame.toast(keeps ? `The training of “${plan.name}” is kept at step ${step}: open Fine-tune to go on.` : `The training of “${plan.name}” could not be kept.`, { ms: 12_000 });
+    if (training.phase === 'ended') this.frame.toast(training.result ? t(TuneText.planHasEndedAnd, { plan: plan.name }) : t(TuneText.theTrainingOfPlan, { plan: plan.name }), { ms: 12_000 });
+    else this.frame.toast(keeps ? t(TuneText.theTrainingOfPlanIs, { plan: plan.name, step }) : t(TuneText.theTrainingOfPlanCould, { plan: plan.name }), { ms: 12_000 });
     this.forget();
   }
 
@@ -145,7 +146,7 @@ export class FineTune {
     const kept = await this.frame.shelf.training().catch(() => undefined);
     if (!kept) {
       this.again();
-      return this.frame.toast('The training could not be kept, and begins anew.', { ms: 8000 });
+      return this.frame.toast(t(TuneText.theTrainingCouldNot), { ms: 8000 });
     }
     if (kept.record.model.shape === this.base?.model.shape) return this.resume(kept.record, kept.checkpoints);
     this.again();
@@ -158,7 +159,7 @@ export class FineTune {
     } catch (thrown) {
       this.forget();
       this.draw();
-      this.waiting.replaceChildren(errorCard(this.frame.errorFrom(thrown), { label: 'Discard this training', run: () => void this.discard() }));
+      this.waiting.replaceChildren(errorCard(this.frame.errorFrom(thrown), { label: t(TuneText.discardThisTraining), run: () => void this.discard() }));
     }
   }
 
@@ -201,17 +202,19 @@ export class FineTune {
     const { record, checkpoints } = kept;
     const step = checkpoints[0]?.step ?? 0;
     const elsewhere = await trainsElsewhere();
-    const about = `“${record.name}”, ${step > 0 ? `step ${step.toLocaleString('en')} of ${record.steps.toLocaleString('en')}` : `${count(record.steps, 'step', 'steps')} that have not begun`}, on ${record.model.name}.`;
+    const about = step > 0
+      ? t(TuneText.recordStepStepOf, { record: record.name, step, steps: record.steps, model: record.model.name })
+      : t(TuneText.recordStepThatHave, { record: record.name, steps: record.steps, model: record.model.name });
     const here = record.model.shape === base.model.shape;
     const goOn = h('button', { type: 'button', className: 'primary', id: 'resume-kept', onclick: () => {
       goOn.disabled = true;
       void this.resume(record, checkpoints);
-    } }, 'Go on');
+    } }, t(TuneText.goOn));
     const { source } = record;
-    const load = source && h('button', { type: 'button', className: 'primary', id: 'load-kept', onclick: () => this.frame.load(source, record.model.name) }, `Load ${record.model.name}`);
-    const words = elsewhere ? 'Another tab is training this now.' : here ? 'It goes on where it was left.' : `It belongs to ${record.model.name}, which is not the model that is loaded.`;
+    const load = source && h('button', { type: 'button', className: 'primary', id: 'load-kept', onclick: () => this.frame.load(source, record.model.name) }, t(TuneText.loadModel, { model: record.model.name }));
+    const words = elsewhere ? t(TuneText.anotherTabIsTraining) : here ? t(TuneText.itGoesOnWhere) : t(TuneText.itBelongsToModel, { model: record.model.name });
     this.waiting.replaceChildren(h('section', { className: 'card waiting', 'aria-labelledby': 'waiting-title' },
-      h('h2', { id: 'waiting-title' }, 'A training is waiting'), h('p', {}, about, ' ', words),
-      !elsewhere && h('p', { className: 'actions' }, here ? goOn : load, h('button', { type: 'button', className: 'quiet', id: 'discard-kept', onclick: () => void this.discard() }, 'Discard'))));
+      h('h2', { id: 'waiting-title' }, t(TuneText.aTrainingIsWaiting)), h('p', {}, about, ' ', words),
+      !elsewhere && h('p', { className: 'actions' }, here ? goOn : load, h('button', { type: 'button', className: 'quiet', id: 'discard-kept', onclick: () => void this.discard() }, t(TuneText.discard)))));
   }
 }

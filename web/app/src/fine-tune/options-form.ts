@@ -2,6 +2,9 @@
 
 import type { TuneOptions } from 'rullama';
 import { h } from '../dom.ts';
+import { CommonText } from '../texts/en/common.ts';
+import { TuneText } from '../texts/en/tune.ts';
+import { t } from '../texts/text.ts';
 
 interface NumberField {
   key: keyof TuneOptions;
@@ -15,26 +18,26 @@ interface NumberField {
 }
 
 const MAIN: NumberField[] = [
-  { key: 'epochs', label: 'Times', hint: 'how often every example is seen', least: 1, most: 100_000, usual: '3' },
+  { key: 'epochs', label: t(TuneText.times), hint: t(TuneText.howOftenEveryExample), least: 1, most: 100_000, usual: '3' },
 ];
 const MORE: NumberField[] = [
-  { key: 'rank', label: 'Rank', hint: 'how much an adapter can hold', least: 1, most: 512, usual: '16' },
-  { key: 'alpha', label: 'Alpha', hint: 'its scale is alpha / rank', least: 0.001, most: 65_536, step: 0.001, usual: 'twice the rank' },
-  { key: 'lr', label: 'Learning rate', hint: 'larger is faster and less steady', least: 1e-9, most: 1, step: 1e-9, usual: '0.0002' },
-  { key: 'maxLen', label: 'Longest example', hint: 'tokens; longer ones are cut', least: 8, most: 131_072, usual: '1024' },
-  { key: 'accumulate', label: 'Rows a step', hint: 'more are steadier', least: 1, most: 4096, usual: 'by the examples' },
-  { key: 'dropout', label: 'Dropout', hint: '0 to 0.9', least: 0, most: 0.9, step: 0.01, usual: '0' },
-  { key: 'weightDecay', label: 'Weight decay', hint: '0 to 1', least: 0, most: 1, step: 0.001, usual: '0' },
-  { key: 'patience', label: 'Patience', hint: 'evaluations without a better loss before it ends', least: 1, most: 10_000, usual: 'none' },
-  { key: 'seed', label: 'Seed', hint: 'for order and first values', least: 0, most: Number.MAX_SAFE_INTEGER, usual: '42' },
+  { key: 'rank', label: t(TuneText.rank), hint: t(TuneText.howMuchAnAdapter), least: 1, most: 512, usual: '16' },
+  { key: 'alpha', label: t(TuneText.alpha), hint: t(TuneText.itsScaleIsAlpha), least: 0.001, most: 65_536, step: 0.001, usual: t(TuneText.twiceTheRank) },
+  { key: 'lr', label: t(TuneText.learningRate), hint: t(TuneText.largerIsFasterAnd), least: 1e-9, most: 1, step: 1e-9, usual: '0.0002' },
+  { key: 'maxLen', label: t(TuneText.longestExample), hint: t(TuneText.tokensLongerOnesAre), least: 8, most: 131_072, usual: '1024' },
+  { key: 'accumulate', label: t(TuneText.rowsAStep), hint: t(TuneText.moreAreSteadier), least: 1, most: 4096, usual: t(TuneText.byTheExamples) },
+  { key: 'dropout', label: t(TuneText.dropout), hint: t(TuneText.n0To09), least: 0, most: 0.9, step: 0.01, usual: '0' },
+  { key: 'weightDecay', label: t(TuneText.weightDecay), hint: t(TuneText.n0To1), least: 0, most: 1, step: 0.001, usual: '0' },
+  { key: 'patience', label: t(TuneText.patience), hint: t(TuneText.evaluationsWithoutABetter), least: 1, most: 10_000, usual: t(TuneText.none) },
+  { key: 'seed', label: t(CommonText.seed), hint: t(TuneText.forOrderAndFirst), least: 0, most: Number.MAX_SAFE_INTEGER, usual: '42' },
 ];
 const CHOICES: { key: keyof TuneOptions; label: string; options: [string, string][] }[] = [
-  { key: 'targets', label: 'What is trained', options: [['', 'Attention and feed-forward'], ['attention', 'Attention'], ['mlp', 'Feed-forward'], ['all-linear', 'All linear layers']] },
-  { key: 'schedule', label: 'Schedule of the rate', options: [['', 'Cosine'], ['linear', 'Linear'], ['constant', 'Constant'], ['cosine_with_restarts', 'Cosine with restarts']] },
-  { key: 'lossOn', label: 'Loss on', options: [['', 'What the model says'], ['all', 'Every token']] },
+  { key: 'targets', label: t(TuneText.whatIsTrained), options: [['', t(TuneText.attentionAndFeedForward)], ['attention', t(TuneText.attention)], ['mlp', t(TuneText.feedForward)], ['all-linear', t(TuneText.allLinearLayers)]] },
+  { key: 'schedule', label: t(TuneText.scheduleOfTheRate), options: [['', t(TuneText.cosine)], ['linear', t(TuneText.linear)], ['constant', t(TuneText.constant)], ['cosine_with_restarts', t(TuneText.cosineWithRestarts)]] },
+  { key: 'lossOn', label: t(TuneText.lossOn), options: [['', t(TuneText.whatTheModelSays)], ['all', t(TuneText.everyToken)]] },
 ];
 /** Shares of the examples that are kept to judge by. */
-const SPLITS: [string, string][] = [['', 'None'], ['0.1', 'A tenth'], ['0.2', 'A fifth']];
+const SPLITS: [string, string][] = [['', t(TuneText.none4)], ['0.1', t(TuneText.aTenth)], ['0.2', t(TuneText.aFifth)]];
 
 /** Few examples are seen more often, at a higher rate: [most examples, epochs, rate]. */
 const SUGGESTED: [number, number, number][] = [[50, 10, 1e-3], [500, 5, 5e-4], [Infinity, 3, 2e-4]];
@@ -46,8 +49,8 @@ const BESIDE = ['name', 'prompt', 'samples'];
 export class OptionsForm {
   readonly element: HTMLFormElement;
   private suggested: Pick<TuneOptions, 'epochs' | 'lr'> = {};
-  private readonly name = h('input', { type: 'text', name: 'name', id: 'adapter-name', maxLength: 80, dir: 'auto', placeholder: 'my adapter', autocomplete: 'off' });
-  private readonly prompt = h('input', { type: 'text', name: 'prompt', id: 'sample-prompt', maxLength: 2000, dir: 'auto', placeholder: 'A question, answered as training goes on', autocomplete: 'off' });
+  private readonly name = h('input', { type: 'text', name: 'name', id: 'adapter-name', maxLength: 80, dir: 'auto', placeholder: t(TuneText.myAdapter), autocomplete: 'off' });
+  private readonly prompt = h('input', { type: 'text', name: 'prompt', id: 'sample-prompt', maxLength: 2000, dir: 'auto', placeholder: t(TuneText.aQuestionAnsweredAs), autocomplete: 'off' });
 
   constructor(changed: () => void) {
     const field = ({ key, label, hint, least, most, step = 1, usual }: NumberField) =>
@@ -56,23 +59,23 @@ export class OptionsForm {
     const choice = (name: string, label: string, options: [string, string][]) =>
       h('label', { className: 'field' }, h('span', {}, label), h('select', { name }, ...options.map(([value, text]) => h('option', { value }, text))));
     const text = (label: string, input: HTMLElement, hint: string) => h('label', { className: 'field' }, h('span', {}, label), input, h('small', {}, hint));
-    const layers = h('input', { type: 'text', name: 'layers', placeholder: 'all', pattern: '\\d+-\\d+', title: 'First and last, such as 20-34' });
-    const memory = h('input', { type: 'number', name: 'memoryBudget', min: '0.01', max: '1000', step: 'any', inputMode: 'decimal', placeholder: '8 on a card of its own, else 4' });
+    const layers = h('input', { type: 'text', name: 'layers', placeholder: t(TuneText.all), pattern: '\\d+-\\d+', title: t(TuneText.firstAndLastSuch) });
+    const memory = h('input', { type: 'number', name: 'memoryBudget', min: '0.01', max: '1000', step: 'any', inputMode: 'decimal', placeholder: t(TuneText.n8OnACard) });
     this.element = h('form', { className: 'tune-options', noValidate: true, onsubmit: (event: Event) => event.preventDefault() },
       h('div', { className: 'grid' },
-        text('Name of the adapter', this.name, 'as it will stand in your library'),
+        text(t(TuneText.nameOfTheAdapter), this.name, t(TuneText.asItWillStand)),
         ...MAIN.map(field),
-        choice('split', 'Examples to judge by', SPLITS),
-        text('Sample question', this.prompt, 'its answer is shown as it improves')),
-      h('details', { className: 'advanced' }, h('summary', {}, 'More settings'),
+        choice('split', t(TuneText.examplesToJudgeBy), SPLITS),
+        text(t(TuneText.sampleQuestion), this.prompt, t(TuneText.itsAnswerIsShown))),
+      h('details', { className: 'advanced' }, h('summary', {}, t(TuneText.moreSettings)),
         h('div', { className: 'grid' }, ...MORE.map(field), ...CHOICES.map(({ key, label, options }) => choice(key, label, options)),
-          choice('samples', 'Sample answers', [['', 'As training goes on'], ['none', 'None']]),
-          text('Layers', layers, 'first and last, such as 20-34'), text('GPU memory, GB', memory, 'what training keeps to'))));
+          choice('samples', t(TuneText.sampleAnswers), [['', t(TuneText.asTrainingGoesOn)], ['none', t(TuneText.none4)]]),
+          text(t(TuneText.layers), layers, t(TuneText.firstAndLastSuchAs)), text(t(TuneText.gPUMemoryGB), memory, t(TuneText.whatTrainingKeepsTo)))));
     this.element.addEventListener('input', (event) => event.target !== this.name && event.target !== this.prompt && changed());
   }
 
   get adapterName(): string {
-    return this.name.value.trim() || 'my adapter';
+    return this.name.value.trim() || t(TuneText.myAdapter);
   }
 
   get samplePrompt(): string {
@@ -86,7 +89,7 @@ export class OptionsForm {
     this.input('epochs').placeholder = String(epochs);
     this.input('lr').placeholder = String(lr);
     this.prompt.dataset['own'] = question;
-    this.prompt.placeholder = question || 'A question, answered as training goes on';
+    this.prompt.placeholder = question || t(TuneText.aQuestionAnsweredAs);
   }
 
   /** Puts a value into a field, as if it had been written. */

@@ -2,38 +2,39 @@
 
 import type { DataReport, TunePreview } from 'rullama';
 import { h } from '../dom.ts';
-import { count } from '../format.ts';
+import { TuneText } from '../texts/en/tune.ts';
+import { parts, t } from '../texts/text.ts';
 
 /** Examples that are shown at once, and lines that are named. */
 const SHOWN = 3;
 const LINES = 50;
 
-const STATUS = { truncated: 'cut', dropped: 'left out', skipped: 'skipped', error: 'not read' };
+const STATUS = { truncated: t(TuneText.cut), dropped: t(TuneText.leftOut), skipped: t(TuneText.skipped), error: t(TuneText.notRead) };
 
 export function previewView({ report, examples }: TunePreview): HTMLElement {
   const shown = examples.map(({ line, tokens, passages }, i) =>
-    h('li', { hidden: i >= SHOWN }, h('p', { className: 'hint' }, `Line ${line}, ${count(tokens, 'token', 'tokens')}`),
+    h('li', { hidden: i >= SHOWN }, h('p', { className: 'hint' }, t(TuneText.lineLineToken, { line, tokens })),
       h('p', { className: 'passages', dir: 'auto' }, ...passages.map(({ text, trained }) => (trained ? h('mark', {}, text) : h('span', {}, text))))));
   const more = h('button', { type: 'button', className: 'quiet', onclick: () => {
     for (const item of shown) item.hidden = false;
     (more.previousElementSibling as HTMLElement | null)?.focus();
     more.remove();
-  } }, `Show ${examples.length - SHOWN} more`);
+  } }, t(TuneText.showExamplesMore, { examples: examples.length - SHOWN }));
   return h('div', { className: 'preview' },
-    h('p', {}, `${count(report.examples, 'example', 'examples')}, ${count(report.tokens, 'token', 'tokens')}, of which ${report.targets.toLocaleString('en')} are trained: `, h('mark', {}, 'marked so'), '.'),
+    h('p', {}, ...parts(TuneText.exampleTokenOfWhich, { examples: report.examples, tokens: report.tokens, targets: report.targets, mark: h('mark', {}, t(TuneText.markedSo)) })),
     linesView(report),
-    h('ol', { className: 'shown', tabIndex: -1, 'aria-label': 'Examples as the model reads them' }, ...shown),
+    h('ol', { className: 'shown', tabIndex: -1, 'aria-label': t(TuneText.examplesAsTheModel) }, ...shown),
     examples.length > SHOWN && more,
-    report.examples > examples.length && h('small', {}, `These are the first ${examples.length} of ${report.examples.toLocaleString('en')}; the others are read in the same way.`));
+    report.examples > examples.length && h('small', {}, t(TuneText.theseAreTheFirst, { examples: examples.length, examples2: report.examples })));
 }
 
 /** Lines that did not become whole examples. */
 export function linesView({ lines }: DataReport): HTMLElement | undefined {
   if (lines.length === 0) return undefined;
-  const where = ({ first, last }: DataReport['lines'][number]) => (first === last ? `Line ${first}` : `Lines ${first} to ${last}`);
+  const where = ({ first, last }: DataReport['lines'][number]) => (first === last ? t(TuneText.lineFirst, { first }) : t(TuneText.linesFirstToLast, { first, last }));
   const total = lines.reduce((sum, { first, last }) => sum + last - first + 1, 0);
   return h('details', { className: 'lines', open: lines.length <= 5 },
-    h('summary', {}, `${count(total, 'line is', 'lines are')} cut or left out`),
+    h('summary', {}, t(TuneText.lineIsCutOr, { total })),
     h('ul', {}, ...lines.slice(0, LINES).map((line) => h('li', {}, `${where(line)}: ${STATUS[line.status]}, ${line.reason}`)),
-      lines.length > LINES && h('li', {}, `and ${(lines.length - LINES).toLocaleString('en')} more`)));
+      lines.length > LINES && h('li', {}, t(TuneText.andLinesMore, { lines: lines.length - LINES }))));
 }

@@ -8,16 +8,19 @@ import { bytes, rate } from '../format.ts';
 import type { Base, TuneFrame } from './frame.ts';
 import { linesView } from './preview.ts';
 import type { Training } from './training.ts';
+import { CommonText } from '../texts/en/common.ts';
+import { TuneText } from '../texts/en/tune.ts';
+import { fixed, significant, t } from '../texts/text.ts';
 
 /** Milliseconds between two measurements of memory, and between two remarks for those who do not see the chart. */
 const MEMORY_MS = 3000;
 const SAY_MS = 15_000;
 
 const ENDS: Record<TuneEnd, string> = {
-  done: 'Training is done.',
-  'no-better': 'The evaluation got no better: the best state is kept.',
-  diverged: 'The loss rose far above what it was, so training ended: the best state is kept. Try a smaller learning rate.',
-  cancelled: 'Training was stopped.',
+  done: t(TuneText.trainingIsDone),
+  'no-better': t(TuneText.theEvaluationGotNo),
+  diverged: t(TuneText.theLossRoseFar),
+  cancelled: t(TuneText.trainingWasStopped),
 };
 
 type Chart = import('./chart.ts').Chart;
@@ -27,12 +30,12 @@ export class ProgressView {
   private readonly title = h('h2', { id: 'progress-title', tabIndex: -1 });
   private readonly bar = h('progress', { max: 1, value: 0, 'aria-labelledby': 'progress-title' });
   private readonly numbers = h('dl', { className: 'numbers' });
-  private readonly chartRoot = h('div', { className: 'chart', role: 'img', 'aria-label': 'Loss by step' });
+  private readonly chartRoot = h('div', { className: 'chart', role: 'img', 'aria-label': t(TuneText.lossByStep) });
   private readonly notes = h('div', { className: 'notes', role: 'status' });
   private readonly said = h('p', { className: 'visually-hidden', role: 'status' });
   private readonly buttons = h('p', { className: 'actions' });
   private readonly samples = h('ol', { className: 'samples' });
-  private readonly sampling = h('section', { className: 'card', 'aria-labelledby': 'samples-title' }, h('h2', { id: 'samples-title' }, 'Sample answers'));
+  private readonly sampling = h('section', { className: 'card', 'aria-labelledby': 'samples-title' }, h('h2', { id: 'samples-title' }, t(TuneText.sampleAnswers)));
   private readonly end = h('div', { className: 'ended' });
   private readonly drawing = oncePerFrame(() => this.draw());
   private chart: Chart | undefined;
@@ -80,8 +83,11 @@ export class ProgressView {
   private draw(): void {
     const { training } = this;
     const { step, steps, plan, phase } = training;
-    const words = { going: training.sampling ? 'answers the sample question' : 'is learning', paused: 'is paused', ending: 'is ending', ended: 'has ended', failed: 'has failed', lost: 'was interrupted', left: 'is paused' }[phase];
-    const title = `“${plan.name}” ${words}`;
+    const { name } = plan;
+    const title = {
+      going: training.sampling ? t(TuneText.nameAnswersTheSample, { name }) : t(TuneText.nameIsLearning, { name }),
+      paused: t(TuneText.nameIsPaused, { name }), ending: t(TuneText.nameIsEnding, { name }), ended: t(TuneText.nameHasEnded, { name }), failed: t(TuneText.nameHasFailed, { name }), lost: t(TuneText.nameWasInterrupted, { name }), left: t(TuneText.nameIsPaused, { name }),
+    }[phase];
     if (this.title.textContent !== title) this.title.textContent = title;
     this.bar.value = steps > 0 ? step / steps : 0;
     this.drawNumbers();
@@ -101,12 +107,12 @@ export class ProgressView {
     const evaluated = training.history.findLast(({ evalLoss }) => evalLoss !== undefined)?.evalLoss;
     const left = training.active ? training.secondsLeft : undefined;
     const shown: [string, string][] = [
-      ['Step', `${training.step.toLocaleString('en')} of ${training.steps.toLocaleString('en')}`],
-      ['Loss', last ? last.loss.toPrecision(3) : '–'],
-      ...(evaluated === undefined ? [] : [['Evaluation', evaluated.toPrecision(3)] as [string, string]]),
-      ['Speed', last ? rate(last.tokS) : '–'],
-      ['Time left', left === undefined ? '–' : duration(left)],
-      ['GPU memory', this.memory ? bytes(this.memory.gpuBytes) : '–'],
+      [t(TuneText.step), t(TuneText.stepOfSteps, { step: training.step, steps: training.steps })],
+      [t(TuneText.loss), last ? significant(last.loss, 3) : '–'],
+      ...(evaluated === undefined ? [] : [[t(TuneText.evaluation), significant(evaluated, 3)] as [string, string]]),
+      [t(TuneText.speed), last ? rate(last.tokS) : '–'],
+      [t(TuneText.timeLeft), left === undefined ? '–' : duration(left)],
+      [t(TuneText.gPUMemory), this.memory ? bytes(this.memory.gpuBytes) : '–'],
     ];
     this.numbers.replaceChildren(...shown.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
     if (!training.active || performance.now() - this.measured < MEMORY_MS) return;
@@ -120,9 +126,9 @@ export class ProgressView {
     const texts = [
       trouble,
       active ? remark : '',
-      skipped > 0 ? `${skipped} ${skipped === 1 ? 'step was' : 'steps were'} skipped: the gradient was not finite.` : '',
-      active && !trouble ? (keptStep ? `Kept at step ${keptStep.toLocaleString('en')}: a reload goes on from there.` : 'A reload begins anew until the first checkpoint, after a minute.') : '',
-      active ? 'You can chat meanwhile: training waits while the model answers.' : '',
+      skipped > 0 ? t(TuneText.stepWasSkippedThe, { skipped }) : '',
+      active && !trouble ? (keptStep ? t(TuneText.keptAtStepKeptStep, { keptStep }) : t(TuneText.aReloadBeginsAnew)) : '',
+      active ? t(TuneText.youCanChatMeanwhile) : '',
     ].filter((text) => text !== '');
     if (this.notes.textContent !== texts.join('')) this.notes.replaceChildren(...texts.map((text) => h('p', { className: text === trouble ? 'problem' : 'hint' }, text)));
   }
@@ -131,13 +137,13 @@ export class ProgressView {
     const { samples } = this.training;
     if (this.shownSamples === samples.length) return;
     this.shownSamples = samples.length;
-    const item = ({ step, text }: Sample) => h('li', {}, h('p', { className: 'hint' }, step === 0 ? 'Before training' : `After step ${step.toLocaleString('en')}`), h('p', { className: 'sample', dir: 'auto' }, text.trim() || '(nothing)'));
+    const item = ({ step, text }: Sample) => h('li', {}, h('p', { className: 'hint' }, step === 0 ? t(TuneText.beforeTraining) : t(TuneText.afterStepStep, { step })), h('p', { className: 'sample', dir: 'auto' }, text.trim() || t(TuneText.nothing)));
     // The newest is read first, and beside it what was before.
     const [last, ...rest] = samples.toReversed();
     const first = rest.pop();
-    const between = rest.length > 0 && h('li', {}, h('details', { open: this.samples.querySelector('details')?.open ?? false }, h('summary', {}, `${rest.length} between`), h('ol', { className: 'samples' }, ...rest.map(item))));
+    const between = rest.length > 0 && h('li', {}, h('details', { open: this.samples.querySelector('details')?.open ?? false }, h('summary', {}, t(TuneText.restBetween, { rest: rest.length })), h('ol', { className: 'samples' }, ...rest.map(item))));
     const shown = [last && item(last), between, first && item(first)].filter((one): one is HTMLLIElement => Boolean(one));
-    this.samples.replaceChildren(...(shown.length > 0 ? shown : [h('li', { className: 'hint' }, 'The first answer comes before the first step.')]));
+    this.samples.replaceChildren(...(shown.length > 0 ? shown : [h('li', { className: 'hint' }, t(TuneText.theFirstAnswerComes))]));
   }
 
   private drawChart(): void {
@@ -145,7 +151,7 @@ export class ProgressView {
     const [first, last] = [history[0], history.at(-1)];
     this.chartRoot.hidden = history.length === 0;
     if (!first || !last) return;
-    this.chartRoot.setAttribute('aria-label', `Loss by step: from ${first.loss.toPrecision(3)} at step ${first.step} to ${last.loss.toPrecision(3)} at step ${last.step}`);
+    this.chartRoot.setAttribute('aria-label', t(TuneText.lossByStepFrom, { loss: significant(first.loss, 3), step: first.step, loss2: significant(last.loss, 3), step2: last.step }));
     const { steps } = this.training;
     if (this.chart) return this.chart.show(history, steps);
     if (this.loading) return;
@@ -165,7 +171,7 @@ export class ProgressView {
     const last = history.at(-1);
     if (!active || !last || performance.now() - this.spoken < SAY_MS) return;
     this.spoken = performance.now();
-    this.said.textContent = `Step ${step} of ${steps}, loss ${last.loss.toPrecision(3)}`;
+    this.said.textContent = t(TuneText.stepStepOfSteps, { step, steps, loss: significant(last.loss, 3) });
   }
 
   private drawButtons(): void {
@@ -174,10 +180,10 @@ export class ProgressView {
     const had = this.buttons.contains(document.activeElement);
     const button = (id: string, label: string, run: () => void, className = '') => h('button', { type: 'button', id, className, onclick: run }, label);
     const buttons: Partial<Record<string, HTMLElement[]>> = {
-      going: [button('pause-training', 'Pause', () => training.pause()), button('stop-training', 'Stop here', () => void training.stop(), 'quiet')],
-      paused: [button('resume-training', 'Go on', () => training.goOn(), 'primary'), button('stop-training', 'Stop here', () => void training.stop(), 'quiet')],
-      failed: [...(training.keptStep ? [button('retry-training', `Go on from step ${training.keptStep}`, this.goOn, 'primary')] : []), button('new-training', 'Change the settings', this.again)],
-      lost: [button('retry-training', 'Load the model again and go on', this.goOn, 'primary')],
+      going: [button('pause-training', t(CommonText.pause), () => training.pause()), button('stop-training', t(TuneText.stopHere), () => void training.stop(), 'quiet')],
+      paused: [button('resume-training', t(TuneText.goOn), () => training.goOn(), 'primary'), button('stop-training', t(TuneText.stopHere), () => void training.stop(), 'quiet')],
+      failed: [...(training.keptStep ? [button('retry-training', t(TuneText.goOnFromStep, { keptStep: training.keptStep }), this.goOn, 'primary')] : []), button('new-training', t(TuneText.changeTheSettings), this.again)],
+      lost: [button('retry-training', t(TuneText.loadTheModelAgain), this.goOn, 'primary')],
       ended: [],
     };
     this.buttons.replaceChildren(...(buttons[phase] ?? []));
@@ -190,11 +196,11 @@ export class ProgressView {
     if (training.phase !== 'ended') return this.end.replaceChildren();
     const { result, best, ended } = training;
     if (!result) {
-      this.end.replaceChildren(h('div', { className: 'card result', role: 'status' }, h('p', {}, 'Training was stopped before its first step: nothing was learnt.'),
-        h('p', { className: 'actions' }, h('button', { type: 'button', id: 'new-training', onclick: this.again }, 'Back to the examples'))));
+      this.end.replaceChildren(h('div', { className: 'card result', role: 'status' }, h('p', {}, t(TuneText.trainingWasStoppedBefore)),
+        h('p', { className: 'actions' }, h('button', { type: 'button', id: 'new-training', onclick: this.again }, t(TuneText.backToTheExamples)))));
       return;
     }
-    const said = ENDS[ended ?? 'done'] + (best !== undefined && best !== training.step ? ` It is that of step ${best}.` : '');
+    const said = ENDS[ended ?? 'done'] + (best !== undefined && best !== training.step ? ` ${t(TuneText.itIsThatOf, { best })}` : '');
     this.end.replaceChildren(this.resultCard(result.record, said, result.stored));
     this.end.querySelector<HTMLElement>('#name-result')?.focus();
   }
@@ -209,21 +215,21 @@ export class ProgressView {
     };
     const save = (id: string, label: string, form: 'peft' | 'gguf' | 'both') => h('button', { type: 'button', id, onclick: () => frame.download(record, form) }, label);
     return h('section', { className: 'card result', 'aria-labelledby': 'result-title' },
-      h('h2', { id: 'result-title' }, 'Your adapter'),
-      h('p', { role: 'status' }, `${said} ${stored ? `It is kept in this browser, ${bytes(record.bytes)}.` : 'The browser has no room for it: it lasts until this tab is closed, so download it.'}`),
-      h('label', { className: 'field' }, h('span', {}, 'Name'), name),
+      h('h2', { id: 'result-title' }, t(TuneText.yourAdapter)),
+      h('p', { role: 'status' }, `${said} ${stored ? t(TuneText.itIsKeptIn, { bytes: bytes(record.bytes) }) : t(TuneText.theBrowserHasNo)}`),
+      h('label', { className: 'field' }, h('span', {}, t(CommonText.name)), name),
       h('p', { className: 'actions' },
-        h('button', { type: 'button', className: 'primary', id: 'compare-result', onclick: () => frame.compare(record) }, 'Compare with the model'),
-        h('button', { type: 'button', id: 'chat-result', onclick: () => frame.toChat(record) }, 'Chat with it')),
-      h('p', { className: 'actions' }, save('save-peft', 'Download PEFT', 'peft'), save('save-gguf', 'GGUF and Modelfile', 'gguf'), save('save-both', 'Both', 'both')),
-      h('p', { className: 'hint' }, 'PEFT is for Transformers and vLLM, GGUF with its Modelfile for llama.cpp and Ollama.'),
-      h('p', { className: 'actions' }, h('button', { type: 'button', className: 'quiet', id: 'new-training', onclick: this.again }, 'Train another')));
+        h('button', { type: 'button', className: 'primary', id: 'compare-result', onclick: () => frame.compare(record) }, t(CommonText.compareWithTheModel)),
+        h('button', { type: 'button', id: 'chat-result', onclick: () => frame.toChat(record) }, t(TuneText.chatWithIt))),
+      h('p', { className: 'actions' }, save('save-peft', t(CommonText.downloadPEFT), 'peft'), save('save-gguf', t(TuneText.gGUFAndModelfile), 'gguf'), save('save-both', t(TuneText.both), 'both')),
+      h('p', { className: 'hint' }, t(TuneText.pEFTIsForTransformers)),
+      h('p', { className: 'actions' }, h('button', { type: 'button', className: 'quiet', id: 'new-training', onclick: this.again }, t(TuneText.trainAnother))));
   }
 }
 
 /** Seconds in words. */
 function duration(seconds: number): string {
-  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  if (seconds < 90) return t(CommonText.secondsS, { seconds: Math.max(1, Math.round(seconds)) });
   const minutes = Math.round(seconds / 60);
-  return minutes < 90 ? `${minutes} min` : `${(minutes / 60).toFixed(1)} h`;
+  return minutes < 90 ? t(CommonText.minutesMin, { minutes }) : t(TuneText.hoursH, { hours: fixed(minutes / 60, 1) });
 }

@@ -5,11 +5,14 @@ import type { TrainingPlan } from '../adapters/records.ts';
 import { newId } from '../chats/records.ts';
 import { h } from '../dom.ts';
 import { errorCard } from '../error-card.ts';
-import { bytes, count } from '../format.ts';
+import { bytes } from '../format.ts';
 import { ExamplesInput } from './examples-input.ts';
 import type { Base, TuneFrame } from './frame.ts';
 import { OptionsForm } from './options-form.ts';
 import { previewView } from './preview.ts';
+import { CommonText } from '../texts/en/common.ts';
+import { TuneText } from '../texts/en/tune.ts';
+import { t } from '../texts/text.ts';
 
 /** Milliseconds without a change after which the examples are read. */
 const REST_MS = 350;
@@ -22,12 +25,12 @@ export class SetupView {
   readonly element: HTMLElement;
   private readonly input = new ExamplesInput(() => this.changed());
   private readonly form = new OptionsForm(() => this.changed());
-  private readonly seen = h('div', { className: 'seen' }, h('p', { className: 'hint' }, 'What the model is to learn will be shown here, as it reads it.'));
+  private readonly seen = h('div', { className: 'seen' }, h('p', { className: 'hint' }, t(TuneText.whatTheModelIs)));
   /** For those who hear the page: the counts, and not every example. */
   private readonly said = h('p', { className: 'visually-hidden', role: 'status' });
   private readonly need = h('div', { className: 'need', 'aria-live': 'polite' });
   private readonly failed = h('div', {});
-  private readonly start = h('button', { type: 'button', className: 'primary', id: 'start-training', disabled: true, onclick: () => void this.begin() }, 'Start training');
+  private readonly start = h('button', { type: 'button', className: 'primary', id: 'start-training', disabled: true, onclick: () => void this.begin() }, t(TuneText.startTraining));
   private timer: ReturnType<typeof setTimeout> | undefined;
   private reading = {};
   private base: Base | undefined;
@@ -40,9 +43,9 @@ export class SetupView {
     private readonly run: (plan: TrainingPlan) => Promise<void>,
   ) {
     this.element = h('div', { className: 'setup' },
-      h('section', { className: 'card', 'aria-labelledby': 'examples-title' }, h('h2', { id: 'examples-title' }, 'Examples'), this.input.element),
-      h('section', { className: 'card', 'aria-labelledby': 'seen-title' }, h('h2', { id: 'seen-title' }, 'As the model reads them'), this.said, this.seen),
-      h('section', { className: 'card', 'aria-labelledby': 'settings-of-tuning' }, h('h2', { id: 'settings-of-tuning' }, 'Settings'), this.form.element, this.need, this.failed, h('p', { className: 'actions' }, this.start)));
+      h('section', { className: 'card', 'aria-labelledby': 'examples-title' }, h('h2', { id: 'examples-title' }, t(TuneText.examples)), this.input.element),
+      h('section', { className: 'card', 'aria-labelledby': 'seen-title' }, h('h2', { id: 'seen-title' }, t(TuneText.asTheModelReads)), this.said, this.seen),
+      h('section', { className: 'card', 'aria-labelledby': 'settings-of-tuning' }, h('h2', { id: 'settings-of-tuning' }, t(CommonText.settings)), this.form.element, this.need, this.failed, h('p', { className: 'actions' }, this.start)));
   }
 
   /** Goes on with this model. */
@@ -71,17 +74,17 @@ export class SetupView {
     this.read = undefined;
     const said = problem ? h('p', { className: 'problem' }, problem) : '';
     if (!base || !examples) {
-      this.seen.replaceChildren(said, h('p', { className: 'hint' }, 'What the model is to learn will be shown here, as it reads it.'));
+      this.seen.replaceChildren(said, h('p', { className: 'hint' }, t(TuneText.whatTheModelIs)));
       return this.need.replaceChildren();
     }
     const options = this.form.options(false);
-    if (!options) return this.need.replaceChildren(h('p', { className: 'problem' }, 'A setting is out of range.'));
+    if (!options) return this.need.replaceChildren(h('p', { className: 'problem' }, t(TuneText.aSettingIsOut)));
     try {
       const preview = await base.engine.previewExamples(examples, lengthOf(options), SHOWN);
       if (this.reading !== reading) return;
       this.read = examples;
       this.seen.replaceChildren(said, previewView(preview));
-      this.said.textContent = `${count(preview.report.examples, 'example', 'examples')}, ${count(preview.report.lines.length, 'remark', 'remarks')} on lines`;
+      this.said.textContent = t(TuneText.exampleRemarkOnLines, { examples: preview.report.examples, lines: preview.report.lines.length });
       await this.estimate(base, examples, preview.report, reading);
     } catch (thrown) {
       if (this.reading !== reading) return;
@@ -115,12 +118,12 @@ export class SetupView {
         this.form.set('maxLen', maxLen);
         this.changed();
       };
-      return [h('p', { className: 'actions' }, h('button', { type: 'button', id: 'use-fitting', onclick: use }, `Cut examples at ${count(maxLen, 'token', 'tokens')}: that fits`))];
+      return [h('p', { className: 'actions' }, h('button', { type: 'button', id: 'use-fitting', onclick: use }, t(TuneText.cutExamplesAtToken, { maxLen })))];
     }
     const weights = need.weights + need.trained > need.budget;
     return [h('p', { className: 'remedy' }, weights
-      ? 'The model and the adapter alone take more than that: choose a smaller rank, fewer layers or more GPU memory under More settings, or a more strongly quantised model.'
-      : 'Choose a smaller rank, fewer layers or more GPU memory under More settings, or shorter examples.')];
+      ? t(TuneText.theModelAndThe)
+      : t(TuneText.chooseASmallerRank))];
   }
 
   private async begin(): Promise<void> {
@@ -128,7 +131,7 @@ export class SetupView {
     const options = this.form.options();
     if (!base || !read || !options) return;
     this.start.disabled = true;
-    this.start.textContent = 'Starting…';
+    this.start.textContent = t(TuneText.starting);
     this.failed.replaceChildren();
     const { model, source } = base;
     try {
@@ -139,7 +142,7 @@ export class SetupView {
       card.scrollIntoView({ block: 'nearest' });
     } finally {
       this.start.disabled = false;
-      this.start.textContent = 'Start training';
+      this.start.textContent = t(TuneText.startTraining);
     }
   }
 }
@@ -149,14 +152,14 @@ const lengthOf = ({ maxLen, lossOn }: TuneOptions): TuneOptions => ({ ...(maxLen
 
 function needView({ tokens, weights, trained, activations, budget, fits, steps, checkpointBytes }: TuneEstimate): HTMLElement {
   const total = weights + trained + activations;
-  const parts = `${bytes(weights)} the model, ${bytes(trained)} the adapter and its optimiser, ${bytes(activations)} a step of ${count(tokens, 'token', 'tokens')}`;
-  const meter = h('meter', { min: 0, max: budget, value: Math.min(total, budget), high: 0.9 * budget, optimum: 0, 'aria-label': 'GPU memory that training takes' });
+  const parts = t(TuneText.weightsTheModelTrained, { weights: bytes(weights), trained: bytes(trained), activations: bytes(activations), tokens });
+  const meter = h('meter', { min: 0, max: budget, value: Math.min(total, budget), high: 0.9 * budget, optimum: 0, 'aria-label': t(TuneText.gPUMemoryThatTraining) });
   if (fits) {
-    return h('div', {}, h('p', {}, meter, ` About ${bytes(total)} of GPU memory, of ${bytes(budget)}; ${count(steps, 'step', 'steps')}.`),
-      h('p', { className: 'hint' }, `${parts}. A checkpoint takes ${bytes(checkpointBytes)} of disk, and two are kept.`));
+    return h('div', {}, h('p', {}, meter, ' ', t(TuneText.aboutTotalOfGPU, { total: bytes(total), budget: bytes(budget), steps })),
+      h('p', { className: 'hint' }, t(TuneText.partsACheckpointTakes, { parts, checkpointBytes: bytes(checkpointBytes) })));
   }
-  return h('div', { className: 'card error', role: 'alert', 'data-code': 'out-of-memory' }, h('h3', {}, 'This does not fit'),
-    h('p', { className: 'what' }, meter, ` About ${bytes(total)} of GPU memory are needed, and training keeps to ${bytes(budget)}: ${parts}.`));
+  return h('div', { className: 'card error', role: 'alert', 'data-code': 'out-of-memory' }, h('h3', {}, t(TuneText.thisDoesNotFit)),
+    h('p', { className: 'what' }, meter, ' ', t(TuneText.aboutTotalOfGPUMemory, { total: bytes(total), budget: bytes(budget), parts })));
 }
 
 /** The first line's question; nothing where it has none. */

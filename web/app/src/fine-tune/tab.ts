@@ -1,5 +1,7 @@
 // One tab trains at a time: two would halve each other's pace, and write over each other's checkpoints.
 
+import { TuneText } from '../texts/en/tune.ts';
+import { t } from '../texts/text.ts';
 const LOCK = 'rullama.training';
 
 /**
@@ -11,7 +13,7 @@ export async function holdTab(): Promise<() => void> {
   if (!navigator.locks) return () => undefined;
   return new Promise((resolve, reject) => {
     void navigator.locks.request(LOCK, { ifAvailable: true }, (lock) => {
-      if (!lock) return reject(new Error('Another tab of this page trains. Wait for its end, or stop it there.'));
+      if (!lock) return reject(new Error(t(TuneText.anotherTabOfThis)));
       return new Promise<void>((release) => resolve(release));
     });
   });

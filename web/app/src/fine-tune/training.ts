@@ -3,9 +3,11 @@
 import type { Adapter, RullamaError, TuneReport, TuneStep, Tuner } from 'rullama';
 import { tagOf, type AdapterRecord, type CheckpointRecord, type Sample, type TrainingPlan, type TrainingRecord } from '../adapters/records.ts';
 import { keep } from '../adapters/take.ts';
-import { bytes, count } from '../format.ts';
+import { bytes } from '../format.ts';
 import type { Base, TuneFrame } from './frame.ts';
 import { holdTab } from './tab.ts';
+import { TuneText } from '../texts/en/tune.ts';
+import { significant, t } from '../texts/text.ts';
 
 /** Milliseconds between checkpoints, and from the last one to one that a hidden tab is worth. */
 const CHECKPOINT_MS = 60_000;
@@ -210,7 +212,7 @@ export class Training {
     const { quota, usage } = (await navigator.storage?.estimate?.().catch(() => undefined)) ?? {};
     const free = quota === undefined || usage === undefined ? Infinity : quota - usage;
     try {
-      if (free < need) throw new Error(`its checkpoints take ${bytes(need)}, and the browser has ${bytes(Math.max(0, free))} left for this page. Remove stored models, or free disk space`);
+      if (free < need) throw new Error(t(TuneText.itsCheckpointsTakeNeed, { need: bytes(need), bytes: bytes(Math.max(0, free)) }));
       await this.frame.shelf.beginTraining(this.record());
     } catch (thrown) {
       this.keepsNot(thrown);
@@ -219,7 +221,7 @@ export class Training {
 
   private keepsNot(thrown: unknown): void {
     this.keeps = false;
-    this.trouble = `A reload loses this training: ${this.frame.errorFrom(thrown).message.replace(/\.$/, '')}.`;
+    this.trouble = t(TuneText.aReloadLosesThis, { message: this.frame.errorFrom(thrown).message.replace(/\.$/, '') });
     this.frame.changed();
   }
 
@@ -241,9 +243,11 @@ export class Training {
       this.trouble = '';
     } catch (thrown) {
       const { code, message } = this.frame.errorFrom(thrown);
-      const from = this.keptStep === undefined ? 'begins anew' : `goes on from step ${this.keptStep}`;
       // What was kept before is still there, and the next one is tried.
-      if (code !== 'device-lost' && code !== 'closed') this.trouble = `Step ${this.step} could not be kept, and a reload ${from}: ${message.replace(/\.$/, '')}. Free disk space.`;
+      if (code !== 'device-lost' && code !== 'closed') {
+        const reason = message.replace(/\.$/, '');
+        this.trouble = this.keptStep === undefined ? t(TuneText.stepStepCouldNot, { step: this.step, reason }) : t(TuneText.stepStepCouldNotBe, { step: this.step, keptStep: this.keptStep, reason });
+      }
     } finally {
       this.keptAt = performance.now();
       this.frame.changed();
@@ -270,9 +274,9 @@ export class Training {
   private about(): string {
     const last = this.history.at(-1);
     const evaluated = this.history.findLast(({ evalLoss }) => evalLoss !== undefined)?.evalLoss;
-    const parts = [count(this.report.train.examples, 'example', 'examples'), count(this.step, 'step', 'steps')];
-    if (last) parts.push(`loss ${last.loss.toPrecision(3)}`);
-    if (evaluated !== undefined) parts.push(`evaluation ${evaluated.toPrecision(3)}`);
+    const parts = [t(TuneText.example, { n: this.report.train.examples }), t(TuneText.step4, { n: this.step })];
+    if (last) parts.push(t(TuneText.lossLoss, { loss: significant(last.loss, 3) }));
+    if (evaluated !== undefined) parts.push(t(TuneText.evaluationEvaluated, { evaluated: significant(evaluated, 3) }));
     return parts.join(', ');
   }
 
@@ -295,7 +299,7 @@ export class Training {
     if (!hidden || this.phase !== 'going') return;
     const taken = this.step - hidden.step;
     const long = performance.now() - hidden.at > 10_000;
-    this.remark = taken > 0 ? `${count(taken, 'step was', 'steps were')} taken while this tab was hidden.` : long ? 'The browser paused training while this tab was hidden. It goes on now.' : '';
+    this.remark = taken > 0 ? t(TuneText.stepWasTakenWhile, { taken }) : long ? t(TuneText.theBrowserPausedTraining) : '';
     this.frame.changed();
   }
 }

@@ -1,6 +1,8 @@
 // Code blocks: their language, a button that copies them, and colours as soon as the highlighter is there.
 
 import { create } from './create.ts';
+import { ChatText } from '../texts/en/chat.ts';
+import { t } from '../texts/text.ts';
 
 type Highlight = typeof import('./highlight.ts').highlight;
 
@@ -17,7 +19,7 @@ export function codeFigure(text: string, language: string, open: boolean): HTMLE
   figure.dir = 'ltr';
   const caption = create('figcaption');
   const name = create('span');
-  name.textContent = language || 'code';
+  name.textContent = language || t(ChatText.codeBlock);
   caption.append(name, copyButton());
   const pre = create('pre');
   pre.tabIndex = 0;
@@ -32,12 +34,12 @@ export function codeFigure(text: string, language: string, open: boolean): HTMLE
 function copyButton(): HTMLElement {
   const copy = create('button', 'quiet');
   copy.type = 'button';
-  copy.textContent = 'Copy';
+  copy.textContent = t(ChatText.copy);
   copy.addEventListener('click', async () => {
     const text = copy.closest('figure')?.querySelector('code')?.textContent ?? '';
     const done = await navigator.clipboard.writeText(text).then(() => true, () => false);
-    copy.textContent = done ? 'Copied' : 'Not allowed';
-    setTimeout(() => (copy.textContent = 'Copy'), 1500);
+    copy.textContent = done ? t(ChatText.copied) : t(ChatText.notAllowed);
+    setTimeout(() => (copy.textContent = t(ChatText.copy)), 1500);
   });
   return copy;
 }
@@ -46,7 +48,8 @@ function colour(code: HTMLElement, text: string, language: string, open: boolean
   if (!highlight) {
     // Without the highlighter (the network may be gone) code stays as it is; the next block tries again.
     loading ??= import('./highlight.ts').then((module) => (highlight = module.highlight)).finally(() => (loading = undefined));
-    loading.then(() => code.textContent === text && colour(code, text, language, open), () => undefined);
+    // By then its text may have grown.
+    loading.then(() => colour(code, code.textContent ?? '', language, open), () => undefined);
     return;
   }
   const limit = open ? COLOURED.open : COLOURED.closed;

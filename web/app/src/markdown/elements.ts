@@ -5,6 +5,8 @@ import { create } from './create.ts';
 import { directionOf } from './direction.ts';
 import { formulaElement } from './formula.ts';
 import { isLink, MAX_NESTING, type Block, type Token } from './parser.ts';
+import { ChatText } from '../texts/en/chat.ts';
+import { t } from '../texts/text.ts';
 
 const INLINE: Readonly<Record<string, string>> = { strong_open: 'strong', em_open: 'em', s_open: 's' };
 /** Levels of elements in a block. */
@@ -185,7 +187,7 @@ function markTask(item: HTMLElement): void {
   box.type = 'checkbox';
   box.disabled = true;
   box.toggleAttribute('checked', match[1] !== ' ');
-  box.setAttribute('aria-label', match[1] === ' ' ? 'to do' : 'done');
+  box.setAttribute('aria-label', match[1] === ' ' ? t(ChatText.toDo) : t(ChatText.doneTask));
   item.classList.add('task');
   first?.prepend(box);
 }

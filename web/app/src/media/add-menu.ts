@@ -3,6 +3,8 @@
 import { h } from '../dom.ts';
 import { Menu } from '../menu.ts';
 import { toast } from '../toast.ts';
+import { MediaText } from '../texts/en/media.ts';
+import { locale, t } from '../texts/text.ts';
 
 /** A medium with a name for people. */
 export interface Named {
@@ -11,8 +13,8 @@ export interface Named {
 }
 
 export class AddMenu {
-  readonly button = h('button', { type: 'button', className: 'quiet add', id: 'attach', 'aria-label': 'Attach files, or choose tools', title: 'Attach files, or choose tools', 'aria-haspopup': 'menu' }, '+');
-  readonly field = h('input', { type: 'file', id: 'attach-file', className: 'visually-hidden', tabIndex: -1, multiple: true, 'aria-label': 'Files to attach' });
+  readonly button = h('button', { type: 'button', className: 'quiet add', id: 'attach', 'aria-label': t(MediaText.attachFilesOrChoose), title: t(MediaText.attachFilesOrChoose), 'aria-haspopup': 'menu' }, '+');
+  readonly field = h('input', { type: 'file', id: 'attach-file', className: 'visually-hidden', tabIndex: -1, multiple: true, 'aria-label': t(MediaText.filesToAttach) });
   private readonly menu = new Menu();
 
   constructor(private readonly add: (media: Named[]) => void, tools: () => void) {
@@ -22,16 +24,16 @@ export class AddMenu {
       this.add(files);
     };
     this.button.onclick = () => this.menu.open(this.button, [
-      { label: 'Files…', run: () => this.field.click() },
-      { label: 'Camera…', run: () => void this.capture('takePhoto', 'photo', 'jpg') },
-      { label: 'Microphone…', run: () => void this.capture('recordSound', 'recording', 'weba') },
-      { label: 'Tools…', run: tools },
+      { label: t(MediaText.files), run: () => this.field.click() },
+      { label: t(MediaText.camera), run: () => void this.capture('takePhoto', t(MediaText.photo), 'jpg') },
+      { label: t(MediaText.microphone), run: () => void this.capture('recordSound', t(MediaText.recording), 'weba') },
+      { label: t(MediaText.tools), run: tools },
     ]);
   }
 
   private async capture(how: 'takePhoto' | 'recordSound', name: string, ending: string): Promise<void> {
-    const blob = await import('./capture.ts').then((capture) => capture[how](), () => toast('The page’s server cannot be reached: check the connection, then try again.', { ms: 8000 }));
-    if (blob) this.add([{ blob, name: `${name} ${new Date().toLocaleTimeString('en', { hour12: false })}.${ending}` }]);
+    const blob = await import('./capture.ts').then((capture) => capture[how](), () => toast(t(MediaText.thePagesServerCannot), { ms: 8000 }));
+    if (blob) this.add([{ blob, name: `${name} ${new Date().toLocaleTimeString(locale(), { hour12: false })}.${ending}` }]);
     this.button.focus();
   }
 }
@@ -40,5 +42,5 @@ export class AddMenu {
 export function pastedMedia(data: DataTransfer | null): Named[] {
   const isText = data?.types.includes('text/plain');
   const files = [...(data?.files ?? [])].filter(({ type }) => !isText || /^(image|audio|video)\//.test(type));
-  return files.map((blob, i) => ({ blob, name: blob.name || `pasted ${i + 1}` }));
+  return files.map((blob, i) => ({ blob, name: blob.name || t(MediaText.pastedValue, { value: i + 1 }) }));
 }

@@ -2,11 +2,13 @@
 
 import { RullamaError, type Engine, type PictureTokens } from 'rullama';
 import { h } from '../dom.ts';
-import { count } from '../format.ts';
 import type { Named } from './add-menu.ts';
 import { mediumView } from './figure.ts';
 import { quoted, type Attachment } from './documents.ts';
 import { mediumOf, type MediaRecord } from './records.ts';
+import { CommonText } from '../texts/en/common.ts';
+import { MediaText } from '../texts/en/media.ts';
+import { t } from '../texts/text.ts';
 
 /** Most files of a message. */
 const MOST = 16;
@@ -19,7 +21,7 @@ interface Item {
 }
 
 export class Attachments {
-  readonly element = h('ul', { className: 'attachments', 'aria-label': 'Attached to the message', hidden: true });
+  readonly element = h('ul', { className: 'attachments', 'aria-label': t(MediaText.attachedToTheMessage), hidden: true });
   private items: Item[] = [];
   private reading: Promise<unknown> = Promise.resolve();
   private open = 0;
@@ -65,14 +67,14 @@ export class Attachments {
     const { id } = this;
     const refused: string[] = [];
     for (const { blob, name } of files) {
-      this.reads.textContent = `Reading ${name}…`;
+      this.reads.textContent = t(MediaText.readingName, { name });
       try {
         const { documentOf } = await import('./read-document.ts');
         const record = await documentOf(blob, name);
         if (this.id === id) this.put([record]);
         else this.elsewhere.set(id ?? '', [...(this.elsewhere.get(id ?? '') ?? []), record]);
       } catch (thrown) {
-        refused.push(`“${name}” was not attached: ${thrown instanceof Error ? thrown.message : String(thrown)}.`);
+        refused.push(t(MediaText.nameWasNotAttached, { name, value: thrown instanceof Error ? thrown.message : String(thrown) }));
       }
       this.coming -= 1;
     }
@@ -82,7 +84,7 @@ export class Attachments {
 
   put(records: Attachment[]): void {
     const free = MOST - this.items.length;
-    if (records.length > free) this.complain(`A message takes ${MOST} files: the others were left out.`);
+    if (records.length > free) this.complain(t(MediaText.aMessageTakesMost, { most: MOST }));
     for (const record of records.slice(0, free)) this.show(record);
     this.redraw();
   }
@@ -115,9 +117,9 @@ export class Attachments {
   }
 
   private show(record: Attachment): void {
-    const label = h('span', { className: 'cost' }, 'Reading…');
+    const label = h('span', { className: 'cost' }, t(MediaText.reading));
     const isText = record.type === 'text';
-    const words = !isText && h('input', { type: 'text', dir: 'auto', value: record.words ?? '', placeholder: 'In words (for screen readers)', 'aria-label': `${record.name} in words`, maxLength: 300 });
+    const words = !isText && h('input', { type: 'text', dir: 'auto', value: record.words ?? '', placeholder: t(MediaText.inWordsForScreen), 'aria-label': t(MediaText.recordInWords, { record: record.name }), maxLength: 300 });
     if (words) {
       words.oninput = () => {
         if (words.value.trim() === '') delete record.words;
@@ -126,7 +128,7 @@ export class Attachments {
       // Enter sends the message, not the field.
       words.onkeydown = (event) => event.key === 'Enter' && event.preventDefault();
     }
-    const remove = h('button', { type: 'button', className: 'quiet remove', 'aria-label': `Remove ${record.name}` }, '×');
+    const remove = h('button', { type: 'button', className: 'quiet remove', 'aria-label': t(MediaText.removeRecord, { record: record.name }) }, '×');
     const element = h('li', { className: `attachment ${record.type}` }, !isText && mediumView(record), h('div', {}, h('span', { className: 'name', dir: 'auto' }, record.name), label, words), remove);
     const item: Item = { record, element, cost: undefined };
     remove.onclick = () => {
@@ -154,13 +156,13 @@ export class Attachments {
     const counting = cost.then(
       (cost) => {
         item.cost = cost;
-        label.textContent = `${count(cost, 'token', 'tokens')}${cost > engine.info.context ? `, more than the ${engine.info.context.toLocaleString('en')} that the model reads` : ''}`;
+        label.textContent = cost > engine.info.context ? t(MediaText.tokenMoreThanThe, { cost, context: engine.info.context }) : t(CommonText.token, { n: cost });
       },
       (thrown) => {
         if (!this.items.includes(item) || this.engine() !== engine) return;
         this.drop(item);
         const error = RullamaError.from(thrown);
-        this.complain(record.type === 'text' ? `“${record.name}” was not attached. ${error.message}` : refusal(error, record));
+        this.complain(record.type === 'text' ? t(MediaText.recordWasNotAttached, { record: record.name, message: error.message }) : refusal(error, record));
       },
     );
     this.reading = Promise.all([this.reading, counting]).finally(() => (this.open -= 1));
@@ -173,7 +175,8 @@ export class Attachments {
 }
 
 function refusal({ code, message, remedy }: RullamaError, { type, name }: MediaRecord): string {
-  if (code !== 'model-unsupported') return `“${name}” was not attached. ${message} ${remedy}`;
-  const [what, does] = type === 'audio' ? ['ears', 'hears sounds'] : ['eyes', 'sees pictures'];
-  return `“${name}” was not attached: this model has no ${what}. If you have the file with its towers (mmproj), drop it here; else choose a model that ${does}.`;
+  if (code !== 'model-unsupported') return t(MediaText.nameWasNotAttachedMessage, { name, message, remedy });
+  return type === 'audio'
+    ? t(MediaText.nameWasNotAttachedThis, { name })
+    : t(MediaText.nameWasNotAttachedThisModel, { name });
 }

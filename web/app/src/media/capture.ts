@@ -1,14 +1,17 @@
 // The camera and the microphone, each in a dialog of its own.
 
 import { h } from '../dom.ts';
+import { CommonText } from '../texts/en/common.ts';
+import { MediaText } from '../texts/en/media.ts';
+import { t } from '../texts/text.ts';
 
 /** Longest recording in seconds: what towers hear. */
 const LONGEST = 1800;
 
 /** Lets a person take a picture; nothing where they do not. */
 export function takePhoto(): Promise<Blob | undefined> {
-  const video = h('video', { autoplay: true, muted: true, playsInline: true, 'aria-label': 'What the camera sees' });
-  return captured('Take a picture', 'Take it', { video: { facingMode: 'environment', width: { ideal: 1920 }, height: { ideal: 1080 } } }, (stream) => {
+  const video = h('video', { autoplay: true, muted: true, playsInline: true, 'aria-label': t(MediaText.whatTheCameraSees) });
+  return captured(t(MediaText.takeAPicture), t(MediaText.takeIt), { video: { facingMode: 'environment', width: { ideal: 1920 }, height: { ideal: 1080 } } }, (stream) => {
     video.srcObject = stream;
     const shot = async () => {
       const canvas = h('canvas', { width: video.videoWidth, height: video.videoHeight });
@@ -22,9 +25,9 @@ export function takePhoto(): Promise<Blob | undefined> {
 
 /** Lets a person record a sound; nothing where they do not. */
 export function recordSound(): Promise<Blob | undefined> {
-  const level = h('meter', { min: 0, max: 1, low: 0.02, high: 0.9, 'aria-label': 'Level of the microphone' });
+  const level = h('meter', { min: 0, max: 1, low: 0.02, high: 0.9, 'aria-label': t(MediaText.levelOfTheMicrophone) });
   const time = h('span', { className: 'time' }, '0:00');
-  return captured('Record a sound', 'Use it', { audio: true }, (stream, finish) => {
+  return captured(t(MediaText.recordASound), t(MediaText.useIt), { audio: true }, (stream, finish) => {
     const recorder = new MediaRecorder(stream);
     const parts: Blob[] = [];
     recorder.ondataavailable = ({ data }) => parts.push(data);
@@ -56,9 +59,9 @@ interface Source {
 }
 
 async function captured(title: string, take: string, wanted: MediaStreamConstraints, open: (stream: MediaStream, finish: () => void) => Source): Promise<Blob | undefined> {
-  const place = h('div', { className: 'place' }, h('p', { className: 'hint' }, 'Waiting for your permission…'));
+  const place = h('div', { className: 'place' }, h('p', { className: 'hint' }, t(MediaText.waitingForYourPermission)));
   const button = h('button', { type: 'button', className: 'primary', disabled: true }, take);
-  const cancel = h('button', { type: 'button', className: 'quiet' }, 'Cancel');
+  const cancel = h('button', { type: 'button', className: 'quiet' }, t(CommonText.cancel));
   const dialog = h('dialog', { className: 'settings capture', 'aria-label': title }, h('h2', {}, title), place, h('p', { className: 'actions' }, button, cancel));
   document.body.append(dialog);
   dialog.showModal();
@@ -95,10 +98,10 @@ async function streamOf(wanted: MediaStreamConstraints): Promise<MediaStream> {
 
 function whyNot(thrown: unknown): string {
   const name = (thrown as { name?: unknown } | null)?.name;
-  if (name === 'NotAllowedError') return 'The browser does not allow it: permit it beside the page’s address, then try again.';
-  if (name === 'NotFoundError' || name === 'OverconstrainedError') return 'There is none on this machine: attach a file instead.';
-  if (name === 'SecurityError') return 'Browsers allow it only on pages served over https or from localhost.';
-  return 'It cannot be used: another program may have it. Close that, then try again.';
+  if (name === 'NotAllowedError') return t(MediaText.theBrowserDoesNot);
+  if (name === 'NotFoundError' || name === 'OverconstrainedError') return t(MediaText.thereIsNoneOn);
+  if (name === 'SecurityError') return t(MediaText.browsersAllowItOnly);
+  return t(MediaText.itCannotBeUsed);
 }
 
 /** Calls `heard` with the loudness, from 0 to 1, some times a second; gives what ends that. */

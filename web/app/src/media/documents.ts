@@ -3,7 +3,8 @@
 import type { Message } from 'rullama';
 import { fenced } from '../chats/fence.ts';
 import { h } from '../dom.ts';
-import { count } from '../format.ts';
+import { MediaText } from '../texts/en/media.ts';
+import { t } from '../texts/text.ts';
 import type { MediaRecord } from './records.ts';
 
 export interface DocumentRecord {
@@ -43,4 +44,4 @@ export function composed({ documents = [], content, ...rest }: Question): Messag
 
 /** The documents of a message, folded. */
 export const documentsView = (documents: DocumentRecord[]): HTMLElement => h('div', { className: 'documents' }, ...documents.map(({ name, text }) =>
-  h('details', { className: 'call' }, h('summary', {}, h('b', { dir: 'auto' }, name), ` ${count(text.length, 'character', 'characters')}`), h('pre', { dir: 'auto', tabIndex: 0, 'aria-label': name }, h('code', {}, text)))));
+  h('details', { className: 'call' }, h('summary', {}, h('b', { dir: 'auto' }, name), ' ', t(MediaText.characters, { n: text.length })), h('pre', { dir: 'auto', tabIndex: 0, 'aria-label': name }, h('code', {}, text)))));

@@ -1,5 +1,7 @@
 // Pictures, sounds and videos of messages, as they are kept and as the engine takes them.
 
+import { MediaText } from '../texts/en/media.ts';
+import { t } from '../texts/text.ts';
 /** A file beside a message's text. The field of its type's name is what the engine reads. */
 export type MediaRecord = ({ type: 'image'; image: Blob } | { type: 'audio'; audio: Blob } | { type: 'video'; video: Blob }) & {
   name: string;
@@ -21,8 +23,6 @@ export function recordOf(type: MediaKind, file: Blob, name: string): MediaRecord
   return type === 'audio' ? { type, audio: file, name } : { type, video: file, name };
 }
 
-const NOUNS = { image: 'Picture', audio: 'Sound', video: 'Video' };
-
 /** Endings of files that come without a type. */
 const ENDINGS = { image: /\.(png|jpe?g|gif|webp|bmp|avif)$/i, audio: /\.(wav|mp3|flac|ogg|oga|opus|m4a|aac|weba)$/i, video: /\.(mp4|m4v|mov|webm|mkv|ogv)$/i };
 
@@ -35,7 +35,7 @@ export function mediumOf(file: Blob, name: string): MediaRecord | undefined {
 }
 
 /** What a medium is called where it cannot be seen or heard. */
-export const wordsOf = ({ type, words, name }: MediaRecord): string => words || `${NOUNS[type]} ${name}`;
+export const wordsOf = ({ type, words, name }: MediaRecord): string => words || { image: t(MediaText.pictureName, { name }), audio: t(MediaText.soundName, { name }), video: t(MediaText.videoName, { name }) }[type];
 
 const USUAL = { image: 'image/png', audio: 'audio/wav', video: 'video/mp4' };
 

@@ -1,6 +1,8 @@
 // Registers the service worker, says when a new version of the page is ready, and offers to install the page as a program.
 
 import { h } from '../dom.ts';
+import { ChatText } from '../texts/en/chat.ts';
+import { t } from '../texts/text.ts';
 
 /** Milliseconds between two looks for a new version, in a page that stays open. */
 const OFTEN = 3_600_000;
@@ -36,10 +38,10 @@ function announce(): void {
   if (document.querySelector('.update')) return;
   const close = () => remark.remove();
   const remark: HTMLElement = h('div', { className: 'update', role: 'status' },
-    h('p', {}, 'A new version of this page is ready. The next reload takes it, once no other tab shows this page. Your chats stay.'),
+    h('p', {}, t(ChatText.aNewVersionOf)),
     h('p', { className: 'actions' },
-      h('button', { type: 'button', id: 'renew', onclick: () => location.reload() }, 'Reload now'),
-      h('button', { type: 'button', className: 'quiet', onclick: close }, 'Later')));
+      h('button', { type: 'button', id: 'renew', onclick: () => location.reload() }, t(ChatText.reloadNow)),
+      h('button', { type: 'button', className: 'quiet', onclick: close }, t(ChatText.later))));
   document.getElementById('main')?.prepend(remark);
 }
 
@@ -50,8 +52,8 @@ interface InstallEvent extends Event {
 
 function offerInstall(): void {
   let asked: InstallEvent | undefined;
-  const button = h('button', { type: 'button', id: 'install' }, 'Install as a program');
-  const row = h('p', { className: 'install', hidden: true }, button, h('span', { className: 'hint' }, 'It opens in a window of its own, also without a network.'));
+  const button = h('button', { type: 'button', id: 'install' }, t(ChatText.installAsAProgram));
+  const row = h('p', { className: 'install', hidden: true }, button, h('span', { className: 'hint' }, t(ChatText.itOpensInA)));
   document.getElementById('start')?.append(row);
   button.onclick = () => {
     void asked?.prompt().catch(() => undefined);

@@ -2,6 +2,8 @@
 
 import { h } from '../dom.ts';
 import type { StoreModel } from './store.ts';
+import { ModelsText } from '../texts/en/models.ts';
+import { t } from '../texts/text.ts';
 
 type View = import('./view.ts').OllamaView;
 
@@ -13,7 +15,7 @@ interface Picker {
 }
 
 export class OllamaFolder {
-  readonly models = h('section', { className: 'served', hidden: true, id: 'ollama-models', 'aria-label': 'Models from Ollama’s folder' });
+  readonly models = h('section', { className: 'served', hidden: true, id: 'ollama-models', 'aria-label': t(ModelsText.modelsFromOllamasFolder) });
   readonly card: HTMLElement;
   private readonly input = h('input', { type: 'file', id: 'ollama-files', className: 'visually-hidden', webkitdirectory: true, tabIndex: -1, ariaHidden: 'true' });
   private view: Promise<View> | undefined;
@@ -23,15 +25,15 @@ export class OllamaFolder {
     private readonly choose: (model: StoreModel & { file: File | File[]; reopens: boolean }) => void,
     private readonly off: () => boolean,
   ) {
-    const button = h('button', { type: 'button', id: 'pick-ollama', onclick: () => void this.pick() }, 'Choose the folder');
+    const button = h('button', { type: 'button', id: 'pick-ollama', onclick: () => void this.pick() }, t(ModelsText.chooseTheFolder));
     this.input.onchange = () => {
       const files = [...(this.input.files ?? [])];
       this.input.value = '';
       if (files.length > 0) void this.show((view) => view.takeFiles(files));
     };
     this.card = h('article', { className: 'card choice' },
-      h('h2', {}, 'Ollama’s models'),
-      h('p', {}, 'The folder .ollama/models in your home. Its models are read in place: nothing is copied.'),
+      h('h2', {}, t(ModelsText.ollamasModels)),
+      h('p', {}, t(ModelsText.theFolderOllamaModels)),
       h('p', { className: 'actions' }, this.input, button));
     if (marked()) void this.show((view) => view.again());
   }
@@ -57,7 +59,7 @@ export class OllamaFolder {
       await work(await this.view);
     } catch {
       this.view = undefined;
-      this.models.replaceChildren(h('p', { role: 'alert' }, 'The list of Ollama’s models cannot be loaded. Check the connection and try again.'));
+      this.models.replaceChildren(h('p', { role: 'alert' }, t(ModelsText.theListOfOllamas)));
       this.models.hidden = false;
     }
   }

@@ -4,6 +4,8 @@ import { RullamaError } from 'rullama';
 import { folderOf } from './folder.ts';
 import { rememberedFolder } from './remembered.ts';
 import { readStore, type StoreModel } from './store.ts';
+import { ModelsText } from '../texts/en/models.ts';
+import { t } from '../texts/text.ts';
 
 const refused = (message: string, remedy: string, cause?: unknown) => new RullamaError('invalid-argument', message, { remedy, ...(cause !== undefined && { cause }) });
 
@@ -14,15 +16,15 @@ const refused = (message: string, remedy: string, cause?: unknown) => new Rullam
  */
 export async function reopened(name: string): Promise<StoreModel & { file: File | File[] }> {
   const handle = await rememberedFolder();
-  if (!handle) throw refused('Ollama’s folder is not remembered any more.', 'Choose the folder again.');
+  if (!handle) throw refused(t(ModelsText.ollamasFolderIsNot), t(ModelsText.chooseTheFolderAgain));
   const state = (await handle.queryPermission?.({ mode: 'read' }).catch(() => 'prompt')) ?? 'granted';
   const may = state === 'granted' || (await handle.requestPermission?.({ mode: 'read' }).catch(() => 'denied')) === 'granted';
-  if (!may) throw refused(`The browser was not allowed to read “${handle.name}”.`, 'Allow it when the browser asks, or choose the folder again.');
+  if (!may) throw refused(t(ModelsText.theBrowserWasNot, { handle: handle.name }), t(ModelsText.allowItWhenThe));
   const listing = await readStore(folderOf(handle)).catch((cause: unknown) => {
-    throw refused(`“${handle.name}” cannot be read: ${(cause as Error).message}`, 'Choose the folder again.', cause);
+    throw refused(t(ModelsText.handleCannotBeRead, { handle: handle.name, message: (cause as Error).message }), t(ModelsText.chooseTheFolderAgain), cause);
   });
   const model = listing?.models.find((model) => model.name === name);
   const { file } = model ?? {};
-  if (!model || !file) throw refused(`“${handle.name}” has no ${name} that loads any more${model?.problem ? `: ${model.problem}` : ''}.`, `Pull it again with \`ollama pull ${name}\`, or choose another model.`);
+  if (!model || !file) throw refused(t(ModelsText.handleHasNoName, { handle: handle.name, name, value: model?.problem ? `: ${model.problem}` : '' }), t(ModelsText.pullItAgainWith, { name }));
   return { ...model, file };
 }

@@ -5,6 +5,8 @@ import { optionsIn } from '../served.ts';
 import type { Recommended } from '../settings.ts';
 import { isLaterPart } from '../split.ts';
 import type { Folder } from './folder.ts';
+import { ModelsText } from '../texts/en/models.ts';
+import { t } from '../texts/text.ts';
 
 /** A model of the store. */
 export interface StoreModel {
@@ -84,10 +86,10 @@ const sorted = (models: StoreModel[]) => models.sort((a, b) => a.name.localeComp
 const broken = (name: string, problem: string): StoreModel => ({ name, about: '', recommended: { options: {} }, problem });
 
 async function readModel(name: string, file: File, blobs: Folder): Promise<StoreModel> {
-  const manifest = await json(file, 'its manifest');
+  const manifest = await json(file, t(ModelsText.itsManifest));
   const layers = (Array.isArray(manifest['layers']) ? manifest['layers'] : []).map(layerOf);
   const all = (kind: string) => layers.filter((layer) => layer.kind === kind);
-  const config = await blob(blobs, layerOf(manifest['config'])).then((file) => json(file, 'its description')).catch((): Json => ({}));
+  const config = await blob(blobs, layerOf(manifest['config'])).then((file) => json(file, t(ModelsText.itsDescription))).catch((): Json => ({}));
   const weights = all('model');
   const about = [config['model_type'], config['file_type']].filter((text): text is string => typeof text === 'string' && text !== '');
   const size = weights.reduce((sum, layer) => sum + layer.size, 0);
@@ -102,8 +104,8 @@ async function readModel(name: string, file: File, blobs: Folder): Promise<Store
 /** The file of the weights; where others are parts of the same model, these as well. Ollama's own rule for what is left is the first. */
 async function weightsOf(layers: Layer[], blobs: Folder): Promise<File | File[]> {
   const [layer, ...rest] = layers;
-  if (!layer) throw new Error('It has no GGUF file: such models run in Ollama alone.');
-  if (rest.length >= MOST_PARTS) throw new Error(`Its weights are ${layers.length} files, and at most ${MOST_PARTS} are read: join them into one (llama-gguf-split --merge).`);
+  if (!layer) throw new Error(t(ModelsText.itHasNoGGUF));
+  if (rest.length >= MOST_PARTS) throw new Error(t(ModelsText.itsWeightsAreLayers, { layers: layers.length, most: MOST_PARTS }));
   const file = await whole(layer, blobs);
   const others: File[] = [];
   for (const other of rest) {
@@ -115,15 +117,15 @@ async function weightsOf(layers: Layer[], blobs: Folder): Promise<File | File[]>
 
 async function whole(layer: Layer, blobs: Folder): Promise<File> {
   const file = await blob(blobs, layer);
-  if (file.size !== layer.size) throw new Error(`Its file has ${bytes(file.size)} of ${bytes(layer.size)}: pull it again.`);
+  if (file.size !== layer.size) throw new Error(t(ModelsText.itsFileHasSize, { size: bytes(file.size), size2: bytes(layer.size) }));
   return file;
 }
 
 async function recommendedIn(all: (kind: string) => Layer[], blobs: Folder): Promise<Recommended> {
-  const text = async ([layer]: Layer[]) => (layer ? small(await blob(blobs, layer), 'a part of it') : '');
+  const text = async ([layer]: Layer[]) => (layer ? small(await blob(blobs, layer), t(ModelsText.aPartOfIt)) : '');
   const system = await text(all('system')).catch(() => '');
   const [params] = all('params');
-  const given = params ? await blob(blobs, params).then((file) => json(file, 'its parameters')).catch((): Json => ({})) : {};
+  const given = params ? await blob(blobs, params).then((file) => json(file, t(ModelsText.itsParameters))).catch((): Json => ({})) : {};
   const most = typeof given['num_predict'] === 'number' && given['num_predict'] > 0 ? { max_tokens: given['num_predict'] } : {};
   return { options: optionsIn({ ...given, ...most }), ...(system !== '' && { system }) };
 }
@@ -137,14 +139,14 @@ function layerOf(value: unknown): Layer {
 /** A blob by its digest, which is checked: a manifest names nothing else. */
 async function blob(blobs: Folder, { digest }: Layer): Promise<File> {
   const hex = typeof digest === 'string' ? DIGEST.exec(digest)?.[1]?.toLowerCase() : undefined;
-  if (hex === undefined) throw new Error('Its manifest names a file by something that is no SHA-256: pull it again.');
+  if (hex === undefined) throw new Error(t(ModelsText.itsManifestNamesA));
   const file = (await blobs.file(`sha256-${hex}`)) ?? (await blobs.file(`sha256:${hex}`).catch(() => undefined));
-  if (!file) throw new Error(`Its file sha256-${hex.slice(0, 12)}… is missing: pull it again.`);
+  if (!file) throw new Error(t(ModelsText.itsFileSha256Hex, { hex: hex.slice(0, 12) }));
   return file;
 }
 
 async function small(file: File, what: string): Promise<string> {
-  if (file.size > MOST_BYTES) throw new Error(`It cannot be read: ${what} has ${bytes(file.size)}.`);
+  if (file.size > MOST_BYTES) throw new Error(t(ModelsText.itCannotBeRead, { what, size: bytes(file.size) }));
   return file.text();
 }
 
@@ -157,5 +159,5 @@ async function json(file: File, what: string): Promise<Json> {
     value = undefined;
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json;
-  throw new Error(`It cannot be read: ${what} is damaged. Pull it again.`);
+  throw new Error(t(ModelsText.itCannotBeReadWhat, { what }));
 }

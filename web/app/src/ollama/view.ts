@@ -4,6 +4,8 @@ import { h } from '../dom.ts';
 import { folderOf, folderOfFiles, type Folder } from './folder.ts';
 import { rememberedFolder, rememberFolder } from './remembered.ts';
 import { readStore, type StoreModel } from './store.ts';
+import { ModelsText } from '../texts/en/models.ts';
+import { t } from '../texts/text.ts';
 
 /** `reopens` says that the folder is remembered. */
 type Choose = (model: StoreModel & { file: File | File[]; reopens: boolean }) => void;
@@ -31,11 +33,11 @@ export class OllamaView {
     const ask = async () => {
       const answer = await handle.requestPermission?.({ mode: 'read' }).catch(() => 'denied');
       if (answer === 'granted') await this.open(folderOf(handle));
-      else this.say('The browser was not allowed to read the folder. Pick it again, or allow it in the site’s settings.');
+      else this.say(t(ModelsText.theBrowserWasNotAllowed));
     };
     this.root.replaceChildren(
-      h('h2', {}, 'From Ollama’s folder'),
-      h('p', { className: 'actions' }, h('button', { type: 'button', id: 'ollama-again', onclick: ask }, `Open “${handle.name}” again`), this.forgetButton()));
+      h('h2', {}, t(ModelsText.fromOllamasFolder)),
+      h('p', { className: 'actions' }, h('button', { type: 'button', id: 'ollama-again', onclick: ask }, t(ModelsText.openHandleAgain, { handle: handle.name })), this.forgetButton()));
     this.root.hidden = false;
   }
 
@@ -48,41 +50,41 @@ export class OllamaView {
     this.reopens = false;
     const folder = folderOfFiles(files);
     if (folder) await this.open(folder);
-    else this.say('The folder is empty. Pick the one with “manifests” and “blobs” in it.');
+    else this.say(t(ModelsText.theFolderIsEmpty));
   }
 
   /** Lists a folder's models; whether it is a store. */
   private async open(folder: Folder): Promise<boolean> {
     const turn = ++this.turn;
-    this.say('Reading the folder…');
+    this.say(t(ModelsText.readingTheFolder));
     try {
       const listing = await readStore(folder);
       if (turn !== this.turn) return false;
       if (!listing) {
-        this.say(`“${folder.name}” is not Ollama’s folder. Pick the one with “manifests” and “blobs” in it, usually .ollama/models in your home.`);
+        this.say(t(ModelsText.folderIsNotOllamas, { folder: folder.name }));
         return false;
       }
       this.list(folder.name, listing.models, listing.more);
       return true;
     } catch (thrown) {
-      if (turn === this.turn) this.say(`“${folder.name}” cannot be read: ${(thrown as Error).message} Pick it again.`);
+      if (turn === this.turn) this.say(t(ModelsText.folderCannotBeRead, { folder: folder.name, message: (thrown as Error).message }));
       return false;
     }
   }
 
   private list(name: string, models: StoreModel[], more: boolean): void {
-    const nothing = models.length === 0 && h('p', { className: 'hint' }, 'There are no models in it yet: ollama pull gemma4:e2b brings one.');
+    const nothing = models.length === 0 && h('p', { className: 'hint' }, t(ModelsText.thereAreNoModels));
     this.root.replaceChildren(
-      h('div', { className: 'actions' }, h('h2', {}, 'From Ollama’s folder'), h('span', { className: 'hint' }, name), this.forgetButton()),
+      h('div', { className: 'actions' }, h('h2', {}, t(ModelsText.fromOllamasFolder)), h('span', { className: 'hint' }, name), this.forgetButton()),
       h('ul', { className: 'served-list' }, ...models.map((model) => this.card(model))),
       ...(nothing ? [nothing] : []),
-      ...(more ? [h('p', { className: 'hint' }, `The first ${models.length} models are shown; load others as files.`)] : []));
+      ...(more ? [h('p', { className: 'hint' }, t(ModelsText.theFirstModelsModels, { models: models.length }))] : []));
     this.root.hidden = false;
   }
 
   private card(model: StoreModel): HTMLElement {
     const { name, about, file, problem } = model;
-    const load = h('button', { type: 'button', className: 'primary', disabled: !file || this.off(), 'aria-label': `Load ${name}` }, 'Load');
+    const load = h('button', { type: 'button', className: 'primary', disabled: !file || this.off(), 'aria-label': t(ModelsText.loadName, { name }) }, t(ModelsText.load));
     load.onclick = () => file && this.choose({ ...model, file, reopens: this.reopens });
     return h('li', { className: 'card served-model' },
       h('div', {}, h('h3', {}, name), h('p', { className: 'hint' }, about), problem && h('p', { className: 'hint problem' }, problem)), load);
@@ -95,11 +97,11 @@ export class OllamaView {
       this.root.hidden = true;
       void rememberFolder(undefined);
     };
-    return h('button', { type: 'button', className: 'quiet', onclick: forget }, 'Forget this folder');
+    return h('button', { type: 'button', className: 'quiet', onclick: forget }, t(ModelsText.forgetThisFolder));
   }
 
   private say(words: string): void {
-    this.root.replaceChildren(h('h2', {}, 'From Ollama’s folder'), h('p', { role: 'status' }, words));
+    this.root.replaceChildren(h('h2', {}, t(ModelsText.fromOllamasFolder)), h('p', { role: 'status' }, words));
     this.root.hidden = false;
   }
 }

@@ -2,6 +2,8 @@
 
 import type { FunctionTool } from 'rullama';
 import { EXAMPLE_TOOL, PAGE_TOOLS, type KeptTools, type OwnTool } from './kept.ts';
+import { ToolsText } from '../texts/en/tools.ts';
+import { t } from '../texts/text.ts';
 
 export interface Written {
   name: string;
@@ -19,16 +21,16 @@ export const MOST = { tools: 64, description: 2000, schema: 16_000, body: 100_00
 export function checked(written: Written, kept: KeptTools, before?: string): OwnTool | { field: keyof Written; problem: string } {
   const wrong = (field: keyof Written, problem: string) => ({ field, problem });
   const name = written.name.trim();
-  if (!/^[A-Za-z_][A-Za-z0-9_]{0,63}$/.test(name)) return wrong('name', 'The name has letters without accents, digits and _, and begins with a letter: such as word_count.');
-  if (name !== before && namesTaken(kept).includes(name)) return wrong('name', `There is a tool called ${name} already: choose another name.`);
-  if (before === undefined && kept.own.length >= MOST.tools) return wrong('name', `There are ${MOST.tools} tools already: delete one first.`);
+  if (!/^[A-Za-z_][A-Za-z0-9_]{0,63}$/.test(name)) return wrong('name', t(ToolsText.theNameHasLetters));
+  if (name !== before && namesTaken(kept).includes(name)) return wrong('name', t(ToolsText.thereIsATool, { name }));
+  if (before === undefined && kept.own.length >= MOST.tools) return wrong('name', t(ToolsText.thereAreToolsTools, { tools: MOST.tools }));
   const description = written.description.trim();
-  if (description === '') return wrong('description', 'Say what the tool does: the model chooses by these words.');
-  if (description.length > MOST.description) return wrong('description', `The description has ${description.length.toLocaleString('en')} characters: shorten it to ${MOST.description.toLocaleString('en')}.`);
+  if (description === '') return wrong('description', t(ToolsText.sayWhatTheTool));
+  if (description.length > MOST.description) return wrong('description', t(ToolsText.theDescriptionHasDescription, { description: description.length, description2: MOST.description }));
   const parameters = parsed(written.schema);
   if (typeof parameters === 'string') return wrong('schema', parameters);
-  if (written.body.length > MOST.body) return wrong('body', `The code has ${written.body.length.toLocaleString('en')} characters: shorten it to ${MOST.body.toLocaleString('en')}.`);
-  if (written.body.trim() === '') return wrong('body', 'Write the code: it gets the arguments as args, and what it returns goes to the model.');
+  if (written.body.length > MOST.body) return wrong('body', t(ToolsText.theCodeHasBody, { body: written.body.length, body2: MOST.body }));
+  if (written.body.trim() === '') return wrong('body', t(ToolsText.writeTheCodeIt));
   return { name, description, parameters, body: written.body };
 }
 
@@ -36,40 +38,40 @@ export const namesTaken = ({ own, servers }: KeptTools): string[] => [EXAMPLE_TO
 
 /** The schema as an object, or what is wrong with it. */
 function parsed(text: string): Record<string, unknown> | string {
-  if (text.length > MOST.schema) return `The schema has ${text.length.toLocaleString('en')} characters: shorten it to ${MOST.schema.toLocaleString('en')}.`;
+  if (text.length > MOST.schema) return t(ToolsText.theSchemaHasText, { text: text.length, schema: MOST.schema });
   if (text.trim() === '') return { type: 'object', properties: {} };
   let schema: unknown;
   try {
     schema = JSON.parse(text);
   } catch (error) {
-    return `The schema is not JSON: ${(error as Error).message}.`;
+    return t(ToolsText.theSchemaIsNot, { message: (error as Error).message });
   }
-  return schemaProblem(schema, 'The schema', 0, true) ?? (schema as NonNullable<FunctionTool['parameters']>);
+  return schemaProblem(schema, t(ToolsText.theSchema), 0, true) ?? (schema as NonNullable<FunctionTool['parameters']>);
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** What is wrong with a schema; nothing where it can be told to a model. */
 export function schemaProblem(schema: unknown, place: string, depth = 0, root = false): string | undefined {
-  if (!isObject(schema)) return `${place} must be an object in { }.`;
-  if (depth > MOST.depth) return `${place} lies too deep: ${MOST.depth} levels are the most.`;
+  if (!isObject(schema)) return t(ToolsText.placeMustBeAn, { place });
+  if (depth > MOST.depth) return t(ToolsText.placeLiesTooDeep, { place, depth: MOST.depth });
   const { type, properties, required, items, enum: values, description } = schema;
-  if (root && type !== 'object') return `${place} must have "type": "object", with the arguments as its "properties".`;
+  if (root && type !== 'object') return t(ToolsText.placeMustHaveType, { place });
   const types = Array.isArray(type) ? type : [type];
   const foreign = types.find((one) => one !== undefined && !TYPES.includes(one as string));
-  if (foreign !== undefined) return `${place} has the type ${JSON.stringify(foreign)}: use one of ${TYPES.join(', ')}.`;
-  if (description !== undefined && typeof description !== 'string') return `${place} has a "description" that is not text.`;
-  if (values !== undefined && (!Array.isArray(values) || values.length === 0)) return `${place} has an "enum" that is not a list of values.`;
-  if (properties !== undefined && !isObject(properties)) return `"properties" of ${place} must be an object: a schema for each argument.`;
+  if (foreign !== undefined) return t(ToolsText.placeHasTheType, { place, foreign: JSON.stringify(foreign), types: TYPES.join(', ') });
+  if (description !== undefined && typeof description !== 'string') return t(ToolsText.placeHasADescription, { place });
+  if (values !== undefined && (!Array.isArray(values) || values.length === 0)) return t(ToolsText.placeHasAnEnum, { place });
+  if (properties !== undefined && !isObject(properties)) return t(ToolsText.propertiesOfPlaceMust, { place });
   const names = Object.keys(properties ?? {});
   for (const name of names) {
     const problem = schemaProblem((properties as Record<string, unknown>)[name], `"${name}"`, depth + 1);
     if (problem) return problem;
   }
   if (required !== undefined) {
-    if (!Array.isArray(required) || required.some((name) => typeof name !== 'string')) return `"required" of ${place} must be a list of names.`;
+    if (!Array.isArray(required) || required.some((name) => typeof name !== 'string')) return t(ToolsText.requiredOfPlaceMust, { place });
     const missing = required.find((name) => !names.includes(name as string));
-    if (missing !== undefined) return `"required" of ${place} names ${JSON.stringify(missing)}, which is not among its properties.`;
+    if (missing !== undefined) return t(ToolsText.requiredOfPlaceNames, { place, missing: JSON.stringify(missing) });
   }
-  return items === undefined ? undefined : schemaProblem(items, `"items" of ${place}`, depth + 1);
+  return items === undefined ? undefined : schemaProblem(items, t(ToolsText.itemsOfPlace, { place }), depth + 1);
 }

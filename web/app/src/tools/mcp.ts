@@ -6,6 +6,8 @@ import { ErrorCode, McpError } from '@modelcontextprotocol/sdk/types.js';
 import * as z from 'zod/v4/core';
 import type { FunctionTool } from 'rullama';
 import { schemaProblem } from './check.ts';
+import { ToolsText } from '../texts/en/tools.ts';
+import { t } from '../texts/text.ts';
 
 // The page's policy lets no text become code, which the library would try.
 z.config({ jitless: true });
@@ -66,7 +68,7 @@ export async function listTools(server: Address): Promise<{ title: string; tools
     for (let page = 0; page < PAGES; page += 1) {
       const list = await client.listTools(cursor === undefined ? {} : { cursor }, { timeout: TIMEOUT_MS });
       for (const { name, description, inputSchema } of list.tools) {
-        const problem = tools.length >= MOST ? `there are more than ${MOST}` : schemaProblem(inputSchema, 'its schema', 0, true);
+        const problem = tools.length >= MOST ? t(ToolsText.thereAreMoreThan, { most: MOST }) : schemaProblem(inputSchema, t(ToolsText.itsSchema), 0, true);
         if (problem) leftOut.push(`${name.slice(0, 64)} (${problem})`);
         else tools.push({ name, description: (description ?? '').slice(0, 2000), parameters: inputSchema as NonNullable<FunctionTool['parameters']> });
       }
@@ -100,19 +102,19 @@ export async function disconnect(server: Address): Promise<void> {
 async function inWords(server: Address, thrown: unknown): Promise<unknown> {
   const { host } = new URL(server.address);
   if (thrown instanceof StreamableHTTPError) {
-    if (thrown.code === 401 || thrown.code === 403) return new Error(`${host} refuses (${thrown.code}): ${server.token ? 'its token is not the right one' : 'it wants a token; write it beside the address'}`);
-    if (thrown.code === 404 || thrown.code === 405) return new Error(`${host} has no tools at this address (${thrown.code}): check its path, which is often /mcp`);
-    return new Error(`${host} answers ${thrown.code ?? 'something else'}: it may not speak the Model Context Protocol over streamable HTTP`);
+    if (thrown.code === 401 || thrown.code === 403) return new Error(server.token ? t(ToolsText.hostRefusesCodeIts, { host, code: thrown.code }) : t(ToolsText.hostRefusesCodeIt, { host, code: thrown.code }));
+    if (thrown.code === 404 || thrown.code === 405) return new Error(t(ToolsText.hostHasNoTools, { host, code: thrown.code }));
+    return new Error(t(ToolsText.hostAnswersCodeIt, { host, code: String(thrown.code ?? '?') }));
   }
   if (thrown instanceof McpError) {
-    if (thrown.code === ErrorCode.RequestTimeout) return new Error(`${host} does not answer within ${TIMEOUT_MS / 1000} s`);
-    if (thrown.code === ErrorCode.ConnectionClosed) return new Error(`${host} has ended the connection: try again`);
+    if (thrown.code === ErrorCode.RequestTimeout) return new Error(t(ToolsText.hostDoesNotAnswer, { host, seconds: TIMEOUT_MS / 1000 }));
+    if (thrown.code === ErrorCode.ConnectionClosed) return new Error(t(ToolsText.hostHasEndedThe, { host }));
     return new Error(thrown.message);
   }
   if (!(thrown instanceof TypeError)) return thrown;
   // The browser does not say which of the two it is. A request whose answer nobody reads tells them apart.
   const there = await fetch(server.address, { mode: 'no-cors', credentials: 'omit', signal: AbortSignal.timeout(5000) }).then(() => true, () => false);
   return new Error(there
-    ? `${host} is there, but does not let this page ask it (CORS): let it allow the origin ${location.origin} and expose the header Mcp-Session-Id`
-    : `${host} cannot be reached: check the address, and that the server runs`);
+    ? t(ToolsText.hostIsThereBut, { host, origin: location.origin })
+    : t(ToolsText.hostCannotBeReached, { host }));
 }

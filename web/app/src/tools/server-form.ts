@@ -6,8 +6,11 @@ import { namesTaken } from './check.ts';
 import type { KeptTools, ServerTool, ToolServer } from './kept.ts';
 import { mcp } from './load.ts';
 import { urlOf } from './page-tools.ts';
-import { toolsIn, type Panel } from './tool-panel.ts';
+import type { Panel } from './tool-panel.ts';
 import type { Toolbox } from './toolbox.ts';
+import { CommonText } from '../texts/en/common.ts';
+import { ToolsText } from '../texts/en/tools.ts';
+import { t } from '../texts/text.ts';
 
 /** Most servers. */
 const SERVERS = 16;
@@ -18,13 +21,13 @@ export function serverForm(panel: Panel, server?: ToolServer): HTMLElement {
   const address = h('input', { type: 'url', name: 'address', value: server?.address ?? '', placeholder: 'https://example.com/mcp', autocomplete: 'off', 'aria-describedby': 'server-problem' });
   const token = h('input', { type: 'password', name: 'token', value: server?.token ?? '', autocomplete: 'off', 'aria-describedby': 'server-problem' });
   const lasting = h('input', { type: 'checkbox', name: 'lasting', checked: server?.lasting === true, 'aria-describedby': 'lasting-hint' });
-  const ask = h('button', { className: 'primary' }, 'Ask for its tools');
+  const ask = h('button', { className: 'primary' }, t(ToolsText.askForItsTools));
   const field = (label: string, hint: string, element: HTMLElement) => h('label', { className: 'field wide' }, h('span', {}, label), element, h('small', {}, hint));
   const submit = async (event: Event) => {
     event.preventDefault();
     problem.textContent = '';
     ask.disabled = true;
-    ask.textContent = 'Asking…';
+    ask.textContent = t(ToolsText.asking);
     try {
       const said = await add(panel.toolbox, { address: address.value.trim(), token: token.value.trim(), lasting: lasting.checked }, server);
       // The dialog may have been closed meanwhile, which keeps what was found.
@@ -34,17 +37,17 @@ export function serverForm(panel: Panel, server?: ToolServer): HTMLElement {
       address.focus();
     } finally {
       ask.disabled = false;
-      ask.textContent = 'Ask for its tools';
+      ask.textContent = t(ToolsText.askForItsTools);
     }
   };
   return h('form', { noValidate: true, onsubmit: (event: Event) => void submit(event) },
-    h('header', {}, h('h2', { id: 'tools-title' }, server ? server.title : 'A server with tools')),
-    field('Address', 'Of a server of the Model Context Protocol, over streamable HTTP.', address),
-    field('Token', 'Only where the server wants one. It is sent to that server alone, and forgotten when this tab is closed.', token),
-    h('label', { className: 'check' }, lasting, h('span', {}, 'Keep the token in this browser')),
-    h('p', { className: 'hint', id: 'lasting-hint' }, 'It then lies there as plain text: whoever can use this browser can read it.'),
+    h('header', {}, h('h2', { id: 'tools-title' }, server ? server.title : t(ToolsText.aServerWithTools))),
+    field(t(ToolsText.address), t(ToolsText.ofAServerOf), address),
+    field(t(ToolsText.token), t(ToolsText.onlyWhereTheServer), token),
+    h('label', { className: 'check' }, lasting, h('span', {}, t(ToolsText.keepTheTokenIn))),
+    h('p', { className: 'hint', id: 'lasting-hint' }, t(ToolsText.itThenLiesThere)),
     problem,
-    h('footer', {}, h('button', { type: 'button', className: 'quiet', onclick: () => panel.back('') }, 'Cancel'), ask));
+    h('footer', {}, h('button', { type: 'button', className: 'quiet', onclick: () => panel.back('') }, t(CommonText.cancel)), ask));
 }
 
 const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
@@ -52,19 +55,19 @@ const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(
 /** Asks a server, and keeps it with its tools; gives what to say of it. */
 async function add(toolbox: Toolbox, asked: { address: string; token: string; lasting: boolean }, before?: ToolServer): Promise<string> {
   const url = urlOf(asked.address);
-  if (!url || !/^https?:$/.test(url.protocol)) throw new Error('write a whole address, with https:// or http://');
-  if (url.username || url.password) throw new Error('write the token into its own field, not into the address');
+  if (!url || !/^https?:$/.test(url.protocol)) throw new Error(t(ToolsText.writeAWholeAddress));
+  if (url.username || url.password) throw new Error(t(ToolsText.writeTheTokenInto));
   const others = toolbox.kept.servers.filter(({ address }) => address !== url.href && address !== before?.address);
-  if (others.length >= SERVERS) throw new Error(`there are ${SERVERS} servers already: remove one first`);
+  if (others.length >= SERVERS) throw new Error(t(ToolsText.thereAreMostServers, { most: SERVERS }));
   const at = { address: url.href, ...(asked.token && { token: asked.token, locked: true, ...(asked.lasting && { lasting: true }) }) };
   const { listTools, disconnect } = await mcp();
   if (before) await disconnect(before);
   const { title, tools, leftOut } = await listTools(at);
-  if (tools.length === 0) throw new Error(`${url.host} answers, and has no tools that a model can call${leftOut.length > 0 ? `: ${leftOut.join('; ')}` : ''}`);
+  if (tools.length === 0) throw new Error([t(ToolsText.hostAnswersAndHas, { host: url.host }), ...leftOut].join('; '));
   const kept: KeptTools = { ...toolbox.kept, servers: others };
   toolbox.keep({ ...kept, servers: [...others, { ...at, title, tools: named(tools, namesTaken(kept), url.hostname) }] });
-  const without = leftOut.length > 0 ? ` Left out: ${leftOut.join('; ')}.` : '';
-  return `${title} has ${toolsIn(tools)}: choose those that this chat may call.${without}`;
+  const has = t(ToolsText.titleHasToolChoose, { title, tools: tools.length });
+  return leftOut.length > 0 ? `${has} ${t(ToolsText.leftOutLeftOut, { leftOut: leftOut.join('; ') })}` : has;
 }
 
 /** Tools by names that models write and no other tool has. */

@@ -9,6 +9,8 @@ import { mcp } from './load.ts';
 import { pageAddress, runPageTool } from './page-tools.ts';
 import { runInSandbox } from './sandbox.ts';
 import type { Asked, Toolbox } from './toolbox.ts';
+import { ToolsText } from '../texts/en/tools.ts';
+import { parts, t } from '../texts/text.ts';
 
 /** Calls of one answer. */
 const CALLS = 16;
@@ -73,14 +75,14 @@ function prepared(toolbox: Toolbox, { record, signal, most }: Asked, { name }: F
   if (PAGE_TOOLS.some((tool) => tool.name === name) && name === 'fetch_page') {
     const { host, href } = pageAddress(args['url']);
     const hosts = (other: string) => other === host || Boolean(record.allowed?.includes(`${name}:${other}`));
-    return { what: `${name}:${host}`, says: `This asks ${host} for ${href}. The site sees that address, and yours.`, always: `Always for ${host} in this chat`, run: () => runPageTool(name, args, { allowed: hosts, most, signal }) };
+    return { what: `${name}:${host}`, says: t(ToolsText.thisAsksHostFor, { host, href }), always: t(ToolsText.alwaysForHostIn, { host }), run: () => runPageTool(name, args, { allowed: hosts, most, signal }) };
   }
-  const always = 'Always for this tool in this chat';
-  if (mine) return { what: name, says: 'This runs your own code, without a network.', always, run: () => ownResult(mine, args, most, signal) };
+  const always = t(ToolsText.alwaysForThisTool);
+  if (mine) return { what: name, says: t(ToolsText.thisRunsYourOwn), always, run: () => ownResult(mine, args, most, signal) };
   // Another server may have a tool of this name some day.
-  const host = server && new URL(server.address).host;
-  if (server) return { what: `${name} of ${host}`, says: `This sends these arguments to ${host}.`, always, run: () => serverResult(server, name, args, signal) };
-  return { what: name, says: 'This is computed here, without a network.', always, run: () => runPageTool(name, args, { allowed: () => false, most, signal }) };
+  const host = server ? new URL(server.address).host : '';
+  if (server) return { what: `${name} of ${host}`, says: t(ToolsText.thisSendsTheseArguments, { host }), always, run: () => serverResult(server, name, args, signal) };
+  return { what: name, says: t(ToolsText.thisIsComputedHere), always, run: () => runPageTool(name, args, { allowed: () => false, most, signal }) };
 }
 
 async function ownResult({ body }: OwnTool, args: Record<string, unknown>, most: number, signal: AbortSignal): Promise<string> {
@@ -104,11 +106,11 @@ type Answer = 'once' | 'always' | 'deny';
 async function confirmed({ place, signal }: Asked, { name, arguments: args }: ToolCall, { says, always }: Ready): Promise<Answer> {
   let decide: (answer: Answer) => void = () => undefined;
   const choice = (answer: Answer, label: string, className = '') => h('button', { type: 'button', className, 'data-answer': answer, onclick: () => decide(answer) }, label);
-  const card = h('div', { className: 'card consent', role: 'group', tabIndex: -1, 'aria-label': `The model wants to call ${name}` },
-    h('p', {}, 'The model wants to call ', h('b', {}, name), Object.keys(args).length > 0 ? ' with' : '.'),
-    Object.keys(args).length > 0 && h('pre', { dir: 'auto', tabIndex: 0, 'aria-label': 'Arguments' }, shown(args)),
+  const card = h('div', { className: 'card consent', role: 'group', tabIndex: -1, 'aria-label': t(ToolsText.theModelWantsTo, { name }) },
+    h('p', {}, ...(Object.keys(args).length > 0 ? parts(ToolsText.theModelWantsToCall, { tool: h('b', {}, name) }) : parts(ToolsText.theModelWantsToCallTool, { tool: h('b', {}, name) }))),
+    Object.keys(args).length > 0 && h('pre', { dir: 'auto', tabIndex: 0, 'aria-label': t(ToolsText.arguments) }, shown(args)),
     h('p', { className: 'hint' }, says),
-    h('p', { className: 'actions' }, choice('once', 'Allow once', 'primary'), choice('always', always), choice('deny', 'Deny', 'quiet')));
+    h('p', { className: 'actions' }, choice('once', t(ToolsText.allowOnce), 'primary'), choice('always', always), choice('deny', t(ToolsText.deny), 'quiet')));
   place.append(card);
   card.scrollIntoView({ block: 'nearest' });
   // Who writes is not disturbed; a key that was meant for something else allows nothing.
@@ -129,7 +131,7 @@ async function confirmed({ place, signal }: Asked, { name, arguments: args }: To
 
 /** Says that a tool works; gives what ends that. */
 function working({ place }: Asked, name: string): () => void {
-  const note = h('p', { className: 'note calling' }, `Calling ${name}…`);
+  const note = h('p', { className: 'note calling' }, t(ToolsText.callingName, { name }));
   const timer = setTimeout(() => place.append(note), 300);
   return () => {
     clearTimeout(timer);

@@ -3,11 +3,13 @@
 import type { FunctionTool } from 'rullama';
 import type { ChatRecord } from '../chats/records.ts';
 import { h } from '../dom.ts';
-import { count } from '../format.ts';
 import { PAGE_TOOLS, type OwnTool, type ToolServer } from './kept.ts';
 import { removeServer, serverForm } from './server-form.ts';
 import { toolForm } from './tool-form.ts';
 import type { Toolbox } from './toolbox.ts';
+import { CommonText } from '../texts/en/common.ts';
+import { ToolsText } from '../texts/en/tools.ts';
+import { t, translated } from '../texts/text.ts';
 
 export async function openTools(toolbox: Toolbox, record: ChatRecord): Promise<void> {
   new ToolPanel(toolbox, record).show();
@@ -52,19 +54,19 @@ class ToolPanel implements Panel {
     const { own, servers } = this.toolbox.kept;
     const add = (id: string, label: string, form: () => HTMLElement) => h('button', { type: 'button', id, onclick: () => this.form(form()) }, label);
     this.form(h('form', { onsubmit: (event: Event) => this.done(event) },
-      h('header', {}, h('h2', { id: 'tools-title' }, 'Tools of this chat'), h('button', { type: 'button', className: 'quiet', 'aria-label': 'Close tools', onclick: () => this.dialog.close() }, 'Close')),
-      h('p', { className: 'hint' }, 'What the model may call in its answers. Each call is shown, and asks first.'),
-      this.group('Of this page', PAGE_TOOLS),
-      own.length > 0 && this.group('Your own', own, (tool) => [
-        this.small(`Edit ${tool.name}`, 'Edit', () => this.form(toolForm(this, tool as OwnTool))),
-        this.small(`Delete ${tool.name}`, 'Delete', () => this.remove(tool as OwnTool)),
+      h('header', {}, h('h2', { id: 'tools-title' }, t(ToolsText.toolsOfThisChat)), h('button', { type: 'button', className: 'quiet', 'aria-label': t(ToolsText.closeTools), onclick: () => this.dialog.close() }, t(CommonText.close))),
+      h('p', { className: 'hint' }, t(ToolsText.whatTheModelMay)),
+      this.group(t(ToolsText.ofThisPage), PAGE_TOOLS),
+      own.length > 0 && this.group(t(ToolsText.yourOwn), own, (tool) => [
+        this.small(t(ToolsText.editTool, { tool: tool.name }), t(CommonText.edit), () => this.form(toolForm(this, tool as OwnTool))),
+        this.small(t(ToolsText.deleteTool, { tool: tool.name }), t(CommonText.deleteIt), () => this.remove(tool as OwnTool)),
       ]),
       ...servers.map((server) => this.server(server)),
-      h('p', { className: 'actions' }, add('new-tool', 'New tool…', () => toolForm(this)), add('add-server', 'Add a server…', () => serverForm(this))),
+      h('p', { className: 'actions' }, add('new-tool', t(ToolsText.newTool), () => toolForm(this)), add('add-server', t(ToolsText.addAServer), () => serverForm(this))),
       this.status,
-      (this.record.allowed ?? []).length > 0 && h('p', { className: 'hint' }, `Called without asking in this chat: ${this.record.allowed?.join(', ')}. `, this.small('Ask again before each call', 'Ask again', () => this.askAgain())),
-      h('label', { className: 'check' }, this.initial, h('span', {}, 'Begin new chats with these, too')),
-      h('footer', {}, h('button', { className: 'primary' }, 'Done'))));
+      (this.record.allowed ?? []).length > 0 && h('p', { className: 'hint' }, t(ToolsText.calledWithoutAskingIn, { tools: this.record.allowed?.join(', ') ?? '' }), ' ', this.small(t(ToolsText.askAgainBeforeEach), t(ToolsText.askAgain), () => this.askAgain())),
+      h('label', { className: 'check' }, this.initial, h('span', {}, t(ToolsText.beginNewChatsWith))),
+      h('footer', {}, h('button', { className: 'primary' }, t(CommonText.done)))));
   }
 
   private form(form: HTMLElement): void {
@@ -82,7 +84,7 @@ class ToolPanel implements Panel {
     const row = (tool: FunctionTool) => {
       const box = h('input', { type: 'checkbox', name: tool.name, checked: this.on.has(tool.name), onchange: () => void (box.checked ? this.on.add(tool.name) : this.on.delete(tool.name)) });
       return h('div', { className: 'tool-row' },
-        h('label', { className: 'check' }, box, h('span', { dir: 'auto' }, h('b', {}, tool.name), h('small', {}, tool.description ?? ''))), ...actions(tool));
+        h('label', { className: 'check' }, box, h('span', { dir: 'auto' }, h('b', {}, tool.name), h('small', {}, tools === PAGE_TOOLS ? translated(tool.description ?? '') : tool.description ?? ''))), ...actions(tool));
     };
     return h('fieldset', {}, h('legend', {}, title), ...tools.map(row), ...beside);
   }
@@ -90,13 +92,13 @@ class ToolPanel implements Panel {
   private server(server: ToolServer): HTMLElement {
     const { host } = new URL(server.address);
     const [again, forget] = [
-      this.small(`Ask ${server.title} again`, 'Ask again', () => this.form(serverForm(this, server))),
-      this.small(`Remove ${server.title}`, 'Remove', () => void removeServer(this.toolbox, server).then((names) => {
+      this.small(t(ToolsText.askTitleAgain, { title: server.title }), t(ToolsText.askAgain), () => this.form(serverForm(this, server))),
+      this.small(t(ToolsText.removeTitle, { title: server.title }), t(ToolsText.remove), () => void removeServer(this.toolbox, server).then((names) => {
         for (const name of names) this.on.delete(name);
-        this.back(`${server.title} is removed.`);
+        this.back(t(ToolsText.titleIsRemoved, { title: server.title }));
       })),
     ];
-    const gone = server.locked && !server.token ? [h('p', { className: 'hint' }, 'Its token is forgotten: ask again, with it.')] : [];
+    const gone = server.locked && !server.token ? [h('p', { className: 'hint' }, t(ToolsText.itsTokenIsForgotten))] : [];
     return this.group(`${server.title} (${host})`, server.tools, () => [], [...gone, h('p', { className: 'actions' }, again, forget)]);
   }
 
@@ -104,17 +106,17 @@ class ToolPanel implements Panel {
     const { kept } = this.toolbox;
     const on = this.on.delete(tool.name);
     this.toolbox.keep({ ...kept, own: kept.own.filter(({ name }) => name !== tool.name) });
-    this.back(`${tool.name} is deleted. `);
-    const undo = this.small(`Bring ${tool.name} back`, 'Undo', () => {
+    this.back(t(ToolsText.toolIsDeleted, { tool: tool.name }));
+    const undo = this.small(t(ToolsText.bringToolBack, { tool: tool.name }), t(CommonText.undo), () => {
       this.toolbox.keep({ ...this.toolbox.kept, own: [...this.toolbox.kept.own, tool] });
-      this.back(`${tool.name} is back.`, on ? [tool.name] : []);
+      this.back(t(ToolsText.toolIsBack, { tool: tool.name }), on ? [tool.name] : []);
     });
-    this.status.append(undo);
+    this.status.append(' ', undo);
     undo.focus();
   }
 
   private askAgain(): void {
-    void this.toolbox.forbid(this.record).then(() => this.back('Each call asks again.'));
+    void this.toolbox.forbid(this.record).then(() => this.back(t(ToolsText.eachCallAsksAgain)));
   }
 
   private done(event: Event): void {
@@ -125,5 +127,3 @@ class ToolPanel implements Panel {
     this.dialog.close();
   }
 }
-
-export const toolsIn = (tools: readonly unknown[]): string => count(tools.length, 'tool', 'tools');

@@ -5,9 +5,10 @@ import type { FunctionTool, Message, ToolCall } from 'rullama';
 import type { Library } from '../chats/library.ts';
 import type { ChatRecord } from '../chats/records.ts';
 import { h } from '../dom.ts';
-import { count } from '../format.ts';
 import { toast } from '../toast.ts';
 import { EXAMPLE_TOOL, readTools, toolNamed, writeTools, type KeptTools } from './kept.ts';
+import { ToolsText } from '../texts/en/tools.ts';
+import { t } from '../texts/text.ts';
 
 /** Calls of an answer, and where a person is asked about them. */
 export interface Asked {
@@ -56,7 +57,7 @@ export class Toolbox {
   /** Keeps what a person added or changed; says so where it cannot be. */
   keep(kept: KeptTools): void {
     this.kept = kept;
-    if (!writeTools(kept)) toast('The browser keeps no more: these tools last as long as the page. Delete some, or free its storage.', { ms: 12_000 });
+    if (!writeTools(kept)) toast(t(ToolsText.theBrowserKeepsNo), { ms: 12_000 });
     this.draw();
   }
 
@@ -98,14 +99,14 @@ export class Toolbox {
       const { openTools } = await import('./tool-panel.ts');
       await openTools(this, record);
     } catch (thrown) {
-      toast(`The tools cannot be shown: ${thrown instanceof Error ? thrown.message : String(thrown)}. Check the connection, then try again.`, { ms: 12_000 });
+      toast(t(ToolsText.theToolsCannotBe, { value: thrown instanceof Error ? thrown.message : String(thrown) }), { ms: 12_000 });
     }
   }
 
   private draw(): void {
     const names = this.named(this.record?.tools ?? []).map(({ name }) => name).filter((name) => name !== EXAMPLE_TOOL.name);
     this.button.hidden = names.length === 0;
-    this.button.textContent = `${count(names.length, 'tool', 'tools')} on`;
+    this.button.textContent = t(ToolsText.toolOn, { names: names.length });
     this.button.title = names.join(', ');
   }
 }

@@ -2,7 +2,8 @@
 
 use rullama::source::{BoxFuture, ByteSource, FileSource, Locality, MemorySource, SourceError};
 use rullama::{
-    Cancel, Chat, ChatOptions, Engine, Error, Finish, GenerateOptions, LoadOptions, Message, PleMode, Prefill, Products, Sampling, Session, Summary,
+    Cancel, Chat, ChatOptions, Engine, Error, Finish, GenerateOptions, LoadOptions, Message, PleMode, Prefill, Products, Sampling, Session,
+    Summary,
 };
 use rullama_testing::skip;
 use std::path::Path;
@@ -96,7 +97,8 @@ fn a_saved_session_goes_on_elsewhere() {
 }
 
 fn a_saved_session_of_rounded_products_is_another() {
-    let (mut exact, mut rounded) = (session(LoadOptions::default()), session(LoadOptions { products: Products::Int8, ..Default::default() }));
+    let (mut exact, mut rounded) =
+        (session(LoadOptions::default()), session(LoadOptions { products: Products::Int8, ..Default::default() }));
     let saved = [&mut exact, &mut rounded].map(|session| {
         generate(session, &prompt(20), &greedy(2));
         pollster::block_on(session.save()).unwrap()

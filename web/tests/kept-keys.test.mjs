@@ -105,6 +105,22 @@ test('what does not belong to the chat or the model is computed: damaged, edited
   assert.deepEqual(problems, []);
 });
 
+test('an answer that is tried beside the first leaves what is kept of that', async () => {
+  const { page, problems } = await openKept();
+  const first = await prompt(page);
+  await page.locator('[data-tool=compare]').click();
+  await page.fill('.ask-again [name=system]', 'Speak like a pilot.');
+  await page.click('.ask-again .primary');
+  await page.waitForSelector('.comparison .columns > article:nth-of-type(2) [data-tool=choose]');
+  await page.waitForTimeout(1500);
+  await again(page);
+  await ask(page, 'recall');
+  await finished(page, 2);
+  const { known } = await prompt(page);
+  assert.ok(known > first.all, JSON.stringify([first, known]));
+  assert.deepEqual(problems, []);
+});
+
 test('keys go with their chat, and all of them by one click, and when they are switched off', async () => {
   const { page, problems } = await openKept();
   await choose(page, 'hello', 'Delete');
@@ -115,6 +131,7 @@ test('keys go with their chat, and all of them by one click, and when they are s
   await keptAre(page, 1);
   await page.click('#change-model');
   const line = page.locator('#kept-models .keys');
+  await line.waitFor();
   assert.match(await line.innerText(), /has read of 1 recent chat: [\d.]+ k?B\./);
   // What it takes is part of the sum, and the focus stands where a model is loaded.
   assert.match(await page.locator('#kept-models').innerText(), /^Kept in this browser\s+[\d.]+ k?B/);

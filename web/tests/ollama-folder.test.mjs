@@ -103,6 +103,7 @@ test('the folder is picked once: its models are cards, load in place with what t
   await waitForChat(page);
   assert.equal(await page.locator('#model-name').innerText(), 'gemma4:e2b');
   await page.click('#open-settings');
+  await page.waitForSelector('dialog.settings[open] #system');
   const values = await page.evaluate(() => Object.fromEntries(['temperature', 'topK', 'maxTokens', 'topP'].map((name) => {
     const input = document.querySelector(`dialog [name=${name}]`);
     return [name, input.value || input.placeholder];

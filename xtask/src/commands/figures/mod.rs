@@ -31,7 +31,9 @@ pub fn run() -> Result<()> {
 /// As [`run`].
 pub fn stale(root: &Path) -> Result<Vec<String>> {
     let stale = made(root)?.into_iter().filter(|(path, text)| fs::read_to_string(path).ok().as_ref() != Some(text));
-    let line = |path: PathBuf| format!("{}: not what the records make; run `cargo xtask figures`", path.strip_prefix(root).unwrap_or(&path).display());
+    let line = |path: PathBuf| {
+        format!("{}: not what the records make; run `cargo xtask figures`", path.strip_prefix(root).unwrap_or(&path).display())
+    };
     Ok(stale.map(|(path, _)| line(path)).collect())
 }
 

@@ -10,7 +10,7 @@ mod summary;
 mod workspace;
 
 use clap::{Parser, Subcommand};
-use commands::{check, docs, run, setup, test, web};
+use commands::{check, docs, figures, run, setup, test, web};
 use std::process::ExitCode;
 
 /// Everything one does with this repository, one command each.
@@ -33,6 +33,8 @@ enum Command {
     Web(web::Arguments),
     /// Build the documentation as a site, which `rullama serve` has under /docs
     Docs,
+    /// Make the table of README.md and the curves from the records under benchmarks/
+    Figures,
     /// Check the arrows between crates, the invariants and the licences
     Check,
 }
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Web(arguments) => setup::run(setup::Need::Build).and_then(|()| web::run(&arguments)),
         Command::Docs => docs::run(),
+        Command::Figures => figures::run(),
         Command::Check => check::run(),
     };
     match result {

@@ -207,6 +207,17 @@ pub fn reducing_variants(caps: &Caps) -> Vec<&'static str> {
     if caps.subgroups.is_some() { vec!["subgroups", "plain"] } else { vec!["plain"] }
 }
 
+/// Invocations of a workgroup that reduces a row of `width` values: a quad each where the adapter has so many.
+pub fn row_workgroup(width: u32, caps: &Caps) -> u32 {
+    (width / 4).next_power_of_two().clamp(256, 1024).min(caps.invocations)
+}
+
+/// A small width whose rows get the same workgroup.
+pub fn smoke_width(width: u32) -> usize {
+    let quads = (width / 4).next_power_of_two().clamp(256, 1024) as usize;
+    4 * (quads / 2 + 64)
+}
+
 /// Workgroups for `items`, spread over two dimensions when one would pass `limit`.
 /// Kernels recover the index as `id.y * num_workgroups.x + id.x` and check it.
 pub fn spread(items: u32, limit: u32) -> [u32; 3] {

@@ -1,5 +1,6 @@
 //! `cargo xtask check`: the rules of the house, with the data that they need.
 
+use crate::commands::figures;
 use crate::rules::{arrows, functions, licences, sources, tests_run};
 use crate::workspace;
 use anyhow::{Context, Result, bail};
@@ -16,13 +17,14 @@ const GIT: &str = ".git";
 pub fn run() -> Result<()> {
     let mut found = architecture()?;
     found.extend(licence_violations()?);
+    found.extend(figures::stale(&workspace::root())?);
     for violation in &found {
         println!("{violation}");
     }
     if !found.is_empty() {
         bail!("{} violations of the rules in xtask/src/rules", found.len());
     }
-    println!("arrows, invariants and licences: all in order");
+    println!("arrows, invariants, licences and figures: all in order");
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod docs;
+pub mod figures;
 pub mod run;
 pub mod setup;
 pub mod test;

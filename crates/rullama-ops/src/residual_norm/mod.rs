@@ -3,7 +3,7 @@
 use crate::case::{Case, Rng};
 use crate::graph::{Type, fit, take};
 use crate::host::{Array, Host};
-use crate::op::{Context, Op, Operand, Use, reducing_variants, spread};
+use crate::op::{Context, Op, Operand, Use, reducing_variants, row_workgroup, smoke_width, spread};
 use crate::shader::Link;
 use crate::codes::GROUP;
 use crate::{AddScale, Quantise, RmsNorm};
@@ -39,8 +39,6 @@ impl Next {
         self != Next::None
     }
 }
-
-const WORKGROUP: u32 = 256;
 
 /// Operands by name.
 struct Parts<'a, T> {
@@ -114,7 +112,7 @@ impl Op for ResidualNorm {
             .flag("next", self.next.follows())
             .flag("codes", self.next == Next::Codes)
             .flag("in_place", in_place)
-            .constant("WG", WORKGROUP.min(context.caps.invocations))
+            .constant("WG", row_workgroup(h.cols, context.caps))
             .kernel()?;
         let dispatch = context.recorder.dispatch(&kernel, spread(h.rows, context.caps.max_groups));
         dispatch.param("rows", h.rows).param("dim", h.cols / 4).param("stride", a.stride / 4).param("offset", a.offset / 4);
@@ -160,13 +158,13 @@ impl Op for ResidualNorm {
         }
     }
 
-    fn kernels(&self, _: &[Type], _: &Caps) -> String {
-        format!("next {:?}", self.next)
+    fn kernels(&self, inputs: &[Type], caps: &Caps) -> String {
+        format!("next {:?} {}", self.next, row_workgroup(inputs[2].cols, caps))
     }
 
-    fn smoke(&self, _: &[Type]) -> Case {
+    fn smoke(&self, inputs: &[Type]) -> Case {
         let mut rng = Rng::new(2);
-        let (rows, cols) = (3, 256);
+        let (rows, cols) = (3, smoke_width(inputs[2].cols));
         let mut operands: Vec<Host> = vec![rng.tensor(rows, cols).into(), rng.tensor(1, cols).into(), rng.tensor(rows, cols).into()];
         operands.extend(self.next.follows().then(|| rng.tensor(1, cols).into()));
         let inputs: Vec<Type> = operands.iter().map(Host::of).collect();

@@ -1,6 +1,6 @@
 //! Gradient of the norm.
 
-use super::{are_runs, smoke_width, workgroup};
+use super::{are_runs, small, workgroup};
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, misfit};
 use crate::host::{Array, Host, root_mean_square};
@@ -165,7 +165,7 @@ impl Op for RmsNormBack {
     }
 
     fn smoke(&self, _: &[Type]) -> Case {
-        let width = smoke_width(self.width);
+        let width = small(self.width);
         let op = RmsNormBack { width: width as u32, ..self.clone() };
         op.case(3, 1, 1.0)
     }

@@ -8,7 +8,7 @@ use crate::backward::Backward;
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, fit, take};
 use crate::host::{Array, Host, root_mean_square};
-use crate::op::{Context, Op, Operand, Use, reducing_variants, spread};
+use crate::op::{Context, Op, Operand, Use, reducing_variants, row_workgroup, smoke_width, spread};
 use crate::shader::Link;
 use rullama_gpu::{Caps, GpuError};
 
@@ -41,7 +41,7 @@ impl Graph {
 
 /// Workgroup size: a row of a few thousand values, or a head of at most 512.
 fn workgroup(width: u32, caps: &Caps) -> u32 {
-    if width <= 512 { 64 } else { 256.min(caps.invocations) }
+    if width <= 512 { 64 } else { row_workgroup(width, caps) }
 }
 
 /// Whether rows of `x` are whole runs of `width` values.
@@ -111,13 +111,13 @@ impl Op for RmsNorm {
 
     fn smoke(&self, inputs: &[Type]) -> Case {
         let mut rng = Rng::new(1);
-        let dim = smoke_width(inputs[1].cols);
+        let dim = small(inputs[1].cols);
         let operands = vec![rng.tensor(3, dim).into(), rng.tensor(1, dim).into(), Array::zeros(3, dim).into()];
         Case::new(format!("3x{dim}"), self.clone(), operands, dim)
     }
 }
 
 /// A small width with the workgroup of `width`.
-fn smoke_width(width: u32) -> usize {
-    if width <= 512 { 256 } else { 768 }
+fn small(width: u32) -> usize {
+    if width <= 512 { 256 } else { smoke_width(width) }
 }

@@ -49,7 +49,11 @@ impl Products {
             Products::Auto if device.caps().software || kv == KvType::F32 => Ok(None),
             Products::Auto => {
                 let usual = usual(model, weights);
-                let pays = !usual.is_empty() && pays(device, &usual).await?;
+                let pays = match pays(device, &usual).await {
+                    // A browser that does not compile the kernels: exact ones serve.
+                    Err(ModelError::Gpu(GpuError::Validation { .. })) => false,
+                    pays => pays?,
+                };
                 Ok(pays.then_some(InCodes { least: LARGE }))
             }
         }
@@ -89,6 +93,9 @@ fn values(weight: &Weight) -> u64 {
 
 /// Whether decoding is faster in codes.
 async fn pays(device: &Device, weights: &[Arc<Weight>]) -> Result<bool, ModelError> {
+    if weights.is_empty() {
+        return Ok(false);
+    }
     let (rows, cols) = (weights[0].rows, weights[0].cols);
     let buffer = async |bytes: u64| device.buffer("a measurement", bytes, Usage::Storage).await.map(|buffer| buffer.whole());
     let slices = [buffer(u64::from(cols) * 4).await?, buffer(Type::codes(1, cols).bytes()).await?, buffer(u64::from(rows) * 4).await?];
@@ -127,4 +134,26 @@ async fn seconds(device: &Device, recording: &Recording) -> Result<f64, GpuError
     device.try_submit(recording).await?;
     device.finish().await?;
     Ok(started.elapsed().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rullama_gpu::OpenOptions;
+    use rullama_ops::case::{Rng, upload};
+    use rullama_quant::DType;
+
+    #[test]
+    fn a_measurement_runs_both_kinds_on_weights_that_are_there() {
+        let device = pollster::block_on(Device::open(&OpenOptions { as_gpu: true, ..Default::default() }))
+            .expect("a GPU adapter (install mesa-vulkan-drivers for a software one)");
+        for dtype in [DType::Q4K, DType::Q6K, DType::Q8_0] {
+            let host = Rng::new(1).weight(dtype, 64, 512);
+            let weight = Arc::new(pollster::block_on(upload(&device, &host, None)).unwrap());
+            let before = device.pipelines();
+            pollster::block_on(pays(&device, &[weight.clone(), weight])).unwrap();
+            assert!(device.pipelines() >= before + 2, "{dtype}: {} and {before}", device.pipelines());
+        }
+        assert!(!pollster::block_on(pays(&device, &[])).unwrap());
+    }
 }

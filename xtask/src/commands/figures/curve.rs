@@ -65,11 +65,13 @@ fn drawn(points: &[(f64, f64)], title: &str, x_label: &str) -> Result<String> {
     }
     let path: Vec<String> = points.iter().map(|p| at(*p)).map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
     writeln!(out, "<path d=\"M{}\" fill=\"none\" stroke=\"{LINE}\" stroke-width=\"2\"/>", path.join("L"))?;
-    for point in points {
+    for (i, point) in points.iter().enumerate() {
         let (x, y) = at(*point);
+        // The first number stands beside those of the axis.
+        let anchor = if i == 0 { "start" } else { "middle" };
         writeln!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{LINE}\"/>")?;
         writeln!(out, "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>", BOTTOM + 20.0, grouped(point.0))?;
-        writeln!(out, "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"{LINE}\">{}</text>", y - 9.0, grouped(point.1))?;
+        writeln!(out, "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\" fill=\"{LINE}\">{}</text>", y - 9.0, grouped(point.1))?;
     }
     let middle = LEFT.midpoint(RIGHT);
     writeln!(out, "<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">{x_label}</text>\n</svg>", BOTTOM + 42.0)?;
@@ -82,8 +84,11 @@ fn nice(value: f64) -> f64 {
     [1.0, 2.0, 4.0, 8.0, 10.0].iter().map(|step| step * power).find(|most| *most >= value).unwrap_or(value)
 }
 
-/// A number as people read it: three digits that count, thousands apart.
+/// A number as people read it: thousands apart, large ones by their giga.
 fn grouped(value: f64) -> String {
+    if value >= 1e9 {
+        return format!("{:.1} G", value / 1e9);
+    }
     if value < 100.0 && value.fract() != 0.0 {
         return format!("{value:.1}");
     }
@@ -105,7 +110,7 @@ mod tests {
     #[test]
     fn axes_end_at_round_numbers() {
         assert_eq!([0.7, 1.0, 3.0, 338.0, 22_000.0].map(nice), [0.8, 1.0, 4.0, 400.0, 40_000.0]);
-        assert_eq!([12_345.4, 999.0, 0.25, 1.0].map(grouped), ["12,345", "999", "0.2", "1"]);
+        assert_eq!([1_452_521_472.0, 12_345.4, 999.0, 0.25, 1.0].map(grouped), ["1.5 G", "12,345", "999", "0.2", "1"]);
     }
 
     #[test]

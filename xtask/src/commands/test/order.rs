@@ -93,8 +93,14 @@ fn in_process(step: &Step, arguments: &Arguments, log: &Path, result: &Path) -> 
 /// How far a step that gives way stands back: one beside it has some nine tenths of the processor where both want it.
 const NICENESS: &str = "10";
 
+/// Where this program is: its file may have been built anew since it began.
+fn own_path() -> Result<PathBuf> {
+    let running = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+    if running.exists() { Ok(running) } else { std::env::current_exe().context("this program does not know where it is") }
+}
+
 fn this_program(gives_way: bool) -> Result<Command> {
-    let path = std::env::current_exe().context("this program does not know where it is")?;
+    let path = own_path()?;
     let nice = process::find_program(&["nice"]).filter(|_| gives_way && cfg!(unix));
     Ok(nice.map_or_else(
         || Command::new(&path),

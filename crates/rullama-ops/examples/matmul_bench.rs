@@ -239,7 +239,7 @@ impl Bench {
 
 /// The product as it is and, where the format has codes, with x in codes.
 fn both(work: Work) -> impl Iterator<Item = Work> {
-    let codes = rullama_quant::codes_wgsl(work.dtype).map(|_| Work { int8: true, ..work });
+    let codes = work.dtype.has_codes().then_some(Work { int8: true, ..work });
     std::iter::once(work).chain(codes)
 }
 

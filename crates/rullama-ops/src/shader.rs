@@ -24,7 +24,9 @@ const SHARED: &[(&str, &str)] = &[
     ("math", include_str!("shared/math.wgsl")),
     ("philox", include_str!("shared/philox.wgsl")),
     ("team", include_str!("shared/team.wgsl")),
-    ("codes_store", include_str!("shared/codes.wgsl")),
+    ("group_codes", include_str!("shared/group_codes.wgsl")),
+    ("codes_store", include_str!("shared/codes_store.wgsl")),
+    ("tile_sums", include_str!("shared/tile_sums.wgsl")),
 ];
 
 /// Stands for the fields that modules add to the parameters, until all are known.

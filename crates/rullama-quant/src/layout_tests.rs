@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::device::unpack;
-use crate::{DType, Layout, QuantError, decode, wgsl};
+use crate::{DType, Layout, QuantError, codes_wgsl, decode, wgsl};
 
 /// Fills a device buffer from pieces that end at the given rows; returns it.
 fn upload(layout: &Layout, bytes: &[u8], ends: &[usize]) -> Vec<u32> {
@@ -110,6 +110,19 @@ fn modules_define_the_two_entries_and_only_decode_names() {
         }
         for line in text.lines().filter(|line| !line.starts_with([' ', '}', '/']) && !line.is_empty()) {
             assert!(line.starts_with("fn decode"), "{dtype}: {line}");
+        }
+    }
+}
+
+#[test]
+fn modules_of_codes_define_their_two_entries() {
+    for &dtype in DType::ALL {
+        let Some(text) = codes_wgsl(dtype) else {
+            assert!(!dtype.has_codes() && dtype.block_len() == 1, "{dtype}");
+            continue;
+        };
+        for entry in ["fn codes_group(planes: vec4<u32>, g: u32) -> Codes {", "const CODES_ONE_SCALE = "] {
+            assert_eq!(text.matches(entry).count(), 1, "{dtype}: {entry}");
         }
     }
 }

@@ -118,6 +118,11 @@ impl DType {
         self.format().block_bytes
     }
 
+    /// Whether the format stores codes, which products of whole numbers take ([`codes_wgsl`]), and no values.
+    pub fn has_codes(self) -> bool {
+        self.format().codes.is_some()
+    }
+
     /// Bytes of a row of `cols` values; `None` if it is not whole blocks, or too long to count.
     pub fn row_bytes(self, cols: usize) -> Option<usize> {
         let blocks = cols / self.block_len();

@@ -57,7 +57,7 @@ pub fn cases() -> Vec<Case> {
 /// Both operands in codes: every format that has them, epilogues, both sides of the tiles' edges, odd numbers of groups, and groups of
 /// zeros and of no numbers.
 fn int8(all: &mut Vec<Case>) {
-    for &dtype in DType::ALL.iter().filter(|dtype| rullama_quant::codes_wgsl(**dtype).is_some()) {
+    for &dtype in DType::ALL.iter().filter(|dtype| dtype.has_codes()) {
         all.push(codes(dtype, Epilogue::Plain, 3, 37, 3 * dtype.block_len().max(32)).chunked(8));
     }
     all.push(codes(DType::Q4_0, Epilogue::Softcap(3.0), 1, 66, 96));

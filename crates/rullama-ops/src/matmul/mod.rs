@@ -156,7 +156,7 @@ impl Op for Matmul {
         let given = if self.prologue == Prologue::Int8 { Number::Codes } else { Number::F32 };
         let fits = x.number == given && matches!(w.number, Number::Weight(_)) && x.cols == w.cols && w.cols.is_multiple_of(32);
         let whole = !self.epilogue.pairs() || w.rows.is_multiple_of(2);
-        let codes = self.prologue != Prologue::Int8 || matches!(w.number, Number::Weight(dtype) if rullama_quant::codes_wgsl(dtype).is_some());
+        let codes = self.prologue != Prologue::Int8 || matches!(w.number, Number::Weight(dtype) if dtype.has_codes());
         fit(fits && whole && codes && x.rows > 0 && w.rows > 0, &[("x", x), ("w", w)])?;
         let (before, after) = extras.split_at(self.prologue.extras().min(extras.len()));
         let y = Type::f32(x.rows, self.epilogue.values(w.rows));

@@ -42,7 +42,7 @@ impl<'a> Product<'a> {
         if (x.stride | x.offset) % 4 != 0 || y.stride != y.cols || y.offset != 0 {
             return Err(invalid(format!("{}: x wants multiples of 4 for stride and offset, y none", shapes())));
         }
-        if op.prologue == Prologue::Int8 && rullama_quant::codes_wgsl(w.dtype).is_none() {
+        if op.prologue == Prologue::Int8 && !w.dtype.has_codes() {
             return Err(invalid(format!("{}: {} has no codes", shapes(), w.dtype)));
         }
         if op.epilogue.pairs() && (w.rows % 2 != 0 || w.chunks.iter().any(|c| (c.first_row | c.rows) % 2 != 0)) {

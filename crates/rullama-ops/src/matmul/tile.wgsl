@@ -41,15 +41,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     var w{i} = decode4(planes(), w{i}_at + (begin >> 3u), (begin & 7u) + quad);
 #end
 
-    let nx = lid % NX;
-    let ny = lid / NX;
-#repeat i M_QUADS
-#repeat c 4
-#repeat j N_QUADS
-    var sum{i}{c}_{j} = vec4<f32>();
-#end
-#end
-#end
+#import tile_sums
 
     for (var k = begin; k < end; k += QUADS) {
         workgroupBarrier();

@@ -44,15 +44,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     var w{i} = codes_group(planes(), w{i}_row + min(begin + w{i}_at / BN, params.groups - 1u));
 #end
 
-    let nx = lid % NX;
-    let ny = lid / NX;
-#repeat i M_QUADS
-#repeat c 4
-#repeat j N_QUADS
-    var sum{i}{c}_{j} = vec4<f32>();
-#end
-#end
-#end
+#import tile_sums
 
     for (var k = begin; k < end; k += GROUPS) {
         workgroupBarrier();

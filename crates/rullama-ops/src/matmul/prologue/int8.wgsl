@@ -1,5 +1,5 @@
-// x in codes of 8 bits, as int8_quantise.wgsl made them: a group's codes lie in two vec4, beside them its scale d and, as halves, the
-// sums of the codes of its two halves, which are exact.
+// x in codes of 8 bits, as the operation `quantise` defines them: a group's codes lie in two vec4, beside them its scale d and the sums of
+// the codes of its two halves.
 @group(0) @binding(_) var<storage, read> x_codes: array<vec4<u32>>;
 @group(0) @binding(_) var<storage, read> x_scales: array<vec2<u32>>;
 

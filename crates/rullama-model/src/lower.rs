@@ -372,7 +372,7 @@ fn codes(pass: &mut Pass) {
         let Some(op) = node.is::<Matmul>().copied().filter(|op| op.prologue == Prologue::Plain) else { continue };
         let (mut operands, place) = (node.operands.clone(), node.place);
         let (x, w) = (pass.graph.of(operands[0]), pass.graph.of(operands[1]));
-        let in_codes = matches!(w.number, Number::Weight(dtype) if rullama_quant::codes_wgsl(dtype).is_some());
+        let in_codes = matches!(w.number, Number::Weight(dtype) if dtype.has_codes());
         if !in_codes || u64::from(w.rows) * u64::from(w.cols) < pass.least {
             continue;
         }

@@ -3,22 +3,26 @@
 use crate::ModelError;
 use crate::lower::For;
 use crate::model::Model;
-use crate::weights::Weights;
+use crate::weights::{Specs, Stack, WeightSpec, Weights};
 use rullama_gpu::{Device, GpuError, Recorder, Recording, Slice, Usage};
-use rullama_ops::{Context, KvType, Matmul, Op, Operand, Prologue, Quantise, Tensor, Type, Weight};
+use rullama_ops::{Context, Epilogue, KvType, Matmul, Op, Operand, Prologue, Quantise, Tensor, Type, Weight};
+use rullama_quant::DType;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use web_time::Instant;
 
-/// What products with weights that are stored in codes multiply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What products with weights that are stored in codes (all but F32, F16 and BF16) multiply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Products {
-    /// Codes for large weights, where their kernels are right and measured to be faster on this adapter; f32 on CPU adapters and
-    /// beside caches in f32.
+    /// [`Int8`](Self::Int8) where its kernels are right and measured to be faster on this adapter; [`Exact`](Self::Exact) on CPU adapters
+    /// and with caches in f32.
     #[default]
     Auto,
-    /// f32: only the order of sums differs from the definition.
+    /// Values in f32: logits are as the definition's, up to the order of sums.
     Exact,
-    /// Codes of 8 bits ([`Quantise`]) with those of the weights, whatever their size.
+    /// Values rounded to codes of 8 bits by groups of 32 ([`Quantise`]), as llama.cpp's kernels round them: faster, a little less exact.
+    /// Small weights, of fewer values than a 32nd of the usual ones, are multiplied exactly: making the codes would take as long.
     Int8,
 }
 
@@ -28,7 +32,9 @@ pub struct InCodes {
     pub least: u64,
 }
 
-/// Values of a weight from which the time to make codes of what it is multiplied with is small beside that of the product.
+/// Part of the usual weight's values that a weight has at least to be multiplied in codes.
+const PART: u64 = 32;
+/// Values of the usual weight from which products in codes are worth a measurement.
 const LARGE: u64 = 1 << 20;
 /// Share of the exact products' time that those in codes may take.
 const PAYS: f64 = 0.9;
@@ -43,20 +49,24 @@ impl Products {
     /// # Errors
     /// Too little GPU memory; a lost device.
     pub async fn resolve(self, device: &Device, model: &dyn Model, weights: &Weights, kv: KvType) -> Result<Option<InCodes>, ModelError> {
-        match self {
-            Products::Exact => Ok(None),
-            Products::Int8 => Ok(Some(InCodes { least: 0 })),
-            Products::Auto if device.caps().software || kv == KvType::F32 => Ok(None),
-            Products::Auto => {
-                let usual = usual(model, weights);
-                let pays = match pays(device, &usual).await {
+        if self == Products::Exact || self == Products::Auto && (device.caps().software || kv == KvType::F32) {
+            return Ok(None);
+        }
+        let usual = usual(model.specs());
+        let Some(first) = usual.first() else { return Ok(None) };
+        if self == Products::Auto {
+            let there: Vec<Arc<Weight>> = usual.iter().filter_map(|spec| weights.weight(&spec.key).cloned()).collect();
+            let faster = values(first) >= LARGE
+                && match pays(device, &there, first.stack == Stack::Interleave).await {
                     // A browser that does not compile the kernels: exact ones serve.
                     Err(ModelError::Gpu(GpuError::Validation { .. })) => false,
                     pays => pays?,
                 };
-                Ok(pays.then_some(InCodes { least: LARGE }))
+            if !faster {
+                return Ok(None);
             }
         }
+        Ok(Some(InCodes { least: values(first) / PART }))
     }
 }
 
@@ -70,37 +80,31 @@ pub fn mode(codes: Option<InCodes>, look: bool) -> For {
 }
 
 /// The weights of one format and shape that are most of the model.
-fn usual(model: &dyn Model, weights: &Weights) -> Vec<Arc<Weight>> {
-    let mut classes: Vec<Vec<Arc<Weight>>> = Vec::new();
-    for weight in model.specs().weights.iter().filter(|spec| spec.expert_rows().is_none()).filter_map(|spec| weights.weight(&spec.key)) {
-        if rullama_quant::codes_wgsl(weight.dtype).is_none() || weight.chunks.len() > 1 {
-            continue;
-        }
-        let like =
-            |class: &&mut Vec<Arc<Weight>>| (class[0].dtype, class[0].rows, class[0].cols) == (weight.dtype, weight.rows, weight.cols);
-        match classes.iter_mut().find(like) {
-            Some(class) => class.push(weight.clone()),
-            None => classes.push(vec![weight.clone()]),
+fn usual(specs: &Specs) -> Vec<&WeightSpec> {
+    let mut classes: Vec<Vec<&WeightSpec>> = Vec::new();
+    let kind = |spec: &WeightSpec| (spec.dtype().ok(), spec.rows(), spec.cols());
+    for spec in specs.weights.iter().filter(|spec| spec.expert_rows().is_none() && spec.dtype().is_ok_and(DType::has_codes)) {
+        match classes.iter_mut().find(|class| kind(class[0]) == kind(spec)) {
+            Some(class) => class.push(spec),
+            None => classes.push(vec![spec]),
         }
     }
-    let values = |class: &Vec<Arc<Weight>>| class.len() as u64 * values(&class[0]);
-    classes.into_iter().filter(|class| self::values(&class[0]) >= LARGE).max_by_key(values).unwrap_or_default()
+    classes.into_iter().max_by_key(|class| class.len() as u64 * values(class[0])).unwrap_or_default()
 }
 
-fn values(weight: &Weight) -> u64 {
-    u64::from(weight.rows) * u64::from(weight.cols)
+fn values(spec: &WeightSpec) -> u64 {
+    spec.rows() * spec.cols()
 }
 
-/// Whether decoding is faster in codes.
-async fn pays(device: &Device, weights: &[Arc<Weight>]) -> Result<bool, ModelError> {
-    if weights.is_empty() {
-        return Ok(false);
-    }
-    let (rows, cols) = (weights[0].rows, weights[0].cols);
+/// Whether decoding is faster in codes, by products as the model's own: of the same kernels as decoding.
+async fn pays(device: &Device, weights: &[Arc<Weight>], pairs: bool) -> Result<bool, ModelError> {
+    let Some(first) = weights.first() else { return Ok(false) };
+    let epilogue = if pairs { Epilogue::Geglu } else { Epilogue::Plain };
     let buffer = async |bytes: u64| device.buffer("a measurement", bytes, Usage::Storage).await.map(|buffer| buffer.whole());
-    let slices = [buffer(u64::from(cols) * 4).await?, buffer(Type::codes(1, cols).bytes()).await?, buffer(u64::from(rows) * 4).await?];
-    let exact = products(device, weights, &slices, Prologue::Plain).await?;
-    let codes = products(device, weights, &slices, Prologue::Int8).await?;
+    let (given, codes) = (u64::from(first.cols) * 4, Type::codes(1, first.cols).bytes());
+    let slices = [buffer(given).await?, buffer(codes).await?, buffer(u64::from(epilogue.values(first.rows)) * 4).await?];
+    let exact = products(device, weights, &slices, Matmul { prologue: Prologue::Plain, epilogue }).await?;
+    let codes = products(device, weights, &slices, Matmul { prologue: Prologue::Int8, epilogue }).await?;
     // The first of each compiles and warms up.
     let (mut plain, mut in_codes) = (f64::INFINITY, f64::INFINITY);
     for run in 0..=RUNS {
@@ -112,17 +116,17 @@ async fn pays(device: &Device, weights: &[Arc<Weight>]) -> Result<bool, ModelErr
     Ok(in_codes < PAYS * plain)
 }
 
-async fn products(device: &Device, weights: &[Arc<Weight>], [x, codes, y]: &[Slice; 3], prologue: Prologue) -> Result<Recording, GpuError> {
+async fn products(device: &Device, weights: &[Arc<Weight>], [x, codes, y]: &[Slice; 3], op: Matmul) -> Result<Recording, GpuError> {
     let mut recorder = Recorder::new();
-    let (rows, cols) = (weights[0].rows, weights[0].cols);
+    let (rows, cols) = (op.epilogue.values(weights[0].rows), weights[0].cols);
     let bytes: u64 = weights[0].chunks.iter().map(|chunk| chunk.slice.size).sum();
     let tensor = |slice: &Slice, cols: u32| Operand::Tensor(Tensor { slice: slice.clone(), rows: 1, cols, stride: cols, offset: 0 });
-    let op = Matmul { prologue, ..Matmul::PLAIN };
     for weight in weights.iter().cycle().take((READ / bytes.max(1)).clamp(8, MOST) as usize) {
         let mut context = Context { recorder: &mut recorder, caps: device.caps(), variant: None, banned: &[], scratch: None };
-        let given = if prologue == Prologue::Int8 { codes } else { x };
-        if prologue == Prologue::Int8 {
+        let mut given = x;
+        if op.prologue == Prologue::Int8 {
             Quantise.record(&mut context, &[tensor(x, cols), tensor(codes, cols)])?;
+            given = codes;
         }
         op.record(&mut context, &[tensor(given, cols), Operand::Weight(weight.clone()), tensor(y, rows)])?;
     }
@@ -141,7 +145,6 @@ mod tests {
     use super::*;
     use rullama_gpu::OpenOptions;
     use rullama_ops::case::{Rng, upload};
-    use rullama_quant::DType;
 
     #[test]
     fn a_measurement_runs_both_kinds_on_weights_that_are_there() {
@@ -151,9 +154,9 @@ mod tests {
             let host = Rng::new(1).weight(dtype, 64, 512);
             let weight = Arc::new(pollster::block_on(upload(&device, &host, None)).unwrap());
             let before = device.pipelines();
-            pollster::block_on(pays(&device, &[weight.clone(), weight])).unwrap();
+            pollster::block_on(pays(&device, &[weight.clone(), weight], dtype == DType::Q4K)).unwrap();
             assert!(device.pipelines() >= before + 2, "{dtype}: {} and {before}", device.pipelines());
         }
-        assert!(!pollster::block_on(pays(&device, &[])).unwrap());
+        assert!(!pollster::block_on(pays(&device, &[], false)).unwrap());
     }
 }

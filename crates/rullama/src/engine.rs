@@ -155,7 +155,7 @@ impl Engine {
         let residency = residency::residency(&device, &*model, &options, &*source)?;
         let experts = residency::experts(&device, &*model, &options, &*source, residency)?;
         let (context, chunk) = (context(&*model, &options, &device)?, chunk(&options)?);
-        let choice = Choice { kv: options.kv, context, residency, experts, chunk, products: options.wanted_products().into() };
+        let choice = Choice { kv: options.kv, context, residency, experts, chunk, products: options.wanted_products() };
         let name = MetadataError::optional(gguf.metadata.str("general.name"))?.unwrap_or("unnamed").to_string();
         // Seconds of putting weights on the GPU end where the self-test begins.
         let (started, mut seconds) = (Instant::now(), 0.0);

@@ -2,6 +2,7 @@
 
 use crate::{Error, ForcedCall, Format};
 use rullama_gpu::{AdapterProfile, OpenOptions};
+use rullama_model::products::Products;
 use rullama_ops::KvType;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
@@ -35,30 +36,6 @@ pub enum ExpertMode {
     /// As many of each layer as the memory budget has room for, least recently used ones given up for those that tokens go to: each
     /// layer of a step waits for its choice.
     Streamed,
-}
-
-/// What products with weights that are stored in codes (all but F32, F16 and BF16) multiply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Products {
-    /// [`Int8`](Self::Int8) for large weights where that is measured to be faster on this adapter; [`Exact`](Self::Exact) on CPU
-    /// adapters and with [`KvType::F32`].
-    #[default]
-    Auto,
-    /// Values in f32: logits are as the definition's, up to the order of sums.
-    Exact,
-    /// Values rounded to 8 bits by groups of 32, as llama.cpp's kernels round them: faster, a little less exact.
-    Int8,
-}
-
-impl From<Products> for rullama_model::products::Products {
-    fn from(products: Products) -> Self {
-        match products {
-            Products::Auto => Self::Auto,
-            Products::Exact => Self::Exact,
-            Products::Int8 => Self::Int8,
-        }
-    }
 }
 
 /// Whether an answer's next tokens are guessed and verified several in a step. What is drawn is the same with each, as far as the

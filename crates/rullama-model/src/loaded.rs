@@ -2,6 +2,7 @@
 
 use crate::ModelError;
 use crate::experts::ExpertPools;
+use crate::loader::Loader;
 use crate::lora::Terms;
 use crate::lower::{For, lower};
 use crate::model::{Model, Rows, Shape};
@@ -10,7 +11,7 @@ use crate::plan::Pool;
 use crate::products::{InCodes, Products, mode};
 use crate::rows::RowProvider;
 use crate::selftest::SelfTest;
-use crate::weights::{Loader, Specs, Table, WeightSpec, Weights, read_tables};
+use crate::weights::{Specs, Table, WeightSpec, Weights, read_tables};
 use async_lock::Mutex;
 use rullama_gpu::{Device, GpuError};
 use rullama_ops::graph::Node;

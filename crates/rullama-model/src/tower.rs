@@ -3,9 +3,10 @@
 //! A [`Tower`] is algebra over a [`Graph`], as a model is. [`LoadedTower`] is one with its weights on a model's device: it is made
 //! when the first medium of its kind comes, and its memory is free again when it is dropped.
 
+use crate::loader::Loader;
 use crate::lower::For;
 use crate::plan::{Plan, Pool, Resources};
-use crate::weights::{Loader, Specs, Table, Weights, read_tables};
+use crate::weights::{Specs, Table, Weights, read_tables};
 use crate::{Loaded, ModelError};
 use rullama_gpu::{Buffer, Slice, Usage};
 use rullama_ops::{Cache, Graph, Half, Words};

@@ -1,8 +1,9 @@
 // Speed of loading a model from the browser's private storage, in Chromium on its software adapter: one JSON record.
-//   node bench-stored.mjs MODEL.gguf [--rounds 5] [--ple resident] [--readers 0,1,3] [--packages OLDER/dist,packages/rullama/dist] [--blob]
+//   node bench-stored.mjs MODEL.gguf [--rounds 5] [--ple resident] [--readers 0,1,3] [--packages OLDER/dist,packages/rullama/dist] [--blob] [--unwritten]
 // Measured are the weights alone: from the first that is read to the last that is handed to the GPU. `--packages` compares builds in
-// turns, in one browser, the last of them with each number of `--readers`; `--blob` reads the stored file as a picked one.
-import { createReadStream, statSync } from 'node:fs';
+// turns, in one browser, the last of them with each number of `--readers`; `--blob` reads the stored file as a picked one; `--unwritten`
+// copies what is written to the GPU to a place of the worker's in its stead: the software adapter works on the same cores.
+import { createReadStream, readFileSync, statSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,14 +18,22 @@ const { values, positionals } = parseArgs({
     readers: { type: 'string' },
     packages: { type: 'string', default: fileURLToPath(new URL('packages/rullama/dist', import.meta.url)) },
     blob: { type: 'boolean', default: false },
+    unwritten: { type: 'boolean', default: false },
   },
 });
 const [model] = positionals;
 if (!model) {
-  console.error('usage: node bench-stored.mjs MODEL.gguf [--rounds N] [--ple MODE] [--readers N,N] [--packages DIR,DIR] [--blob]');
+  console.error('usage: node bench-stored.mjs MODEL.gguf [--rounds N] [--ple MODE] [--readers N,N] [--packages DIR,DIR] [--blob] [--unwritten]');
   process.exit(2);
 }
 const packages = values.packages.split(',');
+/** Stands before the worker's script. */
+const UNWRITTEN = `{
+  const place = new Uint8Array(8 << 20);
+  GPUQueue.prototype.writeBuffer = (buffer, at, data, start = 0, size = data.byteLength - start) =>
+    place.set(new Uint8Array(data.buffer ?? data, (data.byteOffset ?? 0) + start, size));
+}
+`;
 const TYPES = { '.js': 'text/javascript', '.wasm': 'application/wasm', '.html': 'text/html' };
 
 const server = http.createServer((request, response) => {
@@ -32,6 +41,7 @@ const server = http.createServer((request, response) => {
   const [, place, ...rest] = pathname.split('/');
   const file = place === 'model.gguf' ? model : path.join(packages[Number(place)] ?? '/none', ...rest);
   if (pathname === '/') return response.setHeader('Content-Type', 'text/html').end('<!doctype html><title>load</title>');
+  if (values.unwritten && path.basename(file) === 'worker.js') return response.setHeader('Content-Type', TYPES['.js']).end(UNWRITTEN + readFileSync(file));
   const size = statSync(file, { throwIfNoEntry: false })?.size;
   if (size === undefined) return response.writeHead(404).end();
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
@@ -87,6 +97,6 @@ const spread = (speeds) => {
   return { load_gb_s: rounded(sorted[sorted.length >> 1]), load_gb_s_spread: [rounded(sorted[0]), rounded(sorted.at(-1))] };
 };
 const browser = await page.evaluate(() => navigator.userAgent);
-console.log(JSON.stringify({ browser, cores: await page.evaluate(() => navigator.hardwareConcurrency), model: path.basename(model), ple: values.ple, blob: values.blob, ways: ways.map(({ speeds, entry, ...way }) => ({ ...way, ...spread(speeds) })) }));
+console.log(JSON.stringify({ browser, cores: await page.evaluate(() => navigator.hardwareConcurrency), model: path.basename(model), ple: values.ple, blob: values.blob, unwritten: values.unwritten, ways: ways.map(({ speeds, entry, ...way }) => ({ ...way, ...spread(speeds) })) }));
 await close();
 process.exit(0);

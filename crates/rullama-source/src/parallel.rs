@@ -184,7 +184,6 @@ mod tests {
         assert_eq!(next(), Poll::Ready(vec![3]), "what was done is not asked again");
         assert_eq!(next(), Poll::Ready(vec![]));
         assert_eq!(asked.load(Ordering::Relaxed), 6);
-        drop(next);
         assert!(line.is_empty());
     }
 }

@@ -4,7 +4,6 @@ use js_sys::{Promise, Uint8Array};
 use rullama_source::rows::{Rearranged, Rows};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 
-use super::{blob::BlobSource, stored::StoredSource};
 use crate::{error::WebError, js};
 
 #[wasm_bindgen]
@@ -77,10 +76,8 @@ fn words_of(bytes: &Uint8Array, words: usize) -> Vec<u32> {
 pub async fn rearrange_rows(file: JsValue, rows: Vec<f64>, spare: Option<Uint8Array>) -> Result<Uint8Array, JsValue> {
     let unreadable = || WebError::Argument { what: "Rows to rearrange cannot be read.".to_owned() };
     let rows = Rows::from_numbers(&rows).ok_or_else(unreadable)?;
-    let bytes = match StoredSource::of(&file) {
-        Some(stored) => rows.stacked.read(&stored).await,
-        None => rows.stacked.read(&BlobSource::of(&file).ok_or_else(unreadable)?).await,
-    };
+    let source = super::file(&file).ok_or_else(unreadable)?;
+    let bytes = rows.stacked.read(&*source).await;
     let done = rows.rearrange(&bytes.map_err(WebError::from)?).map_err(|error| WebError::Argument { what: error.to_string() })?;
     let words = |planes: &[(u32, Vec<u32>)]| planes.iter().map(|(_, words)| words.len() * 4).sum::<usize>();
     let len = (words(&done.planes) + done.heads.len()) as u32;

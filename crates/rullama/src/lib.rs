@@ -68,7 +68,7 @@ pub use gallery::{Gallery, sense_of};
 pub use media::{Medium, Perceived, SoftTokens};
 pub use options::{Cancel, ExpertMode, GenerateOptions, LoadOptions, PENALTIES, PleMode, REPEAT_PENALTIES, Sampling, Speculate};
 pub use pieces::{Logprobs, Piece, Pieces, Reason, TokenText};
-pub use profile::StepProfile;
+pub use profile::{MediumProfile, StepProfile};
 pub use progress::{OnPrefill, Prefill};
 pub use prompt::{Prompt, placeholder_runs};
 pub use rullama_adapter as adapter;

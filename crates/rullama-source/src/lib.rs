@@ -41,6 +41,8 @@ pub mod ollama;
 #[cfg(not(target_arch = "wasm32"))]
 mod open;
 pub mod parallel;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod remembered;
 pub mod rows;
 mod source;
 

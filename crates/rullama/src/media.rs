@@ -59,7 +59,7 @@ impl Medium {
     }
 
     /// What a tower reads of it, part after part.
-    fn features(&self, wants: Wants) -> Result<Vec<Features>, Error> {
+    pub(crate) fn features(&self, wants: Wants) -> Result<Vec<Features>, Error> {
         let frames = |cols: u32, parts: Vec<Vec<f32>>| {
             let part = |values: Vec<f32>| Features { cols, grid: (1, values.len() as u32 / cols.max(1)), values };
             parts.into_iter().map(part).collect()
@@ -260,7 +260,7 @@ impl Engine {
 
     /// The tower of a sense, loaded at its first use.
     #[allow(clippy::arc_with_non_send_sync, reason = "GPU handles are not Send in a browser, where everything is one thread")]
-    async fn tower(&self, sense: Sense, cancel: &Cancel) -> Result<Arc<LoadedTower>, Error> {
+    pub(crate) async fn tower(&self, sense: Sense, cancel: &Cancel) -> Result<Arc<LoadedTower>, Error> {
         let mut towers = self.0.senses.towers.lock().await;
         if let Some(tower) = towers.get(&sense) {
             return Ok(tower.clone());

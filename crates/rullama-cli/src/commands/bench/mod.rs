@@ -1,4 +1,5 @@
 mod compare;
+mod media;
 mod train;
 
 use crate::load::{self, LoadArguments};
@@ -57,6 +58,8 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    media: media::Arguments,
+    #[command(flatten)]
     load: LoadArguments,
 }
 
@@ -65,12 +68,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let shape = json!({"context": arguments.context, "prefill": arguments.prefill, "decode": arguments.decode});
     let peer = arguments.compare.as_ref().map(|path| compare::peer(path, &shape)).transpose()?;
     let cancel = Cancel::new();
-    let (engine, _) = load::load(&arguments.model, &arguments.load, Some(least), &cancel)?;
+    let (engine, located) = load::load(&arguments.model, &arguments.load, Some(least), &cancel)?;
     let measured = pollster::block_on(measure(arguments, &engine, &cancel))?;
     let mut record = record(arguments, &engine, &measured);
     if !arguments.train.is_empty() {
         let memory = (arguments.gpu_memory * 1e9) as u64;
         record["train"] = train::measure(&engine, &arguments.train, arguments.rank, memory, arguments.runs, arguments.profile)?.into();
+    }
+    let media = media::measure(&arguments.media, &engine, &located, arguments.runs, arguments.profile)?;
+    if !media.is_empty() {
+        record["media"] = media.into();
     }
     if let Some(peer) = &peer {
         compare::add(&mut record, peer);
@@ -313,7 +320,11 @@ fn summary(record: &Value) -> String {
         let (tokens, speed, memory) = (number("tokens"), number("tok_s"), table::bytes(number("gpu_bytes") as u64));
         text.push_str(&format!("training  {speed:.0} tokens/s in steps of {tokens}, {memory} on the GPU\n"));
     }
-    for (step, kernels) in record["kernels"].as_object().into_iter().flatten() {
+    let media = record["media"].as_array().map_or(&[][..], Vec::as_slice);
+    text.push_str(&media::summary(media));
+    let of_text = record["kernels"].as_object().into_iter().flatten().map(|(step, kernels)| (step.as_str(), kernels));
+    let of_media = media.iter().map(|medium| (medium["medium"].as_str().unwrap_or_default(), &medium["kernels"]));
+    for (step, kernels) in of_text.chain(of_media).filter(|(_, kernels)| kernels.is_array()) {
         let mut table = Table::new(&[step, ">dispatches", ">us"]);
         for kernel in kernels.as_array().into_iter().flatten() {
             let name = kernel["kernel"].as_str().unwrap_or_default().to_owned();

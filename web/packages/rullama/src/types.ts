@@ -59,8 +59,8 @@ export interface EngineOptions {
    */
   store?: 'auto' | 'always' | 'never';
   /**
-   * Threads that read a file beside the engine's while it is loaded, at most 4; 0 for none. By default as many as the machine has cores
-   * for, of files of 64 MiB or more. Results do not depend on it.
+   * Threads that read a file beside the engine's while it is loaded, at most 4; 0 for none. By default 2 where the machine has four
+   * cores or more, for files of 64 MiB or more. Results do not depend on it.
    */
   readers?: number;
 }

@@ -30,8 +30,11 @@ export type StartReader = (told: (message: FromReader) => void, broken: () => vo
 
 /** Files of fewer bytes are read before a thread is there. */
 const LEAST = 64 << 20;
-/** Threads: more wait for the engine's, which alone writes to the GPU. */
+/** Threads where nobody says how many, and at most: more wait for the engine's, which alone writes to the GPU. */
+const USUAL = 2;
 const MOST = 4;
+/** Cores that the engine and the browser's GPU process keep busy. */
+const TAKEN = 2;
 /** Milliseconds without rows after which they end. */
 const IDLE = 10_000;
 
@@ -57,7 +60,7 @@ export class ReaderPool {
 
   /** Readers of a file. They are asked once they are there, and at once where it was said how many are `wanted`. */
   of(at: FileAt, bytes: number, wanted?: number): Readers | undefined {
-    const count = Math.min(MOST, wanted ?? (bytes < LEAST ? 0 : this.cores - 1));
+    const count = Math.min(MOST, wanted ?? (bytes < LEAST ? 0 : Math.min(USUAL, this.cores - TAKEN)));
     if (this.broken || !this.module || count < 1) return undefined;
     try {
       while (this.threads.length < count) this.grow(this.module, wanted !== undefined);

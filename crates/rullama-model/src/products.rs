@@ -3,7 +3,7 @@
 use crate::ModelError;
 use crate::lower::For;
 use crate::model::Model;
-use crate::weights::{Specs, Stack, WeightSpec, Weights};
+use crate::weights::{Stack, WeightSpec, Weights};
 use rullama_gpu::{Device, GpuError, Recorder, Recording, Slice, Usage};
 use rullama_ops::{Context, Epilogue, KvType, Matmul, Op, Operand, Prologue, Quantise, Tensor, Type, Weight};
 use rullama_quant::DType;
@@ -42,7 +42,7 @@ pub trait Measurements: std::fmt::Debug + Send + Sync {
 
 /// What a measurement holds for: the adapter and its driver, the format and shape of the usual weights, and this version of the kernels.
 pub fn key(device: &Device, model: &dyn Model) -> String {
-    let usual = usual(model.specs());
+    let usual = usual(model);
     let shape = usual.first().and_then(|spec| Some(format!("{} {} x {} {:?}", spec.dtype().ok()?, spec.rows(), spec.cols(), spec.stack)));
     let adapter = format!("{}, {}, {}", device.name(), device.backend(), device.driver());
     format!("{adapter}: {}, {}", shape.unwrap_or_default(), env!("CARGO_PKG_VERSION"))
@@ -73,7 +73,7 @@ impl Products {
         kv: KvType,
         known: Option<bool>,
     ) -> Result<(Option<InCodes>, Option<bool>), ModelError> {
-        let usual = usual(model.specs());
+        let usual = usual(model);
         let Some(first) = usual.first() else { return Ok((None, None)) };
         let codes = InCodes { least: values(first) / PART };
         let never = device.caps().software || kv == KvType::F32 || values(first) < LARGE;
@@ -102,11 +102,13 @@ pub fn mode(codes: Option<InCodes>, look: bool) -> For {
     }
 }
 
-/// The weights of one format and shape that are most of the model.
-fn usual(specs: &Specs) -> Vec<&WeightSpec> {
+/// The weights of one format and shape that are most of what is multiplied: neither experts nor a table of which rows are gathered.
+fn usual(model: &dyn Model) -> Vec<&WeightSpec> {
+    let gathered = model.streamed().map(|streamed| streamed.key);
+    let multiplied = |spec: &&WeightSpec| spec.expert_rows().is_none() && gathered != Some(spec.key.as_str());
     let mut classes: Vec<Vec<&WeightSpec>> = Vec::new();
     let kind = |spec: &WeightSpec| (spec.dtype().ok(), spec.rows(), spec.cols());
-    for spec in specs.weights.iter().filter(|spec| spec.expert_rows().is_none() && spec.dtype().is_ok_and(DType::has_codes)) {
+    for spec in model.specs().weights.iter().filter(multiplied).filter(|spec| spec.dtype().is_ok_and(DType::has_codes)) {
         match classes.iter_mut().find(|class| kind(class[0]) == kind(spec)) {
             Some(class) => class.push(spec),
             None => classes.push(vec![spec]),
@@ -176,6 +178,22 @@ mod tests {
     use super::*;
     use rullama_gpu::OpenOptions;
     use rullama_ops::case::{Rng, upload};
+    use rullama_source::FileSource;
+    use rullama_source::gguf::Gguf;
+
+    /// The per-layer table is the largest weight of an E2B, and no product reads it.
+    #[test]
+    fn the_usual_weight_is_one_that_is_multiplied() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../goldens/models/dense-ple-Q4_K_M.gguf");
+        let gguf = pollster::block_on(Gguf::open(&FileSource::open(path).unwrap())).unwrap();
+        let model = crate::model::open(&gguf).unwrap();
+        let table = model.streamed().unwrap().key;
+        let of = |spec: &WeightSpec| values(spec);
+        let largest = model.specs().weights.iter().max_by_key(|spec| of(spec)).unwrap();
+        let usual = usual(&*model);
+        assert!(!usual.is_empty() && usual.iter().all(|spec| spec.key != table), "{}", usual[0].key);
+        assert!(largest.key == table || values(usual[0]) <= values(largest), "{}", largest.key);
+    }
 
     #[test]
     fn a_measurement_runs_both_kinds_on_weights_that_are_there() {

@@ -28,7 +28,9 @@ pub(crate) struct Inner {
     pub lost: Lost,
     #[cfg(not(target_arch = "wasm32"))]
     pub driver: crate::driver::Driver,
+    /// By the text of their kernels, and by kernels that were asked for: comparing texts takes longer than a dispatch.
     pipelines: Mutex<HashMap<String, Pipeline>>,
+    of_kernels: Mutex<HashMap<Kernel, Pipeline>>,
     layouts: Mutex<HashMap<Vec<BindKind>, Layout>>,
 }
 
@@ -130,6 +132,7 @@ impl Device {
             #[cfg(not(target_arch = "wasm32"))]
             driver: Default::default(),
             pipelines: Default::default(),
+            of_kernels: Default::default(),
             layouts: Default::default(),
         };
         Ok(Device(Arc::new(inner)))
@@ -288,6 +291,15 @@ impl Device {
 
     /// The pipeline of a kernel: compiled on first use, then kept.
     pub(crate) async fn pipeline(&self, kernel: &Kernel) -> Result<Pipeline, GpuError> {
+        if let Some(found) = locked(&self.0.of_kernels).get(kernel) {
+            return Ok(found.clone());
+        }
+        let pipeline = self.pipeline_of_text(kernel).await?;
+        locked(&self.0.of_kernels).insert(kernel.clone(), pipeline.clone());
+        Ok(pipeline)
+    }
+
+    async fn pipeline_of_text(&self, kernel: &Kernel) -> Result<Pipeline, GpuError> {
         if let Some(found) = locked(&self.0.pipelines).get(kernel.source()) {
             return Ok(found.clone());
         }

@@ -186,7 +186,7 @@ impl<'a> Product<'a> {
         dispatch.bind("ids", &self.ids.slice);
     }
 
-    fn kernel<'k>(&self, link: &mut Link<'k>) -> Result<Kernel, GpuError> {
+    fn kernel(&self, link: &mut Link) -> Result<Kernel, GpuError> {
         link.module("experts", include_str!("experts.wgsl")).module("weight", rullama_quant::wgsl(self.w.dtype));
         link.flag("pairs", self.op.gated).kernel()
     }

@@ -49,6 +49,8 @@ pub struct Choice {
     /// Tokens of a prompt's chunk; `None` takes as many as the measured speed allows.
     pub chunk: Option<u32>,
     pub products: Products,
+    /// Whether products in codes are known to be faster here, by an earlier measurement.
+    pub faster: Option<bool>,
 }
 
 /// How far loading is.
@@ -76,6 +78,8 @@ pub struct Loaded {
     pub pace: Pace,
     /// Which products are of codes; none where it is `None`.
     pub codes: Option<InCodes>,
+    /// Whether they are faster, where that was measured now.
+    pub measured: Option<bool>,
     /// Experts that are brought as they are chosen.
     pub(crate) experts: Option<Mutex<ExpertPools>>,
     /// The operations of the longest chunk.
@@ -105,10 +109,25 @@ impl Loaded {
         let pace = Pace::new(device.caps().software);
         let (loaded_bytes, weights) = (put.bytes, put.weights);
         let experts = choice.places().map(|places| Mutex::new(ExpertPools::new(places, model.facts().experts)));
-        let codes = choice.products.resolve(&device, &*model, &weights, choice.kv).await?;
+        let (codes, measured) = choice.products.resolve(&device, &*model, &weights, choice.kv, choice.faster).await?;
         let (longest, turn, test) = Default::default();
-        let mut loaded =
-            Loaded { device, model, source, weights, tables, choice, loaded_bytes, identity, pace, codes, experts, longest, turn, test };
+        let mut loaded = Loaded {
+            device,
+            model,
+            source,
+            weights,
+            tables,
+            choice,
+            loaded_bytes,
+            identity,
+            pace,
+            codes,
+            measured,
+            experts,
+            longest,
+            turn,
+            test,
+        };
         if !progress(Stage::SelfTest) {
             return Err(ModelError::Cancelled);
         }

@@ -32,6 +32,22 @@ pub struct InCodes {
     pub least: u64,
 }
 
+/// Keeps what measurements came to, so that a later load need not measure.
+pub trait Measurements: std::fmt::Debug + Send + Sync {
+    /// Whether products in codes were faster where the [`key`] was the same.
+    fn recall(&self, key: &str) -> Option<bool>;
+
+    fn keep(&self, key: &str, faster: bool);
+}
+
+/// What a measurement holds for: the adapter and its driver, the format and shape of the usual weights, and this version of the kernels.
+pub fn key(device: &Device, model: &dyn Model) -> String {
+    let usual = usual(model.specs());
+    let shape = usual.first().and_then(|spec| Some(format!("{} {} x {} {:?}", spec.dtype().ok()?, spec.rows(), spec.cols(), spec.stack)));
+    let adapter = format!("{}, {}, {}", device.name(), device.backend(), device.driver());
+    format!("{adapter}: {}, {}", shape.unwrap_or_default(), env!("CARGO_PKG_VERSION"))
+}
+
 /// Part of the usual weight's values that a weight has at least to be multiplied in codes.
 const PART: u64 = 32;
 /// Values of the usual weight from which products in codes are worth a measurement.
@@ -44,29 +60,36 @@ const MOST: u64 = 64;
 const RUNS: usize = 3;
 
 impl Products {
-    /// What they come to on a device; for [`Products::Auto`] measured on weights that are there.
+    /// What they come to on a device, and what a measurement found: [`Products::Auto`] measures on weights that are there, where it is not
+    /// `known` whether products in codes are faster.
     ///
     /// # Errors
     /// Too little GPU memory; a lost device.
-    pub async fn resolve(self, device: &Device, model: &dyn Model, weights: &Weights, kv: KvType) -> Result<Option<InCodes>, ModelError> {
-        if self == Products::Exact || self == Products::Auto && (device.caps().software || kv == KvType::F32) {
-            return Ok(None);
-        }
+    pub async fn resolve(
+        self,
+        device: &Device,
+        model: &dyn Model,
+        weights: &Weights,
+        kv: KvType,
+        known: Option<bool>,
+    ) -> Result<(Option<InCodes>, Option<bool>), ModelError> {
         let usual = usual(model.specs());
-        let Some(first) = usual.first() else { return Ok(None) };
-        if self == Products::Auto {
-            let there: Vec<Arc<Weight>> = usual.iter().filter_map(|spec| weights.weight(&spec.key).cloned()).collect();
-            let faster = values(first) >= LARGE
-                && match pays(device, &there, first.stack == Stack::Interleave).await {
-                    // A browser that does not compile the kernels: exact ones serve.
-                    Err(ModelError::Gpu(GpuError::Validation { .. })) => false,
-                    pays => pays?,
+        let Some(first) = usual.first() else { return Ok((None, None)) };
+        let codes = InCodes { least: values(first) / PART };
+        let never = device.caps().software || kv == KvType::F32 || values(first) < LARGE;
+        match self {
+            Products::Exact => Ok((None, None)),
+            Products::Int8 => Ok((Some(codes), None)),
+            Products::Auto if never => Ok((None, None)),
+            Products::Auto => {
+                let there: Vec<Arc<Weight>> = usual.iter().filter_map(|spec| weights.weight(&spec.key).cloned()).collect();
+                let measured = match known {
+                    Some(_) => None,
+                    None => Some(measure(device, &there, first.stack == Stack::Interleave).await?),
                 };
-            if !faster {
-                return Ok(None);
+                Ok((known.or(measured).and_then(|faster| faster.then_some(codes)), measured))
             }
         }
-        Ok(Some(InCodes { least: values(first) / PART }))
     }
 }
 
@@ -94,6 +117,14 @@ fn usual(specs: &Specs) -> Vec<&WeightSpec> {
 
 fn values(spec: &WeightSpec) -> u64 {
     spec.rows() * spec.cols()
+}
+
+async fn measure(device: &Device, weights: &[Arc<Weight>], pairs: bool) -> Result<bool, ModelError> {
+    match pays(device, weights, pairs).await {
+        // A browser that does not compile the kernels: exact ones serve.
+        Err(ModelError::Gpu(GpuError::Validation { .. })) => Ok(false),
+        pays => pays,
+    }
 }
 
 /// Whether decoding is faster in codes, by products as the model's own: of the same kernels as decoding.

@@ -40,6 +40,8 @@ pub mod ollama;
 #[cfg(not(target_arch = "wasm32"))]
 mod open;
 pub mod parallel;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod remembered;
 mod source;
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -15,6 +15,7 @@ use rullama_model::loaded::{Choice, Stage};
 use rullama_model::lora::Terms;
 use rullama_model::model::{Model, Rows};
 use rullama_model::pace::{MAX_CHUNK, MIN_CHUNK};
+use rullama_model::products;
 use rullama_ops::SampleMode;
 use rullama_source::ByteSource;
 use rullama_source::gguf::{Gguf, MetadataError};
@@ -155,7 +156,9 @@ impl Engine {
         let residency = residency::residency(&device, &*model, &options, &*source)?;
         let experts = residency::experts(&device, &*model, &options, &*source, residency)?;
         let (context, chunk) = (context(&*model, &options, &device)?, chunk(&options)?);
-        let choice = Choice { kv: options.kv, context, residency, experts, chunk, products: options.wanted_products() };
+        let kept = options.measurements.as_deref().map(|kept| (kept, products::key(&device, &*model)));
+        let faster = kept.as_ref().and_then(|(kept, key)| kept.recall(key));
+        let choice = Choice { kv: options.kv, context, residency, experts, chunk, products: options.wanted_products(), faster };
         let name = MetadataError::optional(gguf.metadata.str("general.name"))?.unwrap_or("unnamed").to_string();
         // Seconds of putting weights on the GPU end where the self-test begins.
         let (started, mut seconds) = (Instant::now(), 0.0);
@@ -168,6 +171,9 @@ impl Engine {
             !cancel.is_cancelled()
         };
         let loaded = Loaded::load(device, model, source, choice, &mut report).await?;
+        if let (Some((kept, key)), Some(faster)) = (kept, loaded.measured) {
+            kept.keep(&key, faster);
+        }
         let speculate = speculate(&loaded, options.speculate).await?;
         let info = info(&loaded, name, &options, seconds).await;
         progress(Progress::Ready);

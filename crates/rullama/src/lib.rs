@@ -79,7 +79,7 @@ pub use rullama_gpu::{AdapterProfile, Device, GpuError, KernelTime, OpenOptions}
 pub use rullama_media::{self as perception, Picture, SizeRule, Sound};
 pub use rullama_model::Loaded;
 pub use rullama_model::experts::ExpertStats;
-pub use rullama_model::products::Products;
+pub use rullama_model::products::{Measurements, Products};
 pub use rullama_model::tower::Sense;
 pub use rullama_ops::KvType;
 pub use rullama_source as source;

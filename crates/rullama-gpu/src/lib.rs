@@ -37,6 +37,7 @@ mod kernel;
 mod profile;
 mod readback;
 mod recording;
+mod shortage;
 
 pub use buffer::{Buffer, Slice, Usage};
 pub use caps::{AdapterProfile, Caps, OpenOptions};
@@ -46,3 +47,4 @@ pub use kernel::{Access, Kernel, Param};
 pub use profile::KernelTime;
 pub use readback::Readback;
 pub use recording::{DispatchBuilder, Recorder, Recording};
+pub use shortage::Spare;

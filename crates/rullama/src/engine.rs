@@ -22,7 +22,7 @@ use rullama_source::gguf::{Gguf, MetadataError};
 use rullama_text::Tokenizer;
 use rullama_text::chat::Size;
 use serde::Serialize;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use web_time::Instant;
 
 /// Longest context that is taken without being asked for.
@@ -96,7 +96,7 @@ pub(crate) struct Inner {
     pub loaded: Arc<Loaded>,
     pub tokenizer: Tokenizer,
     pub info: ModelInfo,
-    pub senses: Senses,
+    pub senses: Arc<Senses>,
     /// As it holds on this adapter and load.
     pub speculate: Speculate,
     pub formats: OnceLock<Box<dyn Formats>>,
@@ -177,7 +177,9 @@ impl Engine {
         let speculate = speculate(&loaded, options.speculate).await?;
         let info = info(&loaded, name, &options, seconds).await;
         progress(Progress::Ready);
-        let (loaded, senses, formats) = (Arc::new(loaded), Senses::default(), OnceLock::new());
+        let (loaded, senses, formats) = (Arc::new(loaded), Arc::new(Senses::default()), OnceLock::new());
+        let spare: Weak<Senses> = Arc::downgrade(&senses);
+        loaded.device.on_shortage(spare);
         Ok(Engine(Arc::new(Inner { loaded, tokenizer, info, senses, speculate, formats })))
     }
 

@@ -17,6 +17,9 @@
 //! # }
 //! ```
 
+// Whether towers may be shared among threads is asked of every type of wgpu's that they hold.
+#![recursion_limit = "256"]
+
 mod adapters;
 mod chat;
 mod checks;

@@ -50,14 +50,14 @@ impl Op for BidirectionalAttention {
     }
 
     fn variants(&self, caps: &Caps, _: &[Operand]) -> Vec<&'static str> {
-        kernels::variants_of(self.head_dim, caps)
+        kernels::variants(caps)
     }
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
-        let variant = context.variant(self, operands)?;
+        let naive = context.variant(self, operands)? == "naive";
         let [q, k, v, y] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?, operands[3].tensor()?];
         let seen = (self.name(), include_str!("seen.wgsl"));
-        kernels::record(context, seen, [self.heads, self.head_dim], [q, k, v, y], variant)?;
+        kernels::record(context, seen, [self.heads, self.head_dim], [q, k, v, y], naive)?;
         Ok(())
     }
 

@@ -91,17 +91,17 @@ impl Op for EncoderAttention {
     }
 
     fn variants(&self, caps: &Caps, _: &[Operand]) -> Vec<&'static str> {
-        kernels::variants_of(self.head_dim, caps)
+        kernels::variants(caps)
     }
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
-        let variant = context.variant(self, operands)?;
+        let naive = context.variant(self, operands)? == "naive";
         let [q, k, v, y] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?, operands[5].tensor()?];
         let (starts, ends) = (operands[3].words()?, operands[4].words()?);
         check_starts(self.name(), starts, q.rows)?;
         check_starts(self.name(), ends, q.rows)?;
         let seen = (self.name(), include_str!("seen.wgsl"));
-        let dispatch = kernels::record(context, seen, [self.heads, self.head_dim], [q, k, v, y], variant)?;
+        let dispatch = kernels::record(context, seen, [self.heads, self.head_dim], [q, k, v, y], naive)?;
         dispatch.param("shared_by", self.shared_by()).param("radius", self.radius.unwrap_or(u32::MAX)).param("scale", self.scale);
         dispatch.bind("starts", starts).bind("ends", ends);
         Ok(())

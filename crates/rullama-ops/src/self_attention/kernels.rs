@@ -23,25 +23,6 @@ pub(crate) fn variants(caps: &Caps) -> Vec<&'static str> {
     if caps.software { vec!["naive", "tile"] } else { vec!["tile", "naive"] }
 }
 
-/// Rows in a tile of `wide`, and columns.
-const WIDE_TILE: u32 = 64;
-/// Invocations side by side that share a row of the output.
-const WIDE_COLUMNS: u32 = 8;
-/// Weights of a tile are 16 KiB, what they are made of 8.
-const WIDE_MEMORY: u32 = 32 << 10;
-
-/// The largest heads whose output `wide` keeps in registers.
-const WIDE_HEAD_DIM: u32 = 128;
-
-/// The same of attention without the logs of its sums, over heads of `head_dim` values.
-pub(crate) fn variants_of(head_dim: u32, caps: &Caps) -> Vec<&'static str> {
-    let mut all = variants(caps);
-    if head_dim <= WIDE_HEAD_DIM && caps.workgroup_memory >= WIDE_MEMORY {
-        all.insert(if caps.software { all.len() } else { 0 }, "wide");
-    }
-    all
-}
-
 /// Links a kernel over heads of `head_dim` values; `seen` says which keys a query sees, and where queries, keys and values stand.
 fn link(name: &str, text: &'static str, seen: &'static str, head_dim: u32, caps: &Caps) -> Link {
     // Fours of rows in a tile, shared by as many groups of invocations as fit.
@@ -60,18 +41,11 @@ pub(crate) fn record<'c>(
     (name, seen): (&str, &'static str),
     [heads, head_dim]: [u32; 2],
     [q, k, v, y]: [&Tensor; 4],
-    variant: &str,
+    naive: bool,
 ) -> Result<&'c mut DispatchBuilder, GpuError> {
-    let (text, groups) = match variant {
-        "naive" => (include_str!("naive.wgsl"), [heads, q.rows, 1]),
-        "wide" => (include_str!("wide.wgsl"), [q.rows.div_ceil(WIDE_TILE), heads, 1]),
-        _ => (include_str!("forward.wgsl"), [q.rows.div_ceil(TILE), heads, 1]),
-    };
-    let mut link = link(name, text, seen, head_dim, context.caps);
-    if variant == "wide" {
-        link.flag("wide", true).constant("COLUMNS", (head_dim / 4).div_ceil(WIDE_COLUMNS));
-    }
-    let kernel = link.kernel()?;
+    let text = if naive { include_str!("naive.wgsl") } else { include_str!("forward.wgsl") };
+    let kernel = link(name, text, seen, head_dim, context.caps).kernel()?;
+    let groups = if naive { [heads, q.rows, 1] } else { [q.rows.div_ceil(TILE), heads, 1] };
     let dispatch = context.recorder.dispatch(&kernel, groups);
     dispatch.param("heads", heads).param("rows", q.rows);
     for (of, [stride, offset]) in [(q, ["q_stride", "q_offset"]), (k, ["k_stride", "k_offset"]), (v, ["v_stride", "v_offset"])] {

@@ -9,7 +9,10 @@ import { smoothed, spanOf } from './smooth.ts';
 import { TuneText } from '../texts/en/tune.ts';
 import { significant, t } from '../texts/text.ts';
 
-const HEIGHT = 260;
+const HEIGHT = 280;
+const FONT = '12px';
+/** Places of series whose lines are not plain. */
+const [LOSS, RATE] = [1, 3];
 
 let sheet: CSSStyleSheet | undefined;
 
@@ -57,6 +60,12 @@ export class Chart {
     this.judged = judged;
     this.plot ??= this.build();
     this.plot.setData(this.data());
+    this.last(this.plot);
+  }
+
+  /** The legend has the last step's values where none is pointed at. */
+  private last(plot: uPlot): void {
+    if (typeof plot.cursor.idx !== 'number' && this.history.length > 0) plot.setLegend({ idx: this.history.length - 1 }, false);
   }
 
   private data(): uPlot.AlignedData {
@@ -77,16 +86,20 @@ export class Chart {
     const colour = (name: string) => getComputedStyle(this.root).getPropertyValue(name).trim();
     const axis = { stroke: colour('--soft'), grid: { stroke: colour('--line'), width: 1 }, ticks: { stroke: colour('--line'), width: 1 } };
     const number = (_: uPlot, value: number | null) => (value === null || value === undefined ? '–' : significant(value, 3));
+    const named = (label: string) => ({ label, labelSize: 18, labelGap: 0, labelFont: `${FONT} sans-serif` });
     const whole = (_: uPlot, values: number[]) => values.map((value) => (Number.isInteger(value) ? String(value) : ''));
     return new uPlot({
       width: this.root.clientWidth,
       height: HEIGHT,
       scales: { x: { time: false, range: () => [0, Math.max(this.steps, 1)] }, rate: { range: (_, _least, most) => [0, most > 0 ? most * 1.1 : 1] } },
       axes: [
-        { ...axis, values: whole },
-        { ...axis, size: 55 },
-        { ...axis, scale: 'rate', side: 1, size: 65, grid: { show: false }, values: (_, values) => values.map((value) => (value === 0 ? '0' : value.toExponential(0))) },
+        { ...axis, ...named(t(TuneText.step)), size: 34, values: whole },
+        { ...axis, ...named(t(TuneText.loss)), size: 48 },
+        { ...axis, ...named(t(TuneText.learningRate)), scale: 'rate', side: 1, size: 55, grid: { show: false }, values: (_, values) => values.map((value) => (value === 0 ? '0' : value.toExponential(0))) },
       ],
+      // Samples of the lines.
+      legend: { markers: { width: (_, at) => (at === LOSS ? 1 : 2), dash: (_, at) => (at === RATE ? 'dashed' : 'solid') } },
+      hooks: { setLegend: [(plot) => this.last(plot)] },
       series: [
         { label: t(TuneText.step), value: (_, value) => (value === null ? '–' : String(value)) },
         { label: t(TuneText.loss), stroke: colour('--accent'), alpha: 0.4, width: 1, value: number },

@@ -152,7 +152,7 @@ fn hearing(lowered: impl Fn(Graph, &Specs) -> Graph) -> (Graph, HashMap<String, 
     let dim = gguf.tensors.get("mm.a.input_projection.weight").unwrap().rows() as u32;
     let tower = model::open_tower(&gguf, Sense::Hearing, dim).unwrap().unwrap();
     let Wants::Mel { bins } = tower.wants() else { panic!("a spectrogram") };
-    let read = |info| pollster::block_on(read_table(&source, info)).unwrap();
+    let read = |info: &rullama_source::gguf::TensorInfo| pollster::block_on(read_table(&source, info)).unwrap();
     let table = |spec: &TableSpec| Table { key: spec.key.clone(), cols: spec.tensor.cols().max(1) as usize, values: read(&spec.tensor) };
     let mut tables: Vec<Table> = tower.specs().tables.iter().map(table).collect();
     tables.extend(tower.tables(&tables).unwrap());

@@ -40,7 +40,7 @@ mod recording;
 
 pub use buffer::{Buffer, Slice, Usage};
 pub use caps::{AdapterProfile, Caps, OpenOptions};
-pub use device::{Device, SubmissionId};
+pub use device::{Device, Encoded, SubmissionId};
 pub use error::GpuError;
 pub use kernel::{Access, Kernel, Param};
 pub use profile::KernelTime;

@@ -292,9 +292,19 @@ impl Device {
 
     /// Runs a part of a recording's commands, which see what those before it left.
     pub fn submit_part(&self, recording: &Recording, part: Range<usize>) -> SubmissionId {
+        self.submit_encoded(self.encode(recording, part))
+    }
+
+    /// Makes a part of a recording's commands ready to be submitted, once.
+    pub fn encode(&self, recording: &Recording, part: Range<usize>) -> Encoded {
         let mut encoder = self.0.raw.create_command_encoder(&Default::default());
         recording.encode(&mut encoder, part);
-        self.0.queue.submit([encoder.finish()])
+        Encoded(encoder.finish())
+    }
+
+    /// Runs what was made ready; it sees what was written until now.
+    pub fn submit_encoded(&self, encoded: Encoded) -> SubmissionId {
+        self.0.queue.submit([encoded.0])
     }
 
     /// Runs a recording `times` times, one after the other, in one submission.
@@ -401,6 +411,10 @@ impl Device {
         Layout { group, pipeline }
     }
 }
+
+/// Commands that are ready to be submitted.
+#[derive(Debug)]
+pub struct Encoded(wgpu::CommandBuffer);
 
 fn refused(kernel: &Kernel, error: &wgpu::Error) -> GpuError {
     GpuError::Validation { what: format!("kernel `{}`", kernel.label()), message: error.to_string() }

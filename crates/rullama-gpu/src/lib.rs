@@ -41,7 +41,7 @@ mod shortage;
 
 pub use buffer::{Buffer, Slice, Usage};
 pub use caps::{AdapterProfile, Caps, OpenOptions};
-pub use device::{Device, SubmissionId};
+pub use device::{Device, Encoded, SubmissionId};
 pub use error::GpuError;
 pub use kernel::{Access, Kernel, Param};
 pub use profile::KernelTime;

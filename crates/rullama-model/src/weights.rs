@@ -216,6 +216,10 @@ impl Weights {
         self.tables.get(key)
     }
 
+    pub(crate) fn insert(&mut self, weight: Weight) {
+        self.weights.insert(weight.name.clone(), Arc::new(weight));
+    }
+
     /// Puts small tables on the GPU, all in one buffer.
     pub async fn add_tables(&mut self, device: &Device, tables: &[Table]) -> Result<(), ModelError> {
         let align = (device.caps().offset_alignment as usize / 4).max(4);

@@ -11,9 +11,7 @@ use rullama_model::Loaded;
 use rullama_model::arena::{Arena, Layout};
 use rullama_model::lora::Terms;
 use rullama_model::lower::For;
-use rullama_model::model::Rows;
 use rullama_model::plan::{Plan, Pool, Resources};
-use rullama_model::rows::RowProvider;
 use rullama_model::weights::Weights;
 use rullama_model::words::WordBuffers;
 use rullama_ops::{Cache, Half, Part, Tensor, Words};
@@ -48,7 +46,6 @@ pub struct OnDevice {
     longest: StepShape,
     plans: HashMap<StepShape, Plan>,
     pub(crate) optimizer: Option<Plan>,
-    rows: Option<RowProvider>,
     fences: Vec<Readback>,
 }
 
@@ -65,6 +62,8 @@ pub(crate) fn shapes(terms: &Terms) -> impl Iterator<Item = (String, u32, u32)> 
 struct View<'a> {
     weights: &'a Weights,
     words: &'a WordBuffers,
+    /// Where rows are that come from the file.
+    places: Option<Slice>,
     parts: &'a HashMap<Part, Arena>,
     banned: &'a [(String, &'static str)],
 }
@@ -79,7 +78,7 @@ impl Resources for View<'_> {
     }
 
     fn words(&self, words: Words) -> Option<Slice> {
-        self.words.slice(words)
+        if words == Words::RowPlaces { self.places.clone() } else { self.words.slice(words) }
     }
 
     fn trained(&self, name: &str, part: Part) -> Option<Tensor> {
@@ -117,9 +116,8 @@ impl OnDevice {
             (Words::Chance, 4),
         ];
         let words = WordBuffers::new(device, &sizes).await?;
-        let rows = loaded.row_provider();
         let (plans, fences) = Default::default();
-        Ok(OnDevice { loaded, terms, keep, parts, words, longest, plans, optimizer: None, rows, fences })
+        Ok(OnDevice { loaded, terms, keep, parts, words, longest, plans, optimizer: None, fences })
     }
 
     /// Room for a new adapter, with its first values, and for steps of at most `longest`.
@@ -204,7 +202,7 @@ impl OnDevice {
         let mut pool = loaded.turn.lock().await;
         self.prepare(shape, &mut pool).await?;
         let plan = &self.plans[&shape];
-        loaded.fill_rows(&mut self.rows, plan, Rows::All, &row.ids).await?;
+        loaded.bring_rows(&row.ids).await?;
         let padded = |words: &[u32], len: u32, with: u32| {
             let mut words = words.to_vec();
             words.resize(len as usize, with);
@@ -253,7 +251,8 @@ impl OnDevice {
     pub(crate) async fn plan(&self, graph: rullama_ops::Graph, pool: &mut Pool) -> Result<Plan, TrainError> {
         let graph = self.loaded.lowered(graph, For::Look).await?;
         let banned = self.loaded.banned().await;
-        let view = View { weights: &self.loaded.weights, words: &self.words, parts: &self.parts, banned: &banned };
+        let places = self.loaded.row_places();
+        let view = View { weights: &self.loaded.weights, words: &self.words, places, parts: &self.parts, banned: &banned };
         Ok(Plan::build(&self.loaded.device, &graph, &view, pool).await?)
     }
 }

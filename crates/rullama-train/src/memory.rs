@@ -20,9 +20,9 @@ use rullama_model::weights::Table;
 pub struct Ground<'a> {
     pub model: &'a dyn Model,
     pub tables: &'a [Table],
-    /// Whether the table whose rows may be streamed is on the GPU.
-    pub resident: bool,
-    /// Bytes of weights on the GPU.
+    /// Rows that have a place on the GPU, of the table whose rows may be streamed; 0: all are there.
+    pub slots: u32,
+    /// Bytes of weights on the GPU, such rows among them.
     pub weights: u64,
     pub caps: &'a Caps,
 }
@@ -30,7 +30,7 @@ pub struct Ground<'a> {
 impl<'a> From<&'a Loaded> for Ground<'a> {
     fn from(loaded: &'a Loaded) -> Self {
         let (model, tables, caps) = (&*loaded.model, &loaded.tables[..], loaded.device.caps());
-        Ground { model, tables, resident: !loaded.streams(), weights: loaded.loaded_bytes, caps }
+        Ground { model, tables, slots: loaded.row_slots(), weights: loaded.loaded_bytes + loaded.row_bytes(), caps }
     }
 }
 

@@ -16,6 +16,7 @@ use rullama_model::lora::Terms;
 use rullama_model::model::{Model, Rows};
 use rullama_model::pace::{MAX_CHUNK, MIN_CHUNK};
 use rullama_model::products;
+use rullama_model::rows::RowStats;
 use rullama_ops::SampleMode;
 use rullama_source::ByteSource;
 use rullama_source::gguf::{Gguf, MetadataError};
@@ -156,9 +157,10 @@ impl Engine {
         let residency = residency::residency(&device, &*model, &options, &*source)?;
         let experts = residency::experts(&device, &*model, &options, &*source, residency)?;
         let (context, chunk) = (context(&*model, &options, &device)?, chunk(&options)?);
+        let rows = residency::rows(&device, &*model, &options);
         let kept = options.measurements.as_deref().map(|kept| (kept, products::key(&device, &*model)));
         let faster = kept.as_ref().and_then(|(kept, key)| kept.recall(key));
-        let choice = Choice { kv: options.kv, context, residency, experts, chunk, products: options.wanted_products(), faster };
+        let choice = Choice { kv: options.kv, context, residency, rows, experts, chunk, products: options.wanted_products(), faster };
         let name = MetadataError::optional(gguf.metadata.str("general.name"))?.unwrap_or("unnamed").to_string();
         // Seconds of putting weights on the GPU end where the self-test begins.
         let (started, mut seconds) = (Instant::now(), 0.0);
@@ -212,6 +214,11 @@ impl Engine {
     /// What streaming experts took since the load, over all sessions; `None` where they are resident, or there are none.
     pub async fn expert_stats(&self) -> Option<ExpertStats> {
         self.0.loaded.expert_stats().await
+    }
+
+    /// What streaming rows of per-layer embeddings took since the load, over all sessions; `None` where they are resident, or there are none.
+    pub async fn row_stats(&self) -> Option<RowStats> {
+        self.0.loaded.row_stats().await
     }
 
     /// A new, empty sequence with caches of its own.

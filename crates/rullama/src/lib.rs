@@ -21,6 +21,7 @@
 #![recursion_limit = "256"]
 
 mod adapters;
+mod ahead;
 mod chat;
 mod checks;
 mod code;
@@ -80,6 +81,7 @@ pub use rullama_media::{self as perception, Picture, SizeRule, Sound};
 pub use rullama_model::Loaded;
 pub use rullama_model::experts::ExpertStats;
 pub use rullama_model::products::{Measurements, Products};
+pub use rullama_model::rows::RowStats;
 pub use rullama_model::tower::Sense;
 pub use rullama_ops::KvType;
 pub use rullama_source as source;

@@ -6,7 +6,7 @@ use crate::load::{self, LoadArguments};
 use crate::table::{self, Table};
 use crate::terminal::{self, one_line};
 use anyhow::{Result, bail};
-use rullama::{Cancel, Engine, ExpertStats, Finish, GenerateOptions, Sampling, Session, Speculate, StepProfile, Summary};
+use rullama::{Cancel, Engine, ExpertStats, Finish, GenerateOptions, RowStats, Sampling, Session, Speculate, StepProfile, Summary};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::io::Write;
@@ -39,6 +39,9 @@ pub struct Arguments {
     /// Always take the likeliest token, in place of the published sampling
     #[arg(long)]
     greedy: bool,
+    /// Other made-up tokens and other draws in each run: streamed rows of one are then of no use to the next
+    #[arg(long)]
+    fresh: bool,
     /// Also time every kernel of a decode step and of a prompt's chunk (where the adapter has timestamps)
     #[arg(long)]
     profile: bool,
@@ -102,6 +105,8 @@ struct Measured {
     gpu_bytes: u64,
     /// What streaming experts took in all prefills, and in all decodings with theirs.
     experts: Option<[ExpertStats; 2]>,
+    /// The same of streamed rows.
+    rows: Option<[RowStats; 2]>,
     /// Tokens that were guessed in all decodings, and those that were right.
     speculated: [u32; 2],
     /// One step each, at the end of the context.
@@ -111,13 +116,14 @@ struct Measured {
 async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Result<Measured> {
     let mut session = engine.session().await?;
     let (prefill, decode, steps, speculated) = Default::default();
-    let mut measured = Measured { prefill, decode, pipelines: 0, gpu_bytes: 0, experts: None, speculated, steps };
+    let mut measured = Measured { prefill, decode, pipelines: 0, gpu_bytes: 0, experts: None, rows: None, speculated, steps };
     for round in 0..WARM_UPS + arguments.runs {
         let compiled = engine.device().pipelines();
-        let before = engine.expert_stats().await.unwrap_or_default();
-        let prefill = once(arguments, &mut session, arguments.prefill, 1, cancel).await?;
-        let between = engine.expert_stats().await.unwrap_or_default();
-        let decode = once(arguments, &mut session, arguments.context, arguments.decode, cancel).await?;
+        let before = (engine.expert_stats().await.unwrap_or_default(), engine.row_stats().await.unwrap_or_default());
+        let salt = if arguments.fresh { round } else { 0 };
+        let prefill = once(arguments, &mut session, (arguments.prefill, 1), salt, cancel).await?;
+        let between = (engine.expert_stats().await.unwrap_or_default(), engine.row_stats().await.unwrap_or_default());
+        let decode = once(arguments, &mut session, (arguments.context, arguments.decode), salt, cancel).await?;
         if round >= WARM_UPS {
             measured.prefill.push(prefill.timings.prefill_tok_s);
             measured.decode.push(decode.timings.decode_tok_s);
@@ -125,8 +131,13 @@ async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Res
             measured.speculated = [drafted + decode.drafted_tokens, accepted + decode.accepted_tokens];
             if let Some(after) = engine.expert_stats().await {
                 let [prefills, decodes] = measured.experts.get_or_insert_default();
-                prefills.add(&between.since(&before));
-                decodes.add(&after.since(&between));
+                prefills.add(&between.0.since(&before.0));
+                decodes.add(&after.since(&between.0));
+            }
+            if let Some(after) = engine.row_stats().await {
+                let [prefills, decodes] = measured.rows.get_or_insert_default();
+                prefills.add(&between.1.since(&before.1));
+                decodes.add(&after.since(&between.1));
             }
             measured.pipelines += engine.device().pipelines() - compiled;
         }
@@ -143,11 +154,12 @@ async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Res
 /// Tokens after which a prompt repeats itself where repetitions are what is measured.
 const PERIOD: usize = 32;
 
-/// Prefills `prompt` tokens from nothing and decodes.
-async fn once(arguments: &Arguments, session: &mut Session, prompt: u32, decode: u32, cancel: &Cancel) -> Result<Summary> {
-    let sampling = if arguments.greedy { Sampling::greedy() } else { Sampling { seed: Some(1), ..Sampling::default() } };
+/// Prefills `prompt` tokens from nothing and decodes; tokens and draws are those of `salt`.
+async fn once(arguments: &Arguments, session: &mut Session, (prompt, decode): (u32, u32), salt: u32, cancel: &Cancel) -> Result<Summary> {
+    let drawn = Sampling { seed: Some(1 + u64::from(salt)), ..Sampling::default() };
+    let sampling = if arguments.greedy { Sampling::greedy() } else { drawn };
     let options = GenerateOptions { sampling, max_tokens: Some(decode), ignore_eos: true, ..Default::default() };
-    let mut ids = made_up(prompt, session.engine().info().vocab, session.engine().tokenizer().bos());
+    let mut ids = made_up(prompt, session.engine().info().vocab, session.engine().tokenizer().bos(), salt);
     if arguments.load.speculate() != Speculate::Off {
         (PERIOD + 1..ids.len()).for_each(|i| ids[i] = ids[i - PERIOD]);
     }
@@ -162,9 +174,9 @@ async fn once(arguments: &Arguments, session: &mut Session, prompt: u32, decode:
     Ok(summary)
 }
 
-/// The beginning of sequence and ids that are the same in every run (a linear congruential generator).
-fn made_up(count: u32, vocab: u32, bos: u32) -> Vec<u32> {
-    let mut state = 12345u32;
+/// The beginning of sequence and ids that are the same in every run of one salt (a linear congruential generator).
+fn made_up(count: u32, vocab: u32, bos: u32, salt: u32) -> Vec<u32> {
+    let mut state = 12345u32.wrapping_add(salt.wrapping_mul(0x9e37_79b9));
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         ((u64::from(state) * u64::from(vocab)) >> 32) as u32
@@ -229,6 +241,11 @@ fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value 
         record["prefill_experts"] = experts(prefill, arguments.runs);
         record["decode_experts"] = experts(decode, arguments.runs);
     }
+    if let Some([prefill, decode]) = &measured.rows {
+        record["fresh"] = arguments.fresh.into();
+        record["prefill_rows"] = rows(prefill, arguments.runs);
+        record["decode_rows"] = rows(decode, arguments.runs);
+    }
     if arguments.load.speculate() != Speculate::Off {
         record["speculation"] = speculation(arguments, measured.speculated);
     }
@@ -262,6 +279,17 @@ fn experts(took: &ExpertStats, runs: u32) -> Value {
         "bytes_read": each(took.bytes_read),
         "round_trips": each(took.round_trips),
         "passes": each(took.passes),
+    })
+}
+
+/// What streaming rows took in a run, on average.
+fn rows(took: &RowStats, runs: u32) -> Value {
+    let each = |sum: u64| sum / u64::from(runs.max(1));
+    json!({
+        "hit_rate": (took.hit_rate() * 1e4).round() / 1e4,
+        "wanted": each(took.wanted),
+        "bytes_read": each(took.bytes_read),
+        "void_steps": each(took.void_steps),
     })
 }
 
@@ -310,6 +338,17 @@ fn summary(record: &Value) -> String {
             number("passes"),
         ));
     }
+    for (key, name) in [("prefill_rows", "prefill"), ("decode_rows", "decode")] {
+        let Some(took) = record.get(key) else { continue };
+        let number = |key: &str| took[key].as_u64().unwrap_or_default();
+        text.push_str(&format!(
+            "rows      {name}: {:.1} % of {} wanted were there, {} read, {} steps queued in vain a run\n",
+            100.0 * took["hit_rate"].as_f64().unwrap_or_default(),
+            number("wanted"),
+            table::bytes(number("bytes_read")),
+            number("void_steps"),
+        ));
+    }
     if let Some(took) = record.get("speculation") {
         let number = |key: &str| took[key].as_f64().unwrap_or_default();
         let (drafted, accepted, steps) = (number("drafted"), number("accepted"), number("tokens_per_step"));
@@ -348,9 +387,10 @@ mod tests {
 
     #[test]
     fn ids_are_of_the_vocabulary() {
-        let ids = made_up(1000, 2048, 2);
+        let ids = made_up(1000, 2048, 2, 0);
         assert_eq!((ids.len(), ids[0]), (1000, 2));
         assert!(ids.iter().all(|id| *id < 2048));
-        assert_eq!(made_up(1000, 2048, 2), ids);
+        assert_eq!(made_up(1000, 2048, 2, 0), ids);
+        assert_ne!(made_up(1000, 2048, 2, 1), ids);
     }
 }

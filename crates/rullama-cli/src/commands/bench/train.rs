@@ -34,7 +34,7 @@ fn one(engine: &Engine, tokens: u32, rank: u32, memory: u64, runs: u32, profile:
     let base = Base { loaded: engine.loaded().clone(), name: engine.info().name.clone(), memory };
     let shape = StepShape { tokens, targets: tokens, train: true };
     let mut device = pollster::block_on(OnDevice::fresh(&base, &options, shape))?;
-    let ids = made_up(tokens, engine.info().vocab, engine.tokenizer().bos());
+    let ids = made_up(tokens, engine.info().vocab, engine.tokenizer().bos(), 0);
     let row = StepRow {
         starts: vec![0; ids.len()],
         rows: (0..tokens - 1).collect(),

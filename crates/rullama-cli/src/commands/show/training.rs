@@ -6,6 +6,8 @@ use anyhow::Result;
 use rullama_gpu::{Device, OpenOptions};
 use rullama_model::loaded::tables;
 use rullama_model::model::Model;
+use rullama_model::pace::MAX_CHUNK;
+use rullama_model::rows::{CACHE_BYTES, slots};
 use rullama_source::ByteSource;
 use rullama_train::TrainOptions;
 use rullama_train::memory::{Ground, forecast};
@@ -25,8 +27,11 @@ pub fn report(model: &dyn Model, source: &dyn ByteSource, rank: u32) -> Result<S
     };
     let tables = pollster::block_on(tables(model, source, model.facts().context.min(LENGTHS[4])))?;
     let streamed = model.streamed().map(|streamed| streamed.key);
-    let weights = model.specs().weights.iter().filter(|spec| Some(spec.key.as_str()) != streamed).map(|spec| spec.bytes()).sum();
-    let ground = Ground { model, tables: &tables, resident: streamed.is_none(), weights, caps: device.caps() };
+    let weights: u64 = model.specs().weights.iter().filter(|spec| Some(spec.key.as_str()) != streamed).map(|spec| spec.bytes()).sum();
+    let table = streamed.and_then(|key| model.specs().weight(key));
+    let slots = table.map(|table| slots(table, CACHE_BYTES, MAX_CHUNK, device.caps().max_binding)).transpose()?.unwrap_or(0);
+    let rows = table.map_or(0, |table| CACHE_BYTES.min(table.bytes()));
+    let ground = Ground { model, tables: &tables, slots, weights: weights + rows, caps: device.caps() };
     let all = match forecast(&ground, &options, &LENGTHS) {
         Ok(all) => all,
         Err(error) => return Ok(format!("not here: {error}\n")),

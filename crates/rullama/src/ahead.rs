@@ -23,7 +23,7 @@ impl Ahead {
     const FIRST: f64 = 0.5;
     /// Where more is missed, steps wait for their tokens: a void step is a step's time lost, waiting a tenth of one (E2B on an H200, `bench
     /// --fresh`: 3.8 ms a token in place of 3.4), in browsers more.
-    const WAITED: f64 = 0.125;
+    const WAITED: f64 = 0.15;
     /// Steps that may be lost, as a part of all.
     const LOST: f64 = 0.1;
     /// Groups that are lost with each row that is missed.

@@ -187,7 +187,8 @@ impl RowCache {
     fn write_places(&self, device: &Device, lru: &Lru, ids: Vec<u32>) {
         let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return };
         let place = |id: u32| lru.place(id).map_or(0, |place| place + 1);
-        let runs: Vec<_> = if ids.len() > SINGLE { vec![*first..*last + 1] } else { ids.iter().map(|id| *id..*id + 1).collect() };
+        let runs: Vec<_> =
+            if ids.len() > SINGLE { std::iter::once(*first..*last + 1).collect() } else { ids.iter().map(|id| *id..*id + 1).collect() };
         for run in runs {
             let words: Vec<u32> = run.clone().map(place).collect();
             device.write(&self.places, u64::from(run.start) * 4, bytemuck::cast_slice(&words));

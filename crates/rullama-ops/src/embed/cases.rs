@@ -28,7 +28,7 @@ fn placed(dtype: DType, ids: &[u32], (vocab, slots): (u32, usize), dim: usize) -
     let mut rng = Rng::new(vocab as u64 + dim as u64);
     let mut places = vec![0; vocab as usize];
     let there = || ids.iter().filter(|id| **id < vocab);
-    let last = there().last().filter(|_| ids.len() > 1);
+    let last = there().next_back().filter(|_| ids.len() > 1);
     for (at, id) in there().enumerate() {
         places[*id as usize] = if Some(id) == last { 0 } else { (slots - at % slots) as u32 };
     }

@@ -67,10 +67,10 @@ fn one(engine: &Engine, name: &str, medium: &Medium, runs: u32, timed: bool) -> 
         "tower_bytes": tower,
         "gpu_bytes": measured.iter().map(|profile| profile.gpu_bytes).max().unwrap_or(0).saturating_sub(before),
     });
-    let times: [(&str, fn(&MediumProfile) -> f64); 3] =
-        [("preparation_s", |of| of.preparation), ("encode_s", |of| of.encoding), ("device_s", |of| of.device)];
-    for (field, of) in times {
-        let (median, spread) = seconds(measured.iter().map(of).collect());
+    let of = |time: fn(&MediumProfile) -> f64| measured.iter().map(time).collect();
+    let times = [("preparation_s", of(|of| of.preparation)), ("encode_s", of(|of| of.encoding)), ("device_s", of(|of| of.device))];
+    for (field, values) in times {
+        let (median, spread) = seconds(values);
         record[field] = median.into();
         record[format!("{field}_spread")] = json!(spread);
     }

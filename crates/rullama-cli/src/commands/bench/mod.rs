@@ -1,5 +1,6 @@
 mod compare;
 mod media;
+mod streaming;
 mod train;
 
 use crate::load::{self, LoadArguments};
@@ -235,17 +236,7 @@ fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value 
         "pipelines_compiled_during_decode": measured.pipelines,
         "unmeasured": unmeasured,
     });
-    if let Some([prefill, decode]) = &measured.experts {
-        record["expert_places"] = info.expert_places.into();
-        // Of a run: prompts with their first token, and all that an answer takes.
-        record["prefill_experts"] = experts(prefill, arguments.runs);
-        record["decode_experts"] = experts(decode, arguments.runs);
-    }
-    if let Some([prefill, decode]) = &measured.rows {
-        record["fresh"] = arguments.fresh.into();
-        record["prefill_rows"] = rows(prefill, arguments.runs);
-        record["decode_rows"] = rows(decode, arguments.runs);
-    }
+    streaming::add(&mut record, arguments, engine, measured);
     if arguments.load.speculate() != Speculate::Off {
         record["speculation"] = speculation(arguments, measured.speculated);
     }
@@ -267,29 +258,6 @@ fn speculation(arguments: &Arguments, [drafted, accepted]: [u32; 2]) -> Value {
         "accepted": accepted,
         "acceptance": rounded(f64::from(accepted) / f64::from(drafted.max(1))),
         "tokens_per_step": rounded(f64::from(tokens) / f64::from(tokens.saturating_sub(accepted).max(1))),
-    })
-}
-
-/// What streaming experts took in a run, on average.
-fn experts(took: &ExpertStats, runs: u32) -> Value {
-    let each = |sum: u64| sum / u64::from(runs.max(1));
-    json!({
-        "hit_rate": (took.hit_rate() * 1e4).round() / 1e4,
-        "wanted": each(took.wanted),
-        "bytes_read": each(took.bytes_read),
-        "round_trips": each(took.round_trips),
-        "passes": each(took.passes),
-    })
-}
-
-/// What streaming rows took in a run, on average.
-fn rows(took: &RowStats, runs: u32) -> Value {
-    let each = |sum: u64| sum / u64::from(runs.max(1));
-    json!({
-        "hit_rate": (took.hit_rate() * 1e4).round() / 1e4,
-        "wanted": each(took.wanted),
-        "bytes_read": each(took.bytes_read),
-        "void_steps": each(took.void_steps),
     })
 }
 
@@ -326,29 +294,7 @@ fn summary(record: &Value) -> String {
         format!("memory    {} on the GPU", table::bytes(number("gpu_bytes") as u64)),
     ];
     let mut text = lines.join("\n") + "\n";
-    for (key, name) in [("prefill_experts", "prefill"), ("decode_experts", "decode")] {
-        let Some(took) = record.get(key) else { continue };
-        let number = |key: &str| took[key].as_u64().unwrap_or_default();
-        text.push_str(&format!(
-            "experts   {name}: {:.1} % of {} wanted were there, {} read, {} round trips, {} passes a run\n",
-            100.0 * took["hit_rate"].as_f64().unwrap_or_default(),
-            number("wanted"),
-            table::bytes(number("bytes_read")),
-            number("round_trips"),
-            number("passes"),
-        ));
-    }
-    for (key, name) in [("prefill_rows", "prefill"), ("decode_rows", "decode")] {
-        let Some(took) = record.get(key) else { continue };
-        let number = |key: &str| took[key].as_u64().unwrap_or_default();
-        text.push_str(&format!(
-            "rows      {name}: {:.1} % of {} wanted were there, {} read, {} steps queued in vain a run\n",
-            100.0 * took["hit_rate"].as_f64().unwrap_or_default(),
-            number("wanted"),
-            table::bytes(number("bytes_read")),
-            number("void_steps"),
-        ));
-    }
+    text.push_str(&streaming::summary(record));
     if let Some(took) = record.get("speculation") {
         let number = |key: &str| took[key].as_f64().unwrap_or_default();
         let (drafted, accepted, steps) = (number("drafted"), number("accepted"), number("tokens_per_step"));

@@ -65,7 +65,8 @@ async function buildPackage() {
   const parts = { app: `${app}/test/internals.ts` };
   await build({ ...common, platform: 'neutral', entryPoints: parts, outdir: `${root}dist-test` });
   const entryPoints = [`${pkg}/test/internals.ts`, `${pkg}/test/fake-worker.ts`];
-  await build({ ...common, ...modules, platform: 'neutral', external: ['node:*'], entryPoints, outdir: `${root}dist-test`, outbase: root, entryNames: '[name]' });
+  await build({ ...common, ...modules, platform: 'neutral', entryPoints, outdir: `${root}dist-test`, outbase: root, entryNames: '[name]' });
+  await build({ ...common, ...modules, platform: 'node', entryPoints: [`${pkg}/test/node-internals.ts`], outdir: `${root}dist-test` });
   await build({ ...scripts, entryPoints: [`${app}/test/rendering.ts`], outdir: `${root}dist-test` });
 }
 

@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { NodeFile, reader, ReaderPool } from '../../../dist-test/internals.js';
+import { reader, ReaderPool } from '../../../dist-test/internals.js';
+import { NodeFile } from '../../../dist-test/node-internals.js';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'rullama-readers-'));
 after(() => rmSync(folder, { recursive: true }));

@@ -1,0 +1,3 @@
+// What the unit tests reach into that no browser has.
+
+export { NodeFile } from '../src/node-file.ts';

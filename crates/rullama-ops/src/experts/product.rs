@@ -20,9 +20,9 @@ pub(super) struct Choice {
 }
 
 /// Words of 32 slots that the kernel which orders slots takes at a time: with two more a word for each expert within the workgroup
-/// memory that WebGPU guarantees.
+/// memory that WebGPU guarantees, of which each of the three arrays may lose three words to alignment.
 pub(super) fn order_words(experts: u32) -> Option<u32> {
-    (4096 / experts.max(1)).checked_sub(2).map(|words| words.min(16)).filter(|words| *words > 0)
+    ((4096 - 9) / experts.max(1)).checked_sub(2).map(|words| words.min(16)).filter(|words| *words > 0)
 }
 
 impl Choice {

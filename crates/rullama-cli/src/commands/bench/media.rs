@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 #[derive(clap::Args)]
 #[command(next_help_heading = "Pictures and sounds")]
+#[group(id = "media")]
 pub struct Arguments {
     /// Also measure a picture of so many soft tokens: 70, 140, 280, 560 or 1120
     #[arg(long, value_name = "N", value_parser = known_budget)]

@@ -30,9 +30,7 @@ pub(crate) struct Inner {
     pub shortage: Shortage,
     #[cfg(not(target_arch = "wasm32"))]
     pub driver: crate::driver::Driver,
-    /// By the text of their kernels, and by kernels that were asked for: comparing texts takes longer than a dispatch.
-    pipelines: Mutex<HashMap<String, Pipeline>>,
-    of_kernels: Mutex<HashMap<Kernel, Pipeline>>,
+    pipelines: Mutex<HashMap<Kernel, Pipeline>>,
     layouts: Mutex<HashMap<Vec<BindKind>, Layout>>,
 }
 
@@ -135,7 +133,6 @@ impl Device {
             #[cfg(not(target_arch = "wasm32"))]
             driver: Default::default(),
             pipelines: Default::default(),
-            of_kernels: Default::default(),
             layouts: Default::default(),
         };
         Ok(Device(Arc::new(inner)))
@@ -316,16 +313,7 @@ impl Device {
 
     /// The pipeline of a kernel: compiled on first use, then kept.
     pub(crate) async fn pipeline(&self, kernel: &Kernel) -> Result<Pipeline, GpuError> {
-        if let Some(found) = locked(&self.0.of_kernels).get(kernel) {
-            return Ok(found.clone());
-        }
-        let pipeline = self.pipeline_of_text(kernel).await?;
-        locked(&self.0.of_kernels).insert(kernel.clone(), pipeline.clone());
-        Ok(pipeline)
-    }
-
-    async fn pipeline_of_text(&self, kernel: &Kernel) -> Result<Pipeline, GpuError> {
-        if let Some(found) = locked(&self.0.pipelines).get(kernel.source()) {
+        if let Some(found) = locked(&self.0.pipelines).get(kernel) {
             return Ok(found.clone());
         }
         self.check()?;
@@ -347,7 +335,7 @@ impl Device {
             return Err(refused(kernel, &error));
         }
         let pipeline = Pipeline { raw, layout };
-        locked(&self.0.pipelines).insert(kernel.source().to_string(), pipeline.clone());
+        locked(&self.0.pipelines).insert(kernel.clone(), pipeline.clone());
         Ok(pipeline)
     }
 

@@ -340,8 +340,7 @@ async fn put(
     let (last, first): (Vec<_>, Vec<_>) = model.specs().weights.iter().partition(|spec| Some(spec.key.as_str()) == table);
     let mut rows = None;
     if let (Some((bytes, least)), Some(spec)) = (slots.rows, last.first()) {
-        let limit = device.caps().max_binding.min(device.caps().max_buffer);
-        let (cache, weight) = RowCache::new(device, spec, rows::slots(spec, bytes, least, limit)?).await?;
+        let (cache, weight) = RowCache::new(device, spec, rows::slots(spec, bytes, least, device.caps())?).await?;
         rows = Some(cache);
         weights.insert(weight);
     }

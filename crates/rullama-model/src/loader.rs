@@ -111,7 +111,7 @@ impl<'a> Loader<'a> {
     pub async fn load(&mut self, specs: impl Iterator<Item = &WeightSpec>, into: &mut Weights) -> Result<(), ModelError> {
         for spec in specs {
             let weight = self.matrix(&Arc::new(spec.clone()), spec.rows(), true).await?;
-            into.weights.insert(spec.key.clone(), Arc::new(weight));
+            into.insert(weight);
         }
         self.flush().await
     }
@@ -128,7 +128,7 @@ impl<'a> Loader<'a> {
             }
             let (whole, spec) = (spec.rows(), Arc::new((*spec).clone()));
             let weight = self.matrix(&spec, whole.min(rows * u64::from(places)), false).await?;
-            into.weights.insert(spec.key.clone(), Arc::new(weight));
+            into.insert(weight);
             for first in (0..whole).step_by(rows as usize) {
                 let row = spec.read(self.source, first..first + 1).await?;
                 self.samples = self.samples.wrapping_add(sample(&spec, first, row.chunks(row.len().max(1))));

@@ -9,7 +9,7 @@ use crate::lru::Lru;
 use crate::weights::WeightSpec;
 use crate::{Loaded, ModelError};
 use async_lock::Mutex;
-use rullama_gpu::{Buffer, Device, Slice, Usage};
+use rullama_gpu::{Buffer, Caps, Device, Slice, Usage};
 use rullama_ops::{Chunk, HostWeight, Weight};
 use rullama_quant::Layout;
 use rullama_source::ByteSource;
@@ -59,8 +59,9 @@ impl RowStats {
     }
 }
 
-/// Rows that `bytes` of memory have places for: at least `least`, at most all, and as many as `limit` bytes bind.
-pub fn slots(spec: &WeightSpec, bytes: u64, least: u32, limit: u64) -> Result<u32, ModelError> {
+/// Rows that `bytes` of memory have places for: at least `least`, at most all, and as many as an adapter binds.
+pub fn slots(spec: &WeightSpec, bytes: u64, least: u32, caps: &Caps) -> Result<u32, ModelError> {
+    let limit = caps.max_binding.min(caps.max_buffer);
     let row = layout(&spec.parts[0].tensor)?.words() as u64 * 4;
     let slots = (bytes / row).max(least.into()).min(limit / row).min(spec.rows());
     Ok(slots.max(1) as u32)

@@ -203,7 +203,7 @@ pub struct Table {
 /// What the keys of a graph's weights and tables ([`rullama_ops::Kind`]) stand for.
 #[derive(Debug, Default)]
 pub struct Weights {
-    pub(crate) weights: HashMap<String, Arc<Weight>>,
+    weights: HashMap<String, Arc<Weight>>,
     tables: HashMap<String, Tensor>,
 }
 

@@ -1,6 +1,6 @@
 //! `--image-tokens` and `--sound-seconds`: what it takes to perceive a picture and a sound.
 
-use super::kernels;
+use super::{MICROS, kernels, spread};
 use crate::interrupt;
 use crate::media::{MediaArguments, known_budget};
 use crate::model::Located;
@@ -68,25 +68,17 @@ fn one(engine: &Engine, name: &str, medium: &Medium, runs: u32, timed: bool) -> 
         "tower_bytes": tower,
         "gpu_bytes": measured.iter().map(|profile| profile.gpu_bytes).max().unwrap_or(0).saturating_sub(before),
     });
-    let of = |time: fn(&MediumProfile) -> f64| measured.iter().map(time).collect();
+    let of = |time: fn(&MediumProfile) -> f64| measured.iter().map(time).collect::<Vec<f64>>();
     let times = [("preparation_s", of(|of| of.preparation)), ("encode_s", of(|of| of.encoding)), ("device_s", of(|of| of.device))];
     for (field, values) in times {
-        let (median, spread) = seconds(values);
+        let (median, ends) = spread(&values, MICROS);
         record[field] = median.into();
-        record[format!("{field}_spread")] = json!(spread);
+        record[format!("{field}_spread")] = json!(ends);
     }
     if timed {
         record["kernels"] = kernels(&once(true)?.step);
     }
     Ok(record)
-}
-
-/// The median, and the least and the most, to the microsecond.
-fn seconds(mut values: Vec<f64>) -> (f64, [f64; 2]) {
-    values.sort_by(f64::total_cmp);
-    let (n, round) = (values.len(), |value: f64| (value * 1e6).round() / 1e6);
-    let median = (values[(n - 1) / 2] + values[n / 2]) / 2.0;
-    (round(median), [round(values[0]), round(values[n - 1])])
 }
 
 /// A picture of twice the sides that so many soft tokens stand for, so that it is resized; its pixels are the same in every run.
@@ -142,11 +134,5 @@ mod tests {
             let target = rule.target(picture.width(), picture.height(), SIDE).unwrap();
             assert_eq!((target.width / SIDE * (target.height / SIDE), 2 * target.width), (tokens, picture.width()));
         }
-    }
-
-    #[test]
-    fn times_are_medians_with_their_spread() {
-        assert_eq!(seconds(vec![0.003, 0.001, 0.002]), (0.002, [0.001, 0.003]));
-        assert_eq!(seconds(vec![0.004, 0.001]), (0.0025, [0.001, 0.004]));
     }
 }

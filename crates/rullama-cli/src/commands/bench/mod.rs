@@ -185,11 +185,15 @@ fn made_up(count: u32, vocab: u32, bos: u32, salt: u32) -> Vec<u32> {
     std::iter::once(bos).chain(std::iter::repeat_with(&mut next)).take(count as usize).collect()
 }
 
-/// The median, and the least and the most.
-fn spread(values: &[f64]) -> (f64, [f64; 2]) {
+/// Of tokens a second, and of seconds.
+const HUNDREDTHS: f64 = 100.0;
+const MICROS: f64 = 1e6;
+
+/// The median, and the least and the most, in whole parts of which `parts` are 1.
+fn spread(values: &[f64], parts: f64) -> (f64, [f64; 2]) {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let (n, round) = (sorted.len(), |value: f64| (value * 100.0).round() / 100.0);
+    let (n, round) = (sorted.len(), |value: f64| (value * parts).round() / parts);
     let median = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0;
     (round(median), [round(sorted[0]), round(sorted[n - 1])])
 }
@@ -197,7 +201,7 @@ fn spread(values: &[f64]) -> (f64, [f64; 2]) {
 /// The record that benchmarks/ keeps; `web/bench.mjs` writes the same fields.
 fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value {
     let info = engine.info();
-    let (prefill, decode) = (spread(&measured.prefill), spread(&measured.decode));
+    let (prefill, decode) = (spread(&measured.prefill, HUNDREDTHS), spread(&measured.decode, HUNDREDTHS));
     let used = info.bytes_per_token as f64 * decode.0 / 1e9;
     let mut unmeasured = serde_json::Map::new();
     for key in ["wasm_peak_bytes", "wasm_grown_bytes"] {
@@ -327,8 +331,8 @@ mod tests {
 
     #[test]
     fn medians() {
-        assert_eq!(spread(&[3.0, 1.0, 2.0]), (2.0, [1.0, 3.0]));
-        assert_eq!(spread(&[4.0, 1.0]), (2.5, [1.0, 4.0]));
+        assert_eq!(spread(&[3.0, 1.0, 2.0], HUNDREDTHS), (2.0, [1.0, 3.0]));
+        assert_eq!(spread(&[4.0, 1.0], HUNDREDTHS), (2.5, [1.0, 4.0]));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `--train`: how fast steps of training run.
 
-use super::{made_up, spread};
+use super::{HUNDREDTHS, MICROS, made_up, spread};
 use crate::interrupt;
 use anyhow::{Result, bail};
 use rullama::Engine;
@@ -52,7 +52,8 @@ fn one(engine: &Engine, tokens: u32, rank: u32, memory: u64, runs: u32, profile:
             times.optimizer.push(optimizer);
         }
     }
-    let (speed, forward, optimizer) = (spread(&times.step), median(&times.forward), median(&times.optimizer));
+    let (speed, forward, optimizer) =
+        (spread(&times.step, HUNDREDTHS), spread(&times.forward, MICROS).0, spread(&times.optimizer, MICROS).0);
     let seconds = f64::from(tokens) / speed.0;
     let mut record = json!({
         "tokens": tokens,
@@ -85,10 +86,4 @@ fn step(device: &mut OnDevice, row: &StepRow, update: u64) -> Result<(f64, f64, 
     pollster::block_on(device.apply(&AdamW::default(), 1e-4, update))?;
     let whole = started.elapsed().as_secs_f64();
     Ok((whole, forward, whole - before))
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }

@@ -29,7 +29,7 @@ pub fn report(model: &dyn Model, source: &dyn ByteSource, rank: u32) -> Result<S
     let streamed = model.streamed().map(|streamed| streamed.key);
     let weights: u64 = model.specs().weights.iter().filter(|spec| Some(spec.key.as_str()) != streamed).map(|spec| spec.bytes()).sum();
     let table = streamed.and_then(|key| model.specs().weight(key));
-    let slots = table.map(|table| slots(table, CACHE_BYTES, MAX_CHUNK, device.caps().max_binding)).transpose()?.unwrap_or(0);
+    let slots = table.map(|table| slots(table, CACHE_BYTES, MAX_CHUNK, device.caps())).transpose()?.unwrap_or(0);
     let rows = table.map_or(0, |table| CACHE_BYTES.min(table.bytes()));
     let ground = Ground { model, tables: &tables, slots, weights: weights + rows, caps: device.caps() };
     let all = match forecast(&ground, &options, &LENGTHS) {

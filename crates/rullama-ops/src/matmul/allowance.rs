@@ -6,7 +6,7 @@ use crate::tolerance::{gelu_error, product_error, rms, softcap_error};
 
 /// See [`crate::Op::allowance`].
 pub(super) fn of(op: &Matmul, operands: &[Host], share: f32) -> Option<Vec<f32>> {
-    if op.epilogue == Epilogue::Plain {
+    if op.epilogue == Epilogue::Plain || op.epilogue.codes() {
         return None;
     }
     let sums = op.sums(operands);
@@ -59,7 +59,7 @@ mod tests {
                 Epilogue::Softcap(cap) => cap * tanh(sum(token, row) / cap),
                 Epilogue::GeluMul => gelu(sum(token, row)) * case.operands[2].tensor().row(token)[row],
                 Epilogue::Plain => sum(token, row),
-                Epilogue::Geglu => gelu(sum(token, 2 * row)) * sum(token, 2 * row + 1),
+                Epilogue::Geglu | Epilogue::GegluCodes => gelu(sum(token, 2 * row)) * sum(token, 2 * row + 1),
             }
         };
         (0..x.rows * rows).map(value).collect()

@@ -1,7 +1,7 @@
 //! What a product is made of: each part a WGSL module with its own bindings and parameters, and its piece of the oracle.
 
 use crate::graph::{Number, Type, fit};
-use crate::host::{Host, gelu, root_mean_square};
+use crate::host::{Array, Host, gelu, root_mean_square};
 use crate::op::{Operand, Tensor};
 use rullama_gpu::{DispatchBuilder, GpuError};
 
@@ -12,6 +12,8 @@ pub enum Prologue {
     Plain,
     /// `RMS(x) * norm`, with an operand `norm: [1, cols]`.
     Norm { eps: f32 },
+    /// `(h + RMS(x) * norm) * factor`, with operands `norm: [1, cols]` and `h`, and a result of its own before `y`: what is multiplied.
+    Residual { eps: f32, factor: f32 },
     /// `x` itself, given in codes of 8 bits ([`crate::Quantise`]), for weights in codes ([`rullama_quant::codes_wgsl`]): products of
     /// codes are summed as whole numbers, so that only `x` is rounded.
     Int8,
@@ -29,6 +31,8 @@ pub enum Epilogue {
     /// `gelu(gate) * up` of the even rows, which are gates, and the odd rows behind them, so that `y` has half as many columns.
     /// Source: Shazeer 2020, "GLU Variants Improve Transformer".
     Geglu,
+    /// The same in codes of 8 bits ([`crate::Quantise`]), of whole groups of columns.
+    GegluCodes,
 }
 
 impl Prologue {
@@ -37,7 +41,13 @@ impl Prologue {
         match self {
             Prologue::Plain | Prologue::Int8 => 0,
             Prologue::Norm { .. } => 1,
+            Prologue::Residual { .. } => 2,
         }
+    }
+
+    /// Results of its own, like `x`.
+    pub fn kept(&self) -> usize {
+        usize::from(matches!(self, Prologue::Residual { .. }))
     }
 
     /// Defines `x_row`, and `x_scale` and `load_x`, or `load_codes`.
@@ -45,6 +55,7 @@ impl Prologue {
         match self {
             Prologue::Plain => include_str!("prologue/plain.wgsl"),
             Prologue::Norm { .. } => include_str!("prologue/norm.wgsl"),
+            Prologue::Residual { .. } => include_str!("prologue/residual.wgsl"),
             Prologue::Int8 => include_str!("prologue/int8.wgsl"),
         }
     }
@@ -53,14 +64,14 @@ impl Prologue {
     pub fn flag(&self) -> &'static str {
         match self {
             Prologue::Plain => "plain",
-            Prologue::Norm { .. } => "scaled",
+            Prologue::Norm { .. } | Prologue::Residual { .. } => "scaled",
             Prologue::Int8 => "int8",
         }
     }
 
     /// Whether a tile can be formed of it: one token's sums are shared by all that a workgroup does.
     pub fn tiles(&self) -> bool {
-        !matches!(self, Prologue::Norm { .. })
+        matches!(self, Prologue::Plain | Prologue::Int8)
     }
 
     pub fn check(&self, x: &Type, extras: &[Type]) -> Result<(), String> {
@@ -68,10 +79,14 @@ impl Prologue {
             (Prologue::Plain, []) => Ok(()),
             (Prologue::Int8, []) => fit(x.number == Number::Codes, &[("x", x)]),
             (Prologue::Norm { .. }, [norm]) => fit(*norm == Type::f32(1, x.cols), &[("x", x), ("norm", norm)]),
+            (Prologue::Residual { .. }, [norm, h]) => {
+                fit(*norm == Type::f32(1, x.cols) && h == x, &[("x", x), ("norm", norm), ("h", h)])
+            }
             _ => Err(format!("{self:?} has {} operands, not {}", self.extras(), extras.len())),
         }
     }
 
+    /// `extras` are its operands and results.
     pub fn bind(&self, dispatch: &mut DispatchBuilder, x: &Tensor, extras: &[Operand]) -> Result<(), GpuError> {
         if *self == Prologue::Int8 {
             let [codes, scales] = crate::codes::slices(x);
@@ -79,18 +94,27 @@ impl Prologue {
             return Ok(());
         }
         dispatch.param("x_offset", x.offset / 4).param("x_stride", x.stride / 4).bind("x", &x.slice);
-        if let (Prologue::Norm { eps }, [norm]) = (self, extras) {
+        if let (Prologue::Norm { eps } | Prologue::Residual { eps, .. }, [norm, ..]) = (self, extras) {
             dispatch.param("norm_eps", *eps).bind("norm", &norm.tensor()?.slice);
+        }
+        if let (Prologue::Residual { factor, .. }, [_, h, kept]) = (self, extras) {
+            dispatch.param("factor", *factor).bind("h", &h.tensor()?.slice).bind("kept", &kept.tensor()?.slice);
         }
         Ok(())
     }
 
-    /// The row that is multiplied.
-    pub fn oracle(&self, row: &[f32], extras: &[Host]) -> Vec<f64> {
+    /// The row that is multiplied for a token.
+    pub fn oracle(&self, x: &Array, token: usize, extras: &[Host]) -> Vec<f64> {
+        let row = x.row(token);
+        let normed = |eps: f32, norm: &Host| -> Vec<f64> {
+            let scale = 1.0 / root_mean_square(row, eps);
+            row.iter().zip(&norm.tensor().data).map(|(&x, &w)| f64::from(x) * scale * f64::from(w)).collect()
+        };
         match (self, extras) {
-            (Prologue::Norm { eps }, [norm]) => {
-                let scale = 1.0 / root_mean_square(row, *eps);
-                row.iter().zip(&norm.tensor().data).map(|(&x, &w)| f64::from(x) * scale * f64::from(w)).collect()
+            (Prologue::Norm { eps }, [norm]) => normed(*eps, norm),
+            (Prologue::Residual { eps, factor }, [norm, h]) => {
+                let h = h.tensor().row(token);
+                normed(*eps, norm).iter().zip(h).map(|(x, h)| (f64::from(*h) + x) * f64::from(*factor)).collect()
             }
             _ => row.iter().map(|&x| f64::from(x)).collect(),
         }
@@ -109,13 +133,18 @@ impl Epilogue {
             Epilogue::Plain => include_str!("epilogue/plain.wgsl"),
             Epilogue::Softcap(_) => include_str!("epilogue/softcap.wgsl"),
             Epilogue::GeluMul => include_str!("epilogue/gelu_mul.wgsl"),
-            Epilogue::Geglu => include_str!("epilogue/geglu.wgsl"),
+            Epilogue::Geglu | Epilogue::GegluCodes => include_str!("epilogue/geglu.wgsl"),
         }
     }
 
     /// Whether two neighbouring rows make one value.
     pub fn pairs(&self) -> bool {
-        *self == Epilogue::Geglu
+        matches!(self, Epilogue::Geglu | Epilogue::GegluCodes)
+    }
+
+    /// Whether `y` is given in codes.
+    pub fn codes(&self) -> bool {
+        *self == Epilogue::GegluCodes
     }
 
     /// Rows of the weight that make one value.
@@ -156,7 +185,7 @@ impl Epilogue {
             (Epilogue::Plain, [v], _) => *v,
             (Epilogue::Softcap(cap), [v], _) => f64::from(*cap) * (v / f64::from(*cap)).tanh(),
             (Epilogue::GeluMul, [v], [e]) => gelu(*v) * f64::from(e.tensor().row(token)[column]),
-            (Epilogue::Geglu, [gate, up], _) => gelu(*gate) * up,
+            (Epilogue::Geglu | Epilogue::GegluCodes, [gate, up], _) => gelu(*gate) * up,
             _ => panic!("{self:?} of {} sums and {} operands", sums.len(), extras.len()),
         }
     }

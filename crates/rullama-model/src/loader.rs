@@ -154,6 +154,7 @@ impl<'a> Loader<'a> {
                 return Err(ModelError::Expert { name: spec.key.clone(), bytes: rows * row_bytes, most: limit });
             }
             Stack::Experts { rows } => fit / rows * rows,
+            _ if fit >= CODES_STEP => fit / CODES_STEP * CODES_STEP,
             _ => (fit / ROW_STEP * ROW_STEP).max(ROW_STEP),
         };
         let mut chunks = Vec::new();
@@ -226,3 +227,5 @@ impl<'a> Loader<'a> {
 /// Chunks and pieces start at multiples of this, so that planes stay word-aligned and
 /// interleaved pairs together.
 const ROW_STEP: u64 = if (Layout::ROW_STEP as u64).is_multiple_of(2) { Layout::ROW_STEP as u64 } else { 2 * Layout::ROW_STEP as u64 };
+/// Rows of gates and ups that make a group of codes: chunks hold whole ones, where they hold so many.
+const CODES_STEP: u64 = 64;

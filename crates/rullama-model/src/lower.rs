@@ -6,11 +6,13 @@
 use crate::weights::{Specs, Stack};
 use rullama_ops::graph::Node;
 use rullama_ops::{
-    AddScale, Clamp, Epilogue, GeluMul, Graph, HeadNorm, HeadRope, Kind, Matmul, Next, Number, Op, Prologue, QkvPrepare, Quantise,
-    ResidualNorm, RmsNorm, Softcap, Store, Type, Value,
+    AddScale, Clamp, Epilogue, GeluMul, Graph, HeadNorm, HeadRope, Kind, Matmul, Next, Op, Prologue, QkvPrepare, ResidualNorm, RmsNorm,
+    Softcap, Store, Type, Value,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+mod codes;
 
 /// What a graph is lowered for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +64,8 @@ const REWRITES: [Rewrite; 12] = [
     Rewrite { name: "bounds before a product", when: When::Run, apply: clamp_before },
     Rewrite { name: "queries, keys and values in one", when: When::Run, apply: qkv },
     Rewrite { name: "norm, residual and the next norm", when: When::Run, apply: residual_norm },
-    Rewrite { name: "products in codes of 8 bits", when: When::Codes, apply: codes },
-    Rewrite { name: "norms that give codes", when: When::Codes, apply: norm_in_codes },
+    Rewrite { name: "products in codes of 8 bits", when: When::Codes, apply: codes::products },
+    Rewrite { name: "codes from what makes the values", when: When::Codes, apply: codes::given },
     Rewrite { name: "a norm before a product of few tokens", when: When::Run, apply: norm_before },
 ];
 
@@ -384,45 +386,6 @@ fn residual_norm(pass: &mut Pass) {
             }
             None => pass.replace(at, &[norm], op, vec![a, weight, h, sum], Vec::new()),
         }
-    }
-}
-
-/// `x Wᵀ` in codes of 8 bits, of which those of `x` are made once.
-fn codes(pass: &mut Pass) {
-    let mut made: HashMap<Value, Value> = HashMap::new();
-    for at in pass.all::<Matmul>() {
-        let node = pass.node(at);
-        let Some(op) = node.is::<Matmul>().copied().filter(|op| op.prologue == Prologue::Plain) else { continue };
-        let (mut operands, place) = (node.operands.clone(), node.place);
-        let (x, w) = (pass.graph.of(operands[0]), pass.graph.of(operands[1]));
-        let in_codes = matches!(w.number, Number::Weight(dtype) if dtype.has_codes());
-        if !in_codes || u64::from(w.rows) * u64::from(w.cols) < pass.least {
-            continue;
-        }
-        operands[0] = *made.entry(operands[0]).or_insert_with(|| {
-            let codes = pass.graph.new_value(Kind::Made, Type::codes(x.rows, x.cols));
-            let operands = vec![operands[0], codes];
-            pass.before[at] = Some(Node { op: Arc::new(Quantise), operands, after: Vec::new(), place });
-            codes
-        });
-        pass.replace(at, &[], Matmul { prologue: Prologue::Int8, ..op }, operands, Vec::new());
-    }
-}
-
-/// The norm that opens a block, in codes alone where nobody reads its values.
-fn norm_in_codes(pass: &mut Pass) {
-    for at in pass.all::<Quantise>() {
-        let [y, codes] = pass.node(at).operands[..] else { continue };
-        let Some((norm, op)) = pass.made_by::<ResidualNorm>(y) else { continue };
-        let mut operands = pass.node(norm).operands.clone();
-        if op.next != Next::Values || operands.last() != Some(&y) || !pass.only_for(y, at) {
-            continue;
-        }
-        let op = ResidualNorm { next: Next::Codes, ..op.clone() };
-        operands.pop();
-        operands.push(codes);
-        pass.gone[at] = true;
-        pass.replace(norm, &[], op, operands, Vec::new());
     }
 }
 

@@ -22,7 +22,8 @@ pub enum Products {
     /// Values in f32: logits are as the definition's, up to the order of sums.
     Exact,
     /// Values rounded to codes of 8 bits by groups of 32 ([`Quantise`]), as llama.cpp's kernels round them: faster, a little less exact.
-    /// Small weights, of fewer values than a 32nd of the usual ones, are multiplied exactly: making the codes would take as long.
+    /// Small weights, of fewer values than a 32nd of the usual ones, are multiplied exactly unless a larger one takes the same input:
+    /// making the codes would take as long.
     Int8,
 }
 
@@ -132,12 +133,12 @@ async fn measure(device: &Device, weights: &[Arc<Weight>], pairs: bool) -> Resul
 /// Whether decoding is faster in codes, by products as the model's own: of the same kernels as decoding.
 async fn pays(device: &Device, weights: &[Arc<Weight>], pairs: bool) -> Result<bool, ModelError> {
     let Some(first) = weights.first() else { return Ok(false) };
-    let epilogue = if pairs { Epilogue::Geglu } else { Epilogue::Plain };
+    let [epilogue, to_codes] = if pairs { [Epilogue::Geglu, Epilogue::GegluCodes] } else { [Epilogue::Plain; 2] };
     let buffer = async |bytes: u64| device.buffer("a measurement", bytes, Usage::Storage).await.map(|buffer| buffer.whole());
     let (given, codes) = (u64::from(first.cols) * 4, Type::codes(1, first.cols).bytes());
     let slices = [buffer(given).await?, buffer(codes).await?, buffer(u64::from(epilogue.values(first.rows)) * 4).await?];
     let exact = products(device, weights, &slices, Matmul { prologue: Prologue::Plain, epilogue }).await?;
-    let codes = products(device, weights, &slices, Matmul { prologue: Prologue::Int8, epilogue }).await?;
+    let codes = products(device, weights, &slices, Matmul { prologue: Prologue::Int8, epilogue: to_codes }).await?;
     // The first of each compiles and warms up.
     let (mut plain, mut in_codes) = (f64::INFINITY, f64::INFINITY);
     for run in 0..=RUNS {

@@ -197,7 +197,7 @@ fn main() -> Result<(), GpuError> {
     for step in steps() {
         let &Step { head_dim, window, .. } = &step;
         let prepare = QkvPrepare { heads: HEADS, kv_heads: KV_HEADS, head_dim, eps: 1e-6 };
-        bench.variants(&Attention { heads: HEADS, kv_heads: KV_HEADS, head_dim, window, blocks: false }, &step, |set| {
+        bench.variants(&Attention { heads: HEADS, kv_heads: KV_HEADS, head_dim, window, blocks: false, codes: false }, &step, |set| {
             bench.attention(&step, set)
         })?;
         bench.variants(&prepare, &step, |set| bench.prepare(&step, set))?;

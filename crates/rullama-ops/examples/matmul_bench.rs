@@ -42,6 +42,8 @@ const DECODE: &[(Shape, DType)] = &[
     ((256, 1536, false), DType::Q4K),
     ((262_144, 1536, false), DType::Q6K),
     ((262_144, 1536, false), DType::Q4K),
+    ((20480, 2560, true), DType::Q4K),
+    ((2560, 10240, false), DType::Q4K),
     ((5376, 21504, false), DType::Q4K),
     ((5376, 21504, false), DType::Q6K),
     ((43008, 5376, true), DType::Q4K),
@@ -88,7 +90,12 @@ impl Work {
     /// Gates and ups, or a plain product.
     fn op(&self) -> Matmul {
         let prologue = if self.int8 { Prologue::Int8 } else { Prologue::Plain };
-        Matmul { prologue, epilogue: if self.shape.2 { Epilogue::Geglu } else { Epilogue::Plain } }
+        let epilogue = match (self.shape.2, self.int8) {
+            (false, _) => Epilogue::Plain,
+            (true, false) => Epilogue::Geglu,
+            (true, true) => Epilogue::GegluCodes,
+        };
+        Matmul { prologue, epilogue }
     }
 
     fn layout(&self) -> Layout {
@@ -209,11 +216,12 @@ impl Bench {
 
     fn sweep_vector(&self, work: &Work) -> Result<(), GpuError> {
         let (groups, pairs) = (work.shape.1 / 32, work.shape.2);
-        for (rows, team, workgroup) in triples([1, 2, 4, 8], [8, 16, 32, 64], [128, 256]) {
+        for (rows, team, workgroup) in triples([1, 2, 4, 8], [8, 16, 32, 64, 128], [128, 256, 512]) {
             for unroll in [1, 2, 3, 4] {
                 let sizes = Vector { team, rows, cols: work.tokens, unroll, workgroup };
                 // Two thirds of the lanes idle, or a second place for the same sizes.
-                if sizes.problem(groups, pairs).is_none() && team * unroll <= 2 * groups {
+                let fits = workgroup <= self.device.caps().invocations && sizes.problem(groups, pairs, work.int8).is_none();
+                if fits && team * unroll <= 2 * groups {
                     let label = format!("rows {rows} team {team} unroll {unroll} workgroup {workgroup}");
                     self.sized(work, &label, Sizes::Vector { subgroups: true, sizes })?;
                 }

@@ -139,7 +139,7 @@ impl Builder<'_> {
             self.state = self.g.words(Words::StepState);
         }
         let window = (layer.span == Span::Sliding).then_some(c.window);
-        let op = Attention { heads: c.heads, kv_heads: layer.kv_heads, head_dim, window, blocks: false };
+        let op = Attention { heads: c.heads, kv_heads: layer.kv_heads, head_dim, window, blocks: false, codes: false };
         // The last row sees no key behind it.
         let a = if self.shape.soft && self.model.facts.blocks && window.is_some() && self.g.rows(q) == self.shape.tokens {
             let ends = self.g.words(Words::BlockEnds);

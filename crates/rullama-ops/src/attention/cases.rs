@@ -1,7 +1,9 @@
 use super::{Attention, ends};
 use crate::case::{Case, EPSILON, Rng};
+use crate::graph::Type;
 use crate::host::Host;
 use crate::kv::KvType;
+use std::any::Any;
 
 /// Heads, heads of keys, head size.
 type Heads = (usize, usize, usize);
@@ -22,7 +24,7 @@ fn case((heads, kv_heads, head_dim): Heads, [tokens, real, position]: [usize; 3]
         rng.tensor(tokens, heads * head_dim).into(),
     ];
     let name = format!("{heads}/{kv_heads} heads of {head_dim}, {real} of {tokens} tokens at {position}, window {window:?}, {kv:?}");
-    let op = Attention { heads: heads as u32, kv_heads: kv_heads as u32, head_dim: head_dim as u32, window, blocks: false };
+    let op = Attention { heads: heads as u32, kv_heads: kv_heads as u32, head_dim: head_dim as u32, window, blocks: false, codes: false };
     let keys = window.map_or(position + real, |w| (position + real).min(w as usize));
     // A score of up to 10 is off by some 10 roundings of its sum, and so is its weight.
     let tolerance = 64.0 * EPSILON * ((head_dim + keys) as f32).sqrt();
@@ -39,6 +41,31 @@ fn blocks(mut case: Case, op: Attention, at: u32, blocks: &[(u32, u32)]) -> Case
     case
 }
 
+/// The same that gives codes.
+fn codes(mut case: Case) -> Case {
+    let op = (case.op.as_ref() as &dyn Any).downcast_ref::<Attention>().expect("an attention");
+    case.op = Box::new(Attention { codes: true, ..op.clone() });
+    let y = case.operands.pop().expect("attention makes a value").of();
+    case.operands.push(Host::zeros(&Type::codes(y.rows, y.cols)));
+    case.name.push_str(", to codes");
+    case
+}
+
+/// Steps of one token to several, padded ones, heads of odd numbers of groups, blocks.
+fn codes_cases() -> Vec<Case> {
+    let in_blocks = Attention { heads: 4, kv_heads: 2, head_dim: 64, window: Some(31), blocks: true, codes: false };
+    let all = [
+        case((1, 1, 32), [1, 1, 5], Some(5), KvType::F32),
+        case((3, 1, 160), [4, 3, 1500], Some(128), KvType::F16),
+        case((5, 1, 96), [2, 0, 300], None, KvType::Q8),
+        case((4, 2, 96), [17, 13, 3], Some(5), KvType::F16),
+        case((8, 1, 256), [1, 1, 700], Some(512), KvType::F16),
+        case((16, 1, 512), [1, 1, 90], None, KvType::F16),
+        blocks(case((4, 2, 64), [40, 40, 20], Some(31), KvType::F16), in_blocks, 20, &[(0, 35)]),
+    ];
+    all.map(codes).into()
+}
+
 /// Blocks of one token, of several in a row, across tiles, at the start and the end of a step, longer and shorter than the window.
 fn block_cases() -> Vec<Case> {
     type Blocks = (Heads, [usize; 3], Option<u32>, KvType, &'static [(u32, u32)]);
@@ -51,7 +78,7 @@ fn block_cases() -> Vec<Case> {
         ((4, 2, 96), [37, 35, 20], Some(31), KvType::Q8, &[(3, 30)]),
     ];
     let made = all.map(|(heads, step, window, kv, of)| {
-        let op = Attention { heads: heads.0 as u32, kv_heads: heads.1 as u32, head_dim: heads.2 as u32, window, blocks: true };
+        let op = Attention { heads: heads.0 as u32, kv_heads: heads.1 as u32, head_dim: heads.2 as u32, window, blocks: true, codes: false };
         blocks(case(heads, step, window, kv), op, step[2] as u32, of)
     });
     made.into()
@@ -107,5 +134,6 @@ pub fn cases() -> Vec<Case> {
         case((32, 4, 512), [1, 1, 200], None, Q8),
     ]);
     cases.extend(block_cases());
+    cases.extend(codes_cases());
     cases
 }

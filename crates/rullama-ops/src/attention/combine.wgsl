@@ -6,11 +6,14 @@
 
 struct Params { heads: u32, window: u32, splits: u32, y_offset: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> parts: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> state: array<u32>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read> parts: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read> state: array<u32>;
+#if codes
+#import codes_store
+#else
+@group(0) @binding(_) var<storage, read_write> y: array<vec4<f32>>;
+#endif
 
-const COLUMNS = 16u;
 const STREAMS = WG / COLUMNS;
 
 var<workgroup> weights: array<f32, WG>;
@@ -20,24 +23,37 @@ var<workgroup> sums: array<vec4<f32>, WG>;
 fn main(@builtin(workgroup_id) wg: vec3<u32>, lane: Lane) {
     let lid = lane.id;
     let row = wg.z * params.heads + wg.x;
+    let first = row * params.splits * (QUADS + 1u);
+    let stream = lid / COLUMNS;
+    let quad = wg.y * COLUMNS + lid % COLUMNS;
+    // All that is read is on its way together; what no share has written is not used.
+    let head = parts[first + min(lid, params.splits - 1u) * (QUADS + 1u)];
+    let column = first + 1u + min(quad, QUADS - 1u);
+#repeat i LOADS
+    let x{i} = parts[column + min(stream + {i}u * STREAMS, params.splits - 1u) * (QUADS + 1u)];
+#end
     let span = span_of(wg.z, state[POSITION], state[TOKENS], params.window, params.splits);
     let shares = (span.count + span.share - 1u) / span.share;
-    let first = row * params.splits * (QUADS + 1u);
-    var mine = vec4<f32>(LOWEST, 0.0, 0.0, 0.0);
-    if (lid < shares) { mine = parts[first + lid * (QUADS + 1u)]; }
+    let mine = select(vec2<f32>(LOWEST, 0.0), head.xy, lid < shares);
     let best = reduce_max(mine.x, lane);
     let weight = safe_exp(mine.x - best);
     weights[lid] = weight;
     let total = reduce_add(weight * mine.y, lane);
-    let quad = wg.y * COLUMNS + lid % COLUMNS;
     var x = vec4<f32>(0.0);
-    if (quad < QUADS) {
-        for (var i = lid / COLUMNS; i < shares; i += STREAMS) { x += weights[i] * parts[first + i * (QUADS + 1u) + 1u + quad]; }
-    }
+#repeat i LOADS
+    if (stream + {i}u * STREAMS < shares) { x += weights[stream + {i}u * STREAMS] * x{i}; }
+#end
     sums[lid] = x;
     workgroupBarrier();
-    if (lid >= COLUMNS || quad >= QUADS) { return; }
-    for (var i = 1u; i < STREAMS; i++) { x += sums[i * COLUMNS + lid]; }
+    let stored = lid < COLUMNS && quad < QUADS;
+    if (stored) {
+        for (var i = 1u; i < STREAMS; i++) { x += sums[i * COLUMNS + lid]; }
+    }
     // A row without a key is padding: zeros.
-    y[params.y_offset + row * QUADS + quad] = x * select(0.0, 1.0 / total, shares > 0u);
+    x *= select(0.0, 1.0 / total, shares > 0u);
+#if codes
+    store_codes(row * QUADS + quad, x, stored, lid);
+#else
+    if (stored) { y[params.y_offset + row * QUADS + quad] = x; }
+#endif
 }

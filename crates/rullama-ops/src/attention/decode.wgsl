@@ -1,10 +1,11 @@
 // One share of the keys for up to four query heads that use the same keys: the running
 // maximum, the sum of the weights and the weighted sum of the values go to `parts`, for
 // `combine`. The share is read once for all of the heads:
-// 1. scores: a team of TEAM invocations takes two keys, each member every TEAM-th run of eight
+// 1. scores: a team of TEAM invocations takes a key, each member every TEAM-th run of eight
 //    values; q stands in workgroup memory.
 // 2. weights: an invocation a key.
 // 3. values: an invocation a run of eight output values, for every STREAMS-th key.
+// Queries, keys and values are loaded together: each wait for memory takes as long as all else.
 #import math
 #import span
 #import cached
@@ -19,21 +20,23 @@ struct Params {
     q_stride: u32, q_offset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> state: array<u32>;
+@group(0) @binding(_) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read> state: array<u32>;
 // A record a head, token and share: (maximum, sum, 0, 0), then QUADS quads.
-@group(0) @binding(5) var<storage, read_write> parts: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read_write> parts: array<vec4<f32>>;
 
 const TEAMS = WG / TEAM;
-const KEYS = 2u * TEAMS;
+const KEYS = TEAMS;
 const RUNS = QUADS / 2u;
 const STREAMS = WG / RUNS;
+// Keys at a time, and beyond, up to a whole number for each stream, what weighs nothing.
+const SLOTS = VALUE_LOADS * STREAMS;
 
 // The queries, per head the first quads of all runs, then the second ones.
 var<workgroup> queries: array<vec4<f32>, SHARE * QUADS>;
 // A component a head.
-var<workgroup> scores: array<vec4<f32>, KEYS>;
-var<workgroup> weights: array<vec4<f32>, KEYS>;
+var<workgroup> scores: array<vec4<f32>, SLOTS>;
+var<workgroup> weights: array<vec4<f32>, SLOTS>;
 var<workgroup> exchange: array<vec4<f32>, 2u * WG>;
 
 fn slot_runs() -> u32 { return params.width; }
@@ -44,14 +47,15 @@ fn slot_at(first: u32, i: u32) -> u32 {
     return select(slot, slot - params.slots, slot >= params.slots) * params.width;
 }
 
-fn load_queries(lid: u32, token: u32, head: u32, last: u32) {
-    for (var i = lid; i < SHARE * QUADS; i += WG) {
-        let h = i / QUADS;
-        let quad = i % QUADS;
-        var x = vec4<f32>(0.0);
-        if (head + h < last) { x = q[params.q_offset + token * params.q_stride + (head + h) * QUADS + quad]; }
-        queries[h * QUADS + (quad & 1u) * RUNS + quad / 2u] = x;
-    }
+// The i-th quad of the workgroup's queries.
+fn query(i: u32, token: u32, head: u32, last: u32) -> vec4<f32> {
+    let at = params.q_offset + token * params.q_stride;
+    return select(vec4<f32>(), q[at + min(head * QUADS + i, last * QUADS - 1u)], head + i / QUADS < last);
+}
+
+fn keep_query(i: u32, x: vec4<f32>) {
+    let quad = i % QUADS;
+    if (i < SHARE * QUADS) { queries[i - quad + (quad & 1u) * RUNS + quad / 2u] = x; }
 }
 
 fn product(run: u32, h: u32, x: mat2x4<f32>) -> f32 {
@@ -112,8 +116,9 @@ fn main(
     let kv_head = wg.y / params.groups;
     let head = kv_head * params.shared_by + (wg.y % params.groups) * SHARE;
     let last = (kv_head + 1u) * params.shared_by;
-    load_queries(lid, token, head, last);
-    workgroupBarrier();
+#repeat i QUERY_LOADS
+    let q{i} = query(lid + {i}u * WG, token, head, last);
+#end
 
     let stream = lid / RUNS;
     let run = lid % RUNS;
@@ -130,49 +135,33 @@ fn main(
     for (var base = 0u; base < count; base += KEYS) {
         let keys = min(KEYS, count - base);
         let slot = (span.start + begin + base) % params.slots;
-        let both = keys > TEAMS;
-        let at0 = slot_at(slot, min(team, keys - 1u)) + kv_head * RUNS;
-        let at1 = slot_at(slot, min(team + TEAMS, keys - 1u)) + kv_head * RUNS;
+        let key = slot_at(slot, min(team, keys - 1u)) + kv_head * RUNS;
+        let values = kv_head * RUNS + run;
+#repeat i KEY_LOADS
+        let k{i} = key_run(key + min(member + {i}u * TEAM, RUNS - 1u));
+#end
+#repeat i VALUE_LOADS
+        let v{i} = value_run(slot_at(slot, min(stream + {i}u * STREAMS, keys - 1u)) + values);
+#end
+        if (base == 0u) {
+#repeat i QUERY_LOADS
+            keep_query(lid + {i}u * WG, q{i});
+#end
+            workgroupBarrier();
+        }
         var s0 = vec4<f32>(0.0);
-        var s1 = vec4<f32>(0.0);
-#if whole_runs
-        // Loads of a step are under way together.
-        for (var i = member; i < RUNS; i += 4u * TEAM) {
-            let x0 = key_run(at0 + i);
-            let x1 = key_run(at0 + i + TEAM);
-            let x2 = key_run(at0 + i + 2u * TEAM);
-            let x3 = key_run(at0 + i + 3u * TEAM);
-            if (both) {
-                let z0 = key_run(at1 + i);
-                let z1 = key_run(at1 + i + TEAM);
-                let z2 = key_run(at1 + i + 2u * TEAM);
-                let z3 = key_run(at1 + i + 3u * TEAM);
-                s1 += products(i, z0) + products(i + TEAM, z1) + products(i + 2u * TEAM, z2) + products(i + 3u * TEAM, z3);
-            }
-            s0 += products(i, x0) + products(i + TEAM, x1) + products(i + 2u * TEAM, x2) + products(i + 3u * TEAM, x3);
-        }
-#else
-        for (var i = member; i < RUNS; i += TEAM) {
-            s0 += products(i, key_run(at0 + i));
-            if (both) { s1 += products(i, key_run(at1 + i)); }
-        }
-#endif
+#repeat i KEY_LOADS
+        if (member + {i}u * TEAM < RUNS) { s0 += products(member + {i}u * TEAM, k{i}); }
+#end
 #if subgroups
         s0 += subgroupShuffleXor(s0, 1u);
-        s1 += subgroupShuffleXor(s1, 1u);
         s0 += subgroupShuffleXor(s0, 2u);
-        s1 += subgroupShuffleXor(s1, 2u);
 #if eight_lanes
         s0 += subgroupShuffleXor(s0, 4u);
-        s1 += subgroupShuffleXor(s1, 4u);
 #endif
-        if (member == 0u) {
-            scores[team] = select(vec4<f32>(LOWEST), s0, team < keys);
-            scores[team + TEAMS] = select(vec4<f32>(LOWEST), s1, team + TEAMS < keys);
-        }
+        if (member == 0u) { scores[team] = select(vec4<f32>(LOWEST), s0, team < keys); }
 #else
         exchange[lid] = s0;
-        exchange[WG + lid] = s1;
         workgroupBarrier();
         if (lid < KEYS) {
             var s = vec4<f32>(0.0);
@@ -189,7 +178,7 @@ fn main(
 #else
         for (var i = 0u; i < keys; i++) { best = max(best, scores[i]); }
 #endif
-        if (lid < KEYS) { weights[lid] = safe_exp4(scores[lid] - best); }
+        if (lid < SLOTS) { weights[lid] = select(vec4<f32>(), safe_exp4(scores[lid] - best), lid < KEYS); }
         workgroupBarrier();
         let fade = safe_exp4(before - best);
         total *= fade;
@@ -202,43 +191,18 @@ fn main(
         sum3 *= fade.w;
 #endif
         if (stream < STREAMS) {
-            let values = kv_head * RUNS + run;
-#if whole_streams
-            // Weights beyond the last key are 0.
-            for (var i = stream; i < keys; i += 4u * STREAMS) {
-                let x0 = value_run(slot_at(slot, i) + values);
-                let x1 = value_run(slot_at(slot, min(i + STREAMS, keys - 1u)) + values);
-                let x2 = value_run(slot_at(slot, min(i + 2u * STREAMS, keys - 1u)) + values);
-                let x3 = value_run(slot_at(slot, min(i + 3u * STREAMS, keys - 1u)) + values);
-                let p0 = weights[i];
-                let p1 = weights[i + STREAMS];
-                let p2 = weights[i + 2u * STREAMS];
-                let p3 = weights[i + 3u * STREAMS];
-                total += p0 + p1 + p2 + p3;
-                sum0 += x0 * p0.x + x1 * p1.x + x2 * p2.x + x3 * p3.x;
+#repeat i VALUE_LOADS
+            let p{i} = weights[stream + {i}u * STREAMS];
+            total += p{i};
+            sum0 += v{i} * p{i}.x;
 #if two
-                sum1 += x0 * p0.y + x1 * p1.y + x2 * p2.y + x3 * p3.y;
+            sum1 += v{i} * p{i}.y;
 #endif
 #if four
-                sum2 += x0 * p0.z + x1 * p1.z + x2 * p2.z + x3 * p3.z;
-                sum3 += x0 * p0.w + x1 * p1.w + x2 * p2.w + x3 * p3.w;
+            sum2 += v{i} * p{i}.z;
+            sum3 += v{i} * p{i}.w;
 #endif
-            }
-#else
-            for (var i = stream; i < keys; i += STREAMS) {
-                let p = weights[i];
-                let x = value_run(slot_at(slot, i) + values);
-                total += p;
-                sum0 += x * p.x;
-#if two
-                sum1 += x * p.y;
-#endif
-#if four
-                sum2 += x * p.z;
-                sum3 += x * p.w;
-#endif
-            }
-#endif
+#end
         }
     }
     workgroupBarrier();

@@ -1,6 +1,7 @@
 //! How each kernel is shaped and recorded.
 
 use super::{Attention, Parts};
+use crate::codes;
 use crate::op::Context;
 use crate::shader::Link;
 use rullama_gpu::{Caps, DispatchBuilder, GpuError};
@@ -22,6 +23,9 @@ const LEAST_KEYS: u32 = 16;
 
 /// Most shares; `combine` has an invocation for each.
 const MAX_SPLITS: u32 = DECODE_WORKGROUP;
+
+/// Quads of a head's output that a workgroup combines: whole groups of codes.
+const COMBINED_QUADS: u32 = 16;
 
 /// Workgroups that fill a large GPU, when every share has keys.
 const FILLING_WORKGROUPS: u32 = 256;
@@ -59,7 +63,12 @@ impl Attention {
         Grid { share, groups, splits: keys.div_ceil(LEAST_KEYS).clamp(1, filling) }
     }
 
-    pub(super) fn record_naive(&self, context: &mut Context, parts: &Parts) -> Result<(), GpuError> {
+    /// All keys of a query in one workgroup.
+    pub(super) fn record_whole(&self, context: &mut Context, parts: &Parts, variant: &str) -> Result<(), GpuError> {
+        if variant == "naive" { self.record_naive(context, parts) } else { self.record_prefill(context, parts) }
+    }
+
+    fn record_naive(&self, context: &mut Context, parts: &Parts) -> Result<(), GpuError> {
         let kernel = self
             .link("attention/naive", include_str!("naive.wgsl"), context.caps, parts)
             .module("whole", include_str!("whole.wgsl"))
@@ -69,7 +78,7 @@ impl Attention {
         Ok(())
     }
 
-    pub(super) fn record_prefill(&self, context: &mut Context, parts: &Parts) -> Result<(), GpuError> {
+    fn record_prefill(&self, context: &mut Context, parts: &Parts) -> Result<(), GpuError> {
         // Fours of queries in a tile, shared by as many groups of invocations as fit.
         let groups = (1 << (PREFILL_WORKGROUP / (self.head_dim / 4)).ilog2()).min(TILE / 4);
         let kernel = self
@@ -89,21 +98,22 @@ impl Attention {
         let Grid { share, groups, splits } = self.grid(tokens, slots);
         let scratch = context.scratch(self.decode_scratch(tokens, slots))?;
         let team = context.caps.subgroups.map_or(TEAM, |sizes| sizes.0.min(TEAM));
-        let team = if subgroups { team } else { TEAM };
+        let (team, runs) = (if subgroups { team } else { TEAM }, self.head_dim / 8);
         let kernel = self
             .link("attention/decode", include_str!("decode.wgsl"), context.caps, parts)
             .module("span", include_str!("span.wgsl"))
             .flag("runs", true)
             .flag("subgroups", subgroups)
             .flag("eight_lanes", team == 8)
-            .flag("whole_runs", (self.head_dim / 8).is_multiple_of(4 * team))
-            .flag("whole_streams", (2 * DECODE_WORKGROUP / team).is_multiple_of(4 * (DECODE_WORKGROUP / (self.head_dim / 8))))
             .flag("two", share >= 2)
             .flag("four", share == 4)
             .constant("WG", DECODE_WORKGROUP)
             .constant("TEAM", team)
             .constant("SHARE", share)
             .constant("LEAST", LEAST_KEYS)
+            .constant("KEY_LOADS", runs.div_ceil(team))
+            .constant("VALUE_LOADS", (DECODE_WORKGROUP / team).div_ceil(DECODE_WORKGROUP / runs))
+            .constant("QUERY_LOADS", (share * self.head_dim / 4).div_ceil(DECODE_WORKGROUP))
             .kernel()?;
         let dispatch = context.recorder.dispatch(&kernel, [splits, self.kv_heads * groups, tokens]);
         self.describe(dispatch, parts);
@@ -112,17 +122,21 @@ impl Attention {
         let kernel = Link::new("attention/combine", include_str!("combine.wgsl"), context.caps)
             .module("span", include_str!("span.wgsl"))
             .flag("subgroups", subgroups)
+            .flag("codes", self.codes)
             .constant("WG", DECODE_WORKGROUP)
             .constant("QUADS", self.head_dim / 4)
             .constant("LEAST", LEAST_KEYS)
+            .constant("COLUMNS", COMBINED_QUADS)
+            .constant("LOADS", splits.div_ceil(DECODE_WORKGROUP / COMBINED_QUADS))
             .kernel()?;
-        let dispatch = context.recorder.dispatch(&kernel, [self.heads, (self.head_dim / 4).div_ceil(16), tokens]);
+        let dispatch = context.recorder.dispatch(&kernel, [self.heads, (self.head_dim / 4).div_ceil(COMBINED_QUADS), tokens]);
         dispatch
             .param("heads", self.heads)
             .param("splits", splits)
             .param("window", self.window.unwrap_or_default())
             .param("y_offset", parts.y.offset / 4);
-        dispatch.bind("parts", &scratch).bind("state", parts.state).bind("y", &parts.y.slice);
+        dispatch.bind("parts", &scratch).bind("state", parts.state);
+        codes::bind_made(dispatch, parts.y, self.codes);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Attention over a key and value cache.
 
 use crate::case::{Case, Rng};
+use crate::codes::{self, Quantise};
 use crate::graph::{Graph, Number, Type, Value, fit, take};
 use crate::host::{Array, Host, HostCache};
 use crate::op::{Cache, Context, Op, Operand, StepState, Tensor, Use};
@@ -25,6 +26,8 @@ pub mod cases;
 /// With `blocks` there is one more operand before `y`, words `ends: [tokens]` or more: the token sees keys up to `ends[t] - 1`, which is
 /// its own position or a later one of the same step, and never less than that of the token before. It is the mask of pictures, whose
 /// soft tokens see each other both ways (HF `create_masks_for_vision_model`).
+///
+/// With `codes`, `y` is given in codes of 8 bits ([`Quantise`]), for a product that takes those.
 /// Source: Vaswani et al. 2017; Milakov & Gimelshein 2018 (one pass over the keys).
 #[derive(Debug, Clone)]
 pub struct Attention {
@@ -34,6 +37,7 @@ pub struct Attention {
     pub head_dim: u32,
     pub window: Option<u32>,
     pub blocks: bool,
+    pub codes: bool,
 }
 
 impl Graph {
@@ -49,7 +53,7 @@ impl Graph {
 }
 
 /// Most tokens of a step whose keys are shared out.
-const DECODE_TOKENS: u32 = 4;
+const DECODE_TOKENS: u32 = 8;
 
 /// Longest head.
 const MAX_HEAD_DIM: u32 = 512;
@@ -100,6 +104,11 @@ impl Attention {
         Ok(())
     }
 
+    /// Bytes of the values that become codes in a dispatch of their own.
+    fn values_scratch(&self, tokens: u32) -> u64 {
+        if self.codes { Type::f32(tokens, self.heads * self.head_dim).bytes() } else { 0 }
+    }
+
     /// Query heads that use one head of keys.
     fn shared_by(&self) -> u32 {
         self.heads / self.kv_heads
@@ -126,7 +135,7 @@ impl Op for Attention {
         let caches = k == v && matches!(k.number, Number::Kv(_)) && k.cols == self.kv_heads * self.head_dim;
         let fits = caches && q.number == Number::F32 && q.cols == self.heads * self.head_dim && state.number == Number::Words;
         fit(fits, &[("q", &q), ("k", &k), ("v", &v), ("state", &state)])?;
-        Ok(vec![q])
+        Ok(vec![if self.codes { Type::codes(q.rows, q.cols) } else { q }])
     }
 
     fn variants(&self, caps: &Caps, operands: &[Operand]) -> Vec<&'static str> {
@@ -144,17 +153,20 @@ impl Op for Attention {
     }
 
     fn scratch(&self, _: &Caps, operands: &[Operand]) -> u64 {
-        match self.parts(operands) {
-            Ok(parts) if parts.q.rows <= DECODE_TOKENS && !self.blocks => self.decode_scratch(parts.q.rows, parts.k.slots),
-            _ => 0,
-        }
+        let Ok(parts) = self.parts(operands) else { return 0 };
+        let shares = if parts.q.rows <= DECODE_TOKENS && !self.blocks { self.decode_scratch(parts.q.rows, parts.k.slots) } else { 0 };
+        shares.max(self.values_scratch(parts.q.rows))
     }
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let parts = self.parts(operands)?;
         match context.variant(self, operands)? {
-            "naive" => self.record_naive(context, &parts),
-            "prefill" => self.record_prefill(context, &parts),
+            variant @ ("naive" | "prefill") if self.codes => {
+                let values = Tensor { slice: context.scratch(self.values_scratch(parts.y.rows))?, ..parts.y.clone() };
+                self.record_whole(context, &Parts { y: &values, ..parts }, variant)?;
+                Quantise.record(context, &[Operand::Tensor(values), Operand::Tensor(parts.y.clone())])
+            }
+            variant @ ("naive" | "prefill") => self.record_whole(context, &parts, variant),
             variant => self.record_decode(context, &parts, variant == "decode_subgroups"),
         }
     }
@@ -162,13 +174,13 @@ impl Op for Attention {
     fn oracle(&self, operands: &mut [Host]) {
         let (y, operands) = operands.split_last_mut().expect("attention makes a value");
         let (q, k, v, state) = (&operands[0], &operands[1], &operands[2], &operands[3]);
-        let (q, k, v, y) = (q.tensor(), k.cache(), v.cache(), y.tensor_mut());
+        let (q, k, v) = (q.tensor(), k.cache(), v.cache());
+        let mut made = Array::zeros(q.rows, q.cols);
         let (position, tokens) = step(state.words());
         let n = self.head_dim as usize;
         for t in 0..q.rows {
             for head in 0..self.heads as usize {
-                let out = &mut y.row_mut(t)[head * n..][..n];
-                out.fill(0.0);
+                let out = &mut made.row_mut(t)[head * n..][..n];
                 if t < tokens {
                     let first = head / self.shared_by() as usize * n;
                     let last = operands.get(4).map_or(position + t, |ends| ends.words()[t] as usize - 1);
@@ -176,6 +188,7 @@ impl Op for Attention {
                 }
             }
         }
+        *y = if self.codes { codes::rounded(made.into()) } else { made.into() };
     }
 
     fn work(&self, inputs: &[Type], end: u32) -> u64 {
@@ -185,8 +198,8 @@ impl Op for Attention {
 
     fn kernels(&self, inputs: &[Type], _: &Caps) -> String {
         let few = inputs[0].rows <= DECODE_TOKENS && !self.blocks;
-        let blocks = if self.blocks { ", in blocks" } else { "" };
-        format!("{}/{} heads of {}, {:?}, few {few}{blocks}", self.heads, self.kv_heads, self.head_dim, inputs[1].number)
+        let (heads, kv) = ((self.heads, self.kv_heads, self.head_dim), inputs[1].number);
+        format!("{heads:?}, {kv:?}, few {few}, blocks {}, codes {}", self.blocks, self.codes)
     }
 
     fn smoke(&self, inputs: &[Type]) -> Case {
@@ -202,7 +215,8 @@ impl Op for Attention {
         if self.blocks {
             operands.push(Host::Words(ends(position, tokens, &[(2, 9), (9, 12)])));
         }
-        operands.push(Array::zeros(tokens as usize, width).into());
+        let y = Type::f32(tokens, width as u32);
+        operands.push(Host::zeros(&if self.codes { Type::codes(y.rows, y.cols) } else { y }));
         let window = self.window.map(|window| window.min(slots as u32 - tokens));
         let name = format!("{}/{} heads of {}, {tokens} tokens", self.heads, self.kv_heads, self.head_dim);
         Case::new(name, Attention { window, ..self.clone() }, operands, self.head_dim as usize * slots)

@@ -4,6 +4,7 @@
 // 2. weights: the running maximum of the four queries is kept by each of their invocations.
 // 3. values: an invocation a quad of the output for 4, 8 or 16 queries, whose sums stay in
 //    registers. Key tiles that no query of the tile sees are never visited.
+// What is loaded next is on its way while the last is used: waits for memory take longer than sums.
 #import math
 #import whole
 
@@ -38,8 +39,9 @@ fn store_four(row: u32, column: u32, head: u32, real: u32, x: mat4x4<f32>, total
 }
 
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
-    let first_row = wg.x * TILE;
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) wgs: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+    // The last rows see most keys: they begin first.
+    let first_row = (wgs.x - 1u - wg.x) * TILE;
     let head = wg.y;
     let kv_first = (head / params.shared_by) * QUADS;
     let position = state[POSITION];
@@ -78,16 +80,21 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
 #endif
     for (var base = start; base < end; base += TILE) {
         let k_at = ((base + load_row) % params.slots) * params.width + kv_first + load_quad;
+        let has_query = first_row + load_row < real;
+        let has_key = base + load_row < end;
         var s = vec4<f32>(0.0);
+        var x = vec4<f32>(0.0);
+        var z = vec4<f32>(0.0);
+        if (has_query) { x = q[q_at]; }
+        if (has_key) { z = key_quad(k_at); }
         for (var cut = 0u; cut < QUADS; cut += CUT) {
-            var x = vec4<f32>(0.0);
-            if (first_row + load_row < real) { x = q[q_at + cut]; }
-            var z = vec4<f32>(0.0);
-            if (base + load_row < end) { z = key_quad(k_at + cut); }
             workgroupBarrier();
             queries[lid] = x;
             keys[load_row * KEY_ROW + load_quad] = z;
             workgroupBarrier();
+            let next = min(cut + CUT, QUADS - CUT);
+            if (has_query) { x = q[q_at + next]; }
+            if (has_key) { z = key_quad(k_at + next); }
             for (var i = 0u; i < CUT; i++) {
                 let b = keys[key * KEY_ROW + i];
                 let a = four * 4u * CUT + i;
@@ -118,19 +125,26 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
             sum3 = scaled(sum3, fades[mine + 3u]);
 #endif
             let count = min(TILE, end - base);
-            var slot = base % params.slots;
-            for (var i = 0u; i < count; i++) {
-                let x = value_quad(slot * params.width + kv_first + column);
-                let at = i * FOURS + mine;
-                sum0 += outer(x, weights[at]);
+            let slot = base % params.slots;
+            // Keys beyond the last weigh nothing.
+            for (var i = 0u; i < count; i += 4u) {
+#repeat t 4
+                let slot{t} = slot + min(i + {t}u, count - 1u);
+                let x{t} = value_quad(select(slot{t}, slot{t} - params.slots, slot{t} >= params.slots) * params.width + kv_first + column);
+#end
+#repeat t 4
+                {
+                    let at = (i + {t}u) * FOURS + mine;
+                    sum0 += outer(x{t}, weights[at]);
 #if eight_queries
-                sum1 += outer(x, weights[at + 1u]);
+                    sum1 += outer(x{t}, weights[at + 1u]);
 #endif
 #if sixteen_queries
-                sum2 += outer(x, weights[at + 2u]);
-                sum3 += outer(x, weights[at + 3u]);
+                    sum2 += outer(x{t}, weights[at + 2u]);
+                    sum3 += outer(x{t}, weights[at + 3u]);
 #endif
-                slot = select(slot + 1u, 0u, slot + 1u == params.slots);
+                }
+#end
             }
         }
     }

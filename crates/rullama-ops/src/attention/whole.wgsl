@@ -10,11 +10,11 @@ struct Params {
     q_stride: u32, q_offset: u32, y_offset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> state: array<u32>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read> state: array<u32>;
+@group(0) @binding(_) var<storage, read_write> y: array<vec4<f32>>;
 #if blocks
-@group(0) @binding(6) var<storage, read> ends: array<u32>;
+@group(0) @binding(_) var<storage, read> ends: array<u32>;
 #endif
 
 const POSITION = 0u;

@@ -7,7 +7,7 @@ use crate::op::{Context, Op, Operand, Tensor, Use, spread};
 use crate::shader::Link;
 use crate::tolerance::rms;
 use half::f16;
-use rullama_gpu::{Caps, GpuError, Slice};
+use rullama_gpu::{Caps, DispatchBuilder, GpuError, Slice};
 
 #[cfg(feature = "cases")]
 pub mod cases;
@@ -17,7 +17,7 @@ pub const GROUP: usize = 32;
 /// Largest code.
 const MOST: f64 = 127.0;
 /// What offsets of bindings are multiples of.
-const ALIGNMENT: u64 = 256;
+pub(crate) const ALIGNMENT: u64 = 256;
 /// Invocations of a workgroup, a group each.
 const WORKGROUP: u32 = 64;
 
@@ -47,6 +47,25 @@ pub fn slices(of: &Tensor) -> [Slice; 2] {
     let [codes, scales] = planes(of.rows, of.cols);
     let part = |offset: u64, size: u64| Slice { offset: of.slice.offset + offset, size, ..of.slice.clone() };
     [part(0, codes), part(codes, scales)]
+}
+
+/// Binds what a kernel makes: `y`, or its planes where it gives codes (`codes_store`).
+pub(crate) fn bind_made(dispatch: &mut DispatchBuilder, y: &Tensor, codes: bool) {
+    if codes {
+        let [codes, scales] = slices(y);
+        dispatch.bind("y_codes", &codes).bind("y_scales", &scales);
+    } else {
+        dispatch.bind("y", &y.slice);
+    }
+}
+
+/// The oracle's codes of values.
+pub(crate) fn rounded(values: Host) -> Host {
+    let codes = Host::zeros(&Type::codes(values.of().rows, values.of().cols));
+    let mut operands = [values, codes];
+    Quantise.oracle(&mut operands);
+    let [_, codes] = operands;
+    codes
 }
 
 /// Scale and codes of a group.

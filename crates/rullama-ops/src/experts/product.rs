@@ -125,7 +125,7 @@ impl<'a> Product<'a> {
     }
 
     fn vector(&self, context: &mut Context, sizes: Vector, subgroup: Option<u32>) -> Result<(), GpuError> {
-        if let Some(problem) = sizes.problem(self.w.cols / 32, self.op.gated) {
+        if let Some(problem) = sizes.problem(self.w.cols / 32, self.op.gated, false) {
             return Err(invalid(format!("{sizes:?}: {problem}")));
         }
         let Vector { team, rows, unroll: groups_at_once, workgroup, .. } = sizes;

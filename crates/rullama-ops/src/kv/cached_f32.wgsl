@@ -1,6 +1,6 @@
 // Caches of f32: four values an element.
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read> k: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read> v: array<vec4<f32>>;
 
 #if runs
 fn key_run(at: u32) -> mat2x4<f32> { return mat2x4<f32>(k[2u * at], k[2u * at + 1u]); }

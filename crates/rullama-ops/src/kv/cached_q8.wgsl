@@ -1,7 +1,7 @@
 // Caches in 8 bits: the codes of all slots, eight an element, then a half for each block of 32 values, four an element.
 // The kernel gives slot_runs(): runs of eight values in a slot.
-@group(0) @binding(2) var<storage, read> k: array<vec2<u32>>;
-@group(0) @binding(3) var<storage, read> v: array<vec2<u32>>;
+@group(0) @binding(_) var<storage, read> k: array<vec2<u32>>;
+@group(0) @binding(_) var<storage, read> v: array<vec2<u32>>;
 
 // The scale of `block` among those of its element.
 fn scale_among(four: vec2<u32>, block: u32) -> f32 {

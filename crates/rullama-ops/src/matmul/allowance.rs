@@ -6,7 +6,7 @@ use crate::tolerance::{gelu_error, product_error, rms, softcap_error};
 
 /// See [`crate::Op::allowance`].
 pub(super) fn of(op: &Matmul, operands: &[Host], share: f32) -> Option<Vec<f32>> {
-    if op.epilogue == Epilogue::Plain {
+    if op.epilogue == Epilogue::Plain || op.epilogue.codes() {
         return None;
     }
     let sums = op.sums(operands);
@@ -62,7 +62,7 @@ mod tests {
                 Epilogue::GeluMul => gelu(sum(token, row)) * case.operands[2].tensor().row(token)[row],
                 Epilogue::Plain => sum(token, row),
                 Epilogue::Clamp { low, high } => sum(token, row).max(low).min(high),
-                Epilogue::Geglu => gelu(sum(token, 2 * row)) * sum(token, 2 * row + 1),
+                Epilogue::Geglu | Epilogue::GegluCodes => gelu(sum(token, 2 * row)) * sum(token, 2 * row + 1),
             }
         };
         (0..x.rows * rows).map(value).collect()

@@ -6,6 +6,7 @@
 
 use crate::backward::Backward;
 use crate::case::{Case, Rng};
+use crate::codes::{self, GROUP};
 use crate::graph::{Graph, Number, Type, Value, fit};
 use crate::host::{Array, Host};
 use crate::op::{Context, Op, Operand, Use};
@@ -99,6 +100,8 @@ impl Op for Like {
 
 /// Rows of a smoke case's weight.
 const SMOKE_ROWS: usize = 24;
+/// Where rows make codes, two workgroups' groups.
+const SMOKE_ROWS_CODES: usize = 128;
 /// Most tokens of a smoke case: two blocks of the widest `vector`, and one more.
 const SMOKE_TOKENS: usize = 17;
 
@@ -137,7 +140,8 @@ impl Matmul {
     }
 
     fn dims_of(&self, tokens: u32, rows: u32, cols: u32) -> Dims {
-        Dims { tokens, rows, groups: cols / 32, pairs: self.epilogue.pairs(), tiles: self.prologue.tiles(), int8: self.prologue == Prologue::Int8 }
+        let (pairs, codes) = (self.epilogue.pairs(), self.epilogue.codes());
+        Dims { tokens, rows, groups: cols / 32, pairs, codes, tiles: self.prologue.tiles(), int8: self.prologue == Prologue::Int8 }
     }
 }
 
@@ -162,7 +166,8 @@ impl Op for Matmul {
         let y = Type::f32(x.rows, self.epilogue.values(w.rows));
         self.prologue.check(x, before)?;
         self.epilogue.check(&y, after)?;
-        Ok(vec![y])
+        fit(!self.epilogue.codes() || y.cols.is_multiple_of(GROUP as u32), &[("y", &y)])?;
+        Ok(vec![if self.epilogue.codes() { Type::codes(y.rows, y.cols) } else { y }])
     }
 
     fn variants(&self, caps: &Caps, operands: &[Operand]) -> Vec<&'static str> {
@@ -192,8 +197,10 @@ impl Op for Matmul {
             columns.map(move |(column, sums)| (token, column, sums))
         });
         let data = values.map(|(token, column, sums)| value(token, column, sums)).collect();
-        let y = operands.last_mut().expect("matmul has an output").tensor_mut();
-        y.data = data;
+        let y = operands.last_mut().expect("matmul has an output");
+        let (rows, cols) = (y.of().rows as usize, y.of().cols as usize);
+        let values = Host::from(Array { rows, cols, data });
+        *y = if self.epilogue.codes() { codes::rounded(values) } else { values };
     }
 
     /// `dx = dy W`. Weights have no gradient.
@@ -224,14 +231,16 @@ impl Op for Matmul {
         let (dims, dtype) = self.dims(inputs);
         let (tokens, cols) = ((dims.tokens as usize).min(SMOKE_TOKENS), inputs[1].cols as usize);
         let mut rng = Rng::new(u64::from(dtype.ggml_id()) + tokens as u64);
-        let values = self.epilogue.values(SMOKE_ROWS as u32) as usize;
+        let rows = if dims.codes { SMOKE_ROWS_CODES } else { SMOKE_ROWS };
+        let values = self.epilogue.values(rows as u32) as usize;
         // Sums that reach a cap: far below it, a kernel that forgets it could not be told from a right one.
         let scale = if let Epilogue::Softcap(cap) = self.epilogue { cap } else { 1.0 };
         let x = if self.prologue == Prologue::Int8 { rng.codes(tokens, cols, scale) } else { rng.tensor_scaled(tokens, cols, scale).into() };
-        let mut operands = vec![x, Host::Weight(rng.weight(dtype, SMOKE_ROWS, cols))];
+        let mut operands = vec![x, Host::Weight(rng.weight(dtype, rows, cols))];
         operands.extend((0..self.prologue.extras()).map(|_| Host::from(rng.tensor(1, cols))));
         operands.extend((0..self.epilogue.extras()).map(|_| Host::from(rng.tensor(tokens, values))));
-        operands.push(Array::zeros(tokens, values).into());
+        let y = Type::f32(tokens as u32, values as u32);
+        operands.push(Host::zeros(&if dims.codes { Type::codes(y.rows, y.cols) } else { y }));
         let name = format!("{} x {}x{cols} for {} tokens", dtype.name(), dims.rows, dims.tokens);
         Case::new(name, Like { op: *self, dims }, operands, cols)
     }

@@ -33,6 +33,8 @@ pub enum Epilogue {
     /// `gelu(gate) * up` of the even rows, which are gates, and the odd rows behind them, so that `y` has half as many columns.
     /// Source: Shazeer 2020, "GLU Variants Improve Transformer".
     Geglu,
+    /// The same in codes of 8 bits ([`crate::Quantise`]), of whole groups of columns.
+    GegluCodes,
 }
 
 fn check_bounds(low: f32, high: f32) -> Result<(), String> {
@@ -128,13 +130,18 @@ impl Epilogue {
             Epilogue::Clamp { .. } => include_str!("epilogue/clamp.wgsl"),
             Epilogue::Softcap(_) => include_str!("epilogue/softcap.wgsl"),
             Epilogue::GeluMul => include_str!("epilogue/gelu_mul.wgsl"),
-            Epilogue::Geglu => include_str!("epilogue/geglu.wgsl"),
+            Epilogue::Geglu | Epilogue::GegluCodes => include_str!("epilogue/geglu.wgsl"),
         }
     }
 
     /// Whether two neighbouring rows make one value.
     pub fn pairs(&self) -> bool {
-        *self == Epilogue::Geglu
+        matches!(self, Epilogue::Geglu | Epilogue::GegluCodes)
+    }
+
+    /// Whether `y` is given in codes.
+    pub fn codes(&self) -> bool {
+        *self == Epilogue::GegluCodes
     }
 
     /// Rows of the weight that make one value.
@@ -180,7 +187,7 @@ impl Epilogue {
             (Epilogue::Clamp { low, high }, [v], _) => v.max(f64::from(*low)).min(f64::from(*high)),
             (Epilogue::Softcap(cap), [v], _) => f64::from(*cap) * (v / f64::from(*cap)).tanh(),
             (Epilogue::GeluMul, [v], [e]) => gelu(*v) * f64::from(e.tensor().row(token)[column]),
-            (Epilogue::Geglu, [gate, up], _) => gelu(*gate) * up,
+            (Epilogue::Geglu | Epilogue::GegluCodes, [gate, up], _) => gelu(*gate) * up,
             _ => panic!("{self:?} of {} sums and {} operands", sums.len(), extras.len()),
         }
     }

@@ -2,7 +2,9 @@
 
 use super::{Epilogue, Matmul, Prologue};
 use super::sizes::{Dims, Sizes, Tile, Vector};
-use crate::op::{Context, Operand, Tensor, spread};
+use crate::codes::{ALIGNMENT, GROUP, Quantise, bind_made};
+use crate::graph::Type;
+use crate::op::{Context, Op, Operand, Tensor, spread};
 use crate::shader::Link;
 use crate::weight::{Chunk, Weight};
 use rullama_gpu::{Caps, DispatchBuilder, GpuError, Kernel, Slice};
@@ -16,10 +18,12 @@ pub struct Product<'a> {
     op: &'a Matmul,
     x: &'a Tensor,
     w: &'a Weight,
-    /// Operands of the prologue and of the epilogue.
+    /// Operands of the prologue, and of the epilogue.
     before: &'a [Operand],
     after: &'a [Operand],
     y: &'a Tensor,
+    /// Whether the sums' kernels make codes.
+    codes: bool,
 }
 
 fn invalid(message: String) -> GpuError {
@@ -36,7 +40,7 @@ impl<'a> Product<'a> {
         let (before, after) = extras.split_at(op.prologue.extras().min(extras.len()));
         let shapes = || format!("x [{}, {}], weight `{}` [{}, {}], y [{}, {}]", x.rows, x.cols, w.name, w.rows, w.cols, y.rows, y.cols);
         let fits = x.cols == w.cols && w.cols.is_multiple_of(32) && y.rows == x.rows && y.cols == op.epilogue.values(w.rows);
-        if !fits || x.rows == 0 || w.rows == 0 || after.len() != op.epilogue.extras() {
+        if !fits || x.rows == 0 || w.rows == 0 {
             return Err(invalid(shapes()));
         }
         if (x.stride | x.offset) % 4 != 0 || y.stride != y.cols || y.offset != 0 {
@@ -48,7 +52,7 @@ impl<'a> Product<'a> {
         if op.epilogue.pairs() && (w.rows % 2 != 0 || w.chunks.iter().any(|c| (c.first_row | c.rows) % 2 != 0)) {
             return Err(invalid(format!("{}: chunks must hold whole pairs of rows", shapes())));
         }
-        Ok(Product { op, x, w, before, after, y })
+        Ok(Product { op, x, w, before, after, y, codes: false })
     }
 
     pub fn dims(&self) -> Dims {
@@ -60,6 +64,18 @@ impl<'a> Product<'a> {
     }
 
     pub fn record(&self, context: &mut Context, sizes: Sizes) -> Result<(), GpuError> {
+        let sizes = self.shared(sizes);
+        let values = self.values_scratch(sizes);
+        if values == 0 {
+            return Product { codes: self.op.epilogue.codes(), ..*self }.record_sums(context, sizes);
+        }
+        let all = context.scratch(self.scratch(sizes))?;
+        let values = Tensor { slice: Slice { offset: all.offset + all.size - values, size: values, ..all }, ..self.y.clone() };
+        Product { y: &values, ..*self }.record_sums(context, sizes)?;
+        Quantise.record(context, &[Operand::Tensor(values), Operand::Tensor(self.y.clone())])
+    }
+
+    fn record_sums(&self, context: &mut Context, sizes: Sizes) -> Result<(), GpuError> {
         match sizes {
             Sizes::Tile { tile, shares } => self.tile(context, tile, shares),
             Sizes::Vector { subgroups, sizes } => {
@@ -70,16 +86,18 @@ impl<'a> Product<'a> {
     }
 
     fn vector(&self, context: &mut Context, sizes: Vector, subgroup: Option<u32>) -> Result<(), GpuError> {
-        if let Some(problem) = sizes.problem(self.w.cols / 32, self.pairs()) {
+        if let Some(problem) = sizes.problem(self.w.cols / 32, self.pairs(), self.op.prologue == Prologue::Int8) {
             return Err(invalid(format!("{sizes:?}: {problem}")));
         }
         let Vector { team, rows, cols, unroll, workgroup } = sizes;
+        let ragged = !(self.w.cols / 32).is_multiple_of(team * unroll) && unroll > 1;
         // Lanes of a team in one subgroup, whatever its size turns out to be.
         let lanes = subgroup.map_or(1, |size| size.min(team));
         let sides = if self.pairs() { 2 } else { 1 };
         let counts = [("SETS", rows / sides), ("SIDES", sides), ("COLS", cols), ("UNROLL", unroll)];
         let mut link = Link::new("matmul/vector", include_str!("vector.wgsl"), context.caps);
         link.flag("subgroups", subgroup.is_some()).flag("split", lanes < team).flag(self.op.prologue.flag(), true);
+        link.flag("codes", self.codes).flag("ragged", ragged);
         for (name, value) in counts.into_iter().chain([("TEAM", team), ("LANES", lanes), ("WG", workgroup)]) {
             link.constant(name, value);
         }
@@ -112,18 +130,47 @@ impl<'a> Product<'a> {
             }
             return Ok(());
         }
-        let parts = context.scratch(self.scratch(Sizes::Tile { tile, shares }))?;
-        let kernel = self.modules(link.flag("shares", true), &Epilogue::Plain).kernel()?;
+        let parts = context.scratch(self.shares_scratch(Sizes::Tile { tile, shares }))?;
+        let sums = Product { codes: false, ..*self };
+        let kernel = sums.modules(link.flag("shares", true), &Epilogue::Plain).kernel()?;
         for chunk in &self.w.chunks {
-            let dispatch = self.sums(context, &kernel, chunk, groups(chunk), &parts)?;
+            let dispatch = sums.sums(context, &kernel, chunk, groups(chunk), &parts)?;
             dispatch.param("share", share);
             self.finish(context, shares, &parts, chunk)?;
         }
         Ok(())
     }
 
-    /// Bytes of the sums over shares of the terms.
+    /// Bytes of scratch: sums over shares of the terms, then values that become codes in a dispatch of their own.
     pub fn scratch(&self, sizes: Sizes) -> u64 {
+        let sizes = self.shared(sizes);
+        self.shares_scratch(sizes).next_multiple_of(ALIGNMENT) + self.values_scratch(sizes)
+    }
+
+    /// Whether chunks hold whole groups of codes.
+    fn in_groups(&self) -> bool {
+        self.w.chunks.iter().all(|chunk| (chunk.first_row | chunk.rows).is_multiple_of(2 * GROUP as u32))
+    }
+
+    /// One buffer cannot be read and written at once, as scratch would be where both sums over shares and values lie in it.
+    fn shared(&self, sizes: Sizes) -> Sizes {
+        match sizes {
+            Sizes::Tile { tile, .. } if self.op.epilogue.codes() && !self.in_groups() => Sizes::Tile { tile, shares: 1 },
+            sizes => sizes,
+        }
+    }
+
+    /// Tiles whose terms are not shared make no codes, nor does a workgroup with part of a group.
+    fn values_scratch(&self, sizes: Sizes) -> u64 {
+        let makes = match sizes {
+            Sizes::Vector { sizes, .. } => sizes.pairs().is_multiple_of(GROUP as u32),
+            Sizes::Tile { shares, .. } => shares > 1,
+        };
+        let direct = makes && self.in_groups();
+        if self.op.epilogue.codes() && !direct { Type::f32(self.y.rows, self.y.cols).bytes() } else { 0 }
+    }
+
+    fn shares_scratch(&self, sizes: Sizes) -> u64 {
         let Sizes::Tile { shares: shares @ 2.., .. } = sizes else { return 0 };
         let rows = self.w.chunks.iter().map(|chunk| chunk.rows).max().unwrap_or(0);
         u64::from(shares) * u64::from(self.x.rows) * u64::from(rows) * 4
@@ -138,12 +185,13 @@ impl<'a> Product<'a> {
     fn finish(&self, context: &mut Context, shares: u32, parts: &Slice, chunk: &Chunk) -> Result<(), GpuError> {
         let mut link = Link::new("matmul/shares", include_str!("shares.wgsl"), context.caps);
         let sides = self.op.epilogue.together() as u32;
-        link.constant("WG", WORKGROUP).constant("SIDES", sides).flag("pairs", self.pairs());
+        link.constant("WG", WORKGROUP).constant("SIDES", sides).flag("pairs", self.pairs()).flag("codes", self.codes);
         let kernel = link.module("epilogue", self.op.epilogue.module()).kernel()?;
-        let values = self.x.rows * (chunk.rows / sides);
+        let values = self.x.rows * (chunk.rows / sides) / if self.codes { 4 } else { 1 };
         let dispatch = context.recorder.dispatch(&kernel, spread(values.div_ceil(WORKGROUP), context.caps.max_groups));
         dispatch.param("rows", chunk.rows).param("first_row", chunk.first_row).param("tokens", self.x.rows);
-        dispatch.param("shares", shares).param("y_stride", self.y.stride).bind("parts", parts).bind("y", &self.y.slice);
+        dispatch.param("shares", shares).param("y_stride", self.y.stride).bind("parts", parts);
+        bind_made(dispatch, self.y, self.codes);
         self.op.epilogue.bind(dispatch, self.after)
     }
 
@@ -189,7 +237,12 @@ impl<'a> Product<'a> {
         dispatch.param("rows", chunk.rows).param("first_row", chunk.first_row).param("groups", self.w.cols / 32);
         dispatch.param("start", chunk.start).param("step", chunk.step);
         dispatch.param("tokens", self.x.rows).param("y_stride", self.y.stride);
-        dispatch.bind("weight", &chunk.slice).bind("y", to);
+        dispatch.bind("weight", &chunk.slice);
+        if self.codes {
+            bind_made(dispatch, self.y, true);
+        } else {
+            dispatch.bind("y", to);
+        }
         self.op.prologue.bind(dispatch, self.x, self.before)?;
         Ok(dispatch)
     }

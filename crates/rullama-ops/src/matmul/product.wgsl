@@ -28,7 +28,11 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(_) var<storage, read> weight: array<vec4<u32>>;
+#if codes
+#import codes_store
+#else
 @group(0) @binding(_) var<storage, read_write> y: array<f32>;
+#endif
 
 fn w4(i: u32) -> vec4<u32> {
     return weight[i];
@@ -56,6 +60,7 @@ fn put_part(share: u32, row: u32, token: u32, sum: f32) {
 }
 #endif
 
+#if !codes
 #if pairs
 // The sums of an even row and the odd row behind it.
 fn put(row: u32, token: u32, even: f32, odd: f32) {
@@ -71,4 +76,5 @@ fn put(row: u32, token: u32, sum: f32) {
         y[token * params.y_stride + at] = finish(sum, token, at);
     }
 }
+#endif
 #endif

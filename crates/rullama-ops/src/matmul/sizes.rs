@@ -24,6 +24,8 @@ pub struct Dims {
     pub rows: u32,
     pub groups: u32,
     pub pairs: bool,
+    /// Whether sums become codes of 8 bits, which are formed of whole groups of 32 values.
+    pub codes: bool,
     pub tiles: bool,
     /// Whether x and weight are multiplied in codes of 8 bits.
     pub int8: bool,
@@ -82,7 +84,10 @@ impl Dims {
         match variant {
             "tile" => self.tile(self.small()),
             "tile_large" => self.tile(Tile::LARGE),
-            _ => Sizes::Vector { subgroups: variant == "vector_subgroups", sizes: Vector::choose(self, caps) },
+            _ => {
+                let subgroups = variant == "vector_subgroups";
+                Sizes::Vector { subgroups, sizes: Vector::choose(self, caps).in_groups(self, subgroups, caps) }
+            }
         }
     }
 }
@@ -111,8 +116,7 @@ pub struct Vector {
     pub rows: u32,
     /// Tokens handled at once.
     pub cols: u32,
-    /// Groups that a lane takes at once; a row's groups are a multiple of `team * unroll`, or
-    /// this is 1.
+    /// Groups that a lane takes at once; a row's groups are a multiple of `team * unroll`, or this is 1, or both operands are codes.
     pub unroll: u32,
     /// Invocations of a workgroup, a multiple of `team`.
     pub workgroup: u32,
@@ -142,30 +146,53 @@ impl Vector {
         if caps.software {
             return Vector { team: 1, rows: if pairs { 2 } else { 1 }, cols, unroll: 1, workgroup: 32 };
         }
-        let two = pairs || (cols == 1 && rows >= FILL / 16);
+        let two = pairs || ((cols == 1 || dims.int8) && rows >= FILL / 16);
         let rows_a_team = if two { 2 } else { 1 };
         let team = team(groups, rows.div_ceil(rows_a_team));
         let most = match dims.int8 {
             // Codes take few registers, so that many teams are under way; few long rows want more of each.
-            true if team == 64 => 3,
+            true if team >= 32 && cols <= 2 => (2 * FILL / (rows.div_ceil(rows_a_team) * team)).clamp(1, 4),
             true => 1,
             // More accumulators than this leave no registers for groups under way.
             false if cols * rows_a_team <= 2 => 4,
             false => 1,
         };
-        let unroll = (1..=most).rev().find(|u| groups.is_multiple_of(team * u)).unwrap_or(1);
+        let rounds = groups.div_ceil(team);
+        let unroll = match dims.int8 {
+            true => rounds.div_ceil(rounds.div_ceil(most)),
+            false => (1..=most).rev().find(|u| groups.is_multiple_of(team * u)).unwrap_or(1),
+        };
         let workgroup = if dims.int8 { 256 } else { 128 };
         Vector { team, rows: rows_a_team, cols, unroll, workgroup: workgroup.min(caps.invocations) }
     }
 
+    /// Where values become codes, a workgroup makes whole groups of 32: by larger workgroups, so that a team has two values at most.
+    fn in_groups(self, dims: &Dims, subgroups: bool, caps: &Caps) -> Self {
+        if !dims.codes || caps.software {
+            return self;
+        }
+        let team = self.team.min(1 << (caps.invocations / 16).ilog2());
+        let workgroup = self.workgroup.max(16 * team);
+        let rows = 2 * (team * 32 / workgroup).max(1);
+        // Without subgroups each lane's sums go through workgroup memory.
+        let most = if subgroups { self.cols } else { (caps.workgroup_memory / 8 / (rows * workgroup)).max(1) };
+        let unroll = if team == self.team { self.unroll } else { 1 };
+        Vector { team, rows, cols: self.cols.min(1 << most.ilog2()), unroll, workgroup }
+    }
+
+    /// Values of pairs that a workgroup makes.
+    pub fn pairs(&self) -> u32 {
+        self.workgroup / self.team * self.rows / 2
+    }
+
     /// What does not fit a weight with this many groups a row, if anything.
-    pub fn problem(&self, groups: u32, pairs: bool) -> Option<&'static str> {
+    pub fn problem(&self, groups: u32, pairs: bool, int8: bool) -> Option<&'static str> {
         let powers = [self.team, self.rows, self.cols, self.workgroup].iter().all(|n| n.is_power_of_two());
         match self {
             _ if !powers || self.unroll == 0 => Some("sizes are powers of two, unroll is positive"),
             _ if self.workgroup < self.team => Some("a workgroup holds whole teams"),
             _ if pairs && self.rows < 2 => Some("row pairs want teams of 2 rows or more"),
-            _ if self.unroll > 1 && !groups.is_multiple_of(self.team * self.unroll) => Some("groups are a multiple of team * unroll"),
+            _ if !int8 && self.unroll > 1 && !groups.is_multiple_of(self.team * self.unroll) => Some("groups are a multiple of team * unroll"),
             _ => None,
         }
     }

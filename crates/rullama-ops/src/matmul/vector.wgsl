@@ -2,7 +2,7 @@
 // SETS sets of SIDES rows, a set being gate and up row of one value, or a single row.
 // Lane l takes groups l, l + TEAM, ... of 32 weights, decodes each once and multiplies it with
 // every token; in the end the lanes' sums are added. UNROLL groups of a lane are taken together,
-// so that their loads are under way at once (groups is then a multiple of TEAM * UNROLL).
+// so that their loads are under way at once; where groups is no multiple of TEAM * UNROLL, the last is taken again for nothing.
 #import math
 #import product
 #import weight
@@ -15,6 +15,16 @@ const TEAMS = WG / TEAM;
 // Of (row, token), at row * COLS + token.
 const SUMS = ROWS * COLS;
 #import team
+
+#if codes
+// Values of a workgroup, whole groups, token after token.
+const VALUES = TEAMS * SETS;
+var<workgroup> made: array<f32, COLS * VALUES>;
+
+fn put(row: u32, token: u32, even: f32, odd: f32) {
+    made[token % COLS * VALUES + row / SIDES % VALUES] = finish(even, odd, token, (params.first_row + row) / SIDES);
+}
+#endif
 
 @compute @workgroup_size(WG)
 fn main(
@@ -62,7 +72,11 @@ fn main(
 #end
     for (var first = lane; first < params.groups; first += TEAM * UNROLL) {
 #repeat u UNROLL
+#if ragged
+        let g{u} = min(first + {u}u * TEAM, params.groups - 1u);
+#else
         let g{u} = first + {u}u * TEAM;
+#endif
 #repeat s SETS
 #repeat r SIDES
 #if int8
@@ -77,7 +91,11 @@ fn main(
         let x{u}_{c} = load_codes(x{c}_row, g{u});
 #repeat s SETS
 #repeat r SIDES
+#if ragged
+        acc{s}{r}_{c} += select(0.0, codes_dot(w{u}_{s}{r}, x{u}_{c}), first + {u}u * TEAM < params.groups);
+#else
         acc{s}{r}_{c} += codes_dot(w{u}_{s}{r}, x{u}_{c});
+#endif
 #end
 #end
 #else
@@ -147,6 +165,20 @@ fn main(
 #endif
 #end
 #end
+    }
+#endif
+#if codes
+    workgroupBarrier();
+    let first_value = (params.first_row + (wg.y * wgs.x + wg.x) * TEAMS * ROWS) / SIDES;
+    for (var first = 0u; first < COLS * VALUES; first += 4u * WG) {
+        let i = first + 4u * lid;
+        let here = i < COLS * VALUES;
+        let row_of = token + i / VALUES;
+        let at = first_value + i % VALUES;
+        var value = vec4<f32>();
+        if (here) { value = vec4<f32>(made[i], made[i + 1u], made[i + 2u], made[i + 3u]); }
+        let stored = here && row_of < params.tokens && at < (params.first_row + params.rows) / SIDES;
+        store_codes((row_of * params.y_stride + at) / 4u, value, stored, lid);
     }
 #endif
 }

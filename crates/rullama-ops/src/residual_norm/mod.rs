@@ -3,10 +3,10 @@
 use crate::case::{Case, Rng};
 use crate::graph::{Type, fit, take};
 use crate::host::{Array, Host};
-use crate::op::{Context, Op, Operand, Use, reducing_variants, row_workgroup, smoke_width, spread};
+use crate::op::{Context, Op, Operand, Use, reducing_variants, row_workgroup, spread};
 use crate::shader::Link;
-use crate::codes::GROUP;
-use crate::{AddScale, Quantise, RmsNorm};
+use crate::codes::{GROUP, bind_made, rounded};
+use crate::{AddScale, RmsNorm};
 use rullama_gpu::{Caps, GpuError};
 
 #[cfg(feature = "cases")]
@@ -16,7 +16,7 @@ pub mod cases;
 ///
 /// Operands: `a: [tokens, dim]`, `weight: [1, dim]`, `h: [tokens, dim]`, with a next norm also `next_weight: [1, dim]`; out
 /// `h': [tokens, dim]`, with a next norm also `y: [tokens, dim]`. A fusion of [`RmsNorm`], [`AddScale`], a second `RmsNorm` and
-/// [`Quantise`]: one dispatch in place of up to four.
+/// [`Quantise`](crate::Quantise): one dispatch in place of up to four.
 #[derive(Debug, Clone)]
 pub struct ResidualNorm {
     pub eps: f32,
@@ -63,14 +63,6 @@ impl<'a, T> Parts<'a, T> {
     }
 }
 
-fn in_codes(y: Host) -> Host {
-    let codes = Host::zeros(&Type::codes(y.of().rows, y.of().cols));
-    let mut operands = [y, codes];
-    Quantise.oracle(&mut operands);
-    let [_, codes] = operands;
-    codes
-}
-
 impl Op for ResidualNorm {
     fn name(&self) -> &'static str {
         "residual_norm"
@@ -107,12 +99,14 @@ impl Op for ResidualNorm {
         let Parts { a, weight, h, next_weight, out, y } = Parts::of(operands)?;
         let (a, h, out) = (a.tensor()?, h.tensor()?, out.tensor()?);
         let in_place = h.slice.same(&out.slice);
+        let workgroup = row_workgroup(h.cols, context.caps);
         let kernel = Link::new("residual_norm", include_str!("residual_norm.wgsl"), context.caps)
             .flag("subgroups", variant == "subgroups")
             .flag("next", self.next.follows())
             .flag("codes", self.next == Next::Codes)
             .flag("in_place", in_place)
-            .constant("WG", row_workgroup(h.cols, context.caps))
+            .constant("WG", workgroup)
+            .constant("ROUNDS", (h.cols / 4).div_ceil(workgroup))
             .kernel()?;
         let dispatch = context.recorder.dispatch(&kernel, spread(h.rows, context.caps.max_groups));
         dispatch.param("rows", h.rows).param("dim", h.cols / 4).param("stride", a.stride / 4).param("offset", a.offset / 4);
@@ -123,12 +117,7 @@ impl Op for ResidualNorm {
         }
         if let (Some(next), Some(y)) = (next_weight, y) {
             dispatch.bind("next_weight", &next.tensor()?.slice);
-            if self.next == Next::Codes {
-                let [codes, scales] = crate::codes::slices(y.tensor()?);
-                dispatch.bind("y_codes", &codes).bind("y_scales", &scales);
-            } else {
-                dispatch.bind("y", &y.tensor()?.slice);
-            }
+            bind_made(dispatch, y.tensor()?, self.next == Next::Codes);
         }
         Ok(())
     }
@@ -149,7 +138,7 @@ impl Op for ResidualNorm {
             let mut second = [sum.clone(), weight.clone(), zeros()];
             norm.oracle(&mut second);
             let [_, _, y] = second;
-            if self.next == Next::Codes { in_codes(y) } else { y }
+            if self.next == Next::Codes { rounded(y) } else { y }
         });
         let made = self.may_alias().map_or(3, |alias| alias.0);
         operands[made] = sum;
@@ -159,12 +148,13 @@ impl Op for ResidualNorm {
     }
 
     fn kernels(&self, inputs: &[Type], caps: &Caps) -> String {
-        format!("next {:?} {}", self.next, row_workgroup(inputs[2].cols, caps))
+        let workgroup = row_workgroup(inputs[2].cols, caps);
+        format!("next {:?} {workgroup} {}", self.next, (inputs[2].cols / 4).div_ceil(workgroup))
     }
 
     fn smoke(&self, inputs: &[Type]) -> Case {
         let mut rng = Rng::new(2);
-        let (rows, cols) = (3, smoke_width(inputs[2].cols));
+        let (rows, cols) = (3, inputs[2].cols as usize);
         let mut operands: Vec<Host> = vec![rng.tensor(rows, cols).into(), rng.tensor(1, cols).into(), rng.tensor(rows, cols).into()];
         operands.extend(self.next.follows().then(|| rng.tensor(1, cols).into()));
         let inputs: Vec<Type> = operands.iter().map(Host::of).collect();

@@ -1,5 +1,5 @@
-// out = (h + RMS(a) * weight) * scale; y = RMS(out) * next_weight, as values or as codes: a workgroup a row. Each
-// invocation reads back only what it wrote itself, so out needs no barrier between the two.
+// out = (h + RMS(a) * weight) * scale; y = RMS(out) * next_weight, as values or as codes: a workgroup a row, of which an invocation
+// has ROUNDS quads. All that is read is on its way before the first sum: a load takes as long as all the rest.
 #import reduce
 
 struct Params { rows: u32, dim: u32, stride: u32, offset: u32, h_stride: u32, h_offset: u32, eps: f32, scale: f32 }
@@ -31,31 +31,34 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: v
     let a_row = params.offset + row * params.stride;
     let out_row = row * params.dim;
     var sum = 0.0;
-    for (var i = lid; i < params.dim; i += WG) {
-        let v = a[a_row + i];
-        sum += dot(v, v);
-    }
+#repeat r ROUNDS
+    let i{r} = lid + {r}u * WG;
+    let here{r} = i{r} < params.dim;
+    let from{r} = min(i{r}, params.dim - 1u);
+    var v{r} = select(vec4<f32>(), a[a_row + from{r}], here{r});
+    let h{r} = h_at(row, from{r});
+    let w{r} = weight[from{r}];
+#if next
+    let next{r} = next_weight[from{r}];
+#endif
+    sum += dot(v{r}, v{r});
+#end
     let count = f32(4u * params.dim);
     let scale = inverseSqrt(reduce_add(sum, lane) / count + params.eps);
     sum = 0.0;
-    for (var i = lid; i < params.dim; i += WG) {
-        let v = (h_at(row, i) + a[a_row + i] * scale * weight[i]) * params.scale;
-        out[out_row + i] = v;
-        sum += dot(v, v);
-    }
+#repeat r ROUNDS
+    v{r} = select(vec4<f32>(), (h{r} + v{r} * scale * w{r}) * params.scale, here{r});
+    if (here{r}) { out[out_row + i{r}] = v{r}; }
+    sum += dot(v{r}, v{r});
+#end
 #if next
     let next_scale = inverseSqrt(reduce_add(sum, lane) / count + params.eps);
+#repeat r ROUNDS
 #if codes
-    for (var first = 0u; first < params.dim; first += WG) {
-        let i = first + lid;
-        var v = vec4<f32>();
-        if (i < params.dim) { v = out[out_row + i] * next_scale * next_weight[i]; }
-        store_codes(out_row + i, v, i < params.dim, lid);
-    }
+    store_codes(out_row + i{r}, v{r} * next_scale * next{r}, here{r}, lid);
 #else
-    for (var i = lid; i < params.dim; i += WG) {
-        y[out_row + i] = out[out_row + i] * next_scale * next_weight[i];
-    }
+    if (here{r}) { y[out_row + i{r}] = v{r} * next_scale * next{r}; }
 #endif
+#end
 #endif
 }

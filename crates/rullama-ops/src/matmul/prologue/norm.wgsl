@@ -4,6 +4,7 @@
 @group(0) @binding(_) var<storage, read> norm: array<vec4<f32>>;
 
 var<workgroup> squares: array<f32, WG>;
+var<workgroup> sums: array<f32, WG / 8u>;
 
 fn x_scale(row: u32, lid: u32) -> f32 {
     let quads = 8u * params.groups;
@@ -12,14 +13,17 @@ fn x_scale(row: u32, lid: u32) -> f32 {
         let v = x[row + i];
         sum += dot(v, v);
     }
+    squares[lid] = sum;
     // Those of the token before have been read.
     workgroupBarrier();
-    squares[lid] = sum;
+    if (lid < WG / 8u) {
+        sum = 0.0;
+        for (var i = 0u; i < 8u; i++) { sum += squares[8u * lid + i]; }
+        sums[lid] = sum;
+    }
     workgroupBarrier();
     var all = 0.0;
-    for (var i = 0u; i < WG; i++) {
-        all += squares[i];
-    }
+    for (var i = 0u; i < WG / 8u; i++) { all += sums[i]; }
     return inverseSqrt(all / f32(4u * quads) + params.norm_eps);
 }
 

@@ -1,4 +1,5 @@
-// The browser's engine against the native one, on the embedded model: the same logits and the same greedy tokens.
+// The browser's engine against the native one: the same logits and the same greedy tokens, of the embedded model and of one whose
+// experts stay in the file.
 //
 // Needs the package (npm run build), a model in app/dist and the command line program: its path in RULLAMA_BIN, or
 // target/debug/rullama.
@@ -16,6 +17,8 @@ const here = fileURLToPath(new URL('.', import.meta.url));
 const program = process.env.RULLAMA_BIN ?? path.join(here, '../../target/debug/rullama');
 const skip = !process.env.RULLAMA_BIN && !existsSync(program) && 'run `cargo build -p rullama-cli` first';
 const models = path.join(here, '../app/dist/model');
+const mixtures = path.join(here, '../../goldens/models');
+const MIXTURE = 'moe-small-fused-Q4_0.gguf';
 const file = JSON.parse(readFileSync(path.join(models, 'model.json'), 'utf8')).file;
 
 /** Largest difference of logits, in standard deviations of the native ones, with keys and values in f32. */
@@ -31,7 +34,8 @@ let page;
 before(async () => {
   if (skip) return;
   folder = mkdtempSync(path.join(os.tmpdir(), 'rullama-native-'));
-  site = await startServer({ '/package/': path.join(here, '../packages/rullama/dist'), '/model/': models, '/': path.join(here, 'pages') });
+  const mounts = { '/package/': path.join(here, '../packages/rullama/dist'), '/model/': models, '/mixture/': mixtures };
+  site = await startServer({ ...mounts, '/': path.join(here, 'pages') });
   browser = await startBrowser();
   ({ page } = await openPage(browser.context, `${site.url}/blank.html`));
 });
@@ -43,9 +47,8 @@ after(async () => {
 });
 
 /** `rullama eval` of ids: its tensors by name. */
-function native(ids, ...options) {
+function native(model, ids, ...options) {
   const out = path.join(folder, 'out.safetensors');
-  const model = path.join(models, file);
   const command = ['eval', model, '--ids', ids.join(','), '--out', out, '--force', '--kv', 'f32', ...options];
   execFileSync(program, command, { stdio: ['ignore', 'ignore', 'pipe'] });
   return readSafetensors(readFileSync(out));
@@ -99,9 +102,16 @@ function decided(logits, vocab, prompt, bound) {
 let wanted;
 function want(prompt) {
   if (wanted) return wanted;
-  const greedy = [...native(prompt, '--greedy', String(GREEDY)).greedy_ids];
-  const { logits } = native([...prompt, ...greedy]);
+  const model = path.join(models, file);
+  const greedy = [...native(model, prompt, '--greedy', String(GREEDY)).greedy_ids];
+  const { logits } = native(model, [...prompt, ...greedy]);
   return (wanted = { greedy, logits, scale: deviation(logits) });
+}
+
+/** The largest difference of logits, in deviations of the native ones; `Math.max` carries a NaN to the comparison. */
+function difference(logits, got) {
+  assert.equal(logits.length, got.length);
+  return logits.reduce((most, value, i) => Math.max(most, Math.abs(value - got[i])), 0) / deviation(logits);
 }
 
 for (const adapter of ['native', 'webgpu-defaults']) {
@@ -114,11 +124,9 @@ for (const adapter of ['native', 'webgpu-defaults']) {
     const ids = [...prompt, ...greedy];
     const got = await page.evaluate(evaluate, ids);
     assert.equal(got.length, ids.length * vocab);
-    assert.equal(logits.length, got.length);
-    // `Math.max` carries a NaN to the comparison.
-    const difference = logits.reduce((most, value, i) => Math.max(most, Math.abs(value - got[i])), 0) / scale;
-    t.diagnostic(`${ids.length} tokens: logits differ by up to ${difference.toExponential(1)} of a standard deviation`);
-    assert.ok(difference <= BOUND, `${difference} > ${BOUND}`);
+    const most = difference(logits, got);
+    t.diagnostic(`${ids.length} tokens: logits differ by up to ${most.toExponential(1)} of a standard deviation`);
+    assert.ok(most <= BOUND, `${most} > ${BOUND}`);
 
     const count = decided(logits, vocab, prompt.length, BOUND * scale);
     const here = await page.evaluate(generate, [prompt, GREEDY]);
@@ -127,3 +135,30 @@ for (const adapter of ['native', 'webgpu-defaults']) {
     assert.deepEqual(here.slice(0, count), greedy.slice(0, count));
   });
 }
+
+/** In the page: why the engine refuses the model. */
+async function refused([url, options]) {
+  const { Rullama } = await import('/package/index.js');
+  return Rullama.load(url, options).then(
+    () => null,
+    ({ message, remedy }) => `${message} ${remedy}`,
+  );
+}
+
+test('experts stay in the file where the budget has no room for them, and compute what the native engine does', { skip }, async (t) => {
+  const url = `${site.url}/mixture/${MIXTURE}`;
+  const options = { experts: 'streamed', kv: 'f32' };
+  const refusal = await page.evaluate(refused, [url, { ...options, memoryBudget: 1 }]);
+  const least = Number(/at least (\d+) bytes/.exec(refusal)?.[1]);
+  assert.ok(least > 0, refusal);
+  await page.evaluate(open, { url, ...options, memoryBudget: least });
+  const info = await page.evaluate(() => globalThis.engine.info);
+  assert.equal(info.experts, 'streamed');
+  const resident = await page.evaluate(open, { url, kv: 'f32' }).then(() => page.evaluate(() => globalThis.engine.info));
+  assert.ok(info.expertPlaces < resident.expertPlaces, `${info.expertPlaces} of ${resident.expertPlaces}`);
+  await page.evaluate(open, { url, ...options, memoryBudget: least });
+  const ids = Array.from({ length: 40 }, (_, i) => 3 + ((i * i * 37 + 11 * i) % 2000));
+  const most = difference(native(path.join(mixtures, MIXTURE), ids).logits, await page.evaluate(evaluate, ids));
+  t.diagnostic(`${info.expertPlaces} of ${resident.expertPlaces} experts have places: logits differ by up to ${most.toExponential(1)}`);
+  assert.ok(most <= BOUND, `${most} > ${BOUND}`);
+});

@@ -6,7 +6,8 @@ use std::{path::Path, process::Command};
 const LARGEST_MODEL: u64 = 16 << 20;
 
 fn main() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // Asked when it runs: a build folder may have been copied from where this was compiled.
+    let root = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../..");
     println!("cargo::rustc-env=RULLAMA_COMMIT={}", commit(&root));
     println!("cargo::rerun-if-env-changed=RULLAMA_COMMIT");
     for path in [".git/HEAD", ".git/logs/HEAD", "crates", "Cargo.lock"] {

@@ -26,7 +26,7 @@ const POOL: u64 = 768 << 20;
 /// Rows, columns, and whether rows are pairs of a gated layer.
 type Shape = (u32, u32, bool);
 
-/// A decode step of the 2B model, and two large layers.
+/// Decode steps: of E2B, and the large layers of E4B, 12B and 31B.
 const DECODE: &[(Shape, DType)] = &[
     ((2048, 1536, false), DType::Q4K),
     ((4096, 1536, false), DType::Q4K),
@@ -44,6 +44,10 @@ const DECODE: &[(Shape, DType)] = &[
     ((262_144, 1536, false), DType::Q4K),
     ((20480, 2560, true), DType::Q4K),
     ((2560, 10240, false), DType::Q4K),
+    ((30720, 3840, true), DType::Q4K),
+    ((3840, 15360, false), DType::Q4K),
+    ((3840, 15360, false), DType::Q6K),
+    ((3840, 4096, false), DType::Q4K),
     ((5376, 21504, false), DType::Q4K),
     ((5376, 21504, false), DType::Q6K),
     ((43008, 5376, true), DType::Q4K),

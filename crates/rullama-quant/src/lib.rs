@@ -25,6 +25,7 @@
 //! # Ok::<(), rullama_quant::QuantError>(())
 //! ```
 
+pub mod bare;
 mod bits;
 #[cfg(test)]
 mod device;

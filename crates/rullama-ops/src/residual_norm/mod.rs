@@ -107,7 +107,7 @@ impl Op for ResidualNorm {
         let Parts { a, weight, h, next_weight, out, y } = Parts::of(operands)?;
         let (a, h, out) = (a.tensor()?, h.tensor()?, out.tensor()?);
         let in_place = h.slice.same(&out.slice);
-        let kernel = Link::new("residual_norm", include_str!("residual_norm.wgsl"), context.caps)
+        let kernel = Link::new("residual_norm", rullama_quant::wgsl!("residual_norm.wgsl"), context.caps)
             .flag("subgroups", variant == "subgroups")
             .flag("next", self.next.follows())
             .flag("codes", self.next == Next::Codes)

@@ -17,7 +17,7 @@ pub(crate) const FORMAT: Format = Format {
     scale_random: |block, scale| block.copy_from_slice(&(unit(block) * scale).to_le_bytes()[2..]),
     #[cfg(test)]
     element: |device, g, e| f32::from_bits(u32::from(device.short(0, 32 * g + e)) << 16),
-    wgsl: concat!(include_str!("../shared/halves.wgsl"), include_str!("decode.wgsl")),
+    wgsl: crate::wgsl!("../shared/halves.wgsl", "decode.wgsl"),
     codes: None,
 };
 

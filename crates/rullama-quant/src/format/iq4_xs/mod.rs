@@ -24,8 +24,8 @@ pub(crate) const FORMAT: Format = Format {
         let table = f32::from(TABLE[device.nibble(g, e) as usize]);
         half_at(&head, 0) * scale(&head, g % 8) as f32 * table
     },
-    wgsl: concat!(include_str!("../shared/iq4.wgsl"), include_str!("../shared/table4.wgsl"), include_str!("decode.wgsl")),
-    codes: Some(include_str!("../shared/table4_codes.wgsl")),
+    wgsl: crate::wgsl!("../shared/iq4.wgsl", "../shared/table4.wgsl", "decode.wgsl"),
+    codes: Some(crate::wgsl!("../shared/table4_codes.wgsl")),
 };
 
 /// Scale `i` of 8, already less 32, from the first 8 bytes of a block.

@@ -27,8 +27,8 @@ pub(crate) const FORMAT: Format = Format {
         let s = device.byte(1, 2 * g + e / 16);
         d * f32::from(s & 15) * device.pair(0, g, e) as f32 - dmin * f32::from(s >> 4)
     },
-    wgsl: include_str!("decode.wgsl"),
-    codes: Some(include_str!("codes.wgsl")),
+    wgsl: crate::wgsl!("decode.wgsl"),
+    codes: Some(crate::wgsl!("codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

@@ -18,8 +18,8 @@ pub(crate) const FORMAT: Format = Format {
     scale_random: |block, scale| put_half(block, 0, scale / 4.6),
     #[cfg(test)]
     element: |device, g, e| device.half(1, g) * (device.nibble(g, e) - 8) as f32,
-    wgsl: concat!(include_str!("../shared/affine4.wgsl"), include_str!("decode.wgsl")),
-    codes: Some(include_str!("../shared/affine4_codes.wgsl")),
+    wgsl: crate::wgsl!("../shared/affine4.wgsl", "decode.wgsl"),
+    codes: Some(crate::wgsl!("../shared/affine4_codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

@@ -21,8 +21,8 @@ pub(crate) const FORMAT: Format = Format {
     },
     #[cfg(test)]
     element: |device, g, e| device.half(1, 2 * g) * device.nibble(g, e) as f32 + device.half(1, 2 * g + 1),
-    wgsl: concat!(include_str!("../shared/affine4.wgsl"), include_str!("decode.wgsl")),
-    codes: Some(include_str!("../shared/affine4_codes.wgsl")),
+    wgsl: crate::wgsl!("../shared/affine4.wgsl", "decode.wgsl"),
+    codes: Some(crate::wgsl!("../shared/affine4_codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

@@ -22,8 +22,8 @@ pub(crate) const FORMAT: Format = Format {
         let q = device.nibble(g, e) | device.bit(1, g, e) << 4;
         device.half(2, g) * (q - 16) as f32
     },
-    wgsl: concat!(include_str!("../shared/affine5.wgsl"), include_str!("decode.wgsl")),
-    codes: Some(include_str!("../shared/affine5_codes.wgsl")),
+    wgsl: crate::wgsl!("../shared/affine5.wgsl", "decode.wgsl"),
+    codes: Some(crate::wgsl!("../shared/affine5_codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

@@ -18,8 +18,8 @@ pub(crate) const FORMAT: Format = Format {
     scale_random: |block, scale| put_half(block, 0, scale / 73.0),
     #[cfg(test)]
     element: |device, g, e| device.half(1, g) * f32::from(device.byte(0, 32 * g + e) as i8),
-    wgsl: include_str!("decode.wgsl"),
-    codes: Some(include_str!("codes.wgsl")),
+    wgsl: crate::wgsl!("decode.wgsl"),
+    codes: Some(crate::wgsl!("codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

@@ -6,7 +6,7 @@
 macro_rules! wgsl {
     ($($file:literal),+) => {{
         const FILES: &str = concat!($(include_str!($file)),+);
-        static BARE: [u8; $crate::bare::size(FILES)] = $crate::bare::bytes(FILES);
+        const BARE: [u8; $crate::bare::size(FILES)] = $crate::bare::bytes(FILES);
         const TEXT: &str = $crate::bare::text(&BARE);
         TEXT
     }};

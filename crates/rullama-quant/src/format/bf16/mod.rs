@@ -4,7 +4,7 @@ use crate::bits::{chunks, chunks_mut, unit};
 use crate::format::{Format, Planes};
 use half::bf16;
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 30,
     name: "bf16",
     label: "BF16",

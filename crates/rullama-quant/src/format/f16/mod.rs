@@ -4,7 +4,7 @@ use crate::bits::{chunks, chunks_mut, half_bytes, put_half, unit};
 use crate::format::{Format, Planes};
 use half::f16;
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 1,
     name: "f16",
     label: "F16",

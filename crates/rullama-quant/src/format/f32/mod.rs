@@ -3,7 +3,7 @@
 use crate::bits::{chunks, chunks_mut, unit};
 use crate::format::{Format, Planes};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 0,
     name: "f32",
     label: "F32",

@@ -4,7 +4,7 @@
 use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_halves, part, put_half};
 use crate::format::{Format, Planes};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 20,
     name: "iq4_nl",
     label: "IQ4_NL",

@@ -7,7 +7,7 @@ use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_halves, p
 use crate::format::iq4_nl::TABLE;
 use crate::format::{Format, Planes};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 23,
     name: "iq4_xs",
     label: "IQ4_XS",

@@ -5,7 +5,7 @@
 use crate::bits::{chunks, chunks_mut, each_block, pack_nibble_halves, part};
 use crate::format::{Format, Planes};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 39,
     name: "mxfp4",
     label: "MXFP4",

@@ -7,7 +7,7 @@
 use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_pairs, part, put_half};
 use crate::format::{Format, Planes};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 10,
     name: "q2_k",
     label: "Q2_K",

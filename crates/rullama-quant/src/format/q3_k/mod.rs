@@ -8,7 +8,7 @@
 use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_bits, pack_pairs, part, put_half, put_word};
 use crate::format::{Format, Planes};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 11,
     name: "q3_k",
     label: "Q3_K",

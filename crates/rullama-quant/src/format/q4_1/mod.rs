@@ -5,7 +5,7 @@ use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibb
 use crate::format::{Format, Planes};
 use crate::search::{blocks, inverse, nibble_halves, range};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 3,
     name: "q4_1",
     label: "Q4_1",

@@ -7,7 +7,7 @@ use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_side, par
 use crate::format::{Format, Planes};
 use crate::search::{AffineSearch, affine_block, blocks, nibble_sides};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 12,
     name: "q4_k",
     label: "Q4_K",

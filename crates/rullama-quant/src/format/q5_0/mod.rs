@@ -6,7 +6,7 @@ use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibb
 use crate::format::{Format, Planes};
 use crate::search::{blocks, extreme, fifth_bits, inverse, nibble_halves};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 6,
     name: "q5_0",
     label: "Q5_0",

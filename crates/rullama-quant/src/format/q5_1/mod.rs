@@ -6,7 +6,7 @@ use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibb
 use crate::format::{Format, Planes};
 use crate::search::{blocks, fifth_bits, inverse, nibble_halves, range};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 7,
     name: "q5_1",
     label: "Q5_1",

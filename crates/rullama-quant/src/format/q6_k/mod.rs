@@ -11,7 +11,7 @@ use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_side, pac
 use crate::format::{Format, Planes};
 use crate::search::{NEGLIGIBLE, blocks, extreme, nearest, symmetric};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 14,
     name: "q6_k",
     label: "Q6_K",

@@ -5,7 +5,7 @@ use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, put_half}
 use crate::format::{Format, Planes};
 use crate::search::{blocks, extreme, inverse};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 8,
     name: "q8_0",
     label: "Q8_0",

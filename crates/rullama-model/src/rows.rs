@@ -14,7 +14,6 @@ use rullama_ops::{Chunk, HostWeight, Weight};
 use rullama_quant::Layout;
 use rullama_source::ByteSource;
 use rullama_source::gguf::TensorInfo;
-use std::collections::BTreeSet;
 
 /// Bytes of rows on the GPU where nobody says how much there is room for: 3,700 of E2B's in BF16, 9,000 in Q6_K, more different tokens
 /// than a long conversation has, and a twentieth of what all take.
@@ -92,7 +91,7 @@ pub async fn read(source: &dyn ByteSource, table: &TensorInfo, ids: &[u32]) -> R
 /// As [`read`].
 pub async fn host(source: &dyn ByteSource, spec: &WeightSpec, ids: &[u32]) -> Result<(HostWeight, Vec<u32>), ModelError> {
     let table = &spec.parts[0].tensor;
-    let distinct: Vec<u32> = distinct(ids).collect();
+    let distinct = distinct(ids);
     let bytes = read(source, table, &distinct).await?.concat();
     let mut places = vec![0; spec.rows() as usize];
     distinct.iter().zip(1..).for_each(|(id, place)| places[*id as usize] = place);
@@ -100,8 +99,11 @@ pub async fn host(source: &dyn ByteSource, spec: &WeightSpec, ids: &[u32]) -> Re
 }
 
 /// Each once, in order.
-fn distinct(ids: &[u32]) -> impl Iterator<Item = u32> + use<> {
-    ids.iter().copied().collect::<BTreeSet<u32>>().into_iter()
+fn distinct(ids: &[u32]) -> Vec<u32> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
 /// The places of rows, for all sessions on a device.
@@ -146,7 +148,7 @@ impl RowCache {
         if ids.is_empty() {
             return Ok(lru.clock());
         }
-        let wanted: Vec<u32> = distinct(ids).collect();
+        let wanted = distinct(ids);
         let missing: Vec<u32> = wanted.iter().copied().filter(|id| lru.place(*id).is_none()).collect();
         if wanted.len() > lru.places() as usize {
             let (name, rows, places) = (self.table.name.clone(), wanted.len(), lru.places());
@@ -163,7 +165,7 @@ impl RowCache {
         let mut placed: Vec<(u32, &[u32])> = pass.missing.iter().zip(&rows).map(|(one, row)| (one.1, &row[..])).collect();
         placed.sort_unstable_by_key(|one| one.0);
         self.write_rows(device, &placed);
-        self.write_places(device, lru, distinct(&[pass.gone, missing].concat()).collect());
+        self.write_places(device, lru, distinct(&[pass.gone, missing].concat()));
         Ok(lru.clock())
     }
 

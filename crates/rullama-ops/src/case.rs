@@ -49,9 +49,13 @@ impl From<Array> for Host {
 impl Case {
     /// `terms` is the length of the longest sum.
     pub fn new(name: impl Into<String>, op: impl Op + 'static, operands: Vec<Host>, terms: usize) -> Self {
+        Self::of(name.into(), Box::new(op), operands, terms)
+    }
+
+    // Apart, so that it is compiled once and not for every operation.
+    fn of(name: String, op: Box<dyn Op>, operands: Vec<Host>, terms: usize) -> Self {
         let tolerance = of_sums(terms);
         let allowance = op.allowance(&operands, tolerance);
-        let (name, op) = (name.into(), Box::new(op));
         Case { name, op, operands, tolerance, allowance, chunk_rows: None, view: None, apart: false, strided: false }
     }
 

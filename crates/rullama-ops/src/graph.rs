@@ -307,13 +307,18 @@ impl Graph {
     /// Adds a node that reads and updates `inputs`, in the operation's order; gives what it makes, then the new versions of
     /// what it updates. An operand that does not fit is kept as the graph's error, see [`checked`](Self::checked).
     pub fn add(&mut self, op: impl Op, inputs: &[Value]) -> Vec<Value> {
+        self.add_node(Arc::new(op), inputs)
+    }
+
+    // Apart, so that it is compiled once and not for every operation.
+    fn add_node(&mut self, op: Arc<dyn Op>, inputs: &[Value]) -> Vec<Value> {
         let types: Vec<Type> = inputs.iter().map(|v| self.of(*v)).collect();
         let uses = op.uses();
         let count = |wanted: Use| uses.iter().filter(|u| **u == wanted).count();
         let results = match op.results(&types) {
             Ok(results) if results.len() == count(Use::Write) && inputs.len() + results.len() == uses.len() => results,
-            Ok(_) => self.misfit(&op, format!("does not take {} operands", inputs.len()), count(Use::Write)),
-            Err(message) => self.misfit(&op, message, count(Use::Write)),
+            Ok(_) => self.misfit(&*op, format!("does not take {} operands", inputs.len()), count(Use::Write)),
+            Err(message) => self.misfit(&*op, message, count(Use::Write)),
         };
         let made: Vec<Value> = results.into_iter().map(|of| self.new_value(Kind::Made, of)).collect();
         let (mut rest, mut new, mut after) = (inputs.iter(), made.iter(), Vec::new());
@@ -322,15 +327,15 @@ impl Graph {
             let next = if used == Use::Write { new.next() } else { rest.next() };
             let Some(&value) = next else { break };
             if used != Use::Write {
-                self.check_version(&op, value);
+                self.check_version(&*op, value);
             }
             if used == Use::Update {
-                after.push(self.update(&op, value));
+                after.push(self.update(&*op, value));
             }
             operands.push(value);
         }
         let place = self.place();
-        self.nodes.push(Node { op: Arc::new(op), operands, after: after.clone(), place });
+        self.nodes.push(Node { op, operands, after: after.clone(), place });
         made.into_iter().chain(after).collect()
     }
 
@@ -346,7 +351,7 @@ impl Graph {
         self.places.len() - 1
     }
 
-    fn misfit(&mut self, op: &impl Op, message: String, results: usize) -> Vec<Type> {
+    fn misfit(&mut self, op: &dyn Op, message: String, results: usize) -> Vec<Type> {
         self.fail(op.name(), message);
         vec![Type::f32(0, 0); results]
     }
@@ -357,14 +362,14 @@ impl Graph {
     }
 
     /// Caches and words are read as they are, not as they were.
-    fn check_version(&mut self, op: &impl Op, value: Value) {
+    fn check_version(&mut self, op: &dyn Op, value: Value) {
         let base = self.base(value);
         if self.latest.get(&base).is_some_and(|latest| *latest != value) {
             self.fail(op.name(), format!("takes {:?} as it was before an update", self.info(base).kind));
         }
     }
 
-    fn update(&mut self, op: &impl Op, value: Value) -> Value {
+    fn update(&mut self, op: &dyn Op, value: Value) -> Value {
         let base = self.base(value);
         if !matches!(self.info(base).kind, Kind::Cache { .. } | Kind::Words(_) | Kind::Trained { .. }) {
             self.fail(op.name(), "updates a value that is no cache, no words and not trained".into());

@@ -20,13 +20,13 @@ mod unroll;
 
 /// Modules that any kernel may import.
 const SHARED: &[(&str, &str)] = &[
-    ("reduce", include_str!("shared/reduce.wgsl")),
-    ("math", include_str!("shared/math.wgsl")),
-    ("philox", include_str!("shared/philox.wgsl")),
-    ("team", include_str!("shared/team.wgsl")),
-    ("group_codes", include_str!("shared/group_codes.wgsl")),
-    ("codes_store", include_str!("shared/codes_store.wgsl")),
-    ("tile_sums", include_str!("shared/tile_sums.wgsl")),
+    ("reduce", rullama_quant::wgsl!("shared/reduce.wgsl")),
+    ("math", rullama_quant::wgsl!("shared/math.wgsl")),
+    ("philox", rullama_quant::wgsl!("shared/philox.wgsl")),
+    ("team", rullama_quant::wgsl!("shared/team.wgsl")),
+    ("group_codes", rullama_quant::wgsl!("shared/group_codes.wgsl")),
+    ("codes_store", rullama_quant::wgsl!("shared/codes_store.wgsl")),
+    ("tile_sums", rullama_quant::wgsl!("shared/tile_sums.wgsl")),
 ];
 
 /// Stands for the fields that modules add to the parameters, until all are known.
@@ -182,7 +182,6 @@ impl Link {
                     out.push('\n');
                 }
                 [first, ..] if first.starts_with('#') => return Err(format!("unknown directive `{line}`")),
-                [first, ..] if first.starts_with("//") => {}
                 _ => {
                     out.push_str(line);
                     out.push('\n');
@@ -235,7 +234,7 @@ mod tests {
 
     #[test]
     fn keeps_lines_by_flags_and_imports_once() {
-        let text = "#import m\n#import n\n#if a\nA\n#if !b\nAB\n#endif\n#else\nE\n#endif\n// note\nend";
+        let text = "#import m\n#import n\n#if a\nA\n#if !b\nAB\n#endif\n#else\nE\n#endif\nend";
         assert_eq!(link(text, &["a"]).source().unwrap(), "M\nN\nA\nAB\nend\n");
         assert_eq!(link(text, &["b"]).source().unwrap(), "M\nN\nE\nend\n");
     }

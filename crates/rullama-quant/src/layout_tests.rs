@@ -108,8 +108,11 @@ fn modules_define_the_two_entries_and_only_decode_names() {
         ] {
             assert_eq!(text.matches(entry).count(), 1, "{dtype}: {entry}");
         }
-        for line in text.lines().filter(|line| !line.starts_with([' ', '}', '/']) && !line.is_empty()) {
-            assert!(line.starts_with("fn decode"), "{dtype}: {line}");
+        let mut depth = 0;
+        for line in text.lines() {
+            assert!(depth > 0 || line.starts_with("fn decode"), "{dtype}: {line}");
+            depth += line.matches('{').count();
+            depth -= line.matches('}').count();
         }
     }
 }

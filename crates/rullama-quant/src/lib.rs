@@ -2,7 +2,7 @@
 //!
 //! A format is a folder under `format/`: block layout, [`decode`] (the plain CPU reading),
 //! [`encode`] (ggml's reference quantiser), the split into device planes ([`Layout`]) and the
-//! WGSL module that reads them ([`wgsl`]). A new format is such a folder and a line in the list
+//! WGSL module that reads them ([`wgsl()`]). A new format is such a folder and a line in the list
 //! below; everything above works from the list.
 //!
 //! ```
@@ -25,6 +25,7 @@
 //! # Ok::<(), rullama_quant::QuantError>(())
 //! ```
 
+pub mod bare;
 mod bits;
 #[cfg(test)]
 mod device;
@@ -200,7 +201,7 @@ pub fn wgsl(dtype: DType) -> &'static str {
     dtype.format().wgsl
 }
 
-/// Text of the module that gives a format's codes for products of whole numbers, to be included beside [`wgsl`]; `None` for formats
+/// Text of the module that gives a format's codes for products of whole numbers, to be included beside [`wgsl()`]; `None` for formats
 /// that store values.
 ///
 /// It defines, for a group index `g`,

@@ -70,8 +70,8 @@ impl Attention {
 
     fn record_naive(&self, context: &mut Context, parts: &Parts) -> Result<(), GpuError> {
         let kernel = self
-            .link("attention/naive", include_str!("naive.wgsl"), context.caps, parts)
-            .module("whole", include_str!("whole.wgsl"))
+            .link("attention/naive", rullama_quant::wgsl!("naive.wgsl"), context.caps, parts)
+            .module("whole", rullama_quant::wgsl!("whole.wgsl"))
             .constant("WG", NAIVE_WORKGROUP)
             .kernel()?;
         self.describe_whole(context.recorder.dispatch(&kernel, [self.heads, parts.q.rows, 1]), parts);
@@ -82,8 +82,8 @@ impl Attention {
         // Fours of queries in a tile, shared by as many groups of invocations as fit.
         let groups = (1 << (PREFILL_WORKGROUP / (self.head_dim / 4)).ilog2()).min(TILE / 4);
         let kernel = self
-            .link("attention/prefill", include_str!("prefill.wgsl"), context.caps, parts)
-            .module("whole", include_str!("whole.wgsl"))
+            .link("attention/prefill", rullama_quant::wgsl!("prefill.wgsl"), context.caps, parts)
+            .module("whole", rullama_quant::wgsl!("whole.wgsl"))
             .flag("eight_queries", groups <= TILE / 8)
             .flag("sixteen_queries", groups <= TILE / 16)
             .constant("GROUPS", groups)
@@ -100,8 +100,8 @@ impl Attention {
         let team = context.caps.subgroups.map_or(TEAM, |sizes| sizes.0.min(TEAM));
         let (team, runs) = (if subgroups { team } else { TEAM }, self.head_dim / 8);
         let kernel = self
-            .link("attention/decode", include_str!("decode.wgsl"), context.caps, parts)
-            .module("span", include_str!("span.wgsl"))
+            .link("attention/decode", rullama_quant::wgsl!("decode.wgsl"), context.caps, parts)
+            .module("span", rullama_quant::wgsl!("span.wgsl"))
             .flag("runs", true)
             .flag("subgroups", subgroups)
             .flag("eight_lanes", team == 8)
@@ -119,8 +119,8 @@ impl Attention {
         self.describe(dispatch, parts);
         dispatch.param("groups", groups).param("splits", splits).param("width", parts.k.width / 8).bind("parts", &scratch);
 
-        let kernel = Link::new("attention/combine", include_str!("combine.wgsl"), context.caps)
-            .module("span", include_str!("span.wgsl"))
+        let kernel = Link::new("attention/combine", rullama_quant::wgsl!("combine.wgsl"), context.caps)
+            .module("span", rullama_quant::wgsl!("span.wgsl"))
             .flag("subgroups", subgroups)
             .flag("codes", self.codes)
             .constant("WG", DECODE_WORKGROUP)

@@ -56,7 +56,7 @@ impl Op for BidirectionalAttention {
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let naive = context.variant(self, operands)? == "naive";
         let [q, k, v, y] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?, operands[3].tensor()?];
-        let seen = (self.name(), include_str!("seen.wgsl"));
+        let seen = (self.name(), rullama_quant::wgsl!("seen.wgsl"));
         kernels::record(context, seen, [self.heads, self.head_dim], [q, k, v, y], naive)?;
         Ok(())
     }

@@ -47,7 +47,7 @@ impl Op for CausalConv {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let [x, w, y] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?];
-        let kernel = Link::new("causal_conv", include_str!("causal_conv.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
+        let kernel = Link::new("causal_conv", rullama_quant::wgsl!("causal_conv.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
         let count = y.rows * y.cols / 4;
         let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(WORKGROUP), context.caps.max_groups));
         dispatch.param("count", count).param("dim", y.cols / 4).param("stride", x.stride / 4).param("offset", x.offset / 4);

@@ -150,7 +150,7 @@ impl Op for Quantise {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let [x, y] = [operands[0].tensor()?, operands[1].tensor()?];
-        let kernel = Link::new("quantise", include_str!("quantise.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
+        let kernel = Link::new("quantise", rullama_quant::wgsl!("quantise.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
         let groups = x.cols / GROUP as u32;
         let count = x.rows * groups;
         let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(WORKGROUP), context.caps.max_groups));

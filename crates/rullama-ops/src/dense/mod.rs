@@ -96,7 +96,7 @@ impl<'a> Product<'a> {
         let counts = [("TOKENS", LONG_TOKENS), ("COLUMNS", columns)];
         let [y, z, _] = spread(self.y.rows.div_ceil(LONG_TOKENS), context.caps.max_groups);
         let groups = [self.y.cols.div_ceil(4 * columns), y, z];
-        self.dispatch(context, ("dense/long", include_str!("long.wgsl")), &counts, LONG_WORKGROUP.min(context.caps.invocations), groups)
+        self.dispatch(context, ("dense/long", rullama_quant::wgsl!("long.wgsl")), &counts, LONG_WORKGROUP.min(context.caps.invocations), groups)
     }
 
     fn wide(&self, context: &mut Context) -> Result<(), GpuError> {
@@ -104,7 +104,7 @@ impl<'a> Product<'a> {
         let counts = [("TOKENS", tokens)];
         let [y, z, _] = spread(self.y.rows.div_ceil(tokens), context.caps.max_groups);
         let groups = [self.y.cols.div_ceil(4 * WIDE_WORKGROUP), y, z];
-        self.dispatch(context, ("dense/wide", include_str!("wide.wgsl")), &counts, WIDE_WORKGROUP, groups)
+        self.dispatch(context, ("dense/wide", rullama_quant::wgsl!("wide.wgsl")), &counts, WIDE_WORKGROUP, groups)
     }
 
     fn dispatch(
@@ -121,7 +121,7 @@ impl<'a> Product<'a> {
         let quads = [*x, *m, *y].into_iter().chain(acc).all(by_quads);
         let unit = unit(quads);
         let mut link = Link::new(name, text, context.caps);
-        link.module("operands", include_str!("operands.wgsl")).flag("transposed", op.transposed);
+        link.module("operands", rullama_quant::wgsl!("operands.wgsl")).flag("transposed", op.transposed);
         link.flag("quads", quads).flag("acc", acc.is_some()).flag("in_place", in_place).constant("WG", workgroup);
         for (name, value) in counts {
             link.constant(name, *value);

@@ -74,7 +74,7 @@ impl Op for OuterSum {
         let blocks = if narrow.cols > 4 { 2 } else { 1 };
         let quads = if sliced { QUADS } else { ALONE };
         let by_quads = by_quads(wide) && by_quads(narrow);
-        let mut link = Link::new("dense/outer", include_str!("outer.wgsl"), context.caps);
+        let mut link = Link::new("dense/outer", rullama_quant::wgsl!("outer.wgsl"), context.caps);
         link.flag("slices", sliced).flag("rows_wide", rows_wide).flag("quads", by_quads);
         let slices = if sliced { SLICES.min(context.caps.invocations / QUADS) } else { 1 };
         for (name, value) in [("BLOCKS", blocks), ("QUADS", quads), ("SLICES", slices), ("WG", quads * slices)] {

@@ -45,7 +45,7 @@ impl Op for Affine {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let [x, shift, factor, y] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?, operands[3].tensor()?];
-        let kernel = Link::new("affine", include_str!("affine.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
+        let kernel = Link::new("affine", rullama_quant::wgsl!("affine.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
         let count = y.rows * y.cols / 4;
         let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(WORKGROUP), context.caps.max_groups));
         dispatch.param("count", count).param("dim", y.cols / 4).param("stride", x.stride / 4).param("offset", x.offset / 4);

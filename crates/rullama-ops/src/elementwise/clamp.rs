@@ -45,7 +45,7 @@ impl Op for Clamp {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let [x, y] = [operands[0].tensor()?, operands[1].tensor()?];
-        let kernel = Link::new("clamp", include_str!("clamp.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
+        let kernel = Link::new("clamp", rullama_quant::wgsl!("clamp.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
         let count = y.rows * y.cols / 4;
         let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(WORKGROUP), context.caps.max_groups));
         dispatch.param("count", count).param("dim", y.cols / 4).param("stride", x.stride / 4).param("offset", x.offset / 4);

@@ -78,7 +78,7 @@ impl Op for Dropout {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let (x, y) = (operands[0].tensor()?, operands[2].tensor()?);
-        let kernel = Link::new("dropout", include_str!("dropout.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
+        let kernel = Link::new("dropout", rullama_quant::wgsl!("dropout.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
         let count = x.rows * x.cols / 4;
         let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(WORKGROUP), context.caps.max_groups));
         dispatch.param("count", count).param("dim", x.cols / 4).param("stride", x.stride / 4).param("offset", x.offset / 4);

@@ -55,7 +55,7 @@ impl Op for GeluMulBack {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let [gate, up, dy] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?];
-        let kernel = Link::new("gelu_mul_back", include_str!("gelu_back.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
+        let kernel = Link::new("gelu_mul_back", rullama_quant::wgsl!("gelu_back.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
         let count = gate.rows * gate.cols / 4;
         let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(WORKGROUP), context.caps.max_groups));
         dispatch.param("count", count).param("dim", gate.cols / 4);

@@ -72,7 +72,7 @@ impl Graph {
 /// How the kernel's function of one or two elements is chosen.
 fn record(name: &'static str, context: &mut Context, inputs: &[&Tensor], y: &Tensor, number: f32) -> Result<(), GpuError> {
     let in_place = inputs.iter().position(|x| x.slice.same(&y.slice));
-    let kernel = Link::new(name, include_str!("elementwise.wgsl"), context.caps)
+    let kernel = Link::new(name, rullama_quant::wgsl!("elementwise.wgsl"), context.caps)
         .flag(name, true)
         .flag("two", inputs.len() == 2)
         .flag("in_place", in_place == Some(1))
@@ -264,7 +264,7 @@ impl Op for LastRow {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let (x, y) = (operands[0].tensor()?, operands[2].tensor()?);
-        let kernel = Link::new("last_row", include_str!("last_row.wgsl"), context.caps)
+        let kernel = Link::new("last_row", rullama_quant::wgsl!("last_row.wgsl"), context.caps)
             .constant("WG", WORKGROUP)
             .constant("TOKENS", state::TOKENS)
             .kernel()?;

@@ -127,7 +127,7 @@ impl Op for AddColumns {
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let [acc, g, out] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?];
         let in_place = acc.slice.same(&out.slice);
-        let kernel = Link::new("add_columns", include_str!("add_columns.wgsl"), context.caps)
+        let kernel = Link::new("add_columns", rullama_quant::wgsl!("add_columns.wgsl"), context.caps)
             .flag("in_place", in_place)
             .constant("WG", WORKGROUP)
             .kernel()?;
@@ -184,7 +184,7 @@ impl Op for Zeros {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let y = operands[0].tensor()?;
-        let kernel = Link::new("zeros", include_str!("zeros.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
+        let kernel = Link::new("zeros", rullama_quant::wgsl!("zeros.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
         let count = y.rows * y.cols / 4;
         let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(WORKGROUP), context.caps.max_groups));
         dispatch.param("count", count).bind("y", &y.slice);

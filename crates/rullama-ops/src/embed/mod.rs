@@ -36,7 +36,7 @@ const PLANES: [&str; 4] = ["plane0", "plane1", "plane2", "plane3"];
 
 /// The kernel for a table in this format, whose rows have places or stand in their order.
 fn kernel(dtype: DType, placed: bool, caps: &Caps) -> Result<Kernel, GpuError> {
-    Link::new("embed", include_str!("embed.wgsl"), caps)
+    Link::new("embed", rullama_quant::wgsl!("embed.wgsl"), caps)
         .module("weight", rullama_quant::wgsl(dtype))
         .constant("WG", WORKGROUP)
         .flag("placed", placed)

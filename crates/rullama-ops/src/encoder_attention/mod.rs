@@ -100,7 +100,7 @@ impl Op for EncoderAttention {
         let (starts, ends) = (operands[3].words()?, operands[4].words()?);
         check_starts(self.name(), starts, q.rows)?;
         check_starts(self.name(), ends, q.rows)?;
-        let seen = (self.name(), include_str!("seen.wgsl"));
+        let seen = (self.name(), rullama_quant::wgsl!("seen.wgsl"));
         let dispatch = kernels::record(context, seen, [self.heads, self.head_dim], [q, k, v, y], naive)?;
         dispatch.param("shared_by", self.shared_by()).param("radius", self.radius.unwrap_or(u32::MAX)).param("scale", self.scale);
         dispatch.bind("starts", starts).bind("ends", ends);

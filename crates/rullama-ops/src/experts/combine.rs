@@ -55,7 +55,7 @@ impl Op for ExpertSum {
         context.variant(self, operands)?;
         let [x, weights, y] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?];
         let kernel =
-            Link::new("experts/combine", include_str!("combine.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
+            Link::new("experts/combine", rullama_quant::wgsl!("combine.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
         let count = y.rows * y.cols / 4;
         let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(WORKGROUP), context.caps.max_groups));
         dispatch.param("count", count).param("dim", y.cols / 4).param("used", weights.cols);

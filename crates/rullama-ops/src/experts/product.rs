@@ -133,8 +133,8 @@ impl<'a> Product<'a> {
         let lanes = subgroup.map_or(1, |size| size.min(team));
         let sides = if self.op.gated { 2 } else { 1 };
         let counts = [("SETS", rows / sides), ("SIDES", sides), ("UNROLL", groups_at_once)];
-        let mut link = Link::new("experts/vector", include_str!("vector.wgsl"), context.caps);
-        link.flag("subgroups", subgroup.is_some()).flag("split", lanes < team).module("slots", include_str!("slots.wgsl"));
+        let mut link = Link::new("experts/vector", rullama_quant::wgsl!("vector.wgsl"), context.caps);
+        link.flag("subgroups", subgroup.is_some()).flag("split", lanes < team).module("slots", rullama_quant::wgsl!("slots.wgsl"));
         for (name, value) in counts.into_iter().chain([("TEAM", team), ("LANES", lanes), ("WG", workgroup)]) {
             link.constant(name, value);
         }
@@ -159,7 +159,7 @@ impl<'a> Product<'a> {
         self.order(context, &order, bm)?;
         let loads = |block: u32| block * bk / 4 / tile.invocations();
         let counts = [("HALF", tn / 2), ("X_LOADS", loads(bm)), ("W_LOADS", loads(bn))];
-        let mut link = Link::new("experts/tile", include_str!("tile.wgsl"), context.caps);
+        let mut link = Link::new("experts/tile", rullama_quant::wgsl!("tile.wgsl"), context.caps);
         for (name, value) in counts.into_iter().chain([("BM", bm), ("BN", bn), ("BK", bk), ("TM", tm), ("TN", tn)]) {
             link.constant(name, value);
         }
@@ -177,8 +177,8 @@ impl<'a> Product<'a> {
 
     /// Puts slots in the order of their experts.
     fn order(&self, context: &mut Context, order: &Slice, bm: u32) -> Result<(), GpuError> {
-        let mut link = Link::new("experts/order", include_str!("order.wgsl"), context.caps);
-        link.module("slots", include_str!("slots.wgsl"));
+        let mut link = Link::new("experts/order", rullama_quant::wgsl!("order.wgsl"), context.caps);
+        link.module("slots", rullama_quant::wgsl!("slots.wgsl"));
         for (name, value) in [("EXPERTS", self.op.experts), ("BM", bm), ("WG", 256.min(context.caps.invocations))] {
             link.constant(name, value);
         }
@@ -196,7 +196,7 @@ impl<'a> Product<'a> {
     }
 
     fn kernel(&self, link: &mut Link) -> Result<Kernel, GpuError> {
-        link.module("experts", include_str!("experts.wgsl")).module("weight", rullama_quant::wgsl(self.w.dtype));
+        link.module("experts", rullama_quant::wgsl!("experts.wgsl")).module("weight", rullama_quant::wgsl(self.w.dtype));
         link.flag("pairs", self.op.gated).kernel()
     }
 

@@ -68,18 +68,18 @@ impl KvType {
     /// The module `cached`.
     pub(crate) fn cached(self) -> &'static str {
         match self {
-            KvType::F16 => include_str!("cached_f16.wgsl"),
-            KvType::F32 => include_str!("cached_f32.wgsl"),
-            KvType::Q8 => include_str!("cached_q8.wgsl"),
+            KvType::F16 => rullama_quant::wgsl!("cached_f16.wgsl"),
+            KvType::F32 => rullama_quant::wgsl!("cached_f32.wgsl"),
+            KvType::Q8 => rullama_quant::wgsl!("cached_q8.wgsl"),
         }
     }
 
     /// The module `stored`.
     pub(crate) fn stored(self) -> &'static str {
         match self {
-            KvType::F16 => include_str!("stored_f16.wgsl"),
-            KvType::F32 => include_str!("stored_f32.wgsl"),
-            KvType::Q8 => include_str!("stored_q8.wgsl"),
+            KvType::F16 => rullama_quant::wgsl!("stored_f16.wgsl"),
+            KvType::F32 => rullama_quant::wgsl!("stored_f32.wgsl"),
+            KvType::Q8 => rullama_quant::wgsl!("stored_q8.wgsl"),
         }
     }
 }

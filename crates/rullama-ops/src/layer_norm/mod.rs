@@ -55,7 +55,7 @@ impl Op for LayerNorm {
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let variant = context.variant(self, operands)?;
         let [x, weight, bias, y] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?, operands[3].tensor()?];
-        let kernel = Link::new("layer_norm", include_str!("layer_norm.wgsl"), context.caps)
+        let kernel = Link::new("layer_norm", rullama_quant::wgsl!("layer_norm.wgsl"), context.caps)
             .flag("subgroups", variant == "subgroups")
             .constant("WG", workgroup(x.cols, context.caps))
             .kernel()?;

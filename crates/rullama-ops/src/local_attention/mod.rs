@@ -69,7 +69,7 @@ impl Op for LocalAttention {
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let [q, k, v, r, y] =
             [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?, operands[3].tensor()?, operands[4].tensor()?];
-        let kernel = Link::new("local_attention", include_str!("local_attention.wgsl"), context.caps)
+        let kernel = Link::new("local_attention", rullama_quant::wgsl!("local_attention.wgsl"), context.caps)
             .constant("HEADS", self.heads)
             .constant("QUADS", self.head_dim / 4)
             .constant("SPAN", r.rows)

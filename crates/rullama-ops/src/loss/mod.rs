@@ -117,7 +117,7 @@ impl Op for LossStats {
         places(self, z, targets, &stats)?;
         let after = stats[stats.len() - 1];
         let in_place = !self.begins && stats[0].slice.same(&after.slice);
-        let mut link = Link::new("loss/stats", include_str!("stats.wgsl"), context.caps);
+        let mut link = Link::new("loss/stats", rullama_quant::wgsl!("stats.wgsl"), context.caps);
         link.flag("subgroups", variant == "subgroups").flag("cap", self.cap > 0.0);
         link.flag("before", !self.begins && !in_place).flag("in_place", in_place);
         let kernel = link.constant("WG", STATS_WORKGROUP.min(context.caps.invocations)).kernel()?;
@@ -214,7 +214,7 @@ impl Op for LossGrad {
         let (z, targets, stats, dz) = (operands[0].tensor()?, operands[1].words()?, operands[2].tensor()?, operands[3].tensor()?);
         places(self, z, targets, &[stats])?;
         let in_place = z.slice.same(&dz.slice);
-        let mut link = Link::new("loss/grad", include_str!("grad.wgsl"), context.caps);
+        let mut link = Link::new("loss/grad", rullama_quant::wgsl!("grad.wgsl"), context.caps);
         link.flag("cap", self.cap > 0.0).flag("in_place", in_place);
         let kernel = link.constant("WG", GRAD_WORKGROUP).kernel()?;
         let [y, z_groups, _] = spread(z.rows, context.caps.max_groups);

@@ -53,10 +53,10 @@ impl Prologue {
     /// Defines `x_row`, and `x_scale` and `load_x`, or `load_codes`.
     pub fn module(&self) -> &'static str {
         match self {
-            Prologue::Plain => include_str!("prologue/plain.wgsl"),
-            Prologue::Clamp { .. } => include_str!("prologue/clamp.wgsl"),
-            Prologue::Norm { .. } => include_str!("prologue/norm.wgsl"),
-            Prologue::Int8 => include_str!("prologue/int8.wgsl"),
+            Prologue::Plain => rullama_quant::wgsl!("prologue/plain.wgsl"),
+            Prologue::Clamp { .. } => rullama_quant::wgsl!("prologue/clamp.wgsl"),
+            Prologue::Norm { .. } => rullama_quant::wgsl!("prologue/norm.wgsl"),
+            Prologue::Int8 => rullama_quant::wgsl!("prologue/int8.wgsl"),
         }
     }
 
@@ -126,11 +126,11 @@ impl Epilogue {
     /// Defines `finish`.
     pub fn module(&self) -> &'static str {
         match self {
-            Epilogue::Plain => include_str!("epilogue/plain.wgsl"),
-            Epilogue::Clamp { .. } => include_str!("epilogue/clamp.wgsl"),
-            Epilogue::Softcap(_) => include_str!("epilogue/softcap.wgsl"),
-            Epilogue::GeluMul => include_str!("epilogue/gelu_mul.wgsl"),
-            Epilogue::Geglu | Epilogue::GegluCodes => include_str!("epilogue/geglu.wgsl"),
+            Epilogue::Plain => rullama_quant::wgsl!("epilogue/plain.wgsl"),
+            Epilogue::Clamp { .. } => rullama_quant::wgsl!("epilogue/clamp.wgsl"),
+            Epilogue::Softcap(_) => rullama_quant::wgsl!("epilogue/softcap.wgsl"),
+            Epilogue::GeluMul => rullama_quant::wgsl!("epilogue/gelu_mul.wgsl"),
+            Epilogue::Geglu | Epilogue::GegluCodes => rullama_quant::wgsl!("epilogue/geglu.wgsl"),
         }
     }
 

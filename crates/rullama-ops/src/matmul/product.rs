@@ -95,7 +95,7 @@ impl<'a> Product<'a> {
         let lanes = subgroup.map_or(1, |size| size.min(team));
         let sides = if self.pairs() { 2 } else { 1 };
         let counts = [("SETS", rows / sides), ("SIDES", sides), ("COLS", cols), ("UNROLL", unroll)];
-        let mut link = Link::new("matmul/vector", include_str!("vector.wgsl"), context.caps);
+        let mut link = Link::new("matmul/vector", rullama_quant::wgsl!("vector.wgsl"), context.caps);
         link.flag("subgroups", subgroup.is_some()).flag("split", lanes < team).flag(self.op.prologue.flag(), true);
         link.flag("codes", self.codes).flag("ragged", ragged);
         for (name, value) in counts.into_iter().chain([("TEAM", team), ("LANES", lanes), ("WG", workgroup)]) {
@@ -114,8 +114,8 @@ impl<'a> Product<'a> {
             return Err(invalid(format!("{tile:?}: {problem}")));
         }
         let mut link = match tile.int8 {
-            true => Link::new("matmul/tile_int8", include_str!("tile_int8.wgsl"), context.caps),
-            false => Link::new("matmul/tile", include_str!("tile.wgsl"), context.caps),
+            true => Link::new("matmul/tile_int8", rullama_quant::wgsl!("tile_int8.wgsl"), context.caps),
+            false => Link::new("matmul/tile", rullama_quant::wgsl!("tile.wgsl"), context.caps),
         };
         for (name, value) in tile.constants() {
             link.constant(name, value);
@@ -183,7 +183,7 @@ impl<'a> Product<'a> {
 
     /// Adds up the shares of a chunk's sums.
     fn finish(&self, context: &mut Context, shares: u32, parts: &Slice, chunk: &Chunk) -> Result<(), GpuError> {
-        let mut link = Link::new("matmul/shares", include_str!("shares.wgsl"), context.caps);
+        let mut link = Link::new("matmul/shares", rullama_quant::wgsl!("shares.wgsl"), context.caps);
         let sides = self.op.epilogue.together() as u32;
         link.constant("WG", WORKGROUP).constant("SIDES", sides).flag("pairs", self.pairs()).flag("codes", self.codes);
         let kernel = link.module("epilogue", self.op.epilogue.module()).kernel()?;
@@ -197,9 +197,9 @@ impl<'a> Product<'a> {
 
     /// Links what every kernel of this product has.
     fn modules<'l>(&self, link: &'l mut Link, epilogue: &Epilogue) -> &'l mut Link {
-        link.module("product", include_str!("product.wgsl")).module("weight", rullama_quant::wgsl(self.w.dtype));
-        link.module("x", include_str!("prologue/x.wgsl")).module("codes", rullama_quant::codes_wgsl(self.w.dtype).unwrap_or_default());
-        link.module("tile_put", include_str!("tile_put.wgsl"));
+        link.module("product", rullama_quant::wgsl!("product.wgsl")).module("weight", rullama_quant::wgsl(self.w.dtype));
+        link.module("x", rullama_quant::wgsl!("prologue/x.wgsl")).module("codes", rullama_quant::codes_wgsl(self.w.dtype).unwrap_or_default());
+        link.module("tile_put", rullama_quant::wgsl!("tile_put.wgsl"));
         link.module("prologue", self.op.prologue.module()).module("epilogue", epilogue.module());
         link.flag("pairs", epilogue.pairs())
     }

@@ -53,7 +53,7 @@ impl Op for MeanPool {
             let message = format!("`spans` has {} words for {} texts", spans.size / 4, self.texts);
             return Err(GpuError::Validation { what: "operands of `mean_pool`".into(), message });
         }
-        let kernel = Link::new("mean_pool", include_str!("mean_pool.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
+        let kernel = Link::new("mean_pool", rullama_quant::wgsl!("mean_pool.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
         let count = y.rows * y.cols / 4;
         let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(WORKGROUP), context.caps.max_groups));
         dispatch.param("count", count).param("dim", y.cols / 4).param("rows", x.rows);

@@ -48,7 +48,7 @@ impl Op for AdamW {
         let [g, settings, clip] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?];
         let [theta, m, v] = [operands[3].tensor()?, operands[4].tensor()?, operands[5].tensor()?];
         let workgroup = WORKGROUP.min(context.caps.invocations);
-        let mut link = Link::new("optimizer/adamw", include_str!("adamw.wgsl"), context.caps);
+        let mut link = Link::new("optimizer/adamw", rullama_quant::wgsl!("adamw.wgsl"), context.caps);
         let kernel = link.constant("WG", workgroup).kernel()?;
         let count = quads(g)?;
         let most = context.caps.max_groups.saturating_mul(workgroup);

@@ -75,7 +75,7 @@ impl Op for NormParts {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let x = operands[0].tensor()?;
-        let mut link = Link::new("optimizer/norm_parts", include_str!("norm_parts.wgsl"), context.caps);
+        let mut link = Link::new("optimizer/norm_parts", rullama_quant::wgsl!("norm_parts.wgsl"), context.caps);
         let kernel = link.flag("before", !self.begins).constant("WG", WORKGROUP.min(context.caps.invocations)).constant("PARTS", PARTS).kernel()?;
         let quads = quads(x)?;
         let dispatch = context.recorder.dispatch(&kernel, [PARTS, 1, 1]);
@@ -158,7 +158,7 @@ impl Op for ClipFactor {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let [parts, settings, out] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?];
-        let mut link = Link::new("optimizer/clip_factor", include_str!("clip_factor.wgsl"), context.caps);
+        let mut link = Link::new("optimizer/clip_factor", rullama_quant::wgsl!("clip_factor.wgsl"), context.caps);
         let kernel = link.constant("PARTS", PARTS).kernel()?;
         let dispatch = context.recorder.dispatch(&kernel, [1, 1, 1]);
         dispatch.bind("parts", &parts.slice).bind("settings", &settings.slice).bind("result", &out.slice);

@@ -63,7 +63,7 @@ impl Op for PerLayerCombine {
         let [c, rows] = [operands[0].tensor()?, operands[1].tensor()?];
         let [weight, e] = [operands[2].tensor()?, operands[3].tensor()?];
         let in_place = c.slice.same(&e.slice);
-        let kernel = Link::new("per_layer_combine", include_str!("combine.wgsl"), context.caps)
+        let kernel = Link::new("per_layer_combine", rullama_quant::wgsl!("combine.wgsl"), context.caps)
             .flag("subgroups", variant == "subgroups")
             .flag("in_place", in_place)
             .constant("WG", WORKGROUP)

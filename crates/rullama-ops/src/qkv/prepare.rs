@@ -81,7 +81,7 @@ impl Common<'_> {
 
     /// One dispatch for whichever halves are given.
     pub fn record(&self, context: &mut Context, query: Option<Query>, kv: Option<KeyValue>) -> Result<(), GpuError> {
-        let mut link = Link::new("qkv/prepare", include_str!("prepare.wgsl"), context.caps);
+        let mut link = Link::new("qkv/prepare", rullama_quant::wgsl!("prepare.wgsl"), context.caps);
         link.flag("subgroups", self.subgroups).flag("query", query.is_some()).flag("keyvalue", kv.is_some());
         if let Some(kv) = &kv {
             link.flag(kv.k.kv.name(), true).module("stored", kv.k.kv.stored());

@@ -148,7 +148,7 @@ impl Op for HeadNorm {
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let subgroups = context.variant(self, operands)? == "subgroups";
         let [x, y] = [operands[0].tensor()?, operands[1].tensor()?];
-        let kernel = Link::new("qkv/head_norm", include_str!("head_norm.wgsl"), context.caps)
+        let kernel = Link::new("qkv/head_norm", rullama_quant::wgsl!("head_norm.wgsl"), context.caps)
             .flag("subgroups", subgroups)
             .constant("WG", super::WORKGROUP)
             .kernel()?;
@@ -212,7 +212,7 @@ impl Op for Store {
             return Err(invalid(self.name(), message));
         }
         let unit = cache.kv.block() / 4;
-        let kernel = Link::new("qkv/store", include_str!("store.wgsl"), context.caps)
+        let kernel = Link::new("qkv/store", rullama_quant::wgsl!("store.wgsl"), context.caps)
             .module("stored", cache.kv.stored())
             .flag(cache.kv.name(), true)
             .constant("UNIT", unit)

@@ -100,7 +100,7 @@ impl Op for ResidualNorm {
         let (a, h, out) = (a.tensor()?, h.tensor()?, out.tensor()?);
         let in_place = h.slice.same(&out.slice);
         let workgroup = row_workgroup(h.cols, context.caps);
-        let kernel = Link::new("residual_norm", include_str!("residual_norm.wgsl"), context.caps)
+        let kernel = Link::new("residual_norm", rullama_quant::wgsl!("residual_norm.wgsl"), context.caps)
             .flag("subgroups", variant == "subgroups")
             .flag("next", self.next.follows())
             .flag("codes", self.next == Next::Codes)

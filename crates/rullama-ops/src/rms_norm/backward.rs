@@ -111,7 +111,7 @@ impl Op for RmsNormBack {
         let (x, g, dx) = (x.tensor()?, g.tensor()?, operands[self.reads()].tensor()?);
         let acc = acc.map(Operand::tensor).transpose()?;
         let in_place = acc.is_some_and(|acc| acc.slice.same(&dx.slice));
-        let kernel = Link::new("rms_norm/backward", include_str!("backward.wgsl"), context.caps)
+        let kernel = Link::new("rms_norm/backward", rullama_quant::wgsl!("backward.wgsl"), context.caps)
             .flag("subgroups", variant == "subgroups")
             .flag("weighted", self.weighted)
             .flag("acc", self.acc)

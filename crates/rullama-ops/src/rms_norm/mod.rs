@@ -71,7 +71,7 @@ impl Op for RmsNorm {
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let variant = context.variant(self, operands)?;
         let [x, weight, y] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?];
-        let kernel = Link::new("rms_norm", include_str!("rms_norm.wgsl"), context.caps)
+        let kernel = Link::new("rms_norm", rullama_quant::wgsl!("rms_norm.wgsl"), context.caps)
             .flag("subgroups", variant == "subgroups")
             .constant("WG", workgroup(weight.cols, context.caps))
             .kernel()?;

@@ -78,7 +78,7 @@ impl Op for Rotate {
         let [x, low, high, y] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?, operands[4].tensor()?];
         let starts = operands[3].words()?;
         check_starts(self.name(), starts, x.rows)?;
-        let kernel = Link::new("rotate", include_str!("rotate.wgsl"), context.caps)
+        let kernel = Link::new("rotate", rullama_quant::wgsl!("rotate.wgsl"), context.caps)
             .flag("inverse", self.inverse)
             .constant("WG", WORKGROUP)
             .constant("LOW", ROPE_LOW)

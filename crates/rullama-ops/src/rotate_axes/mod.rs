@@ -56,7 +56,7 @@ impl Op for RotateAxes {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let [x, turns, y] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?];
-        let kernel = Link::new("rotate_axes", include_str!("rotate_axes.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
+        let kernel = Link::new("rotate_axes", rullama_quant::wgsl!("rotate_axes.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
         let count = x.rows * x.cols / 2;
         let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(WORKGROUP), context.caps.max_groups));
         dispatch.param("count", count).param("pairs", x.cols / 2).param("head", self.head_dim).param("half", self.head_dim / self.axes / 2);

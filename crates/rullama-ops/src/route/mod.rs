@@ -89,7 +89,7 @@ impl Op for Route {
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         context.variant(self, operands)?;
         let logits = operands[0].tensor()?;
-        let kernel = Link::new("route", include_str!("route.wgsl"), context.caps)
+        let kernel = Link::new("route", rullama_quant::wgsl!("route.wgsl"), context.caps)
             .flag("factors", self.factors)
             .constant("EXPERTS", logits.cols)
             .constant("USED", self.used)

@@ -85,7 +85,7 @@ fn moved(op: &dyn Op, context: &mut Context, (x, index, y): (&Tensor, &Slice, &T
     }
     let groups = groups(op, context, count, x.cols)?;
     let kernel =
-        Link::new("rows/gather", include_str!("gather.wgsl"), context.caps).flag("scatter", scatter).constant("WG", WORKGROUP).kernel()?;
+        Link::new("rows/gather", rullama_quant::wgsl!("gather.wgsl"), context.caps).flag("scatter", scatter).constant("WG", WORKGROUP).kernel()?;
     let dispatch = context.recorder.dispatch(&kernel, groups);
     dispatch.param("count", count).param("rows", rows).param("cols", x.cols).param("offset", x.offset).param("stride", x.stride);
     dispatch.bind("index", index).bind("x", &x.slice).bind("y", &y.slice);
@@ -185,7 +185,7 @@ impl Op for ScatterRows {
         let [x, index, y] = [&operands[0], &operands[1], &operands[2]];
         let (x, index, y) = (x.tensor()?, index.words()?, y.tensor()?);
         let groups = groups(self, context, y.rows, y.cols)?;
-        let kernel = Link::new("rows/clear", include_str!("clear.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
+        let kernel = Link::new("rows/clear", rullama_quant::wgsl!("clear.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
         context.recorder.dispatch(&kernel, groups).param("count", y.rows * y.cols).bind("y", &y.slice);
         moved(self, context, (x, index, y), true)
     }
@@ -251,7 +251,7 @@ impl Op for ScatterAdd {
             return Err(invalid(self, shapes));
         }
         let groups = groups(self, context, g.rows, g.cols)?;
-        let kernel = Link::new("rows/add", include_str!("add.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
+        let kernel = Link::new("rows/add", rullama_quant::wgsl!("add.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
         let dispatch = context.recorder.dispatch(&kernel, groups);
         // An id beyond the vocabulary skips nothing.
         dispatch.param("tokens", g.rows).param("vocab", c.rows).param("cols", g.cols).param("skip", self.skip.unwrap_or(u32::MAX));

@@ -47,7 +47,7 @@ impl Op for ReplaceRows {
             return Err(invalid(self, format!("{} bytes of places for {} rows", places.size, x.rows)));
         }
         let groups = groups(self, context, y.rows, y.cols)?;
-        let kernel = Link::new("rows/replace", include_str!("replace.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
+        let kernel = Link::new("rows/replace", rullama_quant::wgsl!("replace.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
         let dispatch = context.recorder.dispatch(&kernel, groups);
         dispatch.param("count", y.rows * y.cols).param("cols", y.cols).param("rows", with.rows);
         dispatch.param("stride", x.stride).param("offset", x.offset).param("with_stride", with.stride).param("with_offset", with.offset);

@@ -121,9 +121,9 @@ impl Sample {
     fn kernel(&self, name: &str, text: &'static str, caps: &Caps) -> Result<rullama_gpu::Kernel, GpuError> {
         let mut link = Link::new(name, text, caps);
         link.flag("greedy", self.mode == SampleMode::Greedy);
-        link.module("settings", include_str!("settings.wgsl"))
-            .module("digit", include_str!("digit.wgsl"))
-            .module("commit", include_str!("commit.wgsl"));
+        link.module("settings", rullama_quant::wgsl!("settings.wgsl"))
+            .module("digit", rullama_quant::wgsl!("digit.wgsl"))
+            .module("commit", rullama_quant::wgsl!("commit.wgsl"));
         link.constant("WG", WG).constant("SPAN", SPAN).constant("CHUNKS", CHUNKS).constant("PARTIAL", PARTIAL);
         link.constant("HISTORY", HISTORY as u32).constant("RESULTS", RESULTS as u32).constant("RESULT_WORDS", RESULT_WORDS as u32);
         link.constant("MAX_TOP_K", self.mode.most())
@@ -139,7 +139,7 @@ impl Sample {
     fn scan(&self, context: &mut Context, operands: &[Operand], work: &Slice) -> Result<(), GpuError> {
         let parts = self.work();
         let logits = operands[0].tensor()?;
-        let kernel = self.kernel("sample/scan", include_str!("scan.wgsl"), context.caps)?;
+        let kernel = self.kernel("sample/scan", rullama_quant::wgsl!("scan.wgsl"), context.caps)?;
         let dispatch = context.recorder.dispatch(&kernel, [parts.groups, 1, 1]);
         dispatch.param("vocab", self.vocab).param("offset", logits.offset).param("maxima", parts.maxima).param("keys", parts.keys);
         dispatch.bind("logits", &logits.slice).bind("settings", operands[1].words()?).bind("bias", operands[2].words()?);
@@ -150,7 +150,7 @@ impl Sample {
 
     fn greedy(&self, context: &mut Context, operands: &[Operand], work: &Slice) -> Result<(), GpuError> {
         let logits = operands[0].tensor()?;
-        let kernel = self.kernel("sample/greedy", include_str!("greedy.wgsl"), context.caps)?;
+        let kernel = self.kernel("sample/greedy", rullama_quant::wgsl!("greedy.wgsl"), context.caps)?;
         let dispatch = context.recorder.dispatch(&kernel, [1, 1, 1]);
         dispatch.param("groups", self.work().groups).param("offset", logits.offset);
         dispatch.bind("logits", &logits.slice).bind("settings", operands[1].words()?).bind("work", work);
@@ -160,17 +160,17 @@ impl Sample {
     fn top_k(&self, context: &mut Context, operands: &[Operand], head: &Slice, work: &Slice) -> Result<(), GpuError> {
         let parts = self.work();
         let logits = operands[0].tensor()?;
-        let kernel = self.kernel("sample/threshold", include_str!("threshold.wgsl"), context.caps)?;
+        let kernel = self.kernel("sample/threshold", rullama_quant::wgsl!("threshold.wgsl"), context.caps)?;
         let dispatch = context.recorder.dispatch(&kernel, [3, 1, 1]);
         dispatch.param("groups", parts.groups).param("maxima", parts.maxima);
         dispatch.bind("settings", operands[1].words()?).bind("state", operands[4].words()?).bind("head", head).bind("work", work);
 
-        let kernel = self.kernel("sample/collect", include_str!("collect.wgsl"), context.caps)?;
+        let kernel = self.kernel("sample/collect", rullama_quant::wgsl!("collect.wgsl"), context.caps)?;
         let dispatch = context.recorder.dispatch(&kernel, [parts.groups, 1, 1]);
         dispatch.param("vocab", self.vocab).param("offset", logits.offset).param("keys", parts.keys).param("candidates", parts.candidates);
         dispatch.bind("logits", &logits.slice).bind("settings", operands[1].words()?).bind("head", head).bind("work", work);
 
-        let kernel = self.kernel("sample/draw", include_str!("draw.wgsl"), context.caps)?;
+        let kernel = self.kernel("sample/draw", rullama_quant::wgsl!("draw.wgsl"), context.caps)?;
         let dispatch = context.recorder.dispatch(&kernel, [2, 1, 1]);
         dispatch.param("vocab", self.vocab).param("offset", logits.offset).param("keys", parts.keys).param("candidates", parts.candidates);
         dispatch.bind("logits", &logits.slice).bind("settings", operands[1].words()?).bind("head", head).bind("work", work);

@@ -144,7 +144,7 @@ impl Op for SelfAttentionDelta {
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let subgroups = context.variant(self, operands)? == "subgroups";
         let [dy, y, delta] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?];
-        let kernel = Link::new("self_attention/delta", include_str!("delta.wgsl"), context.caps)
+        let kernel = Link::new("self_attention/delta", rullama_quant::wgsl!("delta.wgsl"), context.caps)
             .flag("subgroups", subgroups)
             .constant("WG", 64)
             .kernel()?;

@@ -28,7 +28,7 @@ fn link(name: &str, text: &'static str, seen: &'static str, head_dim: u32, caps:
     // Fours of rows in a tile, shared by as many groups of invocations as fit.
     let groups = (1 << (TILE_WORKGROUP / (head_dim / 4)).ilog2()).min(TILE / 4);
     let mut link = Link::new(name, text, caps);
-    link.module("seen", seen).module("tile", include_str!("tile.wgsl"));
+    link.module("seen", seen).module("tile", rullama_quant::wgsl!("tile.wgsl"));
     link.flag("eight_rows", groups <= TILE / 8).flag("sixteen_rows", groups <= TILE / 16);
     link.constant("QUADS", head_dim / 4).constant("GROUPS", groups).constant("WG", NAIVE_WORKGROUP);
     link
@@ -43,7 +43,7 @@ pub(crate) fn record<'c>(
     [q, k, v, y]: [&Tensor; 4],
     naive: bool,
 ) -> Result<&'c mut DispatchBuilder, GpuError> {
-    let text = if naive { include_str!("naive.wgsl") } else { include_str!("forward.wgsl") };
+    let text = if naive { rullama_quant::wgsl!("naive.wgsl") } else { rullama_quant::wgsl!("forward.wgsl") };
     let kernel = link(name, text, seen, head_dim, context.caps).kernel()?;
     let groups = if naive { [heads, q.rows, 1] } else { [q.rows.div_ceil(TILE), heads, 1] };
     let dispatch = context.recorder.dispatch(&kernel, groups);
@@ -87,7 +87,7 @@ impl<'a> Parts<'a> {
 
 impl SelfAttention {
     pub(super) fn record_forward(&self, context: &mut Context, parts: &Parts, [y, lse]: [&Tensor; 2], naive: bool) -> Result<(), GpuError> {
-        let (name, text) = if naive { ("naive", include_str!("naive.wgsl")) } else { ("forward", include_str!("forward.wgsl")) };
+        let (name, text) = if naive { ("naive", rullama_quant::wgsl!("naive.wgsl")) } else { ("forward", rullama_quant::wgsl!("forward.wgsl")) };
         let kernel = self.link(name, text, context.caps).flag("values", true).flag("sums", true).kernel()?;
         let rows = parts.q.rows;
         let groups = if naive { [self.heads, rows, 1] } else { [rows.div_ceil(TILE), self.heads, 1] };
@@ -107,7 +107,7 @@ impl SelfAttention {
         (heads, out): (u32, &Slice),
         naive: bool,
     ) -> Result<(), GpuError> {
-        let (name, text) = if naive { ("naive_back", include_str!("naive_back.wgsl")) } else { ("back", include_str!("back.wgsl")) };
+        let (name, text) = if naive { ("naive_back", rullama_quant::wgsl!("naive_back.wgsl")) } else { ("back", rullama_quant::wgsl!("back.wgsl")) };
         let kernel = self
             .link(name, text, context.caps)
             .flag("backward", true)
@@ -156,7 +156,7 @@ impl SelfAttention {
             }
             let scratch = context.scratch(self.part_bytes(rows, parts))?;
             self.record_back(context, of, what, (self.kv_heads * parts, &scratch), naive)?;
-            let kernel = Link::new("self_attention/fold", include_str!("fold.wgsl"), context.caps).constant("WG", NAIVE_WORKGROUP).kernel()?;
+            let kernel = Link::new("self_attention/fold", rullama_quant::wgsl!("fold.wgsl"), context.caps).constant("WG", NAIVE_WORKGROUP).kernel()?;
             let count = rows * self.kv_heads * self.head_dim / 4;
             let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(NAIVE_WORKGROUP), context.caps.max_groups));
             dispatch.param("count", count).param("quads", self.head_dim / 4).param("parts", parts);
@@ -192,7 +192,7 @@ impl SelfAttention {
 
     /// What the kernels link alike.
     fn link(&self, name: &str, text: &'static str, caps: &Caps) -> Link {
-        link(&format!("self_attention/{name}"), text, include_str!("seen.wgsl"), self.head_dim, caps)
+        link(&format!("self_attention/{name}"), text, rullama_quant::wgsl!("seen.wgsl"), self.head_dim, caps)
     }
 
     /// What all of them are given.

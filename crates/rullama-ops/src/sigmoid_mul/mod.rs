@@ -44,7 +44,7 @@ const WORKGROUP: u32 = 64;
 fn record(context: &mut Context, [a, b, y]: [&Operand; 3], quick: bool) -> Result<(), GpuError> {
     let squared = std::ptr::eq(a, b);
     let [a, b, y] = [a.tensor()?, b.tensor()?, y.tensor()?];
-    let kernel = Link::new("sigmoid_mul", include_str!("sigmoid_mul.wgsl"), context.caps)
+    let kernel = Link::new("sigmoid_mul", rullama_quant::wgsl!("sigmoid_mul.wgsl"), context.caps)
         .flag("squared", squared)
         .flag("quick", quick)
         .constant("WG", WORKGROUP)

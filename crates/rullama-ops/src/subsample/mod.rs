@@ -64,7 +64,7 @@ impl Op for Subsample {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let [x, w, norm, y] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?, operands[3].tensor()?];
-        let kernel = Link::new("subsample", include_str!("subsample.wgsl"), context.caps)
+        let kernel = Link::new("subsample", rullama_quant::wgsl!("subsample.wgsl"), context.caps)
             .constant("QUADS", w.cols / 4)
             .constant("WG", workgroup(w.cols))
             .kernel()?;

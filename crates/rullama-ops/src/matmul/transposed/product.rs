@@ -80,7 +80,7 @@ impl<'a> Product<'a> {
 
     /// Adds up the shares.
     fn add(&self, context: &mut Context, shares: u32, parts: &Slice, sum: Sum) -> Result<(), GpuError> {
-        let mut link = Link::new("matmul/transposed/add", include_str!("add.wgsl"), context.caps);
+        let mut link = Link::new("matmul/transposed/add", rullama_quant::wgsl!("add.wgsl"), context.caps);
         link.constant("WG", WORKGROUP);
         let kernel = sum.flags(&mut link).kernel()?;
         let quads = self.y.cols / 4;
@@ -105,7 +105,7 @@ impl<'a> Product<'a> {
             return Err(invalid(format!("{tile:?}: {problem}")));
         }
         let Tile { bm, bn, bk, .. } = tile;
-        let mut link = Link::new("matmul/transposed/tile", include_str!("tile.wgsl"), context.caps);
+        let mut link = Link::new("matmul/transposed/tile", rullama_quant::wgsl!("tile.wgsl"), context.caps);
         for (name, value) in tile.constants() {
             link.constant(name, value);
         }
@@ -125,7 +125,7 @@ impl<'a> Product<'a> {
         to: &Slice,
         sum: Sum,
     ) -> Result<(), GpuError> {
-        let mut link = Link::new("matmul/transposed/columns", include_str!("columns.wgsl"), context.caps);
+        let mut link = Link::new("matmul/transposed/columns", rullama_quant::wgsl!("columns.wgsl"), context.caps);
         link.flag("group", quads == 8).constant("COLS", cols).constant("QUADS", quads);
         // The units of short rows fill no more.
         let workgroup = (self.y.cols / 4 / quads).next_power_of_two().min(if context.caps.software { 32 } else { WORKGROUP });
@@ -144,7 +144,7 @@ impl<'a> Product<'a> {
         to: &Slice,
         sum: Sum,
     ) -> Result<(), GpuError> {
-        link.module("product", include_str!("product.wgsl")).module("weight", rullama_quant::wgsl(self.w.dtype));
+        link.module("product", rullama_quant::wgsl!("product.wgsl")).module("weight", rullama_quant::wgsl(self.w.dtype));
         let kernel = sum.flags(link).kernel()?;
         let dispatch = context.recorder.dispatch(&kernel, groups);
         for (name, start) in ["plane0", "plane1", "plane2", "plane3"].into_iter().zip(chunk.planes) {

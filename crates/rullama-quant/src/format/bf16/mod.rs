@@ -4,7 +4,7 @@ use crate::bits::{chunks, chunks_mut, unit};
 use crate::format::{Format, Planes};
 use half::bf16;
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 30,
     name: "bf16",
     label: "BF16",
@@ -17,7 +17,7 @@ pub(crate) const FORMAT: Format = Format {
     scale_random: |block, scale| block.copy_from_slice(&(unit(block) * scale).to_le_bytes()[2..]),
     #[cfg(test)]
     element: |device, g, e| f32::from_bits(u32::from(device.short(0, 32 * g + e)) << 16),
-    wgsl: concat!(include_str!("../shared/halves.wgsl"), include_str!("decode.wgsl")),
+    wgsl: crate::wgsl!("../shared/halves.wgsl", "decode.wgsl"),
     codes: None,
 };
 

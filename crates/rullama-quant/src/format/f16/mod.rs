@@ -4,7 +4,7 @@ use crate::bits::{chunks, chunks_mut, half_bytes, put_half, unit};
 use crate::format::{Format, Planes};
 use half::f16;
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 1,
     name: "f16",
     label: "F16",
@@ -17,7 +17,7 @@ pub(crate) const FORMAT: Format = Format {
     scale_random: |block, scale| put_half(block, 0, unit(block) * scale),
     #[cfg(test)]
     element: |device, g, e| device.half(0, 32 * g + e),
-    wgsl: concat!(include_str!("../shared/halves.wgsl"), include_str!("decode.wgsl")),
+    wgsl: crate::wgsl!("../shared/halves.wgsl", "decode.wgsl"),
     codes: None,
 };
 

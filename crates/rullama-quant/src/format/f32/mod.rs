@@ -3,7 +3,7 @@
 use crate::bits::{chunks, chunks_mut, unit};
 use crate::format::{Format, Planes};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 0,
     name: "f32",
     label: "F32",
@@ -16,7 +16,7 @@ pub(crate) const FORMAT: Format = Format {
     scale_random: |block, scale| block.copy_from_slice(&(unit(block) * scale).to_le_bytes()),
     #[cfg(test)]
     element: |device, g, e| f32::from_bits(device.word(0, 32 * g + e)),
-    wgsl: include_str!("decode.wgsl"),
+    wgsl: crate::wgsl!("decode.wgsl"),
     codes: None,
 };
 

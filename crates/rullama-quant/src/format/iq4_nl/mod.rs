@@ -4,7 +4,7 @@
 use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_halves, part, put_half};
 use crate::format::{Format, Planes};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 20,
     name: "iq4_nl",
     label: "IQ4_NL",
@@ -17,8 +17,8 @@ pub(crate) const FORMAT: Format = Format {
     scale_random: |block, scale| put_half(block, 0, scale / 70.0),
     #[cfg(test)]
     element: |device, g, e| device.half(1, g) * f32::from(TABLE[device.nibble(g, e) as usize]),
-    wgsl: concat!(include_str!("../shared/iq4.wgsl"), include_str!("../shared/table4.wgsl"), include_str!("decode.wgsl")),
-    codes: Some(include_str!("../shared/table4_codes.wgsl")),
+    wgsl: crate::wgsl!("../shared/iq4.wgsl", "../shared/table4.wgsl", "decode.wgsl"),
+    codes: Some(crate::wgsl!("../shared/table4_codes.wgsl")),
 };
 
 /// Values of the 16 codes, also those of IQ4_XS.

@@ -7,7 +7,7 @@ use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_halves, p
 use crate::format::iq4_nl::TABLE;
 use crate::format::{Format, Planes};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 23,
     name: "iq4_xs",
     label: "IQ4_XS",
@@ -24,8 +24,8 @@ pub(crate) const FORMAT: Format = Format {
         let table = f32::from(TABLE[device.nibble(g, e) as usize]);
         half_at(&head, 0) * scale(&head, g % 8) as f32 * table
     },
-    wgsl: concat!(include_str!("../shared/iq4.wgsl"), include_str!("../shared/table4.wgsl"), include_str!("decode.wgsl")),
-    codes: Some(include_str!("../shared/table4_codes.wgsl")),
+    wgsl: crate::wgsl!("../shared/iq4.wgsl", "../shared/table4.wgsl", "decode.wgsl"),
+    codes: Some(crate::wgsl!("../shared/table4_codes.wgsl")),
 };
 
 /// Scale `i` of 8, already less 32, from the first 8 bytes of a block.

@@ -5,7 +5,7 @@
 use crate::bits::{chunks, chunks_mut, each_block, pack_nibble_halves, part};
 use crate::format::{Format, Planes};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 39,
     name: "mxfp4",
     label: "MXFP4",
@@ -18,8 +18,8 @@ pub(crate) const FORMAT: Format = Format {
     scale_random: |block, scale| block[0] = (125.0 + scale.log2()) as u8,
     #[cfg(test)]
     element: |device, g, e| scale(device.byte(1, g)) * f32::from(TABLE[device.nibble(g, e) as usize]),
-    wgsl: concat!(include_str!("../shared/table4.wgsl"), include_str!("decode.wgsl")),
-    codes: Some(include_str!("../shared/table4_codes.wgsl")),
+    wgsl: crate::wgsl!("../shared/table4.wgsl", "decode.wgsl"),
+    codes: Some(crate::wgsl!("../shared/table4_codes.wgsl")),
 };
 
 /// Values of the 16 codes, doubled so that they are whole.

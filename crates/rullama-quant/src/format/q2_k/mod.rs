@@ -7,7 +7,7 @@
 use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_pairs, part, put_half};
 use crate::format::{Format, Planes};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 10,
     name: "q2_k",
     label: "Q2_K",
@@ -27,8 +27,8 @@ pub(crate) const FORMAT: Format = Format {
         let s = device.byte(1, 2 * g + e / 16);
         d * f32::from(s & 15) * device.pair(0, g, e) as f32 - dmin * f32::from(s >> 4)
     },
-    wgsl: include_str!("decode.wgsl"),
-    codes: Some(include_str!("codes.wgsl")),
+    wgsl: crate::wgsl!("decode.wgsl"),
+    codes: Some(crate::wgsl!("codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

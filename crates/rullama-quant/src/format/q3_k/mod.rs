@@ -8,7 +8,7 @@
 use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_bits, pack_pairs, part, put_half, put_word};
 use crate::format::{Format, Planes};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 11,
     name: "q3_k",
     label: "Q3_K",
@@ -26,8 +26,8 @@ pub(crate) const FORMAT: Format = Format {
         let q = device.pair(0, g, e) | device.bit(1, g, e) << 2;
         device.half(3, g / 8) * s as f32 * (q - 4) as f32
     },
-    wgsl: include_str!("decode.wgsl"),
-    codes: Some(include_str!("codes.wgsl")),
+    wgsl: crate::wgsl!("decode.wgsl"),
+    codes: Some(crate::wgsl!("codes.wgsl")),
 };
 
 /// Scale `t` of 16, already less 32: four low bits in bytes 0..8, two high bits in bytes 8..12.

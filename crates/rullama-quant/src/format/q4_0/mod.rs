@@ -5,7 +5,7 @@ use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibb
 use crate::format::{Format, Planes};
 use crate::search::{blocks, extreme, inverse, nibble_halves};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 2,
     name: "q4_0",
     label: "Q4_0",
@@ -18,8 +18,8 @@ pub(crate) const FORMAT: Format = Format {
     scale_random: |block, scale| put_half(block, 0, scale / 4.6),
     #[cfg(test)]
     element: |device, g, e| device.half(1, g) * (device.nibble(g, e) - 8) as f32,
-    wgsl: concat!(include_str!("../shared/affine4.wgsl"), include_str!("decode.wgsl")),
-    codes: Some(include_str!("../shared/affine4_codes.wgsl")),
+    wgsl: crate::wgsl!("../shared/affine4.wgsl", "decode.wgsl"),
+    codes: Some(crate::wgsl!("../shared/affine4_codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

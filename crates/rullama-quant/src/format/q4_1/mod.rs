@@ -5,7 +5,7 @@ use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibb
 use crate::format::{Format, Planes};
 use crate::search::{blocks, inverse, nibble_halves, range};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 3,
     name: "q4_1",
     label: "Q4_1",
@@ -21,8 +21,8 @@ pub(crate) const FORMAT: Format = Format {
     },
     #[cfg(test)]
     element: |device, g, e| device.half(1, 2 * g) * device.nibble(g, e) as f32 + device.half(1, 2 * g + 1),
-    wgsl: concat!(include_str!("../shared/affine4.wgsl"), include_str!("decode.wgsl")),
-    codes: Some(include_str!("../shared/affine4_codes.wgsl")),
+    wgsl: crate::wgsl!("../shared/affine4.wgsl", "decode.wgsl"),
+    codes: Some(crate::wgsl!("../shared/affine4_codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

@@ -7,7 +7,7 @@ use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_side, par
 use crate::format::{Format, Planes};
 use crate::search::{AffineSearch, affine_block, blocks, nibble_sides};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 12,
     name: "q4_k",
     label: "Q4_K",
@@ -28,8 +28,8 @@ pub(crate) const FORMAT: Format = Format {
         let (sc, mn) = scale_min(&packed, g % 8);
         d * f32::from(sc) * device.nibble(g, e) as f32 - dmin * f32::from(mn)
     },
-    wgsl: concat!(include_str!("../shared/affine4.wgsl"), include_str!("decode.wgsl")),
-    codes: Some(include_str!("../shared/affine4_codes.wgsl")),
+    wgsl: crate::wgsl!("../shared/affine4.wgsl", "decode.wgsl"),
+    codes: Some(crate::wgsl!("../shared/affine4_codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

@@ -6,7 +6,7 @@ use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibb
 use crate::format::{Format, Planes};
 use crate::search::{blocks, extreme, fifth_bits, inverse, nibble_halves};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 6,
     name: "q5_0",
     label: "Q5_0",
@@ -22,8 +22,8 @@ pub(crate) const FORMAT: Format = Format {
         let q = device.nibble(g, e) | device.bit(1, g, e) << 4;
         device.half(2, g) * (q - 16) as f32
     },
-    wgsl: concat!(include_str!("../shared/affine5.wgsl"), include_str!("decode.wgsl")),
-    codes: Some(include_str!("../shared/affine5_codes.wgsl")),
+    wgsl: crate::wgsl!("../shared/affine5.wgsl", "decode.wgsl"),
+    codes: Some(crate::wgsl!("../shared/affine5_codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

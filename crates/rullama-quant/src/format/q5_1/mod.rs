@@ -6,7 +6,7 @@ use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, pack_nibb
 use crate::format::{Format, Planes};
 use crate::search::{blocks, fifth_bits, inverse, nibble_halves, range};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 7,
     name: "q5_1",
     label: "Q5_1",
@@ -25,8 +25,8 @@ pub(crate) const FORMAT: Format = Format {
         let q = device.nibble(g, e) | device.bit(1, g, e) << 4;
         device.half(2, 2 * g) * q as f32 + device.half(2, 2 * g + 1)
     },
-    wgsl: concat!(include_str!("../shared/affine5.wgsl"), include_str!("decode.wgsl")),
-    codes: Some(include_str!("../shared/affine5_codes.wgsl")),
+    wgsl: crate::wgsl!("../shared/affine5.wgsl", "decode.wgsl"),
+    codes: Some(crate::wgsl!("../shared/affine5_codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

@@ -7,7 +7,7 @@ use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_bits, pack_nibbl
 use crate::format::{Format, Planes};
 use crate::search::{AffineSearch, affine_block, blocks, nibble_sides};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 13,
     name: "q5_k",
     label: "Q5_K",
@@ -29,8 +29,8 @@ pub(crate) const FORMAT: Format = Format {
         let q = device.nibble(g, e) | device.bit(1, g, e) << 4;
         d * f32::from(sc) * q as f32 - dmin * f32::from(mn)
     },
-    wgsl: concat!(include_str!("../shared/affine5.wgsl"), include_str!("decode.wgsl")),
-    codes: Some(include_str!("../shared/affine5_codes.wgsl")),
+    wgsl: crate::wgsl!("../shared/affine5.wgsl", "decode.wgsl"),
+    codes: Some(crate::wgsl!("../shared/affine5_codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

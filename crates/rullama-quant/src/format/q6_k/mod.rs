@@ -11,7 +11,7 @@ use crate::bits::{chunks, chunks_mut, each_block, half_at, pack_nibble_side, pac
 use crate::format::{Format, Planes};
 use crate::search::{NEGLIGIBLE, blocks, extreme, nearest, symmetric};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 14,
     name: "q6_k",
     label: "Q6_K",
@@ -28,8 +28,8 @@ pub(crate) const FORMAT: Format = Format {
         let q = device.nibble(g, e) | device.pair(1, g, e) << 4;
         device.half(3, g / 8) * f32::from(sc) * (q - 32) as f32
     },
-    wgsl: include_str!("decode.wgsl"),
-    codes: Some(include_str!("codes.wgsl")),
+    wgsl: crate::wgsl!("decode.wgsl"),
+    codes: Some(crate::wgsl!("codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

@@ -5,7 +5,7 @@ use crate::bits::{chunks, chunks_mut, each_block, half_at, half_bytes, put_half}
 use crate::format::{Format, Planes};
 use crate::search::{blocks, extreme, inverse};
 
-pub(crate) const FORMAT: Format = Format {
+pub(crate) static FORMAT: Format = Format {
     ggml_id: 8,
     name: "q8_0",
     label: "Q8_0",
@@ -18,8 +18,8 @@ pub(crate) const FORMAT: Format = Format {
     scale_random: |block, scale| put_half(block, 0, scale / 73.0),
     #[cfg(test)]
     element: |device, g, e| device.half(1, g) * f32::from(device.byte(0, 32 * g + e) as i8),
-    wgsl: include_str!("decode.wgsl"),
-    codes: Some(include_str!("codes.wgsl")),
+    wgsl: crate::wgsl!("decode.wgsl"),
+    codes: Some(crate::wgsl!("codes.wgsl")),
 };
 
 fn decode(bytes: &[u8], out: &mut [f32]) {

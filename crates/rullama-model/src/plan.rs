@@ -24,6 +24,15 @@ impl Pool {
         self.buffers.iter().chain(&self.scratch).chain(self.inputs.values()).map(Buffer::size).sum()
     }
 
+    /// Room for the activations of a [lowered](crate::lower) graph.
+    ///
+    /// # Errors
+    /// Too little GPU memory; a lost device.
+    pub async fn reserve(&mut self, device: &Device, graph: &Graph) -> Result<(), ModelError> {
+        self.buffers(device, &place(graph).slots).await?;
+        Ok(())
+    }
+
     /// A buffer of its own for each slot: the largest slots choose first, each the smallest buffer that fits, or a new one.
     async fn buffers(&mut self, device: &Device, slots: &[u64]) -> Result<Vec<Buffer>, GpuError> {
         let mut order: Vec<usize> = (0..slots.len()).collect();

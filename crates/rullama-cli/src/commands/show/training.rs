@@ -2,6 +2,7 @@
 
 use crate::error::usage;
 use crate::table::{self, Table};
+use crate::training;
 use anyhow::Result;
 use rullama_gpu::{Device, OpenOptions};
 use rullama_model::loaded::tables;
@@ -25,8 +26,9 @@ pub fn report(model: &dyn Model, source: &dyn ByteSource, rank: u32) -> Result<S
     };
     let tables = pollster::block_on(tables(model, source, model.facts().context.min(LENGTHS[4])))?;
     let streamed = model.streamed().map(|streamed| streamed.key);
-    let weights = model.specs().weights.iter().filter(|spec| Some(spec.key.as_str()) != streamed).map(|spec| spec.bytes()).sum();
-    let ground = Ground { model, tables: &tables, resident: streamed.is_none(), weights, caps: device.caps() };
+    let weights = training::bytes(model, streamed);
+    let ground =
+        Ground { model, tables: &tables, resident: streamed.is_none(), weights, caps: device.caps(), most: device.caps().max_binding };
     let all = match forecast(&ground, &options, &LENGTHS) {
         Ok(all) => all,
         Err(error) => return Ok(format!("not here: {error}\n")),
@@ -51,7 +53,7 @@ pub fn report(model: &dyn Model, source: &dyn ByteSource, rank: u32) -> Result<S
     )?;
     writeln!(
         text,
-        "optimiser; the rest for one row of so many tokens. `rullama train` takes the right column where --gpu-memory asks for it."
+        "optimiser; the rest for one row of so many tokens. Between both `rullama train` computes as many layers again as --gpu-memory asks for."
     )?;
     Ok(text)
 }

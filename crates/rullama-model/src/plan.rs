@@ -24,12 +24,18 @@ impl Pool {
         self.buffers.iter().chain(&self.scratch).chain(self.inputs.values()).map(Buffer::size).sum()
     }
 
-    /// Room for the activations of a [lowered](crate::lower) graph.
+    /// Room for the activations and inputs of a [lowered](crate::lower) graph, and so many bytes of scratch.
     ///
     /// # Errors
     /// Too little GPU memory; a lost device.
-    pub async fn reserve(&mut self, device: &Device, graph: &Graph) -> Result<(), ModelError> {
+    pub async fn reserve(&mut self, device: &Device, graph: &Graph, scratch: u64) -> Result<(), ModelError> {
         self.buffers(device, &place(graph).slots).await?;
+        self.scratch(device, scratch).await?;
+        for base in graph.nodes.iter().flat_map(|node| node.inputs()).map(|value| graph.base(value)) {
+            if let Kind::Input(name) = graph.info(base).kind {
+                self.input(device, name, graph.of(base).bytes()).await?;
+            }
+        }
         Ok(())
     }
 

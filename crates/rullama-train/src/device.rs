@@ -20,6 +20,9 @@ use rullama_ops::{Cache, Half, Part, Tensor, Words};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+/// Recordings that are kept, of the shapes that ran last.
+pub(crate) const PLANS: usize = 8;
+
 /// Names of flat arenas in the optimizer's graph begin so.
 pub const FLAT: &str = "arena ";
 
@@ -48,7 +51,9 @@ pub struct OnDevice {
     parts: HashMap<Part, Arena>,
     words: WordBuffers,
     longest: StepShape,
-    plans: HashMap<StepShape, Plan>,
+    /// With the tick of their last use.
+    plans: HashMap<StepShape, (Plan, u64)>,
+    tick: u64,
     /// Activations of its own: larger by far than an answer's, and gone with it.
     pool: Pool,
     pub(crate) optimizer: Option<Plan>,
@@ -122,10 +127,10 @@ impl OnDevice {
         // The longest step first, so that shorter ones find room where it has its own.
         let (mut pool, ground) = (Pool::default(), Ground::from(&*loaded));
         let graph = lower(graph::step(&ground, &terms, longest, keep)?, For::Look, loaded.model.specs());
-        pool.reserve(device, &graph).await?;
+        pool.reserve(device, &graph, memory::scratch(&graph, longest, caps)).await?;
         let (rows, most) = (loaded.row_provider(), device.caps().max_binding);
-        let (plans, fences) = Default::default();
-        Ok(OnDevice { loaded, terms, keep, most, parts, words, longest, plans, pool, optimizer: None, rows, fences })
+        let (plans, tick, fences) = Default::default();
+        Ok(OnDevice { loaded, terms, keep, most, parts, words, longest, plans, tick, pool, optimizer: None, rows, fences })
     }
 
     /// Room for a new adapter, with its first values, and for steps of at most `longest`.
@@ -209,7 +214,7 @@ impl OnDevice {
         let loaded = self.loaded.clone();
         let _turn = loaded.turn.lock().await;
         self.prepare(shape).await?;
-        let plan = &self.plans[&shape];
+        let plan = &self.plans[&shape].0;
         loaded.fill_rows(&mut self.rows, plan, Rows::All, &row.ids).await?;
         let padded = |words: &[u32], len: u32, with: u32| {
             let mut words = words.to_vec();
@@ -230,20 +235,27 @@ impl OnDevice {
         Ok(stats.chunks_exact(4).map(|s| f64::from(s[0]) + f64::from(s[1]).ln() - f64::from(s[2])).collect())
     }
 
-    /// Makes the recording of a shape, unless it is there.
+    /// Makes the recording of a shape, unless it is there, in place of the one that was not used for longest where there are many.
     async fn prepare(&mut self, shape: StepShape) -> Result<(), TrainError> {
+        self.tick += 1;
         if !self.plans.contains_key(&shape) {
+            if self.plans.len() >= PLANS {
+                let oldest = self.plans.iter().min_by_key(|(_, (_, used))| *used).map(|(shape, _)| *shape);
+                oldest.and_then(|shape| self.plans.remove(&shape));
+            }
             let ground = Ground { most: self.most, ..Ground::from(&*self.loaded) };
             let graph = graph::step(&ground, &self.terms, shape, self.keep)?;
             let plan = self.plan(graph).await?;
-            self.plans.insert(shape, plan);
+            self.plans.insert(shape, (plan, 0));
         }
+        let now = self.tick;
+        self.plans.entry(shape).and_modify(|(_, used)| *used = now);
         Ok(())
     }
 
     /// Dispatches of a row's step.
     pub fn dispatches(&self, row: &StepRow) -> usize {
-        self.plans.get(&self.shape(row, true)).map_or(0, |plan| plan.recording.dispatches())
+        self.plans.get(&self.shape(row, true)).map_or(0, |(plan, _)| plan.recording.dispatches())
     }
 
     /// Runs a row's step once more, timing every kernel.
@@ -254,7 +266,7 @@ impl OnDevice {
         let (loaded, shape) = (self.loaded.clone(), self.shape(row, true));
         let _turn = loaded.turn.lock().await;
         self.prepare(shape).await?;
-        Ok(loaded.device.profile(&self.plans[&shape].recording).await?)
+        Ok(loaded.device.profile(&self.plans[&shape].0.recording).await?)
     }
 
     pub(crate) async fn plan(&mut self, graph: rullama_ops::Graph) -> Result<Plan, TrainError> {

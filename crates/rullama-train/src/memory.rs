@@ -1,6 +1,6 @@
 //! What training takes of the GPU, before anything is allocated.
 
-use crate::device::{shapes, word_sizes};
+use crate::device::{PLANS, shapes, word_sizes};
 use crate::graph::{self, Keep, StepShape};
 use crate::options::Activations;
 use crate::terms::PREFIX;
@@ -15,8 +15,8 @@ use rullama_model::lower::{For, lower};
 use rullama_model::model::Model;
 use rullama_model::place::place;
 use rullama_model::weights::Table;
-use rullama_ops::{Graph, Kind, Type};
-use std::collections::BTreeMap;
+use rullama_ops::{Graph, Kind, Number, Type};
+use std::collections::{BTreeMap, HashSet};
 
 /// A model that steps are reckoned for, on a device or before it is there.
 #[derive(Clone, Copy)]
@@ -74,24 +74,54 @@ pub fn estimate(ground: &Ground, terms: &Terms, shape: StepShape, keep: Keep) ->
     let slots = place(&graph).slots;
     let largest = slots.iter().copied().max().unwrap_or(0);
     let layout = Layout::new(shapes(terms), ground.caps.offset_alignment, ground.caps.max_binding);
-    let activations = slots.iter().sum::<u64>() + around(&graph, ground.caps) + words(shape) + optimizer::bytes(layout.flats());
+    let activations = slots.iter().sum::<u64>()
+        + inputs(&graph)
+        + scratch(&graph, shape, ground.caps)
+        + parameters(&graph, ground.caps)
+        + words(shape)
+        + optimizer::bytes(layout.flats());
     Ok(Estimate { weights: ground.weights, trained: 4 * layout.bytes(), activations, largest })
 }
 
-/// Bytes that a graph's plan takes beside its values: what the host writes, and scratch.
-fn around(graph: &Graph, caps: &Caps) -> u64 {
+/// Bytes of what the host writes beside words.
+fn inputs(graph: &Graph) -> u64 {
     let mut inputs = BTreeMap::new();
-    let mut scratch = 0;
-    for node in &graph.nodes {
-        let types: Vec<Type> = node.inputs().map(|value| graph.of(value)).collect();
-        scratch = node.op.scratch_for(&types, caps).max(scratch);
-        for base in node.inputs().map(|value| graph.base(value)) {
-            if let Kind::Input(name) = graph.info(base).kind {
-                inputs.insert(name, graph.of(base).bytes());
-            }
+    for base in graph.nodes.iter().flat_map(|node| node.inputs()).map(|value| graph.base(value)) {
+        if let Kind::Input(name) = graph.info(base).kind {
+            inputs.insert(name, graph.of(base).bytes());
         }
     }
-    scratch + inputs.values().sum::<u64>()
+    inputs.values().sum()
+}
+
+/// Bytes of the parameters of the recordings that are kept: an operation has at most three dispatches for two on the whole.
+fn parameters(graph: &Graph, caps: &Caps) -> u64 {
+    (PLANS * graph.nodes.len() * 3 / 2) as u64 * caps.offset_alignment.max(128)
+}
+
+/// Most tokens of a step whose products share their sums out.
+const SHARING: u32 = 4096;
+
+/// Bytes of scratch that a step of this shape or a shorter one takes: those of few tokens may take more.
+pub(crate) fn scratch(graph: &Graph, shape: StepShape, caps: &Caps) -> u64 {
+    let mut seen = HashSet::new();
+    let mut most = 0;
+    for node in &graph.nodes {
+        let types: Vec<Type> = node.inputs().map(|value| graph.of(value)).collect();
+        if !seen.insert((node.op.name(), types.clone())) {
+            continue;
+        }
+        most = node.op.scratch_for(&types, caps).max(most);
+        let shorter = (1..).map(|n| 32 * n).take_while(|tokens| *tokens < shape.tokens.max(shape.targets).min(SHARING));
+        for tokens in shorter {
+            let of = |of: &Type| {
+                let all = of.number == Number::F32 && (of.rows == shape.tokens || of.rows == shape.targets);
+                if all { Type { rows: tokens.min(of.rows), ..*of } } else { *of }
+            };
+            most = node.op.scratch_for(&types.iter().map(of).collect::<Vec<Type>>(), caps).max(most);
+        }
+    }
+    most
 }
 
 /// Bytes of a step's words, and of what waits for its parts and reads its losses.

@@ -2,8 +2,10 @@
 
 use rullama::source::FileSource;
 use rullama::{Engine, LoadOptions, PleMode};
+use rullama_model::lower::{For, lower};
+use rullama_model::place::place;
 use rullama_ops::graph::Node;
-use rullama_ops::{Dropout, GeluMul, GeluMulBack, JoinRows, Type};
+use rullama_ops::{Dropout, GeluMul, GeluMulBack, JoinRows, LossGrad, Matmul, Type};
 use rullama_testing::{found, golden};
 use rullama_train::device::{OnDevice, StepRow};
 use rullama_train::graph::{self, Keep, StepShape};
@@ -11,6 +13,7 @@ use rullama_train::loss::TILES;
 use rullama_train::memory::{Ground, estimate, most_kept, terms_of_options};
 use rullama_train::options::Activations;
 use rullama_train::{AdamW, Base, TrainOptions};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 fn loaded(ple: PleMode) -> Engine {
@@ -52,10 +55,36 @@ fn what_is_taken_is_what_was_said() {
             let taken = engine.device().allocated();
             let (said, new) = (said.total(), taken - before);
             assert!(taken <= said, "{ple:?}, {keep:?}: {taken} of {said}");
-            assert!(new * 10 >= (said - before) * 8, "{ple:?}, {keep:?}: {new} new bytes of {}", said - before);
+            assert!(new * 10 >= (said - before) * 7, "{ple:?}, {keep:?}: {new} new bytes of {}", said - before);
             drop(device);
             assert!(engine.device().allocated() <= before, "{ple:?}, {keep:?}: what is left is more than {before}");
         }
+    }
+}
+
+/// What lives at once, by the definition, and what it is given.
+fn places_of_a_step_take_little_more_than_what_lives_at_once() {
+    let engine = loaded(PleMode::Resident);
+    let ground = Ground::from(&**engine.loaded());
+    let terms = terms_of_options(&ground, &TrainOptions { rank: 4, ..TrainOptions::default() }).unwrap();
+    for keep in [Keep::All, Keep::Layers(0), Keep::Layers(3), Keep::LEAST, Keep::Halves(0)] {
+        let graph = lower(graph::step(&ground, &terms, LONGEST, keep).unwrap(), For::Look, ground.model.specs());
+        let mut last = HashMap::new();
+        for (at, node) in graph.nodes.iter().enumerate() {
+            last.extend(node.operands.iter().map(|value| (graph.base(*value), at)));
+        }
+        last.extend(graph.outputs.iter().map(|(_, value)| (graph.base(*value), usize::MAX)));
+        let (mut live, mut most, mut ends) = (0, 0, HashMap::<usize, u64>::new());
+        for (at, node) in graph.nodes.iter().enumerate() {
+            for value in node.made() {
+                live += graph.of(value).bytes();
+                *ends.entry(last[&value]).or_default() += graph.of(value).bytes();
+            }
+            most = live.max(most);
+            live -= ends.remove(&at).unwrap_or(0);
+        }
+        let given: u64 = place(&graph).slots.iter().sum();
+        assert!(given * 4 <= most * 5, "{keep:?}: {given} bytes for {most}");
     }
 }
 
@@ -100,8 +129,12 @@ fn large_values_are_in_blocks() {
         let graph = graph::step(ground, &terms, LONGEST, Keep::All).unwrap();
         let joined = graph.nodes.iter().filter(|node| node.is::<JoinRows>().is_some()).count();
         let wide = |node: &&Node| {
-            let logits = graph.places[node.place].starts_with(TILES);
-            logits || node.is::<GeluMul>().is_some() || node.is::<GeluMulBack>().is_some() || node.is::<Dropout>().is_some()
+            let logits = node.is::<Matmul>().is_some() && graph.places[node.place].starts_with(TILES);
+            logits
+                || node.is::<LossGrad>().is_some()
+                || node.is::<GeluMul>().is_some()
+                || node.is::<GeluMulBack>().is_some()
+                || node.is::<Dropout>().is_some()
         };
         let made = graph.nodes.iter().filter(wide).flat_map(|node| node.made()).map(|value| graph.of(value));
         (made.max_by_key(Type::bytes).unwrap(), joined)
@@ -116,6 +149,7 @@ fn large_values_are_in_blocks() {
 
 rullama_testing::tests! {
     what_is_taken_is_what_was_said,
+    places_of_a_step_take_little_more_than_what_lives_at_once,
     a_budget_is_used_by_layers,
     large_values_are_in_blocks,
 }

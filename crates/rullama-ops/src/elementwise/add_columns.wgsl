@@ -26,9 +26,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: v
     let column = i % params.dim;
     var sum = acc[params.acc_offset + row * params.acc_stride + column];
     // Below 0 these are too large.
-    let of = vec2<u32>(row - params.row, column - params.column);
-    if (of.x < params.rows && of.y < params.width) {
-        sum += g[params.g_offset + of.x * params.g_stride + of.y];
+    let at = vec2<u32>(row - params.row, column - params.column);
+    if (at.x < params.rows && at.y < params.width) {
+        sum += g[params.g_offset + at.x * params.g_stride + at.y];
     }
     out[i] = sum;
 #endif

@@ -1,9 +1,9 @@
 // Speed of the wasm engine on Dawn, Chrome's WebGPU, in Node: one JSON record.
 //   node bench.mjs MODEL.gguf [--prompt 512] [--tokens 128] [--rounds 5] [--ple resident] [--kv f16] [--context 2048]
-//     [--bandwidth GB/s]
+//     [--bandwidth GB/s] [--readers N]
 // Needs npm's `webgpu` (npm install --no-save webgpu) and the wasm engine (cargo xtask web).
 import { execFileSync } from 'node:child_process';
-import { openAsBlob } from 'node:fs';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { loadInNode } from './packages/rullama/dist/node.js';
 
@@ -18,18 +18,19 @@ const { values, positionals } = parseArgs({
     ple: { type: 'string', default: 'auto' },
     kv: { type: 'string', default: 'f16' },
     bandwidth: { type: 'string' },
+    readers: { type: 'string' },
   },
 });
 const [path] = positionals;
 if (!path) {
-  console.error('usage: node bench.mjs MODEL.gguf [--prompt N] [--tokens N] [--rounds N] [--ple MODE] [--kv TYPE] [--context N] [--bandwidth GB/s]');
+  console.error('usage: node bench.mjs MODEL.gguf [--prompt N] [--tokens N] [--rounds N] [--ple MODE] [--kv TYPE] [--context N] [--bandwidth GB/s] [--readers N]');
   process.exit(2);
 }
 const [prompt, tokens, rounds, context] = ['prompt', 'tokens', 'rounds', 'context'].map((key) => Number(values[key]));
 
 let ai;
 try {
-  ai = await loadInNode(await openAsBlob(path), { ple: values.ple, kv: values.kv, context });
+  ai = await loadInNode(pathToFileURL(path), { ple: values.ple, kv: values.kv, context, ...(values.readers && { readers: Number(values.readers) }) });
 } catch (error) {
   console.error(`${error.code}: ${error.message} ${error.remedy}`);
   process.exit(1);

@@ -56,7 +56,7 @@ async function buildPackage() {
   await build({ ...browser, entryPoints: [`${pkg}/src/api.ts`, `${pkg}/src/react.ts`], plugins: [errors, shared()], external: ['react'], outdir: `${pkg}/dist` });
   await build({ ...browser, entryPoints: [`${pkg}/src/service-worker.ts`], format: 'iife', outdir: `${pkg}/dist` });
   for (const [name, worker] of Object.entries(engines)) await buildWorker(browser, name, worker);
-  await build({ ...common, ...modules, platform: 'node', entryPoints: [`${pkg}/src/node.ts`], outdir: `${pkg}/dist` });
+  await build({ ...common, ...modules, platform: 'node', entryPoints: [`${pkg}/src/node.ts`, `${pkg}/src/node-reader.ts`], outdir: `${pkg}/dist` });
   execFileSync('npx', ['tsc', '-p', `${pkg}/tsconfig.types.json`], { cwd: root, stdio: 'inherit' });
   writeFileSync(`${pkg}/dist/licences.txt`, licences(root, ...inWorkers));
   cpSync(`${app}/public/model/${modelFile}`, `${pkg}/dist/rullama-demo.gguf`);
@@ -65,7 +65,7 @@ async function buildPackage() {
   const parts = { app: `${app}/test/internals.ts` };
   await build({ ...common, platform: 'neutral', entryPoints: parts, outdir: `${root}dist-test` });
   const entryPoints = [`${pkg}/test/internals.ts`, `${pkg}/test/fake-worker.ts`];
-  await build({ ...common, ...modules, platform: 'neutral', entryPoints, outdir: `${root}dist-test`, outbase: root, entryNames: '[name]' });
+  await build({ ...common, ...modules, platform: 'neutral', external: ['node:*'], entryPoints, outdir: `${root}dist-test`, outbase: root, entryNames: '[name]' });
   await build({ ...scripts, entryPoints: [`${app}/test/rendering.ts`], outdir: `${root}dist-test` });
 }
 

@@ -28,6 +28,11 @@ pub fn verified() -> Option<PathBuf> {
     cache().map(|folder| folder.join("verified.json"))
 }
 
+/// The file that remembers which products were faster on which adapter.
+pub fn measured() -> Option<PathBuf> {
+    cache().map(|folder| folder.join("measured.json"))
+}
+
 /// The folder of the certificates that were made here.
 pub fn certificates() -> Option<PathBuf> {
     cache().map(|folder| folder.join("certificates"))

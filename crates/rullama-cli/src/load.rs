@@ -3,7 +3,7 @@
 use crate::error::Interrupted;
 use crate::model::{self, Located};
 use crate::terminal::{Progress, one_line};
-use crate::{interrupt, table};
+use crate::{interrupt, measured, table};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use rullama::DEFAULT_CONTEXT;
@@ -175,6 +175,7 @@ impl LoadArguments {
             },
             kv: self.kv.wanted(),
             products: self.products().unwrap_or_default(),
+            measurements: measured::kept(),
             context: self.ctx.or(least),
             preferred_context: wish,
             memory_budget: self.memory,

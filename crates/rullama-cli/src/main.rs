@@ -10,6 +10,7 @@ mod error;
 mod input;
 mod interrupt;
 mod load;
+mod measured;
 mod media;
 mod merge;
 mod model;

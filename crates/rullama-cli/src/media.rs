@@ -68,7 +68,8 @@ impl clap::Args for MediaArguments {
     }
 }
 
-fn known_budget(text: &str) -> Result<u32, String> {
+/// A budget of soft tokens that there is.
+pub fn known_budget(text: &str) -> Result<u32, String> {
     let budget: u32 = text.parse().map_err(|_| "give 70, 140, 280, 560 or 1120".to_owned())?;
     SizeRule::fill(budget).map(|_| budget).map_err(|error| error.to_string())
 }

@@ -2,10 +2,14 @@
 
 use crate::load::LoadArguments;
 use crate::model::Located;
+use anyhow::Result;
 use clap::ValueEnum;
-use rullama_gpu::{Device, OpenOptions};
+use rullama_gpu::{Caps, Device, OpenOptions};
 use rullama_model::loaded::tables;
 use rullama_model::model::{self, Model};
+use rullama_model::pace::MAX_CHUNK;
+use rullama_model::rows::{CACHE_BYTES, slots};
+use rullama_model::weights::Table;
 use rullama_source::gguf::Gguf;
 use rullama_source::{ByteSource, Locality};
 use rullama_train::TrainOptions;
@@ -49,20 +53,25 @@ pub fn placed(located: &Located, load: &LoadArguments, options: &TrainOptions, t
 
 async fn stays(source: &dyn ByteSource, load: &LoadArguments, options: &TrainOptions, tokens: u32, said: Option<f64>) -> Option<bool> {
     let model = model::open(&Gguf::open(source).await.ok()?).ok()?;
-    let table = model.streamed()?.key;
+    model.streamed()?;
     let device = Device::open(&OpenOptions { profile: load.profile(), ..OpenOptions::default() }).await.ok()?;
     let tables = tables(&*model, source, tokens).await.ok()?;
-    let ground = |resident: bool| {
-        let weights = bytes(&*model, (!resident).then_some(table));
-        Ground { model: &*model, tables: &tables, resident, weights, caps: device.caps(), most: device.caps().max_binding }
-    };
-    let (resident, streamed) = (ground(true), ground(false));
+    let ground = |resident| ground(&*model, &tables, device.caps(), resident).ok();
+    let (resident, streamed) = (ground(true)?, ground(false)?);
     let terms = terms_of_options(&resident, options).ok()?;
     let shape = StepShape { tokens, targets: tokens, train: true };
     better_streamed(&resident, &streamed, &terms, shape, options.activations, budget(said, device.discrete())).ok()
 }
 
-/// Bytes of a model's weights, without one of them.
-pub fn bytes(model: &dyn Model, without: Option<&str>) -> u64 {
-    model.specs().weights.iter().filter(|spec| Some(spec.key.as_str()) != without).map(|spec| spec.bytes()).sum()
+/// What steps are reckoned for before the model is loaded: its weights, or those without per-layer embeddings and places for some of their
+/// rows.
+///
+/// # Errors
+/// A table whose rows have no layout.
+pub fn ground<'a>(model: &'a dyn Model, tables: &'a [Table], caps: &'a Caps, resident: bool) -> Result<Ground<'a>> {
+    let table = model.streamed().filter(|_| !resident).and_then(|streamed| model.specs().weight(streamed.key));
+    let all: u64 = model.specs().weights.iter().map(|spec| spec.bytes()).sum();
+    let slots = table.map(|table| slots(table, CACHE_BYTES, MAX_CHUNK, caps.max_binding)).transpose()?.unwrap_or(0);
+    let left_out = table.map_or(0, |table| table.bytes() - CACHE_BYTES.min(table.bytes()));
+    Ok(Ground { model, tables, slots, weights: all - left_out, caps, most: caps.max_binding })
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{fails, need_adapter, ok, rullama};
-use rullama_testing::golden;
+use rullama_testing::{golden, skip, workspace};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::path::Path;
@@ -202,6 +202,59 @@ fn bench_records() {
     assert!(record["speculation"].is_null());
 }
 
+/// The fields of a picture's and a sound's record.
+fn bench_measures_media() {
+    let (model, towers) = (model("dense-Q4_0"), golden("models/mmproj-audio-f16.gguf"));
+    let pictures = golden("models/mmproj-dense-f16.gguf");
+    let sizes = ["--runs", "2", "--context", "8", "--prefill", "16", "--decode", "2", "--json", "--profile"];
+    let bench = |towers: &Path, more: &[&str]| -> Value {
+        let out = ok(rullama(&["bench", path(&model), "--mmproj", path(towers)]).args(sizes).args(more));
+        serde_json::from_str(&out).unwrap()
+    };
+    let check = |record: &Value, medium: &str, rows: u64, soft_tokens: u64| {
+        let record = &record["media"][0];
+        assert_eq!((&record["medium"], &record["rows"], &record["soft_tokens"]), (&medium.into(), &rows.into(), &soft_tokens.into()));
+        for key in ["preparation_s", "encode_s", "device_s"] {
+            let [least, most] = [0, 1].map(|i| record[format!("{key}_spread")][i].as_f64().unwrap());
+            let median = record[key].as_f64().unwrap();
+            assert!(0.0 < least && least <= median && median <= most, "{key}: {record}");
+        }
+        for key in ["load_s", "first_s", "dispatches", "tower_bytes", "gpu_bytes"] {
+            assert!(record[key].as_f64().unwrap() > 0.0, "{key}: {record}");
+        }
+        assert!(record["device_s"].as_f64() < record["encode_s"].as_f64() && record["kernels"].is_array(), "{record}");
+    };
+    let picture = bench(&pictures, &["--image-tokens", "70"]);
+    check(&picture, "picture", 630, 70);
+    let sound = bench(&towers, &["--sound-seconds", "2"]);
+    check(&sound, "sound", 199, 50);
+    assert_eq!(sound["media"].as_array().unwrap().len(), 1);
+    let message = fails(1, rullama(&["bench", path(&model), "--mmproj", path(&towers)]).args(sizes).args(["--image-tokens", "70"]));
+    assert!(message.contains("no tower for pictures"), "{message}");
+    fails(2, &mut rullama(&["bench", path(&model), "--image-tokens", "71"]));
+}
+
+/// A made file of one block has the shapes and names that the engine reads.
+fn made_towers_are_accepted() {
+    let script = workspace().join("tools/full-size/make_fullsize.py");
+    let folder = tempfile::tempdir().unwrap();
+    let python = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
+    let has = std::process::Command::new(&python).args(["-c", "import numpy"]).output();
+    if !has.is_ok_and(|ran| ran.status.success()) {
+        skip("python3 with numpy, which makes files of full size, is not there");
+    }
+    let (model, sizes) = (model("dense-Q4_0"), ["--runs", "1", "--context", "8", "--prefill", "16", "--decode", "2", "--json"]);
+    for (size, media) in [("e2b", &["--image-tokens", "70", "--sound-seconds", "1"][..]), ("31b", &["--image-tokens", "70"])] {
+        let towers = folder.path().join(format!("{size}.gguf"));
+        let mut make = std::process::Command::new(&python);
+        make.arg(&script).arg(&towers).args(["--mmproj", "--size", size, "--tower-blocks", "1", "--width", "256"]);
+        assert!(make.status().unwrap().success());
+        let out = ok(rullama(&["bench", path(&model), "--mmproj", path(&towers)]).args(sizes).args(media));
+        let record: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(record["media"][0]["soft_tokens"], 70, "{out}");
+    }
+}
+
 fn bench_tells_what_guessing_brings() {
     let model = model("dense-Q4_0");
     let sizes = ["--runs", "1", "--context", "70", "--prefill", "16", "--decode", "40", "--greedy"];
@@ -240,6 +293,8 @@ rullama_testing::tests! {
     eval_refuses_before_it_begins_and_leaves_nothing,
     eval_writes_named_tensors_and_agrees_with_the_oracle,
     bench_records,
+    bench_measures_media,
+    made_towers_are_accepted,
     bench_tells_what_guessing_brings,
     #[cfg(unix)] an_interrupt_stops_the_answer,
 }

@@ -104,6 +104,17 @@ fn placeholders_are_those_of_the_reference() {
     }
 }
 
+fn measurements_are_forgotten() {
+    let cache = tempfile::tempdir().unwrap();
+    let file = cache.path().join("rullama").join("measured.json");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, r#"["this build", {"an adapter": true, "another": false}]"#).unwrap();
+    let forget = || ok(rullama(&["doctor", "--forget"]).env("XDG_CACHE_HOME", cache.path()));
+    assert_eq!(forget(), "2 measurements forgotten.\n");
+    assert!(!file.exists());
+    assert_eq!(forget(), "0 measurements forgotten.\n");
+}
+
 fn tokens_there_and_back() {
     let model = golden("models/dense-ple-Q4_K_M.gguf");
     let model = path(&model);
@@ -165,5 +176,6 @@ rullama_testing::tests! {
     names_files_and_what_is_near,
     the_store,
     placeholders_are_those_of_the_reference,
+    measurements_are_forgotten,
     tokens_there_and_back,
 }

@@ -2,6 +2,7 @@ use crate::buffer::{Buffer, Usage};
 use crate::caps::{AdapterProfile, Caps, OpenOptions};
 use crate::kernel::{Access, Kernel};
 use crate::recording::Recording;
+use crate::shortage::Shortage;
 use crate::{GpuError, Readback};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -26,9 +27,12 @@ pub(crate) struct Inner {
     pub allocated: Arc<AtomicU64>,
     pub readbacks: AtomicU64,
     pub lost: Lost,
+    pub shortage: Shortage,
     #[cfg(not(target_arch = "wasm32"))]
     pub driver: crate::driver::Driver,
+    /// By the text of their kernels, and by kernels that were asked for: comparing texts takes longer than a dispatch.
     pipelines: Mutex<HashMap<String, Pipeline>>,
+    of_kernels: Mutex<HashMap<Kernel, Pipeline>>,
     layouts: Mutex<HashMap<Vec<BindKind>, Layout>>,
 }
 
@@ -127,9 +131,11 @@ impl Device {
             allocated: Default::default(),
             readbacks: Default::default(),
             lost,
+            shortage: Default::default(),
             #[cfg(not(target_arch = "wasm32"))]
             driver: Default::default(),
             pipelines: Default::default(),
+            of_kernels: Default::default(),
             layouts: Default::default(),
         };
         Ok(Device(Arc::new(inner)))
@@ -185,7 +191,7 @@ impl Device {
         self.0.lost.mark(reason)
     }
 
-    /// A zeroed buffer of at least `size` bytes (rounded up to 16).
+    /// A zeroed buffer of at least `size` bytes (rounded up to 16). Without room, what can be spared ([`on_shortage`](Self::on_shortage)) goes first.
     ///
     /// # Errors
     /// [`GpuError::LimitTooSmall`] beyond the adapter's largest buffer, [`GpuError::OutOfMemory`] without room, [`GpuError::DeviceLost`] after a loss.
@@ -195,6 +201,18 @@ impl Device {
         if size > self.0.caps.max_buffer {
             return Err(GpuError::LimitTooSmall { limit: "maxBufferSize", have: self.0.caps.max_buffer, need: size, what: label.into() });
         }
+        match self.allocate(label, size, usage).await {
+            Err(GpuError::OutOfMemory { .. }) if self.0.shortage.release() => {
+                // Memory is free once nothing that is under way uses it. Waiting takes a buffer, too.
+                Box::pin(self.finish()).await?;
+                self.allocate(label, size, usage).await
+            }
+            made => made,
+        }
+    }
+
+    async fn allocate(&self, label: &str, size: u64, usage: Usage) -> Result<Buffer, GpuError> {
+        self.0.shortage.check(label, size, self.allocated())?;
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage: usage.flags(), mapped_at_creation: false };
         let raw = self.scoped(label, size, |raw| raw.create_buffer(&descriptor)).await?;
         Ok(Buffer::new(raw, size, label.to_string(), self.0.allocated.clone()))
@@ -274,9 +292,19 @@ impl Device {
 
     /// Runs a part of a recording's commands, which see what those before it left.
     pub fn submit_part(&self, recording: &Recording, part: Range<usize>) -> SubmissionId {
+        self.submit_encoded(self.encode(recording, part))
+    }
+
+    /// Makes a part of a recording's commands ready to be submitted, once.
+    pub fn encode(&self, recording: &Recording, part: Range<usize>) -> Encoded {
         let mut encoder = self.0.raw.create_command_encoder(&Default::default());
         recording.encode(&mut encoder, part);
-        self.0.queue.submit([encoder.finish()])
+        Encoded(encoder.finish())
+    }
+
+    /// Runs what was made ready; it sees what was written until now.
+    pub fn submit_encoded(&self, encoded: Encoded) -> SubmissionId {
+        self.0.queue.submit([encoded.0])
     }
 
     /// Runs a recording `times` times, one after the other, in one submission.
@@ -288,6 +316,15 @@ impl Device {
 
     /// The pipeline of a kernel: compiled on first use, then kept.
     pub(crate) async fn pipeline(&self, kernel: &Kernel) -> Result<Pipeline, GpuError> {
+        if let Some(found) = locked(&self.0.of_kernels).get(kernel) {
+            return Ok(found.clone());
+        }
+        let pipeline = self.pipeline_of_text(kernel).await?;
+        locked(&self.0.of_kernels).insert(kernel.clone(), pipeline.clone());
+        Ok(pipeline)
+    }
+
+    async fn pipeline_of_text(&self, kernel: &Kernel) -> Result<Pipeline, GpuError> {
         if let Some(found) = locked(&self.0.pipelines).get(kernel.source()) {
             return Ok(found.clone());
         }
@@ -374,6 +411,10 @@ impl Device {
         Layout { group, pipeline }
     }
 }
+
+/// Commands that are ready to be submitted.
+#[derive(Debug)]
+pub struct Encoded(wgpu::CommandBuffer);
 
 fn refused(kernel: &Kernel, error: &wgpu::Error) -> GpuError {
     GpuError::Validation { what: format!("kernel `{}`", kernel.label()), message: error.to_string() }

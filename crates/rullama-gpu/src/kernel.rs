@@ -51,6 +51,21 @@ impl From<f32> for Param {
 #[derive(Debug, Clone)]
 pub struct Kernel(Arc<Inner>);
 
+/// The same where they are clones of one.
+impl PartialEq for Kernel {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Kernel {}
+
+impl std::hash::Hash for Kernel {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     label: String,

@@ -37,12 +37,14 @@ mod kernel;
 mod profile;
 mod readback;
 mod recording;
+mod shortage;
 
 pub use buffer::{Buffer, Slice, Usage};
 pub use caps::{AdapterProfile, Caps, OpenOptions};
-pub use device::{Device, SubmissionId};
+pub use device::{Device, Encoded, SubmissionId};
 pub use error::GpuError;
 pub use kernel::{Access, Kernel, Param};
 pub use profile::KernelTime;
 pub use readback::Readback;
 pub use recording::{DispatchBuilder, Recorder, Recording};
+pub use shortage::Spare;

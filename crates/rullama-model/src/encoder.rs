@@ -3,11 +3,12 @@
 //! An [`Encoder`] is algebra over a [`Graph`], as a model is, but nothing goes on from step to step: it has no caches.
 //! [`LoadedEncoder`] is one with its weights on a device.
 
+use crate::loader::Loader;
 use crate::lower::{For, lower};
 use crate::pace::Pace;
 use crate::plan::{Plan, Pool, Resources};
 use crate::selftest::SelfTest;
-use crate::weights::{Loader, Specs, Table, Weights, read_tables};
+use crate::weights::{Specs, Table, Weights, read_tables};
 use crate::words::WordBuffers;
 use crate::{ModelError, Stage, step};
 use async_lock::Mutex;

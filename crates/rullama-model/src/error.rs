@@ -54,6 +54,10 @@ pub enum ModelError {
         "a picture of {columns} x {rows} patches is longer than the {places} that the tower knows a side. Cut it, or choose a smaller budget of soft tokens"
     )]
     TooManyPatches { columns: u32, rows: u32, places: u32 },
+    #[error(
+        "a step of {rows} different tokens needs as many rows of `{name}`, and the GPU has places for {places}. Give shorter steps, a larger memory budget, or load the table (`resident`)"
+    )]
+    RowPlaces { name: String, rows: usize, places: u32 },
     #[error("row {row} of `{name}` cannot be read; it has {rows}. The token is outside the vocabulary")]
     Row { name: String, row: u64, rows: u64 },
     #[error("kernel `{kernel}` gives wrong results on this adapter: {message}. Update the graphics driver or choose another adapter")]

@@ -4,9 +4,10 @@
 //! and goes on. Where a prompt's tokens chose more experts than there are places, the products run again, each time for other experts:
 //! they write the slots whose expert is there and leave the rest.
 
+use crate::loader::STAGING;
 use crate::lru::Lru;
 use crate::plan::Plan;
-use crate::weights::{Planes, STAGING, WeightSpec};
+use crate::weights::WeightSpec;
 use crate::{Loaded, ModelError};
 use rullama_gpu::{Device, Readback, Slice};
 use rullama_ops::{ExpertProduct, Graph, Kind, Route, Tensor, Value, Weight};
@@ -122,7 +123,7 @@ struct Move<'a> {
 /// Where it goes in which chunk's buffer.
 struct Moved {
     slice: Slice,
-    planes: Planes,
+    planes: Vec<(u32, Vec<u32>)>,
     bytes: u64,
 }
 

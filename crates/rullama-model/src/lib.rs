@@ -12,6 +12,7 @@ pub mod experts;
 pub mod gemma4;
 pub mod kv_cache;
 pub mod loaded;
+mod loader;
 pub mod lora;
 pub mod lower;
 pub mod lru;

@@ -2,15 +2,16 @@
 
 use crate::ModelError;
 use crate::experts::ExpertPools;
+use crate::loader::Loader;
 use crate::lora::Terms;
 use crate::lower::{For, lower};
 use crate::model::{Model, Rows, Shape};
-use crate::pace::{MAX_CHUNK, Pace};
+use crate::pace::{MAX_BLOCK, MAX_CHUNK, Pace};
 use crate::plan::Pool;
 use crate::products::{InCodes, Products, mode};
-use crate::rows::RowProvider;
+use crate::rows::{self, RowCache};
 use crate::selftest::SelfTest;
-use crate::weights::{Loader, Specs, Table, WeightSpec, Weights, read_tables};
+use crate::weights::{Specs, Table, WeightSpec, Weights, read_tables};
 use async_lock::Mutex;
 use rullama_gpu::{Device, GpuError};
 use rullama_ops::graph::Node;
@@ -45,10 +46,14 @@ pub struct Choice {
     pub kv: KvType,
     pub context: u32,
     pub residency: Residency,
+    /// Bytes for rows of that table, where they are read as tokens need them: those of a chunk have places in any case.
+    pub rows: u64,
     pub experts: Experts,
     /// Tokens of a prompt's chunk; `None` takes as many as the measured speed allows.
     pub chunk: Option<u32>,
     pub products: Products,
+    /// Whether products in codes are known to be faster here, by an earlier measurement.
+    pub faster: Option<bool>,
 }
 
 /// How far loading is.
@@ -76,6 +81,10 @@ pub struct Loaded {
     pub pace: Pace,
     /// Which products are of codes; none where it is `None`.
     pub codes: Option<InCodes>,
+    /// Whether they are faster, where that was measured now.
+    pub measured: Option<bool>,
+    /// Rows that are brought as tokens need them.
+    pub(crate) rows: Option<RowCache>,
     /// Experts that are brought as they are chosen.
     pub(crate) experts: Option<Mutex<ExpertPools>>,
     /// The operations of the longest chunk.
@@ -103,12 +112,28 @@ impl Loaded {
         device.finish().await?;
         let identity = identity(model.specs(), &tables, put.samples)?;
         let pace = Pace::new(device.caps().software);
-        let (loaded_bytes, weights) = (put.bytes, put.weights);
+        let (loaded_bytes, weights, rows) = (put.bytes, put.weights, put.rows);
         let experts = choice.places().map(|places| Mutex::new(ExpertPools::new(places, model.facts().experts)));
-        let codes = choice.products.resolve(&device, &*model, &weights, choice.kv).await?;
+        let (codes, measured) = choice.products.resolve(&device, &*model, &weights, choice.kv, choice.faster).await?;
         let (longest, turn, test) = Default::default();
-        let mut loaded =
-            Loaded { device, model, source, weights, tables, choice, loaded_bytes, identity, pace, codes, experts, longest, turn, test };
+        let mut loaded = Loaded {
+            device,
+            model,
+            source,
+            weights,
+            tables,
+            choice,
+            loaded_bytes,
+            identity,
+            pace,
+            codes,
+            measured,
+            rows,
+            experts,
+            longest,
+            turn,
+            test,
+        };
         if !progress(Stage::SelfTest) {
             return Err(ModelError::Cancelled);
         }
@@ -162,20 +187,13 @@ impl Loaded {
 
     /// A step's shape on this load.
     pub fn shape(&self, tokens: u32, rows: Rows, decode: bool, taps: bool) -> Shape {
-        let pool = self.choice.places().unwrap_or(0);
-        Shape { tokens, rows, decode, resident: !self.streams(), taps, soft: false, packed: false, pool, kv: self.choice.kv }
+        let (pool, slots) = (self.choice.places().unwrap_or(0), self.row_slots());
+        Shape { tokens, rows, decode, slots, taps, soft: false, packed: false, pool, kv: self.choice.kv }
     }
 
-    /// Whether rows come from the host: no step can be queued before its token is known.
+    /// Whether rows are read as tokens need them.
     pub fn streams(&self) -> bool {
-        self.choice.residency == Residency::Never && self.model.streamed().is_some()
-    }
-
-    /// Reads the rows of the streamed table, if it is not on the GPU.
-    pub fn row_provider(&self) -> Option<RowProvider> {
-        let streamed = self.model.streamed().filter(|_| self.streams())?;
-        let table = self.model.specs().weight(streamed.key)?.parts[0].tensor.clone();
-        Some(RowProvider::new(self.source.clone(), table, streamed.scale))
+        self.rows.is_some()
     }
 
     /// What runs for a shape: the model's algebra, the sampler behind it, lowered, with all its kernels tested. Of several rows of logits
@@ -243,6 +261,7 @@ pub async fn tables(model: &dyn Model, source: &dyn ByteSource, context: u32) ->
 /// Weights on the GPU, their bytes, and what was seen of them on the way.
 struct Put {
     weights: Weights,
+    rows: Option<RowCache>,
     bytes: u64,
     samples: u64,
 }
@@ -254,6 +273,11 @@ impl Choice {
             Experts::Pool(places) => Some(places),
             _ => None,
         }
+    }
+
+    /// Tokens of the longest step of a prompt.
+    fn longest(&self, model: &dyn Model) -> u32 {
+        if model.facts().blocks { MAX_BLOCK } else { self.chunk.unwrap_or(MAX_CHUNK) }
     }
 }
 
@@ -277,7 +301,8 @@ async fn put_fitting(
     tries.extend(fewer.map(|places| (!may_leave && choice.residency != Residency::Never, Some(places))));
     let last = tries.len() - 1;
     for (at, (resident, places)) in tries.into_iter().enumerate() {
-        match put(device, model, source, tables, (resident, places), progress).await {
+        let slots = Slots { rows: if resident { None } else { Some((choice.rows, choice.longest(model))) }, experts: places };
+        match put(device, model, source, tables, slots, progress).await {
             Err(ModelError::Gpu(GpuError::OutOfMemory { .. })) if at < last => {}
             other => {
                 choice.residency = if resident { Residency::Always } else { Residency::Never };
@@ -289,22 +314,38 @@ async fn put_fitting(
     Err(ModelError::Cancelled)
 }
 
+/// What has places only for some.
+#[derive(Clone, Copy)]
+struct Slots {
+    /// Bytes for rows of the table that may be streamed, and the fewest places that they need; `None`: all are there.
+    rows: Option<(u64, u32)>,
+    /// Experts of each layer; `None`: all.
+    experts: Option<u32>,
+}
+
 async fn put(
     device: &Device,
     model: &dyn Model,
     source: &dyn ByteSource,
     tables: &[Table],
-    (resident, places): (bool, Option<u32>),
+    slots: Slots,
     progress: &mut dyn FnMut(Stage) -> bool,
 ) -> Result<Put, ModelError> {
     let mut weights = Weights::default();
     let on_host = |table: &Table| model.specs().tables.iter().any(|spec| spec.host && spec.key == table.key);
     let shown: Vec<Table> = tables.iter().filter(|table| !on_host(table)).cloned().collect();
     weights.add_tables(device, &shown).await?;
-    let table = model.streamed().map(|streamed| streamed.key);
+    let (places, table) = (slots.experts, model.streamed().map(|streamed| streamed.key));
     // The table last: it is the one that may have to stay outside.
     let (last, first): (Vec<_>, Vec<_>) = model.specs().weights.iter().partition(|spec| Some(spec.key.as_str()) == table);
-    let last: Vec<&WeightSpec> = last.into_iter().filter(|_| resident).collect();
+    let mut rows = None;
+    if let (Some((bytes, least)), Some(spec)) = (slots.rows, last.first()) {
+        let limit = device.caps().max_binding.min(device.caps().max_buffer);
+        let (cache, weight) = RowCache::new(device, spec, rows::slots(spec, bytes, least, limit)?).await?;
+        rows = Some(cache);
+        weights.insert(weight);
+    }
+    let last: Vec<&WeightSpec> = last.into_iter().filter(|_| slots.rows.is_none()).collect();
     let (pooled, first): (Vec<_>, Vec<_>) = first.into_iter().partition(|spec| places.is_some() && spec.expert_rows().is_some());
     let total = first.iter().chain(&last).map(|spec| spec.bytes()).sum();
     let mut report = |done| progress(Stage::Weights { done, total });
@@ -314,7 +355,7 @@ async fn put(
     // The same wherever the table and the experts are.
     let samples = loader.samples();
     loader.load(last.into_iter(), &mut weights).await?;
-    Ok(Put { weights, bytes: total, samples })
+    Ok(Put { weights, rows, bytes: total, samples })
 }
 
 /// SHA-256 of the weights' names, shapes and types, the small tables and samples of the rest.

@@ -6,8 +6,8 @@
 use crate::weights::{Specs, Stack};
 use rullama_ops::graph::Node;
 use rullama_ops::{
-    AddScale, Epilogue, GeluMul, Graph, HeadNorm, HeadRope, Kind, Matmul, Next, Number, Op, Prologue, QkvPrepare, Quantise, ResidualNorm,
-    RmsNorm, Softcap, Store, Type, Value,
+    AddScale, Clamp, Epilogue, GeluMul, Graph, HeadNorm, HeadRope, Kind, Matmul, Next, Number, Op, Prologue, QkvPrepare, Quantise,
+    ResidualNorm, RmsNorm, Softcap, Store, Type, Value,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -52,12 +52,14 @@ impl When {
 }
 
 /// In the order of their use.
-const REWRITES: [Rewrite; 10] = [
+const REWRITES: [Rewrite; 12] = [
     Rewrite { name: "gated product of interleaved rows", when: When::Needed, apply: gated },
     Rewrite { name: "products of one input with stacked rows", when: When::Needed, apply: stacked },
     Rewrite { name: "parts of stacks as views of their rows", when: When::Needed, apply: parts },
     Rewrite { name: "softcap after a product", when: When::Run, apply: softcap },
     Rewrite { name: "gelu and multiply after a product", when: When::Run, apply: gelu_mul },
+    Rewrite { name: "bounds after a product", when: When::Run, apply: clamp_after },
+    Rewrite { name: "bounds before a product", when: When::Run, apply: clamp_before },
     Rewrite { name: "queries, keys and values in one", when: When::Run, apply: qkv },
     Rewrite { name: "norm, residual and the next norm", when: When::Run, apply: residual_norm },
     Rewrite { name: "products in codes of 8 bits", when: When::Codes, apply: codes },
@@ -273,6 +275,27 @@ fn gelu_mul(pass: &mut Pass) {
     for at in pass.all::<GeluMul>() {
         let [x, e, y] = pass.node(at).operands[..] else { continue };
         epilogue(pass, at, x, Epilogue::GeluMul, &[e], y);
+    }
+}
+
+/// `clamp(x Wᵀ)`.
+fn clamp_after(pass: &mut Pass) {
+    for at in pass.all::<Clamp>() {
+        let [x, y] = pass.node(at).operands[..] else { continue };
+        let Some(Clamp { low, high }) = pass.node(at).is::<Clamp>().cloned() else { continue };
+        epilogue(pass, at, x, Epilogue::Clamp { low, high }, &[], y);
+    }
+}
+
+/// `clamp(x) Wᵀ`. Others that read the bounded values still do; nobody may be left.
+fn clamp_before(pass: &mut Pass) {
+    for at in pass.all::<Matmul>() {
+        let node = pass.node(at);
+        let Some(op) = node.is::<Matmul>().copied().filter(|op| op.prologue == Prologue::Plain) else { continue };
+        let mut operands = node.operands.clone();
+        let Some((clamp, Clamp { low, high })) = pass.made_by::<Clamp>(operands[0]).map(|(at, op)| (at, op.clone())) else { continue };
+        operands[0] = pass.node(clamp).operands[0];
+        pass.replace(at, &[], Matmul { prologue: Prologue::Clamp { low, high }, ..op }, operands, Vec::new());
     }
 }
 

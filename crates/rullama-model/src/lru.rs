@@ -1,63 +1,105 @@
-//! Which experts of a layer stand in its places on the GPU.
+//! Which of many things stand in few places on the GPU: a layer's experts, a table's rows.
 
-/// A cache of few places for many experts, which gives up what was wanted longest ago.
+use std::collections::BTreeSet;
+
+/// A cache of few places for many items, which gives up what was wanted longest ago.
 #[derive(Debug, Clone)]
 pub struct Lru {
-    /// Place of each expert that is there.
+    /// Place of each item that is there.
     place_of: Vec<Option<u32>>,
     places: Vec<Place>,
+    /// Places by when their item was wanted last; 0: never.
+    order: BTreeSet<(u64, u32)>,
     clock: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
-    expert: Option<u32>,
-    /// When its expert was wanted last; 0: never.
+    item: Option<u32>,
+    /// When it was wanted last, as in the order, and when it came.
     used: u64,
+    since: u64,
 }
 
-/// Experts that are there together, and which of them have to be brought to their places first.
+/// Items that are there together, and which of them have to be brought to their places first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pass {
-    /// Experts and their places.
+    /// Items and their places.
     pub here: Vec<(u32, u32)>,
     pub missing: Vec<(u32, u32)>,
+    /// Items that lost their places to them.
+    pub gone: Vec<u32>,
 }
 
 impl Lru {
-    pub fn new(places: u32, experts: u32) -> Self {
-        Lru { place_of: vec![None; experts as usize], places: vec![Place::default(); places as usize], clock: 0 }
+    pub fn new(places: u32, items: u32) -> Self {
+        let order = (0..places).map(|place| (0, place)).collect();
+        Lru { place_of: vec![None; items as usize], places: vec![Place::default(); places as usize], order, clock: 0 }
     }
 
-    /// The next pass for experts that are still wanted, each once: those that are there, and as many of the others as have room
+    /// Counts passes: what is there at a time of this clock.
+    pub fn clock(&self) -> u64 {
+        self.clock
+    }
+
+    pub fn places(&self) -> u32 {
+        self.places.len() as u32
+    }
+
+    /// Where an item is, if it is there.
+    pub fn place(&self, item: u32) -> Option<u32> {
+        self.place_of.get(item as usize).copied().flatten()
+    }
+
+    /// Whether an item is there and was so at that time of the clock; it then counts as wanted now. One that went and came back
+    /// since was, as far as this tells, not there.
+    pub fn was_there(&mut self, item: u32, clock: u64) -> bool {
+        let found = self.place(item).filter(|place| self.places[*place as usize].since <= clock);
+        found.inspect(|place| self.touch(*place)).is_some()
+    }
+
+    fn touch(&mut self, place: u32) {
+        let used = &mut self.places[place as usize].used;
+        self.order.remove(&(*used, place));
+        *used = self.clock;
+        self.order.insert((self.clock, place));
+    }
+
+    /// The next pass for items that are still wanted, each once: those that are there, and as many of the others as have room
     /// besides. What is missing counts as there from [`arrived`](Self::arrived) on; who had its place is gone at once.
     pub fn pass(&mut self, wanted: &[u32]) -> Pass {
         self.clock += 1;
         let mut pass = Pass::default();
-        for &expert in wanted {
-            if let Some(place) = self.place_of[expert as usize] {
-                self.places[place as usize].used = self.clock;
-                pass.here.push((expert, place));
+        let mut missing = Vec::new();
+        for &item in wanted {
+            match self.place(item) {
+                Some(place) => {
+                    self.touch(place);
+                    pass.here.push((item, place));
+                }
+                None => missing.push(item),
             }
         }
         // Longest unused first.
-        let mut free: Vec<u32> = (0..self.places.len() as u32).filter(|at| self.places[*at as usize].used < self.clock).collect();
-        free.sort_by_key(|at| self.places[*at as usize].used);
-        let missing = wanted.iter().copied().filter(|expert| self.place_of[*expert as usize].is_none());
-        pass.missing = missing.zip(free).collect();
+        let free = self.order.iter().take_while(|(used, _)| *used < self.clock).map(|(_, place)| *place);
+        pass.missing = missing.into_iter().zip(free).collect();
         for &(_, place) in &pass.missing {
-            let gone = std::mem::take(&mut self.places[place as usize]);
-            if let Some(gone) = gone.expert {
-                self.place_of[gone as usize] = None;
+            let Place { item, used, .. } = std::mem::take(&mut self.places[place as usize]);
+            self.order.remove(&(used, place));
+            self.order.insert((0, place));
+            if let Some(item) = item {
+                self.place_of[item as usize] = None;
+                pass.gone.push(item);
             }
         }
         pass
     }
 
-    /// An expert stands in its place now.
-    pub fn arrived(&mut self, (expert, place): (u32, u32)) {
-        self.places[place as usize] = Place { expert: Some(expert), used: self.clock };
-        self.place_of[expert as usize] = Some(place);
+    /// An item stands in its place now.
+    pub fn arrived(&mut self, (item, place): (u32, u32)) {
+        self.places[place as usize] = Place { item: Some(item), since: self.clock, ..self.places[place as usize] };
+        self.touch(place);
+        self.place_of[item as usize] = Some(place);
     }
 }
 
@@ -77,9 +119,9 @@ mod tests {
         assert_eq!(ask(&mut lru, &[5]).missing, [(5, 0)]);
         assert_eq!(ask(&mut lru, &[6]).missing, [(6, 1)]);
         assert_eq!(ask(&mut lru, &[7]).missing, [(7, 2)]);
-        assert_eq!(ask(&mut lru, &[5]), Pass { here: vec![(5, 0)], missing: vec![] });
+        assert_eq!(ask(&mut lru, &[5]), Pass { here: vec![(5, 0)], ..Pass::default() });
         assert_eq!(ask(&mut lru, &[0]).missing, [(0, 1)], "6 was wanted longest ago");
-        assert_eq!(ask(&mut lru, &[6, 5]), Pass { here: vec![(5, 0)], missing: vec![(6, 2)] }, "what is wanted now stays");
+        assert_eq!(ask(&mut lru, &[6, 5]), Pass { here: vec![(5, 0)], missing: vec![(6, 2)], gone: vec![7] }, "what is wanted now stays");
     }
 
     #[test]
@@ -88,7 +130,21 @@ mod tests {
         ask(&mut lru, &[0, 1]);
         assert_eq!(lru.pass(&[2, 3]).missing, [(2, 0), (3, 1)]);
         // Nothing was read: neither the new nor the old ones are there.
-        assert_eq!(lru.pass(&[0, 2]), Pass { here: vec![], missing: vec![(0, 0), (2, 1)] });
+        assert_eq!(lru.pass(&[0, 2]), Pass { missing: vec![(0, 0), (2, 1)], ..Pass::default() });
+    }
+
+    #[test]
+    fn what_came_or_went_since_was_not_there() {
+        let mut lru = Lru::new(2, 4);
+        ask(&mut lru, &[0]);
+        let then = lru.clock();
+        assert!(lru.was_there(0, then) && !lru.was_there(1, then) && !lru.was_there(9, then));
+        ask(&mut lru, &[1]);
+        assert!(!lru.was_there(1, then) && lru.was_there(1, lru.clock()) && lru.was_there(0, then));
+        ask(&mut lru, &[0]);
+        assert_eq!(ask(&mut lru, &[2]).gone, [1], "0 was asked for since");
+        assert_eq!([ask(&mut lru, &[3]).gone, ask(&mut lru, &[0]).gone], [[0], [2]]);
+        assert!(!lru.was_there(0, then) && lru.was_there(0, lru.clock()), "it was away");
     }
 
     /// Against the definition, by brute force: in turn every wanted expert comes, none twice, none in the place of one of its pass.

@@ -9,7 +9,6 @@ use rullama_ops::{Graph, KvType};
 use rullama_quant::DType;
 use rullama_source::gguf::{Gguf, Metadata};
 use std::fmt::Debug;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Rows whose logits are wanted.
@@ -30,8 +29,9 @@ pub struct Shape {
     pub rows: Rows,
     /// The step reads [`Words::StepId`](rullama_ops::Words::StepId) and `StepState`, which the sampler advances.
     pub decode: bool,
-    /// Rows of the streamed table come from the table on the GPU, not from the host.
-    pub resident: bool,
+    /// Rows of the table that may be streamed which have a place on the GPU, found by
+    /// [`Words::RowPlaces`](rullama_ops::Words::RowPlaces); 0: all are there.
+    pub slots: u32,
     /// Keep the hidden states, from unfused operations.
     pub taps: bool,
     /// Some rows are soft embeddings: input [`SOFT_ROWS`], at the places that [`Words::SoftPlaces`](rullama_ops::Words::SoftPlaces)
@@ -88,22 +88,10 @@ pub struct CacheSpec {
     pub window: Option<u32>,
 }
 
-/// An input of a graph that the host writes before a step: rows of the streamed table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InputRows {
-    /// As the graph calls it.
-    pub name: &'static str,
-    /// Which of the step's tokens.
-    pub tokens: Range<usize>,
-    /// Which columns of their rows.
-    pub columns: Range<usize>,
-}
-
-/// A table whose rows may stay in the file: key of its weight, and what its rows are multiplied with.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A table whose rows may stay in the file, and are gathered: key of its weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Streamed {
     pub key: &'static str,
-    pub scale: f32,
 }
 
 /// What makes logits of the last norm: `softcap(x Wᵀ)`.
@@ -142,9 +130,6 @@ pub trait Model: Debug + Send + Sync {
 
     /// The table whose rows may be streamed.
     fn streamed(&self) -> Option<Streamed>;
-
-    /// What a step of `tokens` real tokens reads from the host when the table is streamed.
-    fn inputs(&self, rows: Rows, tokens: usize) -> Vec<InputRows>;
 
     /// Names of the outputs that `taps` keeps, in the order of the layers.
     fn taps(&self) -> Vec<String>;

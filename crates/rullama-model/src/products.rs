@@ -3,7 +3,7 @@
 use crate::ModelError;
 use crate::lower::For;
 use crate::model::Model;
-use crate::weights::{Specs, Stack, WeightSpec, Weights};
+use crate::weights::{Stack, WeightSpec, Weights};
 use rullama_gpu::{Device, GpuError, Recorder, Recording, Slice, Usage};
 use rullama_ops::{Context, Epilogue, KvType, Matmul, Op, Operand, Prologue, Quantise, Tensor, Type, Weight};
 use rullama_quant::DType;
@@ -32,6 +32,22 @@ pub struct InCodes {
     pub least: u64,
 }
 
+/// Keeps what measurements came to, so that a later load need not measure.
+pub trait Measurements: std::fmt::Debug + Send + Sync {
+    /// Whether products in codes were faster where the [`key`] was the same.
+    fn recall(&self, key: &str) -> Option<bool>;
+
+    fn keep(&self, key: &str, faster: bool);
+}
+
+/// What a measurement holds for: the adapter and its driver, the format and shape of the usual weights, and this version of the kernels.
+pub fn key(device: &Device, model: &dyn Model) -> String {
+    let usual = usual(model);
+    let shape = usual.first().and_then(|spec| Some(format!("{} {} x {} {:?}", spec.dtype().ok()?, spec.rows(), spec.cols(), spec.stack)));
+    let adapter = format!("{}, {}, {}", device.name(), device.backend(), device.driver());
+    format!("{adapter}: {}, {}", shape.unwrap_or_default(), env!("CARGO_PKG_VERSION"))
+}
+
 /// Part of the usual weight's values that a weight has at least to be multiplied in codes.
 const PART: u64 = 32;
 /// Values of the usual weight from which products in codes are worth a measurement.
@@ -44,29 +60,36 @@ const MOST: u64 = 64;
 const RUNS: usize = 3;
 
 impl Products {
-    /// What they come to on a device; for [`Products::Auto`] measured on weights that are there.
+    /// What they come to on a device, and what a measurement found: [`Products::Auto`] measures on weights that are there, where it is not
+    /// `known` whether products in codes are faster.
     ///
     /// # Errors
     /// Too little GPU memory; a lost device.
-    pub async fn resolve(self, device: &Device, model: &dyn Model, weights: &Weights, kv: KvType) -> Result<Option<InCodes>, ModelError> {
-        if self == Products::Exact || self == Products::Auto && (device.caps().software || kv == KvType::F32) {
-            return Ok(None);
-        }
-        let usual = usual(model.specs());
-        let Some(first) = usual.first() else { return Ok(None) };
-        if self == Products::Auto {
-            let there: Vec<Arc<Weight>> = usual.iter().filter_map(|spec| weights.weight(&spec.key).cloned()).collect();
-            let faster = values(first) >= LARGE
-                && match pays(device, &there, first.stack == Stack::Interleave).await {
-                    // A browser that does not compile the kernels: exact ones serve.
-                    Err(ModelError::Gpu(GpuError::Validation { .. })) => false,
-                    pays => pays?,
+    pub async fn resolve(
+        self,
+        device: &Device,
+        model: &dyn Model,
+        weights: &Weights,
+        kv: KvType,
+        known: Option<bool>,
+    ) -> Result<(Option<InCodes>, Option<bool>), ModelError> {
+        let usual = usual(model);
+        let Some(first) = usual.first() else { return Ok((None, None)) };
+        let codes = InCodes { least: values(first) / PART };
+        let never = device.caps().software || kv == KvType::F32 || values(first) < LARGE;
+        match self {
+            Products::Exact => Ok((None, None)),
+            Products::Int8 => Ok((Some(codes), None)),
+            Products::Auto if never => Ok((None, None)),
+            Products::Auto => {
+                let there: Vec<Arc<Weight>> = usual.iter().filter_map(|spec| weights.weight(&spec.key).cloned()).collect();
+                let measured = match known {
+                    Some(_) => None,
+                    None => Some(measure(device, &there, first.stack == Stack::Interleave).await?),
                 };
-            if !faster {
-                return Ok(None);
+                Ok((known.or(measured).and_then(|faster| faster.then_some(codes)), measured))
             }
         }
-        Ok(Some(InCodes { least: values(first) / PART }))
     }
 }
 
@@ -79,11 +102,13 @@ pub fn mode(codes: Option<InCodes>, look: bool) -> For {
     }
 }
 
-/// The weights of one format and shape that are most of the model.
-fn usual(specs: &Specs) -> Vec<&WeightSpec> {
+/// The weights of one format and shape that are most of what is multiplied: neither experts nor a table of which rows are gathered.
+fn usual(model: &dyn Model) -> Vec<&WeightSpec> {
+    let gathered = model.streamed().map(|streamed| streamed.key);
+    let multiplied = |spec: &&WeightSpec| spec.expert_rows().is_none() && gathered != Some(spec.key.as_str());
     let mut classes: Vec<Vec<&WeightSpec>> = Vec::new();
     let kind = |spec: &WeightSpec| (spec.dtype().ok(), spec.rows(), spec.cols());
-    for spec in specs.weights.iter().filter(|spec| spec.expert_rows().is_none() && spec.dtype().is_ok_and(DType::has_codes)) {
+    for spec in model.specs().weights.iter().filter(multiplied).filter(|spec| spec.dtype().is_ok_and(DType::has_codes)) {
         match classes.iter_mut().find(|class| kind(class[0]) == kind(spec)) {
             Some(class) => class.push(spec),
             None => classes.push(vec![spec]),
@@ -94,6 +119,14 @@ fn usual(specs: &Specs) -> Vec<&WeightSpec> {
 
 fn values(spec: &WeightSpec) -> u64 {
     spec.rows() * spec.cols()
+}
+
+async fn measure(device: &Device, weights: &[Arc<Weight>], pairs: bool) -> Result<bool, ModelError> {
+    match pays(device, weights, pairs).await {
+        // A browser that does not compile the kernels: exact ones serve.
+        Err(ModelError::Gpu(GpuError::Validation { .. })) => Ok(false),
+        pays => pays,
+    }
 }
 
 /// Whether decoding is faster in codes, by products as the model's own: of the same kernels as decoding.
@@ -145,6 +178,22 @@ mod tests {
     use super::*;
     use rullama_gpu::OpenOptions;
     use rullama_ops::case::{Rng, upload};
+    use rullama_source::FileSource;
+    use rullama_source::gguf::Gguf;
+
+    /// The per-layer table is the largest weight of an E2B, and no product reads it.
+    #[test]
+    fn the_usual_weight_is_one_that_is_multiplied() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../goldens/models/dense-ple-Q4_K_M.gguf");
+        let gguf = pollster::block_on(Gguf::open(&FileSource::open(path).unwrap())).unwrap();
+        let model = crate::model::open(&gguf).unwrap();
+        let table = model.streamed().unwrap().key;
+        let of = |spec: &WeightSpec| values(spec);
+        let largest = model.specs().weights.iter().max_by_key(|spec| of(spec)).unwrap();
+        let usual = usual(&*model);
+        assert!(!usual.is_empty() && usual.iter().all(|spec| spec.key != table), "{}", usual[0].key);
+        assert!(largest.key == table || values(usual[0]) <= values(largest), "{}", largest.key);
+    }
 
     #[test]
     fn a_measurement_runs_both_kinds_on_weights_that_are_there() {

@@ -3,7 +3,7 @@
 use crate::ModelError;
 use crate::model::CacheSpec;
 use crate::weights::{Specs, Table};
-use rullama_ops::{Array, Graph, Half, Host, HostCache, Kind, KvType, Part, Use, Value, Words};
+use rullama_ops::{Array, Graph, Half, Host, HostCache, HostWeight, Kind, KvType, Part, Use, Value, Words};
 use rullama_source::ByteSource;
 use std::collections::HashMap;
 
@@ -14,6 +14,8 @@ pub struct Reference<'a> {
     pub tables: &'a [Table],
     pub words: HashMap<Words, Vec<u32>>,
     pub inputs: HashMap<&'static str, Vec<f32>>,
+    /// Weights that stand in for those of the source, such as the rows of a table that have a place.
+    pub weights: HashMap<String, HostWeight>,
     pub trained: HashMap<(String, Part), Array>,
     caches: HashMap<(usize, Half), HostCache>,
 }
@@ -24,7 +26,16 @@ impl<'a> Reference<'a> {
         let halves = caches.iter().flat_map(|spec| [Half::Keys, Half::Values].map(|half| (spec, half)));
         let empty = |width: usize| HostCache { kv, slots, width, data: vec![0.0; slots * width] };
         let caches = halves.map(|(spec, half)| ((spec.layer, half), empty(spec.width as usize))).collect();
-        Reference { source, specs, tables, words: HashMap::new(), inputs: HashMap::new(), trained: HashMap::new(), caches }
+        Reference {
+            source,
+            specs,
+            tables,
+            words: HashMap::new(),
+            inputs: HashMap::new(),
+            weights: HashMap::new(),
+            trained: HashMap::new(),
+            caches,
+        }
     }
 
     /// Computes the graph's outputs, before or after [lowering](crate::lower).
@@ -77,6 +88,7 @@ impl<'a> Reference<'a> {
                 Host::Weight(base.weight().view(*first as usize, *step as usize, rows))
             }
             Kind::After { of } => Box::pin(self.fetch(graph, values, *of)).await?,
+            Kind::Weight(key) if self.weights.contains_key(key) => Host::Weight(self.weights[key].clone()),
             Kind::Weight(key) => Host::Weight(match (self.specs.weight(key), self.specs.part(key)) {
                 (Some(spec), _) => spec.host(self.source).await?,
                 (None, Some(placed)) => placed.part.host(self.source).await?,

@@ -1,9 +1,7 @@
-//! Running a recording: what it reads from the host, and its parts one after the other.
+//! Running a recording: its parts one after the other.
 
-use crate::model::Rows;
 use crate::pace::Pace;
 use crate::plan::Plan;
-use crate::rows::{RowProvider, Wanted};
 use crate::{Loaded, ModelError};
 use rullama_gpu::{Device, Readback};
 use rullama_ops::Tensor;
@@ -22,23 +20,6 @@ struct Part {
 }
 
 impl Loaded {
-    /// Writes what a step reads from the host when the table is streamed.
-    ///
-    /// # Errors
-    /// Rows that cannot be read.
-    pub async fn fill_rows(&self, rows: &mut Option<RowProvider>, plan: &Plan, wanted: Rows, ids: &[u32]) -> Result<(), ModelError> {
-        let Some(provider) = rows else { return Ok(()) };
-        let inputs = self.model.inputs(wanted, ids.len());
-        let requests: Vec<Wanted> =
-            inputs.iter().map(|input| Wanted { ids: &ids[input.tokens.clone()], columns: input.columns.clone() }).collect();
-        for (input, values) in inputs.iter().zip(provider.gather(&requests).await?) {
-            if let Some(slice) = plan.input(input.name) {
-                self.device.write(&slice.buffer, slice.offset, bytemuck::cast_slice(&values));
-            }
-        }
-        Ok(())
-    }
-
     /// Submits a recording in parts that take about as long as the pace wants, a few of them ahead of the GPU. `step` is the
     /// position behind its last token, and its padded tokens. `fences` are kept for the next call.
     ///

@@ -3,11 +3,12 @@
 //! A [`Tower`] is algebra over a [`Graph`], as a model is. [`LoadedTower`] is one with its weights on a model's device: it is made
 //! when the first medium of its kind comes, and its memory is free again when it is dropped.
 
+use crate::loader::Loader;
 use crate::lower::For;
 use crate::plan::{Plan, Pool, Resources};
-use crate::weights::{Loader, Specs, Table, Weights, read_tables};
+use crate::weights::{Specs, Table, Weights, read_tables};
 use crate::{Loaded, ModelError};
-use rullama_gpu::{Buffer, Slice, Usage};
+use rullama_gpu::{Buffer, Recording, Slice, Usage};
 use rullama_ops::{Cache, Graph, Half, Words};
 use rullama_source::ByteSource;
 use rullama_source::gguf::TensorInfo;
@@ -182,6 +183,16 @@ impl LoadedTower {
         taps: bool,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<TowerOutputs, ModelError> {
+        let run = self.prepare(loaded, features, taps).await?;
+        run.run(loaded, cancelled).await?;
+        run.outputs(loaded).await
+    }
+
+    /// What runs for features, with these in its inputs.
+    ///
+    /// # Errors
+    /// Features that do not fit the tower, no memory, a lost device.
+    pub async fn prepare(&self, loaded: &Loaded, features: &Features, taps: bool) -> Result<TowerRun, ModelError> {
         let step = self.tower.step(features, &self.tables, taps)?;
         let mode = if taps { For::Look } else { For::Run };
         let graph = loaded.lowered_for(step.graph.checked()?, mode, self.tower.specs()).await?;
@@ -198,14 +209,40 @@ impl LoadedTower {
                 loaded.device.write(&slice.buffer, slice.offset, bytemuck::cast_slice(values));
             }
         }
+        Ok(TowerRun { plan, rows: features.rows() })
+    }
+}
+
+/// A tower's step for some features, ready to run.
+#[derive(Debug)]
+pub struct TowerRun {
+    plan: Plan,
+    rows: u32,
+}
+
+impl TowerRun {
+    /// What is replayed.
+    pub fn recording(&self) -> &Recording {
+        &self.plan.recording
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// A lost device; [`ModelError::Cancelled`] between two parts.
+    pub async fn run(&self, loaded: &Loaded, cancelled: &dyn Fn() -> bool) -> Result<(), ModelError> {
         // Without tokens nothing is learned of the text model's pace.
-        loaded.run_parts(&plan, &mut Vec::new(), (features.rows(), 0), cancelled).await?;
+        loaded.run_parts(&self.plan, &mut Vec::new(), (self.rows, 0), cancelled).await
+    }
+
+    /// Reads all outputs of a run.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub async fn outputs(&self, loaded: &Loaded) -> Result<TowerOutputs, ModelError> {
         let mut outputs = TowerOutputs::new();
-        for (name, value) in &graph.outputs {
-            let (rows, cols) = (graph.rows(*value), graph.cols(*value));
-            if let Some(tensor) = plan.output(name) {
-                outputs.insert(name.clone(), (loaded.read_rows(tensor, rows).await?, cols));
-            }
+        for (name, tensor) in self.plan.outputs() {
+            outputs.insert(name.to_owned(), (loaded.read_rows(tensor, tensor.rows).await?, tensor.cols));
         }
         Ok(outputs)
     }

@@ -10,6 +10,7 @@ use rullama_gpu::{Buffer, Caps, Device, GpuError, Kernel, Recorder, Slice, Usage
 use rullama_quant::Layout;
 use std::sync::Arc;
 
+mod apart;
 mod cached;
 mod cover;
 mod random;
@@ -33,6 +34,8 @@ pub struct Case {
     pub chunk_rows: Option<usize>,
     /// Weights stand as rows `first`, `first + step`, ... of a taller one.
     pub view: Option<(u32, u32)>,
+    /// Rows of weights are laid out one by one: see [`EmbedPlaced`](crate::EmbedPlaced).
+    pub apart: bool,
     /// Read tensors stand inside wider rows.
     pub strided: bool,
 }
@@ -48,7 +51,8 @@ impl Case {
     pub fn new(name: impl Into<String>, op: impl Op + 'static, operands: Vec<Host>, terms: usize) -> Self {
         let tolerance = of_sums(terms);
         let allowance = op.allowance(&operands, tolerance);
-        Case { name: name.into(), op: Box::new(op), operands, tolerance, allowance, chunk_rows: None, view: None, strided: false }
+        let (name, op) = (name.into(), Box::new(op));
+        Case { name, op, operands, tolerance, allowance, chunk_rows: None, view: None, apart: false, strided: false }
     }
 
     /// Also run with padded rows.
@@ -65,6 +69,12 @@ impl Case {
     /// Weights are views: rows `first`, `first + step`, ... of a taller one.
     pub fn viewed(mut self, first: u32, step: u32) -> Self {
         self.view = Some((first, step));
+        self
+    }
+
+    /// Rows of weights are laid out one by one.
+    pub fn apart(mut self) -> Self {
+        self.apart = true;
         self
     }
 
@@ -316,6 +326,7 @@ impl Bound {
         let (operand, buffer, words) = match host {
             Host::Weight(weight) => {
                 let weight = match case.view {
+                    _ if case.apart => apart::upload(device, weight).await?,
                     None => upload(device, weight, case.chunk_rows).await?,
                     Some(view) => upload(device, &taller(weight, view), case.chunk_rows).await?.view(view.0, view.1, weight.rows as u32),
                 };

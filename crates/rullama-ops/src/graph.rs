@@ -59,6 +59,8 @@ pub enum Words {
     SoftPlaces,
     /// For each token of a chunk the position behind the last key that it sees: its own, or the last of its block.
     BlockEnds,
+    /// For each id of a table that is not on the GPU as a whole the place of its row there, counted from 1; 0 where it has none.
+    RowPlaces,
     /// Rows that a tower takes of its tables, by the number of the list.
     Index(u8),
 }

@@ -68,7 +68,7 @@ pub use causal_conv::CausalConv;
 pub use codes::Quantise;
 pub use dense::{Dense, OuterSum};
 pub use elementwise::{AddColumns, AddScale, Affine, Clamp, Dropout, GeluMul, GeluMulBack, LastRow, Scale, Softcap, Zeros};
-pub use embed::Embed;
+pub use embed::{Embed, EmbedPlaced};
 pub use encoder_attention::{EncoderAttention, TextWords};
 pub use experts::{ExpertProduct, ExpertSum};
 pub use graph::{Graph, GraphError, Half, Kind, Number, Part, Type, Value, Words};

@@ -40,26 +40,58 @@ struct Expansion {
     params: String,
 }
 
-/// What to link.
-#[derive(Debug, Clone, Default)]
-pub struct Link<'a> {
-    name: String,
-    text: &'a str,
-    flags: BTreeSet<&'a str>,
-    consts: Vec<(&'a str, u32)>,
-    modules: Vec<(&'a str, &'a str)>,
+/// Kernels that have been linked: by what was asked for, and by the text that it came to.
+#[derive(Default)]
+struct Linked {
+    requests: HashMap<Link, Kernel>,
+    texts: HashMap<String, Kernel>,
 }
 
-impl<'a> Link<'a> {
+/// What to link.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Link {
+    name: String,
+    text: Text,
+    flags: BTreeSet<&'static str>,
+    consts: Vec<(&'static str, u32)>,
+    modules: Vec<(&'static str, Text)>,
+}
+
+/// A text of the program, told from others by its place: comparing what stands there would take longer than all else that is done for a
+/// dispatch.
+#[derive(Debug, Clone, Copy, Default)]
+struct Text(&'static str);
+
+impl Text {
+    fn place(self) -> (usize, usize) {
+        (self.0.as_ptr() as usize, self.0.len())
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for Text {}
+
+impl std::hash::Hash for Text {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.place().hash(state);
+    }
+}
+
+impl Link {
     /// `name` is the kernel's path, as `matmul/vector`.
-    pub fn new(name: &str, text: &'a str, caps: &Caps) -> Self {
-        let mut link = Link { name: name.into(), text, ..Default::default() };
+    pub fn new(name: &str, text: &'static str, caps: &Caps) -> Self {
+        let mut link = Link { name: name.into(), text: Text(text), ..Default::default() };
         link.flag("browser", caps.browser);
         link
     }
 
     /// Sets a flag for `#if` when `on`.
-    pub fn flag(&mut self, name: &'a str, on: bool) -> &mut Self {
+    pub fn flag(&mut self, name: &'static str, on: bool) -> &mut Self {
         if on {
             self.flags.insert(name);
         }
@@ -67,14 +99,14 @@ impl<'a> Link<'a> {
     }
 
     /// Declares `const name: u32 = value;`.
-    pub fn constant(&mut self, name: &'a str, value: u32) -> &mut Self {
+    pub fn constant(&mut self, name: &'static str, value: u32) -> &mut Self {
         self.consts.push((name, value));
         self
     }
 
     /// Binds the text that `#import name` inserts.
-    pub fn module(&mut self, name: &'a str, text: &'a str) -> &mut Self {
-        self.modules.push((name, text));
+    pub fn module(&mut self, name: &'static str, text: &'static str) -> &mut Self {
+        self.modules.push((name, Text(text)));
         self
     }
 
@@ -83,15 +115,21 @@ impl<'a> Link<'a> {
     /// # Errors
     /// [`GpuError::Validation`] naming the kernel and what its text asks for and is not linked, or is no interface.
     pub fn kernel(&self) -> Result<Kernel, GpuError> {
-        static CACHE: OnceLock<Mutex<HashMap<String, Kernel>>> = OnceLock::new();
-        let source = self.source().map_err(|message| GpuError::Validation { what: format!("kernel `{}`", self.name), message })?;
+        static CACHE: OnceLock<Mutex<Linked>> = OnceLock::new();
         let mut cache = CACHE.get_or_init(Default::default).lock().unwrap_or_else(|p| p.into_inner());
-        if let Some(kernel) = cache.get(&source) {
+        if let Some(kernel) = cache.requests.get(self) {
             return Ok(kernel.clone());
         }
-        let flags: Vec<_> = self.flags.iter().filter(|f| **f != "browser").copied().collect();
-        let kernel = Kernel::reflect(&format!("{}[{}]", self.name, flags.join(",")), &source)?;
-        cache.insert(source, kernel.clone());
+        let source = self.source().map_err(|message| GpuError::Validation { what: format!("kernel `{}`", self.name), message })?;
+        let kernel = match cache.texts.get(&source) {
+            Some(kernel) => kernel.clone(),
+            None => {
+                let flags: Vec<_> = self.flags.iter().filter(|f| **f != "browser").copied().collect();
+                Kernel::reflect(&format!("{}[{}]", self.name, flags.join(",")), &source)?
+            }
+        };
+        cache.requests.insert(self.clone(), kernel.clone());
+        cache.texts.insert(source, kernel.clone());
         Ok(kernel)
     }
 
@@ -109,7 +147,7 @@ impl<'a> Link<'a> {
             out.push_str(&format!("const {name}: u32 = {value}u;\n"));
         }
         let mut expansion = Expansion::default();
-        self.expand(self.text, &mut out, &mut expansion)?;
+        self.expand(self.text.0, &mut out, &mut expansion)?;
         let at = out.find(PARAMS);
         if at.is_none() && !expansion.params.is_empty() {
             return Err("`#param` without `#params`".into());
@@ -158,7 +196,8 @@ impl<'a> Link<'a> {
         if !expansion.imported.insert(name.to_string()) {
             return Ok(());
         }
-        let found = self.modules.iter().chain(SHARED).find(|m| m.0 == name);
+        let modules = self.modules.iter().map(|(name, text)| (*name, text.0));
+        let found = modules.chain(SHARED.iter().copied()).find(|module| module.0 == name);
         let (_, text) = found.ok_or_else(|| format!("no module `{name}` to import"))?;
         self.expand(text, out, expansion)
     }
@@ -184,12 +223,12 @@ mod tests {
         assert_eq!(link(text, &[]).source().unwrap(), "@binding(0) p\n@binding(1) y\n");
     }
 
-    fn link<'a>(text: &'a str, flags: &[&'a str]) -> Link<'a> {
+    fn link(text: &'static str, flags: &[&'static str]) -> Link {
         Link {
             name: "t".into(),
-            text,
+            text: Text(text),
             flags: flags.iter().copied().collect(),
-            modules: vec![("m", "M\n#import n"), ("n", "N")],
+            modules: vec![("m", Text("M\n#import n")), ("n", Text("N"))],
             ..Default::default()
         }
     }
@@ -204,9 +243,9 @@ mod tests {
     #[test]
     fn parameters_of_modules_stand_where_they_are_wanted() {
         let mut link = link("struct Params {\na: u32,\n#params\n}\n#import p\nend", &[]);
-        link.modules.push(("p", "#param b: f32\nP"));
+        link.modules.push(("p", Text("#param b: f32\nP")));
         assert_eq!(link.source().unwrap(), "struct Params {\na: u32,\nb: f32,\n}\nP\nend\n");
-        link.text = "#import p";
+        link.text = Text("#import p");
         assert!(link.source().is_err());
     }
 

@@ -35,6 +35,11 @@ pub fn part<const N: usize>(bytes: &[u8], at: usize) -> &[u8; N] {
     bytes[at..].first_chunk().expect("the part lies within the block")
 }
 
+/// The little-endian words at byte `at` and behind it.
+fn words_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(*part(bytes, at))
+}
+
 /// Stores a word at byte `at`.
 pub fn put_word(bytes: &mut [u8], at: usize, word: u32) {
     bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
@@ -72,17 +77,17 @@ pub fn pack_nibble_halves(codes: &[u8; 16], out: &mut [u8; 16]) {
 pub fn pack_nibble_side(codes: &[u8; 32], high: bool, out: &mut [u8; 16]) {
     let shift = if high { 4 } else { 0 };
     for i in 0..4 {
-        let even = word_at(codes, 8 * i) >> shift & LOW;
-        let odd = word_at(codes, 8 * i + 4) >> shift & LOW;
-        put_word(out, 4 * i, even | odd << 4);
+        let both = words_at(codes, 8 * i) >> shift & (u64::from(LOW) << 32 | u64::from(LOW));
+        put_word(out, 4 * i, (both | both >> 28) as u32);
     }
 }
 
 /// Device 2-bit codes of a group whose element l is bits `shift..shift+2` of byte l of 32.
 pub fn pack_pairs(codes: &[u8; 32], shift: usize, out: &mut [u8; 8]) {
     for i in 0..2 {
-        let lane = |k: usize| (word_at(codes, 16 * i + 4 * k) >> shift & 0x0303_0303) << (2 * k);
-        put_word(out, 4 * i, lane(0) | lane(1) | lane(2) | lane(3));
+        let pair = |k: usize| words_at(codes, 16 * i + 8 * k) >> shift & 0x0303_0303_0303_0303;
+        let all = pair(0) | pair(1) << 4;
+        put_word(out, 4 * i, (all | all >> 30) as u32);
     }
 }
 

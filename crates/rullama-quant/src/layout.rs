@@ -103,21 +103,18 @@ impl Layout {
     /// [`QuantError::PieceStart`], [`QuantError::PieceEnd`] and [`QuantError::PartialRow`] for
     /// pieces that are not whole rows or not aligned to [`Layout::ROW_STEP`].
     pub fn repack(&self, first_row: usize, bytes: &[u8]) -> Result<Vec<(u32, Vec<u32>)>, QuantError> {
-        let count = self.rows_of_piece(first_row, bytes)?;
+        if !bytes.len().is_multiple_of(self.row_bytes) {
+            let (dtype, row_bytes) = (self.dtype, self.row_bytes);
+            return Err(QuantError::PartialRow { dtype, bytes: bytes.len(), row_bytes });
+        }
+        let count = bytes.len() / self.row_bytes;
+        let places = self.writes(first_row, count)?;
         if count == 0 {
             return Ok(Vec::new());
         }
         let format = self.dtype.format();
         let row_blocks = self.cols / format.block_len;
-        let mut writes: Vec<(u32, Vec<u32>)> = Vec::with_capacity(format.planes.len());
-        for (&start, &plane_bytes) in self.planes.iter().zip(format.planes) {
-            let row_plane = row_blocks * plane_bytes;
-            // Below the buffer's length in words, so it fits.
-            let offset = (first_row as u64 * row_plane as u64 / 4) as u32;
-            let words = (count * row_plane).div_ceil(4);
-            writes.push((start + offset, vec![0; words]));
-        }
-
+        let mut writes: Vec<(u32, Vec<u32>)> = places.into_iter().map(|(offset, words)| (offset, vec![0; words])).collect();
         let mut parts = writes
             .iter_mut()
             .zip(format.planes)
@@ -132,21 +129,28 @@ impl Layout {
         Ok(writes)
     }
 
-    /// Number of rows in a piece, if it may start and end there.
-    fn rows_of_piece(&self, first_row: usize, bytes: &[u8]) -> Result<usize, QuantError> {
+    /// Offset and length, in words, of the writes that [`repack`](Self::repack) makes of `count` rows.
+    ///
+    /// # Errors
+    /// As [`repack`](Self::repack).
+    pub fn writes(&self, first_row: usize, count: usize) -> Result<Vec<(u32, usize)>, QuantError> {
         let step = Self::ROW_STEP;
-        if !bytes.len().is_multiple_of(self.row_bytes) {
-            let (dtype, row_bytes) = (self.dtype, self.row_bytes);
-            return Err(QuantError::PartialRow { dtype, bytes: bytes.len(), row_bytes });
-        }
         if !first_row.is_multiple_of(step) {
             return Err(QuantError::PieceStart { first_row, step });
         }
-        let count = bytes.len() / self.row_bytes;
         let end_row = first_row.saturating_add(count);
         if end_row > self.rows || (end_row < self.rows && !end_row.is_multiple_of(step)) {
             return Err(QuantError::PieceEnd { first_row, end_row, rows: self.rows, step });
         }
-        Ok(count)
+        let format = self.dtype.format();
+        let row_blocks = self.cols / format.block_len;
+        let planes = self.planes.iter().zip(format.planes);
+        let write = |(&start, &plane_bytes): (&u32, &usize)| {
+            let row_plane = row_blocks * plane_bytes;
+            // Below the buffer's length in words, so it fits.
+            let offset = (first_row as u64 * row_plane as u64 / 4) as u32;
+            (start + offset, (count * row_plane).div_ceil(4))
+        };
+        Ok(planes.map(write).collect())
     }
 }

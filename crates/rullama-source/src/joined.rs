@@ -2,7 +2,10 @@
 
 use std::{ops::Range, sync::Arc};
 
-use crate::source::{BoxFuture, ByteSource, Locality, SourceError};
+use crate::{
+    rows::{Rearranged, Rows},
+    source::{BoxFuture, ByteSource, Locality, SourceError},
+};
 
 /// Sources one after the other; an offset counts through all of them.
 #[derive(Clone)]
@@ -42,6 +45,21 @@ impl JoinedSource {
             if bytes.is_empty() { bytes = piece } else { bytes.extend_from_slice(&piece) }
         }
         Ok(bytes)
+    }
+
+    /// Rows that lie in one part are rearranged by whoever does it there.
+    async fn rearrange_in_part(&self, rows: &Rows) -> Option<Rearranged> {
+        let mut at = None;
+        let mut inside = rows.clone();
+        for run in &mut inside.stacked.runs {
+            let mut pieces = self.pieces(run);
+            let (Some((part, place)), None) = (pieces.next(), pieces.next()) else { return None };
+            if *at.get_or_insert(part) != part {
+                return None;
+            }
+            *run = place;
+        }
+        self.parts[at?].rearrange(&inside).await
     }
 
     /// Ranges that lie in one part are asked for there together.
@@ -95,6 +113,14 @@ impl ByteSource for JoinedSource {
 
     fn read_many<'a>(&'a self, ranges: &'a [Range<u64>]) -> BoxFuture<'a, Result<Vec<Vec<u8>>, SourceError>> {
         Box::pin(self.read_by_part(ranges))
+    }
+
+    fn ahead(&self) -> usize {
+        self.parts.iter().map(|part| part.ahead()).max().unwrap_or(1)
+    }
+
+    fn rearrange<'a>(&'a self, rows: &'a Rows) -> BoxFuture<'a, Option<Rearranged>> {
+        Box::pin(self.rearrange_in_part(rows))
     }
 }
 

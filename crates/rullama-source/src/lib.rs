@@ -3,6 +3,7 @@
 //! - [`ByteSource`]: a thing of known length that is read by ranges: [`MemorySource`], and natively
 //!   `FileSource` and `HttpSource`. A browser shell adds its own (a picked file). A [`JoinedSource`] is
 //!   several of them, the parts of one model; natively `open_path` and `open_url` find these.
+//! - [`rows`]: rows of a weight, read and rearranged, here or on another thread.
 //! - [`gguf`]: the GGUF container, parsed by ranges and never as a whole, and written as a stream.
 //! - [`ollama`]: model names, manifests and, natively, Ollama's store on disk.
 //!
@@ -40,6 +41,9 @@ pub mod ollama;
 #[cfg(not(target_arch = "wasm32"))]
 mod open;
 pub mod parallel;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod remembered;
+pub mod rows;
 mod source;
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -2,7 +2,10 @@
 
 use std::{future::Future, ops::Range, pin::Pin, sync::Arc};
 
-use crate::foreign::Foreign;
+use crate::{
+    foreign::Foreign,
+    rows::{Rearranged, Rows},
+};
 
 /// A boxed future, `Send` natively; the browser's handles are bound to their thread, so not there.
 #[cfg(not(target_arch = "wasm32"))]
@@ -83,6 +86,17 @@ pub trait ByteSource: MaybeSendSync + 'static {
             }
             Ok(parts)
         })
+    }
+
+    /// Pieces that are worth having under way at a time, beyond what threads make of it ([`crate::parallel`]).
+    fn ahead(&self) -> usize {
+        1
+    }
+
+    /// Has rows read and rearranged beside this thread; `None` where nobody does that, or could not: who asks does it then, and
+    /// learns why something cannot be read.
+    fn rearrange<'a>(&'a self, _rows: &'a Rows) -> BoxFuture<'a, Option<Rearranged>> {
+        Box::pin(std::future::ready(None))
     }
 }
 

@@ -11,9 +11,7 @@ use rullama_model::Loaded;
 use rullama_model::arena::{Arena, Layout};
 use rullama_model::lora::Terms;
 use rullama_model::lower::{For, lower};
-use rullama_model::model::Rows;
 use rullama_model::plan::{Plan, Pool, Resources};
-use rullama_model::rows::RowProvider;
 use rullama_model::weights::Weights;
 use rullama_model::words::WordBuffers;
 use rullama_ops::{Cache, Half, Part, Tensor, Words};
@@ -57,7 +55,6 @@ pub struct OnDevice {
     /// Activations of its own: larger by far than an answer's, and gone with it.
     pool: Pool,
     pub(crate) optimizer: Option<Plan>,
-    rows: Option<RowProvider>,
     fences: Vec<Readback>,
 }
 
@@ -80,6 +77,8 @@ pub(crate) fn word_sizes(longest: StepShape) -> [(Words, usize); 5] {
 struct View<'a> {
     weights: &'a Weights,
     words: &'a WordBuffers,
+    /// Where rows are that come from the file.
+    places: Option<Slice>,
     parts: &'a HashMap<Part, Arena>,
     banned: &'a [(String, &'static str)],
 }
@@ -94,7 +93,7 @@ impl Resources for View<'_> {
     }
 
     fn words(&self, words: Words) -> Option<Slice> {
-        self.words.slice(words)
+        if words == Words::RowPlaces { self.places.clone() } else { self.words.slice(words) }
     }
 
     fn trained(&self, name: &str, part: Part) -> Option<Tensor> {
@@ -128,9 +127,9 @@ impl OnDevice {
         let (mut pool, ground) = (Pool::default(), Ground::from(&*loaded));
         let graph = lower(graph::step(&ground, &terms, longest, keep)?, For::Look, loaded.model.specs());
         pool.reserve(device, &graph, memory::scratch(&graph, longest, caps)).await?;
-        let (rows, most) = (loaded.row_provider(), device.caps().max_binding);
+        let most = device.caps().max_binding;
         let (plans, tick, fences) = Default::default();
-        Ok(OnDevice { loaded, terms, keep, most, parts, words, longest, plans, tick, pool, optimizer: None, rows, fences })
+        Ok(OnDevice { loaded, terms, keep, most, parts, words, longest, plans, tick, pool, optimizer: None, fences })
     }
 
     /// Room for a new adapter, with its first values, and for steps of at most `longest`.
@@ -215,7 +214,7 @@ impl OnDevice {
         let _turn = loaded.turn.lock().await;
         self.prepare(shape).await?;
         let plan = &self.plans[&shape].0;
-        loaded.fill_rows(&mut self.rows, plan, Rows::All, &row.ids).await?;
+        loaded.bring_rows(&row.ids).await?;
         let padded = |words: &[u32], len: u32, with: u32| {
             let mut words = words.to_vec();
             words.resize(len as usize, with);
@@ -272,7 +271,8 @@ impl OnDevice {
     pub(crate) async fn plan(&mut self, graph: rullama_ops::Graph) -> Result<Plan, TrainError> {
         let graph = self.loaded.lowered(graph, For::Look).await?;
         let banned = self.loaded.banned().await;
-        let view = View { weights: &self.loaded.weights, words: &self.words, parts: &self.parts, banned: &banned };
+        let places = self.loaded.row_places();
+        let view = View { weights: &self.loaded.weights, words: &self.words, places, parts: &self.parts, banned: &banned };
         Ok(Plan::build(&self.loaded.device, &graph, &view, &mut self.pool).await?)
     }
 }

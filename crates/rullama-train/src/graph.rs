@@ -66,14 +66,14 @@ pub struct StepShape {
 /// # Errors
 /// An operation that cannot be trained through, experts first of all.
 pub fn step(ground: &Ground, terms: &Terms, shape: StepShape, keep: Keep) -> Result<Graph, TrainError> {
-    let Ground { model, tables, resident, most, .. } = *ground;
+    let Ground { model, tables, slots, most, .. } = *ground;
     let experts = model.facts().experts;
     if experts > 0 {
         return Err(TrainError::Experts(experts));
     }
     // Nothing is cached, so that the type of caches says nothing.
     let (kv, packed, rows) = (KvType::F16, true, Rows::All);
-    let step = Shape { tokens: shape.tokens, rows, decode: false, resident, taps: false, soft: false, packed, pool: 0, kv };
+    let step = Shape { tokens: shape.tokens, rows, decode: false, slots, taps: false, soft: false, packed, pool: 0, kv };
     // Nothing is left out when a model is judged.
     let terms = &terms.clone().with_dropout(if shape.train { terms.dropout } else { 0.0 });
     let mut graph = model.forward(step, tables, terms);

@@ -23,8 +23,8 @@ use std::collections::{BTreeMap, HashSet};
 pub struct Ground<'a> {
     pub model: &'a dyn Model,
     pub tables: &'a [Table],
-    /// Whether the table whose rows may be streamed is on the GPU.
-    pub resident: bool,
+    /// Rows that have a place on the GPU, of the table whose rows may be streamed; 0: all are there.
+    pub slots: u32,
     /// Bytes on the GPU already, or to be there: weights above all.
     pub weights: u64,
     pub caps: &'a Caps,
@@ -35,14 +35,8 @@ pub struct Ground<'a> {
 impl<'a> From<&'a Loaded> for Ground<'a> {
     fn from(loaded: &'a Loaded) -> Self {
         let (model, tables, device) = (&*loaded.model, &loaded.tables[..], &loaded.device);
-        Ground {
-            model,
-            tables,
-            resident: !loaded.streams(),
-            weights: device.allocated(),
-            caps: device.caps(),
-            most: device.caps().max_binding,
-        }
+        let (slots, weights, caps) = (loaded.row_slots(), device.allocated(), device.caps());
+        Ground { model, tables, slots, weights, caps, most: caps.max_binding }
     }
 }
 

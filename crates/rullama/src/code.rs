@@ -109,7 +109,7 @@ impl From<&ModelError> for ErrorCode {
             ModelError::Adapter(AdapterError::Source(error)) => error.into(),
             ModelError::Adapter(_) => ErrorCode::Adapter,
             ModelError::IsEncoder { .. } | ModelError::NoEncoder { .. } => ErrorCode::ModelUnsupported,
-            ModelError::StepTooLong { .. } => ErrorCode::InvalidArgument,
+            ModelError::StepTooLong { .. } | ModelError::RowPlaces { .. } => ErrorCode::InvalidArgument,
             ModelError::Architecture { .. }
             | ModelError::RowLength { .. }
             | ModelError::Expert { .. }

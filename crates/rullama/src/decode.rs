@@ -2,15 +2,21 @@
 //!
 //! On the GPU the sampled id never leaves before the next step uses it, so steps are queued in
 //! groups, with one read-back of results a group and two groups under way: the host reads one
-//! while the other runs. Streamed per-layer rows and host sampling need each id first: then a
+//! while the other runs. Streamed experts and host sampling need each id first: then a
 //! step waits for its token. So it does where an answer is held to a format: the mask of the tokens that may come next is made
 //! while the GPU computes their logits. A draft is verified once no step is under way.
+//!
+//! With streamed per-layer rows a queued step is right if the row of the token that it got was there. Where one was not, what was queued
+//! from that step on is void: its results are not looked at, and the same positions are computed again behind it, with the row. What void
+//! steps leave is written over before it is read, as what rejected drafts leave is: keys and values of positions that are not reached yet,
+//! results and tokens of the history by their index, and the step's state, which the host sets anew. How far steps are queued ahead
+//! follows from how often rows are there ([`Ahead`](crate::ahead::Ahead)).
 
 use crate::Error;
 use crate::format::{Constraint, refused};
 use crate::options::Speculate;
 use crate::runner::Runner;
-use crate::speculation::{Speculated, Speculation};
+use crate::speculation::{Speculated, Speculation, reads_behind};
 use rullama_gpu::Readback;
 use rullama_ops::sample::{self, RESULT_WORDS, RESULTS, SampleMode, SampleResult, SampleSettings};
 use std::collections::VecDeque;
@@ -21,6 +27,10 @@ struct Group {
     readback: Readback,
     steps: usize,
     queued: Instant,
+    /// The time of the rows that were there then.
+    rows: u64,
+    /// What its steps computed is not wanted.
+    void: bool,
 }
 
 /// Gives token after token of one answer.
@@ -30,6 +40,8 @@ pub(crate) struct Decoder<'a> {
     prompt: &'a [u32],
     /// What the answer is held to.
     constraint: Option<Constraint>,
+    /// Draws may turn out void: nothing that they write over is needed.
+    forgets: bool,
     speculation: Option<Speculation>,
     pub speculated: Speculated,
     under_way: VecDeque<Group>,
@@ -46,7 +58,22 @@ impl<'a> Decoder<'a> {
     pub fn new(settings: SampleSettings, bias: Vec<(u32, f32)>, prompt: &'a [u32], constraint: Option<Constraint>) -> Self {
         let (under_way, ready, spare, groups, speculated) = Default::default();
         let (speculation, collected) = (None, Instant::now());
-        Decoder { settings, bias, prompt, constraint, speculation, speculated, under_way, ready, spare, read: 0, groups, collected }
+        let forgets = !reads_behind(&settings, 2 * Groups::MOST);
+        Decoder {
+            settings,
+            bias,
+            prompt,
+            constraint,
+            forgets,
+            speculation,
+            speculated,
+            under_way,
+            ready,
+            spare,
+            read: 0,
+            groups,
+            collected,
+        }
     }
 
     /// Verifies drafts, where the settings let it.
@@ -60,58 +87,82 @@ impl<'a> Decoder<'a> {
         if self.settings.mode().is_none() {
             return self.on_host(runner, &[]);
         }
-        self.queue_readback(runner, 1, Instant::now()).await?;
+        self.queue_readback(runner, 1, (Instant::now(), 0)).await?;
         self.collect(runner).await?;
         self.ready.pop_front().filter(|drawn| !drawn.none_allowed).ok_or_else(nothing_allowed)
     }
 
     /// The token after `generated`; at most `most` more are wanted.
     pub async fn next(&mut self, runner: &mut Runner, generated: &[u32], most: usize) -> Result<SampleResult, Error> {
-        if let Some(sampled) = self.ready.pop_front() {
-            return Ok(sampled);
-        }
-        if self.settings.mode().is_none() {
-            let id = generated.last().copied().unwrap_or_default();
+        let last = generated.last().copied().unwrap_or_default();
+        let Some(mode) = self.settings.mode() else {
             runner.reserve(runner.position() + 1).await?;
-            runner.set_step(id, 0);
-            runner.steps(1, Some(id), None).await?;
+            runner.set_step(last, 0);
+            runner.steps(1, Some(last), None).await?;
             return self.on_host(runner, generated);
-        }
-        if let (Some(constraint), Some(mode)) = (&mut self.constraint, self.settings.mode()) {
+        };
+        if let Some(constraint) = &mut self.constraint {
             // The mask is that of the tokens so far, so nothing is queued behind.
             let queued = Instant::now();
             runner.reserve(runner.position() + 1).await?;
-            let id = if runner.streamed() { generated.last().copied() } else { None };
-            let made = runner.masked_step(id, mode, constraint).await;
-            self.queue_readback(runner, 1, queued).await?;
+            let made = runner.masked_step(last, mode, constraint).await;
+            self.queue_readback(runner, 1, (queued, 0)).await?;
             self.collect(runner).await?;
             made?;
             return self.ready.pop_front().filter(|drawn| !drawn.none_allowed).ok_or_else(nothing_allowed);
         }
-        let draft = self.speculation.as_mut().and_then(|of| of.draft(&mut runner.gains, self.prompt.len(), generated, most));
-        if let (Some(draft), Some(mode), true) = (&draft, self.settings.mode(), self.under_way.is_empty()) {
-            return self.verify(runner, generated, draft, mode).await;
-        }
-        // Where each step waits for its token, one group of one; else two groups. None where a draft waits for those under way.
-        let waits = runner.streamed() || self.speculation.as_ref().is_some_and(Speculation::always);
-        let (groups, steps) = if waits { (1, 1) } else { (2, self.groups.steps) };
-        while self.under_way.len() < groups && draft.is_none() {
-            let queued = runner.position() as usize - self.prompt.len() + 1 - generated.len();
-            let steps = steps.min(most.saturating_sub(queued));
-            if steps == 0 && !self.under_way.is_empty() {
-                break;
+        // Void groups bring nothing.
+        while self.ready.is_empty() {
+            let draft = self.speculation.as_mut().and_then(|of| of.draft(&mut runner.gains, self.prompt.len(), generated, most));
+            match draft {
+                Some(draft) if self.under_way.is_empty() => self.verify(runner, generated, &draft, mode).await?,
+                // It waits for those under way.
+                Some(_) => self.collect(runner).await?,
+                None => {
+                    self.queue_groups(runner, generated, most, mode).await?;
+                    self.collect(runner).await?;
+                }
             }
-            self.queue(runner, steps.max(1), generated).await?;
         }
-        self.collect(runner).await?;
         Ok(self.ready.pop_front().unwrap_or_default())
     }
 
-    /// Gives the draws behind the last token and behind as much of a draft as was drawn.
-    async fn verify(&mut self, runner: &mut Runner, generated: &[u32], draft: &[u32], mode: SampleMode) -> Result<SampleResult, Error> {
+    /// Queues as much as is to be under way: where each step waits for its token, one group of one, else two groups.
+    async fn queue_groups(&mut self, runner: &mut Runner, generated: &[u32], most: usize, mode: SampleMode) -> Result<(), Error> {
+        let waits = (runner.streams_rows() && !self.forgets) || self.speculation.as_ref().is_some_and(Speculation::always);
+        let (groups, steps) = match runner.steps_ahead().filter(|_| !waits) {
+            None => (1, 1),
+            Some(ahead) => (2, self.groups.steps.min(ahead)),
+        };
+        while self.live() < groups {
+            let queued = runner.position() as usize - self.prompt.len() + 1 - generated.len();
+            let steps = steps.min(most.saturating_sub(queued));
+            if steps == 0 && self.live() > 0 {
+                break;
+            }
+            let (steps, started) = (steps.max(1), Instant::now());
+            runner.reserve(runner.position() + steps as u32).await?;
+            // Of a group that is queued behind another nobody knows the first token yet.
+            let id = generated.last().copied().filter(|_| self.live() == 0);
+            let rows = runner.steps(steps, id, Some(mode)).await?;
+            self.queue_readback(runner, steps, (started, rows)).await?;
+            if groups == 1 {
+                runner.encode_ahead(mode);
+            }
+        }
+        Ok(())
+    }
+
+    /// Groups under way whose results are wanted.
+    fn live(&self) -> usize {
+        self.under_way.iter().filter(|group| !group.void).count()
+    }
+
+    /// Adds the draws behind the last token and behind as much of a draft as was drawn.
+    async fn verify(&mut self, runner: &mut Runner, generated: &[u32], draft: &[u32], mode: SampleMode) -> Result<(), Error> {
         let ids: Vec<u32> = generated.last().into_iter().chain(draft).copied().collect();
         let started = runner.verify(&ids, self.read as u32, mode).await?;
-        self.queue_readback(runner, ids.len(), started).await?;
+        self.queue_readback(runner, ids.len(), (started, 0)).await?;
         let Some(words) = self.wait(runner).await? else { return Err(nothing_allowed()) };
         runner.gains.learn_step(ids.len() as u32, (self.collected - started).as_secs_f64());
         let mut accepted = 0;
@@ -128,36 +179,40 @@ impl<'a> Decoder<'a> {
         }
         self.speculated.drafted += draft.len() as u32;
         self.speculated.accepted += accepted as u32;
-        Ok(self.ready.pop_front().unwrap_or_default())
+        Ok(())
     }
 
-    async fn queue(&mut self, runner: &mut Runner, steps: usize, generated: &[u32]) -> Result<(), Error> {
-        let queued = Instant::now();
-        runner.reserve(runner.position() + steps as u32).await?;
-        let id = if runner.streamed() { generated.last().copied() } else { None };
-        runner.steps(steps, id, self.settings.mode()).await?;
-        self.queue_readback(runner, steps, queued).await
-    }
-
-    async fn queue_readback(&mut self, runner: &Runner, steps: usize, queued: Instant) -> Result<(), Error> {
+    /// Copies the results of `steps` steps that were queued then, with these rows.
+    async fn queue_readback(&mut self, runner: &Runner, steps: usize, (queued, rows): (Instant, u64)) -> Result<(), Error> {
         let bytes = (RESULTS * RESULT_WORDS * 4) as u64;
         let readback = match self.spare.pop() {
             Some(readback) => readback,
             None => Readback::new(runner.device(), bytes).await?,
         };
         readback.start(runner.device(), Some((runner.results(), 0, bytes)));
-        self.under_way.push_back(Group { readback, steps, queued });
+        self.under_way.push_back(Group { readback, steps, queued, rows, void: false });
         Ok(())
     }
 
-    /// Waits for the oldest group.
+    /// Waits for the oldest group, and takes its draws as far as they hold.
     async fn collect(&mut self, runner: &mut Runner) -> Result<(), Error> {
-        let Some((steps, queued)) = self.under_way.front().map(|group| (group.steps, group.queued)) else { return Ok(()) };
-        let (asked, started) = (Instant::now(), queued.max(self.collected));
-        let Some(words) = self.wait(runner).await? else { return Ok(()) };
-        for _ in 0..steps {
+        let Some(Group { steps, queued, rows, void, .. }) = self.under_way.front() else { return Ok(()) };
+        let (steps, rows, void) = (*steps, *rows, *void);
+        let (asked, started) = (Instant::now(), (*queued).max(self.collected));
+        let Some(words) = self.wait(runner).await?.filter(|_| !void) else { return Ok(()) };
+        for left in (0..steps).rev() {
             let drawn = self.take(&words);
+            let id = drawn.id;
             self.ready.push_back(drawn);
+            // The rows of the step that got it, if one is queued.
+            let of_next = if left > 0 { Some(rows) } else { self.under_way.front().map(|next| next.rows) };
+            let behind: usize = self.under_way.iter().map(|group| group.steps).sum();
+            if !runner.holds(id, of_next, left + behind).await {
+                self.under_way.iter_mut().for_each(|group| group.void = true);
+                runner.set_position((self.prompt.len() + self.read) as u32 - 1);
+                runner.set_step(id, self.read as u32);
+                break;
+            }
         }
         if self.read > 1 {
             let seconds = |since: Instant| (self.collected - since).as_secs_f64();
@@ -185,10 +240,8 @@ impl<'a> Decoder<'a> {
     }
 
     /// Waits for what is still under way; its tokens are not wanted.
-    pub async fn drain(&mut self, runner: &mut Runner) -> Result<(), Error> {
-        while !self.under_way.is_empty() {
-            self.collect(runner).await?;
-        }
+    pub async fn drain(&mut self, runner: &Runner) -> Result<(), Error> {
+        while self.wait(runner).await?.is_some() {}
         Ok(())
     }
 

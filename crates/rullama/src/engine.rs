@@ -15,13 +15,15 @@ use rullama_model::loaded::{Choice, Stage};
 use rullama_model::lora::Terms;
 use rullama_model::model::{Model, Rows};
 use rullama_model::pace::{MAX_CHUNK, MIN_CHUNK};
+use rullama_model::products;
+use rullama_model::rows::RowStats;
 use rullama_ops::SampleMode;
 use rullama_source::ByteSource;
 use rullama_source::gguf::{Gguf, MetadataError};
 use rullama_text::Tokenizer;
 use rullama_text::chat::Size;
 use serde::Serialize;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use web_time::Instant;
 
 /// Longest context that is taken without being asked for.
@@ -95,7 +97,7 @@ pub(crate) struct Inner {
     pub loaded: Arc<Loaded>,
     pub tokenizer: Tokenizer,
     pub info: ModelInfo,
-    pub senses: Senses,
+    pub senses: Arc<Senses>,
     /// As it holds on this adapter and load.
     pub speculate: Speculate,
     pub formats: OnceLock<Box<dyn Formats>>,
@@ -155,7 +157,10 @@ impl Engine {
         let residency = residency::residency(&device, &*model, &options, &*source)?;
         let experts = residency::experts(&device, &*model, &options, &*source, residency)?;
         let (context, chunk) = (context(&*model, &options, &device)?, chunk(&options)?);
-        let choice = Choice { kv: options.kv, context, residency, experts, chunk, products: options.wanted_products() };
+        let rows = residency::rows(&device, &*model, &options);
+        let kept = options.measurements.as_deref().map(|kept| (kept, products::key(&device, &*model)));
+        let faster = kept.as_ref().and_then(|(kept, key)| kept.recall(key));
+        let choice = Choice { kv: options.kv, context, residency, rows, experts, chunk, products: options.wanted_products(), faster };
         let name = MetadataError::optional(gguf.metadata.str("general.name"))?.unwrap_or("unnamed").to_string();
         // Seconds of putting weights on the GPU end where the self-test begins.
         let (started, mut seconds) = (Instant::now(), 0.0);
@@ -168,10 +173,15 @@ impl Engine {
             !cancel.is_cancelled()
         };
         let loaded = Loaded::load(device, model, source, choice, &mut report).await?;
+        if let (Some((kept, key)), Some(faster)) = (kept, loaded.measured) {
+            kept.keep(&key, faster);
+        }
         let speculate = speculate(&loaded, options.speculate).await?;
         let info = info(&loaded, name, &options, seconds).await;
         progress(Progress::Ready);
-        let (loaded, senses, formats) = (Arc::new(loaded), Senses::default(), OnceLock::new());
+        let (loaded, senses, formats) = (Arc::new(loaded), Arc::new(Senses::default()), OnceLock::new());
+        let spare: Weak<Senses> = Arc::downgrade(&senses);
+        loaded.device.on_shortage(spare);
         Ok(Engine(Arc::new(Inner { loaded, tokenizer, info, senses, speculate, formats })))
     }
 
@@ -204,6 +214,11 @@ impl Engine {
     /// What streaming experts took since the load, over all sessions; `None` where they are resident, or there are none.
     pub async fn expert_stats(&self) -> Option<ExpertStats> {
         self.0.loaded.expert_stats().await
+    }
+
+    /// What streaming rows of per-layer embeddings took since the load, over all sessions; `None` where they are resident, or there are none.
+    pub async fn row_stats(&self) -> Option<RowStats> {
+        self.0.loaded.row_stats().await
     }
 
     /// A new, empty sequence with caches of its own.

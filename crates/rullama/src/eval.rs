@@ -9,7 +9,7 @@ use rullama_model::lora::Terms;
 use rullama_model::model::{Rows, Shape};
 use rullama_model::pace::MAX_CHUNK;
 use rullama_model::reference::Reference;
-use rullama_model::rows::Wanted;
+use rullama_model::rows;
 use rullama_ops::{StepState, Words};
 use std::collections::BTreeMap;
 
@@ -109,11 +109,10 @@ impl Engine {
         let state = StepState { tokens: ids.len() as u32, ..Default::default() };
         reference.words.insert(Words::ChunkIds, ids.to_vec());
         reference.words.insert(Words::ChunkState, bytemuck::cast_slice(&[state]).to_vec());
-        if let Some(mut provider) = loaded.row_provider() {
-            for input in model.inputs(Rows::All, ids.len()) {
-                let wanted = Wanted { ids: &ids[input.tokens], columns: input.columns };
-                reference.inputs.insert(input.name, provider.gather(&[wanted]).await?.remove(0));
-            }
+        if let Some(spec) = model.streamed().filter(|_| loaded.streams()).and_then(|of| model.specs().weight(of.key)) {
+            let (table, places) = rows::host(&*loaded.source, spec, ids).await?;
+            reference.weights.insert(spec.key.clone(), table);
+            reference.words.insert(Words::RowPlaces, places);
         }
         let outputs = reference.run(&graph).await?;
         let matrices = outputs.into_iter().map(|(name, array)| (name, array.data)).collect();

@@ -17,7 +17,11 @@
 //! # }
 //! ```
 
+// Whether towers may be shared among threads is asked of every type of wgpu's that they hold.
+#![recursion_limit = "256"]
+
 mod adapters;
+mod ahead;
 mod chat;
 mod checks;
 mod code;
@@ -68,7 +72,7 @@ pub use gallery::{Gallery, sense_of};
 pub use media::{Medium, Perceived, SoftTokens};
 pub use options::{Cancel, ExpertMode, GenerateOptions, LoadOptions, PENALTIES, PleMode, REPEAT_PENALTIES, Sampling, Speculate};
 pub use pieces::{Logprobs, Piece, Pieces, Reason, TokenText};
-pub use profile::StepProfile;
+pub use profile::{MediumProfile, StepProfile};
 pub use progress::{OnPrefill, Prefill};
 pub use prompt::{Prompt, placeholder_runs};
 pub use rullama_adapter as adapter;
@@ -76,7 +80,8 @@ pub use rullama_gpu::{AdapterProfile, Device, GpuError, KernelTime, OpenOptions}
 pub use rullama_media::{self as perception, Picture, SizeRule, Sound};
 pub use rullama_model::Loaded;
 pub use rullama_model::experts::ExpertStats;
-pub use rullama_model::products::Products;
+pub use rullama_model::products::{Measurements, Products};
+pub use rullama_model::rows::RowStats;
 pub use rullama_model::tower::Sense;
 pub use rullama_ops::KvType;
 pub use rullama_source as source;

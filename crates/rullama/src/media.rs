@@ -1,6 +1,7 @@
 //! Pictures and sounds: the towers of a model, loaded when the first medium comes, and the soft tokens that they make.
 
 use crate::{Cancel, Engine, Error};
+use rullama_gpu::Spare;
 use rullama_media::{Picture, SizeRule, Sound};
 use rullama_model::model::open_tower;
 use rullama_model::tower::{Features, LoadedTower, Sense, Tower, TowerOutputs, Wants};
@@ -59,7 +60,7 @@ impl Medium {
     }
 
     /// What a tower reads of it, part after part.
-    fn features(&self, wants: Wants) -> Result<Vec<Features>, Error> {
+    pub(crate) fn features(&self, wants: Wants) -> Result<Vec<Features>, Error> {
         let frames = |cols: u32, parts: Vec<Vec<f32>>| {
             let part = |values: Vec<f32>| Features { cols, grid: (1, values.len() as u32 / cols.max(1)), values };
             parts.into_iter().map(part).collect()
@@ -167,10 +168,22 @@ impl Perceived {
 pub(crate) struct Senses {
     /// A file of towers beside the model's.
     projector: Mutex<Option<Arc<dyn ByteSource>>>,
-    towers: async_lock::Mutex<HashMap<Sense, Arc<LoadedTower>>>,
+    towers: Mutex<HashMap<Sense, Arc<LoadedTower>>>,
+    /// Whose turn it is to load one.
+    loading: async_lock::Mutex<()>,
     /// What towers read, as far as somebody asked.
     wants: Mutex<HashMap<Sense, Wants>>,
     kept: Mutex<VecDeque<([u8; 32], Arc<SoftTokens>)>>,
+}
+
+/// Towers that nobody uses just now.
+impl Spare for Senses {
+    fn release(&self) -> bool {
+        let mut towers = lock(&self.towers);
+        let before = towers.len();
+        towers.retain(|_, tower| Arc::strong_count(tower) > 1);
+        towers.len() < before
+    }
 }
 
 impl Engine {
@@ -181,15 +194,17 @@ impl Engine {
         self.release_towers().await;
     }
 
-    /// Frees the memory of towers and of what they made; the next medium loads them again.
+    /// Frees the memory of towers and of what they made; the next medium loads them again. Where the GPU has no room for something else,
+    /// towers that are not in use go by themselves.
     pub async fn release_towers(&self) {
-        self.0.senses.towers.lock().await.clear();
+        let _turn = self.0.senses.loading.lock().await;
+        lock(&self.0.senses.towers).clear();
         lock(&self.0.senses.kept).clear();
     }
 
     /// Bytes of towers on the GPU.
     pub async fn tower_bytes(&self) -> u64 {
-        self.0.senses.towers.lock().await.values().map(|tower| tower.bytes).sum()
+        lock(&self.0.senses.towers).values().map(|tower| tower.bytes).sum()
     }
 
     /// The soft tokens of a medium; those of the last ones are kept.
@@ -260,15 +275,15 @@ impl Engine {
 
     /// The tower of a sense, loaded at its first use.
     #[allow(clippy::arc_with_non_send_sync, reason = "GPU handles are not Send in a browser, where everything is one thread")]
-    async fn tower(&self, sense: Sense, cancel: &Cancel) -> Result<Arc<LoadedTower>, Error> {
-        let mut towers = self.0.senses.towers.lock().await;
-        if let Some(tower) = towers.get(&sense) {
+    pub(crate) async fn tower(&self, sense: Sense, cancel: &Cancel) -> Result<Arc<LoadedTower>, Error> {
+        let _turn = self.0.senses.loading.lock().await;
+        if let Some(tower) = lock(&self.0.senses.towers).get(&sense) {
             return Ok(tower.clone());
         }
         let (tower, source) = self.described(sense).await?;
         let mut go_on = |_, _| !cancel.is_cancelled();
         let tower = Arc::new(LoadedTower::load(self.loaded(), tower, &*source, &mut go_on).await?);
-        towers.insert(sense, tower.clone());
+        lock(&self.0.senses.towers).insert(sense, tower.clone());
         Ok(tower)
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{Error, ForcedCall, Format};
 use rullama_gpu::{AdapterProfile, OpenOptions};
-use rullama_model::products::Products;
+use rullama_model::products::{Measurements, Products};
 use rullama_ops::KvType;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
@@ -69,6 +69,8 @@ pub struct LoadOptions {
     /// length adds in another order: with one given, a prompt's logits are the same to the bit in every run on a device.
     pub chunk: Option<u32>,
     pub products: Products,
+    /// Where measurements of adapters are kept; none measures at each load, which takes milliseconds.
+    pub measurements: Option<Arc<dyn Measurements>>,
     /// Off where experts are streamed.
     pub speculate: Speculate,
     pub profile: AdapterProfile,

@@ -5,11 +5,15 @@ use crate::options::{ExpertMode, LoadOptions, PleMode};
 use rullama_gpu::Device;
 use rullama_model::loaded::{Experts, Residency};
 use rullama_model::model::Model;
+use rullama_model::rows::CACHE_BYTES;
 use rullama_model::weights::WeightSpec;
 use rullama_source::{ByteSource, Locality};
 
 /// Bytes that weights may take when nobody says: a discrete card, and anything else.
 const BUDGETS: [u64; 2] = [16 << 30, 6 << 30];
+
+/// Of the memory that is left beside the weights, the part for streamed rows: one in so many.
+const ROWS_SHARE: u64 = 4;
 
 fn budget(device: &Device, options: &LoadOptions) -> u64 {
     options.memory_budget.unwrap_or(BUDGETS[usize::from(!device.discrete())])
@@ -43,6 +47,15 @@ struct Bytes {
     experts: u64,
     /// Of what else goes to the GPU.
     rest: u64,
+}
+
+/// Bytes for rows of the table that may be streamed, where it is: keys, values and what a step computes need most of what the budget
+/// leaves.
+pub(crate) fn rows(device: &Device, model: &dyn Model, options: &LoadOptions) -> u64 {
+    let table = model.streamed().map(|streamed| streamed.key);
+    let specs = model.specs().weights.iter().filter(|spec| Some(spec.key.as_str()) != table);
+    let weights = specs.map(WeightSpec::bytes).sum();
+    CACHE_BYTES.min(budget(device, options).saturating_sub(weights) / ROWS_SHARE)
 }
 
 /// How many of each layer's experts get a place on the GPU, once it is known where the per-layer table goes.

@@ -1,18 +1,18 @@
 //! The device side of a session: plans, the words that host and kernels share, and the caches.
 
+use crate::ahead::Ahead;
 use crate::engine::Engine;
 use crate::format::Constraint;
 use crate::options::Cancel;
 use crate::prompt::{PromptStep, SoftRows};
 use crate::speculation::{Gains, ROWS};
 use crate::{Error, words};
-use rullama_gpu::{Buffer, Device, Readback, Slice};
+use rullama_gpu::{Buffer, Device, Encoded, Readback, Slice};
 use rullama_model::attached::Attached;
 use rullama_model::kv_cache::{CacheShape, KvCache};
 use rullama_model::model::{Facts, Rows, SOFT_ROWS, Shape};
 use rullama_model::pace::{MAX_BLOCK, MAX_CHUNK};
 use rullama_model::plan::{Plan, Pool, Resources};
-use rullama_model::rows::RowProvider;
 use rullama_model::weights::Weights;
 use rullama_model::words::WordBuffers;
 use rullama_model::{Loaded, ModelError};
@@ -45,7 +45,6 @@ pub(crate) struct Runner {
     plans: Plans,
     words: WordBuffers,
     attached: Attached,
-    rows: Option<RowProvider>,
     /// Where the next token to be computed stands: every step goes on from here.
     position: u32,
     /// Logits of the last step without a sampler.
@@ -53,15 +52,21 @@ pub(crate) struct Runner {
     fences: Vec<Readback>,
     /// What drafts brought so far.
     pub gains: Gains,
+    /// How often rows were there so far.
+    pub ahead: Ahead,
 }
 
 /// Recordings, built on first use.
 #[derive(Default)]
-struct Plans(HashMap<PlanKey, Plan>);
+struct Plans {
+    known: HashMap<PlanKey, Plan>,
+    /// The commands of one of them up to some end, made ready while the step before runs.
+    ahead: Option<(PlanKey, usize, Encoded)>,
+}
 
 /// What [`Resources`] a plan is built from.
 struct View<'a> {
-    weights: &'a Weights,
+    loaded: &'a Loaded,
     cache: &'a KvCache,
     words: &'a WordBuffers,
     attached: &'a Attached,
@@ -70,7 +75,7 @@ struct View<'a> {
 
 impl Resources for View<'_> {
     fn weights(&self) -> &Weights {
-        self.weights
+        &self.loaded.weights
     }
 
     fn cache(&self, layer: usize, half: Half) -> Option<Cache> {
@@ -78,7 +83,7 @@ impl Resources for View<'_> {
     }
 
     fn words(&self, words: Words) -> Option<Slice> {
-        self.words.slice(words)
+        if words == Words::RowPlaces { self.loaded.row_places() } else { self.words.slice(words) }
     }
 
     fn trained(&self, name: &str, _: Part) -> Option<Tensor> {
@@ -91,6 +96,23 @@ impl Resources for View<'_> {
 }
 
 impl Plans {
+    /// What was made ready of this recording up to `end`.
+    fn take_ahead(&mut self, key: PlanKey, end: usize) -> Option<Encoded> {
+        self.ahead.take_if(|ahead| (ahead.0, ahead.1) == (key, end)).map(|ahead| ahead.2)
+    }
+
+    /// Makes a recording that is there ready up to `end`.
+    fn make_ahead(&mut self, loaded: &Loaded, key: PlanKey, end: usize) {
+        // With experts a step is cut into many.
+        if let (false, Some(plan)) = (loaded.streams_experts(), self.known.get(&key)) {
+            self.ahead = Some((key, end, loaded.device.encode(&plan.recording, 0..end)));
+        }
+    }
+
+    fn clear(&mut self) {
+        *self = Plans::default();
+    }
+
     async fn get(
         &mut self,
         loaded: &Loaded,
@@ -98,13 +120,13 @@ impl Plans {
         from: (&KvCache, &WordBuffers, &Attached),
         key: PlanKey,
     ) -> Result<&Plan, ModelError> {
-        Ok(match self.0.entry(key) {
+        Ok(match self.known.entry(key) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
                 let (cache, words, attached) = from;
                 let graph = loaded.graph(key.0, key.1, &attached.terms).await?;
                 let banned = loaded.banned().await;
-                let view = View { weights: &loaded.weights, cache, words, attached, banned: &banned };
+                let view = View { loaded, cache, words, attached, banned: &banned };
                 place.insert(Plan::build(&loaded.device, &graph, &view, pool).await?)
             }
         })
@@ -164,17 +186,16 @@ impl Runner {
         let cache = KvCache::new(&loaded.device, &loaded.model.caches(), shape).await?;
         let facts = loaded.model.facts();
         let words = WordBuffers::new(&loaded.device, &words::sizes(longest_step(facts), facts.suppress.len(), facts.vocab)).await?;
-        let rows = loaded.row_provider();
         Ok(Runner {
             cache,
             plans: Plans::default(),
             words,
             attached: Attached::default(),
-            rows,
             position: 0,
             logits: Vec::new(),
             fences: Vec::new(),
             gains: Gains::default(),
+            ahead: Ahead::default(),
             engine,
         })
     }
@@ -183,9 +204,39 @@ impl Runner {
         &self.engine.0.loaded.device
     }
 
-    /// Rows or experts come from the host: no step can be queued before its token is known.
-    pub fn streamed(&self) -> bool {
-        self.rows.is_some() || self.engine.0.loaded.streams_experts()
+    /// Steps that may be queued ahead of their tokens in each of two groups, as many as one likes where nothing is streamed; `None` where a
+    /// step waits for its token: experts come from the host, or too many rows.
+    pub fn steps_ahead(&self) -> Option<usize> {
+        let loaded = &self.engine.0.loaded;
+        match (loaded.streams_experts(), loaded.streams()) {
+            (true, _) => None,
+            (_, true) => self.ahead.steps(),
+            _ => Some(usize::MAX),
+        }
+    }
+
+    /// Rows are brought as tokens need them.
+    pub fn streams_rows(&self) -> bool {
+        self.engine.0.loaded.streams()
+    }
+
+    /// Learns whether the row of a token is there, which a step that was queued at that time of the rows got, if one did. Gives whether what
+    /// was queued holds; else these steps are lost.
+    pub async fn holds(&mut self, id: u32, queued: Option<u64>, steps: usize) -> bool {
+        if !self.streams_rows() {
+            return true;
+        }
+        let loaded = &self.engine.0.loaded;
+        let there = match queued {
+            Some(rows) => loaded.had_row(id, rows).await,
+            None => loaded.has_row(id).await,
+        };
+        self.ahead.learn(there);
+        let holds = there || queued.is_none();
+        if !holds {
+            loaded.note_void_steps(steps).await;
+        }
+        holds
     }
 
     /// Where the next token to be computed stands.
@@ -202,7 +253,7 @@ impl Runner {
     /// What the next steps add to the weights; stale recordings are dropped.
     pub fn attach(&mut self, attached: Attached) {
         self.attached = attached;
-        self.plans.0.clear();
+        self.plans.clear();
     }
 
     pub fn attached(&self) -> &Attached {
@@ -217,7 +268,7 @@ impl Runner {
     /// The same, and for steps of `step` tokens.
     pub async fn reserve_step(&mut self, end: u32, step: u32) -> Result<(), Error> {
         if self.cache.reserve(&self.engine.0.loaded.device, end, step).await? {
-            self.plans.0.clear();
+            self.plans.clear();
         }
         Ok(())
     }
@@ -236,7 +287,7 @@ impl Runner {
         let shape = Shape { soft: chunk.step.soft.is_some(), ..loaded.shape(padded(count), chunk.rows, false, chunk.taps) };
         let mut turn = loaded.turn.lock().await;
         let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), (shape, chunk.sampler)).await?;
-        loaded.fill_rows(&mut self.rows, plan, chunk.rows, &chunk.step.ids).await?;
+        loaded.bring_rows(&chunk.step.ids).await?;
         self.cache.note_written(position + count);
         if let Some(soft) = &chunk.step.soft {
             write_soft(&loaded.device, &self.words, plan, soft, shape.tokens as usize);
@@ -258,41 +309,58 @@ impl Runner {
     }
 
     /// Queues `steps` decode steps: the first takes the token in `StepId`, each next one what was drawn. The caller has reserved
-    /// their positions. With streamed rows, `id` names the one step's token.
-    pub async fn steps(&mut self, steps: usize, id: Option<u32>, sampler: Option<SampleMode>) -> Result<(), Error> {
+    /// their positions. `id` is the first one's token where that is known, so that its row is there. Gives the time of the rows that are.
+    pub async fn steps(&mut self, steps: usize, id: Option<u32>, sampler: Option<SampleMode>) -> Result<u64, Error> {
         let loaded = &self.engine.0.loaded;
-        let shape = loaded.shape(1, Rows::Last, true, false);
+        let key = (loaded.shape(1, Rows::Last, true, false), sampler);
         let mut turn = loaded.turn.lock().await;
-        let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), (shape, sampler)).await?;
-        if let Some(id) = id {
-            loaded.fill_rows(&mut self.rows, plan, Rows::Last, &[id]).await?;
-        }
+        let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), key).await?;
+        let (all, logits) = (plan.recording.len(), plan.output("logits").cloned());
+        let rows = loaded.bring_rows(id.as_slice()).await?;
         self.cache.note_written(self.position + steps as u32);
-        loaded.run_decode(plan, steps).await?;
-        self.position += steps as u32;
-        if let (None, Some(logits)) = (sampler, plan.output("logits")) {
-            self.logits = loaded.read_rows(logits, 1).await?;
+        match self.plans.take_ahead(key, all).filter(|_| steps == 1) {
+            Some(encoded) => {
+                loaded.device.submit_encoded(encoded);
+            }
+            None => loaded.run_decode(&self.plans.known[&key], steps).await?,
         }
-        Ok(())
+        self.position += steps as u32;
+        if let (None, Some(logits)) = (sampler, logits) {
+            self.plans.make_ahead(loaded, key, all);
+            self.logits = loaded.read_rows(&logits, 1).await?;
+        }
+        Ok(rows)
     }
 
-    /// Queues one decode step whose draw is among the tokens of a mask, which is made while the GPU computes their logits. Otherwise as
-    /// [`steps`](Self::steps).
-    pub async fn masked_step(&mut self, id: Option<u32>, sampler: SampleMode, constraint: &mut Constraint) -> Result<(), Error> {
+    /// Makes the next decode step ready while one is under way that is waited for.
+    pub fn encode_ahead(&mut self, sampler: SampleMode) {
         let loaded = &self.engine.0.loaded;
-        let shape = loaded.shape(1, Rows::Last, true, false);
+        let key = (loaded.shape(1, Rows::Last, true, false), Some(sampler));
+        let end = self.plans.known.get(&key).map_or(0, |plan| plan.recording.len());
+        self.plans.make_ahead(loaded, key, end);
+    }
+
+    /// Queues the decode step of token `id`, whose draw is among the tokens of a mask, which is made while the GPU computes their logits.
+    /// Otherwise as [`steps`](Self::steps).
+    pub async fn masked_step(&mut self, id: u32, sampler: SampleMode, constraint: &mut Constraint) -> Result<(), Error> {
+        let loaded = &self.engine.0.loaded;
+        let key = (loaded.shape(1, Rows::Last, true, false), Some(sampler));
         let mut turn = loaded.turn.lock().await;
-        let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), (shape, Some(sampler))).await?;
-        if let Some(id) = id {
-            loaded.fill_rows(&mut self.rows, plan, Rows::Last, &[id]).await?;
-        }
-        self.cache.note_written(self.position + 1);
+        let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), key).await?;
         let (logits, draw) = plan.before_last();
-        loaded.run_until(plan, logits.end).await?;
+        loaded.bring_rows(&[id]).await?;
+        self.cache.note_written(self.position + 1);
+        match self.plans.take_ahead(key, logits.end) {
+            Some(encoded) => {
+                loaded.device.submit_encoded(encoded);
+            }
+            None => loaded.run_until(&self.plans.known[&key], logits.end).await?,
+        }
         self.position += 1;
         // The step is under way: it is finished with whatever mask there is.
         let made = constraint.mask().map(|mask| self.words.write(&loaded.device, Words::Mask, bytemuck::cast_slice(mask)));
-        loaded.device.submit_part(&plan.recording, draw);
+        loaded.device.submit_part(&self.plans.known[&key].recording, draw);
+        self.plans.make_ahead(loaded, key, logits.end);
         made
     }
 
@@ -341,7 +409,7 @@ impl Runner {
         let mut turn = loaded.turn.lock().await;
         let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), (shape, Some(sampler))).await?;
         let started = Instant::now();
-        loaded.fill_rows(&mut self.rows, plan, Rows::All, ids).await?;
+        loaded.bring_rows(ids).await?;
         self.cache.note_written(position + count);
         let step = StepState { position, tokens: 1, sampled, ..Default::default() };
         write_step(&loaded.device, &self.words, ids, rows, (position, step));

@@ -273,7 +273,7 @@ impl Session {
         let mut sampled = first;
         let finish = loop {
             if sampled.not_finite {
-                decoder.drain(&mut self.runner).await?;
+                decoder.drain(&self.runner).await?;
                 self.sequence.extend(&answer.ids);
                 self.rewind(prompt + answer.ids.len());
                 return Err(locate::first_bad_layer(self).await?);
@@ -298,7 +298,7 @@ impl Session {
         let cached = (self.runner.position() as usize - prompt).min(answer.ids.len());
         self.sequence.extend(&answer.ids[..cached]);
         self.rewind(prompt + cached);
-        decoder.drain(&mut self.runner).await?;
+        decoder.drain(&self.runner).await?;
         Ok(finish)
     }
 

@@ -102,6 +102,12 @@ impl Gains {
     }
 }
 
+/// Whether penalties read so far back in the ring of the last tokens that `draws` which do not hold write over what they need.
+pub(crate) fn reads_behind(settings: &SampleSettings, draws: usize) -> bool {
+    let penalised = settings.repeat_penalty != 1.0 || settings.presence_penalty != 0.0 || settings.frequency_penalty != 0.0;
+    penalised && settings.repeat_last_n as usize + draws > HISTORY
+}
+
 /// Tokens of drafts in an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Speculated {
@@ -129,8 +135,7 @@ impl Speculation {
     /// `None` where nothing is to be drafted, or a draw depends on more than logits, settings and the tokens before: on a mask made of
     /// them, or on the whole ring of them, into which rejected rows write.
     pub fn of(choice: Speculate, settings: &SampleSettings, prompt: &[u32]) -> Option<Speculation> {
-        let penalised = settings.repeat_penalty != 1.0 || settings.presence_penalty != 0.0 || settings.frequency_penalty != 0.0;
-        let whole = penalised && settings.repeat_last_n as usize + ROWS[ROWS.len() - 1] as usize > HISTORY;
+        let whole = reads_behind(settings, ROWS[ROWS.len() - 1] as usize);
         let on = choice != Speculate::Off && settings.mode().is_some() && settings.masked == 0 && !whole;
         on.then(|| Speculation { always: choice == Speculate::Lookup, tokens: prompt.to_vec(), pending: None })
     }

@@ -253,7 +253,33 @@ fn what_does_not_fit_is_said() {
     }
 }
 
+/// Where a conversation finds no room, a tower that nobody uses goes, and comes again with the next picture.
+fn idle_towers_make_room() {
+    let engine = engine("models/dense-Q4_0.gguf", Some("models/mmproj-dense-f16.gguf"));
+    let see = || pollster::block_on(engine.perceive(&picture("exact384", 70), false, &Cancel::new())).map(|seen| seen.outputs);
+    let answer = || pollster::block_on(async { engine.session().await?.greedy(&[2, 5, 9], 4).await });
+    let (tower, allocated) = (|| pollster::block_on(engine.tower_bytes()), || engine.device().allocated());
+    let seen = see().unwrap();
+    let want = answer().unwrap();
+    let (before, bytes) = (allocated(), tower());
+    let session = pollster::block_on(engine.session()).unwrap();
+    let wanted = allocated() - before;
+    drop(session);
+    assert!(bytes > 0 && wanted > 0 && allocated() == before);
+    engine.device().limit_memory(Some(before + wanted - 1));
+    assert_eq!(answer().unwrap(), want);
+    assert_eq!((tower(), allocated()), (0, before - bytes));
+    // Nothing is left to go, so that what is refused is this call's.
+    engine.device().limit_memory(Some(allocated() + wanted - 1));
+    assert_eq!(answer().unwrap_err().code(), "out-of-memory");
+    assert_eq!(see().unwrap_err().code(), "out-of-memory");
+    engine.device().limit_memory(None);
+    assert_eq!(see().unwrap(), seen);
+    assert_eq!((tower(), answer().unwrap()), (bytes, want));
+}
+
 rullama_testing::tests! {
+    idle_towers_make_room,
     causal_models_answer_about_pictures, models_that_see_pictures_both_ways_answer, a_model_without_an_encoder_answers,
     files_with_towers_inside_answer, caches_know_pictures_by_content, what_does_not_fit_is_said,
     towers_with_quick_gates_agree, mixtures_see, towers_with_clipped_linears_agree, towers_agree_on_large_pictures, towers_that_standardise_agree, resized_pictures_agree, patches_without_an_encoder_agree,

@@ -173,8 +173,8 @@ fn report_sizes(dev: bool) -> Result<()> {
 const TRAINING_ONLY: [&str; 3] = ["train.js", "train-worker.js", "rullama_train_bg.wasm"];
 const ANSWERING_ONLY: [&str; 2] = ["worker.js", "rullama_web_bg.wasm"];
 
-/// Node's own entry, and the bindings as it reads them: a browser has them in its worker.
-const NODE_ONLY: [&str; 4] = ["node.js", "rullama_web.js", "rullama_train.js", "rullama_grammar.js"];
+/// Node's own entry and its threads, and the bindings as it reads them: a browser has them in its worker.
+const NODE_ONLY: [&str; 5] = ["node.js", "node-reader.js", "rullama_web.js", "rullama_train.js", "rullama_grammar.js"];
 
 /// The wasm and JavaScript files of a folder and of those in it that a browser loads.
 fn shipped(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -1,8 +1,8 @@
 use crate::error::Told;
 use crate::load;
 use crate::model::{self, EMBEDDED};
-use crate::{table, terminal};
-use anyhow::Result;
+use crate::{measured, table, terminal};
+use anyhow::{Context as _, Result};
 use rullama::{AdapterProfile, Cancel, Device, Engine, LoadOptions, OpenOptions};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -16,6 +16,9 @@ use std::sync::Arc;
 pub struct Arguments {
     /// A model whose kernels to test
     model: Option<OsString>,
+    /// Only forget which products were measured to be faster on the adapters here: the next load measures again
+    #[arg(long, conflicts_with = "model")]
+    forget: bool,
 }
 
 /// A table of findings that counts what is wrong.
@@ -41,6 +44,10 @@ impl<W: Write> Report<W> {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let mut report = Report { out: terminal::stdout(), problems: 0 };
+    if arguments.forget {
+        let forgotten = measured::forget().context("what was measured cannot be forgotten")?;
+        return Ok(writeln!(report.out, "{forgotten} measurements forgotten.")?);
+    }
     report.good(
         "rullama",
         &format!("{} ({}), {} {}", env!("CARGO_PKG_VERSION"), env!("RULLAMA_COMMIT"), std::env::consts::OS, std::env::consts::ARCH),

@@ -14,7 +14,7 @@ pub use config::{Config, Experts, Layer, Span};
 
 use crate::ModelError;
 use crate::lora::{EMBEDDING, HEAD, Terms};
-use crate::model::{CacheSpec, Facts, Head, InputRows, Model, Rows, Shape, Streamed};
+use crate::model::{CacheSpec, Facts, Head, Model, Shape, Streamed};
 use crate::tower::{Sense, Tower};
 use crate::weights::{Specs, Stack, Table, WeightSpec};
 use rullama_ops::Graph;
@@ -138,21 +138,7 @@ impl Model for Gemma4 {
     }
 
     fn streamed(&self) -> Option<Streamed> {
-        let scale = (self.config.per_layer as f32).sqrt();
-        (self.config.per_layer > 0).then_some(Streamed { key: PER_LAYER_TABLE, scale })
-    }
-
-    fn inputs(&self, rows: Rows, tokens: usize) -> Vec<InputRows> {
-        let width = self.config.per_layer as usize;
-        let (own, all) = (self.config.own_layers() * width, self.config.layers.len() * width);
-        let wanted = match rows {
-            Rows::None => tokens..tokens,
-            Rows::Last => tokens.saturating_sub(1)..tokens,
-            Rows::All => 0..tokens,
-        };
-        let first = InputRows { name: text::OWN_ROWS, tokens: 0..tokens, columns: 0..own };
-        let rest = InputRows { name: text::SHARED_ROWS, tokens: wanted, columns: own..all };
-        [first, rest].into_iter().filter(|input| !input.tokens.is_empty() && !input.columns.is_empty()).collect()
+        (self.config.per_layer > 0).then_some(Streamed { key: PER_LAYER_TABLE })
     }
 
     fn taps(&self) -> Vec<String> {

@@ -3,16 +3,15 @@
 //! This is the algebra alone. What runs in one dispatch is decided by [`crate::lower`], where values stand by the planner.
 
 use super::Gemma4;
-use super::config::{Experts, Layer, Span};
+use super::PER_LAYER_TABLE;
+use super::config::{Config, Experts, Layer, Span};
 use crate::lora::{HEAD, Terms};
 use crate::model::{EXPERT_PLACES, Rows, SOFT_ROWS, Shape};
 use crate::weights::Table;
-use rullama_ops::{Attention, ExpertProduct, Graph, Half, HeadNorm, HeadRope, PerLayerCombine, Rotate, SelfAttention, Value, Words};
+use rullama_ops::{
+    Attention, EmbedPlaced, ExpertProduct, Graph, Half, HeadNorm, HeadRope, PerLayerCombine, Rotate, SelfAttention, Value, Words,
+};
 use std::collections::HashMap;
-
-/// Inputs of per-layer rows: of the layers that run for all tokens, and of the others for the rows whose logits are wanted.
-pub const OWN_ROWS: &str = "per-layer rows, own";
-pub const SHARED_ROWS: &str = "per-layer rows, shared";
 
 /// What stays the same while a step's graph is built.
 struct Builder<'a> {
@@ -282,29 +281,31 @@ impl Builder<'_> {
         }
         let own = c.own_layers() as u32 * c.per_layer;
         let all = c.layers.len() as u32 * c.per_layer;
-        let rows = self.shape.resident.then(|| {
-            let table = self.weight("per_layer_token_embd", c.vocab, all);
-            self.g.embed(ids, table, self.shape.tokens, (c.per_layer as f32).sqrt())
-        });
-        let own_rows = match rows {
-            Some(rows) => self.g.columns(rows, 0, own),
-            None => self.g.input(OWN_ROWS, self.shape.tokens, own),
-        };
+        let rows = self.table_rows(ids, all);
+        let own_rows = self.g.columns(rows, 0, own);
         let first = self.project(h, "per_layer_model_proj.own", 0, own_rows);
         if own == all {
             return PerLayer { own: Some(first), shared: None };
         }
         let last_row = |b: &mut Self, x| if b.narrows() { b.g.last_row(x, b.state) } else { x };
         let h = last_row(self, h);
-        let shared_rows = match rows {
-            Some(rows) => {
-                let rows = self.g.columns(rows, own, all - own);
-                last_row(self, rows)
-            }
-            None => self.g.input(SHARED_ROWS, self.g.rows(h), all - own),
-        };
+        let shared_rows = self.g.columns(rows, own, all - own);
+        let shared_rows = last_row(self, shared_rows);
         let rest = self.project(h, "per_layer_model_proj.shared", own, shared_rows);
         PerLayer { own: Some(first), shared: Some(rest) }
+    }
+
+    /// `sqrt(p) table[ids]` of the per-layer table, `p` values a layer.
+    fn table_rows(&mut self, ids: Value, cols: u32) -> Value {
+        let Config { vocab, per_layer, .. } = self.model.config;
+        let (tokens, scale) = (self.shape.tokens, (per_layer as f32).sqrt());
+        if self.shape.slots == 0 {
+            let table = self.weight(PER_LAYER_TABLE, vocab, cols);
+            return self.g.embed(ids, table, tokens, scale);
+        }
+        let rows = self.weight(PER_LAYER_TABLE, self.shape.slots, cols);
+        let places = self.g.words(Words::RowPlaces);
+        self.g.embed_placed(EmbedPlaced { scale, tokens, vocab }, ids, places, rows)
     }
 
     /// `(RMS(proj h / sqrt(d)) + rows) / sqrt(2)`.

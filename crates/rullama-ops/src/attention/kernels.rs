@@ -127,7 +127,7 @@ impl Attention {
     }
 
     /// What the kernels over a cache link alike.
-    fn link<'a>(&self, name: &str, text: &'a str, caps: &Caps, parts: &Parts) -> Link<'a> {
+    fn link(&self, name: &str, text: &'static str, caps: &Caps, parts: &Parts) -> Link {
         let mut link = Link::new(name, text, caps);
         link.module("cached", parts.k.kv.cached()).flag(parts.k.kv.name(), true).flag("blocks", self.blocks).constant("QUADS", self.head_dim / 4);
         link

@@ -110,7 +110,7 @@ impl<'a> Product<'a> {
     fn dispatch(
         &self,
         context: &mut Context,
-        (name, text): (&str, &str),
+        (name, text): (&str, &'static str),
         counts: &[(&'static str, u32)],
         workgroup: u32,
         groups: [u32; 3],

@@ -3,12 +3,16 @@
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, fit, take};
 use crate::host::{Array, Host};
-use crate::op::{Context, Op, Operand, Use, spread};
+use crate::op::{Context, Op, Operand, Tensor, Use, spread};
 use crate::shader::Link;
-use rullama_gpu::{Caps, GpuError};
+use rullama_gpu::{Caps, GpuError, Kernel};
+use rullama_quant::DType;
 
 #[cfg(feature = "cases")]
 pub mod cases;
+mod placed;
+
+pub use placed::EmbedPlaced;
 
 /// `y_t = scale * table[ids_t]`; ids from `vocab` on give zeros.
 ///
@@ -27,6 +31,22 @@ impl Graph {
 }
 
 const WORKGROUP: u32 = 64;
+/// The kernel's names for where planes begin.
+const PLANES: [&str; 4] = ["plane0", "plane1", "plane2", "plane3"];
+
+/// The kernel for a table in this format, whose rows have places or stand in their order.
+fn kernel(dtype: DType, placed: bool, caps: &Caps) -> Result<Kernel, GpuError> {
+    Link::new("embed", include_str!("embed.wgsl"), caps)
+        .module("weight", rullama_quant::wgsl(dtype))
+        .constant("WG", WORKGROUP)
+        .flag("placed", placed)
+        .kernel()
+}
+
+/// Workgroups for all values of `y`.
+fn groups(y: &Tensor, caps: &Caps) -> [u32; 3] {
+    spread((y.rows * y.cols / 4).div_ceil(WORKGROUP), caps.max_groups)
+}
 
 impl Op for Embed {
     fn name(&self) -> &'static str {
@@ -58,15 +78,12 @@ impl Op for Embed {
             let (bytes, vocab, dim) = (ids.size, table.rows, table.cols);
             return Err(invalid(format!("ids of {bytes} bytes, table `{}` [{vocab}, {dim}], y [{}, {}]", table.name, y.rows, y.cols)));
         }
-        let kernel = Link::new("embed", include_str!("embed.wgsl"), context.caps)
-            .module("weight", rullama_quant::wgsl(table.dtype))
-            .constant("WG", WORKGROUP)
-            .kernel()?;
-        let groups = spread((y.rows * y.cols / 4).div_ceil(WORKGROUP), context.caps.max_groups);
+        let kernel = kernel(table.dtype, false, context.caps)?;
+        let groups = groups(y, context.caps);
         // Each chunk writes the tokens whose rows it holds.
         for chunk in &table.chunks {
             let dispatch = context.recorder.dispatch(&kernel, groups);
-            for (name, start) in ["plane0", "plane1", "plane2", "plane3"].into_iter().zip(chunk.planes) {
+            for (name, start) in PLANES.into_iter().zip(chunk.planes) {
                 dispatch.param(name, start);
             }
             dispatch.param("rows", chunk.rows).param("first_row", chunk.first_row).param("vocab", table.rows);

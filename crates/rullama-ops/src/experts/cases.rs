@@ -23,6 +23,10 @@ pub fn cases() -> Vec<Case> {
         all.push(product(DType::Q4_0, (3, (70, 2)), (gated, true), (150, 64)).chunked(150).strided());
         all.push(product(DType::Q4K, (40, (33, 3)), (gated, false), (6, 256)));
     }
+    // Slots are ordered by rounds of 512, of many experts by fewer; of more still they are not.
+    for (experts, slots) in [(5, (300, 4)), (128, (300, 8)), (300, (200, 3)), (1000, (90, 2)), (1365, (33, 1)), (1500, (20, 2))] {
+        all.push(product(DType::Q8_0, (experts, slots), (experts % 2 == 0, true), (if experts % 2 == 0 { 4 } else { 1 }, 32)));
+    }
     for gated in [true, false] {
         all.push(pooled(DType::Q4_0, (3, (70, 2)), gated, (12, 64)).chunked(12));
         all.push(pooled(DType::Q8_0, (4, (2, 3)), gated, (8, 96)));

@@ -52,7 +52,7 @@ impl ExpertProduct {
     fn choice(&self, slots: u32, rows: u32, cols: u32) -> Choice {
         let rows = (rows / self.experts.max(1)).saturating_mul(slots);
         let dims = Dims { tokens: 1, rows, groups: cols / 32, pairs: self.gated, tiles: false, int8: false };
-        Choice { dims, batched: slots / 2 >= self.pool_of.unwrap_or(self.experts) }
+        Choice { dims, batched: slots / 2 >= self.pool_of.unwrap_or(self.experts), words: product::order_words(self.experts) }
     }
 
     fn choice_of(&self, inputs: &[Type]) -> (Choice, DType) {

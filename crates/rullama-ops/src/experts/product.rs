@@ -15,13 +15,21 @@ const TILE: Tile = Tile { bm: 32, bn: 64, bk: 32, tm: 4, tn: 4, int8: false };
 pub(super) struct Choice {
     pub dims: Dims,
     pub batched: bool,
+    /// Words of the masks that slots are ordered by; none where there are too many experts for workgroup memory.
+    pub words: Option<u32>,
+}
+
+/// Words of 32 slots that the kernel which orders slots takes at a time: with two more a word for each expert within the workgroup
+/// memory that WebGPU guarantees.
+pub(super) fn order_words(experts: u32) -> Option<u32> {
+    (4096 / experts.max(1)).checked_sub(2).map(|words| words.min(16)).filter(|words| *words > 0)
 }
 
 impl Choice {
     /// Best first. A CPU does one thing after another: tiles cost it barriers and bring nothing.
     pub fn variants(&self, caps: &Caps) -> Vec<&'static str> {
         let mut all = self.dims.variants(caps);
-        if TILE.problem(caps).is_none() {
+        if TILE.problem(caps).is_none() && self.words.is_some() {
             all.insert(if self.batched && !caps.software { 0 } else { all.len() }, "tile");
         }
         all
@@ -174,7 +182,8 @@ impl<'a> Product<'a> {
         for (name, value) in [("EXPERTS", self.op.experts), ("BM", bm), ("WG", 256.min(context.caps.invocations))] {
             link.constant(name, value);
         }
-        let kernel = link.kernel()?;
+        let words = order_words(self.op.experts).ok_or_else(|| invalid(format!("{:?}: too many experts to order slots by", self.op)))?;
+        let kernel = link.constant("WORDS", words).kernel()?;
         let dispatch = context.recorder.dispatch(&kernel, [1, 1, 1]);
         dispatch.param("slots", self.y.rows).param("tiles", self.tiles()).bind("order", order);
         self.bind_slots(dispatch);
@@ -186,7 +195,7 @@ impl<'a> Product<'a> {
         dispatch.bind("ids", &self.ids.slice);
     }
 
-    fn kernel<'k>(&self, link: &mut Link<'k>) -> Result<Kernel, GpuError> {
+    fn kernel(&self, link: &mut Link) -> Result<Kernel, GpuError> {
         link.module("experts", include_str!("experts.wgsl")).module("weight", rullama_quant::wgsl(self.w.dtype));
         link.flag("pairs", self.op.gated).kernel()
     }

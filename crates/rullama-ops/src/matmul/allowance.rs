@@ -1,4 +1,4 @@
-//! What the results of products may be off by where they pass through `tanh`.
+//! What the results of products may be off by where they pass through `tanh`, or are clamped.
 
 use super::{Epilogue, Matmul};
 use crate::host::{Host, gelu};
@@ -19,6 +19,8 @@ pub(super) fn of(op: &Matmul, operands: &[Host], share: f32) -> Option<Vec<f32>>
     let (_, after) = op.extras(operands);
     let of_token = |(token, sums): (usize, &Vec<f64>)| -> Vec<f32> {
         let value = |(i, v): (usize, &[f64])| match (op.epilogue, v) {
+            // No more than the sum, however little the bounds leave of all.
+            (Epilogue::Clamp { .. }, _) => plain,
             (Epilogue::Softcap(cap), [v]) => softcap_error(*v, f64::from(cap), plain),
             (Epilogue::Geglu, [gate, up]) => product_error((gelu(*gate), gelu_error(*gate, gates)), (*up, ups)),
             (_, v) => {
@@ -59,6 +61,7 @@ mod tests {
                 Epilogue::Softcap(cap) => cap * tanh(sum(token, row) / cap),
                 Epilogue::GeluMul => gelu(sum(token, row)) * case.operands[2].tensor().row(token)[row],
                 Epilogue::Plain => sum(token, row),
+                Epilogue::Clamp { low, high } => sum(token, row).max(low).min(high),
                 Epilogue::Geglu => gelu(sum(token, 2 * row)) * sum(token, 2 * row + 1),
             }
         };

@@ -37,6 +37,10 @@ pub fn cases() -> Vec<Case> {
         }
     }
     all.push(norm(Epilogue::Plain, 1, 2048, 1536));
+    // One token and a tile of them, terms that are shared.
+    for (tokens, rows, cols) in [(1, 66, 96), (5, 34, 64), (70, 130, 96), (70, 66, 544)] {
+        all.push(clamped(tokens, rows, cols).strided().chunked(40));
+    }
     int8(&mut all);
     // Terms that workgroups share, the last one fewer.
     for (tokens, rows) in [(9, 66), (70, 130)] {
@@ -106,6 +110,15 @@ fn gelu_mul(tokens: usize, rows: usize, cols: usize) -> Case {
     let operands =
         vec![rng.tensor(tokens, cols).into(), weight, rng.tensor(tokens, rows).into(), Array::zeros(tokens, rows).into()];
     Case::new(format!("gelu_mul {tokens}x{rows}x{cols}"), Matmul::with(Epilogue::GeluMul), operands, 4 * cols)
+}
+
+/// Bounds on both sides of a product that hold a good part of the values.
+fn clamped(tokens: usize, rows: usize, cols: usize) -> Case {
+    let mut rng = Rng::new((tokens * rows + cols) as u64);
+    let weight = Host::Weight(rng.weight(DType::F16, rows, cols));
+    let operands = vec![rng.tensor(tokens, cols).into(), weight, Array::zeros(tokens, rows).into()];
+    let op = Matmul { prologue: Prologue::Clamp { low: -0.75, high: 0.5 }, epilogue: Epilogue::Clamp { low: -0.5, high: 1.0 } };
+    Case::new(format!("clamped {tokens}x{rows}x{cols}"), op, operands, cols)
 }
 
 /// A norm before the product; inputs far from a mean square of 1.

@@ -10,6 +10,8 @@ use rullama_gpu::{DispatchBuilder, GpuError};
 pub enum Prologue {
     /// `x` itself.
     Plain,
+    /// `min(max(x, low), high)`.
+    Clamp { low: f32, high: f32 },
     /// `RMS(x) * norm`, with an operand `norm: [1, cols]`.
     Norm { eps: f32 },
     /// `x` itself, given in codes of 8 bits ([`crate::Quantise`]), for weights in codes ([`rullama_quant::codes_wgsl`]): products of
@@ -22,6 +24,8 @@ pub enum Prologue {
 pub enum Epilogue {
     /// `v` itself.
     Plain,
+    /// `min(max(v, low), high)`.
+    Clamp { low: f32, high: f32 },
     /// `cap * tanh(v / cap)`.
     Softcap(f32),
     /// `gelu(v) * e`, with an operand `e: [tokens, rows]`.
@@ -31,11 +35,15 @@ pub enum Epilogue {
     Geglu,
 }
 
+fn check_bounds(low: f32, high: f32) -> Result<(), String> {
+    if low <= high { Ok(()) } else { Err(format!("{low} is not below {high}")) }
+}
+
 impl Prologue {
     /// Operands beside `x`.
     pub fn extras(&self) -> usize {
         match self {
-            Prologue::Plain | Prologue::Int8 => 0,
+            Prologue::Plain | Prologue::Clamp { .. } | Prologue::Int8 => 0,
             Prologue::Norm { .. } => 1,
         }
     }
@@ -44,6 +52,7 @@ impl Prologue {
     pub fn module(&self) -> &'static str {
         match self {
             Prologue::Plain => include_str!("prologue/plain.wgsl"),
+            Prologue::Clamp { .. } => include_str!("prologue/clamp.wgsl"),
             Prologue::Norm { .. } => include_str!("prologue/norm.wgsl"),
             Prologue::Int8 => include_str!("prologue/int8.wgsl"),
         }
@@ -53,6 +62,7 @@ impl Prologue {
     pub fn flag(&self) -> &'static str {
         match self {
             Prologue::Plain => "plain",
+            Prologue::Clamp { .. } => "clamped",
             Prologue::Norm { .. } => "scaled",
             Prologue::Int8 => "int8",
         }
@@ -66,6 +76,7 @@ impl Prologue {
     pub fn check(&self, x: &Type, extras: &[Type]) -> Result<(), String> {
         match (self, extras) {
             (Prologue::Plain, []) => Ok(()),
+            (Prologue::Clamp { low, high }, []) => check_bounds(*low, *high),
             (Prologue::Int8, []) => fit(x.number == Number::Codes, &[("x", x)]),
             (Prologue::Norm { .. }, [norm]) => fit(*norm == Type::f32(1, x.cols), &[("x", x), ("norm", norm)]),
             _ => Err(format!("{self:?} has {} operands, not {}", self.extras(), extras.len())),
@@ -79,8 +90,14 @@ impl Prologue {
             return Ok(());
         }
         dispatch.param("x_offset", x.offset / 4).param("x_stride", x.stride / 4).bind("x", &x.slice);
-        if let (Prologue::Norm { eps }, [norm]) = (self, extras) {
-            dispatch.param("norm_eps", *eps).bind("norm", &norm.tensor()?.slice);
+        match (self, extras) {
+            (Prologue::Norm { eps }, [norm]) => {
+                dispatch.param("norm_eps", *eps).bind("norm", &norm.tensor()?.slice);
+            }
+            (Prologue::Clamp { low, high }, _) => {
+                dispatch.param("x_low", low.max(f32::MIN)).param("x_high", high.min(f32::MAX));
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -92,6 +109,7 @@ impl Prologue {
                 let scale = 1.0 / root_mean_square(row, *eps);
                 row.iter().zip(&norm.tensor().data).map(|(&x, &w)| f64::from(x) * scale * f64::from(w)).collect()
             }
+            (Prologue::Clamp { low, high }, _) => row.iter().map(|x| f64::from(x.max(*low).min(*high))).collect(),
             _ => row.iter().map(|&x| f64::from(x)).collect(),
         }
     }
@@ -107,6 +125,7 @@ impl Epilogue {
     pub fn module(&self) -> &'static str {
         match self {
             Epilogue::Plain => include_str!("epilogue/plain.wgsl"),
+            Epilogue::Clamp { .. } => include_str!("epilogue/clamp.wgsl"),
             Epilogue::Softcap(_) => include_str!("epilogue/softcap.wgsl"),
             Epilogue::GeluMul => include_str!("epilogue/gelu_mul.wgsl"),
             Epilogue::Geglu => include_str!("epilogue/geglu.wgsl"),
@@ -131,6 +150,7 @@ impl Epilogue {
     pub fn check(&self, y: &Type, extras: &[Type]) -> Result<(), String> {
         match (self, extras) {
             (Epilogue::GeluMul, [e]) => fit(e == y, &[("e", e), ("y", y)]),
+            (Epilogue::Clamp { low, high }, []) => check_bounds(*low, *high),
             (_, []) if *self != Epilogue::GeluMul => Ok(()),
             _ => Err(format!("{self:?} has {} operands, not {}", self.extras(), extras.len())),
         }
@@ -140,6 +160,9 @@ impl Epilogue {
         match (self, extras) {
             (Epilogue::Softcap(cap), _) => {
                 dispatch.param("cap", *cap);
+            }
+            (Epilogue::Clamp { low, high }, _) => {
+                dispatch.param("low", low.max(f32::MIN)).param("high", high.min(f32::MAX));
             }
             (Epilogue::GeluMul, [e]) => {
                 let e = e.tensor()?;
@@ -154,6 +177,7 @@ impl Epilogue {
     pub fn oracle(&self, sums: &[f64], extras: &[Host], token: usize, column: usize) -> f64 {
         match (self, sums, extras) {
             (Epilogue::Plain, [v], _) => *v,
+            (Epilogue::Clamp { low, high }, [v], _) => v.max(f64::from(*low)).min(f64::from(*high)),
             (Epilogue::Softcap(cap), [v], _) => f64::from(*cap) * (v / f64::from(*cap)).tanh(),
             (Epilogue::GeluMul, [v], [e]) => gelu(*v) * f64::from(e.tensor().row(token)[column]),
             (Epilogue::Geglu, [gate, up], _) => gelu(*gate) * up,

@@ -146,7 +146,7 @@ impl<'a> Product<'a> {
     }
 
     /// Links what every kernel of this product has.
-    fn modules<'l, 'k>(&self, link: &'l mut Link<'k>, epilogue: &Epilogue) -> &'l mut Link<'k> {
+    fn modules<'l>(&self, link: &'l mut Link, epilogue: &Epilogue) -> &'l mut Link {
         link.module("product", include_str!("product.wgsl")).module("weight", rullama_quant::wgsl(self.w.dtype));
         link.module("x", include_str!("prologue/x.wgsl")).module("codes", rullama_quant::codes_wgsl(self.w.dtype).unwrap_or_default());
         link.module("tile_put", include_str!("tile_put.wgsl"));

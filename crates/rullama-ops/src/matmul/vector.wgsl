@@ -86,7 +86,11 @@ fn main(
         // Not load_x(): what compilers make of the call is a sixth slower for long rows.
         let x{u}_{c}_{j} = x[x{c}_row + 8u * g{u} + {j}u];
 #else
+#if scaled
         let x{u}_{c}_{j} = load_x(x{c}_row, 8u * g{u} + {j}u, x{c}_scale);
+#else
+        let x{u}_{c}_{j} = load_x(x{c}_row, 8u * g{u} + {j}u, 1.0);
+#endif
 #endif
 #end
 #repeat s SETS

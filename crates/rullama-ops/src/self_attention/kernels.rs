@@ -24,7 +24,7 @@ pub(crate) fn variants(caps: &Caps) -> Vec<&'static str> {
 }
 
 /// Links a kernel over heads of `head_dim` values; `seen` says which keys a query sees, and where queries, keys and values stand.
-fn link<'a>(name: &str, text: &'a str, seen: &'a str, head_dim: u32, caps: &Caps) -> Link<'a> {
+fn link(name: &str, text: &'static str, seen: &'static str, head_dim: u32, caps: &Caps) -> Link {
     // Fours of rows in a tile, shared by as many groups of invocations as fit.
     let groups = (1 << (TILE_WORKGROUP / (head_dim / 4)).ilog2()).min(TILE / 4);
     let mut link = Link::new(name, text, caps);
@@ -38,7 +38,7 @@ fn link<'a>(name: &str, text: &'a str, seen: &'a str, head_dim: u32, caps: &Caps
 /// is told besides is the caller's to give.
 pub(crate) fn record<'c>(
     context: &'c mut Context,
-    (name, seen): (&str, &str),
+    (name, seen): (&str, &'static str),
     [heads, head_dim]: [u32; 2],
     [q, k, v, y]: [&Tensor; 4],
     naive: bool,
@@ -191,7 +191,7 @@ impl SelfAttention {
     }
 
     /// What the kernels link alike.
-    fn link<'a>(&self, name: &str, text: &'a str, caps: &Caps) -> Link<'a> {
+    fn link(&self, name: &str, text: &'static str, caps: &Caps) -> Link {
         link(&format!("self_attention/{name}"), text, include_str!("seen.wgsl"), self.head_dim, caps)
     }
 

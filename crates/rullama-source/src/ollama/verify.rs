@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{Blob, StoreError};
+use crate::remembered;
 
 /// What a blob looked like when its content matched its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +35,7 @@ type Cache = BTreeMap<String, Seen>;
 /// [`StoreError::BlobDigest`], [`StoreError::BlobSize`], [`StoreError::Io`].
 pub fn verify(blob: &Blob, cache: Option<&Path>, progress: &mut dyn FnMut(u64, u64)) -> Result<bool, StoreError> {
     let (now, key) = (look(blob)?, key(blob));
-    let mut known = cache.map(load).unwrap_or_default();
+    let mut known = cache.map(remembered::load::<Cache>).unwrap_or_default();
     if known.get(&key) == Some(&now) {
         progress(blob.size, blob.size);
         return Ok(true);
@@ -49,14 +50,14 @@ pub fn verify(blob: &Blob, cache: Option<&Path>, progress: &mut dyn FnMut(u64, u
     {
         known.insert(key, now);
         // Only the next verification would have been quicker.
-        let _ = store(path, &known);
+        let _ = remembered::store(path, &known);
     }
     Ok(false)
 }
 
 /// Whether [`verify`] found the blob as it is now to be right.
 pub fn is_verified(blob: &Blob, cache: &Path) -> bool {
-    look(blob).is_ok_and(|now| load(cache).get(&key(blob)) == Some(&now))
+    look(blob).is_ok_and(|now| remembered::load::<Cache>(cache).get(&key(blob)) == Some(&now))
 }
 
 fn key(blob: &Blob) -> String {
@@ -94,17 +95,4 @@ fn hash(blob: &Blob, progress: &mut dyn FnMut(u64, u64)) -> Result<String, Store
         }
     }
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn load(path: &Path) -> Cache {
-    fs::read(path).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default()
-}
-
-fn store(path: &Path, cache: &Cache) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let partial = path.with_extension("partial");
-    fs::write(&partial, serde_json::to_vec_pretty(cache)?)?;
-    fs::rename(&partial, path)
 }

@@ -1,19 +1,34 @@
-use rullama_source::{BoxFuture, ByteSource, Locality, SourceError};
+use rullama_source::{
+    BoxFuture, ByteSource, Locality, SourceError,
+    rows::{Rearranged, Rows},
+};
+use wasm_bindgen::{JsCast, JsValue};
 
+use super::readers::Readers;
 use crate::js;
 
-/// A `File` or `Blob`, read in place; in Node, what `fs.openAsBlob` gives.
+/// Slices that are asked for at a time: a browser reads them in another process.
+const AHEAD: usize = 3;
+
+/// A `File` or `Blob`, read in place.
 pub struct BlobSource {
     blob: web_sys::Blob,
     name: String,
     len: u64,
+    readers: Option<Readers>,
 }
 
 impl BlobSource {
     /// `name` is what messages call it.
     pub fn new(blob: web_sys::Blob, name: String) -> Self {
-        let len = blob.size() as u64;
-        Self { blob, name, len }
+        Self { len: blob.size() as u64, blob, name, readers: None }
+    }
+
+    /// Of `{ blob, name, readers }`; `readers` are who reads it as well.
+    pub fn of(file: &JsValue) -> Option<Self> {
+        let blob: web_sys::Blob = js::get(file, "blob").dyn_into().ok()?;
+        let name = js::get_string(file, "name").unwrap_or_else(|| "the file".to_owned());
+        Some(Self { readers: Readers::of(file), ..Self::new(blob, name) })
     }
 
     async fn read_slice(&self, offset: u64, len: usize) -> Result<Vec<u8>, SourceError> {
@@ -33,7 +48,7 @@ impl BlobSource {
         Ok(bytes)
     }
 
-    fn failure(&self, thrown: &wasm_bindgen::JsValue) -> SourceError {
+    fn failure(&self, thrown: &JsValue) -> SourceError {
         let name = self.name.clone();
         // Browsers refuse to read a picked file that was written to or removed afterwards.
         if js::is_named(thrown, "NotReadableError") || js::is_named(thrown, "NotFoundError") {
@@ -63,5 +78,13 @@ impl ByteSource for BlobSource {
     fn read_many<'a>(&'a self, ranges: &'a [std::ops::Range<u64>]) -> BoxFuture<'a, Result<Vec<Vec<u8>>, SourceError>> {
         // A slice costs a message to the browser's process: 64 KiB of gap are read sooner.
         Box::pin(rullama_source::coalesce::read_coalesced(self, ranges, 64 << 10, 4 << 20))
+    }
+
+    fn ahead(&self) -> usize {
+        self.readers.as_ref().map_or(1, Readers::ahead).max(AHEAD)
+    }
+
+    fn rearrange<'a>(&'a self, rows: &'a Rows) -> BoxFuture<'a, Option<Rearranged>> {
+        Box::pin(async { self.readers.as_ref()?.rearranged(rows).await })
     }
 }

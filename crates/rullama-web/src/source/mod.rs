@@ -3,6 +3,7 @@
 mod blob;
 mod blocks;
 mod http;
+mod readers;
 mod stored;
 
 use std::{rc::Rc, sync::Arc};
@@ -56,16 +57,15 @@ impl Opened {
     }
 }
 
-/// Opens `{ url, keep }`, `{ blob, name }` or, of a split model, `{ parts }`, a list of the latter in any order; where an address is that
+/// Opens `{ url, keep }`, `{ blob, name }`, `{ file, name }` or, of a split model, `{ parts }`, a list of the latter in any order; where an address is that
 /// of a part, also those of the others. `keep` stores an address, where there is such a storage.
 ///
 /// # Errors
 /// [`WebError`]: an address that cannot be reached or stored, or a value that is neither.
 #[allow(clippy::arc_with_non_send_sync, reason = "everything is one thread here")]
 pub async fn open(source: &JsValue, reading: Reading) -> Result<Opened, WebError> {
-    if let Some(blob) = js::get(source, "blob").dyn_ref::<web_sys::Blob>() {
-        let name = js::get_string(source, "name").unwrap_or_else(|| "the file".to_owned());
-        return Ok(Opened { bytes: Arc::new(BlobSource::new(blob.clone(), name)), arriving: false, blocks: Vec::new() });
+    if let Some(file) = file(source) {
+        return Ok(Opened { bytes: file, arriving: false, blocks: Vec::new() });
     }
     if let Some(files) = js::get(source, "parts").dyn_ref::<js_sys::Array>() {
         return picked(files).await;
@@ -79,15 +79,22 @@ pub async fn open(source: &JsValue, reading: Reading) -> Result<Opened, WebError
     with_parts(named, &url, &keep, reading).await
 }
 
+/// One file, picked or opened by the package.
+#[allow(clippy::arc_with_non_send_sync, reason = "everything is one thread here")]
+fn file(source: &JsValue) -> Option<Arc<dyn ByteSource>> {
+    if let Some(file) = StoredSource::of(source) {
+        return Some(Arc::new(file));
+    }
+    BlobSource::of(source).map(|blob| Arc::new(blob) as Arc<dyn ByteSource>)
+}
+
 /// A model from files that were chosen together.
 #[allow(clippy::arc_with_non_send_sync, reason = "everything is one thread here")]
 async fn picked(files: &js_sys::Array) -> Result<Opened, WebError> {
     let mut parts: Vec<Arc<dyn ByteSource>> = Vec::new();
     for file in files.iter() {
-        let Ok(blob) = js::get(&file, "blob").dyn_into::<web_sys::Blob>() else {
-            return Err(WebError::Argument { what: "A part of the model is no file.".to_owned() });
-        };
-        parts.push(Arc::new(BlobSource::new(blob, js::get_string(&file, "name").unwrap_or_else(|| "a part".to_owned()))));
+        let no_file = || WebError::Argument { what: "A part of the model is no file.".to_owned() };
+        parts.push(self::file(&file).ok_or_else(no_file)?);
     }
     let parts = in_order(parts).await.map_err(rullama::Error::from)?;
     let bytes: Arc<dyn ByteSource> = match &parts[..] {

@@ -1,9 +1,13 @@
-//! A copy in the browser's private storage. The package downloads and opens it; here it is read.
+//! A file that the package opened: a copy in the browser's private storage, which it downloads, and in Node a file on the disk.
 
 use rullama::ErrorCode;
-use rullama_source::{BoxFuture, ByteSource, Locality, SourceError};
+use rullama_source::{
+    BoxFuture, ByteSource, Locality, SourceError,
+    rows::{Rearranged, Rows},
+};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 
+use super::readers::Readers;
 use crate::{error::WebError, js};
 
 #[wasm_bindgen]
@@ -20,7 +24,7 @@ extern "C" {
     fn close(this: &Kept);
 }
 
-/// A copy, read without leaving the worker. Of one that is still arriving, rows that are not stored yet are fetched one by one.
+/// Such a file, read without leaving the worker. Of one that is still arriving, rows that are not stored yet are fetched one by one.
 pub struct StoredSource {
     kept: Kept,
     name: String,
@@ -51,6 +55,21 @@ impl StoredSource {
         }
         let kept: Kept = kept.unchecked_into();
         Ok(Some(Self { len: kept.length() as u64, name: url.to_owned(), kept }))
+    }
+
+    /// One that is open, `{ file, name }`.
+    pub fn of(target: &JsValue) -> Option<Self> {
+        let file = js::get(target, "file");
+        let kept: Kept = file.is_object().then(|| file.unchecked_into())?;
+        let name = js::get_string(target, "name").unwrap_or_else(|| "the file".to_owned());
+        let file = Self { len: kept.length() as u64, name, kept };
+        // They begin to come while the file's description is read.
+        file.readers();
+        Some(file)
+    }
+
+    fn readers(&self) -> Option<Readers> {
+        Readers::of(&self.kept)
     }
 
     /// Whether rows of it still come over a network.
@@ -125,5 +144,13 @@ impl ByteSource for StoredSource {
             }
             Ok(parts)
         })
+    }
+
+    fn ahead(&self) -> usize {
+        self.readers().map_or(1, |readers| readers.ahead())
+    }
+
+    fn rearrange<'a>(&'a self, rows: &'a Rows) -> BoxFuture<'a, Option<Rearranged>> {
+        Box::pin(async { self.readers()?.rearranged(rows).await })
     }
 }

@@ -50,6 +50,7 @@ const LOAD: Record<keyof EngineOptions, Rule> = {
   memoryBudget: whole(0, Number.MAX_SAFE_INTEGER),
   adapter: oneOf('native', 'webgpu-defaults'),
   store: oneOf('auto', 'always', 'never'),
+  readers: whole(0, 4),
 };
 
 const EMBED: Record<keyof EmbedOptions, Rule> = {

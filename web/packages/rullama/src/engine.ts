@@ -1,8 +1,9 @@
 // What the worker needs from an engine: the shape of the wasm shell's `WebEngine`. Structured values cross
 // that border as JSON text.
 
-import type { Keep } from './download/keep.ts';
+import type { Keep, KeptSource } from './download/keep.ts';
 import type { FileRef, RawMedium } from './protocol.ts';
+import type { Readers } from './readers/pool.ts';
 import type { EngineOptions, SavedFile } from './types.ts';
 
 /** What the engine of `rullama/train` has besides. */
@@ -122,9 +123,13 @@ export interface ShellSource {
   /** Stores the address, and opens its copy. */
   keep?: Keep;
   blob?: Blob;
+  /** In Node: an open file. */
+  file?: KeptSource;
   name?: string;
+  /** Who else reads the blob. */
+  readers?: Readers | undefined;
   /** The files of a split model, in any order. */
-  parts?: { blob: Blob; name: string }[];
+  parts?: ShellSource[];
 }
 
 export interface EngineModule {

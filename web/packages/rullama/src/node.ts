@@ -8,18 +8,21 @@
  * ```
  */
 
-import { openAsBlob } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { modelAddress } from './address.ts';
 import { checkLoad } from './check.ts';
 import { Client } from './client.ts';
 import type { EngineModule } from './engine.ts';
 import { RullamaError } from './errors.ts';
 import type { LoadCompiler } from './formats.ts';
+import { NodeFile } from './node-file.ts';
 import { pickedRef } from './picked.ts';
 import { localPair, type SourceRef } from './protocol.ts';
+import { ReaderPool, type ReadersOf, type StartReader } from './readers/pool.ts';
 import { Engine } from './rullama.ts';
 import { serve } from './serve.ts';
 import { shellOpener } from './shell.ts';
@@ -52,27 +55,36 @@ interface DawnModule {
 export async function loadInNode(source: string | URL | Blob | Blob[], options: NodeOptions = {}): Promise<Engine> {
   const { onProgress, dawn = [], wasm = new URL('./wasm/', import.meta.url), webgpu, training = false, projector, ...engineOptions } = options;
   checkLoad(engineOptions);
+  const name = training ? 'rullama_train' : 'rullama_web';
+  const pool = new ReaderPool(startReader(new URL(`${name}.js`, wasm)), availableParallelism());
+  const resolve = (source: Source) => resolved(source, (at, bytes) => pool.of(at, bytes, engineOptions.readers));
   const ref = await resolve(source);
   installWebGpu(webgpu ?? (await importDawn()), dawn);
   const { client: clientEnd, worker } = localPair();
-  const engine = async () => (await instantiate(wasm, training ? 'rullama_train' : 'rullama_web'))['WebEngine'] as EngineModule;
+  const engine = async () => {
+    pool.module = await compile(wasm, name);
+    return (await instantiate(wasm, name, pool.module))['WebEngine'] as EngineModule;
+  };
   const grammar = async () => (await instantiate(wasm, 'rullama_grammar'))['WebGrammars'] as Awaited<ReturnType<LoadCompiler>>;
-  serve(worker, shellOpener(engine), grammar);
+  serve(worker, shellOpener(engine), grammar, pool);
   const client = new Client(clientEnd);
   const params = { source: ref, options: engineOptions };
-  const info = await client.call('load', params, onProgress && { onEvent: onProgress });
+  const info = await client.call('load', params, onProgress && { onEvent: onProgress }).catch((thrown: unknown) => {
+    if ('file' in ref) ref.file.close();
+    throw thrown;
+  });
   const loaded = new Engine(client, info, () => undefined, resolve);
   if (projector !== undefined) await loaded.setProjector(projector);
   return loaded;
 }
 
-async function resolve(source: Source): Promise<SourceRef> {
+async function resolved(source: Source, readersOf: ReadersOf): Promise<SourceRef> {
   if (source instanceof Blob || Array.isArray(source)) return pickedRef(source);
   const url = String(source);
   if (!url.startsWith('file:')) return { url: await modelAddress(url) };
   try {
     const path = fileURLToPath(url);
-    return { blob: await openAsBlob(path), name: basename(path) };
+    return { file: new NodeFile(path, readersOf), name: basename(path) };
   } catch (cause) {
     throw new RullamaError('invalid-argument', `${url} cannot be read: ${RullamaError.from(cause).message}.`, {
       remedy: 'Name a file that is there and may be read.',
@@ -102,8 +114,25 @@ function installWebGpu(dawn: DawnModule, flags: string[]): void {
   Object.defineProperty(scope, 'navigator', { value: { gpu: dawn.create(flags) }, configurable: true });
 }
 
-async function instantiate(folder: URL, name: string): Promise<Record<string, unknown>> {
+const compile = async (folder: URL, name: string) => WebAssembly.compile(await readFile(new URL(`${name}_bg.wasm`, folder)));
+
+async function instantiate(folder: URL, name: string, module?: WebAssembly.Module): Promise<Record<string, unknown>> {
   const glue = await import(new URL(`${name}.js`, folder).href);
-  await glue.default({ module_or_path: await readFile(new URL(`${name}_bg.wasm`, folder)) });
+  await glue.default({ module_or_path: module ?? (await compile(folder, name)) });
   return glue;
+}
+
+/** A thread that reads: `node-reader.js` beside this file, with the engine's bindings. */
+function startReader(glue: URL): StartReader {
+  return (told, broken) => {
+    const worker = new Worker(new URL('./node-reader.js', import.meta.url), { workerData: glue.href });
+    worker.on('message', told);
+    worker.on('error', broken);
+    worker.on('messageerror', broken);
+    return {
+      post: (message, transfer) => worker.postMessage(message, transfer),
+      rest: (resting) => (resting ? worker.unref() : worker.ref()),
+      end: () => void worker.terminate(),
+    };
+  };
 }

@@ -2,6 +2,7 @@
 // `serve.ts` and a method in `client.ts`; the types name whichever of the three is missing.
 
 import type { DownloadRequest } from './download/download.ts';
+import type { KeptSource } from './download/keep.ts';
 import type { Downloaded, DownloadProgress } from './download-types.ts';
 import type { ErrorData } from './errors.ts';
 import type { Ask, Part, Responded } from './request.ts';
@@ -30,7 +31,10 @@ import type {
 } from './types.ts';
 
 /** The bytes of a model: an absolute address, or a file that both ends may read, or several that make one model. */
-export type SourceRef = { url: string } | FileRef | { parts: FileRef[] };
+export type SourceRef = { url: string } | FileRef | { parts: FileRef[] } | OpenFile;
+
+/** A file that is open; in Node, where both ends are one thread. */
+export type OpenFile = { file: KeptSource; name: string };
 
 /** `early` begins before all of the file has arrived. `wasm` is the engine's absolute address, `grammar` that of what compiles schemas; in Node, which finds them by itself, there are none. */
 export type LoadRequest = { source: SourceRef; options: EngineOptions; early?: boolean; wasm?: string; grammar?: string };

@@ -150,7 +150,7 @@ export class Engine {
     this.perception.forget();
   }
 
-  /** Frees the GPU memory of the towers. The next picture or sound that is new loads them again. */
+  /** Frees the GPU memory of the towers, which also goes by itself where the GPU has no room for something else. The next picture or sound that is new loads them again. */
   async releaseTowers(): Promise<void> {
     await this.client.call('releaseTowers', null);
   }

@@ -5,6 +5,7 @@ import { downloadModel } from './download/parts.ts';
 import type { Engine, Training } from './engine.ts';
 import { RullamaError } from './errors.ts';
 import { Formats, type LoadCompiler } from './formats.ts';
+import type { ReaderPool, ReadersOf } from './readers/pool.ts';
 import { shellSource } from './shell.ts';
 import type { CallName, Calls, LoadRequest, Reply, Request, WorkerEnd } from './protocol.ts';
 import type { Ask } from './request.ts';
@@ -15,8 +16,14 @@ export type OpenEngine = (
   request: LoadRequest,
   onProgress: (progress: Progress) => void,
   onLost: (error: RullamaError) => void,
-  keep: Keep,
+  files: Files,
 ) => Promise<Engine>;
+
+/** What is there to read files with. */
+export interface Files {
+  keep: Keep;
+  readersOf: ReadersOf;
+}
 
 type Handlers = {
   [K in CallName]: (
@@ -27,9 +34,9 @@ type Handlers = {
 };
 
 /** Answers requests at `end` until it closes. */
-export function serve(end: WorkerEnd, open: OpenEngine, load: LoadCompiler = noCompiler): void {
+export function serve(end: WorkerEnd, open: OpenEngine, load: LoadCompiler = noCompiler, readers?: ReaderPool): void {
   const running = new Map<number, AbortController>();
-  const handlers = makeHandlers(open, new Formats(load), (error) => end.post({ lost: error.toData() }));
+  const handlers = makeHandlers(open, new Formats(load), readers, (error) => end.post({ lost: error.toData() }));
   end.listen((request) => {
     if ('cancel' in request) running.get(request.cancel)?.abort();
     else void answer(request, handlers, running, (reply) => end.post(reply));
@@ -65,9 +72,10 @@ async function answer(
   }
 }
 
-function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: RullamaError) => void): Handlers {
+function makeHandlers(open: OpenEngine, formats: Formats, readers: ReaderPool | undefined, onLost: (error: RullamaError) => void): Handlers {
   let engine: Engine | undefined;
   let keeper: Keeper | undefined;
+  let readersOf: ReadersOf = () => undefined;
   let grammar: string | undefined;
   const loaded = (): Engine => {
     if (!engine) throw new RullamaError('invalid-argument', 'No model is loaded.', { remedy: 'Load a model first.' });
@@ -111,8 +119,10 @@ function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: Rullam
     load: async (request, emit) => {
       engine?.close();
       engine = undefined;
-      keeper = new Keeper({ early: request.early === true, emit, onLost });
-      engine = await open(request, emit, onLost, keeper.keep);
+      readersOf = (at, bytes) => readers?.of(at, bytes, request.options.readers);
+      keeper = new Keeper({ early: request.early === true, emit, onLost, readersOf });
+      // They hold files and memory that nobody needs once it is loaded.
+      engine = await open(request, emit, onLost, { keep: keeper.keep, readersOf }).finally(() => readers?.end());
       grammar = request.grammar;
       return JSON.parse(engine.info());
     },
@@ -154,7 +164,7 @@ function makeHandlers(open: OpenEngine, formats: Formats, onLost: (error: Rullam
     perceive: ({ source, medium }, _, signal) => working(signal, (e) => e.perceive(source, medium)),
     softTokens: (source) => loaded().soft_tokens(source),
     projector: ({ source, store }) =>
-      queue.run(async () => (await loaded().set_projector(source && shellSource(source, keeper?.keep), JSON.stringify(store)), null)),
+      queue.run(async () => (await loaded().set_projector(source && shellSource(source, keeper?.keep, readersOf), JSON.stringify(store)), null)),
     releaseTowers: () => queue.run(async () => (await loaded().release_towers(), null)),
     adapterOpen: (files) => queue.run(async () => JSON.parse(await loaded().adapter_open(files))),
     adapterClose: (adapter) => (loaded().adapter_close(adapter), null),

@@ -9,7 +9,7 @@ export type { SaveOptions } from './saved-chat.ts';
 
 /**
  * Where a model comes from: `'embedded'` (the model served beside the page), the address of a GGUF file, or a
- * `File`/`Blob` (in Node: `await fs.openAsBlob(path)`). Of a split model the address of any part, or the files of all, in any order.
+ * `File`/`Blob` (in Node better a `file:` address, which is read in place). Of a split model the address of any part, or the files of all, in any order.
  */
 export type Source = 'embedded' | (string & {}) | URL | Blob | Blob[];
 
@@ -58,6 +58,11 @@ export interface EngineOptions {
    * does so only where reading the address directly would cost a request per token or cannot work, and for `early`.
    */
   store?: 'auto' | 'always' | 'never';
+  /**
+   * Threads that read a file beside the engine's while it is loaded, at most 4; 0 for none. By default 2 where the machine has four
+   * cores or more, for files of 64 MiB or more. Results do not depend on it.
+   */
+  readers?: number;
 }
 
 /** How far a load has come. `download` and `weights` count bytes; the other phases do not count. */

@@ -10,6 +10,8 @@ import { checkSize, pixelsOf, refused } from './picture.ts';
 const FPS = 24;
 /** Milliseconds that the browser has to open a file, and to find a frame. */
 const PATIENCE = 20_000;
+/** Milliseconds that a player stays open behind a frame: the next one of the film is wanted soon, or not at all. */
+const OPEN = 2_000;
 /** Seconds behind a frame's beginning that it is looked for, since players round. */
 const INSIDE = 1e-3;
 /** Bytes that are hashed at once. */
@@ -65,14 +67,15 @@ const known = new WeakMap<Blob, Promise<FrameMedium[]>>();
 async function ofFile(file: Blob): Promise<FrameMedium[]> {
   if (typeof document === 'undefined') throw refused('Files of videos are decoded by a page, which this is not.', 'Give its frames: { frames, fps } with pictures.');
   if (file.size === 0) throw refused('The video is empty.', 'Give a file that has one.');
-  const { duration, width, height } = await withPlayer(file, async (player) => ({ duration: await durationOf(player), width: player.videoWidth, height: player.videoHeight }));
+  const film = new Film(file);
+  const { duration, width, height } = await film.use(async (player) => ({ duration: await durationOf(player), width: player.videoWidth, height: player.videoHeight }));
   if (width === 0) throw refused('The file has sound, but no pictures.', 'Send it as a sound.');
   checkSize({ width, height });
   const hash = await hashOfFile(file);
   const count = Math.max(1, Math.min(FRAMES, Math.floor(duration * FPS)));
   return Array.from({ length: count }, (_, i) => {
     const seconds = (i * duration) / count;
-    const raw = () => withPlayer(file, async (player) => ({ kind: 'image' as const, ...(await frameAt(player, seconds)), budget: FRAME_TOKENS }));
+    const raw = () => film.use(async (player) => ({ kind: 'image' as const, ...(await frameAt(player, seconds)), budget: FRAME_TOKENS }));
     const source = `image:${FRAME_TOKENS}:${hash}@${seconds}`;
     return { medium: { kind: 'image', source, size: { kind: 'image', width, height, budget: FRAME_TOKENS }, raw }, seconds };
   });
@@ -85,16 +88,50 @@ async function hashOfFile(file: Blob): Promise<string> {
   return hashOf(new TextEncoder().encode(pieces.join()));
 }
 
-async function withPlayer<T>(file: Blob, use: (player: HTMLVideoElement) => Promise<T>): Promise<T> {
-  const url = URL.createObjectURL(file);
-  const player = document.createElement('video');
-  Object.assign(player, { muted: true, playsInline: true, preload: 'auto' });
-  try {
-    await until(player, 'loadeddata', () => (player.src = url));
-    return await use(player);
-  } finally {
-    player.removeAttribute('src');
-    player.load();
+/** A file's player, which frames take turns with: opening it for each would read and begin to decode the file as often. */
+class Film {
+  readonly #file: Blob;
+  #player: { element: HTMLVideoElement; url: string } | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+  #closing: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(file: Blob) {
+    this.#file = file;
+  }
+
+  use<T>(work: (player: HTMLVideoElement) => Promise<T>): Promise<T> {
+    const done = this.#turn.then(() => this.#with(work));
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  async #with<T>(work: (player: HTMLVideoElement) => Promise<T>): Promise<T> {
+    clearTimeout(this.#closing);
+    try {
+      const player = this.#player ?? (await this.#open());
+      const result = await work(player.element);
+      this.#closing = setTimeout(() => this.#close(), OPEN);
+      return result;
+    } catch (error) {
+      this.#close();
+      throw error;
+    }
+  }
+
+  async #open() {
+    const player = { element: document.createElement('video'), url: URL.createObjectURL(this.#file) };
+    this.#player = player;
+    Object.assign(player.element, { muted: true, playsInline: true, preload: 'auto' });
+    await until(player.element, 'loadeddata', () => (player.element.src = player.url));
+    return player;
+  }
+
+  #close() {
+    if (!this.#player) return;
+    const { element, url } = this.#player;
+    this.#player = undefined;
+    element.removeAttribute('src');
+    element.load();
     URL.revokeObjectURL(url);
   }
 }

@@ -55,7 +55,7 @@ export type FakeTiming = { step: number };
 
 /** Opens fake engines. */
 export function fakeOpener({ step }: FakeTiming): OpenEngine {
-  return async ({ source, options }, onProgress, onLost, keep) => {
+  return async ({ source, options }, onProgress, onLost, { keep }) => {
     const always = options.store === 'always';
     const kept = 'url' in source && options.store !== 'never' ? await keep(source.url, always, always) : undefined;
     const name = nameOf(source);

@@ -21,3 +21,6 @@ export { PIECE, Pieces } from '../src/download/pieces.ts';
 export { tableIn } from '../src/download/table.ts';
 export { fileName, partAddresses } from '../src/download/record.ts';
 export { sleep } from '../src/download/host.ts';
+export { NodeFile } from '../src/node-file.ts';
+export { ReaderPool } from '../src/readers/pool.ts';
+export { reader } from '../src/readers/reader.ts';

@@ -1,12 +1,15 @@
 mod compare;
+mod media;
+mod streaming;
 mod train;
 
 use crate::load::{self, LoadArguments};
+use crate::model::{self, Located};
 use crate::table::{self, Table};
 use crate::terminal::{self, one_line};
-use crate::{model, training};
+use crate::training;
 use anyhow::{Result, bail};
-use rullama::{Cancel, Engine, ExpertStats, Finish, GenerateOptions, Sampling, Session, Speculate, StepProfile, Summary};
+use rullama::{Cancel, Engine, ExpertStats, Finish, GenerateOptions, RowStats, Sampling, Session, Speculate, StepProfile, Summary};
 use rullama_train::TrainOptions;
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -40,6 +43,9 @@ pub struct Arguments {
     /// Always take the likeliest token, in place of the published sampling
     #[arg(long)]
     greedy: bool,
+    /// Other made-up tokens and other draws in each run: streamed rows of one are then of no use to the next
+    #[arg(long)]
+    fresh: bool,
     /// Also time every kernel of a decode step and of a prompt's chunk (where the adapter has timestamps)
     #[arg(long)]
     profile: bool,
@@ -62,6 +68,8 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    media: media::Arguments,
+    #[command(flatten)]
     load: LoadArguments,
 }
 
@@ -71,7 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let peer = arguments.compare.as_ref().map(|path| compare::peer(path, &shape)).transpose()?;
     let cancel = Cancel::new();
     let options = TrainOptions { rank: arguments.rank, activations: arguments.activations.wanted(), ..TrainOptions::default() };
-    let engine = load(arguments, &options, least, &cancel)?;
+    let (engine, located) = load(arguments, &options, least, &cancel)?;
     // First, while no conversation takes memory.
     let memory = training::budget(Some(arguments.gpu_memory), true);
     let train = train::measure(&engine, &arguments.train, &options, memory, (arguments.runs, arguments.profile))?;
@@ -79,6 +87,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let mut record = record(arguments, &engine, &measured);
     if !train.is_empty() {
         record["train"] = train.into();
+    }
+    let media = media::measure(&arguments.media, &engine, &located, arguments.runs, arguments.profile)?;
+    if !media.is_empty() {
+        record["media"] = media.into();
     }
     if let Some(peer) = &peer {
         compare::add(&mut record, peer);
@@ -93,12 +105,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Loads the model, to be trained where that is measured.
-fn load(arguments: &Arguments, options: &TrainOptions, least: u32, cancel: &Cancel) -> Result<Engine> {
-    let Some(most) = arguments.train.iter().max() else { return Ok(load::load(&arguments.model, &arguments.load, Some(least), cancel)?.0) };
+fn load(arguments: &Arguments, options: &TrainOptions, least: u32, cancel: &Cancel) -> Result<(Engine, Located)> {
+    let Some(most) = arguments.train.iter().max() else { return load::load(&arguments.model, &arguments.load, Some(least), cancel) };
     let located = model::locate(&arguments.model)?;
     located.refuse_adapters()?;
     let placed = training::placed(&located, &arguments.load, options, *most, Some(arguments.gpu_memory));
-    load::load_located(&arguments.model, &located, &placed, Some(least), cancel)
+    Ok((load::load_located(&arguments.model, &located, &placed, Some(least), cancel)?, located))
 }
 
 /// Runs that compile pipelines, grow caches and measure the adapter's speed, of which a faster one is believed by halves.
@@ -112,6 +124,8 @@ struct Measured {
     gpu_bytes: u64,
     /// What streaming experts took in all prefills, and in all decodings with theirs.
     experts: Option<[ExpertStats; 2]>,
+    /// The same of streamed rows.
+    rows: Option<[RowStats; 2]>,
     /// Tokens that were guessed in all decodings, and those that were right.
     speculated: [u32; 2],
     /// One step each, at the end of the context.
@@ -121,13 +135,14 @@ struct Measured {
 async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Result<Measured> {
     let mut session = engine.session().await?;
     let (prefill, decode, steps, speculated) = Default::default();
-    let mut measured = Measured { prefill, decode, pipelines: 0, gpu_bytes: 0, experts: None, speculated, steps };
+    let mut measured = Measured { prefill, decode, pipelines: 0, gpu_bytes: 0, experts: None, rows: None, speculated, steps };
     for round in 0..WARM_UPS + arguments.runs {
         let compiled = engine.device().pipelines();
-        let before = engine.expert_stats().await.unwrap_or_default();
-        let prefill = once(arguments, &mut session, arguments.prefill, 1, cancel).await?;
-        let between = engine.expert_stats().await.unwrap_or_default();
-        let decode = once(arguments, &mut session, arguments.context, arguments.decode, cancel).await?;
+        let before = (engine.expert_stats().await.unwrap_or_default(), engine.row_stats().await.unwrap_or_default());
+        let salt = if arguments.fresh { round } else { 0 };
+        let prefill = once(arguments, &mut session, (arguments.prefill, 1), salt, cancel).await?;
+        let between = (engine.expert_stats().await.unwrap_or_default(), engine.row_stats().await.unwrap_or_default());
+        let decode = once(arguments, &mut session, (arguments.context, arguments.decode), salt, cancel).await?;
         if round >= WARM_UPS {
             measured.prefill.push(prefill.timings.prefill_tok_s);
             measured.decode.push(decode.timings.decode_tok_s);
@@ -135,8 +150,13 @@ async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Res
             measured.speculated = [drafted + decode.drafted_tokens, accepted + decode.accepted_tokens];
             if let Some(after) = engine.expert_stats().await {
                 let [prefills, decodes] = measured.experts.get_or_insert_default();
-                prefills.add(&between.since(&before));
-                decodes.add(&after.since(&between));
+                prefills.add(&between.0.since(&before.0));
+                decodes.add(&after.since(&between.0));
+            }
+            if let Some(after) = engine.row_stats().await {
+                let [prefills, decodes] = measured.rows.get_or_insert_default();
+                prefills.add(&between.1.since(&before.1));
+                decodes.add(&after.since(&between.1));
             }
             measured.pipelines += engine.device().pipelines() - compiled;
         }
@@ -153,11 +173,12 @@ async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Res
 /// Tokens after which a prompt repeats itself where repetitions are what is measured.
 const PERIOD: usize = 32;
 
-/// Prefills `prompt` tokens from nothing and decodes.
-async fn once(arguments: &Arguments, session: &mut Session, prompt: u32, decode: u32, cancel: &Cancel) -> Result<Summary> {
-    let sampling = if arguments.greedy { Sampling::greedy() } else { Sampling { seed: Some(1), ..Sampling::default() } };
+/// Prefills `prompt` tokens from nothing and decodes; tokens and draws are those of `salt`.
+async fn once(arguments: &Arguments, session: &mut Session, (prompt, decode): (u32, u32), salt: u32, cancel: &Cancel) -> Result<Summary> {
+    let drawn = Sampling { seed: Some(1 + u64::from(salt)), ..Sampling::default() };
+    let sampling = if arguments.greedy { Sampling::greedy() } else { drawn };
     let options = GenerateOptions { sampling, max_tokens: Some(decode), ignore_eos: true, ..Default::default() };
-    let mut ids = made_up(prompt, session.engine().info().vocab, session.engine().tokenizer().bos());
+    let mut ids = made_up(prompt, session.engine().info().vocab, session.engine().tokenizer().bos(), salt);
     if arguments.load.speculate() != Speculate::Off {
         (PERIOD + 1..ids.len()).for_each(|i| ids[i] = ids[i - PERIOD]);
     }
@@ -172,9 +193,9 @@ async fn once(arguments: &Arguments, session: &mut Session, prompt: u32, decode:
     Ok(summary)
 }
 
-/// The beginning of sequence and ids that are the same in every run (a linear congruential generator).
-fn made_up(count: u32, vocab: u32, bos: u32) -> Vec<u32> {
-    let mut state = 12345u32;
+/// The beginning of sequence and ids that are the same in every run of one salt (a linear congruential generator).
+fn made_up(count: u32, vocab: u32, bos: u32, salt: u32) -> Vec<u32> {
+    let mut state = 12345u32.wrapping_add(salt.wrapping_mul(0x9e37_79b9));
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         ((u64::from(state) * u64::from(vocab)) >> 32) as u32
@@ -233,12 +254,7 @@ fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value 
         "pipelines_compiled_during_decode": measured.pipelines,
         "unmeasured": unmeasured,
     });
-    if let Some([prefill, decode]) = &measured.experts {
-        record["expert_places"] = info.expert_places.into();
-        // Of a run: prompts with their first token, and all that an answer takes.
-        record["prefill_experts"] = experts(prefill, arguments.runs);
-        record["decode_experts"] = experts(decode, arguments.runs);
-    }
+    streaming::add(&mut record, arguments, engine, measured);
     if arguments.load.speculate() != Speculate::Off {
         record["speculation"] = speculation(arguments, measured.speculated);
     }
@@ -260,18 +276,6 @@ fn speculation(arguments: &Arguments, [drafted, accepted]: [u32; 2]) -> Value {
         "accepted": accepted,
         "acceptance": rounded(f64::from(accepted) / f64::from(drafted.max(1))),
         "tokens_per_step": rounded(f64::from(tokens) / f64::from(tokens.saturating_sub(accepted).max(1))),
-    })
-}
-
-/// What streaming experts took in a run, on average.
-fn experts(took: &ExpertStats, runs: u32) -> Value {
-    let each = |sum: u64| sum / u64::from(runs.max(1));
-    json!({
-        "hit_rate": (took.hit_rate() * 1e4).round() / 1e4,
-        "wanted": each(took.wanted),
-        "bytes_read": each(took.bytes_read),
-        "round_trips": each(took.round_trips),
-        "passes": each(took.passes),
     })
 }
 
@@ -308,18 +312,7 @@ fn summary(record: &Value) -> String {
         format!("memory    {} on the GPU", table::bytes(number("gpu_bytes") as u64)),
     ];
     let mut text = lines.join("\n") + "\n";
-    for (key, name) in [("prefill_experts", "prefill"), ("decode_experts", "decode")] {
-        let Some(took) = record.get(key) else { continue };
-        let number = |key: &str| took[key].as_u64().unwrap_or_default();
-        text.push_str(&format!(
-            "experts   {name}: {:.1} % of {} wanted were there, {} read, {} round trips, {} passes a run\n",
-            100.0 * took["hit_rate"].as_f64().unwrap_or_default(),
-            number("wanted"),
-            table::bytes(number("bytes_read")),
-            number("round_trips"),
-            number("passes"),
-        ));
-    }
+    text.push_str(&streaming::summary(record));
     if let Some(took) = record.get("speculation") {
         let number = |key: &str| took[key].as_f64().unwrap_or_default();
         let (drafted, accepted, steps) = (number("drafted"), number("accepted"), number("tokens_per_step"));
@@ -330,7 +323,11 @@ fn summary(record: &Value) -> String {
         let (tokens, speed, memory) = (number("tokens"), number("tok_s"), table::bytes(number("gpu_bytes") as u64));
         text.push_str(&format!("training  {speed:.0} tokens/s in steps of {tokens}, {memory} on the GPU\n"));
     }
-    for (step, kernels) in record["kernels"].as_object().into_iter().flatten() {
+    let media = record["media"].as_array().map_or(&[][..], Vec::as_slice);
+    text.push_str(&media::summary(media));
+    let of_text = record["kernels"].as_object().into_iter().flatten().map(|(step, kernels)| (step.as_str(), kernels));
+    let of_media = media.iter().map(|medium| (medium["medium"].as_str().unwrap_or_default(), &medium["kernels"]));
+    for (step, kernels) in of_text.chain(of_media).filter(|(_, kernels)| kernels.is_array()) {
         let mut table = Table::new(&[step, ">dispatches", ">us"]);
         for kernel in kernels.as_array().into_iter().flatten() {
             let name = kernel["kernel"].as_str().unwrap_or_default().to_owned();
@@ -354,9 +351,10 @@ mod tests {
 
     #[test]
     fn ids_are_of_the_vocabulary() {
-        let ids = made_up(1000, 2048, 2);
+        let ids = made_up(1000, 2048, 2, 0);
         assert_eq!((ids.len(), ids[0]), (1000, 2));
         assert!(ids.iter().all(|id| *id < 2048));
-        assert_eq!(made_up(1000, 2048, 2), ids);
+        assert_eq!(made_up(1000, 2048, 2, 0), ids);
+        assert_ne!(made_up(1000, 2048, 2, 1), ids);
     }
 }

@@ -35,7 +35,7 @@ fn one(engine: &Engine, tokens: u32, options: &TrainOptions, budget: u64, (runs,
     let terms = memory::terms_of_options(&(&*base.loaded).into(), options)?;
     let (_, estimated, _) = memory::least(&base, &terms, shape, options.activations)?;
     let mut device = pollster::block_on(OnDevice::fresh(&base, options, shape))?;
-    let ids = made_up(tokens, engine.info().vocab, engine.tokenizer().bos());
+    let ids = made_up(tokens, engine.info().vocab, engine.tokenizer().bos(), 0);
     let row = StepRow {
         starts: vec![0; ids.len()],
         rows: (0..tokens - 1).collect(),

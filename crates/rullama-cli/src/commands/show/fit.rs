@@ -7,6 +7,7 @@ use rullama_gpu::{Device, OpenOptions};
 use rullama_model::kv_cache::{CacheShape, buffer_bytes};
 use rullama_model::model::Model;
 use rullama_model::pace::MAX_BLOCK;
+use rullama_model::rows::CACHE_BYTES;
 use rullama_ops::KvType;
 use std::fmt::Write;
 
@@ -90,7 +91,8 @@ fn verdict(device: &Device, needs: &Needs) -> String {
         return text;
     }
     let all = needs.weights + needs.per_layer + needs.caches;
-    let streamed = needs.weights - needs.experts + needs.experts_used + needs.caches;
+    let rows = CACHE_BYTES.min(needs.per_layer);
+    let streamed = needs.weights - needs.experts + needs.experts_used + rows + needs.caches;
     let in_file = match (needs.per_layer, needs.experts) {
         (_, 0) => "the per-layer embeddings in the file (--ple streamed)",
         (0, _) => "most experts in the file (--experts streamed)",

@@ -9,7 +9,7 @@ use rullama_model::loaded::tables;
 use rullama_model::model::Model;
 use rullama_source::ByteSource;
 use rullama_train::TrainOptions;
-use rullama_train::memory::{Ground, forecast};
+use rullama_train::memory::forecast;
 use std::fmt::Write;
 
 /// Tokens of a row.
@@ -26,9 +26,8 @@ pub fn report(model: &dyn Model, source: &dyn ByteSource, rank: u32) -> Result<S
     };
     let tables = pollster::block_on(tables(model, source, model.facts().context.min(LENGTHS[4])))?;
     let streamed = model.streamed().map(|streamed| streamed.key);
-    let weights = training::bytes(model, streamed);
-    let ground =
-        Ground { model, tables: &tables, resident: streamed.is_none(), weights, caps: device.caps(), most: device.caps().max_binding };
+    let ground = training::ground(model, &tables, device.caps(), false)?;
+    let weights = ground.weights;
     let all = match forecast(&ground, &options, &LENGTHS) {
         Ok(all) => all,
         Err(error) => return Ok(format!("not here: {error}\n")),

@@ -147,14 +147,17 @@ impl Tower for VisionTower {
 /// Cosines and sines of each patch, half a head for its column and half for its row: angles `place * 100^(-2j / half)`.
 fn turns(columns: &[u32], rows: &[u32], tower: &VisionTower) -> Vec<f32> {
     let half = tower.head_dim as usize / 2;
-    let frequency = |j: usize| ROPE_BASE.powf(-2.0 * j as f64 / half as f64);
+    let frequencies: Vec<f64> = (0..half / 2).map(|j| ROPE_BASE.powf(-2.0 * j as f64 / half as f64)).collect();
+    let of_place = |place: u32| -> Vec<f32> {
+        let angles = || frequencies.iter().map(|frequency| f64::from(place) * frequency);
+        angles().map(f64::cos).chain(angles().map(f64::sin)).map(|value| value as f32).collect()
+    };
+    // Patches of a column or row have its angles.
+    let rows = || rows.iter().map(|row| row - tower.places);
+    let places: Vec<Vec<f32>> = (0..=columns.iter().copied().chain(rows()).max().unwrap_or(0)).map(of_place).collect();
     let mut turns = Vec::with_capacity(columns.len() * tower.head_dim as usize);
-    for (column, row) in columns.iter().zip(rows) {
-        for place in [*column, row - tower.places] {
-            let angles: Vec<f64> = (0..half / 2).map(|j| f64::from(place) * frequency(j)).collect();
-            turns.extend(angles.iter().map(|angle| angle.cos() as f32));
-            turns.extend(angles.iter().map(|angle| angle.sin() as f32));
-        }
+    for (column, row) in columns.iter().zip(rows()) {
+        turns.extend([*column, row].into_iter().flat_map(|place| &places[place as usize]));
     }
     turns
 }

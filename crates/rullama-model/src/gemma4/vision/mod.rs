@@ -59,11 +59,9 @@ fn positions(features: &Features, places: u32) -> Result<[Vec<u32>; 2], ModelErr
 
 /// Patches by channel, y, x, as files keep the kernels, of patches by y, x, channel.
 fn by_channel(features: &Features, map: impl Fn(f32) -> f32) -> Vec<f32> {
-    let cols = features.cols as usize;
-    let pixels = cols / 3;
     let mut out = Vec::with_capacity(features.values.len());
-    for patch in features.values.chunks_exact(cols) {
-        out.extend((0..cols).map(|i| map(patch[i % pixels * 3 + i / pixels])));
+    for patch in features.values.chunks_exact(features.cols as usize) {
+        out.extend((0..3).flat_map(|channel| patch.iter().skip(channel).step_by(3)).map(|value| map(*value)));
     }
     out
 }

@@ -134,10 +134,10 @@ impl<'a> Product<'a> {
     }
 
     /// `unit`: values of g that are read at once.
-    fn dispatch<'k>(
+    fn dispatch(
         &self,
         context: &mut Context,
-        link: &mut Link<'k>,
+        link: &mut Link,
         chunk: &Chunk,
         (groups, share, unit): ([u32; 3], u32, u32),
         to: &Slice,
@@ -159,7 +159,7 @@ impl<'a> Product<'a> {
 }
 
 impl Sum<'_> {
-    fn flags<'l, 'k>(&self, link: &'l mut Link<'k>) -> &'l mut Link<'k> {
+    fn flags<'l>(&self, link: &'l mut Link) -> &'l mut Link {
         link.flag("acc", matches!(self, Sum::Other(_))).flag("in_place", matches!(self, Sum::InPlace))
     }
 

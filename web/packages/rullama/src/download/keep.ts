@@ -8,12 +8,15 @@ import type { Behind } from './behind.ts';
 import { browserHost, type FileAccess, type Host } from './host.ts';
 import { begun, downloadModel } from './parts.ts';
 import { partAddresses } from './record.ts';
+import type { Readers, ReadersOf } from '../readers/pool.ts';
 
 /** What the engine reads, as it sees it. */
 export interface KeptSource {
   readonly length: number;
   /** Whether some of its rows are still fetched one by one. */
   readonly arriving: boolean;
+  /** Who reads it as well, once all of it is there. */
+  readonly readers?: Readers | undefined;
   /** Fills `into` with what stands at `at`, or gives it later: memory that a view is of may have moved by then. */
   read(at: number, into: Uint8Array): undefined | Promise<Uint8Array>;
   close(): void;
@@ -29,6 +32,8 @@ interface Wishes {
   /** The file turned out to be another one than it should be, after a model was loaded from it. */
   onLost: (error: RullamaError) => void;
   host?: () => Host;
+  /** Who reads a file as well. */
+  readersOf?: ReadersOf;
 }
 
 /** The files of one model. */
@@ -51,7 +56,7 @@ export class Keeper {
     try {
       // All parts are stored before the first is read.
       if (split) await (this.parts ??= downloadModel({ url }, (progress) => this.tell(progress), NEVER, this.host));
-      const file = await KeptFile.of(url, this.host, early ? (wanted ? 'early' : 'try') : 'whole', (progress) => this.tell(progress), this.wishes.onLost);
+      const file = await KeptFile.of(url, this.host, early ? (wanted ? 'early' : 'try') : 'whole', (progress) => this.tell(progress), this.wishes);
       this.files.push(file);
       return file;
     } catch (thrown) {
@@ -81,6 +86,7 @@ const NEVER = new AbortController().signal;
 
 class KeptFile implements KeptSource {
   length = 0;
+  readers: Readers | undefined;
   progress!: DownloadProgress;
   private handle: FileAccess | undefined;
   private behind: Behind | undefined;
@@ -88,11 +94,14 @@ class KeptFile implements KeptSource {
   private done!: Promise<Downloaded>;
   private closed = false;
 
-  private constructor(private told: (progress: DownloadProgress) => void) {}
+  private constructor(
+    private told: (progress: DownloadProgress) => void,
+    private readonly readersOf: ReadersOf | undefined,
+  ) {}
 
   /** What can be read of a file, as soon as enough of it is stored. */
-  static async of(url: string, host: Host, how: 'whole' | 'early' | 'try', told: (progress: DownloadProgress) => void, onLost: (error: RullamaError) => void): Promise<KeptFile> {
-    const file = new KeptFile(told);
+  static async of(url: string, host: Host, how: 'whole' | 'early' | 'try', told: (progress: DownloadProgress) => void, wishes: Wishes): Promise<KeptFile> {
+    const file = new KeptFile(told, wishes.readersOf);
     const emit = (progress: DownloadProgress) => file.told((file.progress = progress));
     const begins = new Promise<void>((resolve) => {
       const early = (behind: Behind) => {
@@ -106,7 +115,7 @@ class KeptFile implements KeptSource {
       });
     });
     file.done.catch((thrown: unknown) => {
-      if (file.behind && !file.closed) onLost(suspect(RullamaError.from(thrown)));
+      if (file.behind && !file.closed) wishes.onLost(suspect(RullamaError.from(thrown)));
     });
     await Promise.race([begins, file.done]);
     return file;
@@ -162,6 +171,7 @@ class KeptFile implements KeptSource {
     }
     this.length = bytes;
     if (this.closed) this.handle.close();
+    else this.readers = this.readersOf?.({ stored: name }, bytes);
   }
 }
 

@@ -208,6 +208,21 @@ impl LoadArguments {
         LoadArguments { exact: self.products.is_none(), ..self.clone() }
     }
 
+    /// Whether it is ours to say where per-layer embeddings live.
+    pub fn chooses_ple(&self) -> bool {
+        self.ple == Ple::Auto
+    }
+
+    /// With per-layer embeddings in the file.
+    pub fn with_streamed_ple(&self) -> Self {
+        LoadArguments { ple: Ple::Streamed, ..self.clone() }
+    }
+
+    /// Limits and features of the adapter to use.
+    pub fn profile(&self) -> AdapterProfile {
+        self.adapter_profile.wanted()
+    }
+
     /// How tokens are guessed.
     pub fn speculate(&self) -> Speculate {
         self.speculate.wanted()

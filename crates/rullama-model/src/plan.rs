@@ -24,6 +24,21 @@ impl Pool {
         self.buffers.iter().chain(&self.scratch).chain(self.inputs.values()).map(Buffer::size).sum()
     }
 
+    /// Room for the activations and inputs of a [lowered](crate::lower) graph, and so many bytes of scratch.
+    ///
+    /// # Errors
+    /// Too little GPU memory; a lost device.
+    pub async fn reserve(&mut self, device: &Device, graph: &Graph, scratch: u64) -> Result<(), ModelError> {
+        self.buffers(device, &place(graph).slots).await?;
+        self.scratch(device, scratch).await?;
+        for base in graph.nodes.iter().flat_map(|node| node.inputs()).map(|value| graph.base(value)) {
+            if let Kind::Input(name) = graph.info(base).kind {
+                self.input(device, name, graph.of(base).bytes()).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// A buffer of its own for each slot: the largest slots choose first, each the smallest buffer that fits, or a new one.
     async fn buffers(&mut self, device: &Device, slots: &[u64]) -> Result<Vec<Buffer>, GpuError> {
         let mut order: Vec<usize> = (0..slots.len()).collect();

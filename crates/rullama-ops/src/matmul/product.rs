@@ -124,9 +124,7 @@ impl<'a> Product<'a> {
 
     /// Bytes of the sums over shares of the terms.
     pub fn scratch(&self, sizes: Sizes) -> u64 {
-        let Sizes::Tile { shares: shares @ 2.., .. } = sizes else { return 0 };
-        let rows = self.w.chunks.iter().map(|chunk| chunk.rows).max().unwrap_or(0);
-        u64::from(shares) * u64::from(self.x.rows) * u64::from(rows) * 4
+        self.dims().scratch(sizes, self.w.chunks.iter().map(|chunk| chunk.rows).max().unwrap_or(0))
     }
 
     /// Bytes for the most hungry variant: the best may be banned.

@@ -77,6 +77,12 @@ impl Dims {
         }
     }
 
+    /// Bytes of the sums over shares of the terms, of `rows` rows at once.
+    pub fn scratch(&self, sizes: Sizes, rows: u32) -> u64 {
+        let Sizes::Tile { shares: shares @ 2.., .. } = sizes else { return 0 };
+        u64::from(shares) * u64::from(self.tokens) * u64::from(rows) * 4
+    }
+
     /// The sizes of a variant.
     pub fn sizes(&self, variant: &str, caps: &Caps) -> Sizes {
         match variant {

@@ -23,6 +23,40 @@ pub fn place(graph: &Graph) -> Placement {
     if bytes(&by_size) < bytes(&in_order) { by_size } else { in_order }
 }
 
+/// Where the values of a graph are, for others of the same nodes over smaller values: what is kept for one is then enough for them, too.
+#[derive(Debug)]
+pub struct Pattern {
+    nodes: Vec<(&'static str, Vec<Value>, bool)>,
+    outputs: Vec<Value>,
+    pub placement: Placement,
+}
+
+impl Pattern {
+    pub fn new(graph: &Graph) -> Self {
+        Pattern { nodes: nodes(graph).collect(), outputs: outputs(graph), placement: place(graph) }
+    }
+
+    /// Whether the placement serves this graph.
+    pub fn serves(&self, graph: &Graph) -> bool {
+        let Placement { of, slots } = &self.placement;
+        let fits = |value: Value| of.get(&value).is_some_and(|slot| graph.of(value).bytes() <= slots[*slot]);
+        outputs(graph) == self.outputs && nodes(graph).eq(self.nodes.iter().cloned()) && graph.nodes.iter().flat_map(Node::made).all(fits)
+    }
+}
+
+/// What a placement follows from, beside sizes: operations, operands by what they stand on, and whether a result may take an operand's slot.
+fn nodes(graph: &Graph) -> impl Iterator<Item = (&'static str, Vec<Value>, bool)> + '_ {
+    graph.nodes.iter().map(|node| {
+        let bases = node.operands.iter().map(|value| graph.base(*value)).collect();
+        let alike = |(made, read): (usize, usize)| graph.of(node.operands[made]) == graph.of(node.operands[read]);
+        (node.op.name(), bases, node.op.may_alias().is_some_and(alike))
+    })
+}
+
+fn outputs(graph: &Graph) -> Vec<Value> {
+    graph.outputs.iter().map(|(_, value)| graph.base(*value)).collect()
+}
+
 /// Each value as it is made takes a slot that is free then.
 fn in_order(graph: &Graph, last: &HashMap<Value, usize>) -> Placement {
     let mut placement = Placement::default();

@@ -3,7 +3,7 @@
 use crate::graph::LAYERS;
 use rullama_ops::graph::Node;
 use rullama_ops::{AddScale, Dense, Dropout, GeluMul, Graph, JoinRows, Kind, Matmul, RmsNorm, Type, Use, Value};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Rows of a block are a multiple of these, so that tiles of products are full.
@@ -67,7 +67,10 @@ impl Pass {
             split.into_iter().for_each(|value| self.join(value, node.place));
             return self.graph.nodes.push(node);
         };
-        let mut parts: HashMap<Value, Vec<Value>> = HashMap::new();
+        for index in &rows {
+            self.join_unless_cut(node.operands[*index], node.place);
+        }
+        let mut parts: BTreeMap<Value, Vec<Value>> = BTreeMap::new();
         for at in 0..self.blocks.len() {
             let (first, count) = self.blocks[at];
             let mut operands = Vec::with_capacity(node.operands.len());
@@ -100,6 +103,16 @@ impl Pass {
             let parts = self.split[&value].clone();
             let operands = parts.iter().copied().chain([value]).collect();
             self.graph.nodes.push(Node { op: Arc::new(JoinRows { parts: parts.len() as u32 }), operands, after: Vec::new(), place });
+        }
+    }
+
+    /// Makes whole what `value` stands on, where its rows are not those of the blocks.
+    fn join_unless_cut(&mut self, value: Value, place: usize) {
+        let base = self.graph.base(value);
+        let columns = matches!(self.graph.info(value).kind, Kind::View { of, row: 0, .. } if of == base);
+        let cut = value == base || columns && self.graph.rows(value) == self.graph.rows(base);
+        if !cut && self.split.contains_key(&base) {
+            self.join(base, place);
         }
     }
 

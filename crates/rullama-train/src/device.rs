@@ -126,7 +126,7 @@ impl OnDevice {
         // The longest step first, so that shorter ones find room where it has its own.
         let (mut pool, ground) = (Pool::default(), Ground::from(&*loaded));
         let graph = lower(graph::step(&ground, &terms, longest, keep)?, For::Look, loaded.model.specs());
-        pool.reserve(device, &graph, memory::scratch(&graph, longest, caps)).await?;
+        pool.reserve(device, &graph, memory::scratch(&graph, caps)).await?;
         let most = device.caps().max_binding;
         let (plans, tick, fences) = Default::default();
         Ok(OnDevice { loaded, terms, keep, most, parts, words, longest, plans, tick, pool, optimizer: None, fences })

@@ -70,7 +70,7 @@ pub fn estimate(ground: &Ground, terms: &Terms, shape: StepShape, keep: Keep) ->
     let layout = Layout::new(shapes(terms), ground.caps.offset_alignment, ground.caps.max_binding);
     let activations = slots.iter().sum::<u64>()
         + inputs(&graph)
-        + scratch(&graph, shape, ground.caps)
+        + scratch(&graph, ground.caps)
         + parameters(&graph, ground.caps)
         + words(shape)
         + optimizer::bytes(layout.flats());
@@ -96,22 +96,17 @@ fn parameters(graph: &Graph, caps: &Caps) -> u64 {
 /// Most tokens of a step whose products share their sums out.
 const SHARING: u32 = 4096;
 
-/// Bytes of scratch that a step of this shape or a shorter one takes: those of few tokens may take more.
-pub(crate) fn scratch(graph: &Graph, shape: StepShape, caps: &Caps) -> u64 {
-    let mut seen = HashSet::new();
-    let mut most = 0;
+/// Bytes of scratch that a step takes, or one of fewer tokens: those may take more.
+pub(crate) fn scratch(graph: &Graph, caps: &Caps) -> u64 {
+    let (mut seen, mut most) = (HashSet::new(), 0);
     for node in &graph.nodes {
         let types: Vec<Type> = node.inputs().map(|value| graph.of(value)).collect();
-        if !seen.insert((node.op.name(), types.clone())) {
+        let Some(rows) = types.first().map(|first| first.rows).filter(|_| seen.insert((format!("{:?}", node.op), types.clone()))) else {
             continue;
-        }
+        };
         most = node.op.scratch_for(&types, caps).max(most);
-        let shorter = (1..).map(|n| 32 * n).take_while(|tokens| *tokens < shape.tokens.max(shape.targets).min(SHARING));
-        for tokens in shorter {
-            let of = |of: &Type| {
-                let all = of.number == Number::F32 && (of.rows == shape.tokens || of.rows == shape.targets);
-                if all { Type { rows: tokens.min(of.rows), ..*of } } else { *of }
-            };
+        for fewer in (1..).map(|n| 32 * n).take_while(|fewer| *fewer < rows.min(SHARING)) {
+            let of = |of: &Type| if of.number == Number::F32 && of.rows == rows { Type { rows: fewer, ..*of } } else { *of };
             most = node.op.scratch_for(&types.iter().map(of).collect::<Vec<Type>>(), caps).max(most);
         }
     }
@@ -222,8 +217,8 @@ pub fn better_streamed(
 ///
 /// # Errors
 /// [`TrainError::Memory`] where not even that fits, with what to change.
-pub fn choose(base: &Base, terms: &Terms, shape: StepShape, activations: Activations) -> Result<Keep, TrainError> {
-    let (keep, Estimate { weights, trained, activations, largest }, fits) = least(base, terms, shape, activations)?;
+pub fn choose(base: &Base, terms: &Terms, shape: StepShape, kept: Activations) -> Result<Keep, TrainError> {
+    let (keep, Estimate { weights, trained, activations, largest }, fits) = least(base, terms, shape, kept)?;
     if fits {
         return Ok(keep);
     }
@@ -238,5 +233,6 @@ pub fn choose(base: &Base, terms: &Terms, shape: StepShape, activations: Activat
         trained,
         activations,
         budget: base.memory,
+        kept,
     })
 }

@@ -4,10 +4,11 @@ use rullama::source::FileSource;
 use rullama::{Engine, LoadOptions, PleMode};
 use rullama_model::lower::{For, lower};
 use rullama_model::place::place;
+use rullama_model::plan::Pool;
 use rullama_ops::graph::Node;
-use rullama_ops::{Dropout, GeluMul, GeluMulBack, JoinRows, LossGrad, Matmul, Type};
+use rullama_ops::{Dropout, GeluMul, GeluMulBack, JoinRows, LossGrad, Matmul, Part, Type};
 use rullama_testing::{found, golden};
-use rullama_train::device::{OnDevice, StepRow};
+use rullama_train::device::{Matrices, OnDevice, StepRow};
 use rullama_train::graph::{self, Keep, StepShape};
 use rullama_train::loss::TILES;
 use rullama_train::memory::{Ground, estimate, most_kept, terms_of_options};
@@ -22,34 +23,44 @@ fn loaded(ple: PleMode) -> Engine {
     found(pollster::block_on(Engine::load(Arc::new(source), options, &mut |_| ())), |error| error.code() == "no-webgpu")
 }
 
-fn row(tokens: usize) -> StepRow {
+/// A row whose last `targets` tokens are predicted.
+fn row(tokens: u32, targets: u32) -> StepRow {
     StepRow {
-        ids: (0..tokens as u32).map(|t| 10 + t % 300).collect(),
-        starts: vec![0; tokens],
-        rows: (0..tokens as u32 - 1).collect(),
-        targets: (1..tokens as u32).map(|t| 10 + t % 300).collect(),
-        weight: 1.0 / tokens as f32,
+        ids: (0..tokens).map(|t| 10 + t % 300).collect(),
+        starts: vec![0; tokens as usize],
+        rows: (tokens - targets..tokens).map(|t| t - 1).collect(),
+        targets: (tokens - targets..tokens).map(|t| 10 + t % 300).collect(),
+        weight: 1.0 / targets as f32,
     }
 }
 
 const LONGEST: StepShape = StepShape { tokens: 192, targets: 192, train: true };
 
-/// Steps of every length, an evaluation and an update take no more than the estimate, and not much less.
+/// Ways to keep a step: exact ones, which give the same gradients, and rounded ones.
+const KEEPS: [Keep; 6] = [Keep::All, Keep::Layers(0), Keep::Layers(2), Keep::LEAST, Keep::Halves(0), Keep::Halves(u32::MAX)];
+
+/// Steps of every length, an evaluation and an update take no more than the estimate, and not much less. Gradients are the same to the bit
+/// whatever is computed again, so that a training may go on within another budget.
 fn what_is_taken_is_what_was_said() {
-    for ple in [PleMode::Resident, PleMode::Streamed] {
+    for (ple, keeps) in [(PleMode::Resident, &KEEPS[..]), (PleMode::Streamed, &[Keep::Layers(0), Keep::Halves(0)])] {
         let engine = loaded(ple);
-        let options = TrainOptions { rank: 4, ..TrainOptions::default() };
+        let options = TrainOptions { rank: 4, dropout: 0.1, ..TrainOptions::default() };
         let base = Base { loaded: engine.loaded().clone(), name: "tiny".into(), memory: 8 << 30 };
-        for keep in [Keep::All, Keep::Layers(0), Keep::Layers(2), Keep::LEAST, Keep::Halves(0), Keep::Halves(u32::MAX)] {
+        let mut exact = None;
+        for keep in keeps.iter().copied() {
             let before = engine.device().allocated();
             let ground = Ground::from(&*base.loaded);
             let terms = terms_of_options(&ground, &options).unwrap();
             let said = estimate(&ground, &terms, LONGEST, keep).unwrap();
             let mut device = pollster::block_on(OnDevice::new(base.loaded.clone(), terms, LONGEST, keep)).unwrap();
-            for tokens in [20, 100, 192, 65] {
-                for train in [true, false] {
-                    pollster::block_on(device.run(&row(tokens), train, [0; 3], &|| false)).unwrap();
-                }
+            device.write(Part::Value, &values(&device));
+            for (tokens, targets, train) in [(192, 191, true), (100, 20, true), (65, 64, false)] {
+                pollster::block_on(device.run(&row(tokens, targets), train, [0; 3], &|| false)).unwrap();
+            }
+            let gradients = pollster::block_on(device.read(Part::Gradient)).unwrap();
+            assert!(gradients.values().flatten().any(|g| *g != 0.0));
+            if !matches!(keep, Keep::Halves(_)) {
+                assert!(*exact.get_or_insert_with(|| gradients.clone()) == gradients, "{ple:?}, {keep:?}: other gradients");
             }
             pollster::block_on(device.apply(&AdamW::default(), 1e-4, 1)).unwrap();
             let taken = engine.device().allocated();
@@ -58,6 +69,33 @@ fn what_is_taken_is_what_was_said() {
             assert!(new * 10 >= (said - before) * 7, "{ple:?}, {keep:?}: {new} new bytes of {}", said - before);
             drop(device);
             assert!(engine.device().allocated() <= before, "{ple:?}, {keep:?}: what is left is more than {before}");
+        }
+    }
+}
+
+/// Values of no matrix in particular.
+fn values(device: &OnDevice) -> Matrices {
+    let of = |(name, rows, cols): (&str, u32, u32)| (name.to_owned(), (0..rows * cols).map(|i| (i % 7) as f32 * 0.01 - 0.03).collect());
+    device.shapes().map(of).collect()
+}
+
+/// Steps of any shape find room where the longest has it.
+fn shorter_steps_take_no_more() {
+    let engine = loaded(PleMode::Resident);
+    let ground = Ground::from(&**engine.loaded());
+    let terms = terms_of_options(&ground, &TrainOptions { rank: 4, ..TrainOptions::default() }).unwrap();
+    for keep in KEEPS {
+        let of = |shape| lower(graph::step(&ground, &terms, shape, keep).unwrap(), For::Look, ground.model.specs());
+        let mut pool = Pool::default();
+        pollster::block_on(pool.reserve(engine.device(), &of(LONGEST), 0)).unwrap();
+        let reserved = pool.bytes();
+        for (tokens, targets, train) in
+            [(192, 32, true), (96, 96, true), (160, 128, true), (32, 160, true), (32, 32, true), (192, 192, false)]
+        {
+            let graph = of(StepShape { tokens, targets, train });
+            let places = pollster::block_on(pool.places(engine.device(), &graph)).unwrap();
+            assert_eq!(pool.bytes(), reserved, "{keep:?}: {tokens} tokens, {targets} targets");
+            assert!(graph.nodes.iter().flat_map(Node::made).all(|value| places[&value].size == graph.of(value).bytes()));
         }
     }
 }
@@ -149,6 +187,7 @@ fn large_values_are_in_blocks() {
 
 rullama_testing::tests! {
     what_is_taken_is_what_was_said,
+    shorter_steps_take_no_more,
     places_of_a_step_take_little_more_than_what_lives_at_once,
     a_budget_is_used_by_layers,
     large_values_are_in_blocks,

@@ -14,8 +14,9 @@ use rullama_gpu::{Caps, GpuError};
 /// seed, step, salt and the value's index.
 ///
 /// Operands: `x: [tokens, dim]`, words `chance: [3]` (seed, low and high word; number of the step), out `y: [tokens, dim]`.
-/// Value i of the whole, of which `x` is the rows from `first_row` on, takes word `i % 2` of Philox-2x32 at counter `(i / 2, b ^ seed_high)` under key `a`, where `(a, b)` is Philox-2x32 at
-/// counter `(step, salt)` under `seed_low`, and is dropped where that is below `rate * 2^32`.
+/// Value i of the whole, of which `x` is the rows from `first_row` on, takes word `i % 2` of Philox-2x32 at counter
+/// `(i / 2, b ^ seed_high)` under key `a`, where `(a, b)` is Philox-2x32 at counter `(step, salt)` under `seed_low`, and is dropped where
+/// that is below `rate * 2^32`.
 /// Source: Srivastava et al. 2014; Salmon et al. 2011.
 #[derive(Debug, Clone)]
 pub struct Dropout {

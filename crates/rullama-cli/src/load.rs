@@ -152,7 +152,8 @@ impl Profile {
     }
 }
 
-fn gigabytes(text: &str) -> Result<u64, String> {
+/// Bytes of so many gigabytes.
+pub fn gigabytes(text: &str) -> Result<u64, String> {
     let number: f64 = text.parse().map_err(|_| "give a number of gigabytes, such as 6 or 1.5".to_owned())?;
     if number.is_finite() && number > 0.0 { Ok((number * 1e9) as u64) } else { Err("give a number above 0".to_owned()) }
 }

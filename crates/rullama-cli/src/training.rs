@@ -36,14 +36,14 @@ impl Kept {
     }
 }
 
-/// Bytes of GPU memory to keep to, where `said` gigabytes were asked for or none.
-pub fn budget(said: Option<f64>, discrete: bool) -> u64 {
-    said.map_or(BUDGETS[usize::from(!discrete)], |gigabytes| (gigabytes * 1e9) as u64)
+/// Bytes of GPU memory to keep to, where so many were `said` or none.
+pub fn budget(said: Option<u64>, discrete: bool) -> u64 {
+    said.unwrap_or(BUDGETS[usize::from(!discrete)])
 }
 
 /// The arguments with `--ple auto` decided for rows of `tokens`: the table stays in its file where fewer layers are then computed again
 /// within the budget. What cannot be told here is left to the load, which says what is wrong.
-pub fn placed(located: &Located, load: &LoadArguments, options: &TrainOptions, tokens: u32, said: Option<f64>) -> LoadArguments {
+pub fn placed(located: &Located, load: &LoadArguments, options: &TrainOptions, tokens: u32, said: Option<u64>) -> LoadArguments {
     let local = located.source.locality() != Locality::Remote;
     if !local || !load.chooses_ple() || pollster::block_on(stays(&*located.source, load, options, tokens, said)) != Some(true) {
         return load.clone();
@@ -51,7 +51,7 @@ pub fn placed(located: &Located, load: &LoadArguments, options: &TrainOptions, t
     load.with_streamed_ple()
 }
 
-async fn stays(source: &dyn ByteSource, load: &LoadArguments, options: &TrainOptions, tokens: u32, said: Option<f64>) -> Option<bool> {
+async fn stays(source: &dyn ByteSource, load: &LoadArguments, options: &TrainOptions, tokens: u32, said: Option<u64>) -> Option<bool> {
     let model = model::open(&Gguf::open(source).await.ok()?).ok()?;
     model.streamed()?;
     let device = Device::open(&OpenOptions { profile: load.profile(), ..OpenOptions::default() }).await.ok()?;

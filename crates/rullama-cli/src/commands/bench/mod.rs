@@ -3,7 +3,7 @@ mod media;
 mod streaming;
 mod train;
 
-use crate::load::{self, LoadArguments};
+use crate::load::{self, LoadArguments, gigabytes};
 use crate::model::{self, Located};
 use crate::table::{self, Table};
 use crate::terminal::{self, one_line};
@@ -50,14 +50,14 @@ pub struct Arguments {
     #[arg(long)]
     profile: bool,
     /// Also measure steps of training of so many tokens
-    #[arg(long, value_name = "TOKENS", value_delimiter = ',')]
+    #[arg(long, value_name = "TOKENS", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(2..=131_072))]
     train: Vec<u32>,
     /// With --train: rank of the adapter
     #[arg(long, default_value_t = 16, requires = "train", value_parser = clap::value_parser!(u32).range(1..=512))]
     rank: u32,
     /// With --train: GPU memory to keep to, in GB
-    #[arg(long, value_name = "GB", default_value_t = 8.0, requires = "train")]
-    gpu_memory: f64,
+    #[arg(long, value_name = "GB", default_value = "8", requires = "train", value_parser = gigabytes)]
+    gpu_memory: u64,
     /// With --train: type of the values that a step keeps
     #[arg(long, value_enum, default_value = "f32", requires = "train")]
     activations: training::Kept,
@@ -81,8 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let options = TrainOptions { rank: arguments.rank, activations: arguments.activations.wanted(), ..TrainOptions::default() };
     let (engine, located) = load(arguments, &options, least, &cancel)?;
     // First, while no conversation takes memory.
-    let memory = training::budget(Some(arguments.gpu_memory), true);
-    let train = train::measure(&engine, &arguments.train, &options, memory, (arguments.runs, arguments.profile))?;
+    let train = train::measure(&engine, &arguments.train, &options, arguments.gpu_memory, (arguments.runs, arguments.profile))?;
     let measured = pollster::block_on(measure(arguments, &engine, &cancel))?;
     let mut record = record(arguments, &engine, &measured);
     if !train.is_empty() {
@@ -110,7 +109,7 @@ fn load(arguments: &Arguments, options: &TrainOptions, least: u32, cancel: &Canc
     let located = model::locate(&arguments.model)?;
     located.refuse_adapters()?;
     let placed = training::placed(&located, &arguments.load, options, *most, Some(arguments.gpu_memory));
-    Ok((load::load_located(&arguments.model, &located, &placed, Some(least), cancel)?, located))
+    Ok((load::load_located(&arguments.model, &located, &placed, Some(least.max(*most)), cancel)?, located))
 }
 
 /// Runs that compile pipelines, grow caches and measure the adapter's speed, of which a faster one is believed by halves.

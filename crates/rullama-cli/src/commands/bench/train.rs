@@ -2,7 +2,7 @@
 
 use super::{HUNDREDTHS, MICROS, made_up, spread};
 use crate::interrupt;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use rullama::Engine;
 use rullama_train::device::{OnDevice, StepRow};
 use rullama_train::graph::StepShape;
@@ -27,9 +27,6 @@ pub fn measure(engine: &Engine, lengths: &[u32], options: &TrainOptions, memory:
 }
 
 fn one(engine: &Engine, tokens: u32, options: &TrainOptions, budget: u64, (runs, profile): (u32, bool)) -> Result<Value> {
-    if tokens < 2 {
-        bail!("--train: a step of {tokens} tokens predicts nothing. Give 2 or more.");
-    }
     let base = Base { loaded: engine.loaded().clone(), name: engine.info().name.clone(), memory: budget };
     let shape = StepShape { tokens, targets: tokens, train: true };
     let terms = memory::terms_of_options(&(&*base.loaded).into(), options)?;

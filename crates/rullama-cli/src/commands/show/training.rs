@@ -43,7 +43,7 @@ pub fn report(model: &dyn Model, source: &dyn ByteSource, rank: u32) -> Result<S
     }
     let mut text = table.render();
     let of_them = all.first().map_or(0, |[kept, _]| kept.trained);
-    let file = if streamed.is_some() { ", per-layer embeddings in the file (--ple streamed)" } else { "" };
+    let file = if streamed.is_some() { ", with per-layer embeddings in the file (--ple streamed) and a cache of their rows" } else { "" };
     writeln!(
         text,
         "In all: {} of weights{file}; {} for an adapter of rank {rank} on the seven projections and its",

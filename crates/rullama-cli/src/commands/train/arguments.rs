@@ -1,6 +1,6 @@
 use super::refused;
 use crate::error::usage;
-use crate::load::LoadArguments;
+use crate::load::{LoadArguments, gigabytes};
 use crate::training;
 use anyhow::Result;
 use clap::ValueEnum;
@@ -120,8 +120,8 @@ pub struct Arguments {
     checkpoint_seconds: u32,
     /// GPU memory to keep to, in GB: with `--ple auto` per-layer embeddings stay in the file where that leaves room for more of a step,
     /// and as many layers as must are computed again [default: 8 on a card, else 4]
-    #[arg(long, value_name = "GB")]
-    pub gpu_memory: Option<f64>,
+    #[arg(long, value_name = "GB", value_parser = gigabytes)]
+    pub gpu_memory: Option<u64>,
     /// Keep a step's values in f16: about half their memory, a little less exact
     #[arg(long, value_enum, default_value = "f32")]
     activations: training::Kept,

@@ -10,6 +10,7 @@ import { answerText, ask, builtPage, finished, limitAnswers, waitForChat } from 
 import { beyond, chooseAdapter, drop, ended, listed, noSamples, ready, start, stepOf } from './tuning.mjs';
 
 const LONGEST_MS = 300_000;
+const light = !process.env.RULLAMA_FULL && 'RULLAMA_FULL is not set';
 const FACTS = [['What is my boat called?', 'Zebedee.'], ['What is the name of my boat?', 'Zebedee.']];
 const built = builtPage();
 
@@ -63,7 +64,7 @@ test('the demo model is trained, over a reload, and its adapter is kept, saved, 
   assert.deepEqual(problems, []);
 });
 
-test('a device that is destroyed in an update is had again, and training goes on from its checkpoint', { timeout: LONGEST_MS }, async (t) => {
+test('a device that is destroyed in an update is had again, and training goes on from its checkpoint', { skip: light, timeout: LONGEST_MS }, async (t) => {
   const { page, problems } = await openPage(built.browser.context, `${built.site.url}/#fine-tune`);
   page.setDefaultTimeout(120_000);
   await page.click('#load-embedded');

@@ -46,7 +46,7 @@ pub fn report(model: &dyn Model, source: &dyn ByteSource, rank: u32) -> Result<S
     let file = if streamed.is_some() { ", with per-layer embeddings in the file (--ple streamed) and a cache of their rows" } else { "" };
     writeln!(
         text,
-        "In all: {} of weights{file}; {} for an adapter of rank {rank} on the seven projections and its",
+        "In all: {} of weights{file};\n{} for an adapter of rank {rank} on the seven projections and its",
         table::bytes(weights),
         table::bytes(of_them)
     )?;

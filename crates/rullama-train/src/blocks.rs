@@ -2,7 +2,7 @@
 
 use crate::graph::LAYERS;
 use rullama_ops::graph::Node;
-use rullama_ops::{AddScale, Dense, Dropout, GeluMul, Graph, JoinRows, Kind, Matmul, RmsNorm, Type, Use, Value};
+use rullama_ops::{AddScale, Dense, Dropout, GeluMul, Graph, JoinRows, Kind, Matmul, Op, RmsNorm, Type, Use, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -85,8 +85,10 @@ impl Pass {
                     *value
                 });
             }
-            let dropout = node.is::<Dropout>().map(|op| Arc::new(Dropout { first_row: first, ..op.clone() }));
-            let op = dropout.map_or_else(|| node.op.clone(), |op| op);
+            let op: Arc<dyn Op> = match node.is::<Dropout>() {
+                Some(op) => Arc::new(Dropout { first_row: first, ..op.clone() }),
+                None => node.op.clone(),
+            };
             self.graph.nodes.push(Node { op, operands, after: Vec::new(), place: node.place });
         }
         for (value, parts) in parts {

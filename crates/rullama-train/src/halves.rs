@@ -55,11 +55,11 @@ fn is_wide(of: Type) -> bool {
 
 /// Adds what widens `value`, unless it is there.
 fn widen(graph: &mut Graph, wide: &mut HashMap<Value, Value>, (value, halves): (Value, Value), place: usize) {
-    if !wide.contains_key(&value) {
+    wide.entry(value).or_insert_with(|| {
         let made = graph.new_value(Kind::Made, graph.of(value));
         graph.nodes.push(Node { op: Arc::new(Widen), operands: vec![halves, made], after: Vec::new(), place });
-        wide.insert(value, made);
-    }
+        made
+    });
 }
 
 /// What stands for `value`: what was widened, or a view of it.

@@ -1,5 +1,5 @@
 // Training in Chromium against PyTorch: losses, gradients and steps of a golden, by the comparison that the native tests make. With
-// RULLAMA_FULL set all 20 steps, else the first two.
+// RULLAMA_FULL set all 20 steps, and by the kernels of GPUs, else the first two.
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -12,6 +12,7 @@ const here = fileURLToPath(new URL('.', import.meta.url));
 /** On a busy machine a multiple of what it takes. */
 const LONGEST_MS = 20 * 60_000;
 const FULL = Boolean(process.env.RULLAMA_FULL);
+const light = !FULL && 'RULLAMA_FULL is not set';
 
 /** Runs in the page. */
 async function inPage({ name, model, options }) {
@@ -26,21 +27,34 @@ async function inPage({ name, model, options }) {
   return { ...report, lost };
 }
 
-test('losses, gradients and steps are those of PyTorch', { skip: missing, timeout: LONGEST_MS }, async (t) => {
+/** Runs the golden `options` says, and holds it against the bounds; `curve`: losses that it has. */
+async function compare(t, options, curve) {
   const site = await startServer({ '/built/': built, '/goldens/': path.join(here, '../../goldens'), '/': path.join(here, 'pages') });
   const browser = await startBrowser();
   try {
     const { page, problems } = await openPage(browser.context, `${site.url}/blank.html`);
     const start = performance.now();
-    const given = { name: 'lora-short', model: 'dense-ple-Q4_K_M.gguf', options: FULL ? {} : { steps: 2 } };
-    const { wrong, gradients, curve, after, lost } = await page.evaluate(inPage, given);
+    const report = await page.evaluate(inPage, { name: 'lora-short', model: 'dense-ple-Q4_K_M.gguf', options });
     const worst = (all) => Math.max(0, ...Object.values(all)).toExponential(1);
     const seconds = ((performance.now() - start) / 1000).toFixed(1);
-    t.diagnostic(`off by at most: gradients ${worst(gradients)}, losses ${worst(curve)}, matrices ${worst(after)}; ${seconds} s`);
-    assert.deepEqual({ wrong, lost, problems }, { wrong: [], lost: undefined, problems: [] });
-    assert.deepEqual([Object.keys(gradients).length, curve.length, Object.keys(after).length > 0], [86, FULL ? 21 : 3, FULL]);
+    t.diagnostic(`off by at most: gradients ${worst(report.gradients)}, losses ${worst(report.curve)}, matrices ${worst(report.after)}; ${seconds} s`);
+    assert.deepEqual({ wrong: report.wrong, lost: report.lost, problems }, { wrong: [], lost: undefined, problems: [] });
+    assert.deepEqual([Object.keys(report.gradients).length, report.curve.length], [86, curve]);
+    return report;
   } finally {
     await browser.close();
     await site.close();
   }
+}
+
+test('losses, gradients and steps are those of PyTorch', { skip: missing, timeout: LONGEST_MS }, async (t) => {
+  const { after } = await compare(t, FULL ? {} : { steps: 2 }, FULL ? 21 : 3);
+  assert.equal(Object.keys(after).length > 0, FULL);
+});
+
+// What a browser on a GPU runs, which SwiftShader would not choose: tiles, barriers, sums over shares.
+test('so they are by the kernels that a GPU gets', { skip: missing || light, timeout: LONGEST_MS }, (t) => compare(t, { asGpu: true, steps: 2 }, 3));
+
+test('so they are where values are kept as halves, and are cut into blocks of rows', { skip: missing, timeout: LONGEST_MS }, async (t) => {
+  await compare(t, { asGpu: true, halves: true, most: 100_000, steps: 0 }, 1);
 });

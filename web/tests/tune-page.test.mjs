@@ -10,6 +10,7 @@ import { answerText, ask, builtPage, finished, limitAnswers, waitForChat } from 
 import { beyond, chooseAdapter, drop, ended, listed, noSamples, ready, start, stepOf } from './tuning.mjs';
 
 const LONGEST_MS = 300_000;
+const light = !process.env.RULLAMA_FULL && 'RULLAMA_FULL is not set';
 const FACTS = [['What is my boat called?', 'Zebedee.'], ['What is the name of my boat?', 'Zebedee.']];
 const built = builtPage();
 
@@ -60,5 +61,48 @@ test('the demo model is trained, over a reload, and its adapter is kept, saved, 
   await listed(page, 'mine', 'boat');
   assert.equal(await page.locator('.chip').count(), 2);
   await chooseAdapter(page, 'mine', 'Detach from this chat');
+  assert.deepEqual(problems, []);
+});
+
+test('a device that is destroyed in an update is had again, and training goes on from its checkpoint', { skip: light, timeout: LONGEST_MS }, async (t) => {
+  const { page, problems } = await openPage(built.browser.context, `${built.site.url}/#fine-tune`);
+  page.setDefaultTimeout(120_000);
+  await page.click('#load-embedded');
+  await page.waitForSelector('#tune:visible');
+  for (const [i, [question, answer]] of FACTS.entries()) {
+    await page.fill(`[aria-label="Question ${i + 1}"]`, question);
+    await page.fill(`[aria-label="Answer ${i + 1}"]`, answer);
+  }
+  await page.fill('#adapter-name', 'lost boat');
+  await page.fill('[name=epochs]', '3');
+  await page.click('.tune-options .advanced summary');
+  await page.fill('[name=rank]', '4');
+  await page.fill('[name=layers]', '5-7');
+  await noSamples(page);
+  await ready(page);
+  await start(page);
+  await beyond(page, 0);
+  await page.click('#pause-training');
+  await page.waitForFunction(() => /Kept at step [1-9]/.test(document.querySelector('.notes').textContent));
+  const kept = await stepOf(page);
+  const worker = page.workers()[0];
+  await page.click('#resume-training');
+  await worker.evaluate(() => {
+    const { createCommandEncoder } = GPUDevice.prototype;
+    GPUDevice.prototype.createCommandEncoder = function (...descriptor) {
+      this.destroy();
+      return createCommandEncoder.apply(this, descriptor);
+    };
+  });
+  await page.waitForSelector('#loading:visible');
+  await page.waitForSelector('#tune:visible');
+  await beyond(page, kept);
+  assert.match(await page.getAttribute('.chart', 'aria-label'), /at step 1 to/, 'the chart has what was before');
+  await ended(page, LONGEST_MS);
+  const numbers = (await page.locator('.numbers').innerText()).replaceAll('\n', ' ');
+  t.diagnostic(numbers);
+  const [, done, all] = /(\d+) of (\d+)/.exec(numbers);
+  assert.equal(done, all, 'no update is missing');
+  assert.equal(await page.locator('#tune .error').count(), 0);
   assert.deepEqual(problems, []);
 });

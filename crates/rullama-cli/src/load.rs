@@ -152,7 +152,8 @@ impl Profile {
     }
 }
 
-fn gigabytes(text: &str) -> Result<u64, String> {
+/// Bytes of so many gigabytes.
+pub fn gigabytes(text: &str) -> Result<u64, String> {
     let number: f64 = text.parse().map_err(|_| "give a number of gigabytes, such as 6 or 1.5".to_owned())?;
     if number.is_finite() && number > 0.0 { Ok((number * 1e9) as u64) } else { Err("give a number above 0".to_owned()) }
 }
@@ -206,6 +207,21 @@ impl LoadArguments {
     /// For what is exact unless somebody says otherwise.
     pub fn exact_by_default(&self) -> Self {
         LoadArguments { exact: self.products.is_none(), ..self.clone() }
+    }
+
+    /// Whether it is ours to say where per-layer embeddings live.
+    pub fn chooses_ple(&self) -> bool {
+        self.ple == Ple::Auto
+    }
+
+    /// With per-layer embeddings in the file.
+    pub fn with_streamed_ple(&self) -> Self {
+        LoadArguments { ple: Ple::Streamed, ..self.clone() }
+    }
+
+    /// Limits and features of the adapter to use.
+    pub fn profile(&self) -> AdapterProfile {
+        self.adapter_profile.wanted()
     }
 
     /// How tokens are guessed.

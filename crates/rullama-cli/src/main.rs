@@ -20,6 +20,7 @@ mod sampling;
 mod serve;
 mod table;
 mod terminal;
+mod training;
 mod video;
 
 use clap::{Parser, Subcommand};

@@ -176,7 +176,9 @@ fn what_is_refused() {
         (["--layers", "0-99"], 2, "--layers"),
         (["--lr", "7"], 2, "--lr"),
         (["--patience", "2"], 2, "--patience"),
-        (["--gpu-memory", "0.001"], 1, "max_len"),
+        (["--gpu-memory", "0.001"], 1, "activations f16"),
+        (["--gpu-memory", "nan"], 2, "--gpu-memory"),
+        (["--activations", "bf16"], 2, "--activations"),
         (["--eval", "/dev/null"], 1, "empty"),
     ] {
         let mut command = rullama(&["train", text(&golden("models/dense-Q4_0.gguf"))]);

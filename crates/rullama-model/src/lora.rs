@@ -92,7 +92,7 @@ impl Terms {
             return x;
         }
         let chance = g.words(Words::Chance);
-        g.dropout(x, chance, Dropout { rate: self.dropout, salt: salted(key, salt) })
+        g.dropout(x, chance, Dropout { rate: self.dropout, salt: salted(key, salt), first_row: 0 })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::ModelError;
 use crate::experts::{ExpertPasses, chosen, passes, weights_of};
-use crate::place::place;
+use crate::place::{Pattern, place};
 use crate::weights::Weights;
 use rullama_gpu::{Buffer, Device, GpuError, Recorder, Recording, Slice, Usage};
 use rullama_ops::{Cache, Context, Graph, Half, Kind, Op, Operand, Part, Tensor, Type, Value, Words};
@@ -16,12 +16,47 @@ pub struct Pool {
     buffers: Vec<Buffer>,
     scratch: Option<Buffer>,
     inputs: HashMap<&'static str, Buffer>,
+    /// Where values of the graph are that room was made for, and a buffer for each slot.
+    reserved: Option<(Pattern, Vec<Buffer>)>,
 }
 
 impl Pool {
     /// Bytes of all buffers.
     pub fn bytes(&self) -> u64 {
         self.buffers.iter().chain(&self.scratch).chain(self.inputs.values()).map(Buffer::size).sum()
+    }
+
+    /// Room for the activations and inputs of a [lowered](crate::lower) graph, and so many bytes of scratch: graphs of the same nodes over
+    /// smaller values take no more.
+    ///
+    /// # Errors
+    /// Too little GPU memory; a lost device.
+    pub async fn reserve(&mut self, device: &Device, graph: &Graph, scratch: u64) -> Result<(), ModelError> {
+        let pattern = Pattern::new(graph);
+        let buffers = self.buffers(device, &pattern.placement.slots).await?;
+        self.reserved = Some((pattern, buffers));
+        self.scratch(device, scratch).await?;
+        for base in graph.nodes.iter().flat_map(|node| node.inputs()).map(|value| graph.base(value)) {
+            if let Kind::Input(name) = graph.info(base).kind {
+                self.input(device, name, graph.of(base).bytes()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A place for every value that the graph makes.
+    ///
+    /// # Errors
+    /// Too little GPU memory; a lost device.
+    pub async fn places(&mut self, device: &Device, graph: &Graph) -> Result<HashMap<Value, Slice>, GpuError> {
+        let slice = |buffer: &Buffer, value: Value| (value, buffer.slice(0, graph.of(value).bytes()));
+        if let Some((pattern, buffers)) = self.reserved.as_ref().filter(|(pattern, _)| pattern.serves(graph)) {
+            let made = graph.nodes.iter().flat_map(|node| node.made());
+            return Ok(made.map(|value| slice(&buffers[pattern.placement.of[&value]], value)).collect());
+        }
+        let placement = place(graph);
+        let buffers = self.buffers(device, &placement.slots).await?;
+        Ok(placement.of.into_iter().map(|(value, slot)| slice(&buffers[slot], value)).collect())
     }
 
     /// A buffer of its own for each slot: the largest slots choose first, each the smallest buffer that fits, or a new one.
@@ -195,11 +230,7 @@ struct Builder<'a> {
 impl Builder<'_> {
     /// Gives every activation and input a buffer.
     async fn place(&mut self, pool: &mut Pool) -> Result<(), ModelError> {
-        let placement = place(self.graph);
-        let buffers = pool.buffers(self.device, &placement.slots).await?;
-        for (value, slot) in placement.of {
-            self.places.insert(value, buffers[slot].slice(0, self.graph.of(value).bytes()));
-        }
+        self.places = pool.places(self.device, self.graph).await?;
         for value in self.graph.nodes.iter().flat_map(|node| node.inputs()) {
             let base = self.graph.base(value);
             if let Kind::Input(name) = self.graph.info(base).kind

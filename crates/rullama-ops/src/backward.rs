@@ -79,12 +79,9 @@ impl Backward<'_> {
         while let Kind::View { of, row, column } = self.graph.info(base).kind {
             (base, first_row, first_column) = (of, first_row + row, first_column + column);
         }
-        if first_row != 0 || self.graph.rows(view) != self.graph.rows(base) {
-            return self.graph.fail("view", "a gradient flows through some rows of a value".into());
-        }
         let (rows, cols) = (self.graph.rows(base), self.graph.cols(base));
         let sum = self.gradients.get(&base).copied().unwrap_or_else(|| self.graph.zeros(rows, cols));
-        let sum = self.graph.add_columns(sum, gradient, first_column);
+        let sum = self.graph.add_part(sum, gradient, (first_row, first_column));
         self.gradients.insert(base, sum);
     }
 
@@ -108,12 +105,12 @@ impl Backward<'_> {
 
 /// Adds to `graph` the gradients of what is trained: `seeds` are values and their gradients.
 ///
-/// `again` says by the name of a part of the model ([`Graph::at`]) whether what its nodes make is computed again where rules need it,
-/// instead of kept: gradient checkpointing. Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
+/// `again` says by the name of a part of the model ([`Graph::at`]) and a node of it whether what the node makes is computed again where
+/// rules need it, instead of kept: gradient checkpointing. Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost".
 ///
 /// # Errors
 /// An operation that cannot be trained through, with its place.
-pub fn grad(mut graph: Graph, seeds: &[(Value, Value)], again: impl Fn(&str) -> bool) -> Result<Graph, GraphError> {
+pub fn grad(mut graph: Graph, seeds: &[(Value, Value)], again: impl Fn(&str, &Node) -> bool) -> Result<Graph, GraphError> {
     let nodes = graph.nodes.clone();
     let tracked = tracked(&graph);
     let mut gradients: HashMap<Value, Value> = seeds.iter().copied().collect();
@@ -124,7 +121,7 @@ pub fn grad(mut graph: Graph, seeds: &[(Value, Value)], again: impl Fn(&str) -> 
             continue;
         }
         graph.at(format!("{place}, backward"));
-        let anew = if again(&place) { repeat(&mut graph, &nodes[segment.clone()]) } else { HashMap::new() };
+        let anew = repeat(&mut graph, nodes[segment.clone()].iter().filter(|node| again(&place, node)));
         for node in nodes[segment].iter().rev() {
             let reached = node.made().any(|value| gradients.contains_key(&value));
             if !reached || !node.inputs().any(|value| is_tracked(&graph, &tracked, value)) {
@@ -176,10 +173,10 @@ fn segments(nodes: &[Node]) -> Vec<Range<usize>> {
 }
 
 /// Adds the nodes once more; gives what stands for each value that they made. Those that no rule reads are dropped later.
-fn repeat(graph: &mut Graph, nodes: &[Node]) -> HashMap<Value, Value> {
+fn repeat<'a>(graph: &mut Graph, nodes: impl Iterator<Item = &'a Node>) -> HashMap<Value, Value> {
     let mut anew = HashMap::new();
     let place = graph.places.len() - 1;
-    for node in nodes.iter().filter(|node| node.after.is_empty()) {
+    for node in nodes.filter(|node| node.after.is_empty()) {
         let mut operands = Vec::with_capacity(node.operands.len());
         for (value, used) in node.operands.iter().zip(node.op.uses()) {
             operands.push(if used == Use::Write {

@@ -1,11 +1,11 @@
 //! One list of cases drives every operation, variant and odd shape on any device.
 
-use crate::codes;
 use crate::graph::Type;
 use crate::host::{Array, Host, HostCache, HostWeight};
 use crate::op::{Cache, Context, Op, Operand, Tensor, Use};
 use crate::tolerance::{of_sums, rms};
 use crate::weight::{Chunk, Weight};
+use crate::{codes, halves};
 use rullama_gpu::{Buffer, Caps, Device, GpuError, Kernel, Recorder, Slice, Usage};
 use rullama_quant::Layout;
 use std::sync::Arc;
@@ -281,6 +281,7 @@ impl Case {
                 _ => compare_values(&want.data, &got.data, self.tolerance, 0.0),
             },
             (Host::Codes(want), Host::Codes(got)) => codes::compare(&want.data, &got.data, self.tolerance),
+            (Host::Halves(want), Host::Halves(got)) => halves::compare(&want.data, &got.data),
             (Host::Cache(want), Host::Cache(got)) => cached::compare(want, got, self.tolerance),
             (want, got) if want == got => Ok(()),
             (Host::Words(want), Host::Words(got)) => {
@@ -348,8 +349,8 @@ impl Bound {
                     Tensor { slice, rows: array.rows as u32, cols: array.cols as u32, stride: stride as u32, offset: offset as u32 };
                 (Operand::Tensor(tensor), Some(buffer), words)
             }
-            Host::Codes(array) => {
-                let words = codes::words(array);
+            Host::Codes(array) | Host::Halves(array) => {
+                let words = if matches!(host, Host::Codes(_)) { codes::words(array) } else { halves::words(array) };
                 let (buffer, slice) = guarded(device, words.len()).await?;
                 let (rows, cols) = (array.rows as u32, array.cols as u32);
                 (Operand::Tensor(Tensor { slice, rows, cols, stride: cols, offset: 0 }), Some(buffer), words)
@@ -395,6 +396,7 @@ impl Bound {
                 Host::Tensor(out)
             }
             (Host::Codes(array), _) => Host::Codes(Array { data: codes::values(array.rows, array.cols, words), ..*array }),
+            (Host::Halves(array), _) => Host::Halves(Array { data: halves::values(array.rows, array.cols, words), ..*array }),
             (Host::Cache(cache), _) => Host::Cache(HostCache { data: cached::values(cache, words), ..cache.clone() }),
             _ => Host::Words(words.to_vec()),
         })

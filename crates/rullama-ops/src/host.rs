@@ -86,6 +86,8 @@ pub enum Host {
     Tensor(Array),
     /// The values that codes stand for.
     Codes(Array),
+    /// The values that halves stand for.
+    Halves(Array),
     Weight(HostWeight),
     Cache(HostCache),
     Words(Vec<u32>),
@@ -95,7 +97,11 @@ impl Host {
     /// What a result of this type starts as.
     pub fn zeros(of: &Type) -> Host {
         let zeros = Array::zeros(of.rows as usize, of.cols as usize);
-        if of.number == Number::Codes { Host::Codes(zeros) } else { Host::Tensor(zeros) }
+        match of.number {
+            Number::Codes => Host::Codes(zeros),
+            Number::Halves => Host::Halves(zeros),
+            _ => Host::Tensor(zeros),
+        }
     }
 
     /// The type of a graph's value with this data.
@@ -103,6 +109,7 @@ impl Host {
         match self {
             Host::Tensor(array) => Type::f32(array.rows as u32, array.cols as u32),
             Host::Codes(array) => Type::codes(array.rows as u32, array.cols as u32),
+            Host::Halves(array) => Type::halves(array.rows as u32, array.cols as u32),
             Host::Weight(weight) => Type { rows: weight.rows as u32, cols: weight.cols as u32, number: Number::Weight(weight.dtype) },
             Host::Cache(cache) => Type::cache(cache.width as u32, cache.kv),
             Host::Words(words) => Type::words(words.len() as u32),
@@ -131,6 +138,7 @@ macro_rules! accessor {
 impl Host {
     accessor!(tensor, tensor_mut, Tensor, Array);
     accessor!(codes, codes_mut, Codes, Array);
+    accessor!(halves, halves_mut, Halves, Array);
     accessor!(weight, weight_mut, Weight, HostWeight);
     accessor!(cache, cache_mut, Cache, HostCache);
     accessor!(words, words_mut, Words, Vec<u32>);

@@ -39,6 +39,7 @@ operations!(
     embed,
     encoder_attention,
     experts,
+    halves,
     layer_norm,
     local_attention,
     loss,
@@ -71,6 +72,7 @@ pub use embed::{Embed, EmbedPlaced};
 pub use encoder_attention::{EncoderAttention, TextWords};
 pub use experts::{ExpertProduct, ExpertSum};
 pub use graph::{Graph, GraphError, Half, Kind, Number, Part, Type, Value, Words};
+pub use halves::{Halve, Widen};
 pub use host::{Array, Host, HostCache, HostWeight};
 pub use kv::KvType;
 pub use layer_norm::LayerNorm;
@@ -87,7 +89,7 @@ pub use rms_norm::{RmsNorm, RmsNormBack};
 pub use rotate::Rotate;
 pub use rotate_axes::RotateAxes;
 pub use route::{MOST_EXPERTS, Route};
-pub use rows::{GatherRows, ReplaceRows, ScatterAdd, ScatterRows};
+pub use rows::{GatherRows, JoinRows, ReplaceRows, ScatterAdd, ScatterRows};
 pub use sample::{Sample, SampleMode, SampleResult, SampleSettings};
 pub use self_attention::{SelfAttention, SelfAttentionBackKeys, SelfAttentionBackQuery, SelfAttentionDelta};
 pub use sigmoid_mul::{QuickGeluMul, SigmoidMul, Silu};

@@ -141,6 +141,11 @@ pub trait Op: Any + std::fmt::Debug + Send + Sync {
         0
     }
 
+    /// The same before there are operands, at least what [`scratch`](Self::scratch) says: of operations that training goes through.
+    fn scratch_for(&self, _inputs: &[Type], _caps: &Caps) -> u64 {
+        0
+    }
+
     /// Adds the dispatches.
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError>;
 

@@ -11,6 +11,8 @@ pub enum Number {
     Words,
     /// Codes of 8 bits, 32 to a scale: see [`crate::codes`].
     Codes,
+    /// Halves, 32 to a scale: see [`crate::halves`].
+    Halves,
     /// Blocks of a weight format.
     Weight(DType),
     /// Keys or values in a cache.
@@ -42,10 +44,15 @@ impl Type {
         Type { rows, cols, number: Number::Codes }
     }
 
-    /// Bytes of a plain value, or of codes.
+    pub fn halves(rows: u32, cols: u32) -> Self {
+        Type { rows, cols, number: Number::Halves }
+    }
+
+    /// Bytes of a plain value, of codes or of halves.
     pub fn bytes(&self) -> u64 {
         match self.number {
             Number::Codes => crate::codes::planes(self.rows, self.cols).iter().sum(),
+            Number::Halves => crate::halves::planes(self.rows, self.cols).iter().sum(),
             _ => u64::from(self.rows) * u64::from(self.cols) * 4,
         }
     }
@@ -58,6 +65,7 @@ impl std::fmt::Display for Type {
             Number::F32 => write!(f, "[{rows}, {cols}]"),
             Number::Words => write!(f, "{cols} words"),
             Number::Codes => write!(f, "codes [{rows}, {cols}]"),
+            Number::Halves => write!(f, "halves [{rows}, {cols}]"),
             Number::Weight(dtype) => write!(f, "{dtype} [{rows}, {cols}]"),
             Number::Kv(kv) => write!(f, "a cache of width {cols} in {kv:?}"),
         }

@@ -143,7 +143,7 @@ fn gradients_of_layers_are_differences() {
         let mut graph = forward.clone();
         let seed = graph.input("seed", 6, 32);
         let z = graph.named("z").unwrap();
-        let backward = grad(graph, &[(z, seed)], |place| again && place != "embedding").expect("rules");
+        let backward = grad(graph, &[(z, seed)], |place, _| again && place != "embedding").expect("rules");
         // The loss is linear in each number: differences far apart are exact but for roundings.
         compare(&world, &forward, &backward, (0.5, 1e-5), |world, graph| dot(&world.output(graph, "z").data, &world.inputs["seed"].data));
     }
@@ -182,7 +182,7 @@ fn gradients_of_the_loss_are_differences() {
             let dz = g.loss_grad(z, targets, stats, cap, *first);
             dh = Some(g.matmul_transposed(dz, *tile, dh));
         }
-        let backward = grad(g, &[(h, dh.unwrap())], |_| false).expect("rules");
+        let backward = grad(g, &[(h, dh.unwrap())], |_, _| false).expect("rules");
         compare(&world, &forward, &backward, (0.02, 1e-3), |world, graph| {
             let (stats, targets) = (world.output(graph, "stats"), &world.words[&Words::Targets]);
             let loss = |i: usize| f64::from(stats.row(i)[0]) + f64::from(stats.row(i)[1]).ln() - f64::from(stats.row(i)[2]);
@@ -213,12 +213,12 @@ fn what_cannot_be_trained_through_is_said() {
     let (x, table, ids) = (g.input("x", 4, 32), g.trained("t", Part::Value, 9, 32), g.words(Words::ChunkIds));
     let part = g.view(table, (2, 0), (4, 32));
     let rows = g.gather_rows(part, ids, 4);
-    let error = grad(g.clone(), &[(rows, x)], |_| false).expect_err("a part of a table").to_string();
+    let error = grad(g.clone(), &[(rows, x)], |_, _| false).expect_err("a part of a table").to_string();
     assert!(error.contains("blk.3") && error.contains("a part of t"), "{error}");
     // A product with a computed matrix.
     let made = g.gather_rows(table, ids, 4);
     let y = g.dense_transposed(x, made, 1.0, None);
     let dy = g.input("dy", 4, 4);
-    let error = grad(g, &[(y, dy)], |_| false).expect_err("a computed matrix").to_string();
+    let error = grad(g, &[(y, dy)], |_, _| false).expect_err("a computed matrix").to_string();
     assert!(error.contains("computed"), "{error}");
 }

@@ -107,9 +107,9 @@ fn check(what: &str, sizes: &[(u32, u32, f32)], mut given: Given, build: impl Fn
     graph.output("y", y);
     let seed = graph.input("seed", graph.rows(y), graph.cols(y));
     given.seed = Some(rng.tensor(graph.rows(y) as usize, graph.cols(y) as usize));
-    let kept = grad(graph.clone(), &[(y, seed)], |_| false).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let kept = grad(graph.clone(), &[(y, seed)], |_, _| false).unwrap_or_else(|error| panic!("{what}: {error}"));
     let gradients = given.run(&kept);
-    let again = grad(graph.clone(), &[(y, seed)], |_| true).unwrap();
+    let again = grad(graph.clone(), &[(y, seed)], |_, _| true).unwrap();
     assert_eq!(gradients, given.run(&again), "{what}: computed again");
     for (at, x) in given.trained.iter().enumerate() {
         let gradient = &gradients[&at.to_string()];
@@ -188,7 +188,7 @@ fn elements() {
     check("scale", &[(3, 16, 1.0)], Given::default(), |g, x| g.scale(x[0], -1.7));
     check("dropout", &[(3, 16, 1.0)], packed(3, 8), |g, x| {
         let chance = g.words(Words::Chance);
-        g.dropout(x[0], chance, Dropout { rate: 0.4, salt: 9 })
+        g.dropout(x[0], chance, Dropout { rate: 0.4, salt: 9, first_row: 0 })
     });
 }
 

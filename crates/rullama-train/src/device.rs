@@ -10,13 +10,16 @@ use rullama_gpu::{KernelTime, Readback, Slice};
 use rullama_model::Loaded;
 use rullama_model::arena::{Arena, Layout};
 use rullama_model::lora::Terms;
-use rullama_model::lower::For;
+use rullama_model::lower::{For, lower};
 use rullama_model::plan::{Plan, Pool, Resources};
 use rullama_model::weights::Weights;
 use rullama_model::words::WordBuffers;
 use rullama_ops::{Cache, Half, Part, Tensor, Words};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+/// Recordings that are kept, of the shapes that ran last.
+pub(crate) const PLANS: usize = 8;
 
 /// Names of flat arenas in the optimizer's graph begin so.
 pub const FLAT: &str = "arena ";
@@ -41,10 +44,16 @@ pub struct OnDevice {
     pub terms: Terms,
     /// How much of a forward pass is kept for the backward pass.
     pub keep: Keep,
+    /// Bytes that a value may have, where fewer than the adapter binds.
+    pub most: u64,
     parts: HashMap<Part, Arena>,
     words: WordBuffers,
     longest: StepShape,
-    plans: HashMap<StepShape, Plan>,
+    /// With the tick of their last use.
+    plans: HashMap<StepShape, (Plan, u64)>,
+    tick: u64,
+    /// Activations of its own: larger by far than an answer's, and gone with it.
+    pool: Pool,
     pub(crate) optimizer: Option<Plan>,
     fences: Vec<Readback>,
 }
@@ -56,6 +65,12 @@ pub(crate) fn shapes(terms: &Terms) -> impl Iterator<Item = (String, u32, u32)> 
         let a = if key == rullama_model::lora::EMBEDDING { (inputs, rank) } else { (rank, inputs) };
         [(term.a(), a.0, a.1), (term.b(), term.outputs, rank)]
     })
+}
+
+/// The words that a step reads, and how many of each.
+pub(crate) fn word_sizes(longest: StepShape) -> [(Words, usize); 5] {
+    let (tokens, targets) = (longest.tokens as usize, longest.targets as usize);
+    [(Words::ChunkIds, tokens), (Words::Starts, tokens), (Words::TargetRows, targets), (Words::Targets, 2 * targets), (Words::Chance, 4)]
 }
 
 /// What the graph's values stand for.
@@ -107,17 +122,14 @@ impl OnDevice {
         for part in [Part::Value, Part::Gradient, Part::Mean, Part::Variance] {
             parts.insert(part, Arena::new(device, &format!("{part:?}"), layout.clone()).await?);
         }
-        let (tokens, targets) = (longest.tokens as usize, longest.targets as usize);
-        let sizes = [
-            (Words::ChunkIds, tokens),
-            (Words::Starts, tokens),
-            (Words::TargetRows, targets),
-            (Words::Targets, 2 * targets),
-            (Words::Chance, 4),
-        ];
-        let words = WordBuffers::new(device, &sizes).await?;
-        let (plans, fences) = Default::default();
-        Ok(OnDevice { loaded, terms, keep, parts, words, longest, plans, optimizer: None, fences })
+        let words = WordBuffers::new(device, &word_sizes(longest)).await?;
+        // The longest step first, so that shorter ones find room where it has its own.
+        let (mut pool, ground) = (Pool::default(), Ground::from(&*loaded));
+        let graph = lower(graph::step(&ground, &terms, longest, keep)?, For::Look, loaded.model.specs());
+        pool.reserve(device, &graph, memory::scratch(&graph, caps)).await?;
+        let most = device.caps().max_binding;
+        let (plans, tick, fences) = Default::default();
+        Ok(OnDevice { loaded, terms, keep, most, parts, words, longest, plans, tick, pool, optimizer: None, fences })
     }
 
     /// Room for a new adapter, with its first values, and for steps of at most `longest`.
@@ -126,16 +138,16 @@ impl OnDevice {
     /// More memory than there may be; no chosen layer in the model; a lost device.
     pub async fn fresh(base: &Base, options: &TrainOptions, longest: StepShape) -> Result<Self, TrainError> {
         let adapter = init::adapter(&*base.loaded.model, options, &base.name)?;
-        Self::of(base, &adapter, options.dropout as f32, longest).await
+        Self::of(base, &adapter, options, longest).await
     }
 
     /// As [`fresh`](Self::fresh), for an adapter that is there.
     ///
     /// # Errors
     /// As there.
-    pub async fn of(base: &Base, adapter: &Adapter, dropout: f32, longest: StepShape) -> Result<Self, TrainError> {
-        let terms = memory::terms(adapter, dropout);
-        let keep = memory::choose(base, &terms, longest)?;
+    pub async fn of(base: &Base, adapter: &Adapter, options: &TrainOptions, longest: StepShape) -> Result<Self, TrainError> {
+        let terms = memory::terms(adapter, options.dropout as f32);
+        let keep = memory::choose(base, &terms, longest, options.activations)?;
         let device = Self::new(base.loaded.clone(), terms, longest, keep).await?;
         device.write(Part::Value, &matrices_of(adapter, PREFIX));
         Ok(device)
@@ -199,9 +211,9 @@ impl OnDevice {
             return Err(TrainError::TooLong { tokens, most: self.longest.tokens });
         }
         let loaded = self.loaded.clone();
-        let mut pool = loaded.turn.lock().await;
-        self.prepare(shape, &mut pool).await?;
-        let plan = &self.plans[&shape];
+        let _turn = loaded.turn.lock().await;
+        self.prepare(shape).await?;
+        let plan = &self.plans[&shape].0;
         loaded.bring_rows(&row.ids).await?;
         let padded = |words: &[u32], len: u32, with: u32| {
             let mut words = words.to_vec();
@@ -222,19 +234,27 @@ impl OnDevice {
         Ok(stats.chunks_exact(4).map(|s| f64::from(s[0]) + f64::from(s[1]).ln() - f64::from(s[2])).collect())
     }
 
-    /// Makes the recording of a shape, unless it is there.
-    async fn prepare(&mut self, shape: StepShape, pool: &mut Pool) -> Result<(), TrainError> {
+    /// Makes the recording of a shape, unless it is there, in place of the one that was not used for longest where there are many.
+    async fn prepare(&mut self, shape: StepShape) -> Result<(), TrainError> {
+        self.tick += 1;
         if !self.plans.contains_key(&shape) {
-            let graph = graph::step(&Ground::from(&*self.loaded), &self.terms, shape, self.keep)?;
-            let plan = self.plan(graph, pool).await?;
-            self.plans.insert(shape, plan);
+            if self.plans.len() >= PLANS {
+                let oldest = self.plans.iter().min_by_key(|(_, (_, used))| *used).map(|(shape, _)| *shape);
+                oldest.and_then(|shape| self.plans.remove(&shape));
+            }
+            let ground = Ground { most: self.most, ..Ground::from(&*self.loaded) };
+            let graph = graph::step(&ground, &self.terms, shape, self.keep)?;
+            let plan = self.plan(graph).await?;
+            self.plans.insert(shape, (plan, 0));
         }
+        let now = self.tick;
+        self.plans.entry(shape).and_modify(|(_, used)| *used = now);
         Ok(())
     }
 
     /// Dispatches of a row's step.
     pub fn dispatches(&self, row: &StepRow) -> usize {
-        self.plans.get(&self.shape(row, true)).map_or(0, |plan| plan.recording.dispatches())
+        self.plans.get(&self.shape(row, true)).map_or(0, |(plan, _)| plan.recording.dispatches())
     }
 
     /// Runs a row's step once more, timing every kernel.
@@ -243,16 +263,16 @@ impl OnDevice {
     /// A lost device.
     pub async fn profile(&mut self, row: &StepRow) -> Result<Vec<KernelTime>, TrainError> {
         let (loaded, shape) = (self.loaded.clone(), self.shape(row, true));
-        let mut pool = loaded.turn.lock().await;
-        self.prepare(shape, &mut pool).await?;
-        Ok(loaded.device.profile(&self.plans[&shape].recording).await?)
+        let _turn = loaded.turn.lock().await;
+        self.prepare(shape).await?;
+        Ok(loaded.device.profile(&self.plans[&shape].0.recording).await?)
     }
 
-    pub(crate) async fn plan(&self, graph: rullama_ops::Graph, pool: &mut Pool) -> Result<Plan, TrainError> {
+    pub(crate) async fn plan(&mut self, graph: rullama_ops::Graph) -> Result<Plan, TrainError> {
         let graph = self.loaded.lowered(graph, For::Look).await?;
         let banned = self.loaded.banned().await;
         let places = self.loaded.row_places();
         let view = View { weights: &self.loaded.weights, words: &self.words, places, parts: &self.parts, banned: &banned };
-        Ok(Plan::build(&self.loaded.device, &graph, &view, pool).await?)
+        Ok(Plan::build(&self.loaded.device, &graph, &view, &mut self.pool).await?)
     }
 }

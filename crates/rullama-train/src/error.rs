@@ -1,5 +1,6 @@
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
+use crate::options::Activations;
 use rullama_adapter::AdapterError;
 use rullama_gpu::GpuError;
 use rullama_model::ModelError;
@@ -20,9 +21,10 @@ pub enum TrainError {
     #[error(transparent)]
     Adapter(#[from] AdapterError),
     #[error(
-        "a step of {tokens} tokens takes {need} bytes of GPU memory: {weights} of weights, {trained} of the adapter and its optimiser, {activations} of activations; the budget is {budget}. Give a smaller max_len or rank, fewer targets or layers, or a larger memory budget"
+        "a step of {tokens} tokens takes {need} bytes of GPU memory: {weights} of weights, {trained} of the adapter and its optimiser, {activations} of the step's values; the budget is {budget}. Give a smaller max_len or rank, fewer targets or layers, {}or a larger memory budget",
+        f16(.kept)
     )]
-    Memory { tokens: u32, need: u64, weights: u64, trained: u64, activations: u64, budget: u64 },
+    Memory { tokens: u32, need: u64, weights: u64, trained: u64, activations: u64, budget: u64, kept: Activations },
     #[error(
         "a step of {tokens} tokens has a value of {bytes} bytes, more than the {most} that this adapter can bind. Give a smaller max_len"
     )]
@@ -35,6 +37,11 @@ pub enum TrainError {
     TooLong { tokens: usize, most: u32 },
     #[error("{0}. This is a fault of rullama: report it with the model's name")]
     Internal(&'static str),
+}
+
+/// What helps where values are not kept in f16 yet.
+fn f16(kept: &Activations) -> &'static str {
+    if *kept == Activations::F32 { "activations f16, " } else { "" }
 }
 
 /// An option that training cannot go by.

@@ -13,13 +13,40 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Largest difference of the loss, and of a gradient as a share of its norm.
-const BOUND: f64 = 1e-4;
-const PER_TOKEN: f64 = 2e-3;
-/// Of each loss of the curve.
-const CURVE: f64 = 1e-3;
-/// Of a matrix after the steps, as a share of how far it moved.
-const MOVED: f64 = 1e-2;
+/// Largest differences.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// Of the first loss.
+    loss: f64,
+    per_token: f64,
+    /// As a share of the gradient's norm.
+    gradient: f64,
+    /// Of each loss of the curve.
+    curve: f64,
+    /// Of a matrix after the steps, as a share of how far it moved.
+    moved: f64,
+}
+
+impl Bounds {
+    fn of(keep: Keep) -> Self {
+        let exact = Bounds { loss: 1e-4, per_token: 2e-3, gradient: 1e-4, curve: 1e-3, moved: 1e-2 };
+        match keep {
+            // Values of 11 bits: the loss does not see them, and its gradient by a few thousandths.
+            Keep::Halves(_) => Bounds { gradient: 5e-3, curve: 1e-2, moved: 0.2, ..exact },
+            _ => exact,
+        }
+    }
+}
+
+/// How a golden is computed.
+#[derive(Debug, Clone, Copy)]
+pub struct Way {
+    pub keep: Keep,
+    /// Bytes that a value may have, where fewer than the adapter binds.
+    pub most: Option<u64>,
+    /// Steps to take.
+    pub steps: usize,
+}
 
 /// Sequences, an adapter to begin with, and what they come to.
 pub struct Golden {
@@ -116,14 +143,15 @@ impl Golden {
         self.about.sequences.iter().map(row).collect()
     }
 
-    /// Computes the losses and gradients, and takes as many of the steps as are asked for; says what is off and by how much.
+    /// Computes the losses and gradients, and takes as many of the steps as are asked for: what is off, and by how much.
     ///
     /// # Errors
     /// A device that is lost or too small.
-    pub async fn check(&self, loaded: Arc<Loaded>, keep: Keep, steps: usize) -> Result<Report, TrainError> {
+    pub async fn check(&self, loaded: Arc<Loaded>, Way { keep, most, steps }: Way) -> Result<Report, TrainError> {
         let (adapter, rows) = (self.adapter(), self.rows());
         let longest = StepShape { tokens: 256, targets: 256, train: true };
         let mut device = OnDevice::new(loaded, memory::terms(&adapter, 0.0), longest, keep).await?;
+        device.most = most.unwrap_or(device.most);
         device.write(Part::Value, &matrices_of(&adapter, PREFIX));
         let Settings { lr, betas, eps, weight_decay } = self.about.adamw;
         let adamw = AdamW { lr, betas, eps, weight_decay, clip: None };
@@ -150,7 +178,7 @@ impl Golden {
         if steps == self.steps() {
             report.after = self.shares(&format!("after{steps}."), &named(&adapter, PREFIX, device.read(Part::Value).await?));
         }
-        report.judge(adapter.pairs.len());
+        report.judge(adapter.pairs.len(), Bounds::of(keep));
         Ok(report)
     }
 
@@ -171,19 +199,20 @@ impl Golden {
 
 impl Report {
     /// Fills in what is wrong, of an adapter of so many pairs.
-    fn judge(&mut self, pairs: usize) {
+    fn judge(&mut self, pairs: usize, bounds: Bounds) {
         let beyond = |off: f64, bound: f64| off.is_nan() || off > bound;
         let mut wrong = Vec::new();
         if self.gradients.len() != 2 * pairs {
             wrong.push(format!("{} gradients of {}", self.gradients.len(), 2 * pairs));
         }
-        if beyond(self.per_token, PER_TOKEN) {
+        if beyond(self.per_token, bounds.per_token) {
             wrong.push(format!("a token: {:.2e}", self.per_token));
         }
-        for (step, off) in self.curve.iter().enumerate().filter(|(step, off)| beyond(**off, if *step == 0 { BOUND } else { CURVE })) {
+        let bound = |step: usize| if step == 0 { bounds.loss } else { bounds.curve };
+        for (step, off) in self.curve.iter().enumerate().filter(|(step, off)| beyond(**off, bound(*step))) {
             wrong.push(format!("the loss after {step} steps: {off:.2e}"));
         }
-        for (what, all, bound) in [("the gradient of", &self.gradients, BOUND), ("the trained", &self.after, MOVED)] {
+        for (what, all, bound) in [("the gradient of", &self.gradients, bounds.gradient), ("the trained", &self.after, bounds.moved)] {
             wrong.extend(all.iter().filter(|(_, off)| beyond(**off, bound)).map(|(key, off)| format!("{what} {key}: {off:.2e}")));
         }
         self.wrong = wrong;

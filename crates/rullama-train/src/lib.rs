@@ -29,6 +29,7 @@
 //! - [`checkpoint`]: a training state as a file that is whole or refused.
 
 pub mod adamw;
+mod blocks;
 pub mod checkpoint;
 pub mod data;
 pub mod device;
@@ -36,6 +37,7 @@ mod error;
 #[cfg(feature = "cases")]
 pub mod golden;
 pub mod graph;
+mod halves;
 mod init;
 pub mod loss;
 pub mod memory;

@@ -2,6 +2,7 @@
 
 use crate::device::{FLAT, OnDevice};
 use crate::{AdamW, TrainError};
+use rullama_model::place::place;
 use rullama_model::plan::Plan;
 use rullama_ops::optimizer::SETTINGS;
 use rullama_ops::{Graph, Part, UpdateSettings, Value};
@@ -32,6 +33,11 @@ fn graph(flats: &[u64]) -> Graph {
     g
 }
 
+/// Bytes of its values on the GPU.
+pub(crate) fn bytes(flats: &[u64]) -> u64 {
+    place(&graph(flats)).slots.iter().sum::<u64>() + 4 * u64::from(SETTINGS)
+}
+
 impl OnDevice {
     /// Takes update `k` (from 1) by the gradients that are there, and gives their norm before clipping. Where that is not finite
     /// nothing changes, and the update is to be taken as not made.
@@ -40,10 +46,10 @@ impl OnDevice {
     /// A lost device.
     pub async fn apply(&mut self, adamw: &AdamW, lr: f64, k: u64) -> Result<f64, TrainError> {
         let loaded = self.loaded.clone();
-        let mut pool = loaded.turn.lock().await;
+        let _turn = loaded.turn.lock().await;
         if self.optimizer.is_none() {
             let graph = graph(self.flats()).checked()?;
-            self.optimizer = Some(self.plan(graph, &mut pool).await?);
+            self.optimizer = Some(self.plan(graph).await?);
         }
         let plan: &Plan = self.optimizer.as_ref().ok_or(TrainError::Internal("no optimiser"))?;
         let settings = UpdateSettings::new(lr, adamw.betas, adamw.eps, adamw.weight_decay, adamw.clip, k);

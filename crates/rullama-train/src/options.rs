@@ -9,6 +9,16 @@ use std::ops::Range;
 mod module;
 pub use module::{parse_layers, parse_modules};
 
+/// How values of the forward pass are kept for the backward pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activations {
+    #[default]
+    F32,
+    /// As halves with a scale for every 32: about half the memory, gradients within some 1e-3 of their norm.
+    F16,
+}
+
 /// Settings of a training, with defaults that suit a first use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -58,6 +68,8 @@ pub struct TrainOptions {
     /// Seconds between checkpoints.
     pub checkpoint_seconds: u32,
     pub loss_on: LossOn,
+    /// What values that are kept for the backward pass are rounded to.
+    pub activations: Activations,
 }
 
 impl Default for TrainOptions {
@@ -90,6 +102,7 @@ impl Default for TrainOptions {
             patience: None,
             checkpoint_seconds: 60,
             loss_on: LossOn::Model,
+            activations: Activations::F32,
         }
     }
 }

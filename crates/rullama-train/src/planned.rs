@@ -43,7 +43,7 @@ impl Needs {
         options.check()?;
         let Planned { adapter, updates, longest, state, .. } = Planned::new(base, data, options)?;
         let terms = memory::terms(&adapter, options.dropout as f32);
-        let (_, memory, fits) = memory::least(base, &terms, longest)?;
+        let (_, memory, fits) = memory::least(base, &terms, longest, options.activations)?;
         Ok(Needs { tokens: longest.tokens, memory, fits, updates, checkpoint: most_bytes(&state.targets) })
     }
 }

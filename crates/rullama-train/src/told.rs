@@ -40,7 +40,7 @@ fn renamed(text: &str, rename: &dyn Fn(&str) -> String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{parse_layers, parse_modules};
+    use crate::options::{Activations, parse_layers, parse_modules};
 
     fn told(error: impl Into<TrainError>) -> String {
         error.into().told(&|name| name.to_uppercase())
@@ -54,6 +54,10 @@ mod tests {
         assert_eq!(told(error), "`MIN_LR_RATIO` is 2; it must be 0 to 1, a share of `LR`");
         assert!(told(TrainError::TooLong { tokens: 9, most: 8 }).ends_with("larger MAX_LEN"));
         assert!(told(DataError::LongerThanRow { line: 1, tokens: 9, most: 8 }).ends_with("`MAX_LEN`"));
+        let memory = |kept| TrainError::Memory { tokens: 9, need: 6, weights: 1, trained: 2, activations: 3, budget: 5, kept };
+        let [exact, halves] = [Activations::F32, Activations::F16].map(|kept| told(memory(kept)));
+        assert!(exact.ends_with("smaller MAX_LEN or RANK, fewer TARGETS or LAYERS, ACTIVATIONS f16, or a larger memory budget"), "{exact}");
+        assert!(!halves.contains("ACTIVATIONS"), "{halves}");
     }
 
     #[test]

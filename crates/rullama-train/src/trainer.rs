@@ -106,7 +106,7 @@ impl Trainer {
     pub async fn new(base: Base, data: Data, options: TrainOptions) -> Result<Self, TrainError> {
         options.check()?;
         let Planned { adapter, split, eval, updates: steps, longest, state } = Planned::new(&base, &data, &options)?;
-        let device = OnDevice::of(&base, &adapter, options.dropout as f32, longest).await?;
+        let device = OnDevice::of(&base, &adapter, &options, longest).await?;
         let schedule = options.schedule(steps);
         let rows = epoch_rows(&data.train, &split, &options, 0)?;
         let train = data.train;

@@ -2,7 +2,7 @@
 
 use rullama::source::MemorySource;
 use rullama::{Engine, LoadOptions};
-use rullama_train::golden::Golden;
+use rullama_train::golden::{Golden, Way};
 use rullama_train::graph::Keep;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -21,6 +21,10 @@ struct Run {
     as_gpu: bool,
     /// Layers are computed again in the backward pass.
     again: bool,
+    /// Values are kept as halves.
+    halves: bool,
+    /// Bytes that a value may have, where fewer than the adapter binds.
+    most: Option<u64>,
     /// Steps to take, where not all.
     steps: Option<usize>,
 }
@@ -34,7 +38,12 @@ pub async fn run_golden(options: String, model: Vec<u8>, about: Vec<u8>, tensors
     let load = LoadOptions { as_gpu: run.as_gpu, browser_subgroups: run.subgroups, ..LoadOptions::default() };
     let source = Arc::new(MemorySource::new(golden.model().to_owned(), model));
     let engine = Engine::load(source, load, &mut |_| ()).await.map_err(WebError::from)?;
-    let keep = if run.again { Keep::Layers } else { Keep::All };
-    let report = golden.check(engine.loaded().clone(), keep, run.steps.unwrap_or(golden.steps())).await.map_err(WebError::from)?;
+    let keep = match (run.halves, run.again) {
+        (true, _) => Keep::Halves(0),
+        (false, true) => Keep::LEAST,
+        (false, false) => Keep::All,
+    };
+    let way = Way { keep, most: run.most, steps: run.steps.unwrap_or(golden.steps()) };
+    let report = golden.check(engine.loaded().clone(), way).await.map_err(WebError::from)?;
     Ok(serde_json::to_string(&report).map_err(|error| WebError::Argument { what: format!("The report: {error}.") })?)
 }

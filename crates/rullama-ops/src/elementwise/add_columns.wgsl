@@ -1,9 +1,9 @@
-// out = acc with g added to columns `column ..`: a quad of `out` an invocation; in place, a quad of g.
+// out = acc with g added to columns `column ..` from row `row` on: a quad of `out` an invocation; in place, a quad of g.
 struct Params {
-    count: u32, dim: u32, width: u32, column: u32,
+    count: u32, dim: u32, width: u32, column: u32, row: u32,
     g_stride: u32, g_offset: u32,
 #if !in_place
-    acc_stride: u32, acc_offset: u32,
+    rows: u32, acc_stride: u32, acc_offset: u32,
 #endif
 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -20,13 +20,15 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: v
 #if in_place
     let row = i / params.width;
     let at = i % params.width;
-    out[row * params.dim + params.column + at] += g[params.g_offset + row * params.g_stride + at];
+    out[(params.row + row) * params.dim + params.column + at] += g[params.g_offset + row * params.g_stride + at];
 #else
     let row = i / params.dim;
     let column = i % params.dim;
     var sum = acc[params.acc_offset + row * params.acc_stride + column];
-    if (column >= params.column && column - params.column < params.width) {
-        sum += g[params.g_offset + row * params.g_stride + column - params.column];
+    // Below 0 these are too large.
+    let at = vec2<u32>(row - params.row, column - params.column);
+    if (at.x < params.rows && at.y < params.width) {
+        sum += g[params.g_offset + at.x * params.g_stride + at.y];
     }
     out[i] = sum;
 #endif

@@ -14,8 +14,9 @@ use rullama_gpu::{Caps, GpuError};
 /// seed, step, salt and the value's index.
 ///
 /// Operands: `x: [tokens, dim]`, words `chance: [3]` (seed, low and high word; number of the step), out `y: [tokens, dim]`.
-/// Value i takes word `i % 2` of Philox-2x32 at counter `(i / 2, b ^ seed_high)` under key `a`, where `(a, b)` is Philox-2x32 at
-/// counter `(step, salt)` under `seed_low`, and is dropped where that is below `rate * 2^32`.
+/// Value i of the whole, of which `x` is the rows from `first_row` on, takes word `i % 2` of Philox-2x32 at counter
+/// `(i / 2, b ^ seed_high)` under key `a`, where `(a, b)` is Philox-2x32 at counter `(step, salt)` under `seed_low`, and is dropped where
+/// that is below `rate * 2^32`.
 /// Source: Srivastava et al. 2014; Salmon et al. 2011.
 #[derive(Debug, Clone)]
 pub struct Dropout {
@@ -23,6 +24,8 @@ pub struct Dropout {
     pub rate: f32,
     /// Another for each use in a step.
     pub salt: u32,
+    /// Rows before those of `x`, where they are a block of others.
+    pub first_row: u32,
 }
 
 impl Graph {
@@ -48,7 +51,7 @@ impl Dropout {
 
     pub(super) fn case(self, rows: usize, dim: usize, chance: [u32; 3]) -> Case {
         let x = Rng::new((rows * dim) as u64 + 14).tensor(rows, dim).into();
-        let name = format!("{rows}x{dim}, rate {}, chance {chance:?}", self.rate);
+        let name = format!("{rows}x{dim} from row {} on, rate {}, chance {chance:?}", self.first_row, self.rate);
         Case::new(name, self, vec![x, Host::Words(chance.to_vec()), Array::zeros(rows, dim).into()], 2)
     }
 }
@@ -82,16 +85,21 @@ impl Op for Dropout {
         let count = x.rows * x.cols / 4;
         let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(WORKGROUP), context.caps.max_groups));
         dispatch.param("count", count).param("dim", x.cols / 4).param("stride", x.stride / 4).param("offset", x.offset / 4);
-        dispatch.param("salt", self.salt).param("dropped", self.dropped()).param("kept", 1.0 / (1.0 - self.rate));
+        dispatch
+            .param("first", self.first_row * (x.cols / 4))
+            .param("salt", self.salt)
+            .param("dropped", self.dropped())
+            .param("kept", 1.0 / (1.0 - self.rate));
         dispatch.bind("x", &x.slice).bind("chance", operands[1].words()?).bind("y", &y.slice);
         Ok(())
     }
 
     fn oracle(&self, operands: &mut [Host]) {
         let [x, chance, y] = operands else { panic!("dropout takes 3 operands") };
+        let first = self.first_row as usize * x.tensor().cols;
         for (i, (y, x)) in y.tensor_mut().data.iter_mut().zip(&x.tensor().data).enumerate() {
             let kept = f64::from(*x) / (1.0 - f64::from(self.rate));
-            *y = if self.keeps(chance.words(), i) { kept as f32 } else { 0.0 };
+            *y = if self.keeps(chance.words(), first + i) { kept as f32 } else { 0.0 };
         }
     }
 
@@ -109,7 +117,7 @@ impl Op for Dropout {
     }
 
     fn smoke(&self, _: &[Type]) -> Case {
-        Dropout { rate: 0.3, salt: 5 }.case(3, 64, [1, 2, 3])
+        Dropout { rate: 0.3, salt: 5, first_row: 0 }.case(3, 64, [1, 2, 3])
     }
 }
 
@@ -120,7 +128,8 @@ mod tests {
     #[test]
     fn the_rate_is_met_and_steps_and_salts_differ() {
         let count = 40_000;
-        let kept = |rate, salt, chance: [u32; 3]| (0..count).map(|i| Dropout { rate, salt }.keeps(&chance, i)).collect::<Vec<_>>();
+        let kept =
+            |rate, salt, chance: [u32; 3]| (0..count).map(|i| Dropout { rate, salt, first_row: 0 }.keeps(&chance, i)).collect::<Vec<_>>();
         for rate in [0.0, 0.1, 0.5, 0.95f32] {
             let share = kept(rate, 7, [1, 2, 3]).iter().filter(|kept| !**kept).count() as f64 / count as f64;
             let spread = (f64::from(rate) * (1.0 - f64::from(rate)) / count as f64).sqrt();

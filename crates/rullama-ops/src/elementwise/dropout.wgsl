@@ -1,7 +1,7 @@
 // y = x mask / (1 - rate): a quad an invocation. A value is dropped where its random word is below `rate` of all words.
 #import philox
 
-struct Params { count: u32, dim: u32, stride: u32, offset: u32, salt: u32, dropped: u32, kept: f32 }
+struct Params { count: u32, dim: u32, stride: u32, offset: u32, first: u32, salt: u32, dropped: u32, kept: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 // Seed, low and high word; number of the step.
@@ -15,7 +15,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: v
     let stream = philox(vec2<u32>(chance[2], params.salt), chance[0]);
     let key = stream.x;
     let high = stream.y ^ chance[1];
-    let words = vec4<u32>(philox(vec2<u32>(2u * i, high), key), philox(vec2<u32>(2u * i + 1u, high), key));
+    let at = 2u * (params.first + i);
+    let words = vec4<u32>(philox(vec2<u32>(at, high), key), philox(vec2<u32>(at + 1u, high), key));
     let v = x[params.offset + (i / params.dim) * params.stride + i % params.dim] * params.kept;
     y[i] = select(v, vec4<f32>(0.0), words < vec4<u32>(params.dropped));
 }

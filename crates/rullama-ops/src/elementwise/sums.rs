@@ -15,11 +15,12 @@ pub struct Scale {
     pub by: f32,
 }
 
-/// `out = acc`, with `g` added to its columns `column .. column + n`: the gradient of a view of columns, joined with the others'.
+/// `out = acc`, with `g` added to its columns `column .. column + n` from row `row` on: the gradient of a view, joined with the others'.
 ///
-/// Operands: `acc: [rows, cols]`, `g: [rows, n]`, out `out: [rows, cols]`, which may be `acc`; then only these columns are touched.
+/// Operands: `acc: [rows, cols]`, `g: [m, n]`, out `out: [rows, cols]`, which may be `acc`; then only these values are touched.
 #[derive(Debug, Clone)]
 pub struct AddColumns {
+    pub row: u32,
     /// A multiple of 4.
     pub column: u32,
 }
@@ -39,7 +40,12 @@ impl Graph {
 
     /// `acc: [rows, cols]` with `g: [rows, n]` added to its columns from `column` on.
     pub fn add_columns(&mut self, acc: Value, g: Value, column: u32) -> Value {
-        self.one(AddColumns { column }, &[acc, g])
+        self.add_part(acc, g, (0, column))
+    }
+
+    /// `acc` with `g` added to its part of that size from a row and column on.
+    pub fn add_part(&mut self, acc: Value, g: Value, (row, column): (u32, u32)) -> Value {
+        self.one(AddColumns { row, column }, &[acc, g])
     }
 
     /// Zeros `[rows, cols]`.
@@ -107,13 +113,14 @@ impl Op for AddColumns {
 
     fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
         let [acc, g] = take(inputs)?;
-        let numbers = acc.number == Number::F32 && g.number == Number::F32 && acc.rows == g.rows;
+        let numbers = acc.number == Number::F32 && g.number == Number::F32;
         let quads = [acc.cols, g.cols, self.column].iter().all(|n| n.is_multiple_of(4));
-        let inside = self.column.checked_add(g.cols).is_some_and(|end| end <= acc.cols);
+        let fits = |first: u32, size: u32, all: u32| first.checked_add(size).is_some_and(|end| end <= all);
+        let inside = fits(self.column, g.cols, acc.cols) && fits(self.row, g.rows, acc.rows);
         if numbers && quads && inside {
             return Ok(vec![acc]);
         }
-        Err(format!("{} at column {}", misfit(&[("acc", &acc), ("g", &g)]), self.column))
+        Err(format!("{} at row {}, column {}", misfit(&[("acc", &acc), ("g", &g)]), self.row, self.column))
     }
 
     fn may_alias(&self) -> Option<(usize, usize)> {
@@ -134,9 +141,10 @@ impl Op for AddColumns {
         let count = if in_place { g.rows * g.cols / 4 } else { out.rows * out.cols / 4 };
         let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(WORKGROUP), context.caps.max_groups));
         dispatch.param("count", count).param("dim", out.cols / 4).param("width", g.cols / 4).param("column", self.column / 4);
+        dispatch.param("row", self.row);
         dispatch.param("g_stride", g.stride / 4).param("g_offset", g.offset / 4).bind("g", &g.slice).bind("out", &out.slice);
         if !in_place {
-            dispatch.param("acc_stride", acc.stride / 4).param("acc_offset", acc.offset / 4).bind("acc", &acc.slice);
+            dispatch.param("rows", g.rows).param("acc_stride", acc.stride / 4).param("acc_offset", acc.offset / 4).bind("acc", &acc.slice);
         }
         Ok(())
     }
@@ -146,7 +154,9 @@ impl Op for AddColumns {
         let (acc, g, out) = (acc.tensor(), g.tensor(), out.tensor_mut());
         for row in 0..acc.rows {
             out.row_mut(row).copy_from_slice(acc.row(row));
-            let columns = &mut out.row_mut(row)[self.column as usize..][..g.cols];
+        }
+        for row in 0..g.rows {
+            let columns = &mut out.row_mut(self.row as usize + row)[self.column as usize..][..g.cols];
             columns.iter_mut().zip(g.row(row)).for_each(|(to, g)| *to = (f64::from(*to) + f64::from(*g)) as f32);
         }
     }
@@ -158,7 +168,7 @@ impl Op for AddColumns {
     fn smoke(&self, _: &[Type]) -> Case {
         let mut rng = Rng::new(13);
         let operands = vec![rng.tensor(3, 64).into(), rng.tensor(3, 12).into(), Array::zeros(3, 64).into()];
-        Case::new("12 of 3x64", AddColumns { column: 8 }, operands, 1)
+        Case::new("12 of 3x64", AddColumns { row: 0, column: 8 }, operands, 1)
     }
 }
 

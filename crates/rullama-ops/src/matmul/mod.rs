@@ -178,6 +178,12 @@ impl Op for Matmul {
         Product::new(self, operands).map_or(0, |p| p.most_scratch(&p.dims(), caps))
     }
 
+    fn scratch_for(&self, inputs: &[Type], caps: &Caps) -> u64 {
+        let dims = self.dims(inputs).0;
+        let all = dims.variants(caps).into_iter().map(|variant| dims.scratch(dims.sizes(variant, caps), dims.rows));
+        all.max().unwrap_or(0)
+    }
+
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let product = Product::new(self, operands)?;
         let variant = context.variant(self, operands)?;

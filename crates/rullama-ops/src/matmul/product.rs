@@ -144,7 +144,8 @@ impl<'a> Product<'a> {
     /// Bytes of scratch: sums over shares of the terms, then values that become codes in a dispatch of their own.
     pub fn scratch(&self, sizes: Sizes) -> u64 {
         let sizes = self.shared(sizes);
-        self.shares_scratch(sizes).next_multiple_of(ALIGNMENT) + self.values_scratch(sizes)
+        let (shares, values) = (self.shares_scratch(sizes), self.values_scratch(sizes));
+        if values == 0 { shares } else { shares.next_multiple_of(ALIGNMENT) + values }
     }
 
     /// Whether chunks hold whole groups of codes.
@@ -171,9 +172,7 @@ impl<'a> Product<'a> {
     }
 
     fn shares_scratch(&self, sizes: Sizes) -> u64 {
-        let Sizes::Tile { shares: shares @ 2.., .. } = sizes else { return 0 };
-        let rows = self.w.chunks.iter().map(|chunk| chunk.rows).max().unwrap_or(0);
-        u64::from(shares) * u64::from(self.x.rows) * u64::from(rows) * 4
+        self.dims().scratch(sizes, self.w.chunks.iter().map(|chunk| chunk.rows).max().unwrap_or(0))
     }
 
     /// Bytes for the most hungry variant: the best may be banned.

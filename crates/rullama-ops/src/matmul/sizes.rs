@@ -4,6 +4,8 @@ use rullama_gpu::Caps;
 
 /// Invocations that fill a large GPU; more lanes a row than that only cost reductions.
 const FILL: u32 = 1 << 18;
+/// Lanes that take a long row of one token's codes together, a workgroup a row: then most workgroups have loads under way.
+const LONG: u32 = 128;
 
 /// Tokens from which tiles pay: `vector` would decode every weight twice.
 const TILE_TOKENS: u32 = 9;
@@ -79,6 +81,12 @@ impl Dims {
         }
     }
 
+    /// Bytes of the sums over shares of the terms, of `rows` rows at once.
+    pub fn scratch(&self, sizes: Sizes, rows: u32) -> u64 {
+        let Sizes::Tile { shares: shares @ 2.., .. } = sizes else { return 0 };
+        u64::from(shares) * u64::from(self.tokens) * u64::from(rows) * 4
+    }
+
     /// The sizes of a variant.
     pub fn sizes(&self, variant: &str, caps: &Caps) -> Sizes {
         match variant {
@@ -145,6 +153,10 @@ impl Vector {
         };
         if caps.software {
             return Vector { team: 1, rows: if pairs { 2 } else { 1 }, cols, unroll: 1, workgroup: 32 };
+        }
+        let long = dims.int8 && !pairs && cols == 1 && caps.subgroups.is_some() && caps.invocations >= LONG;
+        if long && groups >= LONG && balanced(groups, LONG) {
+            return Vector { team: LONG, rows: 1, cols, unroll: 1, workgroup: LONG };
         }
         let two = pairs || ((cols == 1 || dims.int8) && rows >= FILL / 16);
         let rows_a_team = if two { 2 } else { 1 };
@@ -246,12 +258,15 @@ impl Tile {
     }
 }
 
-/// Lanes a team for rows of `groups` groups: as many as fill the GPU, leave at most a quarter
-/// of them idle in the last round, and are no more than 64.
+/// Whether a team's lanes are idle for no more than a quarter of their rounds.
+fn balanced(groups: u32, team: u32) -> bool {
+    4 * groups >= 3 * team * groups.div_ceil(team)
+}
+
+/// Lanes a team for rows of `groups` groups: as many as fill the GPU and are [`balanced`], no more than 64.
 fn team(groups: u32, teams: u32) -> u32 {
-    let balanced = |t: &u32| 4 * groups >= 3 * t * groups.div_ceil(*t);
-    let fills = |t: &u32| *t <= 16 || teams.saturating_mul(*t) <= FILL;
-    [64, 32, 16, 8].into_iter().find(|t| balanced(t) && fills(t)).unwrap_or(4)
+    let fills = |t: u32| t <= 16 || teams.saturating_mul(t) <= FILL;
+    [64, 32, 16, 8].into_iter().find(|&t| balanced(groups, t) && fills(t)).unwrap_or(4)
 }
 
 #[cfg(test)]

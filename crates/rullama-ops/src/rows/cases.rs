@@ -1,4 +1,4 @@
-use super::{GatherRows, ReplaceRows, ScatterAdd, ScatterRows};
+use super::{GatherRows, JoinRows, ReplaceRows, ScatterAdd, ScatterRows};
 use crate::case::{Case, Rng};
 use crate::host::{Array, Host};
 
@@ -18,6 +18,8 @@ pub fn cases() -> Vec<Case> {
         all.push(add(&[7; 40], 40, 8, cols, Some(0)));
         all.push(add(&[u32::MAX, 3, 8, 7], 4, 8, cols, Some(7)));
     }
+    all.push(JoinRows::case(&[5], 32).strided());
+    all.push(JoinRows::case(&[3, 1, 64], 1536).strided());
     all.push(add(&[262_143, 0, 262_144, 0], 4, 262_144, 16, None));
     all
 }

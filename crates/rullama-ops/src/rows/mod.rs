@@ -1,7 +1,9 @@
 //! Rows of an f32 matrix by their numbers, there and back.
 
+mod join;
 mod replace;
 
+pub use join::JoinRows;
 pub use replace::ReplaceRows;
 
 use crate::backward::Backward;
@@ -42,6 +44,11 @@ pub struct ScatterAdd {
 }
 
 impl Graph {
+    /// The rows of all parts, one below the other.
+    pub fn join_rows(&mut self, parts: &[Value]) -> Value {
+        self.one(JoinRows { parts: parts.len() as u32 }, parts)
+    }
+
     /// `x[index]`: `[count, cols]` of `x: [rows, cols]`.
     pub fn gather_rows(&mut self, x: Value, index: Value, count: u32) -> Value {
         self.one(GatherRows { count }, &[x, index])

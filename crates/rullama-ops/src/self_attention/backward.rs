@@ -270,6 +270,10 @@ impl Op for SelfAttentionBackKeys {
         operands[0].tensor().map_or(0, |q| self.of.key_scratch(q.rows, caps))
     }
 
+    fn scratch_for(&self, inputs: &[Type], caps: &Caps) -> u64 {
+        self.of.key_scratch(inputs[0].rows, caps)
+    }
+
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let naive = context.variant(self, operands)? == "naive";
         let (parts, given) = named(self.name(), operands)?;

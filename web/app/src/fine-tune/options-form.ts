@@ -34,6 +34,7 @@ const MORE: NumberField[] = [
 const CHOICES: { key: keyof TuneOptions; label: string; options: [string, string][] }[] = [
   { key: 'targets', label: t(TuneText.whatIsTrained), options: [['', t(TuneText.attentionAndFeedForward)], ['attention', t(TuneText.attention)], ['mlp', t(TuneText.feedForward)], ['all-linear', t(TuneText.allLinearLayers)]] },
   { key: 'schedule', label: t(TuneText.scheduleOfTheRate), options: [['', t(TuneText.cosine)], ['linear', t(TuneText.linear)], ['constant', t(TuneText.constant)], ['cosine_with_restarts', t(TuneText.cosineWithRestarts)]] },
+  { key: 'activations', label: t(TuneText.valuesOfAStep), options: [['', t(TuneText.exactF32)], ['f16', t(TuneText.halfTheMemoryF16)]] },
   { key: 'lossOn', label: t(TuneText.lossOn), options: [['', t(TuneText.whatTheModelSays)], ['all', t(TuneText.everyToken)]] },
 ];
 /** Shares of the examples that are kept to judge by. */

@@ -115,6 +115,7 @@ const TUNE: Record<keyof TuneOptions, Rule> = {
   evalEvery: whole(1),
   patience: whole(1, 10_000),
   lossOn: oneOf('model', 'all'),
+  activations: oneOf('f32', 'f16'),
   name: { takes: 'a text that is not empty', ok: isText },
   memoryBudget: whole(0, Number.MAX_SAFE_INTEGER),
   resume: { takes: "a checkpoint's bytes, a Uint8Array", ok: (value) => value instanceof Uint8Array },

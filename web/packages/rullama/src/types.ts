@@ -354,6 +354,8 @@ export interface TuneOptions {
   patience?: number;
   /** `model`: what the model says (default); `all`: every token. */
   lossOn?: 'model' | 'all';
+  /** Type of the values that a step keeps: `f16` takes about half their memory, and is a little less exact; `f32`. */
+  activations?: 'f32' | 'f16';
   /** What the adapter is called. */
   name?: string;
   /** Bytes of GPU memory to keep to: less of a step is kept where that helps. 8 GiB on a card of its own, else 4. */

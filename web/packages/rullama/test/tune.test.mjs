@@ -272,6 +272,7 @@ test('options of a training are named with their value', () => {
     evalEvery: [0],
     patience: [0],
     lossOn: ['user'],
+    activations: ['bf16'],
     name: ['', 7],
     memoryBudget: [-1, '4 GB'],
     resume: [[1], 'x'],

@@ -3,11 +3,14 @@ mod media;
 mod streaming;
 mod train;
 
-use crate::load::{self, LoadArguments};
+use crate::load::{self, LoadArguments, gigabytes};
+use crate::model::{self, Located};
 use crate::table::{self, Table};
 use crate::terminal::{self, one_line};
+use crate::training;
 use anyhow::{Result, bail};
 use rullama::{Cancel, Engine, ExpertStats, Finish, GenerateOptions, RowStats, Sampling, Session, Speculate, StepProfile, Summary};
+use rullama_train::TrainOptions;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::io::Write;
@@ -47,14 +50,17 @@ pub struct Arguments {
     #[arg(long)]
     profile: bool,
     /// Also measure steps of training of so many tokens
-    #[arg(long, value_name = "TOKENS", value_delimiter = ',')]
+    #[arg(long, value_name = "TOKENS", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(2..=131_072))]
     train: Vec<u32>,
     /// With --train: rank of the adapter
     #[arg(long, default_value_t = 16, requires = "train", value_parser = clap::value_parser!(u32).range(1..=512))]
     rank: u32,
     /// With --train: GPU memory to keep to, in GB
-    #[arg(long, value_name = "GB", default_value_t = 8.0, requires = "train")]
-    gpu_memory: f64,
+    #[arg(long, value_name = "GB", default_value = "8", requires = "train", value_parser = gigabytes)]
+    gpu_memory: u64,
+    /// With --train: type of the values that a step keeps
+    #[arg(long, value_enum, default_value = "f32", requires = "train")]
+    activations: training::Kept,
     /// Also print ratios to another record: one of `rullama bench --json`, or the output of `llama-bench -o json`
     #[arg(long, value_name = "PEER.json")]
     compare: Option<PathBuf>,
@@ -72,12 +78,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let shape = json!({"context": arguments.context, "prefill": arguments.prefill, "decode": arguments.decode});
     let peer = arguments.compare.as_ref().map(|path| compare::peer(path, &shape)).transpose()?;
     let cancel = Cancel::new();
-    let (engine, located) = load::load(&arguments.model, &arguments.load, Some(least), &cancel)?;
+    let options = TrainOptions { rank: arguments.rank, activations: arguments.activations.wanted(), ..TrainOptions::default() };
+    let (engine, located) = load(arguments, &options, least, &cancel)?;
+    // First, while no conversation takes memory.
+    let train = train::measure(&engine, &arguments.train, &options, arguments.gpu_memory, (arguments.runs, arguments.profile))?;
     let measured = pollster::block_on(measure(arguments, &engine, &cancel))?;
     let mut record = record(arguments, &engine, &measured);
-    if !arguments.train.is_empty() {
-        let memory = (arguments.gpu_memory * 1e9) as u64;
-        record["train"] = train::measure(&engine, &arguments.train, arguments.rank, memory, arguments.runs, arguments.profile)?.into();
+    if !train.is_empty() {
+        record["train"] = train.into();
     }
     let media = media::measure(&arguments.media, &engine, &located, arguments.runs, arguments.profile)?;
     if !media.is_empty() {
@@ -93,6 +101,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         out.write_all(summary(&record).as_bytes())?;
     }
     Ok(())
+}
+
+/// Loads the model, to be trained where that is measured.
+fn load(arguments: &Arguments, options: &TrainOptions, least: u32, cancel: &Cancel) -> Result<(Engine, Located)> {
+    let Some(most) = arguments.train.iter().max() else { return load::load(&arguments.model, &arguments.load, Some(least), cancel) };
+    let located = model::locate(&arguments.model)?;
+    located.refuse_adapters()?;
+    let placed = training::placed(&located, &arguments.load, options, *most, Some(arguments.gpu_memory));
+    Ok((load::load_located(&arguments.model, &located, &placed, Some(least.max(*most)), cancel)?, located))
 }
 
 /// Runs that compile pipelines, grow caches and measure the adapter's speed, of which a faster one is believed by halves.

@@ -2,11 +2,11 @@
 
 use super::{HUNDREDTHS, MICROS, made_up, spread};
 use crate::interrupt;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use rullama::Engine;
 use rullama_train::device::{OnDevice, StepRow};
 use rullama_train::graph::StepShape;
-use rullama_train::{AdamW, Base, TrainOptions};
+use rullama_train::{AdamW, Base, TrainOptions, memory};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -22,18 +22,16 @@ struct Times {
 }
 
 /// A record for each length: tokens a second of whole steps (forward, backward and the optimiser), batch 1, every token predicted.
-pub fn measure(engine: &Engine, lengths: &[u32], rank: u32, memory: u64, runs: u32, profile: bool) -> Result<Vec<Value>> {
-    lengths.iter().map(|tokens| one(engine, *tokens, rank, memory, runs, profile)).collect()
+pub fn measure(engine: &Engine, lengths: &[u32], options: &TrainOptions, memory: u64, how: (u32, bool)) -> Result<Vec<Value>> {
+    lengths.iter().map(|tokens| one(engine, *tokens, options, memory, how)).collect()
 }
 
-fn one(engine: &Engine, tokens: u32, rank: u32, memory: u64, runs: u32, profile: bool) -> Result<Value> {
-    if tokens < 2 {
-        bail!("--train: a step of {tokens} tokens predicts nothing. Give 2 or more.");
-    }
-    let options = TrainOptions { rank, max_len: tokens, ..TrainOptions::default() };
-    let base = Base { loaded: engine.loaded().clone(), name: engine.info().name.clone(), memory };
+fn one(engine: &Engine, tokens: u32, options: &TrainOptions, budget: u64, (runs, profile): (u32, bool)) -> Result<Value> {
+    let base = Base { loaded: engine.loaded().clone(), name: engine.info().name.clone(), memory: budget };
     let shape = StepShape { tokens, targets: tokens, train: true };
-    let mut device = pollster::block_on(OnDevice::fresh(&base, &options, shape))?;
+    let terms = memory::terms_of_options(&(&*base.loaded).into(), options)?;
+    let (_, estimated, _) = memory::least(&base, &terms, shape, options.activations)?;
+    let mut device = pollster::block_on(OnDevice::fresh(&base, options, shape))?;
     let ids = made_up(tokens, engine.info().vocab, engine.tokenizer().bos(), 0);
     let row = StepRow {
         starts: vec![0; ids.len()],
@@ -57,13 +55,14 @@ fn one(engine: &Engine, tokens: u32, rank: u32, memory: u64, runs: u32, profile:
     let seconds = f64::from(tokens) / speed.0;
     let mut record = json!({
         "tokens": tokens,
-        "rank": rank,
+        "rank": options.rank,
         "tok_s": speed.0,
         "tok_s_spread": speed.1,
         "forward_s": forward,
         "backward_s": (seconds - forward - optimizer).max(0.0),
         "optimizer_s": optimizer,
         "keep": format!("{:?}", device.keep).to_lowercase(),
+        "estimated_bytes": estimated.total(),
         "dispatches": device.dispatches(&row),
         "gpu_bytes": engine.memory().gpu,
     });

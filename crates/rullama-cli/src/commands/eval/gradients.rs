@@ -123,7 +123,7 @@ pub fn tensors(engine: &Engine, adapter: &Adapter, scale: f32, sequences: &Seque
     let rows = sequences.rows();
     let most = |of: fn(&StepRow) -> usize| rows.iter().map(of).max().unwrap_or(0).next_multiple_of(64) as u32;
     let longest = StepShape { tokens: most(|row| row.ids.len()), targets: most(|row| row.rows.len()), train: true };
-    let device = pollster::block_on(OnDevice::new(engine.loaded().clone(), terms, longest, Keep::Layers))?;
+    let device = pollster::block_on(OnDevice::new(engine.loaded().clone(), terms, longest, Keep::LEAST))?;
     device.write(Part::Value, &matrices_of(adapter, PREFIX));
     let mut batch = Batch { device, rows, adapter };
     let (loss, per_token) = batch.run(true)?;

@@ -2,15 +2,14 @@
 
 use crate::error::usage;
 use crate::table::{self, Table};
+use crate::training;
 use anyhow::Result;
 use rullama_gpu::{Device, OpenOptions};
 use rullama_model::loaded::tables;
 use rullama_model::model::Model;
-use rullama_model::pace::MAX_CHUNK;
-use rullama_model::rows::{CACHE_BYTES, slots};
 use rullama_source::ByteSource;
 use rullama_train::TrainOptions;
-use rullama_train::memory::{Ground, forecast};
+use rullama_train::memory::forecast;
 use std::fmt::Write;
 
 /// Tokens of a row.
@@ -27,11 +26,8 @@ pub fn report(model: &dyn Model, source: &dyn ByteSource, rank: u32) -> Result<S
     };
     let tables = pollster::block_on(tables(model, source, model.facts().context.min(LENGTHS[4])))?;
     let streamed = model.streamed().map(|streamed| streamed.key);
-    let weights: u64 = model.specs().weights.iter().filter(|spec| Some(spec.key.as_str()) != streamed).map(|spec| spec.bytes()).sum();
-    let table = streamed.and_then(|key| model.specs().weight(key));
-    let slots = table.map(|table| slots(table, CACHE_BYTES, MAX_CHUNK, device.caps())).transpose()?.unwrap_or(0);
-    let rows = table.map_or(0, |table| CACHE_BYTES.min(table.bytes()));
-    let ground = Ground { model, tables: &tables, slots, weights: weights + rows, caps: device.caps() };
+    let ground = training::ground(model, &tables, device.caps(), false)?;
+    let weights = ground.weights;
     let all = match forecast(&ground, &options, &LENGTHS) {
         Ok(all) => all,
         Err(error) => return Ok(format!("not here: {error}\n")),
@@ -47,16 +43,16 @@ pub fn report(model: &dyn Model, source: &dyn ByteSource, rank: u32) -> Result<S
     }
     let mut text = table.render();
     let of_them = all.first().map_or(0, |[kept, _]| kept.trained);
-    let file = if streamed.is_some() { ", per-layer embeddings in the file (--ple streamed)" } else { "" };
+    let file = if streamed.is_some() { ", with per-layer embeddings in the file (--ple streamed) and a cache of their rows" } else { "" };
     writeln!(
         text,
-        "In all: {} of weights{file}; {} for an adapter of rank {rank} on the seven projections and its",
+        "In all: {} of weights{file};\n{} for an adapter of rank {rank} on the seven projections and its",
         table::bytes(weights),
         table::bytes(of_them)
     )?;
     writeln!(
         text,
-        "optimiser; the rest for one row of so many tokens. `rullama train` takes the right column where --gpu-memory asks for it."
+        "optimiser; the rest for one row of so many tokens. Between both `rullama train` computes as many layers again as --gpu-memory asks for."
     )?;
     Ok(text)
 }

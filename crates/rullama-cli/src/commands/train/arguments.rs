@@ -1,6 +1,7 @@
 use super::refused;
 use crate::error::usage;
-use crate::load::LoadArguments;
+use crate::load::{LoadArguments, gigabytes};
+use crate::training;
 use anyhow::Result;
 use clap::ValueEnum;
 use rullama::Engine;
@@ -9,9 +10,6 @@ use rullama_train::options::{parse_layers, parse_modules};
 use rullama_train::{ScheduleKind, TrainOptions};
 use std::ffi::OsString;
 use std::path::PathBuf;
-
-/// Bytes of GPU memory that training keeps to when nobody says: on a discrete card, and elsewhere.
-const BUDGETS: [u64; 2] = [8 << 30, 4 << 30];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Schedule {
@@ -120,9 +118,13 @@ pub struct Arguments {
     /// Seconds between checkpoints
     #[arg(long, value_name = "SECONDS", default_value_t = TrainOptions::default().checkpoint_seconds)]
     checkpoint_seconds: u32,
-    /// GPU memory to keep to, in GB: layers are computed again where less of a step can be kept [default: 8 on a card, else 4]
-    #[arg(long, value_name = "GB")]
-    gpu_memory: Option<f64>,
+    /// GPU memory to keep to, in GB: with `--ple auto` per-layer embeddings stay in the file where that leaves room for more of a step,
+    /// and as many layers as must are computed again [default: 8 on a card, else 4]
+    #[arg(long, value_name = "GB", value_parser = gigabytes)]
+    pub gpu_memory: Option<u64>,
+    /// Keep a step's values in f16: about half their memory, a little less exact
+    #[arg(long, value_enum, default_value = "f32")]
+    activations: training::Kept,
     /// Print the loss of each token of one example, by its line, and end
     #[arg(long, value_name = "LINE")]
     pub loss_per_token: Option<u32>,
@@ -165,6 +167,7 @@ impl Arguments {
             patience: self.patience,
             checkpoint_seconds: self.checkpoint_seconds,
             loss_on: if self.loss_on == Loss::All { LossOn::All } else { LossOn::Model },
+            activations: self.activations.wanted(),
             ..TrainOptions::default()
         };
         options.check().map_err(refused)?;
@@ -183,7 +186,6 @@ impl Arguments {
 
     /// Bytes of GPU memory to keep to.
     pub fn memory(&self, engine: &Engine) -> u64 {
-        let default = BUDGETS[usize::from(!engine.device().discrete())];
-        self.gpu_memory.map_or(default, |gigabytes| (gigabytes * 1e9) as u64)
+        training::budget(self.gpu_memory, engine.device().discrete())
     }
 }

@@ -6,7 +6,7 @@ mod report;
 pub use arguments::Arguments;
 
 use crate::error::{Interrupted, usage};
-use crate::{interrupt, load, model, terminal};
+use crate::{interrupt, load, model, terminal, training};
 use anyhow::{Context, Result};
 use report::Report;
 use rullama::Cancel;
@@ -22,7 +22,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let located = model::locate(&arguments.model)?;
     located.refuse_adapters()?;
     let cancel = Cancel::new();
-    let engine = load::load_located(&arguments.model, &located, &arguments.load.exact_by_default(), None, &cancel)?;
+    let placed = training::placed(&located, &arguments.load.exact_by_default(), &options, options.max_len, arguments.gpu_memory);
+    let engine = load::load_located(&arguments.model, &located, &placed, None, &cancel)?;
     let options = arguments.with_layers(options, &engine)?;
     let train = data::read(&arguments.data, &engine, &options)?;
     let eval = arguments.eval.as_ref().map(|path| data::read(path, &engine, &options)).transpose()?;
@@ -38,7 +39,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             Some(engine) => engine,
             None => {
                 report.borrow_mut().lost();
-                load::load_located(&arguments.model, &located, &arguments.load.exact_by_default(), None, &cancel)?
+                load::load_located(&arguments.model, &located, &placed, None, &cancel)?
             }
         };
         let base = Base { loaded: engine.loaded().clone(), name: engine.info().name.clone(), memory: arguments.memory(&engine) };

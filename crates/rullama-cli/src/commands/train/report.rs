@@ -61,7 +61,10 @@ impl Report {
         self.engine = Some(engine);
         let (state, options) = (trainer.state(), trainer.options());
         let values: u64 = state.targets.iter().map(|t| u64::from(t.rank) * (u64::from(t.input) + u64::from(t.output))).sum();
-        let keep = if trainer.keep() == Keep::All { "" } else { "; layers are computed again to save memory" };
+        let keep = match trainer.keep() {
+            Keep::Layers(again @ 1..) | Keep::Halves(again @ 1..) => format!("; {again} layers are computed again to save memory"),
+            _ => String::new(),
+        };
         terminal::tell_line(format_args!("{}", self.data));
         terminal::tell_line(format_args!(
             "{} matrices of rank {}, {values} values; {} updates in {} epochs; {} on the GPU{keep}",

@@ -146,6 +146,12 @@ impl Op for MatmulT {
         dims.variants(caps).into_iter().map(|variant| product.scratch(&dims.sizes(variant, caps))).max().unwrap_or(0)
     }
 
+    fn scratch_for(&self, inputs: &[Type], caps: &Caps) -> u64 {
+        let dims = Self::dims(inputs).0;
+        let all = dims.variants(caps).into_iter().map(|variant| dims.scratch(&dims.sizes(variant, caps)));
+        all.max().unwrap_or(0)
+    }
+
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let product = Product::new(self, operands)?;
         let variant = context.variant(self, operands)?;

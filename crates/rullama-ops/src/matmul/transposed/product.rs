@@ -56,8 +56,7 @@ impl<'a> Product<'a> {
 
     /// Bytes of the sums over shares.
     pub fn scratch(&self, sizes: &Sizes) -> u64 {
-        let shares = if sizes.shares > 1 { u64::from(sizes.shares) } else { 0 };
-        shares * u64::from(self.y.rows) * u64::from(self.y.cols) * 4
+        self.dims().scratch(sizes)
     }
 
     pub fn record(&self, context: &mut Context, sizes: &Sizes) -> Result<(), GpuError> {

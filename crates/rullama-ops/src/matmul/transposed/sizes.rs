@@ -60,6 +60,12 @@ impl Dims {
         (fill / units.max(1)).min(self.rows / SHARE).clamp(1, SHARES)
     }
 
+    /// Bytes of the sums over shares.
+    pub fn scratch(&self, sizes: &Sizes) -> u64 {
+        let shares = if sizes.shares > 1 { u64::from(sizes.shares) } else { 0 };
+        shares * u64::from(self.tokens) * u64::from(self.cols) * 4
+    }
+
     /// The sizes of a variant.
     pub fn sizes(&self, variant: &str, caps: &Caps) -> Sizes {
         let tile = |tile: Tile| Sizes { kernel: Kernel::Tile(tile), shares: self.shares(self.tiles(tile), FILL) };

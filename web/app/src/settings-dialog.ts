@@ -3,6 +3,7 @@
 import type { Library } from './chats/library.ts';
 import type { Values } from './chats/records.ts';
 import { h } from './dom.ts';
+import { showKeys } from './keys/keys.ts';
 import type { KeptKeys } from './kept-keys/keys.ts';
 import { PresetRow } from './preset-row.ts';
 import { FIELDS, formatOf, inRange, MOST, type Field } from './sampling.ts';
@@ -100,6 +101,7 @@ export class SettingsDialog {
         h('label', { className: 'check' }, this.keeps, h('span', {}, t(SettingsText.keepInThisBrowser))),
         h('small', { id: 'keep-keys-hint' }, t(SettingsText.soThatTheyGo))),
       languageChoice(() => false),
+      h('p', {}, h('button', { type: 'button', className: 'quiet', id: 'show-keys', onclick: () => void showKeys() }, t(SettingsText.keyboardShortcuts))),
       h('footer', {},
         h('button', { type: 'button', className: 'quiet', onclick: () => this.reset() }, t(SettingsText.resetToRecommended)),
         h('button', { className: 'primary' }, t(CommonText.done))));

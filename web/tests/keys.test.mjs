@@ -49,7 +49,7 @@ test('the list of keys, and none of them under a dialog; letters by their place 
   await ask(page, 'hello');
   await finished(page, 1);
   await page.keyboard.press('Control+/');
-  await page.waitForSelector('dialog .keys');
+  await page.waitForSelector('dialog .key-list');
   await page.keyboard.press('Control+Shift+Backspace');
   await page.keyboard.press('Control+KeyK');
   assert.notEqual(await focused(page), 'search');
@@ -58,7 +58,7 @@ test('the list of keys, and none of them under a dialog; letters by their place 
   assert.equal(await page.locator('.message').count(), 2);
   await page.click('#open-settings');
   await page.click('#show-keys');
-  await page.waitForSelector('.keys');
+  await page.waitForSelector('.key-list');
   await page.keyboard.press('Escape');
   await page.keyboard.press('Escape');
   await page.waitForSelector('dialog[open]', { state: 'detached' });

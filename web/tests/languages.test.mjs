@@ -97,7 +97,7 @@ const unmarked = (page, foreign) => page.evaluate((foreign) => {
     if (left(data) && left(parentElement.textContent)) found.push(left(data));
   }
   for (const element of document.querySelectorAll('[aria-label], [placeholder], [title], [alt]')) {
-    if (!element.checkVisibility() || element.matches('.chat-link')) continue;
+    if (!element.checkVisibility() || element.matches('.chat-link, .schema')) continue;
     for (const name of ['aria-label', 'placeholder', 'title', 'alt']) if (left(element.getAttribute(name) ?? '')) found.push(`${name}: ${element.getAttribute(name)}`);
   }
   return [...new Set(found)];

@@ -28,6 +28,7 @@ import { isProjector } from './media/projector.ts';
 import { mediumOf } from './media/records.ts';
 import { NotesPlace } from './notes/place.ts';
 import { stayCurrent } from './offline/updates.ts';
+import { addressOf, route } from './route.ts';
 import { Settings } from './settings.ts';
 import { SideList } from './side-list.ts';
 import { partsIn } from './split.ts';
@@ -250,13 +251,6 @@ function choose(notice?: HTMLElement): void {
   start.show(both);
 }
 
-/** The conversation in the page's address. */
-function route(): string | undefined {
-  return new URLSearchParams(location.hash.slice(1)).get('chat') ?? undefined;
-}
-
-const addressOf = (id: string | undefined) => (id ? `#chat=${id}` : `${location.pathname}${location.search}`);
-
 /** Shows a conversation, or a new one, as the next step of the browser's history. */
 function go(id: string | undefined): void {
   if (route() !== id || tuning.wanted) history.pushState(null, '', addressOf(id));
@@ -428,7 +422,10 @@ listenToKeys({
     if (record) void deletion.delete(record);
   },
 });
-window.addEventListener('popstate', () => void show(route()));
+window.addEventListener('popstate', () => {
+  files.takeLink(go);
+  void show(route());
+});
 // What is kept outlasts the page. Only what cannot be is asked about.
 window.addEventListener('beforeunload', (event) => {
   if (library.unsaved || shelf.unsaved || tuning.unsaved) event.preventDefault();
@@ -437,6 +434,7 @@ stayCurrent();
 endStart();
 acceptDrops((on) => start.highlight(on), (dropped) => void drop(dropped));
 
+files.takeLink(go);
 if (route() || tuning.wanted) void show(route());
 else start.show(undefined, { focus: false });
 void askGpu().then(({ error, software }) => {

@@ -28,7 +28,7 @@ export function showKeyList(): void {
   const close = h('button', { className: 'quiet' }, t(CommonText.close));
   const rows = keys.map(([all, does]) => h('div', {}, h('dt', {}, ...all.map((key) => h('kbd', { dir: 'ltr' }, key))), h('dd', {}, does)));
   const dialog = h('dialog', { className: 'settings', 'aria-labelledby': 'keys-title' },
-    h('form', { method: 'dialog' }, h('header', {}, h('h2', { id: 'keys-title' }, t(SettingsText.keyboardShortcuts)), close), h('dl', { className: 'keys' }, ...rows)));
+    h('form', { method: 'dialog' }, h('header', {}, h('h2', { id: 'keys-title' }, t(SettingsText.keyboardShortcuts)), close), h('dl', { className: 'key-list' }, ...rows)));
   dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
   dialog.onclose = () => dialog.remove();
   document.body.append(dialog);

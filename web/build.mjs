@@ -107,7 +107,9 @@ async function buildApp() {
   await build({ ...common, platform: 'browser', entryPoints: [`${app}/src/style.css`], outdir: `${app}/dist` });
   await buildTexts();
   cpSync(`${root}node_modules/pdfjs-dist/legacy/build/pdf.worker.min.mjs`, `${app}/dist/pdf.worker.js`);
-  writeFileSync(`${app}/dist/licences.txt`, licences(root, metafile, ...inWorkers));
+  cpSync(`${root}node_modules/pdfjs-dist/cmaps`, `${app}/dist/cmaps`, { recursive: true });
+  const ofMaps = readFileSync(`${app}/dist/cmaps/LICENSE`, 'utf8').replaceAll(/^%%Copyright: ?/gm, '').trim();
+  writeFileSync(`${app}/dist/licences.txt`, `${licences(root, metafile, ...inWorkers)}\n${'-'.repeat(78)}\n\ncmaps, tables of characters for PDF files (BSD-3-Clause)\n\n${ofMaps}\n`);
   // The package finds its worker and its wasm beside the script that it is bundled into.
   if (existsSync(`${root}docs/dist`)) cpSync(`${root}docs/dist`, `${app}/dist/docs`, { recursive: true });
   if (dev) cpSync(`${root}dist-test/fake-worker.js`, `${app}/dist/fake-worker.js`);
@@ -127,7 +129,7 @@ async function buildTexts() {
 }
 
 /** What the page keeps of itself when it is first asked for: what not everyone needs, and models. */
-const needed = /^(train-worker\.js|pdf(\.worker)?\.js|wasm\/rullama_(train|grammar)_bg\.wasm|.*\.gguf)$/;
+const needed = /^(train-worker\.js|pdf(\.worker)?\.js|cmaps\/.*|wasm\/rullama_(train|grammar)_bg\.wasm|.*\.gguf)$/;
 /** What is not part of the page: the server's own lists, the documentation, what only tools read. */
 const beside = /^(models\.json|service-worker\.js|docs\/.*|.*\.map)$/;
 

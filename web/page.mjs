@@ -3,15 +3,16 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const src = fileURLToPath(new URL('app/src/', import.meta.url));
+const ofPackage = fileURLToPath(new URL('packages/rullama/src/', import.meta.url));
 
 export const main = `${src}main.ts`;
 
 /** What `import()` loads when it is first needed, each a file beside main.js; nothing of it is in what the first paint loads. */
 export const later = [
-  'markdown/markdown', 'markdown/highlight', 'markdown/mathml', 'chats/exchange', 'adapters/take', 'adapters/zip', 'fine-tune/fine-tune', 'fine-tune/chart',
+  'markdown/markdown', 'markdown/highlight', 'markdown/mathml', 'chats/exchange', 'chats/share', 'adapters/take', 'adapters/zip', 'fine-tune/fine-tune', 'fine-tune/chart',
   'ollama/view', 'ollama/reopen', 'downloads/downloads', 'downloads/rest-line', 'downloads/words', 'media/capture', 'media/read-document', 'media/pdf', 'tools/tool-calls', 'tools/tool-panel', 'tools/calculator', 'tools/mcp', 'notes/notes', 'curated/curated',
-  'gpu-help', 'trouble-view', 'message-editor', 'compare/compare', 'speech', 'settings-dialog', 'kept-keys/keeper',
-].map((name) => `${src}${name}.ts`);
+  'gpu-help', 'trouble-view', 'message-editor', 'compare/compare', 'keys/key-list', 'prompts/panel', 'speech', 'settings-dialog', 'kept-keys/keeper',
+].map((name) => `${src}${name}.ts`).concat(`${ofPackage}read-media.ts`);
 
 const apart = {
   name: 'apart',

@@ -90,7 +90,16 @@ test('a chat: empty, with answers, with thinking, tools and a card; its settings
   await page.click('#open-settings');
   await page.waitForSelector('dialog.settings[open] #system');
   await clean(page, 'settings');
+  await page.click('#show-keys');
+  await page.waitForSelector('.key-list');
+  await clean(page, 'the list of keys');
+  await page.keyboard.press('Escape');
   await page.click('dialog [aria-label="Close settings"]');
+  await page.click('[aria-label^="More for"]');
+  await page.click('[role=menuitem]:has-text("Share by a link")');
+  await page.waitForSelector('.share');
+  await clean(page, 'a link');
+  await page.keyboard.press('Escape');
   await page.locator('.regenerate').last().click();
   await page.waitForSelector('.versions');
   await page.locator('[data-tool=edit]').first().click();

@@ -9,13 +9,13 @@ import { startServer } from './server.mjs';
 const dist = path.join(fileURLToPath(new URL('.', import.meta.url)), '../app/dist');
 
 /** Serves app/dist; each test has a fresh browser. Gives what opens the page with the fake engine. */
-export function chatsUnderTest() {
+export function chatsUnderTest(options = {}) {
   let site;
   let browser;
   before(async () => (site = await startServer({ '/': dist })));
   beforeEach(async () => {
     await browser?.close();
-    browser = await startBrowser({ webgpu: false });
+    browser = await startBrowser({ webgpu: false, ...options });
   });
   after(async () => {
     await browser?.close();

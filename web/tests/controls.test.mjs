@@ -56,6 +56,31 @@ test('settings are kept by Done alone, and only in range', async () => {
   await page.close();
 });
 
+test('answers of a form are JSON, shown as code; what is no schema, or cannot be kept, is named', async () => {
+  const { page } = await openLoaded();
+  const hold = async (schema) => {
+    await page.click('#open-settings');
+    await page.fill('[name=format]', schema);
+    await page.click('dialog .primary');
+  };
+  await hold('{"type": ');
+  assert.match(await page.locator('dialog .problem').innerText(), /^The form of answers is no JSON schema/);
+  assert.equal(await focused(page), 'format');
+  await page.keyboard.press('Escape');
+  await hold('{"type": "object", "not": {}}');
+  await ask(page, 'hello');
+  assert.match(await expectError(page, /invalid-argument/), /keyword `not`/);
+  await hold('{"type": "object"}');
+  await ask(page, 'hello');
+  await finished(page, 1);
+  assert.equal(await page.locator('.message.model .code code').innerText(), '{"kept":{"type":"object"}}');
+  await hold('');
+  await ask(page, 'hello');
+  await finished(page, 2);
+  assert.doesNotMatch(await page.locator('.message.model').last().innerText(), /kept/);
+  await page.close();
+});
+
 test('settings that an earlier visit kept out of range do no harm', async () => {
   const { page } = await openLoaded();
   await page.evaluate(() => localStorage.setItem('rullama.settings', JSON.stringify({ maxTokens: '-1', topP: '7', temperature: 9 })));

@@ -12,11 +12,11 @@ const file = (name, text, mimeType = '') => ({ name, mimeType, buffer: typeof te
 const attach = (page, ...files) => page.setInputFiles('#attach-file', files);
 const costs = (page) => page.locator('.attachment .cost').allInnerTexts();
 
-/** A PDF with a page for each text; `more` goes into the trailer. */
-function pdf(pages, more = '') {
-  const objects = ['<< /Type /Catalog /Pages 2 0 R >>', `<< /Type /Pages /Count ${pages.length} /Kids [${pages.map((_, i) => `${4 + 2 * i} 0 R`).join(' ')}] >>`, '<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>'];
+/** A PDF with a page for each text, or its codes in hexadecimal; `more` goes into the trailer. */
+function pdf(pages, more = '', font = '/Subtype /Type1 /BaseFont /Helvetica') {
+  const objects = ['<< /Type /Catalog /Pages 2 0 R >>', `<< /Type /Pages /Count ${pages.length} /Kids [${pages.map((_, i) => `${4 + 2 * i} 0 R`).join(' ')}] >>`, `<< /Type /Font ${font} >>`];
   for (const text of pages) {
-    const content = text === '' ? '0 0 m 9 9 l S' : `BT /F 12 Tf 20 100 Td (${text}) Tj ET`;
+    const content = text === '' ? '0 0 m 9 9 l S' : `BT /F 12 Tf 20 100 Td ${text.startsWith('<') ? text : `(${text})`} Tj ET`;
     objects.push(`<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 200] /Resources << /Font << /F 3 0 R >> >> /Contents ${objects.length + 2} 0 R >>`, `<< /Length ${content.length} >>\nstream\n${content}\nendstream`);
   }
   let body = '%PDF-1.4\n';
@@ -91,6 +91,21 @@ test('PDF files are read by pages', async () => {
   await finished(page, 1);
   assert.equal(await page.locator('.documents code').textContent(), '[page 1]\nAn island.\n\n[page 2]\nA lake.');
   assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test('PDF files name characters by fonts that they do not bring', async () => {
+  const { page } = await openLoaded();
+  await limitAnswers(page, 1);
+  const font = (ordering, encoding) => `/Subtype /Type0 /BaseFont /Song /Encoding /${encoding} /DescendantFonts [<< /Type /Font /Subtype /CIDFontType0 /BaseFont /Song /CIDSystemInfo << /Registry (Adobe) /Ordering (${ordering}) /Supplement 0 >> /FontDescriptor << /Type /FontDescriptor /FontName /Song /Flags 4 >> >>]`;
+  await attach(page,
+    file('zh.pdf', pdf(['<C4E3BAC3>'], '', font('GB1', 'GBK-EUC-H'))),
+    file('ja.pdf', pdf(['<93FA967B>'], '', font('Japan1', '90ms-RKSJ-H'))),
+    file('ko.pdf', pdf(['<C7D1B1B9>'], '', font('Korea1', 'KSCms-UHC-H'))));
+  await page.waitForFunction(() => document.querySelectorAll('.attachment .cost').length === 3);
+  await ask(page, 'hello');
+  await finished(page, 1);
+  assert.deepEqual(await page.locator('.documents code').allTextContents(), ['你好', '日本', '한국']);
   await page.close();
 });
 

@@ -97,7 +97,7 @@ const unmarked = (page, foreign) => page.evaluate((foreign) => {
     if (left(data) && left(parentElement.textContent)) found.push(left(data));
   }
   for (const element of document.querySelectorAll('[aria-label], [placeholder], [title], [alt]')) {
-    if (!element.checkVisibility() || element.matches('.chat-link')) continue;
+    if (!element.checkVisibility() || element.matches('.chat-link, .schema')) continue;
     for (const name of ['aria-label', 'placeholder', 'title', 'alt']) if (left(element.getAttribute(name) ?? '')) found.push(`${name}: ${element.getAttribute(name)}`);
   }
   return [...new Set(found)];
@@ -147,6 +147,11 @@ test('under another language nothing of the page is in English', async () => {
   await page.click('#attach');
   await look('a menu');
   await page.locator('[role=menuitem]').nth(3).click();
+  await page.waitForSelector('.prompts');
+  await look('prompts');
+  await page.keyboard.press('Escape');
+  await page.click('#attach');
+  await page.locator('[role=menuitem]').last().click();
   await page.waitForSelector('dialog.tools');
   await look('tools');
   await page.click('#new-tool');
@@ -163,6 +168,6 @@ test('under another language nothing of the page is in English', async () => {
   await page.click('.tune .advanced summary');
   await page.locator('.tune .seen, .examples-input button').nth(1).click();
   await look('fine-tuning');
-  assert.equal(looked.length, 13);
+  assert.equal(looked.length, 14);
   await page.close();
 });

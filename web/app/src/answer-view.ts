@@ -3,6 +3,7 @@
 import type { Finish, ToolCall } from 'rullama';
 import { AnswerText } from './answer-text.ts';
 import { callView, resultView } from './calls-view.ts';
+import { fenced } from './chats/fence.ts';
 import type { MessageRecord } from './chats/records.ts';
 import { h, oncePerFrame } from './dom.ts';
 import { documentsView } from './media/documents.ts';
@@ -98,7 +99,8 @@ export class AnswerView implements TurnView {
     if (this.thinkingTitle.textContent !== title) this.thinkingTitle.textContent = title;
     if (this.calls.childElementCount !== toolCalls.length) this.calls.replaceChildren(...toolCalls.map(callView));
     this.showUnreadable(record.unreadable ?? []);
-    this.answer.show(text, writing);
+    // What is held to a form is JSON.
+    this.answer.show(record.settings?.format && text !== '' ? fenced(text, 'json') : text, writing);
     const nothing = !writing && text === '' && thought === '' && toolCalls.length === 0 && !this.unreadable.hasChildNodes();
     this.empty.hidden = !nothing;
     if (nothing) this.empty.textContent = record.finish === 'cancelled' ? t(ChatText.stoppedBeforeTheFirst) : t(ChatText.theModelHadNothing);

@@ -279,7 +279,7 @@ export class ChatView implements Stage {
     this.log?.element.remove();
     this.log = new LogView(conversation, actions, () => isAtEnd(160) && conversation.running && toEnd());
     this.title.after(this.log.element);
-    if (conversation.path.length === 0) this.log.element.append(emptyState(this.loaded, (example) => this.askExample(example)));
+    if (conversation.path.length === 0) this.log.element.append(emptyState(this.loaded, (example) => this.askExample(example), (prompt) => this.composer.begin(prompt)));
     this.composer.element.hidden = !this.loaded;
     this.offer.hidden = this.loaded !== undefined;
     this.offer.replaceChildren(...(this.loaded ? [] : [this.frame.offer()]));

@@ -2,6 +2,7 @@
 
 import { h } from './dom.ts';
 import { AddMenu, pastedMedia, type Named } from './media/add-menu.ts';
+import { withPrompt } from './prompts/kept.ts';
 import { ChatText } from './texts/en/chat.ts';
 import { CommonText } from './texts/en/common.ts';
 import { t } from './texts/text.ts';
@@ -35,7 +36,7 @@ export class Composer {
     attachments: HTMLElement,
     tools: () => void,
   ) {
-    this.add = new AddMenu(attach, tools);
+    this.add = new AddMenu(attach, () => void this.choosePrompt(), tools);
     const onsubmit = (event: Event) => {
       event.preventDefault();
       submit(this.text);
@@ -113,6 +114,18 @@ export class Composer {
     const warning = nearly ? `. ${t(ChatText.theOldestMessagesWill)}` : '';
     this.used.textContent = t(ChatText.contextUsedOfToken, { used, context }) + warning;
     this.context.classList.toggle('nearly-full', nearly);
+  }
+
+  /** Puts a prompt before what is written. */
+  begin(prompt: string): void {
+    this.text = withPrompt(prompt, this.text);
+    this.input.focus();
+  }
+
+  private async choosePrompt(): Promise<void> {
+    const panel = await import('./prompts/panel.ts').catch(() => undefined);
+    if (panel) new panel.PromptPanel(this.text, (prompt) => this.begin(prompt)).show();
+    else this.complain(t(ChatText.thePromptsCannotBe));
   }
 
   private changed(): void {

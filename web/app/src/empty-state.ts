@@ -4,6 +4,7 @@ import type { Engine, Example, Memory } from 'rullama';
 import { h } from './dom.ts';
 import { markOf } from './examples.ts';
 import { bytes } from './format.ts';
+import { readPrompts, starters, type Prompt } from './prompts/kept.ts';
 import { ChatText } from './texts/en/chat.ts';
 import { t, translated } from './texts/text.ts';
 
@@ -15,15 +16,20 @@ export interface Loaded {
   examples: Example[];
 }
 
-export function emptyState(loaded: Loaded | undefined, ask: (example: Example) => void): HTMLElement {
+/** Prompts that are offered where a model brings no examples. */
+const OFFERED = 4;
+
+export function emptyState(loaded: Loaded | undefined, ask: (example: Example) => void, begin: (prompt: string) => void): HTMLElement {
   const { caution, examples = [], name = t(ChatText.newChat) } = loaded ?? {};
   const example = (shown: Example) => {
     const mark = markOf(shown);
     return h('button', { type: 'button', className: 'example', dir: 'auto', onclick: () => ask(shown) }, shown.text, mark !== '' && h('small', {}, mark));
   };
+  const prompt = ({ name, text }: Prompt) => h('button', { type: 'button', className: 'example', dir: 'auto', onclick: () => begin(text) }, name || text);
   return h('div', { className: 'empty' },
     h('h2', {}, name),
     caution ? h('p', { className: 'caution' }, translated(caution)) : null,
+    loaded && examples.length === 0 && h('div', { className: 'examples' }, ...[...readPrompts(), ...starters()].slice(0, OFFERED).map(prompt)),
     examples.length > 0 && h('div', { className: 'examples' }, ...examples.map(example)));
 }
 

@@ -4,6 +4,7 @@ import type { Library } from './chats/library.ts';
 import type { ChatRecord } from './chats/records.ts';
 import { h } from './dom.ts';
 import type { Entry } from './menu.ts';
+import { takeShared } from './route.ts';
 import { saveFile } from './save.ts';
 import { toast } from './toast.ts';
 import { CommonText } from './texts/en/common.ts';
@@ -30,6 +31,7 @@ export class Files {
   /** Entries of a conversation's menu. */
   of(chat: ChatRecord): Entry[] {
     return [
+      { label: t(FilesText.shareByLink), run: () => void this.guarded(async () => (await import('./chats/share.ts')).share(chat, await this.library.messages(chat.id))) },
       { label: t(FilesText.exportAsMarkdown), run: () => void this.guarded(() => this.markdown(chat)) },
       { label: t(FilesText.exportAsJSON), run: () => void this.guarded(() => this.json([chat], fileName(chat.title))) },
     ];
@@ -52,6 +54,17 @@ export class Files {
   async isExport(file: File, other: boolean): Promise<boolean> {
     const start = await file.slice(0, 1 << 16).text().catch(() => '');
     return /^\ufeff?\s*[[{]/.test(start) && (!other || /"rullama-chats"|"(mapping|current_node|chat|history)"\s*:/.test(start));
+  }
+
+  /** Takes a conversation that the page's address holds; `open` shows it where it is kept. */
+  takeLink(open: (id: string) => void): void {
+    const data = takeShared();
+    if (data === undefined) return;
+    void this.guarded(async () => {
+      await this.library.ready;
+      const id = await (await import('./chats/share.ts')).receive(data, this.library);
+      if (id !== undefined) open(id);
+    });
   }
 
   async importFile(file: File): Promise<void> {

@@ -8,6 +8,7 @@ import { AdapterPool } from './adapters/pool.ts';
 import { tagOf } from './adapters/records.ts';
 import { Shelf } from './adapters/shelf.ts';
 import { AdapterFiles } from './adapters/files.ts';
+import { fillBar } from './bar.ts';
 import { ChatView } from './chat-view.ts';
 import { Library } from './chats/library.ts';
 import { learnRoom } from './curated/room.ts';
@@ -21,12 +22,13 @@ import { askGpu, warnOfSoftware } from './gpu.ts';
 import { addressOf as sourceOf, choiceOf, chosenBefore, remember } from './last-model.ts';
 import { KeptKeys } from './kept-keys/keys.ts';
 import { lighterFor } from './lighter.ts';
+import { listenToKeys } from './keys/keys.ts';
 import { LoadingView } from './loading-view.ts';
 import { isProjector } from './media/projector.ts';
 import { mediumOf } from './media/records.ts';
-import { Menu } from './menu.ts';
 import { NotesPlace } from './notes/place.ts';
 import { stayCurrent } from './offline/updates.ts';
+import { addressOf, route } from './route.ts';
 import { Settings } from './settings.ts';
 import { SideList } from './side-list.ts';
 import { partsIn } from './split.ts';
@@ -249,13 +251,6 @@ function choose(notice?: HTMLElement): void {
   start.show(both);
 }
 
-/** The conversation in the page's address. */
-function route(): string | undefined {
-  return new URLSearchParams(location.hash.slice(1)).get('chat') ?? undefined;
-}
-
-const addressOf = (id: string | undefined) => (id ? `#chat=${id}` : `${location.pathname}${location.search}`);
-
 /** Shows a conversation, or a new one, as the next step of the browser's history. */
 function go(id: string | undefined): void {
   if (route() !== id || tuning.wanted) history.pushState(null, '', addressOf(id));
@@ -406,23 +401,31 @@ async function takeTowers(dropped: File[]): Promise<boolean> {
   return true;
 }
 
-byId('new-chat').onclick = () => go(undefined);
-byId('open-settings').onclick = () => chat.openSettings();
-const menu = new Menu();
-byId('model-name').onclick = () => menu.open(byId('model-name'), notes.loaded ? [{ label: t(ChatText.changeModel), run: () => void changeModel() }] : [
-  ...(tuning.visible ? [{ label: t(CommonText.chat), run: () => go(undefined) }] : [{ label: t(ChatText.fineTune), run: () => goTo(TUNE) }]),
-  { label: t(ChatText.loadAnAdapter), run: () => adapterFiles.choose() },
-  { label: t(ChatText.changeModel), run: () => void changeModel() },
-]);
-byId('change-model').onclick = () => void changeModel();
-byId('home').onclick = (event) => {
-  // Another tab or window is the browser's affair.
-  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-  event.preventDefault();
-  loading?.abort();
-  void leave().then(() => go(undefined));
-};
-window.addEventListener('popstate', () => void show(route()));
+fillBar({
+  newChat: () => go(undefined),
+  settings: () => chat.openSettings(),
+  changeModel: () => void changeModel(),
+  home: () => {
+    loading?.abort();
+    void leave().then(() => go(undefined));
+  },
+  modelEntries: () => (notes.loaded ? [] : [
+    tuning.visible ? { label: t(CommonText.chat), run: () => go(undefined) } : { label: t(ChatText.fineTune), run: () => goTo(TUNE) },
+    { label: t(ChatText.loadAnAdapter), run: () => adapterFiles.choose() },
+  ]),
+});
+listenToKeys({
+  newChat: () => go(undefined),
+  search: () => list.search(),
+  deleteChat: () => {
+    const record = library.chats.get(chat.openId ?? '');
+    if (record) void deletion.delete(record);
+  },
+});
+window.addEventListener('popstate', () => {
+  files.takeLink(go);
+  void show(route());
+});
 // What is kept outlasts the page. Only what cannot be is asked about.
 window.addEventListener('beforeunload', (event) => {
   if (library.unsaved || shelf.unsaved || tuning.unsaved) event.preventDefault();
@@ -431,6 +434,7 @@ stayCurrent();
 endStart();
 acceptDrops((on) => start.highlight(on), (dropped) => void drop(dropped));
 
+files.takeLink(go);
 if (route() || tuning.wanted) void show(route());
 else start.show(undefined, { focus: false });
 void askGpu().then(({ error, software }) => {

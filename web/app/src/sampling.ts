@@ -37,6 +37,17 @@ export function optionsOf(texts: Record<string, string>): GenerateOptions {
   return Object.fromEntries(given.map(({ key }) => [key, Number(texts[key])])) as GenerateOptions;
 }
 
+/** What a setting's text holds answers to: the word json or a JSON schema; nothing where it is neither. */
+export function formatOf(text = ''): GenerateOptions['format'] {
+  if (text.trim() === 'json') return 'json';
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Says of kept settings that they are only those which a person changed. */
 export const CHANGES = { kept: 'changes' };
 
@@ -57,6 +68,6 @@ export function readKept(json: string | null, defaults: Record<string, string>):
   return Object.fromEntries(texts.filter(([name, text]) => {
     if (full && text === defaults[name]) return false;
     const field = FIELDS.find(({ key }) => key === name);
-    return field ? inRange(field, text) : name === 'system' || name === 'thinking' || (name === 'pictureTokens' && ['70', '140', '560', '1120'].includes(text));
+    return field ? inRange(field, text) : name === 'system' || name === 'thinking' || (name === 'format' && formatOf(text) !== undefined) || (name === 'pictureTokens' && ['70', '140', '560', '1120'].includes(text));
   }));
 }

@@ -3,9 +3,10 @@
 import type { Library } from './chats/library.ts';
 import type { Values } from './chats/records.ts';
 import { h } from './dom.ts';
+import { showKeys } from './keys/keys.ts';
 import type { KeptKeys } from './kept-keys/keys.ts';
 import { PresetRow } from './preset-row.ts';
-import { FIELDS, inRange, MOST, type Field } from './sampling.ts';
+import { FIELDS, formatOf, inRange, MOST, type Field } from './sampling.ts';
 import type { Settings } from './settings.ts';
 import { languageChoice } from './texts/choice.ts';
 import { CommonText } from './texts/en/common.ts';
@@ -75,6 +76,7 @@ export class SettingsDialog {
   private build(): HTMLFormElement {
     const system = h('textarea', { id: 'system', name: 'system', rows: 4, dir: 'auto', placeholder: t(SettingsText.youAreAHelpful) });
     const thinking = h('input', { type: 'checkbox', name: 'thinking', id: 'thinking' });
+    const format = h('textarea', { id: 'format', name: 'format', rows: 3, dir: 'ltr', spellcheck: false, className: 'schema', placeholder: '{"type": "object", "properties": {}}' });
     const numbers = FIELDS.map(({ key, min, max, step }) =>
       h('label', { className: 'field' },
         h('span', {}, WORDS[key]?.label ?? key),
@@ -87,6 +89,7 @@ export class SettingsDialog {
       this.presets.element,
       h('fieldset', {}, h('legend', {}, t(CommonText.conversation)),
         h('label', { className: 'field wide' }, h('span', {}, t(CommonText.systemPrompt)), system),
+        h('label', { className: 'field wide' }, h('span', {}, t(SettingsText.formOfAnswers)), format, h('small', {}, t(SettingsText.aJSONSchemaThat))),
         h('label', { className: 'check' }, thinking, h('span', {}, t(SettingsText.letTheModelThink))),
         h('label', { className: 'field wide' }, h('span', {}, t(SettingsText.detailOfPictures)),
           h('select', { name: 'pictureTokens' }, ...PICTURE_TOKENS.map(([value, text]) => h('option', { value }, text)))),
@@ -98,6 +101,7 @@ export class SettingsDialog {
         h('label', { className: 'check' }, this.keeps, h('span', {}, t(SettingsText.keepInThisBrowser))),
         h('small', { id: 'keep-keys-hint' }, t(SettingsText.soThatTheyGo))),
       languageChoice(() => false),
+      h('p', {}, h('button', { type: 'button', className: 'quiet', id: 'show-keys', onclick: () => void showKeys() }, t(SettingsText.keyboardShortcuts))),
       h('footer', {},
         h('button', { type: 'button', className: 'quiet', onclick: () => this.reset() }, t(SettingsText.resetToRecommended)),
         h('button', { className: 'primary' }, t(CommonText.done))));
@@ -114,8 +118,8 @@ export class SettingsDialog {
 
   /** Puts the recommended sampling into the form; Done keeps it. */
   private reset(): void {
-    const { system = '', thinking = '', pictureTokens = '' } = this.written();
-    this.fill(this.settings.values({ system, thinking, pictureTokens }));
+    const { system = '', thinking = '', format = '', pictureTokens = '' } = this.written();
+    this.fill(this.settings.values({ system, thinking, format, pictureTokens }));
     this.problem.textContent = '';
   }
 
@@ -132,13 +136,18 @@ export class SettingsDialog {
       const input = this.form.elements.namedItem(field.key) as HTMLInputElement;
       // What is not a number at all leaves a number field's value empty.
       const problem = problemOf(field, input.validity.badInput ? 'none' : (values[field.key] ?? ''));
-      if (problem === '') continue;
-      this.problem.textContent = problem;
-      input.focus();
-      return false;
+      if (problem !== '') return this.refuse(input, problem);
     }
+    const { format = '' } = values;
+    if (format.trim() !== '' && !formatOf(format)) return this.refuse(this.form.elements.namedItem('format') as HTMLElement, t(SettingsText.theFormOfAnswers));
     this.problem.textContent = '';
     return true;
+  }
+
+  private refuse(input: HTMLElement, problem: string): false {
+    this.problem.textContent = problem;
+    input.focus();
+    return false;
   }
 
   /** The first field that is out of range keeps the dialog open. */

@@ -5,7 +5,7 @@ import type { ChatOptions, GenerateOptions, PictureTokens } from 'rullama';
 import type { Library } from './chats/library.ts';
 import type { Values } from './chats/records.ts';
 import type { KeptKeys } from './kept-keys/keys.ts';
-import { CHANGES, FIELDS, optionsOf, readKept } from './sampling.ts';
+import { CHANGES, FIELDS, formatOf, optionsOf, readKept } from './sampling.ts';
 import { SettingsText } from './texts/en/settings.ts';
 import { t } from './texts/text.ts';
 import { toast } from './toast.ts';
@@ -13,7 +13,7 @@ import { toast } from './toast.ts';
 type SettingsDialog = import('./settings-dialog.ts').SettingsDialog;
 
 /** What Gemma 4's authors recommend. */
-const DEFAULTS: Values = { temperature: '1', topK: '64', topP: '0.95', minP: '0', repeatPenalty: '1', maxTokens: '', seed: '', system: '', thinking: '', pictureTokens: '' };
+const DEFAULTS: Values = { temperature: '1', topK: '64', topP: '0.95', minP: '0', repeatPenalty: '1', maxTokens: '', seed: '', system: '', thinking: '', format: '', pictureTokens: '' };
 const STORE = 'rullama.settings';
 
 /** What a model's store says of it. */
@@ -70,7 +70,8 @@ export class Settings {
   }
 
   generate(own: Values): GenerateOptions {
-    return { ...this.recommended.options, ...optionsOf({ ...this.defaults(), ...own }) };
+    const format = formatOf(own['format']);
+    return { ...this.recommended.options, ...optionsOf({ ...this.defaults(), ...own }), ...(format && { format }) };
   }
 
   private defaults(): Values {

@@ -70,6 +70,13 @@ export class SideList {
     return this.root.classList.contains('open');
   }
 
+  /** The search gets the focus, wherever the list stands. */
+  search(): void {
+    if (this.toggle.offsetParent && !this.isOpen) return this.open();
+    this.field.focus();
+    this.field.select();
+  }
+
   private open(): void {
     this.root.classList.add('open');
     this.shade.hidden = false;
@@ -125,10 +132,10 @@ export class SideList {
       this.said.textContent = '';
       return this.draw();
     }
-    this.timer = setTimeout(() => void this.search(text), REST_MS);
+    this.timer = setTimeout(() => void this.look(text), REST_MS);
   }
 
-  private async search(text: string): Promise<void> {
+  private async look(text: string): Promise<void> {
     const { signal } = (this.searching = new AbortController());
     const found = (hits: Hits) => {
       if (signal.aborted) return;

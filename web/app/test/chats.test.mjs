@@ -341,6 +341,12 @@ test('a search finds words in any case, with or without accents, and shows where
   assert.deepEqual([...(await find('cafe zürich')).keys()], ['s1'], 'all words in one message');
   assert.match((await find('cafe zürich')).get('s1'), /good Café in/);
   assert.match((await find('finden')).get('s4'), /^…x .*Straße ﬁnden.*y…$/);
+  const documents = [{ type: 'text', name: 'contract.pdf', text: `${'x '.repeat(400)}The Tenant pays${' y'.repeat(400)}` }, { type: 'text', name: 'notes.md', text: 'garden' }];
+  await library.addAll([{ chat: chat('s5'), messages: [message('s5-1', null, { chat: 's5', content: 'what must I know?', documents })] }]);
+  assert.match((await find('tenant')).get('s5'), /^contract\.pdf: …x .*The Tenant pays.*y…$/, 'in a file');
+  assert.equal((await find('garden KNOW')).get('s5'), 'notes.md: garden', 'words of one message and its files');
+  assert.equal((await find('contract.pdf')).get('s5'), 'contract.pdf', 'the name of a file');
+  assert.equal((await find('tenant zebra')).size, 0);
   assert.equal((await find('  ')), undefined);
   assert.equal((await find('(.*')).size, 0);
   assert.deepEqual(wordsOf(' Ä  b '), ['a', 'b']);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { LIMITS, readChats, readText, Refusal, toJson, toMarkdown, Tree, written } from '../../dist-test/app.js';
+import { LIMITS, linkData, readChats, readLink, readText, Refusal, toJson, toMarkdown, Tree, written } from '../../dist-test/app.js';
 
 const file = (value, name = 'x.json') => new File([typeof value === 'string' ? value : JSON.stringify(value)], name);
 const sample = (name) => readFileSync(new URL(`exports/${name}`, import.meta.url), 'utf8');
@@ -189,4 +189,22 @@ test('pictures and sounds go out and come in again, and what is none is named', 
   }
   const large = { size: 89 * 2 ** 20 };
   await assert.rejects(written([{ chat, messages: [{ ...message, media: [{ ...media[0], image: large }] }] }]), /89 MiB/);
+});
+
+test('a link holds the version that is shown, and no more; what is no whole one is refused', async () => {
+  const { chats: [{ chat, messages }] } = await read(own());
+  messages.find(({ role }) => role === 'user').media = [{ type: 'image', name: 'p.png', image: new Blob(['x']) }];
+  const data = await linkData(chat, messages);
+  assert.match(data, /^[\w-]+$/);
+  const { fresh } = await readLink(data, empty());
+  assert.deepEqual([fresh.chat.title, fresh.chat.settings, fresh.chat.tools, fresh.chat.pinned], ['Sky', { system: 'Be brief.' }, [], false]);
+  assert.deepEqual(fresh.messages.map(({ content, media, documents }) => [content, media, documents?.length]), [['Why?', undefined, 1], ['', undefined, undefined]]);
+  const here = { chats: new Map([[chat.id, chat]]), presets: [], messages: async () => messages };
+  assert.equal((await readLink(data, here)).known, chat);
+  for (const wrong of ['', '!', 'AAAA', data.slice(0, data.length >> 1)]) await assert.rejects(readLink(wrong, empty()), /damaged or cut off/, wrong);
+  const noise = Array.from({ length: 40_000 }, (_, i) => (i * 2_654_435_761 % 4_294_967_296).toString(36)).join('');
+  await assert.rejects(linkData(chat, [{ ...messages[0], content: noise }].map((one) => ({ ...one, id: chat.leaf }))), /most programs take up to/);
+  // What unfolds to more than a conversation has.
+  const large = new Response(new Blob(['x'.repeat(2 ** 23)]).stream().pipeThrough(new CompressionStream('deflate-raw')));
+  await assert.rejects(readLink(Buffer.from(await large.arrayBuffer()).toString('base64url'), empty()), /damaged or cut off/);
 });

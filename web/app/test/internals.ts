@@ -23,6 +23,7 @@ export { search } from '../src/chats/search.ts';
 export { Tree } from '../src/chats/tree.ts';
 export { LIMITS, Refusal } from '../src/chats/checked.ts';
 export { readText } from '../src/chats/import.ts';
+export { linkData, readLink } from '../src/chats/link.ts';
 export { readChats, toJson, toMarkdown, written } from '../src/chats/exchange.ts';
 export { dayOf, excerpt, folded, titleFrom, titleOf, wordsOf } from '../src/chats/words.ts';
 export { wanted } from '../src/texts/languages.ts';

@@ -20,6 +20,9 @@ test('what was kept is taken only where it is right', () => {
   for (const json of [null, '', '{', 'null', '7', '"x"', '[]', '[["maxTokens","1"]]']) assert.deepEqual(readKept(json, defaults), {}, json);
   const bad = JSON.stringify({ maxTokens: '-1', temperature: '9', topP: '7', minP: 0.5, nonsense: '1', system: 'Be brief.', thinking: 'on' });
   assert.deepEqual(readKept(bad, defaults), { system: 'Be brief.', thinking: 'on' });
+  const schema = '{"type": "object"}';
+  for (const format of [schema, ' json ']) assert.deepEqual(readKept(JSON.stringify({ format }), defaults), { format });
+  for (const format of ['', 'xml', '[]', '7', '{', 'null']) assert.deepEqual(readKept(JSON.stringify({ format }), defaults), {}, format);
   // Kept in full: what equals the default was not chosen.
   assert.deepEqual(readKept(JSON.stringify({ temperature: '1', topP: '0.5' }), defaults), { topP: '0.5' });
   assert.deepEqual(readKept(JSON.stringify({ temperature: '1', ...CHANGES }), defaults), { temperature: '1' });

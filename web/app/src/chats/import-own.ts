@@ -113,10 +113,11 @@ function readCall(call: Checked): ToolCall {
   return { name: call.at('name').text(LIMITS.name), arguments: call.at('arguments').object() };
 }
 
-/** The settings that a message was asked with, which are only shown: numbers, texts and switches. */
+/** The settings that a message was asked with, which are only shown: numbers, texts, switches, and what it was held to. */
 function settingsOf(settings: Checked): NonNullable<MessageRecord['settings']> {
   const plain = (value: unknown) => typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string' || (Array.isArray(value) && value.every((text) => typeof text === 'string'));
-  return Object.fromEntries(settings.entries(100, t(FilesText.settings)).filter(([, { value }]) => plain(value)).map(([name, { value }]) => [name, value]));
+  const kept = (name: string, value: unknown) => plain(value) || (name === 'format' && typeof value === 'object');
+  return Object.fromEntries(settings.entries(100, t(FilesText.settings)).filter(([name, { value }]) => kept(name, value)).map(([name, { value }]) => [name, value]));
 }
 
 function statsOf(stats: Checked): Stats {

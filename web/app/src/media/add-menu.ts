@@ -3,6 +3,7 @@
 import { h } from '../dom.ts';
 import { Menu } from '../menu.ts';
 import { toast } from '../toast.ts';
+import { ChatText } from '../texts/en/chat.ts';
 import { MediaText } from '../texts/en/media.ts';
 import { locale, t } from '../texts/text.ts';
 
@@ -17,7 +18,7 @@ export class AddMenu {
   readonly field = h('input', { type: 'file', id: 'attach-file', className: 'visually-hidden', tabIndex: -1, multiple: true, 'aria-label': t(MediaText.filesToAttach) });
   private readonly menu = new Menu();
 
-  constructor(private readonly add: (media: Named[]) => void, tools: () => void) {
+  constructor(private readonly add: (media: Named[]) => void, prompts: () => void, tools: () => void) {
     this.field.onchange = () => {
       const files = [...(this.field.files ?? [])].map((blob) => ({ blob, name: blob.name }));
       this.field.value = '';
@@ -27,6 +28,7 @@ export class AddMenu {
       { label: t(MediaText.files), run: () => this.field.click() },
       { label: t(MediaText.camera), run: () => void this.capture('takePhoto', t(MediaText.photo), 'jpg') },
       { label: t(MediaText.microphone), run: () => void this.capture('recordSound', t(MediaText.recording), 'weba') },
+      { label: t(ChatText.promptsMenu), run: prompts },
       { label: t(MediaText.tools), run: tools },
     ]);
   }

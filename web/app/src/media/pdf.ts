@@ -6,6 +6,9 @@ import { t } from '../texts/text.ts';
 
 GlobalWorkerOptions.workerSrc = new URL('pdf.worker.js', import.meta.url).href;
 
+/** Which characters the codes of Chinese, Japanese and Korean fonts mean that a file does not bring; each is loaded when a file names it. */
+const CMAPS = { cMapUrl: new URL('cmaps/', import.meta.url).href, cMapPacked: true };
+
 const PAGES = 300;
 const LIMIT_MS = 60_000;
 /** Characters of all pages together. */
@@ -17,7 +20,7 @@ const MOST = 2 * 2 ** 20;
  * @throws Error that says why there is none, and what to do.
  */
 export async function pdfText(data: ArrayBuffer): Promise<string> {
-  const task = getDocument({ data, stopAtErrors: false, disableFontFace: true, useSystemFonts: false, verbosity: 0 });
+  const task = getDocument({ data, ...CMAPS, stopAtErrors: false, disableFontFace: true, useSystemFonts: false, verbosity: 0 });
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(t(MediaText.itWasNotRead, { seconds: LIMIT_MS / 1000 }))), LIMIT_MS);

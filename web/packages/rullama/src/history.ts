@@ -1,7 +1,7 @@
 // What a conversation holds, told from the events as the engine keeps it.
 
 import type { StreamEvent } from './protocol.ts';
-import { copied } from './media.ts';
+import { copied } from './media-parts.ts';
 import type { Message, OpenAIMessage } from './types.ts';
 
 type Past = Message | OpenAIMessage;

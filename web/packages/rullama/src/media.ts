@@ -1,6 +1,6 @@
 // Pictures and sounds of messages: what each is called, what it takes of the context, and the numbers that the engine needs of it.
 
-import type { ContentPart, MediaPart, PictureSource, PictureTokens, Pixels, Samples, SoundSource } from './media-types.ts';
+import type { MediaPart, PictureSource, PictureTokens, Pixels, Samples, SoundSource } from './media-types.ts';
 import { once } from './once.ts';
 import { checkSize, decodePicture, MAX_BYTES, pixelsOf, refused } from './picture.ts';
 import type { MediaSize, RawMedium } from './protocol.ts';
@@ -28,8 +28,6 @@ const SOUND = ['audio', 'input_audio', 'audio_url'];
 /** What was read of files and bitmaps, which do not change. */
 const known = new WeakMap<object, Promise<Read>>();
 
-export const isMedia = (part: ContentPart | string): part is MediaPart => typeof part !== 'string' && (part.type as string) !== 'text' && !('text' in part);
-
 /**
  * Reads a part. `tokens` is the budget of pictures that have none of their own; `dim` the width of soft tokens.
  *
@@ -46,15 +44,6 @@ export async function readPart(part: MediaPart, tokens: PictureTokens | undefine
   if (SOUND.includes(type as string)) return withBudget(await remembered(dataOf(part, SOUND) as SoundSource, readSound), undefined);
   const shown = typeof type === 'string' ? `"${type.slice(0, 40)}"` : String(type);
   throw refused(`A part of the content is of type ${shown}.`, `The types are text, soft, video, ${[...PICTURE, ...SOUND].join(', ')}.`);
-}
-
-/** A copy of what is handed in: objects and lists anew; what media consist of is shared, or, where it may change, copied. */
-export function copied<T>(value: T): T {
-  if (Array.isArray(value)) return value.map(copied) as T;
-  if (ArrayBuffer.isView(value)) return (value as unknown as Uint8Array).slice() as T;
-  if (typeof value !== 'object' || value === null) return value;
-  const plain = [Object.prototype, null].includes(Object.getPrototypeOf(value));
-  return plain ? (Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, copied(inner)])) as T) : value;
 }
 
 /** The data of a part: in a field of the type's name, as `url` or `data`, or one level below. */

@@ -2,12 +2,15 @@
 
 import type { Client } from './client.ts';
 import { RullamaError } from './errors.ts';
-import { isMedia, readPart, type Medium } from './media.ts';
+import type { Medium } from './media.ts';
+import { isMedia, isVideo } from './media-parts.ts';
 import type { ContentPart, MediaPart, PictureSource, PictureTokens, VideoPart } from './media-types.ts';
 import type { Message, OpenAIMessage } from './types.ts';
-import { isVideo, readVideo, type FrameMedium } from './video.ts';
+import type { FrameMedium } from './video.ts';
 
 type AnyMessage = Message | OpenAIMessage;
+
+const reading = () => import('./read-media.ts');
 
 /** Messages whose media are names, and the soft tokens of each. */
 export interface Named {
@@ -79,6 +82,7 @@ export class Perception {
 
   /** What a part shows: one medium, or the frames of a video. */
   private async read(part: MediaPart, tokens?: PictureTokens): Promise<Medium[]> {
+    const { readPart, readVideo } = await reading();
     if (isVideo(part)) return (await readVideo(part, this.dim)).map(({ medium }) => medium);
     return [await readPart(part, tokens, this.dim)];
   }
@@ -107,13 +111,13 @@ export class Perception {
     const read: Readers = {
       one: async (part) => {
         stopped(signal);
-        const medium = await readPart(part, tokens, this.dim);
+        const medium = await (await reading()).readPart(part, tokens, this.dim);
         keep(medium);
         return medium;
       },
       frames: async (part) => {
         stopped(signal);
-        const frames = await readVideo(part, this.dim);
+        const frames = await (await reading()).readVideo(part, this.dim);
         frames.forEach(({ medium }) => keep(medium));
         return frames;
       },

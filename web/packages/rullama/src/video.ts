@@ -2,6 +2,7 @@
 
 import { fileOf, hashOf, readPart, type Medium } from './media.ts';
 import { FRAMES, FRAME_TOKENS } from './frames.ts';
+import { VIDEO } from './media-parts.ts';
 import type { Frames, VideoPart, VideoSource } from './media-types.ts';
 import { once } from './once.ts';
 import { checkSize, pixelsOf, refused } from './picture.ts';
@@ -17,15 +18,11 @@ const INSIDE = 1e-3;
 /** Bytes that are hashed at once. */
 const PIECE = 64 * 2 ** 20;
 
-const NAMES = ['video', 'video_url', 'input_video'];
-
 /** A frame, and the second at which it is seen. */
 export interface FrameMedium {
   medium: Medium;
   seconds: number;
 }
-
-export const isVideo = (part: { type?: unknown }): part is VideoPart => NAMES.includes(part.type as string);
 
 /**
  * The frames that are seen of a video, as pictures.
@@ -34,7 +31,7 @@ export const isVideo = (part: { type?: unknown }): part is VideoPart => NAMES.in
  */
 export async function readVideo(part: VideoPart, dim: number): Promise<FrameMedium[]> {
   const fields = part as unknown as Record<string, unknown>;
-  const given = NAMES.map((name) => fields[name]).find((value) => value !== undefined && value !== null) as VideoSource | { url: string } | undefined;
+  const given = VIDEO.map((name) => fields[name]).find((value) => value !== undefined && value !== null) as VideoSource | { url: string } | undefined;
   if (given === undefined) throw refused('A part of the content has no data.', 'Give it as `video`.');
   if (Array.isArray(given)) return ofFrames({ ...(fields as Omit<Frames, 'frames'>), frames: given }, dim);
   if (typeof given === 'object' && 'frames' in given) return ofFrames(given, dim);

@@ -1,0 +1,55 @@
+// Conversations in links, on a development build with the fake engine: the address holds them, and only whoever opens it decides to keep one.
+//
+// Needs app/dist (npm run build:dev) with a model's description in it.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { openPage, startBrowser } from './browser.mjs';
+import { chat, chatsUnderTest, choose, titled, users } from './chats.mjs';
+
+const { address, openLoaded } = chatsUnderTest();
+
+/** The link that the dialog of a conversation shows. */
+async function linkOf(page, title) {
+  await choose(page, title, 'Share by a link');
+  const link = await page.inputValue('.share input');
+  await page.click('.share button:has-text("Close")');
+  await page.waitForSelector('.share', { state: 'detached' });
+  return link;
+}
+
+test('a conversation goes over in a link, and nothing of it to the server', async () => {
+  const { page } = await openLoaded();
+  await chat(page, 'say\nthe answer', 'more');
+  const answers = await page.locator('.message.model .body').allInnerTexts();
+  const link = await linkOf(page, 'say');
+  assert.ok(link.startsWith(`${address()}#shared=`) && link.length < 2000, link);
+  await page.close();
+  const other = await startBrowser({ webgpu: false });
+  try {
+    const asked = [];
+    other.context.on('request', (request) => asked.push(request.url()));
+    const { page, problems } = await openPage(other.context, link);
+    await page.waitForSelector('.share b:has-text("say")');
+    assert.match(await page.locator('.share').innerText(), /4 messages/);
+    assert.equal(page.url(), address(), 'it is out of the address and of the history');
+    await page.click('.share button:has-text("Close")');
+    assert.equal(await page.locator('.chat-link').count(), 0, 'nothing is kept unasked');
+    // The same page is open already.
+    await page.evaluate((to) => (location.href = to), link);
+    await page.click('.share button:has-text("Keep and show")');
+    await titled(page, 'say');
+    assert.deepEqual(await users(page), ['say\nthe answer', 'more']);
+    assert.deepEqual(await page.locator('.message.model .body').allInnerTexts(), answers);
+    assert.match(page.url(), /#chat=\w+$/);
+    await page.goto(address());
+    await page.evaluate((to) => (location.href = to), link);
+    await page.waitForFunction(() => document.querySelectorAll('.message.user').length === 2);
+    assert.equal(await page.locator('.chat-link').count(), 1, 'what is here is not kept twice');
+    await page.evaluate((to) => (location.href = to), link.slice(0, -40));
+    await page.waitForSelector('.toast:has-text("damaged or cut off")');
+    assert.ok(asked.every((url) => !url.includes('shared')));
+    assert.deepEqual(problems, []);
+  } finally {
+    await other.close();
+  }
+});

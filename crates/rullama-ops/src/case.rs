@@ -351,9 +351,8 @@ impl Bound {
             }
             Host::Codes(array) | Host::Halves(array) => {
                 let words = if matches!(host, Host::Codes(_)) { codes::words(array) } else { halves::words(array) };
-                let (buffer, slice) = guarded(device, words.len()).await?;
-                let (rows, cols) = (array.rows as u32, array.cols as u32);
-                (Operand::Tensor(Tensor { slice, rows, cols, stride: cols, offset: 0 }), Some(buffer), words)
+                let ((buffer, slice), cols) = (guarded(device, words.len()).await?, array.cols as u32);
+                (Operand::Tensor(Tensor { slice, rows: array.rows as u32, cols, stride: cols, offset: 0 }), Some(buffer), words)
             }
             Host::Cache(cache) => {
                 let words = cached::words(cache);

@@ -130,7 +130,8 @@ async fn measure(device: &Device, weights: &[Arc<Weight>], pairs: bool) -> Resul
     }
 }
 
-/// Whether decoding is faster in codes, by products as the model's own: of the same kernels as decoding.
+/// Whether decoding is faster in codes, by products as the model's own: of the same kernels as decoding, where the codes come with
+/// what makes the values.
 async fn pays(device: &Device, weights: &[Arc<Weight>], pairs: bool) -> Result<bool, ModelError> {
     let Some(first) = weights.first() else { return Ok(false) };
     let [epilogue, to_codes] = if pairs { [Epilogue::Geglu, Epilogue::GegluCodes] } else { [Epilogue::Plain; 2] };
@@ -154,15 +155,18 @@ async fn products(device: &Device, weights: &[Arc<Weight>], [x, codes, y]: &[Sli
     let mut recorder = Recorder::new();
     let (rows, cols) = (op.epilogue.values(weights[0].rows), weights[0].cols);
     let bytes: u64 = weights[0].chunks.iter().map(|chunk| chunk.slice.size).sum();
+    let count = (READ / bytes.max(1)).clamp(8, MOST) as usize;
     let tensor = |slice: &Slice, cols: u32| Operand::Tensor(Tensor { slice: slice.clone(), rows: 1, cols, stride: cols, offset: 0 });
-    for weight in weights.iter().cycle().take((READ / bytes.max(1)).clamp(8, MOST) as usize) {
-        let mut context = Context { recorder: &mut recorder, caps: device.caps(), variant: None, banned: &[], scratch: None };
-        let mut given = x;
-        if op.prologue == Prologue::Int8 {
-            Quantise.record(&mut context, &[tensor(x, cols), tensor(codes, cols)])?;
-            given = codes;
-        }
-        op.record(&mut context, &[tensor(given, cols), Operand::Weight(weight.clone()), tensor(y, rows)])?;
+    let int8 = op.prologue == Prologue::Int8;
+    let operands = |weight: &Arc<Weight>| [tensor(if int8 { codes } else { x }, cols), Operand::Weight(weight.clone()), tensor(y, rows)];
+    let scratch = weights.iter().map(|weight| op.scratch(device.caps(), &operands(weight))).max().unwrap_or(0);
+    let scratch = device.buffer("scratch of a measurement", scratch.max(4), Usage::Storage).await?.whole();
+    let mut context = Context { recorder: &mut recorder, caps: device.caps(), variant: None, banned: &[], scratch: Some(scratch) };
+    if int8 {
+        Quantise.record(&mut context, &[tensor(x, cols), tensor(codes, cols)])?;
+    }
+    for weight in weights.iter().cycle().take(count) {
+        op.record(&mut context, &operands(weight))?;
     }
     recorder.finish(device).await
 }

@@ -58,6 +58,10 @@ async fn stays(source: &dyn ByteSource, load: &LoadArguments, options: &TrainOpt
     let tables = tables(&*model, source, tokens).await.ok()?;
     let ground = |resident| ground(&*model, &tables, device.caps(), resident).ok();
     let (resident, streamed) = (ground(true)?, ground(false)?);
+    // A row may be of as many different tokens.
+    if streamed.slots < tokens {
+        return None;
+    }
     let terms = terms_of_options(&resident, options).ok()?;
     let shape = StepShape { tokens, targets: tokens, train: true };
     better_streamed(&resident, &streamed, &terms, shape, options.activations, budget(said, device.discrete())).ok()

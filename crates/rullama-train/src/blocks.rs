@@ -61,7 +61,9 @@ struct Pass {
 impl Pass {
     fn node(&mut self, node: Node) {
         let large = node.made().any(|value| self.graph.of(value).bytes() > self.most);
-        let split: Vec<Value> = node.inputs().map(|value| self.graph.base(value)).filter(|base| self.split.contains_key(base)).collect();
+        // What is whole again asks for no further blocks.
+        let in_parts = |base: &Value| self.split.contains_key(base) && !self.joined.contains(base);
+        let split: Vec<Value> = node.inputs().map(|value| self.graph.base(value)).filter(in_parts).collect();
         let rows = by_rows(&node).filter(|_| self.graph.places[node.place].starts_with(LAYERS) && (large || !split.is_empty()));
         let Some(rows) = rows else {
             split.into_iter().for_each(|value| self.join(value, node.place));

@@ -21,7 +21,7 @@ pub enum TrainError {
     #[error(transparent)]
     Adapter(#[from] AdapterError),
     #[error(
-        "a step of {tokens} tokens takes {need} bytes of GPU memory: {weights} of weights, {trained} of the adapter and its optimiser, {activations} of the step's values; the budget is {budget}. Give a smaller max_len or rank, fewer targets or layers, {}or a larger memory budget",
+        "a step of {tokens} tokens takes {need} bytes of GPU memory: {weights} that are there already, weights above all, {trained} of the adapter and its optimiser, {activations} of the step's values; the budget is {budget}. Give a smaller max_len or rank, fewer targets or layers, {}or a larger memory budget",
         f16(.kept)
     )]
     Memory { tokens: u32, need: u64, weights: u64, trained: u64, activations: u64, budget: u64, kept: Activations },

@@ -15,7 +15,7 @@ pub use module::{parse_layers, parse_modules};
 pub enum Activations {
     #[default]
     F32,
-    /// As halves with a scale for every 32: about half the memory, gradients within some 1e-3 of their norm.
+    /// As halves with a scale for every 32: about half the memory, gradients within 5e-3 of their norm.
     F16,
 }
 

@@ -4,7 +4,7 @@ import type { Engine, Example, Memory } from 'rullama';
 import { h } from './dom.ts';
 import { markOf } from './examples.ts';
 import { bytes } from './format.ts';
-import { readPrompts, starters, type Prompt } from './prompts/kept.ts';
+import { readPrompts, startOf, starters, type Prompt } from './prompts/kept.ts';
 import { ChatText } from './texts/en/chat.ts';
 import { t, translated } from './texts/text.ts';
 
@@ -25,7 +25,7 @@ export function emptyState(loaded: Loaded | undefined, ask: (example: Example) =
     const mark = markOf(shown);
     return h('button', { type: 'button', className: 'example', dir: 'auto', onclick: () => ask(shown) }, shown.text, mark !== '' && h('small', {}, mark));
   };
-  const prompt = ({ name, text }: Prompt) => h('button', { type: 'button', className: 'example', dir: 'auto', onclick: () => begin(text) }, name || text);
+  const prompt = ({ name, text }: Prompt) => h('button', { type: 'button', className: 'example', dir: 'auto', onclick: () => begin(text) }, name || startOf(text));
   return h('div', { className: 'empty' },
     h('h2', {}, name),
     caution ? h('p', { className: 'caution' }, translated(caution)) : null,

@@ -415,7 +415,10 @@ fillBar({
   ]),
 });
 listenToKeys({
-  newChat: () => go(undefined),
+  newChat: () => {
+    list.close();
+    go(undefined);
+  },
   search: () => list.search(),
   deleteChat: () => {
     const record = library.chats.get(chat.openId ?? '');

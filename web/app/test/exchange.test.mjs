@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { LIMITS, linkData, readChats, readLink, readText, Refusal, toJson, toMarkdown, Tree, written } from '../../dist-test/app.js';
 
 const file = (value, name = 'x.json') => new File([typeof value === 'string' ? value : JSON.stringify(value)], name);
@@ -201,6 +202,17 @@ test('a link holds the version that is shown, and no more; what is no whole one 
   assert.deepEqual(fresh.messages.map(({ content, media, documents }) => [content, media, documents?.length]), [['Why?', undefined, 1], ['', undefined, undefined]]);
   const here = { chats: new Map([[chat.id, chat]]), presets: [], messages: async () => messages };
   assert.equal((await readLink(data, here)).known, chat);
+  // A copy of it that was kept from another link, and one that does not hold what the link does.
+  const copy = { ...chat, id: 'another', origin: chat.id };
+  const copies = { ...here, chats: new Map([['another', copy]]) };
+  assert.equal((await readLink(data, copies)).known, copy);
+  assert.equal((await readLink(await linkData(copy, messages), here)).known, chat);
+  assert.equal((await readLink(data, { ...here, messages: async () => messages.map((one) => ({ ...one, content: `${one.content} else` })) })).fresh.chat.title, 'Sky');
+  const eager = await linkData({ ...chat, settings: { system: 'Be brief.' } }, messages);
+  const asking = JSON.parse(inflateRawSync(Buffer.from(eager, 'base64url')));
+  asking.chats[0].settings = { ...asking.chats[0].settings, maxTokens: 3, temperature: 2 };
+  const hostile = deflateRawSync(JSON.stringify(asking)).toString('base64url');
+  assert.deepEqual((await readLink(hostile, empty())).fresh.chat.settings, { system: 'Be brief.' });
   for (const wrong of ['', '!', 'AAAA', data.slice(0, data.length >> 1)]) await assert.rejects(readLink(wrong, empty()), /damaged or cut off/, wrong);
   const noise = Array.from({ length: 40_000 }, (_, i) => (i * 2_654_435_761 % 4_294_967_296).toString(36)).join('');
   await assert.rejects(linkData(chat, [{ ...messages[0], content: noise }].map((one) => ({ ...one, id: chat.leaf }))), /most programs take up to/);

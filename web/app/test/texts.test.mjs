@@ -64,7 +64,7 @@ test('the language is the one that was chosen, else the first of the browser’s
 /** What a model reads or only developers see. */
 const APART = /^(texts\/|tools\/(page-tools|calculator|sandbox|kept)\.ts|offline\/(precache|service-worker)\.ts|markdown\/(parser|mathml|highlight|formula-rules)\.ts)/;
 const NAMES = new Set([
-  'Android', 'Windows', 'ChromeOS', 'Linux', 'Firefox', 'Chrome', 'Safari', 'Enter', 'Escape', 'Esc', 'Backspace', 'Key', 'Tab', 'Files',
+  'Android', 'Windows', 'ChromeOS', 'Linux', 'Firefox', 'Chrome', 'Safari', 'Enter', 'Escape', 'Esc', 'Backspace', 'Key', 'Slash', 'Tab', 'Files',
   'Gemma 4 E2B', 'Gemma 4 E4B', 'Gemma 4 12B', 'Gemma 4 26B-A4B', 'Gemma 4 31B', 'The page has no #', 'File \\`', 'Bearer ', 'The text',
   // Told to no person: why the database is not used, what is cut for the model.
   'The database does not open.', ', which is not read]', ' tools: this call was not run', ' characters, of which these are the first]',

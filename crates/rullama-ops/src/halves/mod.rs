@@ -124,7 +124,7 @@ impl Op for Halve {
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let [x, y] = [operands[0].tensor()?, operands[1].tensor()?];
         let kernel =
-            Link::new("halve", include_str!("halve.wgsl"), context.caps).constant("WG", WORKGROUP).constant("LEAST", LEAST).kernel()?;
+            Link::new("halve", rullama_quant::wgsl!("halve.wgsl"), context.caps).constant("WG", WORKGROUP).constant("LEAST", LEAST).kernel()?;
         let groups = x.cols / GROUP as u32;
         let count = x.rows * groups;
         let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(WORKGROUP), context.caps.max_groups));
@@ -173,7 +173,7 @@ impl Op for Widen {
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let [x, y] = [operands[0].tensor()?, operands[1].tensor()?];
-        let kernel = Link::new("widen", include_str!("widen.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
+        let kernel = Link::new("widen", rullama_quant::wgsl!("widen.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
         let count = y.rows * y.cols / 4;
         let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(WORKGROUP), context.caps.max_groups));
         let [halves, scales] = slices(x);

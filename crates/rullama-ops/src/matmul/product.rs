@@ -1,7 +1,7 @@
 //! Operands with checked shapes, and their dispatches: one a chunk of the weight, and one more where its terms are shared.
 
 use super::{Epilogue, Matmul, Prologue};
-use super::sizes::{Dims, Sizes, Tile, Vector};
+use super::sizes::{Dims, Sizes, Tile, Vector, lanes};
 use crate::codes::{ALIGNMENT, GROUP, Quantise, bind_made};
 use crate::graph::Type;
 use crate::op::{Context, Op, Operand, Tensor, spread};
@@ -92,7 +92,7 @@ impl<'a> Product<'a> {
         let Vector { team, rows, cols, unroll, workgroup } = sizes;
         let ragged = !(self.w.cols / 32).is_multiple_of(team * unroll) && unroll > 1;
         // Lanes of a team in one subgroup, whatever its size turns out to be.
-        let lanes = subgroup.map_or(1, |size| size.min(team));
+        let lanes = subgroup.map_or(1, |size| lanes(size, team));
         let sides = if self.pairs() { 2 } else { 1 };
         let counts = [("SETS", rows / sides), ("SIDES", sides), ("COLS", cols), ("UNROLL", unroll)];
         let mut link = Link::new("matmul/vector", rullama_quant::wgsl!("vector.wgsl"), context.caps);

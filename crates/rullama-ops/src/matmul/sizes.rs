@@ -186,8 +186,10 @@ impl Vector {
         let team = self.team.min(1 << (caps.invocations / 16).ilog2());
         let workgroup = self.workgroup.max(16 * team);
         let rows = 2 * (team * 32 / workgroup).max(1);
-        // Without subgroups each lane's sums go through workgroup memory.
-        let most = if subgroups { self.cols } else { (caps.workgroup_memory / 8 / (rows * workgroup)).max(1) };
+        // Of each token the parts' sums and the values go through workgroup memory, and what makes codes of quads.
+        let lanes = caps.subgroups.filter(|_| subgroups).map_or(1, |size| lanes(size.0, team));
+        let parts = if lanes < team { rows * workgroup / lanes } else { 0 };
+        let most = (caps.workgroup_memory.saturating_sub(8 * workgroup) / 4 / (parts + workgroup / team * rows / 2)).max(1);
         let unroll = if team == self.team { self.unroll } else { 1 };
         Vector { team, rows, cols: self.cols.min(1 << most.ilog2()), unroll, workgroup }
     }
@@ -256,6 +258,11 @@ impl Tile {
             _ => None,
         }
     }
+}
+
+/// Lanes of a team that add by shuffles, where subgroups have `size` or more.
+pub(super) fn lanes(size: u32, team: u32) -> u32 {
+    size.min(team).min(64)
 }
 
 /// Whether a team's lanes are idle for no more than a quarter of their rounds.

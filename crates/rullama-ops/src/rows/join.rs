@@ -55,7 +55,7 @@ impl Op for JoinRows {
         let [parts @ .., y] = operands else {
             return Err(GpuError::Validation { what: "operands of `join_rows`".into(), message: "there are none".into() });
         };
-        let kernel = Link::new("rows/join", include_str!("join.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
+        let kernel = Link::new("rows/join", rullama_quant::wgsl!("join.wgsl"), context.caps).constant("WG", WORKGROUP).kernel()?;
         let mut first = 0;
         for part in parts {
             let x = part.tensor()?;

@@ -30,28 +30,37 @@ export async function linkData(chat: ChatRecord, messages: MessageRecord[]): Pro
   return data;
 }
 
-/** A conversation of a link, and one that is here already where it is the same. */
+/** A conversation of a link, or one that is here already and holds all of it. */
 export interface Linked {
   fresh?: { chat: ChatRecord; messages: MessageRecord[] };
   known?: ChatRecord;
 }
 
+/** What tells a message from others, whatever its name is here. */
+const said = ({ role, created, content }: MessageRecord) => JSON.stringify([role, created, content]);
+
 /**
- * Reads what a link holds. Tools that it asks for are left out: they are for whoever keeps it to switch on.
+ * Reads what a link holds. Tools and settings that it asks for are left out, all but the system prompt: they are for whoever keeps it.
  *
  * @throws Refusal for what is no whole conversation.
  */
-export async function readLink(data: string, library: Pick<Library, 'chats' | 'messages' | 'presets'>): Promise<Linked> {
+export async function readLink(data: string, library: Pick<Library, 'chats' | 'messages'>): Promise<Linked> {
   const damaged = () => new Refusal(t(FilesText.theConversationInThis));
   const text = await unfolded(data).catch(() => {
     throw damaged();
   });
-  const { chats: [fresh] } = await readChats(new File([text], t(FilesText.theLink)), library);
-  if (fresh) return { fresh: { ...fresh, chat: { ...fresh.chat, pinned: false, tools: [] } } };
-  const { id } = (JSON.parse(text) as { chats?: { id?: string }[] }).chats?.[0] ?? {};
-  const known = [...library.chats.values()].find((chat) => chat.id === id || chat.origin === id);
-  if (!known) throw damaged();
-  return { known };
+  const nothing = { chats: new Map<string, ChatRecord>(), presets: [], messages: () => Promise.resolve([]) };
+  const { chats: [fresh] } = await readChats(new File([text], t(FilesText.theLink)), nothing);
+  if (!fresh) throw damaged();
+  const { id } = (JSON.parse(text) as { chats: { id?: string }[] }).chats[0] ?? {};
+  const names = [id, fresh.chat.origin].filter((name) => name !== undefined);
+  for (const chat of library.chats.values()) {
+    if (!names.includes(chat.id) && !(chat.origin && names.includes(chat.origin))) continue;
+    const here = new Set((await library.messages(chat.id)).map(said));
+    if (fresh.messages.every((message) => here.has(said(message)))) return { known: chat };
+  }
+  const { system } = fresh.chat.settings;
+  return { fresh: { ...fresh, chat: { ...fresh.chat, pinned: false, tools: [], settings: system ? { system } : {} } } };
 }
 
 async function unfolded(data: string): Promise<string> {

@@ -29,13 +29,16 @@ export function listenToKeys(does: Does): void {
 }
 
 function wanted(event: KeyboardEvent, { newChat, search, deleteChat }: Does): (() => void) | undefined {
-  const { key, ctrlKey, metaKey, shiftKey, altKey, target } = event;
+  const { key, code, ctrlKey, metaKey, shiftKey, altKey, target } = event;
   if (altKey) return undefined;
   if (ctrlKey !== metaKey) {
-    if (key === '/') return () => void showKeys();
+    // By its place where the keyboard is of a script without it.
+    if (key === '/' || (code === 'Slash' && !/^[ -~]$/.test(key))) return () => void showKeys();
     if (isKey(event, 'k') && !shiftKey) return search;
     if (isKey(event, 'o') && shiftKey) return newChat;
-    return key === 'Backspace' && shiftKey ? deleteChat : undefined;
+    // In a field with a text it deletes of that on some systems.
+    const isWriting = (target instanceof HTMLTextAreaElement || target instanceof HTMLInputElement) && target.value !== '';
+    return key === 'Backspace' && shiftKey && !isWriting ? deleteChat : undefined;
   }
   const isEmptyField = target instanceof HTMLTextAreaElement && target.id === 'prompt' && target.value === '';
   if (key !== 'ArrowUp' || shiftKey || ctrlKey || !isEmptyField) return undefined;

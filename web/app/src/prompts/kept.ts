@@ -41,5 +41,13 @@ export function keepPrompts(prompts: Prompt[]): boolean {
 /** What anyone can begin with; a text to go on with comes after it. */
 export const starters = (): Prompt[] => [t(ChatText.summariseTheAttached), t(ChatText.correctTheSpelling), t(ChatText.explainThisCode), t(ChatText.listWhatSpeaks)].map((text) => ({ name: '', text }));
 
+/** Characters of a prompt that are shown of it. */
+const SHOWN = 160;
+
+export const startOf = (text: string): string => {
+  const all = [...text];
+  return all.length > SHOWN ? `${all.slice(0, SHOWN).join('')}…` : text;
+};
+
 /** A prompt before what is written already. */
 export const withPrompt = (prompt: string, written: string): string => (written.trim() === '' ? `${prompt}${/[:：]$/.test(prompt) ? '\n\n' : ''}` : `${prompt}\n\n${written}`);

@@ -6,10 +6,9 @@ import { ChatText } from '../texts/en/chat.ts';
 import { CommonText } from '../texts/en/common.ts';
 import { t } from '../texts/text.ts';
 import { toast } from '../toast.ts';
-import { keepPrompts, readPrompts, starters, type Prompt } from './kept.ts';
+import { keepPrompts, readPrompts, startOf, starters, type Prompt } from './kept.ts';
 
-/** Characters of a prompt that are shown, and that are kept. */
-const SHOWN = 160;
+/** Characters of a prompt that are kept. */
 const MOST = 100_000;
 
 export class PromptPanel {
@@ -47,7 +46,7 @@ export class PromptPanel {
   }
 
   private row({ name, text }: Prompt, own: boolean): HTMLElement {
-    const start = [...text].length > SHOWN ? `${[...text].slice(0, SHOWN).join('')}…` : text;
+    const start = startOf(text);
     const choose = () => {
       this.dialog.close();
       this.take(text);
@@ -66,9 +65,12 @@ export class PromptPanel {
 
   private remove(text: string): void {
     const before = readPrompts();
-    this.store(before.filter((prompt) => prompt.text !== text));
+    const at = before.findIndex((prompt) => prompt.text === text);
+    const gone = before.splice(at, 1);
+    this.store(before);
+    const undo = () => this.store(readPrompts().filter((prompt) => prompt.text !== text).toSpliced(at, 0, ...gone));
     this.list.querySelector('button')?.focus();
-    toast(t(ChatText.thePromptIsDeleted), { ms: UNDO_MS, action: { label: t(CommonText.undo), run: () => this.store(before) } });
+    toast(t(ChatText.thePromptIsDeleted), { ms: UNDO_MS, action: { label: t(CommonText.undo), run: undo } });
   }
 
   private store(prompts: Prompt[]): void {

@@ -430,7 +430,7 @@ export interface TunePreview {
 export interface TuneEstimate {
   /** Tokens of the longest row. */
   tokens: number;
-  /** Weights that are there already; the adapter with gradients and optimiser; values of a step. */
+  /** What is there already: weights, and what conversations take; the adapter with gradients and optimiser; values of a step. */
   weights: number;
   trained: number;
   activations: number;

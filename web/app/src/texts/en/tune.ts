@@ -193,7 +193,7 @@ export enum TuneText {
   theModelAndThe = 'The model and the adapter alone take more than that: choose a smaller rank, fewer layers or more GPU memory under More settings, or a more strongly quantised model.',
   chooseASmallerRank = 'Choose a smaller rank, fewer layers or more GPU memory under More settings, or shorter examples.',
   starting = 'Starting…',
-  weightsTheModelTrained = '{weights} the model, {trained} the adapter and its optimiser, {activations} a step of {tokens|one=# token|other=# tokens}',
+  weightsTheModelTrained = '{weights} the model and what is open, {trained} the adapter and its optimiser, {activations} a step of {tokens|one=# token|other=# tokens}',
   gPUMemoryThatTraining = 'GPU memory that training takes',
   aboutTotalOfGPU = 'About {total} of GPU memory, of {budget}; {steps|one=# step|other=# steps}.',
   partsACheckpointTakes = '{parts}. A checkpoint takes {checkpointBytes} of disk, and two are kept.',

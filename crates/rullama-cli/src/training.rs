@@ -77,5 +77,5 @@ pub fn ground<'a>(model: &'a dyn Model, tables: &'a [Table], caps: &'a Caps, res
     let all: u64 = model.specs().weights.iter().map(|spec| spec.bytes()).sum();
     let slots = table.map(|table| slots(table, CACHE_BYTES, MAX_CHUNK, caps)).transpose()?.unwrap_or(0);
     let left_out = table.map_or(0, |table| table.bytes() - CACHE_BYTES.min(table.bytes()));
-    Ok(Ground { model, tables, slots, weights: all - left_out, caps, most: caps.max_binding })
+    Ok(Ground { model, tables, slots, weights: all - left_out, caps, most: caps.max_binding, longest: None })
 }

@@ -2,7 +2,7 @@
 
 use crate::graph::LAYERS;
 use rullama_ops::graph::Node;
-use rullama_ops::{AddScale, Dense, Dropout, GeluMul, Graph, JoinRows, Kind, Matmul, Op, RmsNorm, Type, Use, Value};
+use rullama_ops::{AddScale, Dense, Dropout, GeluMul, Graph, JoinRows, Kind, Matmul, Number, Op, RmsNorm, Type, Use, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -12,27 +12,32 @@ const WHOLE: u32 = 64;
 /// Blocks of rows: where each begins, and its rows.
 type Blocks = Vec<(u32, u32)>;
 
-/// The graph with values of more than `most` bytes in blocks of rows, as far as what makes and reads them goes row by row: the rest
-/// reads them whole.
-pub fn in_blocks(mut graph: Graph, most: u64) -> Graph {
-    let Some(blocks) = blocks(&graph, most) else { return graph };
+/// The graph with values in blocks of rows that would have more than `most` bytes with `longest` rows, as far as what makes and reads
+/// them goes row by row: the rest reads them whole.
+pub fn in_blocks(mut graph: Graph, most: u64, longest: u32) -> Graph {
+    let widest = most / (4 * u64::from(longest.max(1)));
+    let Some(blocks) = blocks(&graph, most, widest) else { return graph };
     let nodes = std::mem::take(&mut graph.nodes);
-    let mut pass = Pass { graph, blocks, most, split: HashMap::new(), joined: HashSet::new() };
+    let mut pass = Pass { graph, blocks, widest, split: HashMap::new(), joined: HashSet::new() };
     for node in nodes {
         pass.node(node);
     }
     pass.graph
 }
 
-/// The blocks that the widest value asks for; `None` where nothing is too large, or nothing helps.
-fn blocks(graph: &Graph, most: u64) -> Option<Blocks> {
+/// The blocks that the widest value asks for; `None` where nothing is too large, all is in one block, or nothing helps.
+fn blocks(graph: &Graph, most: u64, widest: u64) -> Option<Blocks> {
     let of_layers = graph.nodes.iter().filter(|node| graph.places[node.place].starts_with(LAYERS) && by_rows(node).is_some());
-    let large: Vec<Type> = of_layers.flat_map(Node::made).map(|value| graph.of(value)).filter(|of| of.bytes() > most).collect();
+    let large: Vec<Type> = of_layers.flat_map(Node::made).map(|value| graph.of(value)).filter(|of| is_large(of, widest)).collect();
     let rows = large.first()?.rows;
     let cols = large.iter().map(|of| of.cols).max()?;
     let fitting = u32::try_from(most / (4 * u64::from(cols))).unwrap_or(u32::MAX);
     let height = if fitting >= WHOLE { fitting / WHOLE * WHOLE } else { fitting };
-    (height > 0).then(|| (0..rows).step_by(height as usize).map(|first| (first, height.min(rows - first))).collect())
+    (height > 0 && height < rows).then(|| (0..rows).step_by(height as usize).map(|first| (first, height.min(rows - first))).collect())
+}
+
+fn is_large(of: &Type, widest: u64) -> bool {
+    of.number == Number::F32 && u64::from(of.cols) > widest
 }
 
 /// Operands of which row t belongs to token t, where a node's results for a token are made of that token's rows alone.
@@ -51,7 +56,8 @@ fn by_rows(node: &Node) -> Option<Vec<usize>> {
 struct Pass {
     graph: Graph,
     blocks: Blocks,
-    most: u64,
+    /// Columns that a value may have.
+    widest: u64,
     /// The blocks of a value.
     split: HashMap<Value, Vec<Value>>,
     /// Split values that are whole as well.
@@ -60,7 +66,7 @@ struct Pass {
 
 impl Pass {
     fn node(&mut self, node: Node) {
-        let large = node.made().any(|value| self.graph.of(value).bytes() > self.most);
+        let large = node.made().any(|value| is_large(&self.graph.of(value), self.widest));
         // What is whole again asks for no further blocks.
         let in_parts = |base: &Value| self.split.contains_key(base) && !self.joined.contains(base);
         let split: Vec<Value> = node.inputs().map(|value| self.graph.base(value)).filter(in_parts).collect();
@@ -95,7 +101,7 @@ impl Pass {
         }
         for (value, parts) in parts {
             self.split.insert(value, parts);
-            if self.graph.of(value).bytes() <= self.most {
+            if !is_large(&self.graph.of(value), self.widest) {
                 self.join(value, node.place);
             }
         }

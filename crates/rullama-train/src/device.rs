@@ -242,7 +242,7 @@ impl OnDevice {
                 let oldest = self.plans.iter().min_by_key(|(_, (_, used))| *used).map(|(shape, _)| *shape);
                 oldest.and_then(|shape| self.plans.remove(&shape));
             }
-            let ground = Ground { most: self.most, ..Ground::from(&*self.loaded) };
+            let ground = Ground { most: self.most, longest: Some(self.longest), ..Ground::from(&*self.loaded) };
             let graph = graph::step(&ground, &self.terms, shape, self.keep)?;
             let plan = self.plan(graph).await?;
             self.plans.insert(shape, (plan, 0));

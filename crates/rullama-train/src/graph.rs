@@ -66,7 +66,8 @@ pub struct StepShape {
 /// # Errors
 /// An operation that cannot be trained through, experts first of all.
 pub fn step(ground: &Ground, terms: &Terms, shape: StepShape, keep: Keep) -> Result<Graph, TrainError> {
-    let Ground { model, tables, slots, most, .. } = *ground;
+    let Ground { model, tables, slots, most, longest, .. } = *ground;
+    let longest = longest.unwrap_or(shape);
     let experts = model.facts().experts;
     if experts > 0 {
         return Err(TrainError::Experts(experts));
@@ -79,8 +80,8 @@ pub fn step(ground: &Ground, terms: &Terms, shape: StepShape, keep: Keep) -> Res
     let mut graph = model.forward(step, tables, terms);
     let Some(x) = graph.named("final_norm") else { return Err(TrainError::Internal("a packed step without a last norm")) };
     graph.outputs.clear();
-    let stats = loss(&mut graph, model, terms, x, (shape.targets, most));
-    let graph = in_blocks(graph.checked()?, most);
+    let stats = loss(&mut graph, model, terms, x, (shape.targets, longest.targets, most));
+    let graph = in_blocks(graph.checked()?, most, longest.tokens);
     if !shape.train {
         return Ok(prune(graph));
     }

@@ -13,15 +13,15 @@ pub const TILES: &str = "the head, words from ";
 /// [`Words::Targets`]. Gives `[rows, 4]`: largest logit, sum of exponentials below it, logit of the target.
 ///
 /// `-ln p = max + ln(sum) - target`, with `logits = softcap(x Wᵀ)` a tile of the vocabulary at a time; only rows that predict
-/// something are computed. The logits of a tile have at most `most` bytes.
-pub fn loss(g: &mut Graph, model: &dyn Model, terms: &Terms, x: Value, (rows, most): (u32, u64)) -> Value {
+/// something are computed. The logits of a tile of `longest` rows have at most `most` bytes.
+pub fn loss(g: &mut Graph, model: &dyn Model, terms: &Terms, x: Value, (rows, longest, most): (u32, u32, u64)) -> Value {
     let (head, vocab) = (model.head(), model.facts().vocab);
     g.at("the loss");
     let index = g.words(Words::TargetRows);
     let x = g.gather_rows(x, index, rows);
     let weight = g.weight(head.key, vocab, g.cols(x), head.dtype);
     let targets = g.words(Words::Targets);
-    let fitting = (most / (4 * u64::from(rows))).min(TILE.into()) as u32 / 32 * 32;
+    let fitting = (most / (4 * u64::from(longest))).min(TILE.into()) as u32 / 32 * 32;
     let (mut stats, size) = (None, fitting.max(32));
     for first in (0..vocab).step_by(size as usize) {
         g.at(format!("{TILES}{first}"));

@@ -30,13 +30,15 @@ pub struct Ground<'a> {
     pub caps: &'a Caps,
     /// Bytes that a value may have: what the adapter binds, or less.
     pub most: u64,
+    /// The longest step, as which shorter ones are cut, so that they have room where it has its own; `None`: the step itself.
+    pub longest: Option<StepShape>,
 }
 
 impl<'a> From<&'a Loaded> for Ground<'a> {
     fn from(loaded: &'a Loaded) -> Self {
         let (model, tables, device) = (&*loaded.model, &loaded.tables[..], &loaded.device);
         let (slots, weights, caps) = (loaded.row_slots(), device.allocated(), device.caps());
-        Ground { model, tables, slots, weights, caps, most: caps.max_binding }
+        Ground { model, tables, slots, weights, caps, most: caps.max_binding, longest: None }
     }
 }
 

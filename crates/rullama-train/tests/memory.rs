@@ -82,10 +82,12 @@ fn values(device: &OnDevice) -> Matrices {
 /// Steps of any shape find room where the longest has it.
 fn shorter_steps_take_no_more() {
     let engine = loaded(PleMode::Resident);
-    let ground = Ground::from(&**engine.loaded());
+    let ground = Ground { longest: Some(LONGEST), ..Ground::from(&**engine.loaded()) };
     let terms = terms_of_options(&ground, &TrainOptions { rank: 4, ..TrainOptions::default() }).unwrap();
-    for keep in KEEPS {
-        let of = |shape| lower(graph::step(&ground, &terms, shape, keep).unwrap(), For::Look, ground.model.specs());
+    // Also of values that are cut: into blocks, and the head into tiles.
+    let cut = Ground { most: 100_000, ..ground };
+    for (ground, keep) in KEEPS.map(|keep| (&ground, keep)).into_iter().chain([(&cut, Keep::All), (&cut, Keep::LEAST)]) {
+        let of = |shape| lower(graph::step(ground, &terms, shape, keep).unwrap(), For::Look, ground.model.specs());
         let mut pool = Pool::default();
         pollster::block_on(pool.reserve(engine.device(), &of(LONGEST), 0)).unwrap();
         let reserved = pool.bytes();

@@ -206,14 +206,33 @@ impl OnDevice {
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Vec<f64>, TrainError> {
         let shape = self.shape(row, train);
+        let loaded = self.loaded.clone();
+        let _turn = loaded.turn.lock().await;
+        self.prepare(shape).await?;
+        self.feed(row, shape, chance).await?;
+        let plan = &self.plans[&shape].0;
+        loaded.run_parts(plan, &mut self.fences, (shape.tokens, shape.tokens), cancelled).await?;
+        let stats = plan.output("loss").ok_or(TrainError::Internal("a step without a loss"))?;
+        let stats = loaded.read_rows(stats, row.rows.len() as u32).await?;
+        Ok(stats.chunks_exact(4).map(|s| f64::from(s[0]) + f64::from(s[1]).ln() - f64::from(s[2])).collect())
+    }
+
+    /// Puts a row's data where its step reads them, as [`run`](Self::run) does first: streamed rows of its tokens, and its words.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn data(&self, row: &StepRow) -> Result<(), TrainError> {
+        let loaded = self.loaded.clone();
+        let _turn = loaded.turn.lock().await;
+        self.feed(row, self.shape(row, true), [0; 3]).await
+    }
+
+    async fn feed(&self, row: &StepRow, shape: StepShape, chance: [u32; 3]) -> Result<(), TrainError> {
         let (tokens, count) = (row.ids.len(), row.rows.len());
         if tokens > shape.tokens as usize || count > shape.targets as usize {
             return Err(TrainError::TooLong { tokens, most: self.longest.tokens });
         }
-        let loaded = self.loaded.clone();
-        let _turn = loaded.turn.lock().await;
-        self.prepare(shape).await?;
-        let plan = &self.plans[&shape].0;
+        let loaded = &self.loaded;
         loaded.bring_rows(&row.ids).await?;
         let padded = |words: &[u32], len: u32, with: u32| {
             let mut words = words.to_vec();
@@ -228,10 +247,7 @@ impl OnDevice {
         write(Words::TargetRows, &padded(&row.rows, shape.targets, u32::MAX));
         write(Words::Targets, &targets);
         write(Words::Chance, &[chance[0], chance[1], chance[2], 0]);
-        loaded.run_parts(plan, &mut self.fences, (shape.tokens, shape.tokens), cancelled).await?;
-        let stats = plan.output("loss").ok_or(TrainError::Internal("a step without a loss"))?;
-        let stats = loaded.read_rows(stats, count as u32).await?;
-        Ok(stats.chunks_exact(4).map(|s| f64::from(s[0]) + f64::from(s[1]).ln() - f64::from(s[2])).collect())
+        Ok(())
     }
 
     /// Makes the recording of a shape, unless it is there, in place of the one that was not used for longest where there are many.

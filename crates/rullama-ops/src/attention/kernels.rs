@@ -19,10 +19,10 @@ const PREFILL_WORKGROUP: u32 = 256;
 const DECODE_WORKGROUP: u32 = 128;
 
 /// Fewest keys in a share.
-const LEAST_KEYS: u32 = 16;
+pub(super) const LEAST_KEYS: u32 = 16;
 
 /// Most shares; `combine` has an invocation for each.
-const MAX_SPLITS: u32 = DECODE_WORKGROUP;
+pub(super) const MAX_SPLITS: u32 = DECODE_WORKGROUP;
 
 /// Quads of a head's output that a workgroup combines: whole groups of codes.
 const COMBINED_QUADS: u32 = 16;
@@ -61,6 +61,11 @@ impl Attention {
         let keys = self.window.map_or(slots, |window| window.min(slots));
         let filling = (FILLING_WORKGROUPS / (self.kv_heads * groups * tokens)).clamp(8, MAX_SPLITS);
         Grid { share, groups, splits: keys.div_ceil(LEAST_KEYS).clamp(1, filling) }
+    }
+
+    /// Shares that an invocation adds up, at most: as many as a cache of any length asks for, so that the kernel is the same for all.
+    pub(super) fn loads(&self, tokens: u32) -> u32 {
+        self.grid(tokens, u32::MAX).splits.div_ceil(DECODE_WORKGROUP / COMBINED_QUADS)
     }
 
     /// All keys of a query in one workgroup.
@@ -127,7 +132,7 @@ impl Attention {
             .constant("QUADS", self.head_dim / 4)
             .constant("LEAST", LEAST_KEYS)
             .constant("COLUMNS", COMBINED_QUADS)
-            .constant("LOADS", splits.div_ceil(DECODE_WORKGROUP / COMBINED_QUADS))
+            .constant("LOADS", self.loads(tokens))
             .kernel()?;
         let dispatch = context.recorder.dispatch(&kernel, [self.heads, (self.head_dim / 4).div_ceil(COMBINED_QUADS), tokens]);
         dispatch

@@ -199,14 +199,17 @@ impl Op for Attention {
     fn kernels(&self, inputs: &[Type], _: &Caps) -> String {
         let few = inputs[0].rows <= DECODE_TOKENS && !self.blocks;
         let (heads, kv) = ((self.heads, self.kv_heads, self.head_dim), inputs[1].number);
-        format!("{heads:?}, {kv:?}, few {few}, blocks {}, codes {}", self.blocks, self.codes)
+        let loads = if few { self.loads(inputs[0].rows) } else { 0 };
+        format!("{heads:?}, {kv:?}, few {few}, loads {loads}, blocks {}, codes {}", self.blocks, self.codes)
     }
 
     fn smoke(&self, inputs: &[Type]) -> Case {
         let Number::Kv(kv) = inputs[1].number else { panic!("attention reads a cache") };
         let tokens = inputs[0].rows.min(SMOKE_TOKENS);
-        // Of a few tokens the keys are shared out, to more workgroups than are added up at once.
-        let (slots, position) = if tokens <= DECODE_TOKENS && !self.blocks { (320, 290) } else { (64, 24) };
+        // Of a few tokens the keys are shared out, to as many workgroups as the window asks for and to more than are added up at once.
+        let keys = self.window.unwrap_or(0).clamp(256, kernels::MAX_SPLITS * kernels::LEAST_KEYS);
+        let shared = tokens <= DECODE_TOKENS && !self.blocks;
+        let (slots, position) = if shared { (keys as usize + 64, keys + 34) } else { (64, 24) };
         let (width, kv_width) = ((self.heads * self.head_dim) as usize, (self.kv_heads * self.head_dim) as usize);
         let mut rng = Rng::new(u64::from(self.kv_heads * self.head_dim + tokens));
         let state = StepState { position, tokens, ..Default::default() };

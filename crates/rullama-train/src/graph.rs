@@ -81,7 +81,7 @@ pub fn step(ground: &Ground, terms: &Terms, shape: StepShape, keep: Keep) -> Res
     let Some(x) = graph.named("final_norm") else { return Err(TrainError::Internal("a packed step without a last norm")) };
     graph.outputs.clear();
     let stats = loss(&mut graph, model, terms, x, (shape.targets, longest.targets, most));
-    let graph = in_blocks(graph.checked()?, most, longest.tokens);
+    let graph = in_blocks(graph.checked()?, most, longest.tokens).checked()?;
     if !shape.train {
         return Ok(prune(graph));
     }

@@ -1,4 +1,9 @@
-// out = acc with g added to columns `column ..` from row `row` on: a quad of `out` an invocation; in place, a quad of g.
+// out = acc with g added to columns `column ..` from row `row` on: an element of `out` an invocation; in place, one of g.
+#if quads
+alias Element = vec4<f32>;
+#else
+alias Element = f32;
+#endif
 struct Params {
     count: u32, dim: u32, width: u32, column: u32, row: u32,
     g_stride: u32, g_offset: u32,
@@ -7,10 +12,10 @@ struct Params {
 #endif
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(_) var<storage, read> g: array<vec4<f32>>;
-@group(0) @binding(_) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read> g: array<Element>;
+@group(0) @binding(_) var<storage, read_write> out: array<Element>;
 #if !in_place
-@group(0) @binding(_) var<storage, read> acc: array<vec4<f32>>;
+@group(0) @binding(_) var<storage, read> acc: array<Element>;
 #endif
 
 @compute @workgroup_size(WG)

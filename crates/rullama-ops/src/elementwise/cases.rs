@@ -28,6 +28,8 @@ pub fn cases() -> Vec<Case> {
         }
         let operands = vec![a.clone().into(), rng.tensor(rows.div_ceil(2), 8).into(), Array::zeros(rows, dim).into()];
         all.push(Case::new(&name, AddColumns { row: rows as u32 / 2, column: 4 }, operands, 1).strided());
+        let operands = vec![rng.tensor(rows, 6).into(), rng.tensor(rows.div_ceil(2), 3).into(), Array::zeros(rows, 6).into()];
+        all.push(Case::new(format!("3 of 6, {name}"), AddColumns { row: rows as u32 / 2, column: 2 }, operands, 1));
         all.push(Affine::case(rows, dim).strided());
         let bounds = [(-0.5, 0.25), (f32::NEG_INFINITY, 0.1), (f32::MIN, f32::MAX), (0.2, 0.2)];
         all.extend(bounds.map(|(low, high)| Clamp { low, high }.case(rows, dim).strided()));

@@ -21,8 +21,14 @@ pub struct Scale {
 #[derive(Debug, Clone)]
 pub struct AddColumns {
     pub row: u32,
-    /// A multiple of 4.
     pub column: u32,
+}
+
+impl AddColumns {
+    /// Values that are taken together.
+    fn unit(&self, acc: u32, g: u32) -> u32 {
+        if [acc, g, self.column].iter().all(|n| n.is_multiple_of(4)) { 4 } else { 1 }
+    }
 }
 
 /// `y = 0`. Operand: out `y: [rows, cols]`.
@@ -114,10 +120,9 @@ impl Op for AddColumns {
     fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
         let [acc, g] = take(inputs)?;
         let numbers = acc.number == Number::F32 && g.number == Number::F32;
-        let quads = [acc.cols, g.cols, self.column].iter().all(|n| n.is_multiple_of(4));
         let fits = |first: u32, size: u32, all: u32| first.checked_add(size).is_some_and(|end| end <= all);
         let inside = fits(self.column, g.cols, acc.cols) && fits(self.row, g.rows, acc.rows);
-        if numbers && quads && inside {
+        if numbers && inside {
             return Ok(vec![acc]);
         }
         Err(format!("{} at row {}, column {}", misfit(&[("acc", &acc), ("g", &g)]), self.row, self.column))
@@ -134,17 +139,19 @@ impl Op for AddColumns {
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
         let [acc, g, out] = [operands[0].tensor()?, operands[1].tensor()?, operands[2].tensor()?];
         let in_place = acc.slice.same(&out.slice);
+        let unit = self.unit(acc.cols, g.cols);
         let kernel = Link::new("add_columns", rullama_quant::wgsl!("add_columns.wgsl"), context.caps)
             .flag("in_place", in_place)
+            .flag("quads", unit == 4)
             .constant("WG", WORKGROUP)
             .kernel()?;
-        let count = if in_place { g.rows * g.cols / 4 } else { out.rows * out.cols / 4 };
+        let count = if in_place { g.rows * g.cols / unit } else { out.rows * out.cols / unit };
         let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(WORKGROUP), context.caps.max_groups));
-        dispatch.param("count", count).param("dim", out.cols / 4).param("width", g.cols / 4).param("column", self.column / 4);
+        dispatch.param("count", count).param("dim", out.cols / unit).param("width", g.cols / unit).param("column", self.column / unit);
         dispatch.param("row", self.row);
-        dispatch.param("g_stride", g.stride / 4).param("g_offset", g.offset / 4).bind("g", &g.slice).bind("out", &out.slice);
+        dispatch.param("g_stride", g.stride / unit).param("g_offset", g.offset / unit).bind("g", &g.slice).bind("out", &out.slice);
         if !in_place {
-            dispatch.param("rows", g.rows).param("acc_stride", acc.stride / 4).param("acc_offset", acc.offset / 4).bind("acc", &acc.slice);
+            dispatch.param("rows", g.rows).param("acc_stride", acc.stride / unit).param("acc_offset", acc.offset / unit).bind("acc", &acc.slice);
         }
         Ok(())
     }
@@ -161,14 +168,15 @@ impl Op for AddColumns {
         }
     }
 
-    fn kernels(&self, _: &[Type], _: &Caps) -> String {
-        String::new()
+    fn kernels(&self, inputs: &[Type], _: &Caps) -> String {
+        format!("by {}", self.unit(inputs[0].cols, inputs[1].cols))
     }
 
-    fn smoke(&self, _: &[Type]) -> Case {
+    fn smoke(&self, inputs: &[Type]) -> Case {
+        let (cols, part) = if self.unit(inputs[0].cols, inputs[1].cols) == 4 { (64, 12) } else { (66, 3) };
         let mut rng = Rng::new(13);
-        let operands = vec![rng.tensor(3, 64).into(), rng.tensor(3, 12).into(), Array::zeros(3, 64).into()];
-        Case::new("12 of 3x64", AddColumns { row: 0, column: 8 }, operands, 1)
+        let operands = vec![rng.tensor(3, cols).into(), rng.tensor(3, part).into(), Array::zeros(3, cols).into()];
+        Case::new(format!("{part} of 3x{cols}"), AddColumns { row: 0, column: 8 }, operands, 1)
     }
 }
 
@@ -184,7 +192,7 @@ impl Op for Zeros {
     fn results(&self, inputs: &[Type]) -> Result<Vec<Type>, String> {
         let [] = take(inputs)?;
         let made = Type::f32(self.rows, self.cols);
-        fit(self.cols.is_multiple_of(4), &[("y", &made)])?;
+        fit((u64::from(self.rows) * u64::from(self.cols)).is_multiple_of(4), &[("y", &made)])?;
         Ok(vec![made])
     }
 

@@ -19,6 +19,7 @@ pub fn cases() -> Vec<Case> {
         all.push(add(&[u32::MAX, 3, 8, 7], 4, 8, cols, Some(7)));
     }
     all.push(JoinRows::case(&[5], 32).strided());
+    all.push(JoinRows::case(&[48, 16, 3], 2));
     all.push(JoinRows::case(&[3, 1, 64], 1536).strided());
     all.push(add(&[262_143, 0, 262_144, 0], 4, 262_144, 16, None));
     all

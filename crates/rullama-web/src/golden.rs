@@ -19,8 +19,6 @@ struct Run {
     subgroups: bool,
     /// A CPU adapter gets the kernels that a GPU would get.
     as_gpu: bool,
-    /// Layers are computed again in the backward pass.
-    again: bool,
     /// Values are kept as halves.
     halves: bool,
     /// Bytes that a value may have, where fewer than the adapter binds.
@@ -38,11 +36,7 @@ pub async fn run_golden(options: String, model: Vec<u8>, about: Vec<u8>, tensors
     let load = LoadOptions { as_gpu: run.as_gpu, browser_subgroups: run.subgroups, ..LoadOptions::default() };
     let source = Arc::new(MemorySource::new(golden.model().to_owned(), model));
     let engine = Engine::load(source, load, &mut |_| ()).await.map_err(WebError::from)?;
-    let keep = match (run.halves, run.again) {
-        (true, _) => Keep::Halves(0),
-        (false, true) => Keep::LEAST,
-        (false, false) => Keep::All,
-    };
+    let keep = if run.halves { Keep::Halves(0) } else { Keep::All };
     let way = Way { keep, most: run.most, steps: run.steps.unwrap_or(golden.steps()) };
     let report = golden.check(engine.loaded().clone(), way).await.map_err(WebError::from)?;
     Ok(serde_json::to_string(&report).map_err(|error| WebError::Argument { what: format!("The report: {error}.") })?)

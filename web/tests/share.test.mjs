@@ -3,6 +3,7 @@
 // Needs app/dist (npm run build:dev) with a model's description in it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { openPage, startBrowser } from './browser.mjs';
 import { chat, chatsUnderTest, choose, titled, users } from './chats.mjs';
 
@@ -45,6 +46,14 @@ test('a conversation goes over in a link, and nothing of it to the server', asyn
     await page.evaluate((to) => (location.href = to), link);
     await page.waitForFunction(() => document.querySelectorAll('.message.user').length === 2);
     assert.equal(await page.locator('.chat-link').count(), 1, 'what is here is not kept twice');
+    // What the model is told is there to be read before it is kept.
+    const asking = JSON.parse(inflateRawSync(Buffer.from(link.split('#shared=')[1], 'base64url')));
+    asking.chats[0] = { ...asking.chats[0], id: 'another', settings: { system: 'Speak like a pirate.' } };
+    for (const message of asking.chats[0].messages) message.content += ' else';
+    await page.evaluate((to) => (location.href = to), `${address()}#shared=${deflateRawSync(JSON.stringify(asking)).toString('base64url')}`);
+    await page.click('.share summary');
+    await page.waitForSelector('.share details p:has-text("Speak like a pirate.")');
+    await page.click('.share button:has-text("Close")');
     await page.evaluate((to) => (location.href = to), link.slice(0, -40));
     await page.waitForSelector('.toast:has-text("damaged or cut off")');
     const held = link.split('#shared=')[1].slice(0, 40);

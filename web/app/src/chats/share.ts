@@ -38,7 +38,11 @@ export async function receive(data: string, library: Library): Promise<string | 
   const { fresh, known } = await readLink(data, library);
   if (!fresh) return known?.id;
   const { chat, messages } = fresh;
-  const answer = await shown(t(FilesText.aConversationFromA), [h('p', {}, h('b', { dir: 'auto' }, chat.title), ' · ', t(FilesText.messageCount, { messages: messages.length })), h('p', {}, t(FilesText.itIsInTheLink))],
+  const { system } = chat.settings;
+  const parts: HTMLElement[] = [h('p', {}, h('b', { dir: 'auto' }, chat.title), ' · ', t(FilesText.messageCount, { messages: messages.length })), h('p', {}, t(FilesText.itIsInTheLink))];
+  // What the model is told, by whoever made the link.
+  if (system) parts.push(h('details', {}, h('summary', {}, t(CommonText.systemPrompt)), h('p', { dir: 'auto' }, system)));
+  const answer = await shown(t(FilesText.aConversationFromA), parts,
     [h('button', { className: 'primary', value: 'keep' }, t(FilesText.keepAndShow))]);
   if (answer !== 'keep') return undefined;
   await library.addAll([fresh]);

@@ -158,12 +158,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 /// Runs a step in this process.
 fn here(step: &Step, arguments: &Arguments) -> Row {
-    let start = Instant::now();
+    let (start, before) = (Instant::now(), process::processor_time());
     let outcome = (step.run)(arguments).unwrap_or_else(|error| {
         println!("error: {error:#}");
         Outcome::Check(false)
     });
-    Row::new(step.name, outcome, start.elapsed())
+    let processor = process::processor_time().zip(before).and_then(|(after, before)| after.checked_sub(before));
+    Row { processor, ..Row::new(step.name, outcome, start.elapsed()) }
 }
 
 fn cargo(arguments: &[&str]) -> Command {

@@ -13,6 +13,8 @@ pub struct Row {
     pub name: &'static str,
     pub counts: Counts,
     pub time: Duration,
+    /// What its processes took of the processors, where that is known: steps beside it make the time longer, and not this.
+    pub processor: Option<Duration>,
     /// Why the whole step was skipped.
     pub skipped: Option<String>,
     /// Tests that were not run, each with the reason.
@@ -27,7 +29,7 @@ impl Row {
             Outcome::Tests(_, _, not_run) => (None, not_run),
             Outcome::Check(_) => (None, Vec::new()),
         };
-        Row { name, counts, time, skipped, not_run }
+        Row { name, counts, time, processor: None, skipped, not_run }
     }
 
     pub fn failed(name: &'static str) -> Row {
@@ -37,7 +39,8 @@ impl Row {
     /// As another process reads it.
     pub fn text(&self) -> String {
         let Counts { passed, failed, skipped } = self.counts;
-        json!({ "counts": [passed, failed, skipped], "skipped": self.skipped, "not_run": self.not_run }).to_string()
+        let processor = self.processor.map(|time| time.as_secs_f64());
+        json!({ "counts": [passed, failed, skipped], "skipped": self.skipped, "not_run": self.not_run, "processor": processor }).to_string()
     }
 
     /// Reads what [`text`](Self::text) gives; the time is not in it.
@@ -48,7 +51,9 @@ impl Row {
         let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let pairs = all["not_run"].as_array().context("a step's result does not say what was not run")?;
         let not_run = pairs.iter().map(|pair| (word(&pair[0]), word(&pair[1]))).collect();
-        Ok(Row { name, counts, time: Duration::ZERO, skipped: all["skipped"].as_str().map(str::to_owned), not_run })
+        let skipped = all["skipped"].as_str().map(str::to_owned);
+        let processor = all["processor"].as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Ok(Row { name, counts, time: Duration::ZERO, processor, skipped, not_run })
     }
 }
 
@@ -74,8 +79,8 @@ fn counts(outcome: &Outcome) -> Counts {
 /// When a test or a step failed.
 pub fn print(rows: &[Row]) -> Result<()> {
     let mut sum = Counts::default();
-    println!("\n== summary");
-    for Row { name, counts, time, skipped, .. } in rows {
+    println!("\n== summary: minutes, and the processor's");
+    for Row { name, counts, time, processor, skipped, .. } in rows {
         let word = match skipped {
             Some(_) => "skipped",
             None if counts.failed == 0 && counts.passed == 0 => "not run",
@@ -83,7 +88,9 @@ pub fn print(rows: &[Row]) -> Result<()> {
             None => "ok",
         };
         let note = skipped.as_deref().unwrap_or_default();
-        println!("{word:<8} {name:<26} {:<36} {:>7.1} s  {note}", counts.text(), time.as_secs_f32());
+        let minutes = |time: &Duration| format!("{:.1}", time.as_secs_f32() / 60.0);
+        let processor = processor.as_ref().map_or_else(|| "-".to_owned(), minutes);
+        println!("{word:<8} {name:<26} {:<36} {:>5} {processor:>5}  {note}", counts.text(), minutes(time));
         sum += *counts;
     }
     for (reason, tests) in reasons(rows) {
@@ -143,7 +150,8 @@ mod tests {
     #[test]
     fn another_process_reads_the_same() {
         let counts = Counts { passed: 7, failed: 2, skipped: 1 };
-        for sent in [row(counts, &[("a \"b\"", "no adapter")]), Row::new("step", Outcome::Skipped("no network"), Duration::ZERO)] {
+        let timed = Row { processor: Some(Duration::from_millis(1250)), ..row(counts, &[("a \"b\"", "no adapter")]) };
+        for sent in [timed, Row::new("step", Outcome::Skipped("no network"), Duration::ZERO)] {
             assert_eq!(Row::parse("step", &sent.text()).unwrap(), sent);
         }
         for broken in ["", "{}", r#"{"counts": [1, 2], "not_run": []}"#, r#"{"counts": [1, 2, 3]}"#] {

@@ -38,6 +38,7 @@ mod profile;
 mod readback;
 mod recording;
 mod shortage;
+mod staging;
 
 pub use buffer::{Buffer, Slice, Usage};
 pub use caps::{AdapterProfile, Caps, OpenOptions};
@@ -48,3 +49,4 @@ pub use profile::KernelTime;
 pub use readback::Readback;
 pub use recording::{DispatchBuilder, Recorder, Recording};
 pub use shortage::Spare;
+pub use staging::Staging;

@@ -35,7 +35,7 @@ struct State {
 
 impl Done {
     /// The first word counts.
-    fn tell(&self, result: Result<(), GpuError>) {
+    pub fn tell(&self, result: Result<(), GpuError>) {
         let mut state = locked(&self.0);
         state.result.get_or_insert(result);
         if let Some(waker) = state.waker.take() {

@@ -2,7 +2,7 @@
 
 use crate::ModelError;
 use crate::weights::{Stack, WeightSpec, Weights};
-use rullama_gpu::{Buffer, Device, Readback, Usage};
+use rullama_gpu::{Buffer, Device, Readback, Staging, Usage};
 use rullama_ops::{Chunk, Weight};
 use rullama_quant::Layout;
 use rullama_source::rows::{Rearranged, Rows};
@@ -24,6 +24,7 @@ pub struct Loader<'a> {
     /// Called with the bytes loaded so far; false cancels.
     pub progress: &'a mut dyn FnMut(u64) -> bool,
     done: u64,
+    staging: Staging,
     /// Bytes written since the last mark.
     staged: u64,
     /// See [`samples`](Self::samples).
@@ -96,7 +97,19 @@ impl Piece<'_> {
 
 impl<'a> Loader<'a> {
     pub fn new(device: &'a Device, source: &'a dyn ByteSource, progress: &'a mut dyn FnMut(u64) -> bool) -> Self {
-        Loader { device, source, progress, done: 0, staged: 0, samples: 0, line: parallel::Line::default(), marks: VecDeque::new() }
+        // The device's layout is not much larger than the file's.
+        let staging = Staging::new(device, PIECE + PIECE / 8);
+        Loader {
+            device,
+            source,
+            progress,
+            done: 0,
+            staging,
+            staged: 0,
+            samples: 0,
+            line: parallel::Line::default(),
+            marks: VecDeque::new(),
+        }
     }
 
     /// What tells the weights loaded so far from others of the same shapes: a sum over samples of their rows.
@@ -198,9 +211,9 @@ impl<'a> Loader<'a> {
         for ready in self.line.take().await {
             let Ready { buffer, bytes, rearranged, sample } = ready?;
             self.samples = self.samples.wrapping_add(sample);
-            for (offset, words) in &rearranged.planes {
-                self.device.write(&buffer, u64::from(*offset) * 4, bytemuck::cast_slice(words));
-            }
+            let planes: Vec<(u64, &[u8])> =
+                rearranged.planes.iter().map(|(offset, words)| (u64::from(*offset) * 4, bytemuck::cast_slice(words))).collect();
+            self.staging.write(&buffer, &planes).await;
             self.account(bytes).await?;
         }
         Ok(())

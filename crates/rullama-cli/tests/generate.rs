@@ -182,7 +182,7 @@ fn eval_writes_named_tensors_and_agrees_with_the_oracle() {
 
 fn bench_records() {
     let model = model("dense-ple-Q4_K_M");
-    let sizes = ["--runs", "2", "--context", "8", "--prefill", "16", "--decode", "4"];
+    let sizes = ["--runs", "2", "--context", "8", "--prefill", "16", "--decode", "4", "--kept", "40", "--new", "6"];
     let out = ok(rullama(&["bench", path(&model), "--json", "--bandwidth", "100", "--profile"]).args(sizes));
     let record: Value = serde_json::from_str(&out).unwrap();
     for key in ["device", "backend", "driver", "commit", "model", "ple", "kv"] {

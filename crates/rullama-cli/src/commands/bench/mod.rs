@@ -1,4 +1,5 @@
 mod compare;
+mod first_token;
 mod media;
 mod streaming;
 mod train;
@@ -49,6 +50,12 @@ pub struct Arguments {
     /// Also time every kernel of a decode step and of a prompt's chunk (where the adapter has timestamps)
     #[arg(long)]
     profile: bool,
+    /// Also measure how long a conversation of so many tokens waits for the first token of the next answer
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
+    kept: Option<u32>,
+    /// With --kept: tokens of the message that is new
+    #[arg(long, value_name = "TOKENS", default_value_t = 100, requires = "kept", value_parser = clap::value_parser!(u32).range(1..))]
+    new: u32,
     /// Also measure steps of training of so many tokens
     #[arg(long, value_name = "TOKENS", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(2..=131_072))]
     train: Vec<u32>,
@@ -74,7 +81,8 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let least = arguments.prefill.max(arguments.context.saturating_add(arguments.decode)).saturating_add(1);
+    let longest = arguments.prefill.max(arguments.context.saturating_add(arguments.decode));
+    let least = longest.max(arguments.kept.map_or(0, |kept| kept.saturating_add(arguments.new))).saturating_add(1);
     let shape = json!({"context": arguments.context, "prefill": arguments.prefill, "decode": arguments.decode});
     let peer = arguments.compare.as_ref().map(|path| compare::peer(path, &shape)).transpose()?;
     let cancel = Cancel::new();
@@ -129,12 +137,14 @@ struct Measured {
     speculated: [u32; 2],
     /// One step each, at the end of the context.
     steps: [(&'static str, StepProfile); 2],
+    /// Seconds of each run until an answer's first token, in a conversation of `--kept` tokens.
+    first_token: Vec<f64>,
 }
 
 async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Result<Measured> {
     let mut session = engine.session().await?;
-    let (prefill, decode, steps, speculated) = Default::default();
-    let mut measured = Measured { prefill, decode, pipelines: 0, gpu_bytes: 0, experts: None, rows: None, speculated, steps };
+    let (prefill, decode, steps, speculated, first_token) = Default::default();
+    let mut measured = Measured { prefill, decode, pipelines: 0, gpu_bytes: 0, experts: None, rows: None, speculated, steps, first_token };
     for round in 0..WARM_UPS + arguments.runs {
         let compiled = engine.device().pipelines();
         let before = (engine.expert_stats().await.unwrap_or_default(), engine.row_stats().await.unwrap_or_default());
@@ -160,6 +170,9 @@ async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Res
             measured.pipelines += engine.device().pipelines() - compiled;
         }
     }
+    if let Some(kept) = arguments.kept {
+        measured.first_token = first_token::measure(arguments, &mut session, kept, cancel).await?;
+    }
     measured.gpu_bytes = engine.memory().gpu;
     session.truncate(arguments.context).await?;
     let decode = session.profile_decode().await?;
@@ -173,7 +186,13 @@ async fn measure(arguments: &Arguments, engine: &Engine, cancel: &Cancel) -> Res
 const PERIOD: usize = 32;
 
 /// Prefills `prompt` tokens from nothing and decodes; tokens and draws are those of `salt`.
-async fn once(arguments: &Arguments, session: &mut Session, (prompt, decode): (u32, u32), salt: u32, cancel: &Cancel) -> Result<Summary> {
+async fn once(arguments: &Arguments, session: &mut Session, size: (u32, u32), salt: u32, cancel: &Cancel) -> Result<Summary> {
+    session.clear();
+    on(arguments, session, size, salt, cancel).await
+}
+
+/// The same on what the session has read of these tokens.
+async fn on(arguments: &Arguments, session: &mut Session, (prompt, decode): (u32, u32), salt: u32, cancel: &Cancel) -> Result<Summary> {
     let drawn = Sampling { seed: Some(1 + u64::from(salt)), ..Sampling::default() };
     let sampling = if arguments.greedy { Sampling::greedy() } else { drawn };
     let options = GenerateOptions { sampling, max_tokens: Some(decode), ignore_eos: true, ..Default::default() };
@@ -181,7 +200,6 @@ async fn once(arguments: &Arguments, session: &mut Session, (prompt, decode): (u
     if arguments.load.speculate() != Speculate::Off {
         (PERIOD + 1..ids.len()).for_each(|i| ids[i] = ids[i - PERIOD]);
     }
-    session.clear();
     let summary = session.generate(&ids, &options, cancel, &mut |_| ()).await?;
     if summary.finish == Finish::Cancelled {
         return Err(crate::error::Interrupted.into());
@@ -258,6 +276,9 @@ fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value 
         "unmeasured": unmeasured,
     });
     streaming::add(&mut record, arguments, engine, measured);
+    if let Some(kept) = arguments.kept {
+        record["first_token"] = first_token::record(kept, arguments.new, &measured.first_token);
+    }
     if arguments.load.speculate() != Speculate::Off {
         record["speculation"] = speculation(arguments, measured.speculated);
     }
@@ -316,6 +337,7 @@ fn summary(record: &Value) -> String {
     ];
     let mut text = lines.join("\n") + "\n";
     text.push_str(&streaming::summary(record));
+    text.push_str(&first_token::summary(record));
     if let Some(took) = record.get("speculation") {
         let number = |key: &str| took[key].as_f64().unwrap_or_default();
         let (drafted, accepted, steps) = (number("drafted"), number("accepted"), number("tokens_per_step"));

@@ -51,11 +51,11 @@ const FENCES: u64 = 1;
 
 fn a_token_of_each_family_costs_what_it_did() {
     let expected = [
-        ("goldens/models/dense-Q4_0.gguf", Counts { dispatches: 64, bytes: 2_477_056, pipelines: 31 }),
-        ("goldens/models/dense-ple-Q4_K_M.gguf", Counts { dispatches: 99, bytes: 4_845_824, pipelines: 42 }),
-        ("goldens/models/moe-small-fused-Q4_0.gguf", Counts { dispatches: 76, bytes: 617_984, pipelines: 40 }),
-        ("goldens/models/unified-f16.gguf", Counts { dispatches: 44, bytes: 1_573_376, pipelines: 29 }),
-        ("web/app/public/model/rullama-demo.gguf", Counts { dispatches: 112, bytes: 11_042_304, pipelines: 42 }),
+        ("goldens/models/dense-Q4_0.gguf", Counts { dispatches: 64, bytes: 2_477_056, pipelines: 32 }),
+        ("goldens/models/dense-ple-Q4_K_M.gguf", Counts { dispatches: 99, bytes: 4_845_824, pipelines: 43 }),
+        ("goldens/models/moe-small-fused-Q4_0.gguf", Counts { dispatches: 76, bytes: 617_984, pipelines: 41 }),
+        ("goldens/models/unified-f16.gguf", Counts { dispatches: 44, bytes: 1_573_376, pipelines: 30 }),
+        ("web/app/public/model/rullama-demo.gguf", Counts { dispatches: 112, bytes: 11_042_304, pipelines: 43 }),
     ];
     let found = expected.each_ref().map(|(file, _)| {
         let (found, waits) = counts(file, PleMode::Resident, Products::Exact);
@@ -71,7 +71,7 @@ fn a_token_of_streamed_rows_costs_as_much() {
     let (streamed, waits) = counts(file, PleMode::Streamed, Products::Exact);
     assert!(waits <= u64::from(TOKENS) + FENCES, "{waits} waits for {TOKENS} tokens");
     // Rows by places are read by a kernel of their own.
-    assert_eq!(streamed, Counts { dispatches: 99, bytes: 4_845_824, pipelines: 43 });
+    assert_eq!(streamed, Counts { dispatches: 99, bytes: 4_845_824, pipelines: 44 });
 }
 
 /// Codes are made once for what reads them, by what makes the values where it can.

@@ -61,6 +61,7 @@ fn codes_cases() -> Vec<Case> {
         case((4, 2, 96), [17, 13, 3], Some(5), KvType::F16),
         case((8, 1, 256), [1, 1, 700], Some(512), KvType::F16),
         case((16, 1, 512), [1, 1, 90], None, KvType::F16),
+        case((5, 1, 96), [40, 37, 300], None, KvType::F16),
         blocks(case((4, 2, 64), [40, 40, 20], Some(31), KvType::F16), in_blocks, 20, &[(0, 35)]),
     ];
     all.map(codes).into()
@@ -132,6 +133,16 @@ pub fn cases() -> Vec<Case> {
         case((8, 1, 512), [1, 1, 1100], None, Q8),
         case((16, 8, 256), [1, 1, 1024], Some(1024), Q8),
         case((32, 4, 512), [1, 1, 200], None, Q8),
+    ]);
+    // Tiles whose keys are shared out: fewer keys than shares would like, padded rows, tiles without one, rings, all sizes of heads.
+    cases.extend([
+        case((4, 2, 64), [64, 33, 700], None, F32),
+        case((4, 2, 64), [64, 20, 90], None, F16),
+        case((1, 1, 32), [9, 9, 130], None, F16).strided(),
+        case((2, 1, 512), [33, 33, 300], None, F16),
+        case((8, 1, 256), [40, 35, 900], Some(512), F16),
+        case((3, 1, 160), [70, 0, 300], None, F32),
+        case((4, 2, 96), [100, 100, 250], Some(200), Q8),
     ]);
     cases.extend(block_cases());
     cases.extend(codes_cases());

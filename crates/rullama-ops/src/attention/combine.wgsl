@@ -1,4 +1,4 @@
-// Joins the shares of `decode`: each is weighted by exp(its maximum - the largest maximum).
+// Joins the shares of `decode` and `prefill`: each is weighted by exp(its maximum - the largest maximum).
 // A workgroup COLUMNS quads of a head's output, in STREAMS streams of shares.
 #import reduce
 #import math

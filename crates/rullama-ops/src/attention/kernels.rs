@@ -4,13 +4,19 @@ use super::{Attention, Parts};
 use crate::codes;
 use crate::op::Context;
 use crate::shader::Link;
-use rullama_gpu::{Caps, DispatchBuilder, GpuError};
+use rullama_gpu::{Caps, DispatchBuilder, GpuError, Slice};
 
 /// Workgroup of the plain kernel: an invocation holds at most two quads of a head.
 const NAIVE_WORKGROUP: u32 = 64;
 
-/// Queries in a tile of the prefill kernel.
+/// Queries in a tile of the prefill kernel, and keys that it takes at a time.
 const TILE: u32 = 32;
+
+/// Fewest keys in a share of a tile's.
+const LEAST_TILE_KEYS: u32 = 2 * TILE;
+
+/// Most shares of a tile's keys: those that `combine` loads at once.
+const MAX_TILE_SPLITS: u32 = DECODE_WORKGROUP / COMBINED_QUADS;
 
 /// Invocations of the prefill kernel.
 const PREFILL_WORKGROUP: u32 = 256;
@@ -44,11 +50,31 @@ struct Grid {
     splits: u32,
 }
 
+/// How the keys of neighbouring tokens are shared out.
+#[derive(Debug, Clone, Copy)]
+struct Spans {
+    /// Tokens of one workgroup.
+    rows: u32,
+    /// Fewest keys in a share.
+    least: u32,
+    splits: u32,
+    /// Shares that an invocation of `combine` adds up, at most.
+    loads: u32,
+}
+
+impl Spans {
+    /// For kernels that share nothing out.
+    const ONE: Spans = Spans { rows: 1, least: 1, splits: 1, loads: 1 };
+
+    fn link<'l>(&self, link: &'l mut Link) -> &'l mut Link {
+        link.module("span", rullama_quant::wgsl!("span.wgsl")).constant("ROWS", self.rows).constant("LEAST", self.least)
+    }
+}
+
 impl Attention {
     /// Bytes of the partial results of `decode`.
     pub(super) fn decode_scratch(&self, tokens: u32, slots: u32) -> u64 {
-        let records = u64::from(tokens * self.heads) * u64::from(self.grid(tokens, slots).splits);
-        records * u64::from(self.head_dim / 4 + 1) * 16
+        self.records(tokens, self.grid(tokens, slots).splits)
     }
 
     fn grid(&self, tokens: u32, slots: u32) -> Grid {
@@ -68,33 +94,57 @@ impl Attention {
         self.grid(tokens, u32::MAX).splits.div_ceil(DECODE_WORKGROUP / COMBINED_QUADS)
     }
 
+    /// Shares of the keys of a tile of queries: more than one where tiles alone would leave a large GPU idle.
+    pub(super) fn tile_splits(&self, tokens: u32, slots: u32) -> u32 {
+        let keys = self.window.map_or(slots, |window| window.saturating_add(tokens).min(slots));
+        (FILLING_WORKGROUPS / (self.heads * tokens.div_ceil(TILE))).min(keys / LEAST_TILE_KEYS).clamp(1, MAX_TILE_SPLITS)
+    }
+
+    /// Bytes of the partial results of so many shares.
+    fn records(&self, tokens: u32, splits: u32) -> u64 {
+        u64::from(tokens * self.heads) * u64::from(splits) * u64::from(self.head_dim / 4 + 1) * 16
+    }
+
+    /// Bytes of the partial results of `prefill`.
+    pub(super) fn tile_scratch(&self, tokens: u32, slots: u32) -> u64 {
+        self.records(tokens, self.tile_splits(tokens, slots))
+    }
+
     /// All keys of a query in one workgroup.
     pub(super) fn record_whole(&self, context: &mut Context, parts: &Parts, variant: &str) -> Result<(), GpuError> {
-        if variant == "naive" { self.record_naive(context, parts) } else { self.record_prefill(context, parts) }
+        if variant == "naive" {
+            return self.record_naive(context, parts);
+        }
+        let kernel = self.prefill(context.caps, parts, &Spans::ONE).kernel()?;
+        self.describe_whole(context.recorder.dispatch(&kernel, [parts.q.rows.div_ceil(TILE), self.heads, 1]), parts, &parts.y.slice);
+        Ok(())
+    }
+
+    /// The keys of a tile of queries in several workgroups, then their sum.
+    pub(super) fn record_tiles(&self, context: &mut Context, parts: &Parts, subgroups: bool) -> Result<(), GpuError> {
+        let (tokens, splits) = (parts.q.rows, self.tile_splits(parts.q.rows, parts.k.slots));
+        let scratch = context.scratch(self.tile_scratch(tokens, parts.k.slots))?;
+        let spans = Spans { rows: TILE, least: LEAST_TILE_KEYS, splits, loads: 1 };
+        let kernel = self.prefill(context.caps, parts, &spans).flag("shared", true).kernel()?;
+        let dispatch = context.recorder.dispatch(&kernel, [tokens.div_ceil(TILE), self.heads, splits]);
+        self.describe_whole(dispatch, parts, &scratch);
+        dispatch.param("splits", splits);
+        self.combine(context, parts, &scratch, &spans, subgroups)
     }
 
     fn record_naive(&self, context: &mut Context, parts: &Parts) -> Result<(), GpuError> {
-        let kernel = self
-            .link("attention/naive", rullama_quant::wgsl!("naive.wgsl"), context.caps, parts)
-            .module("whole", rullama_quant::wgsl!("whole.wgsl"))
-            .constant("WG", NAIVE_WORKGROUP)
-            .kernel()?;
-        self.describe_whole(context.recorder.dispatch(&kernel, [self.heads, parts.q.rows, 1]), parts);
+        let mut link = self.whole("attention/naive", rullama_quant::wgsl!("naive.wgsl"), context.caps, parts, &Spans::ONE);
+        let kernel = link.constant("WG", NAIVE_WORKGROUP).kernel()?;
+        self.describe_whole(context.recorder.dispatch(&kernel, [self.heads, parts.q.rows, 1]), parts, &parts.y.slice);
         Ok(())
     }
 
-    fn record_prefill(&self, context: &mut Context, parts: &Parts) -> Result<(), GpuError> {
+    fn prefill(&self, caps: &Caps, parts: &Parts, spans: &Spans) -> Link {
         // Fours of queries in a tile, shared by as many groups of invocations as fit.
         let groups = (1 << (PREFILL_WORKGROUP / (self.head_dim / 4)).ilog2()).min(TILE / 4);
-        let kernel = self
-            .link("attention/prefill", rullama_quant::wgsl!("prefill.wgsl"), context.caps, parts)
-            .module("whole", rullama_quant::wgsl!("whole.wgsl"))
-            .flag("eight_queries", groups <= TILE / 8)
-            .flag("sixteen_queries", groups <= TILE / 16)
-            .constant("GROUPS", groups)
-            .kernel()?;
-        self.describe_whole(context.recorder.dispatch(&kernel, [parts.q.rows.div_ceil(TILE), self.heads, 1]), parts);
-        Ok(())
+        let mut link = self.whole("attention/prefill", rullama_quant::wgsl!("prefill.wgsl"), caps, parts, spans);
+        link.flag("eight_queries", groups <= TILE / 8).flag("sixteen_queries", groups <= TILE / 16).constant("GROUPS", groups);
+        link
     }
 
     /// The shares, then their sum.
@@ -104,9 +154,10 @@ impl Attention {
         let scratch = context.scratch(self.decode_scratch(tokens, slots))?;
         let team = context.caps.subgroups.map_or(TEAM, |sizes| sizes.0.min(TEAM));
         let (team, runs) = (if subgroups { team } else { TEAM }, self.head_dim / 8);
-        let kernel = self
-            .link("attention/decode", rullama_quant::wgsl!("decode.wgsl"), context.caps, parts)
-            .module("span", rullama_quant::wgsl!("span.wgsl"))
+        let spans = Spans { rows: 1, least: LEAST_KEYS, splits, loads: self.loads(tokens) };
+        let mut link = self.link("attention/decode", rullama_quant::wgsl!("decode.wgsl"), context.caps, parts);
+        let kernel = spans
+            .link(&mut link)
             .flag("runs", true)
             .flag("subgroups", subgroups)
             .flag("eight_lanes", team == 8)
@@ -115,7 +166,6 @@ impl Attention {
             .constant("WG", DECODE_WORKGROUP)
             .constant("TEAM", team)
             .constant("SHARE", share)
-            .constant("LEAST", LEAST_KEYS)
             .constant("KEY_LOADS", runs.div_ceil(team))
             .constant("VALUE_LOADS", (DECODE_WORKGROUP / team).div_ceil(DECODE_WORKGROUP / runs))
             .constant("QUERY_LOADS", (share * self.head_dim / 4).div_ceil(DECODE_WORKGROUP))
@@ -124,23 +174,29 @@ impl Attention {
         self.describe(dispatch, parts);
         dispatch.param("groups", groups).param("splits", splits).param("width", parts.k.width / 8).bind("parts", &scratch);
 
-        let kernel = Link::new("attention/combine", rullama_quant::wgsl!("combine.wgsl"), context.caps)
-            .module("span", rullama_quant::wgsl!("span.wgsl"))
+        self.combine(context, parts, &scratch, &spans, subgroups)
+    }
+
+    /// The sum of the shares.
+    fn combine(&self, context: &mut Context, parts: &Parts, scratch: &Slice, spans: &Spans, subgroups: bool) -> Result<(), GpuError> {
+        let mut link = Link::new("attention/combine", rullama_quant::wgsl!("combine.wgsl"), context.caps);
+        let kernel = spans
+            .link(&mut link)
             .flag("subgroups", subgroups)
             .flag("codes", self.codes)
             .constant("WG", DECODE_WORKGROUP)
             .constant("QUADS", self.head_dim / 4)
-            .constant("LEAST", LEAST_KEYS)
             .constant("COLUMNS", COMBINED_QUADS)
-            .constant("LOADS", self.loads(tokens))
+            .constant("LOADS", spans.loads)
             .kernel()?;
-        let dispatch = context.recorder.dispatch(&kernel, [self.heads, (self.head_dim / 4).div_ceil(COMBINED_QUADS), tokens]);
+        let grid = [self.heads, (self.head_dim / 4).div_ceil(COMBINED_QUADS), parts.q.rows];
+        let dispatch = context.recorder.dispatch(&kernel, grid);
         dispatch
             .param("heads", self.heads)
-            .param("splits", splits)
+            .param("splits", spans.splits)
             .param("window", self.window.unwrap_or_default())
             .param("y_offset", parts.y.offset / 4);
-        dispatch.bind("parts", &scratch).bind("state", parts.state);
+        dispatch.bind("parts", scratch).bind("state", parts.state);
         codes::bind_made(dispatch, parts.y, self.codes);
         Ok(())
     }
@@ -152,11 +208,18 @@ impl Attention {
         link
     }
 
-    /// What the kernels with whole queries are given.
-    fn describe_whole(&self, dispatch: &mut DispatchBuilder, parts: &Parts) {
+    /// What the kernels with whole queries link alike.
+    fn whole(&self, name: &str, text: &'static str, caps: &Caps, parts: &Parts, spans: &Spans) -> Link {
+        let mut link = self.link(name, text, caps, parts);
+        spans.link(&mut link).module("whole", rullama_quant::wgsl!("whole.wgsl"));
+        link
+    }
+
+    /// What the kernels with whole queries are given; results or shares of them go to `y`.
+    fn describe_whole(&self, dispatch: &mut DispatchBuilder, parts: &Parts, y: &Slice) {
         self.describe(dispatch, parts);
         dispatch.param("rows", parts.q.rows).param("width", parts.k.width / 4);
-        dispatch.param("y_offset", parts.y.offset / 4).bind("y", &parts.y.slice);
+        dispatch.param("y_offset", parts.y.offset / 4).bind("y", y);
         if let Some(ends) = parts.ends {
             dispatch.bind("ends", ends);
         }

@@ -141,11 +141,14 @@ impl Op for Attention {
     fn variants(&self, caps: &Caps, operands: &[Operand]) -> Vec<&'static str> {
         // Steps of few tokens hold no block.
         let few = !self.blocks && operands.first().and_then(|q| q.tensor().ok()).is_some_and(|q| q.rows <= DECODE_TOKENS);
+        let tiles = !self.blocks && !few;
         // A CPU gains nothing by sharing keys out, and pays for every barrier.
         let all = [
             ("naive", caps.software),
             ("decode_subgroups", few && caps.subgroups.is_some()),
             ("decode", few),
+            ("tiles_subgroups", tiles && caps.subgroups.is_some()),
+            ("tiles", tiles),
             ("prefill", true),
             ("naive", !caps.software),
         ];
@@ -154,7 +157,12 @@ impl Op for Attention {
 
     fn scratch(&self, _: &Caps, operands: &[Operand]) -> u64 {
         let Ok(parts) = self.parts(operands) else { return 0 };
-        let shares = if parts.q.rows <= DECODE_TOKENS && !self.blocks { self.decode_scratch(parts.q.rows, parts.k.slots) } else { 0 };
+        let (tokens, slots) = (parts.q.rows, parts.k.slots);
+        let shares = match tokens <= DECODE_TOKENS {
+            _ if self.blocks => 0,
+            true => self.decode_scratch(tokens, slots),
+            false => self.tile_scratch(tokens, slots),
+        };
         shares.max(self.values_scratch(parts.q.rows))
     }
 
@@ -167,6 +175,7 @@ impl Op for Attention {
                 Quantise.record(context, &[Operand::Tensor(values), Operand::Tensor(parts.y.clone())])
             }
             variant @ ("naive" | "prefill") => self.record_whole(context, &parts, variant),
+            variant @ ("tiles" | "tiles_subgroups") => self.record_tiles(context, &parts, variant == "tiles_subgroups"),
             variant => self.record_decode(context, &parts, variant == "decode_subgroups"),
         }
     }
@@ -208,8 +217,12 @@ impl Op for Attention {
         let tokens = inputs[0].rows.min(SMOKE_TOKENS);
         // Of a few tokens the keys are shared out, to as many workgroups as the window asks for and to more than are added up at once.
         let keys = self.window.unwrap_or(0).clamp(256, kernels::MAX_SPLITS * kernels::LEAST_KEYS);
-        let shared = tokens <= DECODE_TOKENS && !self.blocks;
-        let (slots, position) = if shared { (keys as usize + 64, keys + 34) } else { (64, 24) };
+        let (slots, position) = match (self.blocks, tokens <= DECODE_TOKENS) {
+            (true, _) => (64, 24),
+            (_, true) => (keys as usize + 64, keys + 34),
+            // A few shares of a tile's.
+            (_, false) => (256, 184),
+        };
         let (width, kv_width) = ((self.heads * self.head_dim) as usize, (self.kv_heads * self.head_dim) as usize);
         let mut rng = Rng::new(u64::from(self.kv_heads * self.head_dim + tokens));
         let state = StepState { position, tokens, ..Default::default() };

@@ -5,6 +5,7 @@
 // 3. values: an invocation a quad of the output for 4, 8 or 16 queries, whose sums stay in
 //    registers. Key tiles that no query of the tile sees are never visited.
 // What is loaded next is on its way while the last is used: waits for memory take longer than sums.
+// With `shared` a workgroup takes one share of the keys, as `decode` does, and `combine` joins them: few queries alone fill no large GPU.
 #import math
 #import whole
 
@@ -25,17 +26,31 @@ var<workgroup> fades: array<vec4<f32>, FOURS>;
 fn outer(x: vec4<f32>, p: vec4<f32>) -> mat4x4<f32> { return mat4x4<f32>(x * p.x, x * p.y, x * p.z, x * p.w); }
 fn scaled(x: mat4x4<f32>, f: vec4<f32>) -> mat4x4<f32> { return mat4x4<f32>(x[0] * f.x, x[1] * f.y, x[2] * f.z, x[3] * f.w); }
 
-fn store_row(row: u32, column: u32, head: u32, real: u32, x: vec4<f32>, total: f32) {
+#if shared
+// The largest scores of the fours.
+var<workgroup> tops: array<vec4<f32>, FOURS>;
+
+// Where a head's record stands: (maximum, sum, 0, 0), then QUADS quads.
+fn record_at(row: u32, head: u32, share: u32) -> u32 {
+    return ((row * params.heads + head) * params.splits + share) * (QUADS + 1u);
+}
+
+fn store_row(row: u32, column: u32, head: u32, share: u32, real: u32, x: vec4<f32>, total: f32) {
+    if (row < real) { y[record_at(row, head, share) + 1u + column] = x; }
+}
+#else
+fn store_row(row: u32, column: u32, head: u32, share: u32, real: u32, x: vec4<f32>, total: f32) {
     if (row >= params.rows) { return; }
     // Rows beyond the step's tokens are padding: zeros.
     y[params.y_offset + (row * params.heads + head) * QUADS + column] = select(vec4<f32>(0.0), x / total, row < real);
 }
+#endif
 
-fn store_four(row: u32, column: u32, head: u32, real: u32, x: mat4x4<f32>, total: vec4<f32>) {
-    store_row(row, column, head, real, x[0], total.x);
-    store_row(row + 1u, column, head, real, x[1], total.y);
-    store_row(row + 2u, column, head, real, x[2], total.z);
-    store_row(row + 3u, column, head, real, x[3], total.w);
+fn store_four(row: u32, column: u32, head: u32, share: u32, real: u32, x: mat4x4<f32>, total: vec4<f32>) {
+    store_row(row, column, head, share, real, x[0], total.x);
+    store_row(row + 1u, column, head, share, real, x[1], total.y);
+    store_row(row + 2u, column, head, share, real, x[2], total.z);
+    store_row(row + 3u, column, head, share, real, x[3], total.w);
 }
 
 @compute @workgroup_size(256)
@@ -46,10 +61,18 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) wgs: vec3
     let kv_first = (head / params.shared_by) * QUADS;
     let position = state[POSITION];
     let real = min(state[TOKENS], params.rows);
+    let share = wg.z;
+#if shared
+    let span = span_of(first_row, position, real, params.window, params.splits);
+    if (share * span.share >= span.count) { return; }
+    let start = span.start + share * span.share;
+    let end = min(start + span.share, span.start + span.count);
+#else
     // Of no row before it the end is farther.
     let end = select(0u, end_of(min(first_row + TILE, real) - 1u), first_row < real);
     var start = 0u;
     if (params.window != 0u && position + first_row + 1u > params.window) { start = position + first_row + 1u - params.window; }
+#endif
 
     // Steps 1 and 2: this invocation's key and queries of the tile; loading: row and quad.
     let key = lid % TILE;
@@ -151,6 +174,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) wgs: vec3
     // The sums of the weights, over the 32 keys of each invocation's column.
     workgroupBarrier();
     weights[lid] = total;
+#if shared
+    if (key == 0u) { tops[four] = best; }
+#endif
     workgroupBarrier();
     if (lid < FOURS) {
         var x = weights[lid * TILE];
@@ -158,14 +184,19 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) wgs: vec3
         fades[lid] = x;
     }
     workgroupBarrier();
+#if shared
+    if (lid < TILE && first_row + lid < real) {
+        y[record_at(first_row + lid, head, share)] = vec4<f32>(tops[lid / 4u][lid % 4u], fades[lid / 4u][lid % 4u], 0.0, 0.0);
+    }
+#endif
     if (group >= GROUPS) { return; }
     let row = first_row + mine * 4u;
-    store_four(row, column, head, real, sum0, fades[mine]);
+    store_four(row, column, head, share, real, sum0, fades[mine]);
 #if eight_queries
-    store_four(row + 4u, column, head, real, sum1, fades[mine + 1u]);
+    store_four(row + 4u, column, head, share, real, sum1, fades[mine + 1u]);
 #endif
 #if sixteen_queries
-    store_four(row + 8u, column, head, real, sum2, fades[mine + 2u]);
-    store_four(row + 12u, column, head, real, sum3, fades[mine + 3u]);
+    store_four(row + 8u, column, head, share, real, sum2, fades[mine + 2u]);
+    store_four(row + 12u, column, head, share, real, sum3, fades[mine + 3u]);
 #endif
 }

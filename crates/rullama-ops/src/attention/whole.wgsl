@@ -1,5 +1,6 @@
-// What the kernels share that take all keys of a query in one workgroup.
+// What the kernels share that take whole queries.
 #import cached
+#import span
 
 struct Params {
     heads: u32, shared_by: u32, // query heads; how many of them use one head of keys
@@ -8,6 +9,9 @@ struct Params {
     slots: u32,
     window: u32, // 0 for none
     q_stride: u32, q_offset: u32, y_offset: u32,
+#if shared
+    splits: u32, // shares of a token's keys
+#endif
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(_) var<storage, read> q: array<vec4<f32>>;
@@ -16,10 +20,6 @@ struct Params {
 #if blocks
 @group(0) @binding(_) var<storage, read> ends: array<u32>;
 #endif
-
-const POSITION = 0u;
-const TOKENS = 1u;
-const LOWEST = -3.0e38;
 
 fn slot_runs() -> u32 { return params.width / 2u; }
 

@@ -15,8 +15,8 @@ const TILE: u32 = 32;
 /// Fewest keys in a share of a tile's.
 const LEAST_TILE_KEYS: u32 = 2 * TILE;
 
-/// Most shares of a tile's keys: those that `combine` loads at once.
-const MAX_TILE_SPLITS: u32 = DECODE_WORKGROUP / COMBINED_QUADS;
+/// Most shares of a tile's keys.
+const MAX_TILE_SPLITS: u32 = 8;
 
 /// Invocations of the prefill kernel.
 const PREFILL_WORKGROUP: u32 = 256;
@@ -30,7 +30,7 @@ pub(super) const LEAST_KEYS: u32 = 16;
 /// Most shares; `combine` has an invocation for each.
 pub(super) const MAX_SPLITS: u32 = DECODE_WORKGROUP;
 
-/// Quads of a head's output that a workgroup combines: whole groups of codes.
+/// Quads of a head's output that a workgroup combines of the many shares of a few tokens: whole groups of codes.
 const COMBINED_QUADS: u32 = 16;
 
 /// Workgroups that fill a large GPU, when every share has keys.
@@ -58,13 +58,15 @@ struct Spans {
     /// Fewest keys in a share.
     least: u32,
     splits: u32,
-    /// Shares that an invocation of `combine` adds up, at most.
+    /// Quads of a head's output that a workgroup of `combine` makes.
+    columns: u32,
+    /// Shares that an invocation of it adds up, at most.
     loads: u32,
 }
 
 impl Spans {
     /// For kernels that share nothing out.
-    const ONE: Spans = Spans { rows: 1, least: 1, splits: 1, loads: 1 };
+    const ONE: Spans = Spans { rows: 1, least: 1, splits: 1, columns: 1, loads: 1 };
 
     fn link<'l>(&self, link: &'l mut Link) -> &'l mut Link {
         link.module("span", rullama_quant::wgsl!("span.wgsl")).constant("ROWS", self.rows).constant("LEAST", self.least)
@@ -124,7 +126,10 @@ impl Attention {
     pub(super) fn record_tiles(&self, context: &mut Context, parts: &Parts, subgroups: bool) -> Result<(), GpuError> {
         let (tokens, splits) = (parts.q.rows, self.tile_splits(parts.q.rows, parts.k.slots));
         let scratch = context.scratch(self.tile_scratch(tokens, parts.k.slots))?;
-        let spans = Spans { rows: TILE, least: LEAST_TILE_KEYS, splits, loads: 1 };
+        // The whole of a head, as far as there are invocations for it: of many tokens there are workgroups enough.
+        let columns = (self.head_dim / 4).next_power_of_two().min(DECODE_WORKGROUP);
+        let loads = MAX_TILE_SPLITS.div_ceil(DECODE_WORKGROUP / columns);
+        let spans = Spans { rows: TILE, least: LEAST_TILE_KEYS, splits, columns, loads };
         let kernel = self.prefill(context.caps, parts, &spans).flag("shared", true).kernel()?;
         let dispatch = context.recorder.dispatch(&kernel, [tokens.div_ceil(TILE), self.heads, splits]);
         self.describe_whole(dispatch, parts, &scratch);
@@ -154,7 +159,7 @@ impl Attention {
         let scratch = context.scratch(self.decode_scratch(tokens, slots))?;
         let team = context.caps.subgroups.map_or(TEAM, |sizes| sizes.0.min(TEAM));
         let (team, runs) = (if subgroups { team } else { TEAM }, self.head_dim / 8);
-        let spans = Spans { rows: 1, least: LEAST_KEYS, splits, loads: self.loads(tokens) };
+        let spans = Spans { rows: 1, least: LEAST_KEYS, splits, columns: COMBINED_QUADS, loads: self.loads(tokens) };
         let mut link = self.link("attention/decode", rullama_quant::wgsl!("decode.wgsl"), context.caps, parts);
         let kernel = spans
             .link(&mut link)
@@ -186,10 +191,10 @@ impl Attention {
             .flag("codes", self.codes)
             .constant("WG", DECODE_WORKGROUP)
             .constant("QUADS", self.head_dim / 4)
-            .constant("COLUMNS", COMBINED_QUADS)
+            .constant("COLUMNS", spans.columns)
             .constant("LOADS", spans.loads)
             .kernel()?;
-        let grid = [self.heads, (self.head_dim / 4).div_ceil(COMBINED_QUADS), parts.q.rows];
+        let grid = [self.heads, (self.head_dim / 4).div_ceil(spans.columns), parts.q.rows];
         let dispatch = context.recorder.dispatch(&kernel, grid);
         dispatch
             .param("heads", self.heads)

@@ -321,6 +321,15 @@ test('it is cancelled while it is recorded and while it is written, and waits fo
   await page.click('.listening button:has-text("Cancel")');
   await ended(page);
   assert.equal(await field(page), '');
+  // A hidden tab listens no longer; what was said is written.
+  await page.click('#dictate');
+  await page.waitForFunction(() => document.querySelector('.listening meter')?.value > 0.02);
+  await page.waitForTimeout(700);
+  await hide(page, true);
+  await ended(page);
+  await hide(page, false);
+  assert.ok((await field(page)).startsWith(HEARD));
+  await page.fill('#prompt', '');
   await record(page);
   await page.waitForFunction(() => document.querySelector('#prompt').value.includes('sounds'));
   await page.click('.listening button:has-text("Stop")');

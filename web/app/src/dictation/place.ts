@@ -94,12 +94,15 @@ export class DictationPlace {
     stopReading();
     around.remark('');
     this.show();
-    const loaded = await import('./dictate.ts').catch(() => undefined);
-    if (!loaded) around.remark(t(MediaText.thePagesServerCannot));
-    else if (await loaded.dictate(session, this.way === 'model')) {
-      this.byModel = true;
-      this.way = 'model';
+    try {
+      const loaded = await import('./dictate.ts').catch(() => undefined);
+      if (!loaded) around.remark(t(MediaText.thePagesServerCannot));
+      else if (await loaded.dictate(session, this.way === 'model')) {
+        this.byModel = true;
+        this.way = 'model';
+      }
+    } finally {
+      if (this.session === session) this.leave();
     }
-    if (this.session === session) this.leave();
   }
 }

@@ -10,7 +10,7 @@ export const main = `${src}main.ts`;
 /** What `import()` loads when it is first needed, each a file beside main.js; nothing of it is in what the first paint loads. */
 export const later = [
   'markdown/markdown', 'markdown/highlight', 'markdown/mathml', 'chats/exchange', 'chats/share', 'adapters/take', 'adapters/zip', 'fine-tune/fine-tune', 'fine-tune/chart',
-  'ollama/view', 'ollama/reopen', 'downloads/downloads', 'downloads/rest-line', 'downloads/words', 'media/capture', 'media/read-document', 'media/pdf', 'tools/tool-calls', 'tools/tool-panel', 'tools/calculator', 'tools/mcp', 'notes/notes', 'curated/curated',
+  'ollama/view', 'ollama/reopen', 'downloads/downloads', 'downloads/rest-line', 'downloads/words', 'media/capture', 'media/read-document', 'media/pdf', 'dictation/ways', 'dictation/dictate', 'tools/tool-calls', 'tools/tool-panel', 'tools/calculator', 'tools/mcp', 'notes/notes', 'curated/curated',
   'gpu-help', 'trouble-view', 'message-editor', 'compare/compare', 'keys/key-list', 'prompts/panel', 'speech', 'settings-dialog', 'kept-keys/keeper',
 ].map((name) => `${src}${name}.ts`).concat(`${ofPackage}read-media.ts`);
 

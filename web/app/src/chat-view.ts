@@ -66,7 +66,7 @@ export class ChatView implements Stage {
     const { answering } = this;
     this.recovery = new Recovery({ answering, tell: (which, text) => this.tell(which, text), reload: () => frame.reload(), act: (run) => this.act(run) });
     this.attachments = new Attachments(() => this.engine, () => this.current && this.told(this.current).pictureTokens, (text) => this.composer.complain(text));
-    this.composer = new Composer((text) => this.submit(text), () => this.current?.running?.abort(), (text) => this.problemWith(text), () => this.drafts.changed(), (media) => this.addMedia(media), this.attachments.element, () => void tools.open());
+    this.composer = new Composer((text) => this.submit(text), () => this.current?.running?.abort(), (text) => this.problemWith(text), () => this.drafts.changed(), (media) => this.addMedia(media), this.attachments.element, () => void tools.open(), { engine: () => this.engine, busy: () => answering.running.size > 0 });
     this.composer.element.prepend(adapters.element, tools.button, this.attachments.reads);
     this.drafts = new Drafts(library, () => this.composer.text);
     this.root.append(this.title, this.offer, this.composer.element);
@@ -92,7 +92,7 @@ export class ChatView implements Stage {
   /** Takes a model that is loaded; the view shows it with the next conversation. */
   use(loaded: Loaded): void {
     this.loaded = loaded;
-    this.attachments.recount();
+    this.towersChanged();
     void this.showMemory();
     void loaded.engine.lost.then((error) => {
       if (this.loaded === loaded) this.onLost(error);
@@ -143,6 +143,7 @@ export class ChatView implements Stage {
   towersChanged(): void {
     this.composer.complain('');
     this.attachments.recount();
+    void this.composer.dictation.look();
   }
 
   openSettings(): void {
@@ -246,6 +247,7 @@ export class ChatView implements Stage {
     if (!current) return;
     void this.drafts.flush();
     stopReading();
+    this.composer.dictation.leave();
     this.prefill.end();
     this.waiting = undefined;
     this.log?.closeEditor();
@@ -258,6 +260,7 @@ export class ChatView implements Stage {
   /** An answer of a conversation that was left has ended. */
   private left(conversation: Conversation): void {
     if (!conversation.running) conversation.close();
+    this.composer.dictation.show();
   }
 
   private attach(conversation: Conversation): void {

@@ -1,5 +1,7 @@
 // Where messages are written: the field, Send and Stop, what is wrong with the draft, and how full the context is.
 
+import type { Engine } from 'rullama';
+import { DictationPlace } from './dictation/place.ts';
 import { h } from './dom.ts';
 import { AddMenu, pastedMedia, type Named } from './media/add-menu.ts';
 import { withPrompt } from './prompts/kept.ts';
@@ -23,6 +25,7 @@ export class Composer {
   private readonly used = h('span', {});
   private readonly context = h('p', { id: 'context', hidden: true }, this.meter, this.used);
   private readonly add: AddMenu;
+  readonly dictation: DictationPlace;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   /** `measure` gives what is wrong with a draft, in words, or nothing; `edited` runs whenever the draft has changed. */
@@ -35,23 +38,28 @@ export class Composer {
     attach: (media: Named[]) => void,
     attachments: HTMLElement,
     tools: () => void,
+    /** The model, and whether it writes an answer. */
+    model: { engine(): Engine | undefined; busy(): boolean },
   ) {
     this.add = new AddMenu(attach, () => void this.choosePrompt(), tools);
+    this.dictation = new DictationPlace({ ...model, field: this.input, focus: () => this.focus(), remark: (text) => this.complain(text) });
     const onsubmit = (event: Event) => {
       event.preventDefault();
+      // What is heard from now on is no longer of this message.
+      this.dictation.leave();
       submit(this.text);
     };
     // Focus goes here where a keyboard on the screen should stay closed.
     this.element = h('form', { className: 'composer', tabIndex: -1, onsubmit },
       this.note,
       attachments,
-      h('div', { className: 'composer-row' }, this.add.button, this.add.field, this.input, this.send, this.stop),
+      this.dictation.line,
+      h('div', { className: 'composer-row' }, this.add.button, this.add.field, this.input, this.dictation.button, this.send, this.stop),
       h('div', { className: 'status' }, this.status, this.context));
     this.input.addEventListener('keydown', (event) => {
       // An open input method takes Enter for itself.
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      submit(this.text);
+      onsubmit(event);
     });
     this.input.addEventListener('input', () => this.changed());
     this.input.addEventListener('paste', (event) => {
@@ -87,6 +95,7 @@ export class Composer {
     this.input.disabled = !usable;
     this.send.disabled = !usable;
     this.add.button.disabled = !usable;
+    this.dictation.setUsable(usable);
   }
 
   /** Stop in place of Send. What has the focus keeps it, or hands it on when it goes. */
@@ -94,6 +103,7 @@ export class Composer {
     const focused = document.activeElement;
     this.send.hidden = running;
     this.stop.hidden = !running;
+    this.dictation.show();
     if (running && focused === this.send) this.stop.focus();
     else if (!running && focused === this.stop) this.focus();
   }

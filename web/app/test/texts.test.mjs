@@ -66,6 +66,8 @@ const APART = /^(texts\/|tools\/(page-tools|calculator|sandbox|kept)\.ts|offline
 const NAMES = new Set([
   'Android', 'Windows', 'ChromeOS', 'Linux', 'Firefox', 'Chrome', 'Safari', 'Enter', 'Escape', 'Esc', 'Backspace', 'Key', 'Slash', 'Tab', 'Files',
   'Gemma 4 E2B', 'Gemma 4 E4B', 'Gemma 4 12B', 'Gemma 4 26B-A4B', 'Gemma 4 31B', 'The page has no #', 'File \\`', 'Bearer ', 'The text',
+  // For the model.
+  'Write down exactly what is said, in its language, and nothing else.',
   // Told to no person: why the database is not used, what is cut for the model.
   'The database does not open.', ', which is not read]', ' tools: this call was not run', ' characters, of which these are the first]',
 ]);

@@ -4,6 +4,7 @@ import { h } from '../dom.ts';
 import { CommonText } from '../texts/en/common.ts';
 import { MediaText } from '../texts/en/media.ts';
 import { t } from '../texts/text.ts';
+import { clock, letGo, record, streamOf, watchLevel } from './recorder.ts';
 
 /** Longest recording in seconds: what towers hear. */
 const LONGEST = 1800;
@@ -28,26 +29,13 @@ export function recordSound(): Promise<Blob | undefined> {
   const level = h('meter', { min: 0, max: 1, low: 0.02, high: 0.9, 'aria-label': t(MediaText.levelOfTheMicrophone) });
   const time = h('span', { className: 'time' }, '0:00');
   return captured(t(MediaText.recordASound), t(MediaText.useIt), { audio: true }, (stream, finish) => {
-    const recorder = new MediaRecorder(stream);
-    const parts: Blob[] = [];
-    recorder.ondataavailable = ({ data }) => parts.push(data);
-    recorder.start(1000);
-    const began = performance.now();
-    const stopWatching = watchLevel(stream, (loud) => {
+    const recording = record(stream);
+    const stopWatching = watchLevel(stream, (loud = 0) => {
       level.value = loud;
-      const seconds = Math.floor((performance.now() - began) / 1000);
-      time.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
-      if (seconds >= LONGEST) finish();
+      time.textContent = clock(recording.seconds());
+      if (recording.seconds() >= LONGEST) finish();
     });
-    const end = async () => {
-      await new Promise<void>((resolve) => {
-        recorder.onstop = () => resolve();
-        recorder.stop();
-      });
-      // Some browsers name a type for videos.
-      return new Blob(parts, { type: recorder.mimeType.replace(/^video/, 'audio') });
-    };
-    return { element: h('p', { className: 'recording' }, level, time), end, close: stopWatching };
+    return { element: h('p', { className: 'recording' }, level, time), end: recording.end, close: stopWatching };
   });
 }
 
@@ -74,7 +62,7 @@ async function captured(title: string, take: string, wanted: MediaStreamConstrai
       const finish = () => void source?.end().then(resolve, () => resolve(undefined));
       button.onclick = finish;
       void streamOf(wanted).then((given) => {
-        if (!dialog.open) return given.getTracks().forEach((track) => track.stop());
+        if (!dialog.open) return letGo(given);
         stream = given;
         source = open(given, finish);
         place.replaceChildren(source.element);
@@ -84,16 +72,11 @@ async function captured(title: string, take: string, wanted: MediaStreamConstrai
     });
   } finally {
     source?.close?.();
-    stream?.getTracks().forEach((track) => track.stop());
+    letGo(stream);
     dialog.onclose = null;
     dialog.close();
     dialog.remove();
   }
-}
-
-async function streamOf(wanted: MediaStreamConstraints): Promise<MediaStream> {
-  if (!navigator.mediaDevices) throw new DOMException('', 'SecurityError');
-  return navigator.mediaDevices.getUserMedia(wanted);
 }
 
 function whyNot(thrown: unknown): string {
@@ -102,20 +85,4 @@ function whyNot(thrown: unknown): string {
   if (name === 'NotFoundError' || name === 'OverconstrainedError') return t(MediaText.thereIsNoneOn);
   if (name === 'SecurityError') return t(MediaText.browsersAllowItOnly);
   return t(MediaText.itCannotBeUsed);
-}
-
-/** Calls `heard` with the loudness, from 0 to 1, some times a second; gives what ends that. */
-function watchLevel(stream: MediaStream, heard: (level: number) => void): () => void {
-  const context = new AudioContext();
-  const analyser = context.createAnalyser();
-  context.createMediaStreamSource(stream).connect(analyser);
-  const samples = new Float32Array(analyser.fftSize);
-  const timer = setInterval(() => {
-    analyser.getFloatTimeDomainData(samples);
-    heard(Math.min(1, Math.max(...samples.map(Math.abs))));
-  }, 100);
-  return () => {
-    clearInterval(timer);
-    void context.close();
-  };
 }

@@ -5,6 +5,7 @@ import arAdapters from './ar/adapters.json' with { type: 'json' };
 import arChat from './ar/chat.json' with { type: 'json' };
 import arCommon from './ar/common.json' with { type: 'json' };
 import arCompare from './ar/compare.json' with { type: 'json' };
+import arDictation from './ar/dictation.json' with { type: 'json' };
 import arFiles from './ar/files.json' with { type: 'json' };
 import arMedia from './ar/media.json' with { type: 'json' };
 import arModels from './ar/models.json' with { type: 'json' };
@@ -17,6 +18,7 @@ import deAdapters from './de/adapters.json' with { type: 'json' };
 import deChat from './de/chat.json' with { type: 'json' };
 import deCommon from './de/common.json' with { type: 'json' };
 import deCompare from './de/compare.json' with { type: 'json' };
+import deDictation from './de/dictation.json' with { type: 'json' };
 import deFiles from './de/files.json' with { type: 'json' };
 import deMedia from './de/media.json' with { type: 'json' };
 import deModels from './de/models.json' with { type: 'json' };
@@ -29,6 +31,7 @@ import { AdaptersText } from './en/adapters.ts';
 import { ChatText } from './en/chat.ts';
 import { CommonText } from './en/common.ts';
 import { CompareText } from './en/compare.ts';
+import { DictationText } from './en/dictation.ts';
 import { FilesText } from './en/files.ts';
 import { MediaText } from './en/media.ts';
 import { ModelsText } from './en/models.ts';
@@ -43,6 +46,7 @@ export const ENGLISH = {
   chat: ChatText,
   common: CommonText,
   compare: CompareText,
+  dictation: DictationText,
   files: FilesText,
   media: MediaText,
   models: ModelsText,
@@ -56,8 +60,8 @@ export const ENGLISH = {
 type Tables = { [A in keyof typeof ENGLISH]: Record<keyof (typeof ENGLISH)[A], string> };
 
 export const OTHERS = {
-  ar: { adapters: arAdapters, chat: arChat, common: arCommon, compare: arCompare, files: arFiles, media: arMedia, models: arModels, notes: arNotes, settings: arSettings, tools: arTools, trouble: arTrouble, tune: arTune },
-  de: { adapters: deAdapters, chat: deChat, common: deCommon, compare: deCompare, files: deFiles, media: deMedia, models: deModels, notes: deNotes, settings: deSettings, tools: deTools, trouble: deTrouble, tune: deTune },
+  ar: { adapters: arAdapters, chat: arChat, common: arCommon, compare: arCompare, dictation: arDictation, files: arFiles, media: arMedia, models: arModels, notes: arNotes, settings: arSettings, tools: arTools, trouble: arTrouble, tune: arTune },
+  de: { adapters: deAdapters, chat: deChat, common: deCommon, compare: deCompare, dictation: deDictation, files: deFiles, media: deMedia, models: deModels, notes: deNotes, settings: deSettings, tools: deTools, trouble: deTrouble, tune: deTune },
 } satisfies Record<string, Tables>;
 
 /** What stands for each English text, as the page looks it up. */

@@ -8,7 +8,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, write
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { licences } from './licences.mjs';
-import { main, later, plugins } from './page.mjs';
+import { handed, main, later, plugins } from './page.mjs';
 
 const dev = process.argv.includes('--dev');
 const root = fileURLToPath(new URL('.', import.meta.url));
@@ -104,12 +104,14 @@ async function buildApp() {
   cpSync(`${app}/public`, `${app}/dist`, { recursive: true });
   const entryPoints = [main, ...later];
   const { metafile } = await build({ ...scripts, entryPoints, entryNames: '[name]', plugins, outdir: `${app}/dist`, metafile: true });
+  // Without a map, which would be larger than all of the page.
+  const drawing = await build({ ...scripts, format: 'iife', minify: true, sourcemap: false, entryPoints: [handed], plugins, outdir: `${app}/dist`, metafile: true });
   await build({ ...common, platform: 'browser', entryPoints: [`${app}/src/style.css`], outdir: `${app}/dist` });
   await buildTexts();
   cpSync(`${root}node_modules/pdfjs-dist/legacy/build/pdf.worker.min.mjs`, `${app}/dist/pdf.worker.js`);
   cpSync(`${root}node_modules/pdfjs-dist/cmaps`, `${app}/dist/cmaps`, { recursive: true });
   const ofMaps = readFileSync(`${app}/dist/cmaps/LICENSE`, 'utf8').replaceAll(/^%%Copyright: ?/gm, '').trim();
-  writeFileSync(`${app}/dist/licences.txt`, `${licences(root, metafile, ...inWorkers)}\n${'-'.repeat(78)}\n\ncmaps, tables of characters for PDF files (BSD-3-Clause)\n\n${ofMaps}\n`);
+  writeFileSync(`${app}/dist/licences.txt`, `${licences(root, metafile, drawing.metafile, ...inWorkers)}\n${'-'.repeat(78)}\n\ncmaps, tables of characters for PDF files (BSD-3-Clause)\n\n${ofMaps}\n`);
   // The package finds its worker and its wasm beside the script that it is bundled into.
   if (existsSync(`${root}docs/dist`)) cpSync(`${root}docs/dist`, `${app}/dist/docs`, { recursive: true });
   if (dev) cpSync(`${root}dist-test/fake-worker.js`, `${app}/dist/fake-worker.js`);
@@ -129,7 +131,7 @@ async function buildTexts() {
 }
 
 /** What the page keeps of itself when it is first asked for: what not everyone needs, and models. */
-const needed = /^(train-worker\.js|pdf(\.worker)?\.js|cmaps\/.*|wasm\/rullama_(train|grammar)_bg\.wasm|.*\.gguf)$/;
+const needed = /^(train-worker\.js|mermaid\.js|pdf(\.worker)?\.js|cmaps\/.*|wasm\/rullama_(train|grammar)_bg\.wasm|.*\.gguf)$/;
 /** What is not part of the page: the server's own lists, the documentation, what only tools read. */
 const beside = /^(models\.json|service-worker\.js|docs\/.*|.*\.map)$/;
 

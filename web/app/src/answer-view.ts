@@ -18,6 +18,9 @@ const ENDINGS: Partial<Record<Finish, string>> = {
   cancelled: t(CommonText.stopped),
 };
 
+/** A person's message that may have diagrams in it, which are laid out like those of answers. */
+const DIAGRAM = /^ {0,3}(?:`{3,}|~{3,})\s*mermaid\b/im;
+
 /** A message on the page. */
 export interface TurnView {
   readonly element: HTMLElement;
@@ -30,22 +33,38 @@ class PlainView implements TurnView {
   private readonly text: HTMLElement;
   private readonly isResult: boolean;
   private shown: string | undefined;
+  private readonly laidOut = h('div', { className: 'laid-out', hidden: true });
   private readonly footer = h('footer', {});
 
-  constructor(record: MessageRecord) {
+  constructor(record: MessageRecord, private readonly drawn: () => void) {
     this.isResult = record.role === 'tool';
     this.text = this.isResult ? h('div', {}) : h('p', { dir: 'auto' });
     const bubble = this.text;
     this.element = this.isResult
       ? h('article', { className: 'message result', 'aria-label': t(CommonText.tool) }, bubble, this.footer)
-      : h('article', { className: 'message user', 'aria-label': t(CommonText.you) }, record.media && mediaView(record.media), record.documents && documentsView(record.documents), bubble, this.footer);
+      : h('article', { className: 'message user', 'aria-label': t(CommonText.you) }, record.media && mediaView(record.media), record.documents && documentsView(record.documents), bubble, this.laidOut, this.footer);
   }
 
   update({ content, name = t(ChatText.theTool) }: MessageRecord, tools: HTMLElement[]): void {
-    if (this.shown !== content) this.text.replaceChildren(this.isResult ? resultView(name, content) : content);
-    this.shown = content;
-    this.text.hidden = content === '' && !this.isResult;
+    if (this.shown !== content) {
+      this.shown = content;
+      this.text.replaceChildren(this.isResult ? resultView(name, content) : content);
+      this.text.hidden = content === '' && !this.isResult;
+      this.laidOut.hidden = true;
+      if (!this.isResult && DIAGRAM.test(content)) void this.layOut(content);
+    }
     this.footer.replaceChildren(...tools);
+  }
+
+  private async layOut(content: string): Promise<void> {
+    // Without what lays out (the network may be gone) the text stands as it is.
+    const layout = await import('./markdown/markdown.ts').catch(() => undefined);
+    const shown = layout?.withDiagrams(content, this.drawn);
+    if (!shown || this.shown !== content) return;
+    this.laidOut.replaceChildren(...shown);
+    this.laidOut.hidden = false;
+    this.text.hidden = true;
+    this.drawn();
   }
 }
 
@@ -115,7 +134,7 @@ export class AnswerView implements TurnView {
 
 /** The view of a message. */
 export function turnView(record: MessageRecord, drawn: () => void): TurnView {
-  return record.role === 'model' ? new AnswerView(record, drawn) : new PlainView(record);
+  return record.role === 'model' ? new AnswerView(record, drawn) : new PlainView(record, drawn);
 }
 
 /** What an answer says, its calls as code. */

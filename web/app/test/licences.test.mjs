@@ -9,6 +9,11 @@ test('the page names the licences of what is bundled into it', () => {
   const text = readFileSync(`${root}app/dist/licences.txt`, 'utf8');
   for (const name of ['markdown-it', 'linkify-it', 'temml', 'highlight.js', 'uplot', 'fflate']) assert.match(text, new RegExp(`^${name} [\\d.]+ \\((MIT|BSD-3-Clause)\\)$`, 'm'));
   assert.match(text, /Ivan Sagalaev/);
+  // A choice of licences, one that stands in the text alone, and a text that stands in the readme.
+  for (const [name, licence, holder] of [['dompurify', '((MPL-2.0 OR Apache-2.0))', 'Apache License'], ['khroma', '(MIT)', 'Fabio Spampinato'], ['fastdom', '(MIT)', 'Wilson Page']]) {
+    const entry = text.split('-'.repeat(78)).find((one) => one.trim().startsWith(`${name} `));
+    assert.ok(entry?.includes(licence) && entry.includes(holder), name);
+  }
   assert.doesNotMatch(text, /argparse/);
 });
 
@@ -25,6 +30,7 @@ test('a package under another licence stops the build', () => {
   try {
     assert.throws(() => licences(root, bundled('argparse')), /npm argparse: .* is not allowed by deny.toml/);
     assert.match(licences(root, bundled('temml')), /temml .*MIT/);
+    assert.match(licences(root, bundled('dompurify')), /MPL-2\.0 OR Apache-2\.0/);
   } finally {
     process.chdir(here);
   }

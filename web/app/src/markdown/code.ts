@@ -1,6 +1,7 @@
 // Code blocks: their language, a button that copies them, and colours as soon as the highlighter is there.
 
 import { create } from './create.ts';
+import { awaitDiagram, isDiagram } from './diagram.ts';
 import { ChatText } from '../texts/en/chat.ts';
 import { t } from '../texts/text.ts';
 
@@ -13,8 +14,8 @@ const PLAIN = new Set(['', 'text', 'txt', 'plaintext', 'plain', 'output', 'none'
 let highlight: Highlight | undefined;
 let loading: Promise<unknown> | undefined;
 
-/** A code block. `open`: its end is not written yet. */
-export function codeFigure(text: string, language: string, open: boolean): HTMLElement {
+/** A code block. `open`: its end is not written yet. `late` is called when it becomes a diagram. */
+export function codeFigure(text: string, language: string, open: boolean, late: () => void): HTMLElement {
   const figure = create('figure', 'code');
   figure.dir = 'ltr';
   const caption = create('figcaption');
@@ -27,7 +28,9 @@ export function codeFigure(text: string, language: string, open: boolean): HTMLE
   code.textContent = text;
   pre.append(code);
   figure.append(caption, pre);
-  if (!PLAIN.has(language.toLowerCase())) colour(code, text, language.toLowerCase(), open);
+  if (isDiagram(language)) {
+    if (!open) awaitDiagram(figure, text, late);
+  } else if (!PLAIN.has(language.toLowerCase())) colour(code, text, language.toLowerCase(), open);
   return figure;
 }
 

@@ -84,7 +84,7 @@ class Builder {
     else if (type === 'fence' && token.info.trim() === 'math') this.top.append(formulaElement(content, true, this.options.late));
     else if (type === 'fence' || type === 'code_block') {
       const language = /^[^\s{,:]+/.exec(token.info.trim())?.[0] ?? '';
-      this.top.append(codeFigure(content.replace(/\n$/, ''), language, this.options.writing && !isClosed(token, this.source)));
+      this.top.append(codeFigure(content.replace(/\n$/, ''), language, this.options.writing && !isClosed(token, this.source), this.options.late));
     }
   }
 

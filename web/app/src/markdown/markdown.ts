@@ -4,6 +4,8 @@ import { blockElement } from './elements.ts';
 import { parse, type Block, type References } from './parser.ts';
 import { patchChildren } from './patch.ts';
 
+export { withDiagrams } from './message.ts';
+
 export class MarkdownView {
   /** The text whose blocks are finished, as far as more text can tell, and the link definitions in it. */
   private finished = '';

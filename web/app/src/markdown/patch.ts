@@ -1,5 +1,10 @@
 // Bringing what is shown to what shall be shown, with as few changes as can be: nodes that stay the same stay the same nodes.
 
+const wholes = new WeakMap<Node, string>();
+
+/** A node that changes by itself is not brought to another: it stays where its key does, and is replaced where that is another. */
+export const whole = (node: Node, key: string): void => void wholes.set(node, key);
+
 /** Makes the children of `parent` from the child `from` on equal to `fresh`. */
 export function patchChildren(parent: Node, from: number, fresh: readonly Node[]): void {
   fresh.forEach((node, i) => {
@@ -11,6 +16,8 @@ export function patchChildren(parent: Node, from: number, fresh: readonly Node[]
 }
 
 function patch(old: ChildNode, fresh: Node): void {
+  if (wholes.get(old) !== wholes.get(fresh)) return old.replaceWith(fresh);
+  if (wholes.has(old)) return;
   if (old instanceof Text && fresh instanceof Text) return patchText(old, fresh.data);
   if (!(old instanceof Element && fresh instanceof Element) || old.nodeName !== fresh.nodeName) return old.replaceWith(fresh);
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);

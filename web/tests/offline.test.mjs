@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { openPage, startBrowser } from './browser.mjs';
 import { answerText, ask, finished, waitForChat } from './person.mjs';
 import { startServer } from './server.mjs';
+import { writeTool } from './toolbox.mjs';
 
 const dist = path.join(fileURLToPath(new URL('.', import.meta.url)), '../app/dist');
 let browser;
@@ -94,6 +95,19 @@ test('after one visit the page opens without a network, with its chats', async (
   const other = await openPage(browser.context, `${site.url}${pathname}${search}${hash}`);
   await other.page.waitForSelector('.message.model');
   assert.deepEqual(problems.filter((text) => !/ERR_CONNECTION_REFUSED|ERR_FAILED/.test(text)), []);
+});
+
+test('a tool of one’s own runs without a network', async () => {
+  const { page } = await openKept();
+  await page.click('#load-embedded');
+  await waitForChat(page);
+  await site.close();
+  await writeTool(page, { name: 'twice', body: 'return 2 * args.of;' });
+  await page.click('dialog.tools .primary');
+  await ask(page, 'call twice {"of": 21}');
+  await page.click('.consent [data-answer=once]');
+  await page.waitForSelector('.message.result');
+  assert.equal(await page.locator('.message.result code').first().textContent(), '42');
 });
 
 test('a model is kept once it was asked for, and its parts are cut out of it', async () => {

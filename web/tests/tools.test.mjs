@@ -10,6 +10,7 @@ import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/
 import { z } from 'zod';
 import { loadAgain } from './chats.mjs';
 import { answerText, ask, finished, limitAnswers, pageUnderTest } from './person.mjs';
+import { openTools, writeTool } from './toolbox.mjs';
 
 const openLoaded = pageUnderTest('?fake=1');
 
@@ -23,12 +24,6 @@ function site(answer) {
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve({ host: `localhost:${server.address().port}`, asked, close: () => (server.closeAllConnections(), server.close()) })));
 }
 
-const openTools = async (page) => {
-  await page.click('#attach');
-  await page.click('[role=menuitem]:has-text("Tools")');
-  await page.waitForSelector('dialog.tools[open]');
-};
-
 /** Switches tools of the page on. */
 async function switchOn(page, ...names) {
   await openTools(page);
@@ -39,14 +34,6 @@ async function switchOn(page, ...names) {
 const call = (page, name, args) => ask(page, `call ${name} ${JSON.stringify(args)}`);
 const answer = (page, what) => page.click(`.consent [data-answer=${what}]`);
 const results = (page) => page.locator('.message.result code').allTextContents();
-
-/** Writes a tool of one's own. */
-async function writeTool(page, { name, description = 'A test', schema = '', body }) {
-  await openTools(page);
-  await page.click('#new-tool');
-  for (const [field, text] of Object.entries({ name, description, schema, body })) await page.fill(`dialog.tools [name=${field}]`, text);
-  await page.click('dialog.tools .primary');
-}
 
 test('calls ask, and what is denied, unknown or wrong is told to the model', async () => {
   const { page, problems } = await openLoaded();

@@ -1,4 +1,4 @@
-// A person's own tool at work: each call in a frame of its own, of no origin and without a network (`sandbox.html`), for a bounded time.
+// A person's own tool at work: each call in a frame of its own, of no origin and without a network (within `sandbox.html`), for a bounded time.
 
 /** Milliseconds that a call may take, its frame included. */
 const LIMIT_MS = 5000;
@@ -16,17 +16,17 @@ export interface Result {
  */
 export function runInSandbox(body: string, args: Record<string, unknown>, most: number, signal: AbortSignal, limit = LIMIT_MS): Promise<Result> {
   const frame = document.createElement('iframe');
-  frame.setAttribute('sandbox', 'allow-scripts');
   Object.assign(frame, { src: 'sandbox.html', hidden: true, title: 'A tool at work' });
   let clear = () => undefined as void;
   const result = new Promise<Result>((resolve, reject) => {
     let started = false;
     const receive = ({ source, data }: MessageEvent<unknown>) => {
-      if (source !== frame.contentWindow) return;
+      const inner = frame.contentWindow?.frames[0];
+      if (!inner || source !== inner) return;
       if (data === 'ready' && !started) {
         started = true;
         // A frame of no origin cannot be named otherwise; what it is sent is not secret from the tool.
-        return frame.contentWindow?.postMessage({ body, args, most }, '*');
+        return inner.postMessage({ body, args, most }, '*');
       }
       const { error, text, length } = (data ?? {}) as { error?: unknown; text?: unknown; length?: unknown };
       if (typeof error === 'string') reject(new Error(error));

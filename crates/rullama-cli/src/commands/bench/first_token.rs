@@ -1,17 +1,14 @@
 //! How long a conversation waits for an answer to begin: a new message behind what is read already.
 
-use super::{Arguments, WARM_UPS, on, once, spread};
+use super::{Arguments, HUNDREDTHS, WARM_UPS, on, once, spread};
 use anyhow::{Result, bail};
 use rullama::{Cancel, Session};
 use serde_json::{Value, json};
 
-/// Parts of a second in a record: hundredths of milliseconds.
-const PARTS: f64 = 1e5;
-
-/// Seconds of each run from the message to the first token of its answer.
+/// Milliseconds of each run from the message to the first token of its answer.
 pub(super) async fn measure(arguments: &Arguments, session: &mut Session, kept: u32, cancel: &Cancel) -> Result<Vec<f64>> {
     once(arguments, session, (kept, 1), 0, cancel).await?;
-    let mut seconds = Vec::new();
+    let mut waits = Vec::new();
     for round in 0..WARM_UPS + arguments.runs {
         session.truncate(kept).await?;
         let answer = on(arguments, session, (kept + arguments.new, 1), 0, cancel).await?;
@@ -19,15 +16,15 @@ pub(super) async fn measure(arguments: &Arguments, session: &mut Session, kept: 
             bail!("{} tokens were read in place of {} new ones.", answer.timings.prefilled_tokens, arguments.new);
         }
         if round >= WARM_UPS {
-            seconds.push(answer.timings.first_token_s);
+            waits.push(answer.timings.first_token_s * 1e3);
         }
     }
-    Ok(seconds)
+    Ok(waits)
 }
 
-pub(super) fn record(kept: u32, new: u32, seconds: &[f64]) -> Value {
-    let (median, spread) = spread(seconds, PARTS);
-    json!({"kept": kept, "new": new, "ms": median * 1e3, "ms_spread": spread.map(|seconds| seconds * 1e3)})
+pub(super) fn record(kept: u32, new: u32, waits: &[f64]) -> Value {
+    let (ms, ms_spread) = spread(waits, HUNDREDTHS);
+    json!({"kept": kept, "new": new, "ms": ms, "ms_spread": ms_spread})
 }
 
 pub(super) fn summary(record: &Value) -> String {

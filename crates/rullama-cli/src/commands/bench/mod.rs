@@ -137,7 +137,7 @@ struct Measured {
     speculated: [u32; 2],
     /// One step each, at the end of the context.
     steps: [(&'static str, StepProfile); 2],
-    /// Seconds of each run until an answer's first token, in a conversation of `--kept` tokens.
+    /// Milliseconds of each run until an answer's first token, in a conversation of `--kept` tokens.
     first_token: Vec<f64>,
 }
 
@@ -220,7 +220,7 @@ fn made_up(count: u32, vocab: u32, bos: u32, salt: u32) -> Vec<u32> {
     std::iter::once(bos).chain(std::iter::repeat_with(&mut next)).take(count as usize).collect()
 }
 
-/// Of tokens a second, and of seconds.
+/// Of tokens a second and of milliseconds, and of seconds.
 const HUNDREDTHS: f64 = 100.0;
 const MICROS: f64 = 1e6;
 

@@ -8,6 +8,7 @@ import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, statSync, wr
 import os from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { openPage, startBrowser } from './browser.mjs';
 import { answerText, ask, finished, waitForChat } from './person.mjs';
@@ -63,12 +64,12 @@ const update = (page) => page.evaluate(async () => {
   return next.state;
 });
 
-/** Waits until an answer is yes. What is asked while the page reloads has none. */
+/** Waits until an answer is yes. What is asked while the page reloads fails, or has no answer ever. */
 async function until(ask) {
   const end = Date.now() + 20_000;
-  while (!(await ask().catch(() => false))) {
+  while (!(await Promise.race([ask(), wait(2000, false)]).catch(() => false))) {
     assert.ok(Date.now() < end, `not in time: ${ask}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await wait(50);
   }
 }
 

@@ -123,6 +123,8 @@ test('a reload in mid-answer keeps what was written, and the model goes on with 
 
 test('after a reload the second question goes on with what the model has read for the first', async (t) => {
   const { page, problems } = await openLoaded();
+  // Restores of tests before may have been slow on a busy machine: nothing would be kept.
+  await page.evaluate(() => localStorage.removeItem('rullama.paces'));
   await limitAnswers(page, 8);
   await ask(page, 'Three birds sit on a roof, two of them black. Then five more come, and one flies away. How many are there now?');
   await finished(page, 1);

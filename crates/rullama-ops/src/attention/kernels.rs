@@ -66,7 +66,9 @@ struct Spans {
 
 impl Spans {
     /// For kernels that share nothing out.
-    const ONE: Spans = Spans { rows: 1, least: 1, splits: 1, columns: 1, loads: 1 };
+    const fn whole(rows: u32) -> Spans {
+        Spans { rows, least: 1, splits: 1, columns: 1, loads: 1 }
+    }
 
     fn link<'l>(&self, link: &'l mut Link) -> &'l mut Link {
         link.module("span", rullama_quant::wgsl!("span.wgsl")).constant("ROWS", self.rows).constant("LEAST", self.least)
@@ -117,8 +119,10 @@ impl Attention {
         if variant == "naive" {
             return self.record_naive(context, parts);
         }
-        let kernel = self.prefill(context.caps, parts, &Spans::ONE).kernel()?;
-        self.describe_whole(context.recorder.dispatch(&kernel, [parts.q.rows.div_ceil(TILE), self.heads, 1]), parts, &parts.y.slice);
+        let spans = Spans::whole(TILE);
+        let kernel = self.prefill(context.caps, parts, &spans).kernel()?;
+        let grid = [parts.q.rows.div_ceil(TILE), self.heads, 1];
+        self.describe_whole(context.recorder.dispatch(&kernel, grid), parts, &spans, &parts.y.slice);
         Ok(())
     }
 
@@ -132,15 +136,15 @@ impl Attention {
         let spans = Spans { rows: TILE, least: LEAST_TILE_KEYS, splits, columns, loads };
         let kernel = self.prefill(context.caps, parts, &spans).flag("shared", true).kernel()?;
         let dispatch = context.recorder.dispatch(&kernel, [tokens.div_ceil(TILE), self.heads, splits]);
-        self.describe_whole(dispatch, parts, &scratch);
-        dispatch.param("splits", splits);
+        self.describe_whole(dispatch, parts, &spans, &scratch);
         self.combine(context, parts, &scratch, &spans, subgroups)
     }
 
     fn record_naive(&self, context: &mut Context, parts: &Parts) -> Result<(), GpuError> {
-        let mut link = self.whole("attention/naive", rullama_quant::wgsl!("naive.wgsl"), context.caps, parts, &Spans::ONE);
+        let spans = Spans::whole(1);
+        let mut link = self.whole("attention/naive", rullama_quant::wgsl!("naive.wgsl"), context.caps, parts, &spans);
         let kernel = link.constant("WG", NAIVE_WORKGROUP).kernel()?;
-        self.describe_whole(context.recorder.dispatch(&kernel, [self.heads, parts.q.rows, 1]), parts, &parts.y.slice);
+        self.describe_whole(context.recorder.dispatch(&kernel, [self.heads, parts.q.rows, 1]), parts, &spans, &parts.y.slice);
         Ok(())
     }
 
@@ -221,10 +225,10 @@ impl Attention {
     }
 
     /// What the kernels with whole queries are given; results or shares of them go to `y`.
-    fn describe_whole(&self, dispatch: &mut DispatchBuilder, parts: &Parts, y: &Slice) {
+    fn describe_whole(&self, dispatch: &mut DispatchBuilder, parts: &Parts, spans: &Spans, y: &Slice) {
         self.describe(dispatch, parts);
         dispatch.param("rows", parts.q.rows).param("width", parts.k.width / 4);
-        dispatch.param("y_offset", parts.y.offset / 4).bind("y", y);
+        dispatch.param("y_offset", parts.y.offset / 4).param("splits", spans.splits).bind("y", y);
         if let Some(ends) = parts.ends {
             dispatch.bind("ends", ends);
         }

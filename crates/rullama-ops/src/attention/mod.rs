@@ -158,12 +158,12 @@ impl Op for Attention {
     fn scratch(&self, _: &Caps, operands: &[Operand]) -> u64 {
         let Ok(parts) = self.parts(operands) else { return 0 };
         let (tokens, slots) = (parts.q.rows, parts.k.slots);
-        let shares = match tokens <= DECODE_TOKENS {
-            _ if self.blocks => 0,
-            true => self.decode_scratch(tokens, slots),
-            false => self.tile_scratch(tokens, slots),
+        let shares = match (self.blocks, tokens <= DECODE_TOKENS) {
+            (true, _) => 0,
+            (_, true) => self.decode_scratch(tokens, slots),
+            (_, false) => self.tile_scratch(tokens, slots),
         };
-        shares.max(self.values_scratch(parts.q.rows))
+        shares.max(self.values_scratch(tokens))
     }
 
     fn record(&self, context: &mut Context, operands: &[Operand]) -> Result<(), GpuError> {
@@ -220,8 +220,8 @@ impl Op for Attention {
         let (slots, position) = match (self.blocks, tokens <= DECODE_TOKENS) {
             (true, _) => (64, 24),
             (_, true) => (keys as usize + 64, keys + 34),
-            // A few shares of a tile's.
-            (_, false) => (256, 184),
+            // Two shares of a tile's.
+            (_, false) => (128, 56),
         };
         let (width, kv_width) = ((self.heads * self.head_dim) as usize, (self.kv_heads * self.head_dim) as usize);
         let mut rng = Rng::new(u64::from(self.kv_heads * self.head_dim + tokens));

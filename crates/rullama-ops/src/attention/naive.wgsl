@@ -20,9 +20,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let first = (head / params.shared_by) * QUADS;
     let row = params.q_offset + token * params.q_stride + head * QUADS;
     let end = select(0u, end_of(token), token < state[TOKENS]);
-    let own = state[POSITION] + token + 1u;
-    var start = 0u;
-    if (params.window != 0u && own > params.window) { start = own - params.window; }
+    let start = span_of(token, state[POSITION], state[TOKENS], params.window, params.splits).start;
     var best = LOWEST;
     var sum = 0.0;
     var left = vec4<f32>(0.0);

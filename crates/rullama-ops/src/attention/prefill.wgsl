@@ -62,16 +62,14 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) wgs: vec3
     let position = state[POSITION];
     let real = min(state[TOKENS], params.rows);
     let share = wg.z;
-#if shared
     let span = span_of(first_row, position, real, params.window, params.splits);
-    if (share * span.share >= span.count) { return; }
     let start = span.start + share * span.share;
+#if shared
+    if (share * span.share >= span.count) { return; }
     let end = min(start + span.share, span.start + span.count);
 #else
     // Of no row before it the end is farther.
     let end = select(0u, end_of(min(first_row + TILE, real) - 1u), first_row < real);
-    var start = 0u;
-    if (params.window != 0u && position + first_row + 1u > params.window) { start = position + first_row + 1u - params.window; }
 #endif
 
     // Steps 1 and 2: this invocation's key and queries of the tile; loading: row and quad.

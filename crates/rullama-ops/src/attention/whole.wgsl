@@ -9,9 +9,7 @@ struct Params {
     slots: u32,
     window: u32, // 0 for none
     q_stride: u32, q_offset: u32, y_offset: u32,
-#if shared
     splits: u32, // shares of a token's keys
-#endif
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(_) var<storage, read> q: array<vec4<f32>>;

@@ -200,6 +200,11 @@ fn bench_records() {
     assert!(record["wasm_peak_bytes"].is_null());
     assert!(record["kernels"]["decode"].is_array() && record["kernels"]["prefill"].is_array());
     assert!(record["speculation"].is_null());
+    let begins = &record["first_token"];
+    assert_eq!((&begins["kept"], &begins["new"]), (&40.into(), &6.into()));
+    let [least, most] = [0, 1].map(|i| begins["ms_spread"][i].as_f64().unwrap());
+    let median = begins["ms"].as_f64().unwrap();
+    assert!(0.0 < least && least <= median && median <= most, "{begins}");
 }
 
 /// The fields of a picture's and a sound's record.

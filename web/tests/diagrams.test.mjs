@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openPage, startBrowser } from './browser.mjs';
 import { clean } from './clean.mjs';
-import { ask, finished, openLoadedAt, openStartAt, until, waitForChat } from './person.mjs';
+import { ask, finished, keptLater, openLoadedAt, openStartAt, until, waitForChat } from './person.mjs';
 import { startServer } from './server.mjs';
 
 const dist = path.join(fileURLToPath(new URL('.', import.meta.url)), '../app/dist');
@@ -427,7 +427,7 @@ test('diagrams are drawn without a network, once one was drawn with it', async (
   await ask(page, answer(FLOW));
   await finished(page, 1);
   await drawn(page);
-  await until(() => page.evaluate(async () => (await (await caches.open('rullama-later')).keys()).map(({ url }) => url)), (kept) => kept.some((url) => url.includes('/mermaid.js')));
+  await until(() => keptLater(page), (kept) => kept.some((url) => url.includes('/mermaid.js')));
   await own.close();
   await page.reload();
   await page.waitForSelector('.message.model');

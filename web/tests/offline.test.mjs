@@ -8,10 +8,9 @@ import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, statSync, wr
 import os from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { openPage, startBrowser } from './browser.mjs';
-import { answerText, ask, finished, waitForChat } from './person.mjs';
+import { answerText, ask, finished, keptLater, until, waitForChat } from './person.mjs';
 import { startServer } from './server.mjs';
 import { writeTool } from './toolbox.mjs';
 
@@ -64,15 +63,6 @@ const update = (page) => page.evaluate(async () => {
   return next.state;
 });
 
-/** Waits until an answer is yes. What is asked while the page reloads fails, or has no answer ever. */
-async function until(ask) {
-  const end = Date.now() + 20_000;
-  while (!(await Promise.race([ask(), wait(2000, false)]).catch(() => false))) {
-    assert.ok(Date.now() < end, `not in time: ${ask}`);
-    await wait(50);
-  }
-}
-
 const style = (page) => page.evaluate(async () => (await fetch('style.css')).text());
 const cacheNames = (page) => page.evaluate(async () => (await caches.keys()).filter((name) => name.startsWith('rullama-page')));
 
@@ -121,7 +111,7 @@ test('a model is kept once it was asked for, and its parts are cut out of it', a
     return { status: response.status, range: response.headers.get('content-range'), length: bytes.length, first: bytes[0] };
   }, [`model/${file}`, range]);
   const online = await get('bytes=1000-1999');
-  await until(() => page.evaluate(async () => (await (await caches.open('rullama-later')).keys()).some(({ url }) => url.includes('.gguf'))));
+  await until(() => keptLater(page), (kept) => kept.some((url) => url.includes('.gguf')), 20_000);
   const bytes = readFileSync(path.join(folder, 'model', file));
   await site.close();
   assert.deepEqual(await get('bytes=1000-1999'), online);
@@ -144,7 +134,7 @@ test('a new version is told, taken at the next reload, and no chat is lost', asy
   await page.waitForSelector('.update');
   assert.doesNotMatch(await style(page), /second version/, 'nothing changes under the open page');
   await page.click('#renew');
-  await until(async () => (await style(page)).includes('second version'));
+  await until(() => style(page), (text) => text.includes('second version'), 20_000);
   await page.waitForSelector('.message.model');
   assert.match(await answerText(page), /A short answer/);
   assert.equal(await page.locator('.update').count(), 0);
@@ -161,7 +151,7 @@ test('a second tab keeps its version until it is the only one', async () => {
   for (const tab of [page, other]) assert.doesNotMatch(await style(tab), /second version/);
   await other.close();
   await page.reload();
-  await until(async () => (await style(page)).includes('second version'));
+  await until(() => style(page), (text) => text.includes('second version'), 20_000);
 });
 
 test('a version that does not fit together is not taken', async () => {

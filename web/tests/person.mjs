@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { openPage, startBrowser } from './browser.mjs';
 import { startServer } from './server.mjs';
@@ -101,14 +102,20 @@ export const keptKeys = (page) =>
     return found;
   });
 
-/** Waits until what is found is as it should be; gives it. */
-export async function until(what, holds) {
-  for (let tries = 0; tries < 100; tries += 1) {
-    const found = await what();
-    if (holds(found)) return found;
-    await new Promise((resolve) => setTimeout(resolve, 100));
+/** Addresses of what the page keeps when it is first asked for. */
+export const keptLater = (page) => page.evaluate(async () => (await (await caches.open('rullama-later')).keys()).map(({ url }) => url));
+
+/** Waits until what is found is as it should be; gives it. What is asked while a page reloads fails, or has no answer ever. */
+export async function until(what, holds, limit = 10_000) {
+  const end = Date.now() + limit;
+  let found;
+  while (Date.now() < end) {
+    found = await Promise.race([what().then((value) => ({ value })), wait(2000, { never: true })]).catch((error) => ({ error }));
+    if ('value' in found && holds(found.value)) return found.value;
+    await wait(50);
   }
-  assert.fail(`never came: ${JSON.stringify(await what())}`);
+  assert.fail(`never came: ${JSON.stringify(found.value) ?? found.error ?? 'no answer'}`);
 }
+
 /** Waits until so many of them are there as a whole. */
 export const keptAre = (page, count) => until(() => keptKeys(page), (files) => files.length === count && files.every(({ size }) => size > 0));

@@ -1,14 +1,13 @@
 //! What each form may look like, and that every form gives the same pairs.
 
-mod common;
-
-use common::{CONFIG, MODEL, adapter, assert_same_terms, config, f32s, peft, query, read_all, read_blobs, safetensors, values, with_table};
+use crate::common::{
+    CONFIG, MODEL, adapter, assert_same_terms, config, f32s, peft, query, read_all, read_blobs, safetensors, values, with_table,
+};
 use rullama_adapter::{Adapter, Form, Module, Pair, Precision, Target, gguf, peft as form};
 use rullama_quant::{DType, encode};
 use rullama_source::gguf::{Metadata, Value as Meta, write::GgufWriter};
 use serde_json::json;
 
-#[test]
 fn peft_there_and_back() {
     let first = with_table();
     let again = read_blobs(&form::write(&first, Precision::F32).unwrap()).unwrap();
@@ -19,7 +18,6 @@ fn peft_there_and_back() {
     assert_same_terms(&first, &half, 2e-3);
 }
 
-#[test]
 fn scales_survive_whatever_they_are() {
     let mut first = adapter();
     for (i, pair) in first.pairs.values_mut().enumerate() {
@@ -31,18 +29,17 @@ fn scales_survive_whatever_they_are() {
     }
     let gguf = read_blobs(&gguf::write(&first, Precision::F32, "a.gguf", None).unwrap()).unwrap();
     for (target, pair) in &first.pairs {
-        let [ours, theirs] = [pair, &gguf.pairs[target]].map(|pair| common::delta(*target, pair));
+        let [ours, theirs] = [pair, &gguf.pairs[target]].map(|pair| crate::common::delta(*target, pair));
         let most = ours.iter().fold(0f32, |most, value| most.max(value.abs()));
         assert!(ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() <= 1e-6 * most), "{target}");
     }
 }
 
-#[test]
 fn rank_stabilised_adapters_stay_so() {
     let mut first = Adapter { name: "rs".into(), ..Adapter::default() };
     first.info.rslora = true;
     for layer in 0..3 {
-        first.pairs.insert(Target::layer(layer, Module::V), common::pair(3, 5.0, true, 4, 6));
+        first.pairs.insert(Target::layer(layer, Module::V), crate::common::pair(3, 5.0, true, 4, 6));
     }
     let blobs = form::write(&first, Precision::F32).unwrap();
     let again = read_blobs(&blobs).unwrap();
@@ -54,7 +51,6 @@ fn rank_stabilised_adapters_stay_so() {
     assert_same_terms(&first, &again, 1e-6);
 }
 
-#[test]
 fn full_paths_keep_pefts_hands_off_the_towers() {
     let blobs = form::write(&with_table(), Precision::F32).unwrap();
     let config: serde_json::Value = serde_json::from_slice(&blobs[1].bytes).unwrap();
@@ -64,7 +60,6 @@ fn full_paths_keep_pefts_hands_off_the_towers() {
     assert_eq!(config["rank_pattern"], json!({"layers.12.self_attn.o_proj": 3}));
 }
 
-#[test]
 fn patterns_and_targets_as_peft_has_them() {
     let tensors = || [query(1), query(11)].concat();
     let scales = |changes: serde_json::Value| {
@@ -94,7 +89,6 @@ fn patterns_and_targets_as_peft_has_them() {
     }
 }
 
-#[test]
 fn names_of_other_classes_and_of_several_adapters() {
     let one = |prefix: &str, tail: &str| {
         let name = |half: &str| format!("{prefix}layers.5.self_attn.q_proj.lora_{half}{tail}");
@@ -110,7 +104,6 @@ fn names_of_other_classes_and_of_several_adapters() {
     }
 }
 
-#[test]
 fn towers_and_copies_of_weights_are_left_out_and_named() {
     let mut tensors = query(0);
     let towers =
@@ -128,7 +121,6 @@ fn towers_and_copies_of_weights_are_left_out_and_named() {
     assert!(message.contains("nothing for the language model"), "{message}");
 }
 
-#[test]
 fn types_of_values() {
     let exact: Vec<f32> = values(3, 8).iter().map(|value| (value * 8.0).round() / 8.0).collect();
     let as_type = |dtype: DType| {
@@ -165,7 +157,6 @@ fn gguf_file(alpha: Option<f32>, tensors: &[(&str, &[u64], DType, Vec<f32>)]) ->
     stream.finish().unwrap()
 }
 
-#[test]
 fn gguf_turns_the_embedding() {
     let (a, b) = (values(1, 2 * 5), values(2, 3 * 2));
     // Rows by token: [5, 2].
@@ -179,7 +170,6 @@ fn gguf_turns_the_embedding() {
     assert_eq!(adapter.name, "e");
 }
 
-#[test]
 fn gguf_types_alpha_and_further_tensors() {
     let tensors = |dtype| {
         let (a, b) = (values(1, 32 * 32), values(2, 32 * 32));
@@ -212,7 +202,6 @@ fn gguf_types_alpha_and_further_tensors() {
     }
 }
 
-#[test]
 fn rullama_of_earlier_versions() {
     let texts = json!({"rank": "2", "alpha": "3", "target_modules": "attn_q, attn_o,lm_head"});
     let of = |name: &'static str, shape: &'static [usize], seed| (name, "F32", shape, f32s(&values(seed, shape[0] * shape[1])));
@@ -253,7 +242,6 @@ fn rullama_of_earlier_versions() {
     }
 }
 
-#[test]
 fn one_form_and_all_of_it() {
     let peft = form::write(&adapter(), Precision::F32).unwrap();
     let gguf = gguf::write(&adapter(), Precision::F32, "a.gguf", None).unwrap().remove(0).bytes;
@@ -276,4 +264,19 @@ fn one_form_and_all_of_it() {
     }
     // The order and the names do not matter.
     assert!(read_all(&[("b", model), ("a", json)]).unwrap().pairs == adapter().pairs);
+}
+
+rullama_testing::tests! {
+    peft_there_and_back,
+    scales_survive_whatever_they_are,
+    rank_stabilised_adapters_stay_so,
+    full_paths_keep_pefts_hands_off_the_towers,
+    patterns_and_targets_as_peft_has_them,
+    names_of_other_classes_and_of_several_adapters,
+    towers_and_copies_of_weights_are_left_out_and_named,
+    types_of_values,
+    gguf_turns_the_embedding,
+    gguf_types_alpha_and_further_tensors,
+    rullama_of_earlier_versions,
+    one_form_and_all_of_it,
 }

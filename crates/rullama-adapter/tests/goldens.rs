@@ -1,8 +1,6 @@
 //! Adapters that PEFT and gguf-py wrote: what is read of them, and that what is written equals them.
 
-mod common;
-
-use common::{assert_same_terms, read_blobs};
+use crate::common::{assert_same_terms, read_blobs};
 use rullama_adapter::{Adapter, Blob, Form, Module, Precision, Target, files, gguf, peft, read};
 use rullama_source::gguf::Gguf;
 use rullama_source::{ByteSource, MemorySource};

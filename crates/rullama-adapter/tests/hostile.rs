@@ -1,8 +1,6 @@
 //! Files that are cut, damaged or made to harm: an error that names the thing, soon, and never a panic.
 
-mod common;
-
-use common::{CONFIG, MODEL, adapter, config, f32s, framed, peft, query, read_all, safetensors, values};
+use crate::common::{CONFIG, MODEL, adapter, config, f32s, framed, peft, query, read_all, safetensors, values};
 use rullama_adapter::{Adapter, AdapterError, Precision, gguf, peft as form};
 use serde_json::{Value, json};
 
@@ -33,7 +31,6 @@ fn with_first(files: &[(&str, Vec<u8>)], first: &[u8]) -> Result<Adapter, Adapte
     read_all(&all)
 }
 
-#[test]
 fn cut_at_every_byte() {
     for files in forms() {
         let whole = &files[0].1;
@@ -47,7 +44,6 @@ fn cut_at_every_byte() {
     }
 }
 
-#[test]
 fn every_byte_flipped() {
     for files in forms() {
         let whole = files[0].1.clone();
@@ -69,7 +65,6 @@ fn refused(files: &[(&str, &[u8])], what: &str) {
     assert!(message.contains(what) && message.ends_with('.'), "{what}: {message}");
 }
 
-#[test]
 fn headers_of_safetensors() {
     let config = config(json!({}));
     let check = |bytes: &[u8], what: &str| refused(&[(CONFIG, &config), (MODEL, bytes)], what);
@@ -108,7 +103,6 @@ fn headers_of_safetensors() {
     }
 }
 
-#[test]
 fn tensors_that_do_not_make_pairs() {
     type Change = fn(&mut Vec<(String, &'static str, &'static [usize], Vec<u8>)>);
     let changes: [(Change, &str); 14] = [
@@ -138,7 +132,6 @@ fn tensors_that_do_not_make_pairs() {
     }
 }
 
-#[test]
 fn configurations_that_mean_something_else() {
     for (changes, what) in [
         (json!({"use_dora": true}), "DoRA"),
@@ -192,7 +185,6 @@ fn configurations_that_mean_something_else() {
     }
 }
 
-#[test]
 fn tied_adapters_and_texts_that_are_no_configuration() {
     let name = |half: &str| format!("base_model.model.lm_head.lora_{half}.weight");
     let head = vec![(name("A"), "F32", &[2, 4][..], f32s(&values(1, 8))), (name("B"), "F32", &[3, 2][..], f32s(&values(2, 6)))];
@@ -206,7 +198,6 @@ fn tied_adapters_and_texts_that_are_no_configuration() {
     refused(&[(CONFIG, long.as_bytes()), (MODEL, &model)], "4194304");
 }
 
-#[test]
 fn many_names_take_no_long_time() {
     let patterns: serde_json::Map<String, Value> = (0..50_000).map(|i| (format!("layers.{i}.self_attn.q_proj"), json!(1))).collect();
     let tensors: Vec<_> = (0..1024).flat_map(query).collect();
@@ -216,7 +207,6 @@ fn many_names_take_no_long_time() {
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
 }
 
-#[test]
 fn gguf_files_that_are_no_adapters() {
     use rullama_source::gguf::{Metadata, Value as Meta, write::GgufWriter};
     let file = |changes: &[(&str, Option<Meta>)], tensors: &[(&str, &[u64])]| {
@@ -269,4 +259,15 @@ fn gguf_files_that_are_no_adapters() {
     for (tensors, what) in wrong {
         refused(&[("a.gguf", &file(&[], tensors))], what);
     }
+}
+
+rullama_testing::tests! {
+    cut_at_every_byte,
+    every_byte_flipped,
+    headers_of_safetensors,
+    tensors_that_do_not_make_pairs,
+    configurations_that_mean_something_else,
+    tied_adapters_and_texts_that_are_no_configuration,
+    many_names_take_no_long_time,
+    gguf_files_that_are_no_adapters,
 }

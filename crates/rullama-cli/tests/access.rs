@@ -1,11 +1,7 @@
 //! `rullama serve`'s APIs: who may ask, and what becomes of requests that cannot be read. No model is loaded here.
 
-mod common;
-#[path = "common/http.rs"]
-mod http;
-
-use common::{fails, rullama};
-use http::{Answer, Server, start};
+use crate::common::http::{Answer, Server, start};
+use crate::common::{fails, rullama};
 use serde_json::{Value, json};
 
 fn serve(more: &[&str], origins: &str) -> Server {

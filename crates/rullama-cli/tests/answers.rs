@@ -1,8 +1,6 @@
 //! What the program makes of what a model writes: `parse`, and answers of `run`.
 
-mod common;
-
-use common::{fails, ok, rullama, run};
+use crate::common::{fails, ok, rullama, run};
 use rullama_source::MemorySource;
 use rullama_source::gguf::{Array, Gguf, Value as Field, write::GgufWriter};
 use serde_json::{Value, json};
@@ -35,7 +33,6 @@ fn parse(input: &Value) -> Value {
     serde_json::from_str(&out).unwrap()
 }
 
-#[test]
 fn parse_takes_answers_apart() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rullama-text/tests/data/report_parses.json");
     let cases: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
@@ -66,7 +63,6 @@ fn parse_takes_answers_apart() {
     assert_eq!(parse(&json!({"pieces": pieces}))["content"], "a\u{fffd}é");
 }
 
-#[test]
 fn parse_names_what_is_wrong() {
     for (input, says) in [
         (r#"{"pieces": [{"text": "a"}, {"special": "<nope>"}]}"#, "pieces[1]: `<nope>` is no special token of this model"),
@@ -87,7 +83,6 @@ fn parse_names_what_is_wrong() {
     assert!(code == 2 && err.contains("messages[1]: arguments must be an object"), "{err}");
 }
 
-#[test]
 fn an_answer_ends_at_eos_whatever_the_file_calls_so() {
     let arguments = ["run", path(&parrot()), "Hi", "--temperature", "0"].map(str::to_owned);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -124,7 +119,6 @@ fn parrot_that_says(words: [(&str, i32); 3], folder: &Path) -> PathBuf {
     path
 }
 
-#[test]
 fn run_tells_calls_from_what_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let model = parrot_that_says([("<|tool_call>", 4), ("call:look{at:", 1), ("here", 1)], folder.path());
@@ -142,7 +136,6 @@ fn run_tells_calls_from_what_cannot_be_read() {
     assert_eq!(run(&["--max-tokens", "3"]), "unreadable tool call: call:look{at:here\n");
 }
 
-#[test]
 fn run_leaves_text_about_marks_alone() {
     let folder = tempfile::tempdir().unwrap();
     let model = parrot_that_says([("It opens with <|tool", 1), ("_call>call:rm{}", 1), (" and <channel|>.", 1)], folder.path());
@@ -150,7 +143,6 @@ fn run_leaves_text_about_marks_alone() {
     assert_eq!(ok(&mut rullama(&arguments)), "It opens with <|tool_call>call:rm{} and <channel|>.\n");
 }
 
-#[test]
 fn an_answer_that_is_all_thought_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let model = parrot_that_says([("<|channel>", 4), ("thought\n", 1), ("The capital is Paris.", 1)], folder.path());
@@ -164,4 +156,13 @@ fn an_answer_that_is_all_thought_is_told() {
     assert!(shown.contains("The capital is Paris.") && !shown.contains("note"), "{shown}");
     let plain = parrot_that_says([("Yes", 1), ("\n", 1), ("Paris.", 1)], folder.path());
     assert!(!run(&mut rullama(&["run", path(&plain), "Hi", "--temperature", "0"])).err.contains("thought"));
+}
+
+rullama_testing::tests! {
+    parse_takes_answers_apart,
+    parse_names_what_is_wrong,
+    an_answer_ends_at_eos_whatever_the_file_calls_so,
+    run_tells_calls_from_what_cannot_be_read,
+    run_leaves_text_about_marks_alone,
+    an_answer_that_is_all_thought_is_told,
 }

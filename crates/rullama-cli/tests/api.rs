@@ -1,10 +1,6 @@
 //! `rullama serve` as Ollama and as OpenAI: the program with its embedded model, asked over HTTP.
 
-mod common;
-#[path = "common/http.rs"]
-mod http;
-
-use http::{Server, asked, endless, question, serve};
+use crate::common::http::{Server, asked, endless, question, serve};
 use serde_json::{Value, json};
 use std::thread::sleep;
 use std::time::{Duration, Instant};

@@ -1,11 +1,7 @@
 //! Embeddings by the command and by the APIs of `rullama serve`.
 
-mod common;
-#[path = "common/http.rs"]
-mod http;
-
-use common::{Store, fails, need_adapter, ok, rullama, with_input};
-use http::{Server, start};
+use crate::common::http::{Server, start};
+use crate::common::{Store, fails, need_adapter, ok, rullama, with_input};
 use rullama_testing::golden;
 use serde_json::{Value, json};
 

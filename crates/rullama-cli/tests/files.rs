@@ -1,8 +1,6 @@
 //! What a person names as a model: parts of split ones, names that other things have too, and files that are no models.
 
-mod common;
-
-use common::{Ran, Store, fails, ok, rullama, run, split, with_input};
+use crate::common::{Ran, Store, fails, ok, rullama, run, split, with_input};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,7 +21,6 @@ fn summary(command: &mut Command, input: &[u8]) -> Value {
     serde_json::from_str(out.lines().last().unwrap()).unwrap()
 }
 
-#[test]
 fn a_split_model_on_disk() {
     let folder = tempfile::tempdir().unwrap();
     let parts = split(&model(), folder.path(), 3);
@@ -43,7 +40,6 @@ fn a_split_model_on_disk() {
     assert!(error.contains("part 3 of 3 of a split model") && error.contains("part 2 is missing"), "{error}");
 }
 
-#[test]
 fn a_split_model_in_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let parts: Vec<Vec<u8>> = split(&model(), folder.path(), 3).iter().map(|path| std::fs::read(path).unwrap()).collect();
@@ -61,7 +57,6 @@ fn a_split_model_in_the_store() {
     assert!(error.contains("part 2 is missing"), "{error}");
 }
 
-#[test]
 fn what_is_named_like_a_model_does_not_hide_it() {
     let store = Store::new();
     store.add("plain", &[("model", &std::fs::read(model()).unwrap())]);
@@ -81,7 +76,6 @@ fn what_is_named_like_a_model_does_not_hide_it() {
     assert!(code == 0 && out.contains("file          plain\n") && err.contains("Ollama's model of this name"), "{out}{err}");
 }
 
-#[test]
 fn files_that_are_no_models() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("m.gguf");
@@ -105,7 +99,6 @@ fn files_that_are_no_models() {
 }
 
 #[cfg(unix)]
-#[test]
 fn paths_that_are_no_files_or_no_text() {
     use std::os::unix::ffi::OsStrExt;
     let folder = tempfile::tempdir().unwrap();
@@ -123,7 +116,6 @@ fn paths_that_are_no_files_or_no_text() {
     assert!(ok(rullama(&["tokenize"]).arg(&odd).arg("a")).contains("1 tokens"));
 }
 
-#[test]
 fn standard_input_beside_a_prompt() {
     let model = model();
     let prompt = |arguments: &[&str], input: &[u8]| {
@@ -142,7 +134,6 @@ fn standard_input_beside_a_prompt() {
     assert!(error.contains("UTF-8"), "{error}");
 }
 
-#[test]
 fn a_file_that_was_written_to_after_it_was_stored() {
     let (store, gguf) = (Store::new(), std::fs::read(model()).unwrap());
     store.add("m", &[("model", &gguf), ("system", b"Be brief.")]);
@@ -158,7 +149,6 @@ fn a_file_that_was_written_to_after_it_was_stored() {
     assert!(code == 1 && err.contains("SHA-256"), "{err}");
 }
 
-#[test]
 fn what_a_store_says_of_its_models() {
     let (store, gguf) = (Store::new(), std::fs::read(model()).unwrap());
     store.add("odd", &[("model", &gguf), ("params", br#"{"top_k": 64.0, "num_ctx": 2048.0, "temperature": 1}"#)]);
@@ -197,7 +187,6 @@ fn as_nobody(mut command: Command, closed: &Path) -> Option<Command> {
 }
 
 #[cfg(unix)]
-#[test]
 fn a_folder_that_may_not_be_read_hides_no_model() {
     use std::os::unix::fs::PermissionsExt;
     let mode = |path: &Path, bits: u32| std::fs::set_permissions(path, std::fs::Permissions::from_mode(bits)).unwrap();
@@ -224,4 +213,18 @@ fn a_folder_that_may_not_be_read_hides_no_model() {
     let ran = run(&mut as_nobody(store.rullama(&["show", "plain"]), &store.folder.path().join("manifests")).unwrap());
     assert!(ran.code == 1 && ran.err.contains("no permission") && !ran.err.contains("Install"), "{}", ran.err);
     mode(&store.folder.path().join("manifests"), 0o755);
+}
+
+rullama_testing::tests! {
+    a_split_model_on_disk,
+    a_split_model_in_the_store,
+    what_is_named_like_a_model_does_not_hide_it,
+    files_that_are_no_models,
+    #[cfg(unix)]
+    paths_that_are_no_files_or_no_text,
+    standard_input_beside_a_prompt,
+    a_file_that_was_written_to_after_it_was_stored,
+    what_a_store_says_of_its_models,
+    #[cfg(unix)]
+    a_folder_that_may_not_be_read_hides_no_model,
 }

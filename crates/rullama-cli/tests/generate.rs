@@ -1,8 +1,6 @@
 //! Commands that run a model: where there is an adapter (software is enough) and a golden.
 
-mod common;
-
-use common::{fails, need_adapter, ok, rullama};
+use crate::common::{fails, need_adapter, ok, rullama};
 use rullama_testing::{golden, skip, workspace};
 use safetensors::SafeTensors;
 use serde_json::Value;

@@ -1,8 +1,6 @@
 //! Commands that need no GPU: list, show, tokenize, render, and what they refuse.
 
-mod common;
-
-use common::{fails, need_adapter, ok, rullama, run};
+use crate::common::{fails, need_adapter, ok, rullama, run};
 use rullama_testing::golden;
 use serde_json::{Value, json};
 use std::io::Write;

@@ -1,8 +1,6 @@
 //! `rullama serve --lan`: https by a certificate made here, and the link that opens it to a phone's browser.
 
-mod common;
-
-use common::{fails, rullama};
+use crate::common::{fails, rullama};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};

@@ -1,12 +1,8 @@
 //! Pictures on the command line and over the APIs: small models with their towers, where there is an adapter.
 
-mod common;
-#[path = "common/http.rs"]
-mod http;
-
+use crate::common::http::start;
+use crate::common::{Store, fails, need_adapter, ok, rullama};
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
-use common::{Store, fails, need_adapter, ok, rullama};
-use http::start;
 use rullama_testing::golden;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};

@@ -1,8 +1,6 @@
 //! `rullama quantize`: against llama.cpp's files, on a file made here, and where it must refuse.
 
-mod common;
-
-use common::{fails, ok, rullama};
+use crate::common::{fails, ok, rullama};
 use rullama_quant::{DType, decode, encode};
 use rullama_source::gguf::{GgmlType, Gguf, Metadata, Value, write::GgufWriter};
 use rullama_source::{ByteSource, MemorySource};

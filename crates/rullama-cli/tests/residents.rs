@@ -1,11 +1,7 @@
 //! `rullama serve`'s models: which there are, when they are loaded, and how long they stay.
 
-mod common;
-#[path = "common/http.rs"]
-mod http;
-
-use common::{Store, need_adapter};
-use http::{Server, need_embedded, question, serve, start};
+use crate::common::http::{Server, need_embedded, question, serve, start};
+use crate::common::{Store, need_adapter};
 use serde_json::{Value, json};
 use std::thread::sleep;
 use std::time::Duration;

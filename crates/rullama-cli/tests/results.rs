@@ -1,9 +1,6 @@
 //! What commands write: never over what they read, over other files only with `--force`, and nothing half.
-#![cfg(unix)]
 
-mod common;
-
-use common::{fails, ok, rullama};
+use crate::common::{fails, ok, rullama};
 use rullama_testing::golden;
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -41,7 +38,6 @@ fn listed(folder: &Path) -> Vec<String> {
     names
 }
 
-#[test]
 fn what_exists_is_refused_without_force() {
     let (folder, model) = copy();
     let out = folder.path().join("out");
@@ -57,7 +53,6 @@ fn what_exists_is_refused_without_force() {
     assert_eq!(listed(folder.path()), ["link", "m.gguf", "out"]);
 }
 
-#[test]
 fn no_name_of_its_input_is_written_over() {
     let (folder, model) = copy();
     let before = fs::read(&model).unwrap();
@@ -86,7 +81,6 @@ fn no_name_of_its_input_is_written_over() {
     assert_eq!(listed(folder.path()), ["hard", "here", "link", "link2", "m.gguf", "sub"]);
 }
 
-#[test]
 fn no_adapter_is_written_over() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
@@ -111,7 +105,6 @@ fn no_adapter_is_written_over() {
     assert!(contents(&at("peft")) == before);
 }
 
-#[test]
 fn a_copy_is_another_file() {
     let (folder, model) = copy();
     let out = folder.path().join("copy.gguf");
@@ -151,7 +144,6 @@ fn store() -> (tempfile::TempDir, PathBuf) {
     (folder, blob)
 }
 
-#[test]
 fn a_name_of_the_store_is_its_files() {
     let (folder, blob) = store();
     let before = contents(folder.path());
@@ -169,7 +161,6 @@ fn a_name_of_the_store_is_its_files() {
     ok(rullama(&["quantize", "tiny", path(&other.path().join("new")), "--type", "q8_0"]).env("OLLAMA_MODELS", folder.path()));
 }
 
-#[test]
 fn what_a_killed_run_left_is_in_nobodys_way() {
     let (folder, model) = copy();
     // As in a container, where the first process always has the same number.
@@ -195,7 +186,6 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     panic!("{what} did not come");
 }
 
-#[test]
 fn an_interrupted_evaluation_leaves_nothing() {
     let (folder, model) = copy();
     let out = folder.path().join("out");
@@ -212,4 +202,14 @@ fn an_interrupted_evaluation_leaves_nothing() {
         assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}");
         assert_eq!(listed(folder.path()), ["m.gguf"], "{signal}");
     }
+}
+
+rullama_testing::tests! {
+    what_exists_is_refused_without_force,
+    no_name_of_its_input_is_written_over,
+    no_adapter_is_written_over,
+    a_copy_is_another_file,
+    a_name_of_the_store_is_its_files,
+    what_a_killed_run_left_is_in_nobodys_way,
+    an_interrupted_evaluation_leaves_nothing,
 }

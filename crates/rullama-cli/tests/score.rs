@@ -1,8 +1,6 @@
 //! `rullama score`: what it asks, counts and refuses.
 
-mod common;
-
-use common::{fails, need_adapter, ok, rullama, run};
+use crate::common::{fails, need_adapter, ok, rullama, run};
 use serde_json::{Value, json};
 use std::path::Path;
 

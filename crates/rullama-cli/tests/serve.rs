@@ -1,8 +1,6 @@
 //! `rullama serve`: what it gives, and to whom.
 
-mod common;
-
-use common::{fails, rullama};
+use crate::common::{fails, rullama};
 use rullama_testing::golden;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,8 +1,6 @@
 //! Sounds on the command line: small models with their towers, where there is an adapter.
 
-mod common;
-
-use common::{fails, need_adapter, ok, rullama};
+use crate::common::{fails, need_adapter, ok, rullama};
 use rullama_testing::golden;
 use safetensors::SafeTensors;
 use serde_json::Value;

@@ -1,9 +1,6 @@
 //! What reaches a terminal: no control character of a file's, a model's or a name's. Pipes get the bytes.
-#![cfg(unix)]
 
-mod common;
-
-use common::{ok, rullama, run};
+use crate::common::{ok, rullama, run};
 use rullama_source::MemorySource;
 use rullama_source::gguf::write::GgufWriter;
 use rullama_source::gguf::{Array, Gguf, Metadata, Value};
@@ -76,7 +73,6 @@ fn left(shown: &str) -> String {
     text
 }
 
-#[test]
 fn no_control_character_reaches_a_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let model = hostile_model(folder.path());
@@ -114,7 +110,6 @@ fn no_control_character_reaches_a_terminal() {
     }
 }
 
-#[test]
 fn records_stay_json_and_pipes_get_the_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let model = hostile_model(folder.path());
@@ -126,4 +121,9 @@ fn records_stay_json_and_pipes_get_the_bytes() {
     assert!(ok(&mut rullama(&["tokenize", path(&model), "--decode", "400,500"])).contains(HOSTILE));
     let answer = run(&mut rullama(&["run", path(&model), "--ids", "2,400", "--max-tokens", "6", "--ignore-eos"]));
     assert!(answer.out.contains('\x1b'), "{:?}", answer.out);
+}
+
+rullama_testing::tests! {
+    no_control_character_reaches_a_terminal,
+    records_stay_json_and_pipes_get_the_bytes,
 }

@@ -1,8 +1,6 @@
 //! Training as a process, and what comes of an adapter: applied, converted, merged.
 
-mod common;
-
-use common::{Store, fails, need_adapter, ok, rullama, run};
+use crate::common::{Store, fails, need_adapter, ok, rullama, run};
 use rullama_testing::{golden, shared};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize};

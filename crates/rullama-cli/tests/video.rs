@@ -1,8 +1,6 @@
 //! `--video`: folders of frames, animated pictures, and other files through a program in ffmpeg's place.
 
-mod common;
-
-use common::{fails, need_adapter, ok, rullama};
+use crate::common::{fails, need_adapter, ok, rullama};
 use rullama_testing::golden;
 use serde_json::Value;
 use std::ffi::OsString;

@@ -82,7 +82,6 @@ fn schemas() -> Vec<Value> {
     ]
 }
 
-#[test]
 fn every_answer_parses_and_fits() {
     let mut words = words();
     for schema in schemas() {
@@ -106,7 +105,6 @@ fn refusal(schema: Value) -> GrammarError {
     }
 }
 
-#[test]
 fn what_is_refused_has_its_place() {
     let at = |schema: Value, place: &str| {
         let said = refusal(schema.clone()).to_string();
@@ -182,7 +180,6 @@ fn hostile() -> Vec<(&'static str, Value)> {
 }
 
 /// Each is refused or followed, and neither takes long.
-#[test]
 fn hostile_schemas_are_bounded() {
     let mut words = words();
     for (name, schema) in hostile() {
@@ -216,4 +213,10 @@ fn hostile_schemas_are_bounded() {
         assert!(compiled < Duration::from_secs(4), "{name}: {compiled:?}");
         assert!(slowest < Duration::from_secs(2), "{name}: {slowest:?} a token");
     }
+}
+
+rullama_testing::tests! {
+    every_answer_parses_and_fits,
+    what_is_refused_has_its_place,
+    hostile_schemas_are_bounded,
 }

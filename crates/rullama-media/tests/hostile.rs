@@ -17,7 +17,6 @@ fn file(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-#[test]
 fn five_formats_are_read() {
     for format in FORMATS {
         let picture = Picture::decode(&file(&sample(6, 5), format)).unwrap();
@@ -27,7 +26,6 @@ fn five_formats_are_read() {
     }
 }
 
-#[test]
 fn a_file_cut_anywhere_is_refused() {
     for format in FORMATS {
         let whole = file(&sample(40, 30), format);
@@ -40,7 +38,6 @@ fn a_file_cut_anywhere_is_refused() {
     }
 }
 
-#[test]
 fn flipped_bytes_never_panic() {
     for format in FORMATS {
         let whole = file(&sample(9, 7), format);
@@ -54,7 +51,6 @@ fn flipped_bytes_never_panic() {
     }
 }
 
-#[test]
 fn what_is_no_picture_is_said() {
     assert_eq!(Picture::decode(&[]), Err(MediaError::Empty));
     let wav = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0".to_vec();
@@ -78,7 +74,6 @@ fn bomb(width: u32, height: u32) -> Vec<u8> {
     bytes
 }
 
-#[test]
 fn bombs_are_refused_before_they_are_decoded() {
     for (width, height) in [(60_000, 60_000), (0x7fff_ffff, 2), (1, 0x7fff_ffff), (20_000, 20_000)] {
         let error = Picture::decode(&bomb(width, height)).unwrap_err();
@@ -87,7 +82,6 @@ fn bombs_are_refused_before_they_are_decoded() {
     assert!(matches!(Picture::decode(&bomb(9_000, 9_000)), Err(MediaError::Damaged { .. })));
 }
 
-#[test]
 fn strips_are_read() {
     for (width, height) in [(1, 30_000), (30_000, 1)] {
         let picture = Picture::decode(&file(&sample(width, height), ImageFormat::Png)).unwrap();
@@ -111,7 +105,6 @@ fn turned(orientation: u8) -> Vec<u8> {
     bytes
 }
 
-#[test]
 fn pictures_stand_as_their_exif_says() {
     let red_at = |picture: &Picture, x: u32, y: u32| picture.rgb()[((y * picture.width() + x) * 3) as usize] > 128;
     // Orientation; size; where red is.
@@ -124,10 +117,20 @@ fn pictures_stand_as_their_exif_says() {
     }
 }
 
-#[test]
 fn the_same_picture_has_the_same_hash() {
     let [png, bmp] = [ImageFormat::Png, ImageFormat::Bmp].map(|format| Picture::decode(&file(&sample(6, 5), format)).unwrap().hash());
     assert_eq!(png, bmp);
     let turned = Picture::new(5, 6, sample(6, 5).into_raw()).unwrap();
     assert_ne!(png, turned.hash());
+}
+
+rullama_testing::tests! {
+    five_formats_are_read,
+    a_file_cut_anywhere_is_refused,
+    flipped_bytes_never_panic,
+    what_is_no_picture_is_said,
+    bombs_are_refused_before_they_are_decoded,
+    strips_are_read,
+    pictures_stand_as_their_exif_says,
+    the_same_picture_has_the_same_hash,
 }

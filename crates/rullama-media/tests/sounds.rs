@@ -30,7 +30,6 @@ fn close(got: &[f32], want: &[f64], bound: f64) {
     assert!(worst <= bound, "{worst:e} of {bound:e}");
 }
 
-#[test]
 fn every_depth_is_read() {
     let want = tone(440.0, 16_000, 1601);
     let integer = |bits: u32| {
@@ -47,7 +46,6 @@ fn every_depth_is_read() {
     }
 }
 
-#[test]
 fn channels_are_averaged() {
     let of = tone(440.0, 16_000, 800);
     for channels in [2u16, 8] {
@@ -59,7 +57,6 @@ fn channels_are_averaged() {
 }
 
 /// What is heard at 16 kHz stays in its place in time; what is above 8 kHz is gone.
-#[test]
 fn rates_become_16_khz() {
     for rate in [8_000u32, 11_025, 22_050, 44_100, 48_000, 96_000, 47_999] {
         let count = rate as usize / 2 + 7;
@@ -90,7 +87,6 @@ fn amplitude(sound: &Sound, hertz: f64) -> f64 {
 
 /// Half of 0.4 at 440 Hz on the left and of 0.2 at 1 kHz on the right. FFmpeg's Vorbis encoder kept little of the right: 0.0278 by its own
 /// decoder.
-#[test]
 fn compressed_files_are_read() {
     for name in ["tones.flac", "tones.mp3", "tones.ogg", "tones.m4a", "tones.aac"] {
         let sound = Sound::decode(data(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -102,7 +98,6 @@ fn compressed_files_are_read() {
     }
 }
 
-#[test]
 fn what_is_no_sound_is_named() {
     let refused = |bytes: &[u8]| Sound::decode(bytes.to_vec()).unwrap_err();
     assert_eq!(refused(b""), MediaError::UnknownSound);
@@ -121,7 +116,6 @@ fn what_is_no_sound_is_named() {
     assert_eq!(Sound::new(vec![0.0; 161]).unwrap().mel(128).unwrap()[0].len(), 128);
 }
 
-#[test]
 fn cut_files_are_refused() {
     let whole = wav(3, 1, 16_000, 32, &floats(&tone(440.0, 16_000, 16_000)));
     for keep in [10, 30, 44, 45, 30_000, whole.len() / 2] {
@@ -136,7 +130,6 @@ fn cut_files_are_refused() {
 }
 
 /// Every cut and many flips: an error or a sound, and no panic.
-#[test]
 fn damaged_files_end() {
     for name in ["tones.flac", "tones.mp3", "tones.ogg", "tones.m4a", "tones.aac"] {
         let file = data(name);
@@ -152,7 +145,6 @@ fn damaged_files_end() {
 }
 
 /// A stream of unknown length, as programs write WAV into a pipe, is read to its end.
-#[test]
 fn streamed_wav_files_are_read() {
     let mut file = wav(3, 1, 16_000, 32, &floats(&tone(440.0, 16_000, 8000)));
     file[4..8].fill(0xff);
@@ -161,7 +153,6 @@ fn streamed_wav_files_are_read() {
 }
 
 /// Ten hours of silence in 36 MB, without an index that tells: it is refused when the bound is passed, not at its end.
-#[test]
 fn long_sounds_are_refused() {
     // MPEG-2, layer 3, 8 kbit/s, 24 kHz, one channel: 576 samples in 24 bytes.
     let mut frame = vec![0xff, 0xf3, 0x14, 0xc0];
@@ -177,7 +168,6 @@ fn long_sounds_are_refused() {
     assert_eq!(Sound::new(vec![0.0; 1801 * 16_000]).unwrap_err(), MediaError::TooLong { seconds: 1801, limit: 1800 });
 }
 
-#[test]
 fn windows_and_frames() {
     let sound = |samples| Sound::new(vec![0.25; samples]).unwrap();
     let frames = |samples| -> Vec<usize> { sound(samples).mel(128).unwrap().iter().map(|mel| mel.len() / 128).collect() };
@@ -187,4 +177,17 @@ fn windows_and_frames() {
     assert_eq!(frames(480_161), [2999, 1]);
     let raw: Vec<usize> = sound(480_001).frames(640).iter().map(Vec::len).collect();
     assert_eq!(raw, [480_000, 640]);
+}
+
+rullama_testing::tests! {
+    every_depth_is_read,
+    channels_are_averaged,
+    rates_become_16_khz,
+    compressed_files_are_read,
+    what_is_no_sound_is_named,
+    cut_files_are_refused,
+    damaged_files_end,
+    streamed_wav_files_are_read,
+    long_sounds_are_refused,
+    windows_and_frames,
 }

@@ -14,7 +14,6 @@ const FILES: [(&str, &[u8]); 3] = [
     ("PNG", include_bytes!("data/video/moves.png")),
 ];
 
-#[test]
 fn three_formats_move() {
     for (name, file) in FILES {
         let frames = Frame::of_animation(file, 48).unwrap();
@@ -37,7 +36,6 @@ fn three_formats_move() {
     }
 }
 
-#[test]
 fn a_picture_is_a_video_of_one_frame() {
     let mut bytes = Cursor::new(Vec::new());
     image::RgbImage::new(8, 8).write_to(&mut bytes, ImageFormat::Png).unwrap();
@@ -47,7 +45,6 @@ fn a_picture_is_a_video_of_one_frame() {
     assert_eq!(Frame::of_animation(b"no picture", 48), Err(MediaError::UnknownFormat));
 }
 
-#[test]
 fn damaged_files_are_refused() {
     for (name, file) in FILES {
         for end in 0..file.len() {
@@ -73,7 +70,6 @@ fn gif(width: u32, height: u32, frames: usize) -> Vec<u8> {
     bytes
 }
 
-#[test]
 fn of_many_frames_few_are_seen() {
     let frames = Frame::of_animation(&gif(2, 2, 10_000), 48).unwrap();
     assert_eq!(frames.len(), FRAMES);
@@ -82,7 +78,6 @@ fn of_many_frames_few_are_seen() {
 }
 
 /// A small file may claim a canvas of which few frames fill the memory: it is left as soon as there are too many.
-#[test]
 fn huge_canvases_are_refused() {
     let small = gif(2, 2, 4000);
     let mut wide = small.clone();
@@ -92,4 +87,12 @@ fn huge_canvases_are_refused() {
     // 1,024 x 1,024: 1,024 frames of them are the most.
     large[6..10].copy_from_slice(&[0, 4, 0, 4]);
     assert_eq!(Frame::of_animation(&large, 48), Err(MediaError::LongVideo { limit: MAX_VIDEO_PIXELS }));
+}
+
+rullama_testing::tests! {
+    three_formats_move,
+    a_picture_is_a_video_of_one_frame,
+    damaged_files_are_refused,
+    of_many_frames_few_are_seen,
+    huge_canvases_are_refused,
 }

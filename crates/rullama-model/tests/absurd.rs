@@ -26,7 +26,6 @@ fn absurd(value: &Value) -> Vec<Value> {
     }
 }
 
-#[test]
 fn numbers_of_the_metadata_never_panic() {
     for name in ["dense-Q4_0.gguf", "dense-ple-Q4_K_M.gguf"] {
         let gguf = header(name);
@@ -50,7 +49,6 @@ fn numbers_of_the_metadata_never_panic() {
 }
 
 /// The same of encoders in both dialects, and the graph that comes of it.
-#[test]
 fn numbers_of_an_encoders_metadata_never_panic() {
     for (file, prefix) in [("gemma-embedding-F16", "gemma-embedding."), ("gemma3-Q8_0", "gemma3.")] {
         let gguf = header(&format!("../embedding/models/embeddinggemma-tiny-{file}.gguf"));
@@ -77,7 +75,6 @@ fn numbers_of_an_encoders_metadata_never_panic() {
     }
 }
 
-#[test]
 fn a_count_of_heads_that_overflows_is_named() {
     for name in ["dense-Q4_0.gguf", "dense-ple-Q4_K_M.gguf"] {
         let mut gguf = header(name);
@@ -85,4 +82,10 @@ fn a_count_of_heads_that_overflows_is_named() {
         let error = model::open(&gguf).err().unwrap().to_string();
         assert!(error.contains("attention.global_head_count_kv") && error.contains("4294967295"), "{error}");
     }
+}
+
+rullama_testing::tests! {
+    numbers_of_the_metadata_never_panic,
+    numbers_of_an_encoders_metadata_never_panic,
+    a_count_of_heads_that_overflows_is_named,
 }

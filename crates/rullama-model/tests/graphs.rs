@@ -103,7 +103,6 @@ fn difference(want: &[f32], got: &[f32]) -> f64 {
     want.iter().zip(got).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max) / deviation
 }
 
-#[test]
 fn each_rewrite_computes_what_the_graph_without_it_does() {
     for name in MODELS {
         let file = open(name);
@@ -125,7 +124,6 @@ fn each_rewrite_computes_what_the_graph_without_it_does() {
     }
 }
 
-#[test]
 fn products_in_codes_round_what_they_are_given_once() {
     for name in MODELS {
         let file = open(name);
@@ -167,7 +165,6 @@ fn hearing(lowered: impl Fn(Graph, &Specs) -> Graph) -> (Graph, HashMap<String, 
     (graph, outputs)
 }
 
-#[test]
 fn bounds_of_a_towers_products_are_part_of_them() {
     let count = |graph: &Graph| graph.nodes.iter().filter(|node| node.op.name() == "clamp").count();
     let (plain, want) = hearing(|graph, _| graph);
@@ -183,7 +180,6 @@ fn bounds_of_a_towers_products_are_part_of_them() {
 }
 
 /// Every rule finds something to do, and what is left is as few nodes as the design says.
-#[test]
 fn lowered_graphs_have_the_nodes_that_the_design_counts() {
     let mut found: HashSet<&str> = HashSet::new();
     for (name, a_layer) in MODELS.into_iter().zip([7, 11]) {
@@ -208,7 +204,6 @@ fn lowered_graphs_have_the_nodes_that_the_design_counts() {
     assert!(rules.all(|rewrite| found.contains(rewrite)), "of all rules only these find something: {found:?}");
 }
 
-#[test]
 fn without_wanted_rows_a_step_ends_with_the_last_cache_that_is_written() {
     for name in MODELS {
         let file = open(name);
@@ -220,7 +215,6 @@ fn without_wanted_rows_a_step_ends_with_the_last_cache_that_is_written() {
     }
 }
 
-#[test]
 fn a_layer_that_reads_anothers_cache_has_an_edge_to_its_writer() {
     let file = open("dense-ple-Q4_K_M.gguf");
     let mut graph = file.forward(shape(Rows::Last, true));
@@ -242,7 +236,6 @@ fn a_layer_that_reads_anothers_cache_has_an_edge_to_its_writer() {
 }
 
 /// The definition: a value lives from the node that makes it to the last that reads it, outputs to the end.
-#[test]
 fn values_that_live_at_once_have_places_of_their_own() {
     for name in MODELS {
         let file = open(name);
@@ -273,7 +266,6 @@ fn values_that_live_at_once_have_places_of_their_own() {
     }
 }
 
-#[test]
 fn a_shape_that_cannot_be_is_told_with_its_layer() {
     let file = open("dense-Q4_0.gguf");
     let mut tables = file.tables.clone();
@@ -287,7 +279,6 @@ fn a_shape_that_cannot_be_is_told_with_its_layer() {
 }
 
 /// Packed examples give what each gives alone through caches, up to the last norm; padding changes nothing.
-#[test]
 fn packed_examples_are_as_if_alone() {
     let ids = |count: u32, first: u32| -> Vec<u32> { (0..count).map(|i| if i == 0 { 2 } else { 500 + (first + i) * 37 % 1400 }).collect() };
     let examples = [ids(5, 0), ids(1, 9), ids(7, 20)];
@@ -325,4 +316,16 @@ fn packed_examples_are_as_if_alone() {
             row += example.len();
         }
     }
+}
+
+rullama_testing::tests! {
+    each_rewrite_computes_what_the_graph_without_it_does,
+    products_in_codes_round_what_they_are_given_once,
+    bounds_of_a_towers_products_are_part_of_them,
+    lowered_graphs_have_the_nodes_that_the_design_counts,
+    without_wanted_rows_a_step_ends_with_the_last_cache_that_is_written,
+    a_layer_that_reads_anothers_cache_has_an_edge_to_its_writer,
+    values_that_live_at_once_have_places_of_their_own,
+    a_shape_that_cannot_be_is_told_with_its_layer,
+    packed_examples_are_as_if_alone,
 }

@@ -135,7 +135,6 @@ fn layers(world: &mut World) -> Graph {
     g.checked().expect("operands fit")
 }
 
-#[test]
 fn gradients_of_layers_are_differences() {
     let mut world = World::default();
     let forward = layers(&mut world);
@@ -150,7 +149,6 @@ fn gradients_of_layers_are_differences() {
 }
 
 /// A head in tiles of its vocabulary, the last of them smaller.
-#[test]
 fn gradients_of_the_loss_are_differences() {
     const VOCAB: u32 = 50;
     for cap in [4.0, 0.0] {
@@ -191,7 +189,6 @@ fn gradients_of_the_loss_are_differences() {
     }
 }
 
-#[test]
 fn transposed_products_are_adjoint_in_every_format() {
     for &dtype in DType::ALL {
         let (rows, cols) = (19, dtype.block_len().max(32) * 2);
@@ -206,7 +203,6 @@ fn transposed_products_are_adjoint_in_every_format() {
     }
 }
 
-#[test]
 fn what_cannot_be_trained_through_is_said() {
     let mut g = Graph::default();
     g.at("blk.3");
@@ -221,4 +217,11 @@ fn what_cannot_be_trained_through_is_said() {
     let dy = g.input("dy", 4, 4);
     let error = grad(g, &[(y, dy)], |_, _| false).expect_err("a computed matrix").to_string();
     assert!(error.contains("computed"), "{error}");
+}
+
+rullama_testing::tests! {
+    gradients_of_layers_are_differences,
+    gradients_of_the_loss_are_differences,
+    transposed_products_are_adjoint_in_every_format,
+    what_cannot_be_trained_through_is_said,
 }

@@ -155,7 +155,6 @@ fn with_table(key: &str, cols: usize) -> Given {
     Given { tables: HashMap::from([(key.into(), table(&mut Rng::new(5), 1, cols))]), ..Default::default() }
 }
 
-#[test]
 fn norms() {
     check("rows", &[(3, 24, 1.0)], with_table("w", 24), |g, x| g.rms_norm(x[0], "w", 1e-6));
     check("runs", &[(3, 24, 2.0)], with_table("w", 8), |g, x| g.rms_norm_runs(x[0], "w", 8, 1e-2));
@@ -168,7 +167,6 @@ fn norms() {
     });
 }
 
-#[test]
 fn rotations() {
     for inverse in [false, true] {
         let op = Rotate { heads: 2, head_dim: 8, inverse };
@@ -180,7 +178,6 @@ fn rotations() {
     }
 }
 
-#[test]
 fn elements() {
     check("gelu_mul", &[(3, 16, 3.0), (3, 16, 1.0)], Given::default(), |g, x| g.gelu_mul(x[0], x[1]));
     check("add_scale", &[(3, 16, 1.0), (3, 16, 1.0)], Given::default(), |g, x| g.add_scale(x[0], x[1], 0.3));
@@ -192,7 +189,6 @@ fn elements() {
     });
 }
 
-#[test]
 fn per_layer_embeddings() {
     let mut given = with_table("w", 8);
     given.tables.insert("rows".into(), table(&mut Rng::new(6), 3, 24));
@@ -202,7 +198,6 @@ fn per_layer_embeddings() {
     });
 }
 
-#[test]
 fn attention() {
     for (heads, kv_heads, window) in [(1, 1, None), (4, 2, None), (4, 1, Some(2)), (2, 2, Some(3))] {
         let op = SelfAttention { heads, kv_heads, head_dim: 32, window };
@@ -220,4 +215,12 @@ fn attention() {
         let [second, _] = g.self_attention(op.clone(), first, [x[1], x[1]], starts);
         second
     });
+}
+
+rullama_testing::tests! {
+    norms,
+    rotations,
+    elements,
+    per_layer_embeddings,
+    attention,
 }

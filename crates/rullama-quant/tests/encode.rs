@@ -64,7 +64,6 @@ fn encoded(dtype: DType, values: &[f32]) -> Vec<u8> {
     bytes
 }
 
-#[test]
 fn bytes_are_ggmls() {
     for (dtype, len, hash) in HASHES {
         let bytes = encoded(dtype, &values());
@@ -72,7 +71,6 @@ fn bytes_are_ggmls() {
     }
 }
 
-#[test]
 fn every_encoder_is_held_to_a_reference() {
     for &dtype in DType::ALL {
         let encoder = encode(dtype, &values(), &mut Vec::new());
@@ -83,7 +81,6 @@ fn every_encoder_is_held_to_a_reference() {
     }
 }
 
-#[test]
 fn partial_blocks_are_errors() {
     for &dtype in DType::ALL.iter().filter(|dtype| dtype.block_len() > 1) {
         let len = dtype.block_len() - 1;
@@ -95,7 +92,6 @@ fn partial_blocks_are_errors() {
     }
 }
 
-#[test]
 fn zero_and_constant_blocks_survive() {
     for &dtype in DType::ALL {
         for constant in [0.0, 0.5, -0.5] {
@@ -116,7 +112,6 @@ proptest! {
 
     /// No value is further off than `steps` of a uniform grid over the block's range, plus the
     /// rounding of a scale to 16 bits (2^-11 of the range).
-    #[test]
     fn round_trip_error_is_bounded(values in proptest::collection::vec(-1.0f32..1.0, 256)) {
         let largest = values.iter().fold(0.0f32, |a, x| a.max(x.abs()));
         for (dtype, step) in STEPS {
@@ -130,7 +125,6 @@ proptest! {
     }
 
     /// 16-bit floats are stored exactly, so decoding and encoding again gives the same bytes.
-    #[test]
     fn plain_formats_are_stable(bits in proptest::collection::vec(any::<u16>(), 32)) {
         for dtype in PLAIN {
             let finite: Vec<u16> = bits.iter().map(|b| b & 0xbfff).collect();
@@ -140,4 +134,13 @@ proptest! {
             prop_assert_eq!(encoded(dtype, &values), bytes);
         }
     }
+}
+
+rullama_testing::tests! {
+    bytes_are_ggmls,
+    every_encoder_is_held_to_a_reference,
+    partial_blocks_are_errors,
+    zero_and_constant_blocks_survive,
+    round_trip_error_is_bounded,
+    plain_formats_are_stable,
 }

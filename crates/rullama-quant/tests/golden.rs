@@ -16,7 +16,6 @@ fn golden(dtype: DType) -> (Vec<u8>, Vec<f32>) {
     (bytes, values)
 }
 
-#[test]
 fn decode_is_ggufs() {
     for &dtype in DType::ALL {
         let (bytes, expected) = golden(dtype);
@@ -28,7 +27,6 @@ fn decode_is_ggufs() {
     }
 }
 
-#[test]
 fn any_number_of_blocks_decodes() {
     for &dtype in DType::ALL {
         let (bytes, expected) = golden(dtype);
@@ -40,7 +38,6 @@ fn any_number_of_blocks_decodes() {
     }
 }
 
-#[test]
 fn wrong_lengths_are_errors() {
     for &dtype in DType::ALL {
         let (bytes, block_bytes) = (dtype.block_bytes() + 1, dtype.block_bytes());
@@ -53,7 +50,6 @@ fn wrong_lengths_are_errors() {
     }
 }
 
-#[test]
 fn names_and_ids_are_ggufs() {
     // (name, id, values a block, bytes a block): ggml's table of types, those without a format among them.
     let table = [
@@ -108,7 +104,6 @@ fn names_and_ids_are_ggufs() {
     assert_eq!(DType::F32.row_bytes(usize::MAX), None);
 }
 
-#[test]
 fn random_blocks_have_the_scale_asked_for() {
     for &dtype in DType::ALL {
         for scale in [1.0, 0.03125, 0.01] {
@@ -134,4 +129,12 @@ fn random_blocks_have_the_scale_asked_for() {
         let error = QuantError::PartialBlock { dtype, bytes, block_bytes };
         assert_eq!(scale_random(dtype, &mut vec![0; bytes], 1.0), Err(error));
     }
+}
+
+rullama_testing::tests! {
+    decode_is_ggufs,
+    any_number_of_blocks_decodes,
+    wrong_lengths_are_errors,
+    names_and_ids_are_ggufs,
+    random_blocks_have_the_scale_asked_for,
 }

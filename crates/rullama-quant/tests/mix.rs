@@ -38,20 +38,17 @@ fn counts(mix: Mix, tensors: &Tensors) -> BTreeMap<DType, usize> {
     counts
 }
 
-#[test]
 fn q4_k_m_has_the_type_counts_of_published_files() {
     let expected = [(DType::F32, 60), (DType::Q5_0, 32), (DType::Q8_0, 28), (DType::Q4K, 192), (DType::Q6K, 14)];
     assert_eq!(counts(Mix::Q4KM, &experts_model()), BTreeMap::from(expected));
 }
 
-#[test]
 fn q4_k_s_lifts_the_first_layers() {
     // Value projections 0..4 become Q5_K; down projections 0..3 would, and fall back to Q5_1.
     let expected = [(DType::F32, 60), (DType::Q5_1, 6), (DType::Q5_0, 54), (DType::Q5K, 4), (DType::Q6K, 1), (DType::Q4K, 201)];
     assert_eq!(counts(Mix::Q4KS, &experts_model()), BTreeMap::from(expected));
 }
 
-#[test]
 fn plain_mixes_have_one_format() {
     for (mix, dtype) in [(Mix::Q8_0, DType::Q8_0), (Mix::F16, DType::F16), (Mix::BF16, DType::BF16)] {
         assert_eq!(counts(mix, &experts_model()), BTreeMap::from([(DType::F32, 60), (dtype, 266)]));
@@ -59,7 +56,6 @@ fn plain_mixes_have_one_format() {
     assert_eq!(counts(Mix::Q4_0, &experts_model()), BTreeMap::from([(DType::F32, 60), (DType::Q6K, 1), (DType::Q4_0, 265)]));
 }
 
-#[test]
 fn some_tensors_keep_their_format() {
     let matrix: &[u64] = &[256, 256];
     for (name, dims) in [
@@ -77,7 +73,6 @@ fn some_tensors_keep_their_format() {
     }
 }
 
-#[test]
 fn rows_that_do_not_divide_fall_back() {
     for (name, cols, expected) in [
         ("blk.5.attn_q.weight", 96, DType::Q5_0),
@@ -93,11 +88,19 @@ fn rows_that_do_not_divide_fall_back() {
     assert_eq!(target(Mix::Q4KM, "token_embd.weight", &[512, 64], DType::F32, &mut tally), DType::Q4K, "a head of its own");
 }
 
-#[test]
 fn labels_name_the_mixes() {
     for &mix in Mix::ALL {
         assert_eq!(Mix::from_label(&mix.label().to_lowercase()), Some(mix));
     }
     assert_eq!(Mix::from_label("Q4_K_M"), Some(Mix::Q4KM));
     assert_eq!(Mix::from_label("Q4_K"), None);
+}
+
+rullama_testing::tests! {
+    q4_k_m_has_the_type_counts_of_published_files,
+    q4_k_s_lifts_the_first_layers,
+    plain_mixes_have_one_format,
+    some_tensors_keep_their_format,
+    rows_that_do_not_divide_fall_back,
+    labels_name_the_mixes,
 }

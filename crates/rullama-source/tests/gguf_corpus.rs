@@ -1,13 +1,11 @@
 //! Broken files: each is a typed error that names its place, costs little memory and never panics.
 
-mod common;
-
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
 };
 
-use common::{Raw, open, small_file};
+use crate::common::{Raw, open, small_file};
 use rullama_source::gguf::{Gguf, GgufError, MetadataError};
 
 /// Counts what the current thread has allocated.
@@ -56,7 +54,6 @@ fn open_counted(bytes: &[u8]) -> Result<Gguf, GgufError> {
     result
 }
 
-#[test]
 fn the_counter_counts() {
     PEAK.set(NOW.get());
     let before = NOW.get();
@@ -64,7 +61,6 @@ fn the_counter_counts() {
     assert!(PEAK.get() - before >= 1 << 20);
 }
 
-#[test]
 fn truncated_at_every_byte() {
     let file = small_file();
     let whole = open_counted(&file).unwrap();
@@ -92,7 +88,6 @@ fn header_end(file: &Gguf) -> u64 {
     writer_metadata.len() as u64 + infos
 }
 
-#[test]
 fn every_byte_flipped() {
     let file = small_file();
     let header = open(&file).unwrap().data_start as usize;
@@ -107,7 +102,6 @@ fn every_byte_flipped() {
     assert!(refused > header / 2, "only {refused} of {} flips were noticed", header * 3);
 }
 
-#[test]
 fn preamble() {
     let error = |bytes: &[u8]| open_counted(bytes).unwrap_err();
     assert!(matches!(error(b""), GgufError::HeaderTruncated { .. }));
@@ -122,7 +116,6 @@ fn preamble() {
     }
 }
 
-#[test]
 fn absurd_counts() {
     for count in [2, 1000, 65_537, 1 << 40, 1 << 63, u64::MAX] {
         let refused = |raw: &Raw, field: &str| match open_counted(&raw.0).unwrap_err() {
@@ -149,7 +142,6 @@ fn absurd_counts() {
     }
 }
 
-#[test]
 fn values() {
     let pair = |key: &[u8], value: &[u8]| {
         let mut raw = Raw::new(3, 0, 1);
@@ -173,7 +165,6 @@ fn values() {
     assert!(matches!(raw.open(), Err(GgufError::Duplicate { .. })));
 }
 
-#[test]
 fn alignment() {
     let with = |type_id: u32, value: u32| {
         let mut raw = Raw::new(3, 0, 1);
@@ -189,7 +180,6 @@ fn alignment() {
     assert!(matches!(error, GgufError::Metadata(MetadataError::WrongType { .. })));
 }
 
-#[test]
 fn tensors() {
     let one = |name: &[u8], dims: &[u64], id: u32, offset: u64| {
         let mut raw = Raw::new(3, 1, 0);
@@ -229,7 +219,6 @@ fn tensors() {
     assert!(matches!(two(b"a", 128), Err(GgufError::Duplicate { .. })));
 }
 
-#[test]
 fn a_type_without_arithmetic_fails_only_where_it_is_used() {
     let mut raw = Raw::new(3, 2, 0);
     raw.tensor(b"v.scale", &[64], 40, 0).tensor(b"ids", &[4], 26, 64).data(128);
@@ -240,7 +229,6 @@ fn a_type_without_arithmetic_fails_only_where_it_is_used() {
     assert!(matches!(file.tensors.require("w"), Err(GgufError::MissingTensor { .. })));
 }
 
-#[test]
 fn the_header_as_a_whole_is_bounded() {
     use std::io::{Seek, SeekFrom, Write};
     const ELEMENTS: u64 = 6 << 20;
@@ -261,4 +249,17 @@ fn the_header_as_a_whole_is_bounded() {
     let peak = PEAK.get() - before;
     assert!(matches!(&error, GgufError::TooLarge { field, .. } if field.contains("k2")), "{error:?}");
     assert!(peak < 2 * rullama_source::gguf::MAX_HEADER as isize, "{peak} bytes");
+}
+
+rullama_testing::tests! {
+    the_counter_counts,
+    truncated_at_every_byte,
+    every_byte_flipped,
+    preamble,
+    absurd_counts,
+    values,
+    alignment,
+    tensors,
+    a_type_without_arithmetic_fails_only_where_it_is_used,
+    the_header_as_a_whole_is_bounded,
 }

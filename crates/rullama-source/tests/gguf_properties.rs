@@ -1,8 +1,6 @@
 //! Properties of the parser and the writer over arbitrary input.
 
-mod common;
-
-use common::{every_value, open, small_file};
+use crate::common::{every_value, open, small_file};
 use proptest::prelude::*;
 use rullama_source::gguf::{Array, GgmlType, Metadata, MetadataError, StringArray, Value, write::GgufWriter};
 
@@ -24,7 +22,6 @@ fn value() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..Default::default() })]
 
-    #[test]
     fn any_bytes(mut bytes in prop::collection::vec(any::<u8>(), 0..600), framed in any::<bool>()) {
         if framed && bytes.len() >= 24 {
             bytes[..8].copy_from_slice(b"GGUF\x03\0\0\0");
@@ -34,7 +31,6 @@ proptest! {
         let _ = open(&bytes);
     }
 
-    #[test]
     fn several_bytes_changed(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12)) {
         let mut file = small_file();
         for (at, byte) in changes {
@@ -49,7 +45,6 @@ proptest! {
         }
     }
 
-    #[test]
     fn written_is_read(
         pairs in prop::collection::btree_map("[a-z.]{1,20}", value(), 0..12),
         shapes in prop::collection::vec((1u64..5, 1u64..4, 0usize..4), 0..6),
@@ -85,7 +80,6 @@ proptest! {
     }
 }
 
-#[test]
 fn accessors_are_lenient_in_width_and_strict_in_value() {
     let m = every_value();
     assert_eq!(m.u32("a.u8").unwrap(), 200);
@@ -117,7 +111,6 @@ fn accessors_are_lenient_in_width_and_strict_in_value() {
     assert_eq!(MetadataError::optional(m.u32("a.u8")), Ok(Some(200)));
 }
 
-#[test]
 fn taking_a_key_leaves_the_others() {
     let mut m = every_value();
     let keys: Vec<String> = m.iter().map(|(key, _)| key.to_owned()).collect();
@@ -127,4 +120,12 @@ fn taking_a_key_leaves_the_others() {
     for key in keys.iter().filter(|key| *key != "b.strings") {
         assert_eq!(m.get(key), every_value().get(key), "{key}");
     }
+}
+
+rullama_testing::tests! {
+    any_bytes,
+    several_bytes_changed,
+    written_is_read,
+    accessors_are_lenient_in_width_and_strict_in_value,
+    taking_a_key_leaves_the_others,
 }

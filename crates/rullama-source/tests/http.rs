@@ -173,7 +173,6 @@ fn read(source: &HttpSource, offset: u64, len: usize) -> Result<Vec<u8>, SourceE
     pollster::block_on(source.read(offset, len))
 }
 
-#[test]
 fn ranges() {
     let server = Server::start(&[]);
     let source = server.open().unwrap();
@@ -192,7 +191,6 @@ fn ranges() {
     assert_eq!(server.count() - before, 2, "neighbours share a request");
 }
 
-#[test]
 fn failures_that_pass() {
     for act in [Act::Fail(503), Act::Fail(429), Act::Hang, Act::Stall, Act::Cut, Act::Halt] {
         let server = Server::start(&[act]);
@@ -203,7 +201,6 @@ fn failures_that_pass() {
     }
 }
 
-#[test]
 fn a_cut_body_is_continued_not_repeated() {
     let server = Server::start(&[]);
     let source = server.open().unwrap();
@@ -212,7 +209,6 @@ fn a_cut_body_is_continued_not_repeated() {
     assert!(read(&source, 0, 2_000_000).unwrap() == content());
 }
 
-#[test]
 fn failures_that_stay() {
     let server = Server::start(&[Act::Fail(500); 10]);
     assert!(matches!(server.open(), Err(SourceError::Network { attempts: 4, .. })));
@@ -232,7 +228,6 @@ fn failures_that_stay() {
     assert!(matches!(error, SourceError::Network { attempts: 2, .. }), "{error:?}");
 }
 
-#[test]
 fn a_body_that_trickles_is_given_up() {
     let server = Server::start(&[]);
     let source = server.open().unwrap();
@@ -246,13 +241,11 @@ fn a_body_that_trickles_is_given_up() {
     assert!(read(&source, 0, 100_000).unwrap() == content()[..100_000]);
 }
 
-#[test]
 fn a_server_without_ranges_is_refused() {
     let server = Server::start(&[Act::Whole]);
     assert!(matches!(server.open(), Err(SourceError::RangeIgnored { .. })));
 }
 
-#[test]
 fn what_came_in_place_of_the_file_is_named() {
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n";
     let answers = [
@@ -267,7 +260,6 @@ fn what_came_in_place_of_the_file_is_named() {
     }
 }
 
-#[test]
 fn a_changed_file_is_noticed() {
     for act in [Act::Whole, Act::OtherTag, Act::Fail(416)] {
         let server = Server::start(&[]);
@@ -283,7 +275,6 @@ fn kept(text: String) -> &'static str {
     text.leak()
 }
 
-#[test]
 fn redirects_are_followed_each_time() {
     let host = Server::start(&[]);
     let elsewhere = kept(host.url.replace("127.0.0.1", "localhost"));
@@ -297,7 +288,6 @@ fn redirects_are_followed_each_time() {
     }
 }
 
-#[test]
 fn redirects_that_lead_nowhere_are_named() {
     let server = Server::start(&[Act::Moved(302, "/again"); 50]);
     assert!(matches!(server.open(), Err(SourceError::Status { status: 302, .. })));
@@ -310,7 +300,6 @@ fn redirects_that_lead_nowhere_are_named() {
     }
 }
 
-#[test]
 fn headers_that_do_not_fit_are_refused() {
     let lies = [
         Act::Says("content-range", "bytes 1-1/2000000"),
@@ -330,7 +319,6 @@ fn headers_that_do_not_fit_are_refused() {
     }
 }
 
-#[test]
 fn lengths_that_do_not_fit_bring_right_bytes_or_an_error() {
     for length in ["40", "100000000", "0", "many"] {
         let server = Server::start(&[]);
@@ -345,7 +333,6 @@ fn lengths_that_do_not_fit_bring_right_bytes_or_an_error() {
     }
 }
 
-#[test]
 fn another_length_or_date_is_a_change() {
     for act in [Act::Says("content-range", "bytes 5-104/1999999"), Act::Says("etag", "")] {
         let server = Server::start(&[]);
@@ -382,7 +369,6 @@ fn accept(answer: impl Fn(TcpStream) + Send + 'static) -> String {
     url
 }
 
-#[test]
 fn servers_that_cannot_be_trusted_are_refused_at_once() {
     let plain = accept(|mut stream| {
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
@@ -393,4 +379,21 @@ fn servers_that_cannot_be_trusted_are_refused_at_once() {
         let error = HttpSource::open(&address, options).unwrap_err();
         assert!(matches!(error, SourceError::Untrusted { .. }), "{address}: {error:?}");
     }
+}
+
+rullama_testing::tests! {
+    ranges,
+    failures_that_pass,
+    a_cut_body_is_continued_not_repeated,
+    failures_that_stay,
+    a_body_that_trickles_is_given_up,
+    a_server_without_ranges_is_refused,
+    what_came_in_place_of_the_file_is_named,
+    a_changed_file_is_noticed,
+    redirects_are_followed_each_time,
+    redirects_that_lead_nowhere_are_named,
+    headers_that_do_not_fit_are_refused,
+    lengths_that_do_not_fit_bring_right_bytes_or_an_error,
+    another_length_or_date_is_a_change,
+    servers_that_cannot_be_trusted_are_refused_at_once,
 }

@@ -1,7 +1,5 @@
 //! Models in several files: found by name on disk and on a server, joined, and what is refused.
 
-mod common;
-
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Write},
@@ -10,7 +8,7 @@ use std::{
     thread,
 };
 
-use common::{every_value, file_of, split_keys};
+use crate::common::{every_value, file_of, split_keys};
 use rullama_source::{
     ByteSource, HttpOptions, JoinedSource, MemorySource, SourceError,
     gguf::{Gguf, GgufError, MAX_PARTS, Metadata, MetadataError, PartName, Value, in_order},
@@ -48,12 +46,10 @@ fn check_whole(source: &dyn ByteSource) {
     }
 }
 
-#[test]
 fn parts_make_one_model() {
     check_whole(&joined(&parts()));
 }
 
-#[test]
 fn parts_chosen_together_are_put_in_their_order() {
     let sources = |order: &[usize]| -> Vec<Arc<dyn ByteSource>> {
         order.iter().map(|i| Arc::new(MemorySource::new(format!("sha256-{i}"), parts()[*i].clone())) as _).collect()
@@ -68,7 +64,6 @@ fn parts_chosen_together_are_put_in_their_order() {
     assert!(matches!(many.map(|_| ()).unwrap_err(), GgufError::TooLarge { .. }));
 }
 
-#[test]
 fn any_part_on_disk_stands_for_all() {
     let folder = tempfile::tempdir().unwrap();
     let path = |number: usize| folder.path().join(format!("modèl-q4-{number:05}-of-00003.gguf"));
@@ -126,7 +121,6 @@ fn answer(mut stream: &TcpStream, files: &HashMap<String, Vec<u8>>) -> Option<()
     stream.write_all(body).ok()
 }
 
-#[test]
 fn any_part_at_an_address_stands_for_all() {
     let address = |number: usize| format!("/org/repo/resolve/main/m-{number:05}-of-00003.gguf?download=true");
     let mut files: HashMap<String, Vec<u8>> = parts().into_iter().enumerate().map(|(i, part)| (address(i + 1), part)).collect();
@@ -148,7 +142,6 @@ fn changed(at: usize, bytes: Vec<u8>) -> GgufError {
     open(&joined(&parts)).unwrap_err()
 }
 
-#[test]
 fn parts_that_contradict_each_other() {
     let part = |metadata: Metadata, first: usize| file_of(metadata, first, &[1]);
     let keys = |number, count, tensors| split_keys(Metadata::default(), number, count, tensors);
@@ -179,7 +172,6 @@ fn parts_that_contradict_each_other() {
     assert!(matches!(open(&joined(&twice)).unwrap_err(), GgufError::ForeignPart { .. }));
 }
 
-#[test]
 fn counts_that_lie() {
     let alone = |number: u32, count: Value| {
         let mut metadata = every_value();
@@ -199,7 +191,6 @@ fn counts_that_lie() {
     assert!(open(&MemorySource::new("x", file_of(whole, 0, &[1]))).is_ok());
 }
 
-#[test]
 fn names_of_parts() {
     let name = PartName::parse("https://h/m-00002-of-00010.gguf?sig=a").unwrap();
     assert_eq!((name.number, name.count, name.with(10)), (2, 10, "https://h/m-00010-of-00010.gguf?sig=a".to_owned()));
@@ -217,4 +208,14 @@ fn names_of_parts() {
         assert_eq!(PartName::parse(other), None, "{other}");
     }
     assert!(matches!(open_path("/nonexistent-00001-of-00002.gguf").map(|_| ()).unwrap_err(), GgufError::Source(SourceError::Open { .. })));
+}
+
+rullama_testing::tests! {
+    parts_make_one_model,
+    parts_chosen_together_are_put_in_their_order,
+    any_part_on_disk_stands_for_all,
+    any_part_at_an_address_stands_for_all,
+    parts_that_contradict_each_other,
+    counts_that_lie,
+    names_of_parts,
 }

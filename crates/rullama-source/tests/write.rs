@@ -1,8 +1,6 @@
 //! Writing to a file: its name appears only with a complete file under it.
 
-mod common;
-
-use common::{every_value, small_file};
+use crate::common::{every_value, small_file};
 use rullama_source::gguf::{
     GgmlType, GgufError, Metadata, Value,
     write::{GgufWriter, WriteError, create},
@@ -17,7 +15,6 @@ fn writer() -> GgufWriter {
     writer
 }
 
-#[test]
 fn a_file_is_published_when_complete() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("model.gguf");
@@ -44,7 +41,6 @@ fn a_file_is_published_when_complete() {
     assert_eq!(files(), 1);
 }
 
-#[test]
 fn a_name_taken_meanwhile_is_respected() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("model.gguf");
@@ -55,7 +51,6 @@ fn a_name_taken_meanwhile_is_respected() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
-#[test]
 fn misuse_is_refused() {
     let mut stream = writer().start(Vec::new()).unwrap();
     assert!(matches!(stream.write("e", &[0; 4]), Err(WriteError::Order { .. })));
@@ -80,4 +75,10 @@ fn misuse_is_refused() {
     let mut metadata = Metadata::default();
     metadata.set("general.alignment", Value::U32(48));
     assert!(matches!(GgufWriter::new(metadata), Err(WriteError::Alignment)));
+}
+
+rullama_testing::tests! {
+    a_file_is_published_when_complete,
+    a_name_taken_meanwhile_is_respected,
+    misuse_is_refused,
 }

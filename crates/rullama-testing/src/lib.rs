@@ -1,18 +1,23 @@
 //! For tests alone: a test that lacks something (a file too large for the repository, a GPU adapter) is *not
 //! run*. It is printed as `ignored` with its reason and counted as that, never as passed.
 //!
-//! The standard harness decides before a test runs whether it is ignored, so test files that may lack something
-//! use the harness of this crate: `harness = false` at the file's `[[test]]` in `Cargo.toml`, no `#[test]`, and
-//! the list of its functions at the file's end. A function that the list forgets is dead code, which the lints
-//! refuse.
+//! The standard harness decides before a test runs whether it is ignored, and makes a program of every file,
+//! whose compiling takes longer than its tests. So the files in a crate's `tests` are modules of one program,
+//! `tests/main.rs`, with the harness of this crate: `autotests = false` and one `[[test]]` with
+//! `harness = false` in `Cargo.toml`, no `#[test]`, the list of its functions at a file's end, and the list of
+//! files at the program's. A function or a module that a list forgets is dead code, which the lints refuse.
 //!
 //! ```no_run
-//! fn a_model_agrees() {
-//!     let file = rullama_testing::golden("models/dense-f16.gguf");
-//!     assert!(file.is_file());
+//! mod golden {
+//!     fn a_model_agrees() {
+//!         let file = rullama_testing::golden("models/dense-f16.gguf");
+//!         assert!(file.is_file());
+//!     }
+//!
+//!     rullama_testing::tests! { a_model_agrees }
 //! }
 //!
-//! rullama_testing::tests! { a_model_agrees }
+//! rullama_testing::files! { golden }
 //! ```
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -81,10 +86,17 @@ fn goldens() -> PathBuf {
     std::env::var_os(GOLDENS).map_or_else(|| workspace().join("../shared/goldens"), PathBuf::from)
 }
 
-/// The harness behind [`tests!`]; understands the arguments of the standard one.
-pub fn run(tests: &[(&'static str, fn())]) -> ExitCode {
-    let trials = tests.iter().map(|&(name, test)| Trial::ignorable_test(name, move || outcome(test)));
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+/// A function without arguments that panics where it fails, and its name.
+pub type Test = (&'static str, fn());
+
+/// The harness behind [`files!`]: the tests of each file, by the file's name and their own; understands the
+/// arguments of the standard harness.
+pub fn run(files: &[(&'static str, &[Test])]) -> ExitCode {
+    let of_file = |&(file, tests): &(&'static str, &[Test])| {
+        let trial = move |&(name, test): &Test| Trial::ignorable_test(format!("{file}::{name}"), move || outcome(test));
+        tests.iter().map(trial).collect::<Vec<_>>()
+    };
+    libtest_mimic::run(&Arguments::from_args(), files.iter().flat_map(of_file).collect()).exit_code()
 }
 
 fn outcome(test: fn()) -> Result<Completion, Failed> {
@@ -95,12 +107,20 @@ fn outcome(test: fn()) -> Result<Completion, Failed> {
     }
 }
 
-/// The tests of a file with `harness = false`, by their functions' names.
+/// The tests of a file, by their functions' names.
 #[macro_export]
 macro_rules! tests {
     ($($(#[$attribute:meta])* $test:ident),+ $(,)?) => {
+        pub const TESTS: &[$crate::Test] = &[$($(#[$attribute])* (stringify!($test), $test as fn()),)+];
+    };
+}
+
+/// The program of a crate's tests, by the modules that they stand in.
+#[macro_export]
+macro_rules! files {
+    ($($(#[$attribute:meta])* $file:ident),+ $(,)?) => {
         fn main() -> ::std::process::ExitCode {
-            $crate::run(&[$($(#[$attribute])* (stringify!($test), $test as fn()),)+])
+            $crate::run(&[$($(#[$attribute])* (stringify!($file), $file::TESTS),)+])
         }
 
         /// Exists for the standard harness alone, which would run none of the list.

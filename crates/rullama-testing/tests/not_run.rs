@@ -31,7 +31,7 @@ mod inner {
         rullama_testing::found(Err::<(), _>("out of memory"), |error| *error == "no adapter");
     }
 
-    pub const TESTS: [(&str, fn()); 6] = [
+    pub const TESTS: &[rullama_testing::Test] = &[
         ("passes", passes),
         ("fails", fails),
         ("lacks_a_golden", lacks_a_golden),
@@ -52,7 +52,12 @@ fn what_is_missing_is_not_run() {
     let (code, out) = inner(&[]);
     assert_eq!(code, Some(101), "{out}");
     assert!(out.contains("\ntest result: FAILED. 1 passed; 2 failed; 3 ignored; "), "{out}");
-    let told = |name: &str| out.lines().find(|line| line.split_whitespace().nth(1) == Some(name)).unwrap_or_default().to_owned();
+    let told = |name: &str| {
+        out.lines()
+            .find(|line| line.split_whitespace().nth(1).and_then(|told| told.strip_prefix("not_run::")) == Some(name))
+            .unwrap_or_default()
+            .to_owned()
+    };
     assert!(told("lacks_a_golden").ends_with("ignored (/nonexistent/models/none-such.gguf is not there)"), "{out}");
     assert!(told("lacks_a_variable").ends_with("ignored (RULLAMA_TESTING_NO_SUCH_VARIABLE is not set)"), "{out}");
     assert!(told("lacks_an_adapter").ends_with("ignored (no adapter)"), "{out}");
@@ -66,16 +71,9 @@ fn nothing_run_is_nothing_passed() {
     assert!(out.contains("\ntest result: ok. 0 passed; 0 failed; 3 ignored; 0 measured; 3 filtered out"), "{out}");
 }
 
-mod outer {
-    rullama_testing::tests! { what_is_missing_is_not_run, nothing_run_is_nothing_passed }
-
-    use super::{nothing_run_is_nothing_passed, what_is_missing_is_not_run};
-
-    pub fn run() -> std::process::ExitCode {
-        main()
-    }
-}
+rullama_testing::tests! { what_is_missing_is_not_run, nothing_run_is_nothing_passed }
 
 fn main() -> ExitCode {
-    if std::env::var_os(INNER).is_some() { rullama_testing::run(&inner::TESTS) } else { outer::run() }
+    let tests = if std::env::var_os(INNER).is_some() { inner::TESTS } else { TESTS };
+    rullama_testing::run(&[("not_run", tests)])
 }

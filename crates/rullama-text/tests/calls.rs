@@ -1,8 +1,6 @@
 //! Tool calls in the model's notation, as the template writes them, and its near misses.
 
-mod common;
-
-use common::{parse, tools, written_and_read};
+use crate::common::{parse, tools, written_and_read};
 use proptest::prelude::*;
 use rullama_text::ParserOptions;
 use serde_json::{Value, json};
@@ -20,7 +18,6 @@ fn call(arguments: &str) -> Option<Value> {
     call_of(tool, &format!("call:f{arguments}"))
 }
 
-#[test]
 fn arguments_in_the_models_notation() {
     assert_eq!(call("{}"), Some(json!({})));
     assert_eq!(call("{ a : 1 }"), Some(json!({"a": 1})));
@@ -31,7 +28,6 @@ fn arguments_in_the_models_notation() {
     assert_eq!(call("{<|\"|>k<|\"|>:<|\"|>\"\\\n\u{0}<|\"|>}"), Some(json!({"k": "\"\\\n\u{0}"})));
 }
 
-#[test]
 fn damaged_arguments_are_repaired_or_reported() {
     // Single quotes, also with a stray delimiter behind them.
     assert_eq!(call("{path:'a\"b',n:1}"), Some(json!({"path": "a\"b", "n": 1})));
@@ -53,7 +49,6 @@ fn damaged_arguments_are_repaired_or_reported() {
     assert_eq!(parse("<|tool_call>call:f", ParserOptions::default()).unreadable, ["call:f"]);
 }
 
-#[test]
 fn keys_may_be_any_string_of_the_template() {
     let keys = [
         "$match",
@@ -99,7 +94,6 @@ fn f() -> Value {
         "o": {"type": "object", "properties": {"at": {"type": "string"}, "n": {"type": "integer"}}}}}})
 }
 
-#[test]
 fn near_misses_are_read_by_the_schema() {
     let read = |text: &str| call_of(f(), text);
     let cases = [
@@ -148,7 +142,6 @@ fn near_misses_are_read_by_the_schema() {
     }
 }
 
-#[test]
 fn what_the_schema_does_not_allow_is_unreadable() {
     let read = |text: &str| call_of(f(), text);
     for lost in ["call:f{n:three}", "call:f{on:maybe}", "call:f(1, 2)", "call:f", "call:{}", "the weather {n:1}", "call:f{n:1}{n:1}"] {
@@ -167,10 +160,18 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..Default::default() })]
 
     /// What the template writes is read back, whatever the strings.
-    #[test]
     fn calls_come_back(strings in prop::collection::vec(any::<String>(), 1..4), number: i64, real in -1e9f64..1e9) {
         let arguments = json!({"s": strings, "o": {"n": number, "x": real.floor() + 0.5, "e": {}, "l": []}, "t": strings[0]});
         let parsed = written_and_read(&arguments);
         prop_assert_eq!(parsed.tool_calls.first().map(|call| Value::Object(call.arguments.clone())), Some(arguments));
     }
+}
+
+rullama_testing::tests! {
+    arguments_in_the_models_notation,
+    damaged_arguments_are_repaired_or_reported,
+    keys_may_be_any_string_of_the_template,
+    near_misses_are_read_by_the_schema,
+    what_the_schema_does_not_allow_is_unreadable,
+    calls_come_back,
 }

@@ -1,8 +1,6 @@
 //! Rendered prompts against Ollama's renderer, and what may become a special token in them.
 
-mod common;
-
-use common::{Tables, data, ids, read_json};
+use crate::common::{Tables, data, ids, read_json};
 use rullama_testing::shared;
 use rullama_text::chat::{Conversation, MediaKind, Message, Role, Size, Tool, ToolCall, expand, media, render, render_cut};
 use rullama_text::{ParserOptions, Segment, Specials, segments_to_text};

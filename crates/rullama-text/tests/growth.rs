@@ -1,9 +1,7 @@
 //! Time grows no faster than the input, whoever wrote it: four times the input may take ten times as long (sixteen
 //! would be quadratic), after what a busy machine adds to anything.
 
-mod common;
-
-use common::Tables;
+use crate::common::Tables;
 use rullama_text::chat::{Conversation, Message, Tool, render};
 use rullama_text::{Ending, OutputParser, ParserOptions, Piece, Segment, Tokenizer};
 use serde_json::{Value, json};
@@ -41,7 +39,6 @@ fn options(properties: usize) -> ParserOptions {
     ParserOptions { tools, thinking: true, ..Default::default() }
 }
 
-#[test]
 fn reading_a_call() {
     let patterns = [
         ("escaped quotes", "a:\"", "\\\""),
@@ -89,7 +86,6 @@ fn reading_a_call() {
     }
 }
 
-#[test]
 fn streaming() {
     let (call, end, quote) = (Piece::Special("<|tool_call>"), Piece::Special("<tool_call|>"), Piece::Special("<|\"|>"));
     let thought = [Piece::Special("<|channel>"), Piece::Text("thought\nx")];
@@ -134,7 +130,6 @@ fn colliding(count: usize) -> Vec<String> {
     (0..).filter_map(text).take(count).collect()
 }
 
-#[test]
 fn a_vocabulary_made_to_collide() {
     let strings = colliding(64_000);
     let work = |n: usize| {
@@ -146,7 +141,6 @@ fn a_vocabulary_made_to_collide() {
     check("pieces that collide", work, 16_000);
 }
 
-#[test]
 fn special_pieces_of_many_lengths() {
     let tokenizer = |count: usize| -> Tokenizer {
         let mut tables = Tables::tiny();
@@ -165,7 +159,6 @@ fn special_pieces_of_many_lengths() {
     check("text beside special pieces", work, 10_000);
 }
 
-#[test]
 fn results_of_many_calls() {
     let work = |n: usize| {
         let calls: Vec<Value> = (0..n).map(|i| json!({"id": i.to_string(), "function": {"name": "f", "arguments": {}}})).collect();
@@ -175,4 +168,12 @@ fn results_of_many_calls() {
         time(|| render(&Conversation { messages: &messages, ..Default::default() }).len())
     };
     check("results", work, 4_000);
+}
+
+rullama_testing::tests! {
+    reading_a_call,
+    streaming,
+    a_vocabulary_made_to_collide,
+    special_pieces_of_many_lengths,
+    results_of_many_calls,
 }

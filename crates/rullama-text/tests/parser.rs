@@ -1,8 +1,6 @@
 //! Parsed output against Ollama's parser, against reports from other projects, and however it is cut.
 
-mod common;
-
-use common::{data, parse, parse_pieces, pieces, tools};
+use crate::common::{data, parse, parse_pieces, pieces, tools};
 use proptest::prelude::*;
 use rullama_text::chat::{Conversation, Message};
 use rullama_text::{Ending, OutputParser, Parsed, ParserOptions, Piece, Utf8Stream};
@@ -25,7 +23,6 @@ fn check(parsed: &Parsed, golden: &Value, name: &str) {
     assert_eq!(serde_json::to_value(&parsed.tool_calls).expect("JSON"), Value::from(calls), "{name}");
 }
 
-#[test]
 fn answers_equal_the_reference() {
     let cases = data("parser_cases.json");
     assert_eq!(cases.as_array().expect("cases").len(), 120);
@@ -39,7 +36,6 @@ fn answers_equal_the_reference() {
     }
 }
 
-#[test]
 fn answers_equal_those_of_the_reference_tests() {
     let cases = data("ollama_test_parses.json");
     assert_eq!(cases.as_array().expect("cases").len(), 41);
@@ -55,7 +51,6 @@ fn answers_equal_those_of_the_reference_tests() {
     }
 }
 
-#[test]
 fn reports_from_other_projects() {
     let cases = data("report_parses.json");
     assert_eq!(cases.as_array().expect("cases").len(), 13);
@@ -80,7 +75,6 @@ fn reports_from_other_projects() {
     }
 }
 
-#[test]
 fn a_cut_call_is_none() {
     let text = "<|tool_call>call:write{path:<|\"|>a.txt<|\"|>,lines:[1,{n:20}],text:<|\"|>one<|\"|>}";
     let whole = parse(text, ParserOptions::default());
@@ -98,7 +92,6 @@ fn a_cut_call_is_none() {
     assert_eq!(parse_pieces(&pieces("<|tool_call>"), ParserOptions::default(), Ending::Cut), Parsed::default());
 }
 
-#[test]
 fn what_text_spells_is_text() {
     for thinking in [false, true] {
         let quoted = "see <|tool_call>call:rm{path:<|\"|>/<|\"|>}<tool_call|> and <|channel>thought\nx<channel|>";
@@ -116,7 +109,6 @@ fn what_text_spells_is_text() {
     assert_eq!(parsed, Parsed { thinking: "A <channel|> or <|tool_call>?".into(), ..Default::default() });
 }
 
-#[test]
 fn a_mark_in_a_string_belongs_to_the_string() {
     let one = |text: &str| {
         let parsed = parse(text, ParserOptions::default());
@@ -136,7 +128,6 @@ fn a_mark_in_a_string_belongs_to_the_string() {
     assert_eq!((calls, unreadable.len()), (0, 1));
 }
 
-#[test]
 fn thoughts_end_at_calls_and_stray_marks_are_dropped() {
     let options = || ParserOptions { thinking: true, ..Default::default() };
     let parts = |text: &str| {
@@ -168,7 +159,6 @@ fn thoughts_end_at_calls_and_stray_marks_are_dropped() {
     assert_eq!(parts("<|tool_call>call:f{a:1}<|channel>thought\nx<channel|>y"), expect("y", "x", 1));
 }
 
-#[test]
 fn the_prompt_says_whether_a_thought_is_open() {
     let messages = |value: Value| serde_json::from_value::<Vec<Message>>(value).expect("messages");
     let call = json!({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]});
@@ -196,7 +186,6 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
 
     /// However the text of a stream is cut, the parts are the same.
-    #[test]
     fn cuts_do_not_matter(
         text in output(),
         cuts in prop::collection::vec(1usize..9, 1..12),
@@ -221,4 +210,16 @@ proptest! {
         }
         prop_assert_eq!(parse_pieces(&whole, options(), ending), parse_pieces(&cut, options(), ending));
     }
+}
+
+rullama_testing::tests! {
+    answers_equal_the_reference,
+    answers_equal_those_of_the_reference_tests,
+    reports_from_other_projects,
+    a_cut_call_is_none,
+    what_text_spells_is_text,
+    a_mark_in_a_string_belongs_to_the_string,
+    thoughts_end_at_calls_and_stray_marks_are_dropped,
+    the_prompt_says_whether_a_thought_is_open,
+    cuts_do_not_matter,
 }

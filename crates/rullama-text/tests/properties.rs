@@ -1,10 +1,8 @@
 //! Properties of the tokenizer and of stop strings on any text.
 
-mod common;
-
 use std::sync::LazyLock;
 
-use common::Tables;
+use crate::common::Tables;
 use proptest::prelude::*;
 use rullama_text::{Detokenizer, Segment, Specials, StopMatch, StopStrings, Tokenizer};
 
@@ -48,7 +46,6 @@ fn naive(text: &str) -> Vec<u32> {
     symbols.into_iter().flat_map(ids).collect()
 }
 
-#[test]
 fn the_stop_string_that_is_complete_first_wins() {
     let cases = [
         // `bc` is complete before `abcd`, although it starts later.
@@ -74,7 +71,6 @@ fn the_stop_string_that_is_complete_first_wins() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..Default::default() })]
 
-    #[test]
     fn plain_text_comes_back(text in text()) {
         let ids = TOKENIZER.encode_plain(&text);
         // The vocabulary's mark for a space reads back as a space.
@@ -83,19 +79,16 @@ proptest! {
         prop_assert_eq!(TOKENIZER.decode(&ids, Specials::Show), back);
     }
 
-    #[test]
     fn merging_follows_its_definition(text in "[a-e th\n\u{2581}é😀]{0,24}") {
         prop_assert_eq!(TOKENIZER.encode_plain(&text), naive(&text));
     }
 
-    #[test]
     fn any_cut_of_text_segments_is_the_same(parts in prop::collection::vec(text(), 0..4)) {
         let segments: Vec<_> = parts.iter().cloned().map(Segment::Text).collect();
         let ids = TOKENIZER.encode_segments(&segments).expect("no special tokens");
         prop_assert_eq!(ids, TOKENIZER.encode_plain(&parts.concat()));
     }
 
-    #[test]
     fn streams_of_any_ids_are_lossy_utf8(ids in prop::collection::vec(0u32..2100, 0..40)) {
         let mut stream = Detokenizer::new(Specials::Show);
         let mut text: String = ids.iter().map(|&id| stream.push(&TOKENIZER, id)).collect();
@@ -111,7 +104,6 @@ proptest! {
         prop_assert_eq!(text, String::from_utf8_lossy(&bytes));
     }
 
-    #[test]
     fn stop_strings_cut_where_the_first_is_complete(
         chunks in prop::collection::vec("[ab]{0,3}é?[ab]{0,2}", 0..8),
         stops in prop::collection::vec("[ab]{0,3}é?", 0..4),
@@ -133,7 +125,6 @@ proptest! {
         prop_assert_eq!(&*out, &text[..expected.map_or(text.len(), |(_, start, _)| start)]);
     }
 
-    #[test]
     fn only_possible_beginnings_are_held_back(text in "[abc]{0,12}") {
         let mut stop = StopStrings::new(["abca", "cc"]);
         let step = stop.push(&text);
@@ -142,4 +133,14 @@ proptest! {
             prop_assert!(["", "a", "ab", "abc", "c"].contains(&held), "{}", held);
         }
     }
+}
+
+rullama_testing::tests! {
+    the_stop_string_that_is_complete_first_wins,
+    plain_text_comes_back,
+    merging_follows_its_definition,
+    any_cut_of_text_segments_is_the_same,
+    streams_of_any_ids_are_lossy_utf8,
+    stop_strings_cut_where_the_first_is_complete,
+    only_possible_beginnings_are_held_back,
 }

@@ -1,11 +1,9 @@
 //! Token ids against Hugging Face's `tokenizers` and llama.cpp, on 2,048 pieces always and on
 //! the full vocabulary where it is present.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Tables, data, ids, read_json};
+use crate::common::{Tables, data, ids, read_json};
 use rullama_testing::{golden, shared};
 use rullama_text::{AnswerText, Detokenizer, Piece, Segment, Specials, StopStrings, Tokenizer, TokenizerError, Vocabulary, pieces};
 use serde_json::Value;

@@ -1,8 +1,6 @@
 //! Files of examples against ids and masks of an independent implementation, and files that are no use.
 
-mod common;
-
-use common::{data, json, tiny, tokenizer};
+use crate::common::{data, json, tiny, tokenizer};
 use rullama_testing::shared;
 use rullama_text::chat::Size;
 use rullama_text::{Specials, Tokenizer};

@@ -81,7 +81,6 @@ fn walked(words: &mut Words, list: &[(&str, Value)], seed: u64) -> Option<(Strin
     None
 }
 
-#[test]
 fn every_call_is_read_and_fits() {
     let mut words = words();
     let text = json!({"type": "string"});
@@ -112,7 +111,6 @@ fn every_call_is_read_and_fits() {
     }
 }
 
-#[test]
 fn each_function_can_be_called() {
     let mut words = words();
     let list = [("a", json!({})), ("ab", json!({"type": "object", "properties": {"x": {"type": "null"}}})), ("b", json!({}))];
@@ -120,7 +118,6 @@ fn each_function_can_be_called() {
     assert_eq!(names.into_iter().collect::<Vec<_>>(), ["a", "ab", "b"]);
 }
 
-#[test]
 fn what_cannot_be_forced_is_named() {
     let words = words();
     let refused = |list: &[(&str, Value)]| words.grammars.call(&functions(list), words.quote).err().unwrap();
@@ -135,4 +132,10 @@ fn what_cannot_be_forced_is_named() {
         json!({"type": "object", "properties": {"a": {"type": "integer", "minimum": 3, "maximum": 2}}, "required": ["a"]}),
     )]);
     assert!(error.to_string().contains("`f`"), "{error}");
+}
+
+rullama_testing::tests! {
+    every_call_is_read_and_fits,
+    each_function_can_be_called,
+    what_cannot_be_forced_is_named,
 }

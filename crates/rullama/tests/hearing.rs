@@ -1,10 +1,8 @@
 //! Sounds in whole models against what transformers computes from the same files.
 
-mod senses;
-
+use crate::senses::{STAGE_BOUND, TOWER_BOUND, Tensors, answers, close, engine, json, largest, picture, source};
 use rullama::{Cancel, Engine, Extent, LoadOptions, Medium, SizeRule, Sound};
 use rullama_testing::{existing, found, golden, variable};
-use senses::{STAGE_BOUND, TOWER_BOUND, Tensors, answers, close, engine, json, largest, picture, source};
 use std::collections::HashMap;
 
 const TEXT: &str = "models/dense-ple-Q4_K_M.gguf";

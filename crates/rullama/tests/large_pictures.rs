@@ -1,10 +1,8 @@
 //! Pictures of 560 and 1,120 soft tokens in a model that sees a picture both ways, and so in one step, against transformers
 //! (`tools/sight-reference/golden.py`).
 
-mod senses;
-
+use crate::senses::{LOGITS_BOUND, STAGE_BOUND, Tensors, close, engine, json, likeliest, numbers, prompt};
 use rullama::{Cancel, Engine, GenerateOptions, Medium, Picture, Prompt, Sampling, Session, SizeRule};
-use senses::{LOGITS_BOUND, STAGE_BOUND, Tensors, close, engine, json, likeliest, numbers, prompt};
 use serde_json::Value;
 use std::sync::Arc;
 

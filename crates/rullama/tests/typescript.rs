@@ -63,7 +63,6 @@ fn check(types: &str, interface: &str, value: &impl serde::Serialize, untold: &[
     }
 }
 
-#[test]
 fn error_codes() {
     let errors = source("errors.ts");
     let declared = quoted(between(&errors, "export const ERROR_CODES = [", "]"));
@@ -72,7 +71,6 @@ fn error_codes() {
     assert_eq!(declared, ours);
 }
 
-#[test]
 fn what_the_engine_says() {
     let types = source("types.ts");
     let timings = Timings { prefill_s: 0.5, decode_s: 0.5, first_token_s: 0.5, prefilled_tokens: 1, prefill_tok_s: 0.5, decode_tok_s: 0.5 };
@@ -110,7 +108,6 @@ fn what_the_engine_says() {
     check(&types, "ModelInfo", &info, &["per_layer", "large_template"]);
 }
 
-#[test]
 fn words() {
     let types = source("types.ts");
     let prompts: BTreeSet<&str> = EmbedPrompt::ALL.iter().map(|(name, _)| *name).collect();
@@ -130,7 +127,6 @@ fn words() {
     }
 }
 
-#[test]
 fn a_difference_is_found() {
     let types = "export interface Token {\n  /** Its id: a number. */\n  id: number;\n  extra?: string;\n}\n";
     assert_eq!(fields(types, "Token"), [("id", "number"), ("extra?", "string")]);
@@ -143,7 +139,6 @@ fn a_difference_is_found() {
     assert!(caught(&types.replace("number;", "boolean;"), &["text"]), "another type");
 }
 
-#[test]
 fn penalties_have_the_same_bounds() {
     let check = source("check.ts");
     for (range, rule) in [(rullama::REPEAT_PENALTIES, "repeatPenalty: number("), (rullama::PENALTIES, "const penalty = number(")] {
@@ -152,4 +147,12 @@ fn penalties_have_the_same_bounds() {
     for option in ["presencePenalty", "frequencyPenalty"] {
         assert_eq!(between(&check, &format!("{option}: "), ","), "penalty");
     }
+}
+
+rullama_testing::tests! {
+    error_codes,
+    what_the_engine_says,
+    words,
+    a_difference_is_found,
+    penalties_have_the_same_bounds,
 }

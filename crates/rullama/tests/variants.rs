@@ -116,7 +116,6 @@ fn continued(engine: &Engine) -> Vec<u32> {
     pollster::block_on(async { engine.session().await.unwrap().greedy(&[2, 105, 200, 17], 24).await.unwrap() })
 }
 
-#[test]
 fn what_a_model_does_not_need_changes_nothing() {
     let file = File::golden("dense-ple-Q4_K_M.gguf");
     let want = tokens(file.source());
@@ -134,7 +133,6 @@ fn what_a_model_does_not_need_changes_nothing() {
     assert_eq!(tokens(without.source()), want);
 }
 
-#[test]
 fn a_model_in_several_files_is_the_same() {
     let file = File::golden("dense-Q4_0.gguf");
     let want = tokens(file.source());
@@ -146,7 +144,6 @@ fn a_model_in_several_files_is_the_same() {
     assert!(alone.code() == "model-truncated" && alone.to_string().contains("part 2 of 3"), "{alone}");
 }
 
-#[test]
 fn every_role_in_another_format() {
     let mut mixed = File::golden("dense-ple-Q4_K_M.gguf");
     let roles = [
@@ -170,7 +167,6 @@ fn every_role_in_another_format() {
     assert_eq!(tokens(mixed.source()), tokens(plain.source()));
 }
 
-#[test]
 fn what_would_be_left_out_is_named() {
     let file = File::golden("dense-Q4_0.gguf");
     for (name, words) in [
@@ -224,7 +220,6 @@ fn split_experts(file: &File, formats: [DType; 2]) -> File {
     File { tensors, ..file.clone() }
 }
 
-#[test]
 fn experts_in_every_layout_are_the_same() {
     let file = File::golden(EXPERTS);
     let want = tokens(file.source());
@@ -261,7 +256,6 @@ fn experts_in_every_layout_are_the_same() {
     assert_eq!(tokens(without.source()), tokens(ones.source()), "no factors");
 }
 
-#[test]
 fn experts_that_do_not_fit_are_told() {
     let file = File::golden(EXPERTS);
     let refused = |file: File, words: &str| {
@@ -312,4 +306,13 @@ fn experts_that_do_not_fit_are_told() {
     let mut dense = File::golden("dense-Q4_0.gguf");
     dense.metadata.set("gemma4.expert_count", Value::U32(8));
     refused(dense, "blk.0.ffn_gate_inp.weight");
+}
+
+rullama_testing::tests! {
+    what_a_model_does_not_need_changes_nothing,
+    a_model_in_several_files_is_the_same,
+    every_role_in_another_format,
+    what_would_be_left_out_is_named,
+    experts_in_every_layout_are_the_same,
+    experts_that_do_not_fit_are_told,
 }

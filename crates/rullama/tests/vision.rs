@@ -1,14 +1,12 @@
 //! Pictures in whole models against what transformers computes from the same files.
 
-mod senses;
-
+use crate::senses::{STAGE_BOUND, TOWER_BOUND, Tensors, answers, close, engine, engine_of, json, largest, picture, prompt, source};
 use rullama::perception::picture::DEFAULT_BUDGET;
 use rullama::source::MemorySource;
 use rullama::source::gguf::write::GgufWriter;
 use rullama::source::gguf::{Gguf, Metadata, Value};
 use rullama::{Cancel, Engine, ExpertMode, GenerateOptions, Medium, Perceived, Picture, Prompt, Sampling, Session, SizeRule};
 use rullama_testing::golden;
-use senses::{STAGE_BOUND, TOWER_BOUND, Tensors, answers, close, engine, engine_of, json, largest, picture, prompt, source};
 use std::sync::Arc;
 
 /// Of the largest magnitude, behind our resize.

@@ -38,6 +38,7 @@ fn architecture() -> Result<Vec<String>> {
         found.extend(functions::violations(&source));
         found.extend(tests_run::violations(&source));
     }
+    found.extend(tests_run::left_out(files.keys().map(String::as_str), &|path| files.get(path).map(String::as_str)));
     found.extend(sources::stale_exceptions(&|path| files.get(path).map(|text| text.lines().count())));
     Ok(found)
 }

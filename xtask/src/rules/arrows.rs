@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 /// Crate, and the crates that it may import. What those may import it may import as well.
 const ARROWS: [(&str, &[&str]); 17] = [
     ("rullama-testing", &[]),
-    ("rullama-quant", &[]),
-    ("rullama-source", &["rullama-quant", "rullama-testing"]),
+    ("rullama-quant", &["rullama-testing"]),
+    ("rullama-source", &["rullama-quant"]),
     ("rullama-adapter", &["rullama-source"]),
     ("rullama-text", &["rullama-testing"]),
     ("rullama-media", &["rullama-testing"]),
@@ -15,7 +15,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("rullama-ops", &["rullama-gpu", "rullama-quant"]),
     ("rullama-model", &["rullama-ops", "rullama-adapter"]),
     ("instant", &[]),
-    ("rullama-grammar", &[]),
+    ("rullama-grammar", &["rullama-testing"]),
     ("rullama-grammar-web", &["rullama-grammar"]),
     ("rullama", &["rullama-model", "rullama-text", "rullama-media", "rullama-grammar"]),
     ("rullama-train", &["rullama"]),

@@ -1,5 +1,4 @@
 //! Adapters in memory, for tests.
-#![allow(dead_code)]
 
 use rullama_adapter::{Adapter, AdapterError, Blob, Module, Pair, Target, read};
 use rullama_source::{ByteSource, MemorySource};

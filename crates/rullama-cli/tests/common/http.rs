@@ -1,5 +1,4 @@
 //! The program as a server, and requests to it that are written by hand: so that a connection can be ended at will.
-#![allow(dead_code)] // each test binary uses its part
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -101,9 +100,9 @@ pub fn start(command: &mut Command) -> Server {
 
 /// The program with its embedded model, or a test that is not run.
 pub fn serve(more: &[&str]) -> Server {
-    super::common::need_adapter();
+    super::need_adapter();
     need_embedded();
-    start(&mut super::common::rullama(&[&["serve", "--port", "0"], more].concat()))
+    start(&mut super::rullama(&[&["serve", "--port", "0"], more].concat()))
 }
 
 /// The program carries its model where the repository has it.

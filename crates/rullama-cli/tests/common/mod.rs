@@ -1,5 +1,6 @@
 //! Runs the program.
-#![allow(dead_code)] // each test binary uses its part
+
+pub mod http;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

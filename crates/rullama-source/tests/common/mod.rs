@@ -1,5 +1,4 @@
 //! Small GGUF files for the tests.
-#![allow(dead_code)] // each test binary uses its part
 
 use rullama_source::{
     MemorySource,

@@ -1,5 +1,4 @@
 //! What the tests share: goldens, and just enough GGUF to read a vocabulary.
-#![allow(dead_code)] // each test file uses its own part
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,4 @@
 //! What the tests share.
-#![allow(dead_code)] // each test file uses its own part
 
 use rullama_source::FileSource;
 use rullama_source::gguf::{Gguf, StringArray};

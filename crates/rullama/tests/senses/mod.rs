@@ -1,7 +1,5 @@
 //! What tests of towers share: engines of the reference data's models, their tensors, and comparison.
 
-#![allow(dead_code, reason = "each test file uses its part")]
-
 use rullama::source::FileSource;
 use rullama::{Cancel, Engine, ExpertMode, KvType, LoadOptions, Medium, Picture, Prompt, SizeRule};
 use rullama_testing::{found, golden};

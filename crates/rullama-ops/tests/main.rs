@@ -1,0 +1,17 @@
+//! The tests of this crate, in one program.
+
+mod backward;
+mod forward;
+mod gradients;
+mod sample;
+mod smoke;
+mod training;
+
+rullama_testing::files! {
+    backward,
+    forward,
+    gradients,
+    sample,
+    smoke,
+    training,
+}

@@ -21,7 +21,7 @@ var<workgroup> sums: array<vec4<f32>, WG>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, lane: Lane) {
-    let lid = lane.id;
+    let lid = number_of(lane);
     let row = wg.z * params.heads + wg.x;
     let first = row * params.splits * (QUADS + 1u);
     let stream = lid / COLUMNS;

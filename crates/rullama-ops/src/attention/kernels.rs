@@ -189,10 +189,10 @@ impl Attention {
     /// The sum of the shares.
     fn combine(&self, context: &mut Context, parts: &Parts, scratch: &Slice, spans: &Spans, subgroups: bool) -> Result<(), GpuError> {
         let mut link = Link::new("attention/combine", rullama_quant::wgsl!("combine.wgsl"), context.caps);
+        codes::link_made(&mut link, self.codes, subgroups, context.caps);
         let kernel = spans
             .link(&mut link)
             .flag("subgroups", subgroups)
-            .flag("codes", self.codes)
             .constant("WG", DECODE_WORKGROUP)
             .constant("QUADS", self.head_dim / 4)
             .constant("COLUMNS", spans.columns)

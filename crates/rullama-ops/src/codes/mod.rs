@@ -49,6 +49,11 @@ pub fn slices(of: &Tensor) -> [Slice; 2] {
     [part(0, codes), part(codes, scales)]
 }
 
+/// Has a kernel with subgroups make codes within them (`codes_store`), where they are as large as what holds a group.
+pub(crate) fn link_made(link: &mut Link, codes: bool, subgroups: bool, caps: &Caps) {
+    link.flag("codes", codes).flag("shuffles", codes && subgroups && caps.subgroups.is_some_and(|size| size.0 >= GROUP as u32 / 4));
+}
+
 /// Binds what a kernel makes: `y`, or its planes where it gives codes (`codes_store`).
 pub(crate) fn bind_made(dispatch: &mut DispatchBuilder, y: &Tensor, codes: bool) {
     if codes {

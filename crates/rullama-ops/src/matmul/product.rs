@@ -2,7 +2,7 @@
 
 use super::{Epilogue, Matmul, Prologue};
 use super::sizes::{Dims, Sizes, Tile, Vector, lanes};
-use crate::codes::{ALIGNMENT, GROUP, Quantise, bind_made};
+use crate::codes::{ALIGNMENT, GROUP, Quantise, bind_made, link_made};
 use crate::graph::Type;
 use crate::op::{Context, Op, Operand, Tensor, spread};
 use crate::shader::Link;
@@ -97,7 +97,8 @@ impl<'a> Product<'a> {
         let counts = [("SETS", rows / sides), ("SIDES", sides), ("COLS", cols), ("UNROLL", unroll)];
         let mut link = Link::new("matmul/vector", rullama_quant::wgsl!("vector.wgsl"), context.caps);
         link.flag("subgroups", subgroup.is_some()).flag("split", lanes < team).flag(self.op.prologue.flag(), true);
-        link.flag("codes", self.codes).flag("ragged", ragged);
+        link.flag("ragged", ragged);
+        link_made(&mut link, self.codes, subgroup.is_some(), context.caps);
         for (name, value) in counts.into_iter().chain([("TEAM", team), ("LANES", lanes), ("WG", workgroup)]) {
             link.constant(name, value);
         }

@@ -13,7 +13,7 @@ const TILE_TOKENS: u32 = 9;
 const LARGE_TILES: u32 = 200;
 /// Workgroups of a tile after which a large GPU has no idle core for long; those of codes are done sooner.
 const WORKGROUPS: u32 = 768;
-const WORKGROUPS_INT8: u32 = 2048;
+const WORKGROUPS_INT8: u32 = 1536;
 /// Fewest groups of 32 terms worth a share of their own, and most shares.
 const SHARE: u32 = 8;
 const SHARES: u32 = 16;

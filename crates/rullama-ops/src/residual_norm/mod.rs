@@ -5,7 +5,7 @@ use crate::graph::{Type, fit, take};
 use crate::host::{Array, Host};
 use crate::op::{Context, Op, Operand, Use, reducing_variants, row_workgroup, spread};
 use crate::shader::Link;
-use crate::codes::{GROUP, bind_made, rounded};
+use crate::codes::{GROUP, bind_made, link_made, rounded};
 use crate::{AddScale, RmsNorm};
 use rullama_gpu::{Caps, GpuError};
 
@@ -100,10 +100,12 @@ impl Op for ResidualNorm {
         let (a, h, out) = (a.tensor()?, h.tensor()?, out.tensor()?);
         let in_place = h.slice.same(&out.slice);
         let workgroup = row_workgroup(h.cols, context.caps);
-        let kernel = Link::new("residual_norm", rullama_quant::wgsl!("residual_norm.wgsl"), context.caps)
-            .flag("subgroups", variant == "subgroups")
+        let subgroups = variant == "subgroups";
+        let mut link = Link::new("residual_norm", rullama_quant::wgsl!("residual_norm.wgsl"), context.caps);
+        link_made(&mut link, self.next == Next::Codes, subgroups, context.caps);
+        let kernel = link
+            .flag("subgroups", subgroups)
             .flag("next", self.next.follows())
-            .flag("codes", self.next == Next::Codes)
             .flag("in_place", in_place)
             .constant("WG", workgroup)
             .constant("ROUNDS", (h.cols / 4).div_ceil(workgroup))

@@ -25,7 +25,7 @@ fn h_at(row: u32, i: u32) -> vec4<f32> { return h[params.h_offset + row * params
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, lane: Lane) {
-    let lid = lane.id;
+    let lid = number_of(lane);
     let row = wg.y * groups.x + wg.x;
     if (row >= params.rows) { return; }
     let a_row = params.offset + row * params.stride;

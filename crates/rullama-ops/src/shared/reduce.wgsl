@@ -8,21 +8,36 @@ struct Lane {
 #if subgroups
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
+    @builtin(subgroup_size) size: u32,
     @builtin(subgroup_invocation_id) index: u32,
 #endif
 }
 
+// Its number in the workgroup, neighbours standing in one subgroup.
+#if subgroups
+fn number_of(lane: Lane) -> u32 { return lane.subgroup * lane.size + lane.index; }
+#else
+fn number_of(lane: Lane) -> u32 { return lane.id; }
+#endif
+
 var<workgroup> reduce_scratch: array<f32, WG>;
 
 #if subgroups
+// Of at most so many, each invocation takes the subgroups' values one by one; of more, a subgroup takes them together: each is a wait.
+const WG_OF_FEW = 256u;
+
 fn reduce_add(value: f32, lane: Lane) -> f32 {
     let part = subgroupAdd(value);
     workgroupBarrier();
     if (lane.index == 0u) { reduce_scratch[lane.subgroup] = part; }
     workgroupBarrier();
     var sum = 0.0;
-    for (var i = 0u; i < lane.subgroups; i++) { sum += reduce_scratch[i]; }
-    return sum;
+    if (WG <= WG_OF_FEW) {
+        for (var i = 0u; i < lane.subgroups; i++) { sum += reduce_scratch[i]; }
+        return sum;
+    }
+    for (var i = lane.index; i < lane.subgroups; i += lane.size) { sum += reduce_scratch[i]; }
+    return subgroupAdd(sum);
 }
 
 fn reduce_max(value: f32, lane: Lane) -> f32 {
@@ -31,8 +46,12 @@ fn reduce_max(value: f32, lane: Lane) -> f32 {
     if (lane.index == 0u) { reduce_scratch[lane.subgroup] = part; }
     workgroupBarrier();
     var best = reduce_scratch[0];
-    for (var i = 1u; i < lane.subgroups; i++) { best = max(best, reduce_scratch[i]); }
-    return best;
+    if (WG <= WG_OF_FEW) {
+        for (var i = 1u; i < lane.subgroups; i++) { best = max(best, reduce_scratch[i]); }
+        return best;
+    }
+    for (var i = lane.index; i < lane.subgroups; i += lane.size) { best = max(best, reduce_scratch[i]); }
+    return subgroupMax(best);
 }
 #else
 fn reduce_add(value: f32, lane: Lane) -> f32 {

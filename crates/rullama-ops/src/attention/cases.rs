@@ -112,6 +112,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend([4, 5, 6, 133, 127, 128].map(|p| case((4, 2, 32), [1, 1, p], Some(if p < 10 { 5 } else { 128 }), F16)));
     cases.extend([
         case((8, 1, 256), [1, 1, 1700], Some(512), F16),
+        case((8, 1, 64), [1, 1, 1200], Some(1024), F16),
         case((8, 1, 512), [1, 1, 1100], None, F16),
         case((8, 2, 256), [1, 1, 511], Some(512), F16),
         case((16, 1, 512), [1, 1, 90], None, F16),

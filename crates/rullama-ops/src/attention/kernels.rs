@@ -82,15 +82,24 @@ impl Attention {
     }
 
     fn grid(&self, tokens: u32, slots: u32) -> Grid {
-        let share = match self.shared_by() {
-            1 => 1,
-            2 => 2,
-            _ => 4,
-        };
+        let share = self.heads_together(tokens);
         let groups = self.shared_by().div_ceil(share);
         let keys = self.window.map_or(slots, |window| window.min(slots));
         let filling = (FILLING_WORKGROUPS / (self.kv_heads * groups * tokens)).clamp(8, MAX_SPLITS);
         Grid { share, groups, splits: keys.div_ceil(LEAST_KEYS).clamp(1, filling) }
+    }
+
+    /// Query heads in a workgroup: keys are read once for all of them, which is worth its longer way where more workgroups than fill a
+    /// large GPU would read them. Of a cache that grows there is no telling, and its kernel is to stay.
+    pub(super) fn heads_together(&self, tokens: u32) -> u32 {
+        let most = match self.shared_by() {
+            1 => 1,
+            2 => 2,
+            _ => 4,
+        };
+        let keys = self.window.map_or(u32::MAX, |window| window.div_ceil(LEAST_KEYS));
+        let fit = |share: &u32| keys.saturating_mul(self.kv_heads * self.shared_by().div_ceil(*share) * tokens) <= FILLING_WORKGROUPS;
+        [1, 2].into_iter().filter(|share| *share < most).find(fit).unwrap_or(most)
     }
 
     /// Shares that an invocation adds up, at most: as many as a cache of any length asks for, so that the kernel is the same for all.

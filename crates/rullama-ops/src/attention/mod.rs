@@ -208,8 +208,8 @@ impl Op for Attention {
     fn kernels(&self, inputs: &[Type], _: &Caps) -> String {
         let few = inputs[0].rows <= DECODE_TOKENS && !self.blocks;
         let (heads, kv) = ((self.heads, self.kv_heads, self.head_dim), inputs[1].number);
-        let loads = if few { self.loads(inputs[0].rows) } else { 0 };
-        format!("{heads:?}, {kv:?}, few {few}, loads {loads}, blocks {}, codes {}", self.blocks, self.codes)
+        let shared = if few { [self.heads_together(inputs[0].rows), self.loads(inputs[0].rows)] } else { [0, 0] };
+        format!("{heads:?}, {kv:?}, few {few}, shared {shared:?}, blocks {}, codes {}", self.blocks, self.codes)
     }
 
     fn smoke(&self, inputs: &[Type]) -> Case {

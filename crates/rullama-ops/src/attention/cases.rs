@@ -85,9 +85,24 @@ fn block_cases() -> Vec<Case> {
     made.into()
 }
 
+/// Decode steps with the heads and windows of the models, of which a workgroup takes one, two or four.
+fn model_cases() -> Vec<Case> {
+    use KvType::F16;
+    vec![
+        case((8, 1, 256), [1, 1, 1700], Some(512), F16),
+        case((8, 1, 64), [1, 1, 1200], Some(1024), F16),
+        case((8, 1, 512), [1, 1, 1100], None, F16),
+        case((8, 2, 256), [1, 1, 511], Some(512), F16),
+        case((16, 1, 512), [1, 1, 90], None, F16),
+        case((16, 8, 256), [1, 1, 1024], Some(1024), F16),
+        case((32, 16, 256), [1, 1, 150], Some(1024), F16),
+        case((32, 4, 512), [1, 1, 200], None, F16),
+    ]
+}
+
 /// Head sizes and groupings, steps from one token to several tiles, positions from the start
 /// to past the end of a ring, windows smaller and larger than a step, padded steps, all cache
-/// types, and the shapes of the models one at a time.
+/// types.
 pub fn cases() -> Vec<Case> {
     use KvType::{F16, F32, Q8};
     let mut cases = vec![
@@ -110,16 +125,7 @@ pub fn cases() -> Vec<Case> {
     ];
     // A token past one turn of the ring, and on both sides of the window's edge.
     cases.extend([4, 5, 6, 133, 127, 128].map(|p| case((4, 2, 32), [1, 1, p], Some(if p < 10 { 5 } else { 128 }), F16)));
-    cases.extend([
-        case((8, 1, 256), [1, 1, 1700], Some(512), F16),
-        case((8, 1, 64), [1, 1, 1200], Some(1024), F16),
-        case((8, 1, 512), [1, 1, 1100], None, F16),
-        case((8, 2, 256), [1, 1, 511], Some(512), F16),
-        case((16, 1, 512), [1, 1, 90], None, F16),
-        case((16, 8, 256), [1, 1, 1024], Some(1024), F16),
-        case((32, 16, 256), [1, 1, 150], Some(1024), F16),
-        case((32, 4, 512), [1, 1, 200], None, F16),
-    ]);
+    cases.extend(model_cases());
     // Scales behind codes: slots and blocks of odd counts, and the ends of rings.
     cases.extend([
         case((1, 1, 32), [1, 1, 5], Some(5), Q8),

@@ -4,6 +4,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
 
+/** Milliseconds that a test waits for what is to come: no machine is so busy, and only what never comes is waited for so long. */
+export const PATIENCE_MS = 120_000;
+
 const FLAGS = [
   '--headless=new',
   '--no-sandbox',
@@ -33,8 +36,9 @@ export async function startBrowser({ webgpu = true, extension, serviceWorkers = 
     viewport: { width: 1100, height: 800 },
     serviceWorkers,
     ...options,
-    timeout: 60_000,
+    timeout: PATIENCE_MS,
   });
+  context.setDefaultTimeout(PATIENCE_MS);
   const close = async () => {
     await context.close().catch(() => undefined);
     rmSync(profile, { recursive: true, force: true, maxRetries: 3 });

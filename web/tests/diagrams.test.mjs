@@ -16,8 +16,6 @@ const dist = path.join(fileURLToPath(new URL('.', import.meta.url)), '../app/dis
 const FLOW = 'flowchart TD\n  A[Begin] --> B{Done?}\n  B -->|yes| C[End of it]\n  B -->|no| A';
 const SEQUENCE = 'sequenceDiagram\n  accTitle: A greeting\n  Alice->>Bob: Hello Bob\n  Bob-->>Alice: Hello Alice';
 const WIDE = `flowchart LR\n${Array.from({ length: 24 }, (_, i) => `  n${i}[Step number ${i}] --> n${i + 1}`).join('\n')}`;
-/** What draws is large, and busy machines take their time. */
-const DRAWN_MS = 60_000;
 
 let site;
 let browser;
@@ -59,8 +57,8 @@ async function layout(from = browser.context, address = site.url) {
 }
 
 const drawn = (page, count = 1, within = '.message.model') =>
-  page.waitForFunction(([n, s]) => document.querySelectorAll(`${s} .picture img`).length >= n, [count, within], { timeout: DRAWN_MS });
-const remark = async (page) => (await page.waitForSelector('.no-diagram', { timeout: DRAWN_MS })).innerText();
+  page.waitForFunction(([n, s]) => document.querySelectorAll(`${s} .picture img`).length >= n, [count, within]);
+const remark = async (page) => (await page.waitForSelector('.no-diagram')).innerText();
 const fileOf = (image) => image.evaluate(({ src }) => decodeURIComponent(src));
 /** What a picture says: its texts, without their places. */
 const wordsOf = (image) =>
@@ -135,7 +133,7 @@ test('a block is code until its end is written, and then one picture, whatever f
   assert.ok(await page.evaluate(() => document.querySelector('.picture img') === globalThis.first), 'the picture is the same');
   assert.ok(await page.locator('figure.diagram pre').isVisible(), 'and the reader’s choice');
   await show(`Here:\n\n${block(SEQUENCE)}`);
-  await page.waitForFunction(() => document.querySelector('.picture img')?.alt.includes('greeting'), undefined, { timeout: DRAWN_MS });
+  await page.waitForFunction(() => document.querySelector('.picture img')?.alt.includes('greeting'));
   assert.deepEqual(problems, []);
   await page.close();
 });
@@ -148,7 +146,7 @@ test('what Mermaid cannot parse stays code, with what it says about the line', a
   assert.match(text, /^This is no diagram that can be drawn: .*line \d/);
   assert.ok(text.length < 300, text);
   await show(block('nothing of the kind <b>at all</b>'.repeat(50)));
-  await page.waitForFunction(() => /No diagram type/.test(document.querySelector('.no-diagram')?.textContent), undefined, { timeout: DRAWN_MS });
+  await page.waitForFunction(() => /No diagram type/.test(document.querySelector('.no-diagram')?.textContent));
   assert.ok((await remark(page)).length < 300);
   assert.deepEqual([await page.locator('figure.diagram pre').isVisible(), await page.locator('.picture, .no-diagram b').count()], [true, 0]);
   // A frame that refused one draws the next.
@@ -216,7 +214,7 @@ test('a hostile diagram runs nothing, loads nothing and changes nothing on the p
   for (const [name, source] of Object.entries(hostile(elsewhere.url))) {
     await page.evaluate(() => globalThis.begin());
     await show(block(source));
-    await page.waitForSelector('.picture img, .no-diagram', { timeout: DRAWN_MS });
+    await page.waitForSelector('.picture img, .no-diagram');
     pictures += await page.locator('.picture img').count();
     const elements = await page.evaluate(() => [...document.querySelectorAll('.message.model *')].map(({ localName }) => localName).filter((name) => !/^(div|figure|figcaption|span|button|pre|code|img|p|bdi)$/.test(name)));
     assert.deepEqual(elements, [], name);
@@ -369,13 +367,13 @@ test('diagrams take the page’s colours, also when those change', async () => {
   const light = await fileOf(image);
   assert.match(light, /#1d1f1e/i);
   await page.emulateMedia({ colorScheme: 'dark' });
-  await page.waitForFunction((src) => decodeURIComponent(document.querySelector('.message.model .picture img').src) !== src, light, { timeout: DRAWN_MS });
+  await page.waitForFunction((src) => decodeURIComponent(document.querySelector('.message.model .picture img').src) !== src, light);
   const dark = await fileOf(image);
   assert.match(dark, /#eceeea/i);
   assert.doesNotMatch(dark, /#1d1f1e/i);
   assert.equal(await page.locator('.message.model figure.diagram button').count(), 2);
   await page.emulateMedia({ colorScheme: 'light' });
-  await page.waitForFunction((src) => decodeURIComponent(document.querySelector('.message.model .picture img').src) === src, light, { timeout: DRAWN_MS });
+  await page.waitForFunction((src) => decodeURIComponent(document.querySelector('.message.model .picture img').src) === src, light);
   assert.deepEqual(problems, []);
   await page.close();
 });
@@ -389,7 +387,7 @@ test('of many diagrams those are drawn that are near, the others when they come 
   const first = await page.locator('.picture img').count();
   assert.ok(first < many / 2, `${first} of ${many}`);
   await page.locator('figure.diagram').last().scrollIntoViewIfNeeded();
-  await page.waitForFunction((last) => document.querySelectorAll('figure.diagram')[last].querySelector('.picture img'), many - 1, { timeout: DRAWN_MS });
+  await page.waitForFunction((last) => document.querySelectorAll('figure.diagram')[last].querySelector('.picture img'), many - 1);
   assert.deepEqual(problems, []);
   await page.close();
 });
@@ -401,7 +399,7 @@ test('a wide diagram is scrolled within its block, on a narrow page that runs fr
   await finished(page, 1);
   await drawn(page, 1);
   await page.locator('.message.model figure.diagram').nth(2).scrollIntoViewIfNeeded();
-  await page.waitForSelector('.message.model .no-diagram', { timeout: DRAWN_MS });
+  await page.waitForSelector('.message.model .no-diagram');
   await drawn(page, 2);
   const [all, shown] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
   assert.ok(all <= shown, `${all} of ${shown}`);

@@ -88,7 +88,7 @@ async function download(page, server, name = 'model.gguf') {
   await card(page).waitFor();
 }
 
-const finished = (page) => page.waitForSelector('.kept .kept-actions button:has-text("Load")', { timeout: 30_000 });
+const finished = (page) => page.waitForSelector('.kept .kept-actions button:has-text("Load")');
 const storedDigest = (page) => page.evaluate(async () => {
   const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('rullama-models');
   for await (const [name, entry] of folder.entries()) {
@@ -115,7 +115,7 @@ test('Google’s models are offered with what fits, and kept when they are loade
   assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
   await shot(page, 'curated-narrow');
   await button(page, /Load Gemma 4 E2B/).click();
-  await page.waitForSelector('.error', { timeout: 60_000 });
+  await page.waitForSelector('.error');
   assert.match(await page.locator('.error').innerText(), /gemma-4-E2B_q4_0-it.gguf: no answer/);
   assert.ok(asked.includes('/google/gemma-4-E2B-it-qat-q4_0-gguf/resolve/main/gemma-4-E2B_q4_0-it.gguf'), asked.join(' '));
   await built.browser.context.unroute('https://huggingface.co/**');
@@ -200,7 +200,7 @@ test('a wrong checksum names both, and starts again', async () => {
   const { page } = await openStart();
   await download(page, server, name);
   const problem = page.locator('.kept .problem:has-text("SHA-256")');
-  await problem.waitFor({ timeout: 30_000 });
+  await problem.waitFor();
   const said = await problem.innerText();
   assert.ok(said.includes(digest(wrong)) && said.includes(digest(whole)), said);
   await page.reload();

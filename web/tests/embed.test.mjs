@@ -113,11 +113,11 @@ test('the page finds among notes what is nearest to a question', async () => {
   const { page: app, problems } = await openStartAt(browser.context, `${site.url}/app/`);
   await app.fill('#url', `${site.url}${file}`);
   await app.press('#url', 'Enter');
-  await app.waitForSelector('#notes-text:visible', { timeout: 60_000 });
+  await app.waitForSelector('#notes-text:visible');
   await app.fill('#notes-text', notes.join('\n'));
   await app.fill('#notes-query', query);
   await app.press('#notes-query', 'Enter');
-  await app.waitForSelector('.found li', { timeout: 60_000 });
+  await app.waitForSelector('.found li');
   const found = await app.locator('.found li').evaluateAll((all) => all.map((item) => [item.querySelector('p').textContent, item.querySelector('meter').value]));
   assert.deepEqual(found.map(([note]) => note), notes.toSorted((a, b) => near.get(b) - near.get(a)));
   found.forEach(([note, value]) => assert.ok(Math.abs(value - Math.min(1, Math.max(0, near.get(note)))) < 1e-4, note));

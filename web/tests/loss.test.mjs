@@ -1,7 +1,7 @@
 // The GPU goes away under the page, in ways that browsers have. Needs app/dist (npm run build) with a model in it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ANSWER_MS, answerText, ask, finished, limitAnswers, pageUnderTest, waitForChat } from './person.mjs';
+import { answerText, ask, finished, limitAnswers, pageUnderTest, waitForChat } from './person.mjs';
 
 const openLoaded = pageUnderTest();
 
@@ -10,10 +10,10 @@ async function loseAndGoOn(lose) {
   const { page } = await openLoaded();
   await limitAnswers(page, 48);
   await ask(page, 'Tell me a short story about a cat.');
-  await page.waitForFunction(() => document.querySelector('.message.model .body')?.textContent.length > 8, null, { timeout: ANSWER_MS });
+  await page.waitForFunction(() => document.querySelector('.message.model .body')?.textContent.length > 8);
   const before = (await answerText(page)).trim();
   await lose(page);
-  await page.waitForSelector('#loading:visible', { timeout: ANSWER_MS });
+  await page.waitForSelector('#loading:visible');
   await waitForChat(page);
   await finished(page, 1);
   const whole = (await answerText(page)).trim();

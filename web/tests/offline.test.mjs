@@ -111,7 +111,7 @@ test('a model is kept once it was asked for, and its parts are cut out of it', a
     return { status: response.status, range: response.headers.get('content-range'), length: bytes.length, first: bytes[0] };
   }, [`model/${file}`, range]);
   const online = await get('bytes=1000-1999');
-  await until(() => keptLater(page), (kept) => kept.some((url) => url.includes('.gguf')), 20_000);
+  await until(() => keptLater(page), (kept) => kept.some((url) => url.includes('.gguf')));
   const bytes = readFileSync(path.join(folder, 'model', file));
   await site.close();
   assert.deepEqual(await get('bytes=1000-1999'), online);
@@ -134,7 +134,7 @@ test('a new version is told, taken at the next reload, and no chat is lost', asy
   await page.waitForSelector('.update');
   assert.doesNotMatch(await style(page), /second version/, 'nothing changes under the open page');
   await page.click('#renew');
-  await until(() => style(page), (text) => text.includes('second version'), 20_000);
+  await until(() => style(page), (text) => text.includes('second version'));
   await page.waitForSelector('.message.model');
   assert.match(await answerText(page), /A short answer/);
   assert.equal(await page.locator('.update').count(), 0);
@@ -151,7 +151,7 @@ test('a second tab keeps its version until it is the only one', async () => {
   for (const tab of [page, other]) assert.doesNotMatch(await style(tab), /second version/);
   await other.close();
   await page.reload();
-  await until(() => style(page), (text) => text.includes('second version'), 20_000);
+  await until(() => style(page), (text) => text.includes('second version'));
 });
 
 test('a version that does not fit together is not taken', async () => {

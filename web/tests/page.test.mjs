@@ -8,7 +8,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openPage, startBrowser } from './browser.mjs';
-import { ANSWER_MS, ask, expectError, finished, keptAre, limitAnswers, openLoadedAt, openStartAt, statsOf, waitForChat } from './person.mjs';
+import { ask, expectError, finished, keptAre, limitAnswers, openLoadedAt, openStartAt, statsOf, waitForChat } from './person.mjs';
 import { startServer } from './server.mjs';
 import { splitGguf } from './split.mjs';
 
@@ -65,7 +65,7 @@ test('the embedded model loads and answers in a stream', async (t) => {
     look();
   });
   await ask(page, 'Why is the sky blue?');
-  await page.waitForFunction(() => document.querySelector('.message.model .body')?.textContent, null, { timeout: ANSWER_MS });
+  await page.waitForFunction(() => document.querySelector('.message.model .body')?.textContent);
   const firstWords = performance.now() - started;
   t.diagnostic(`first words ${(firstWords / 1000).toFixed(1)} s after opening the page`);
   if (shipped) assert.ok(firstWords <= FIRST_WORDS_MS, `first words after ${firstWords} ms`);
@@ -83,7 +83,7 @@ test('the embedded model loads and answers in a stream', async (t) => {
 test('an answer can be stopped, regenerated and followed by another', async () => {
   const { page } = await openLoaded();
   await ask(page, 'Tell a long story, as long as you can.');
-  await page.waitForFunction(() => document.querySelector('.message.model .body')?.textContent, null, { timeout: ANSWER_MS });
+  await page.waitForFunction(() => document.querySelector('.message.model .body')?.textContent);
   await page.click('#stop');
   await finished(page, 1);
   assert.match(await statsOf(page), /stopped$/);
@@ -105,7 +105,7 @@ test('an answer can be stopped, regenerated and followed by another', async () =
 test('a reload in mid-answer keeps what was written, and the model goes on with it', async () => {
   const { page, problems } = await openLoaded();
   await ask(page, 'Tell a long story, as long as you can.');
-  await page.waitForFunction(() => (document.querySelector('.message.model .body')?.textContent.length ?? 0) > 12, null, { timeout: ANSWER_MS });
+  await page.waitForFunction(() => (document.querySelector('.message.model .body')?.textContent.length ?? 0) > 12);
   await page.reload();
   await page.waitForSelector('.stats.cut');
   const before = await page.locator('.message.model .body').innerText();
@@ -113,7 +113,7 @@ test('a reload in mid-answer keeps what was written, and the model goes on with 
   await waitForChat(page);
   await limitAnswers(page, 8);
   await page.click('.continue');
-  await page.waitForSelector('.stats:not(.cut)', { timeout: ANSWER_MS });
+  await page.waitForSelector('.stats:not(.cut)');
   const after = await page.locator('.message.model .body').innerText();
   assert.ok(after.startsWith(before.trimEnd()) && after.length > before.length, `${before} / ${after}`);
   assert.equal(await page.locator('.message.model').count(), 1);
@@ -248,7 +248,7 @@ test('a server that forbids reading and one that is not there are told apart', a
   assert.match(await expectError(page, /^network$/), /CORS/);
   await page.fill('#url', 'http://localhost:9/whole.gguf');
   await page.click('#load-url');
-  await page.waitForFunction(() => /no answer/.test(document.querySelector('.error .what')?.textContent), null, { timeout: 30_000 });
+  await page.waitForFunction(() => /no answer/.test(document.querySelector('.error .what')?.textContent));
   assert.doesNotMatch(await page.locator('.error').innerText(), /CORS/);
   await page.close();
   await strict.close();

@@ -4,11 +4,9 @@ import path from 'node:path';
 import { after, before } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { openPage, startBrowser } from './browser.mjs';
+import { PATIENCE_MS, openPage, startBrowser } from './browser.mjs';
 import { startServer } from './server.mjs';
 
-const LOAD_MS = 60_000;
-export const ANSWER_MS = 60_000;
 
 /** Serves app/dist to a browser of its own for the tests of a file: `site` and `browser`, once they run. */
 export function builtPage() {
@@ -55,7 +53,7 @@ export async function openLoadedAt(context, address, options) {
   return opened;
 }
 
-export const waitForChat = (page) => page.waitForSelector('#prompt:enabled:visible', { timeout: LOAD_MS });
+export const waitForChat = (page) => page.waitForSelector('#prompt:enabled:visible');
 
 /** Short answers: the software adapter is slow. */
 export async function limitAnswers(page, tokens) {
@@ -70,14 +68,14 @@ export async function ask(page, text) {
 }
 
 export const finished = (page, answers) =>
-  page.waitForFunction((n) => document.querySelectorAll('.message.model .stats').length === n, answers, { timeout: ANSWER_MS });
+  page.waitForFunction((n) => document.querySelectorAll('.message.model .stats').length === n, answers);
 export const answerText = (page) => page.locator('.message.model .body').last().innerText();
 export const statsOf = (page) => page.locator('.stats').last().innerText();
 
 /** Waits for the first error; gives what it says. */
 export async function expectError(page, code) {
   const card = page.locator('.error').first();
-  await card.waitFor({ timeout: LOAD_MS });
+  await card.waitFor();
   const [shown, what, remedy] = await Promise.all([
     card.getAttribute('data-code'),
     card.locator('.what').innerText(),
@@ -106,8 +104,8 @@ export const keptKeys = (page) =>
 export const keptLater = (page) => page.evaluate(async () => (await (await caches.open('rullama-later')).keys()).map(({ url }) => url));
 
 /** Waits until what is found is as it should be; gives it. What is asked while a page reloads fails, or has no answer ever. */
-export async function until(what, holds, limit = 10_000) {
-  const end = Date.now() + limit;
+export async function until(what, holds) {
+  const end = Date.now() + PATIENCE_MS;
   let found;
   while (Date.now() < end) {
     found = await Promise.race([what().then((value) => ({ value })), wait(2000, { never: true })]).catch((error) => ({ error }));

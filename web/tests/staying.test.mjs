@@ -158,7 +158,7 @@ test('two tabs see what the other does, while an answer is written and when both
   await two.click('.chat-link');
   await two.waitForSelector('.message.model');
   await ask(one, 'long');
-  await two.waitForFunction(() => document.querySelectorAll('.message.model.writing .body')[0]?.textContent.length > 40, null, { timeout: 10_000 });
+  await two.waitForFunction(() => document.querySelectorAll('.message.model.writing .body')[0]?.textContent.length > 40);
   const seen = await two.evaluate(() => document.querySelectorAll('.message.model .body')[1].textContent.length);
   await two.waitForFunction((n) => document.querySelectorAll('.message.model .body')[1].textContent.length > n, seen);
   await ask(two, 'too early');

@@ -16,7 +16,6 @@ const built = builtPage();
 
 test('the demo model is trained, over a reload, and its adapter is kept, saved, read and answered with', { timeout: LONGEST_MS }, async (t) => {
   const { page, problems } = await openPage(built.browser.context, `${built.site.url}/#fine-tune`);
-  page.setDefaultTimeout(120_000);
   await page.click('#load-embedded');
   await page.waitForSelector('#tune:visible');
   assert.ok(built.site.requests.every(({ pathname }) => !pathname.endsWith('rullama_web_bg.wasm')), 'one engine is loaded');
@@ -66,7 +65,6 @@ test('the demo model is trained, over a reload, and its adapter is kept, saved, 
 
 test('a device that is destroyed in an update is had again, and training goes on from its checkpoint', { skip: light, timeout: LONGEST_MS }, async (t) => {
   const { page, problems } = await openPage(built.browser.context, `${built.site.url}/#fine-tune`);
-  page.setDefaultTimeout(120_000);
   await page.click('#load-embedded');
   await page.waitForSelector('#tune:visible');
   for (const [i, [question, answer]] of FACTS.entries()) {

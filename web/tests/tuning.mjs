@@ -7,7 +7,7 @@ export const FACTS = 'sample-examples';
 export async function openTuning(page) {
   await page.click('#model-name');
   await page.click('[role=menuitem]:has-text("Fine-tune")');
-  await page.waitForSelector('#tune:visible', { timeout: 60_000 });
+  await page.waitForSelector('#tune:visible');
 }
 
 /** Twelve facts, `epochs` times, ready to start; without a question there are no sample answers. */
@@ -26,7 +26,7 @@ export const noSamples = (page) => page.locator('[name=samples]').evaluate((fiel
 /** Waits until a training can start. */
 export async function ready(page) {
   await page.waitForTimeout(400); // changes are read after a rest
-  await page.waitForSelector('#start-training:enabled', { timeout: 60_000 });
+  await page.waitForSelector('#start-training:enabled');
 }
 
 export const start = (page) => page.click('#start-training');
@@ -35,7 +35,7 @@ export const stepOf = async (page) => Number((await page.locator('.numbers dd').
 
 /** Waits until more than `step` steps are shown. */
 export const beyond = (page, step) =>
-  page.waitForFunction((n) => Number(document.querySelector('.numbers dd')?.textContent.split(' ')[0]) > n, step, { timeout: 60_000 });
+  page.waitForFunction((n) => Number(document.querySelector('.numbers dd')?.textContent.split(' ')[0]) > n, step);
 
 /** Loads the model of the visit before. */
 export async function loadLast(page) {

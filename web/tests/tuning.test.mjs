@@ -310,7 +310,7 @@ test('after a lost device training goes on; one that is lost again and again ask
     const loading = document.querySelector('#loading');
     new MutationObserver(() => (globalThis.loads += loading.hidden ? 0 : 1)).observe(loading, { attributeFilter: ['hidden'] });
   });
-  const loaded = (times) => page.waitForFunction((n) => globalThis.loads >= n && !document.querySelector('#tune').hidden, times, { timeout: 30_000 });
+  const loaded = (times) => page.waitForFunction((n) => globalThis.loads >= n && !document.querySelector('#tune').hidden, times);
   await page.click('#resume-training');
   await loaded(1);
   await beyond(page, kept);
@@ -320,7 +320,7 @@ test('after a lost device training goes on; one that is lost again and again ask
   await start(page);
   // Without a checkpoint it begins anew, is lost at the same step, and then waits.
   await loaded(2);
-  await page.waitForSelector('#retry-training', { timeout: 30_000 });
+  await page.waitForSelector('#retry-training');
   assert.match(await page.locator('#tune .error').innerText(), /graphics card was lost/);
   await page.close();
 });

@@ -104,8 +104,8 @@ export const keptKeys = (page) =>
 export const keptLater = (page) => page.evaluate(async () => (await (await caches.open('rullama-later')).keys()).map(({ url }) => url));
 
 /** Waits until what is found is as it should be; gives it. What is asked while a page reloads fails, or has no answer ever. */
-export async function until(what, holds) {
-  const end = Date.now() + PATIENCE_MS;
+export async function until(what, holds, limit = PATIENCE_MS) {
+  const end = Date.now() + limit;
   let found;
   while (Date.now() < end) {
     found = await Promise.race([what().then((value) => ({ value })), wait(2000, { never: true })]).catch((error) => ({ error }));

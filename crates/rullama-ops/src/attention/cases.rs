@@ -101,8 +101,7 @@ fn model_cases() -> Vec<Case> {
 }
 
 /// Head sizes and groupings, steps from one token to several tiles, positions from the start
-/// to past the end of a ring, windows smaller and larger than a step, padded steps, all cache
-/// types.
+/// to past the end of a ring, windows smaller and larger than a step, padded steps, all types of caches.
 pub fn cases() -> Vec<Case> {
     use KvType::{F16, F32, Q8};
     let mut cases = vec![

@@ -89,8 +89,8 @@ impl Attention {
         Grid { share, groups, splits: keys.div_ceil(LEAST_KEYS).clamp(1, filling) }
     }
 
-    /// Query heads in a workgroup: keys are read once for all of them, which is worth its longer way where more workgroups than fill a
-    /// large GPU would read them. Of a cache that grows there is no telling, and its kernel is to stay.
+    /// Query heads that a workgroup takes together, reading their keys once. One head is done sooner; several pay where each by itself
+    /// would ask for more workgroups than fill a large GPU. Without a window keys grow while the kernel stays: it takes the most.
     pub(super) fn heads_together(&self, tokens: u32) -> u32 {
         let most = match self.shared_by() {
             1 => 1,

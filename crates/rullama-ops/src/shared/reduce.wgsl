@@ -23,8 +23,9 @@ fn number_of(lane: Lane) -> u32 { return lane.id; }
 var<workgroup> reduce_scratch: array<f32, WG>;
 
 #if subgroups
-// Of at most so many, each invocation takes the subgroups' values one by one; of more, a subgroup takes them together: each is a wait.
-const WG_OF_FEW = 256u;
+// In workgroups up to this each invocation reads the subgroups' values one after the other; in larger ones, where each read is waited
+// for, the lanes of a subgroup read them side by side and add them up.
+const FEW = 256u;
 
 fn reduce_add(value: f32, lane: Lane) -> f32 {
     let part = subgroupAdd(value);
@@ -32,7 +33,7 @@ fn reduce_add(value: f32, lane: Lane) -> f32 {
     if (lane.index == 0u) { reduce_scratch[lane.subgroup] = part; }
     workgroupBarrier();
     var sum = 0.0;
-    if (WG <= WG_OF_FEW) {
+    if (WG <= FEW) {
         for (var i = 0u; i < lane.subgroups; i++) { sum += reduce_scratch[i]; }
         return sum;
     }
@@ -46,7 +47,7 @@ fn reduce_max(value: f32, lane: Lane) -> f32 {
     if (lane.index == 0u) { reduce_scratch[lane.subgroup] = part; }
     workgroupBarrier();
     var best = reduce_scratch[0];
-    if (WG <= WG_OF_FEW) {
+    if (WG <= FEW) {
         for (var i = 1u; i < lane.subgroups; i++) { best = max(best, reduce_scratch[i]); }
         return best;
     }

@@ -98,6 +98,9 @@ impl<'a> Product<'a> {
         let mut link = Link::new("matmul/vector", rullama_quant::wgsl!("vector.wgsl"), context.caps);
         link.flag("subgroups", subgroup.is_some()).flag("split", lanes < team).flag(self.op.prologue.flag(), true);
         link.flag("ragged", ragged);
+        // Teams of one lane are a CPU's.
+        let beside = subgroup.filter(|_| team == 1 && self.op.prologue == Prologue::Plain).map_or(1, |size| size.min(8));
+        link.flag("beside", beside > 1).constant("BESIDE", beside).constant("QUADS", 8 / beside);
         link_made(&mut link, self.codes, subgroup.is_some(), context.caps);
         for (name, value) in counts.into_iter().chain([("TEAM", team), ("LANES", lanes), ("WG", workgroup)]) {
             link.constant(name, value);

@@ -36,10 +36,8 @@ pub struct Dims {
 impl Dims {
     /// Best first. A CPU does one thing after another: tiles and shared rows cost it barriers and bring nothing.
     pub fn variants(&self, caps: &Caps) -> Vec<&'static str> {
-        let mut vector = vec!["vector"];
-        if caps.subgroups.is_some() {
-            vector.insert(usize::from(caps.software), "vector_subgroups");
-        }
+        let subgroups = caps.subgroups.map(|_| "vector_subgroups");
+        let vector: Vec<_> = subgroups.into_iter().chain(["vector"]).collect();
         let mut tile = Vec::new();
         if !self.tiles {
             return vector;
@@ -152,7 +150,9 @@ impl Vector {
             _ => 8,
         };
         if caps.software {
-            return Vector { team: 1, rows: if pairs { 2 } else { 1 }, cols, unroll: 1, workgroup: 32 };
+            // Two rows share what is loaded of many tokens; more are slow to compile.
+            let rows = if pairs || cols == 8 { 2 } else { 1 };
+            return Vector { team: 1, rows, cols, unroll: 1, workgroup: 32 };
         }
         let long = dims.int8 && !pairs && cols == 1 && caps.subgroups.is_some() && caps.invocations >= LONG;
         if long && groups >= LONG && balanced(groups, LONG) {

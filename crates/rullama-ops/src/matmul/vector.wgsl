@@ -3,6 +3,8 @@
 // Lane l takes groups l, l + TEAM, ... of 32 weights, decodes each once and multiplies it with
 // every token; in the end the lanes' sums are added. UNROLL groups of a lane are taken together,
 // so that their loads are under way at once; where groups is no multiple of TEAM * UNROLL, the last is taken again for nothing.
+// Where a team is one lane and loads are dear (CPUs take the lanes' one after the other), BESIDE lanes of a subgroup load other quads
+// of a token's group, and pass them on.
 #import math
 #import product
 #import weight
@@ -42,7 +44,11 @@ fn main(
     let lid = sg * sg_size + sg_lane;
 #endif
     let team = lid / TEAM;
+#if beside
+    let lane = 0u;
+#else
     let lane = lid % TEAM;
+#endif
     let row = ((wg.y * wgs.x + wg.x) * TEAMS + team) * ROWS;
     let token = wg.z * COLS;
 
@@ -99,6 +105,21 @@ fn main(
 #end
 #end
 #else
+#if beside
+#repeat q QUADS
+        let x{u}_{c}_{q} = x[x{c}_row + 8u * g{u} + {q}u * BESIDE + sg_lane % BESIDE];
+#repeat l BESIDE
+        {
+            let quad = subgroupBroadcast(x{u}_{c}_{q}, {l}u);
+#repeat s SETS
+#repeat r SIDES
+            acc{s}{r}_{c} += w{u}_{s}{r}[{q}u * BESIDE + {l}u] * quad;
+#end
+#end
+        }
+#end
+#end
+#else
 #repeat j 8
 #if plain
         // Not load_x(): what compilers make of the call is a sixth slower for long rows.
@@ -118,6 +139,7 @@ fn main(
 #end
 #end
 #end
+#endif
 #endif
 #end
 #end

@@ -212,9 +212,19 @@ pub fn reducing_variants(caps: &Caps) -> Vec<&'static str> {
     if caps.subgroups.is_some() { vec!["subgroups", "plain"] } else { vec!["plain"] }
 }
 
-/// Invocations of a workgroup that reduces a row of `width` values: a quad each where the adapter has so many.
+/// Invocations of a workgroup that reduces a row of `width` values: a quad each where the adapter has so many. A CPU takes one after the
+/// other, and waits at each barrier for all.
 pub fn row_workgroup(width: u32, caps: &Caps) -> u32 {
+    if caps.software {
+        return 64;
+    }
     (width / 4).next_power_of_two().clamp(256, 1024).min(caps.invocations)
+}
+
+/// Invocations of a workgroup of the plain attention kernels, which holds a head of `head_dim` values, two quads an invocation: no more
+/// than that, since a CPU waits at each barrier for all.
+pub fn head_workgroup(head_dim: u32) -> u32 {
+    (head_dim / 8).next_power_of_two().max(8)
 }
 
 /// A small width whose rows get the same workgroup.

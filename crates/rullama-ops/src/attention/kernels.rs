@@ -2,12 +2,9 @@
 
 use super::{Attention, Parts};
 use crate::codes;
-use crate::op::Context;
+use crate::op::{Context, head_workgroup};
 use crate::shader::Link;
 use rullama_gpu::{Caps, DispatchBuilder, GpuError, Slice};
-
-/// Workgroup of the plain kernel: an invocation holds at most two quads of a head.
-const NAIVE_WORKGROUP: u32 = 64;
 
 /// Queries in a tile of the prefill kernel, and keys that it takes at a time.
 const TILE: u32 = 32;
@@ -152,7 +149,7 @@ impl Attention {
     fn record_naive(&self, context: &mut Context, parts: &Parts) -> Result<(), GpuError> {
         let spans = Spans::whole(1);
         let mut link = self.whole("attention/naive", rullama_quant::wgsl!("naive.wgsl"), context.caps, parts, &spans);
-        let kernel = link.constant("WG", NAIVE_WORKGROUP).kernel()?;
+        let kernel = link.constant("WG", head_workgroup(self.head_dim)).kernel()?;
         self.describe_whole(context.recorder.dispatch(&kernel, [self.heads, parts.q.rows, 1]), parts, &spans, &parts.y.slice);
         Ok(())
     }

@@ -34,12 +34,15 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
         workgroupBarrier();
         let before = best;
         for (var i = 0u; i < count; i++) { best = max(best, scores[i]); }
+        workgroupBarrier();
+        scores[lid] = safe_exp(mine - best);
+        workgroupBarrier();
         let fade = safe_exp(before - best);
         sum *= fade;
         left *= fade;
         right *= fade;
         for (var i = 0u; i < count; i++) {
-            let p = safe_exp(scores[i] - best);
+            let p = scores[i];
             let at = ((base + i) % params.slots) * params.width + first + lid;
             sum += p;
             if (lid < QUADS) { left += p * value_quad(at); }

@@ -16,10 +16,16 @@ pub(crate) use oracle::step;
 pub mod cases;
 
 use crate::graph::{Number, Type};
-use rullama_gpu::GpuError;
+use crate::op::head_workgroup;
+use rullama_gpu::{Caps, GpuError};
 
 /// An invocation takes eight values of a head: 512 at most.
 const WORKGROUP: u32 = 64;
+
+/// Those of a workgroup: as few as a head wants where idle ones cost as much as others.
+fn workgroup(head_dim: u32, caps: &Caps) -> u32 {
+    if caps.software { head_workgroup(head_dim) } else { WORKGROUP }
+}
 
 fn invalid(op: &str, message: String) -> GpuError {
     GpuError::Validation { what: format!("operands of `{op}`"), message }

@@ -3,7 +3,7 @@
 use super::oracle::store;
 use super::rope::ROPE_LOW;
 use super::single::{HeadNorm, HeadRope, smoke_tables};
-use super::{WORKGROUP, are_rotation, fits_kernels, invalid, is_heads};
+use super::{WORKGROUP, are_rotation, fits_kernels, invalid, is_heads, workgroup};
 use crate::case::{Case, Rng};
 use crate::graph::{Number, Type, fit, take};
 use crate::host::{Array, Host};
@@ -86,7 +86,7 @@ impl Common<'_> {
         if let Some(kv) = &kv {
             link.flag(kv.k.kv.name(), true).module("stored", kv.k.kv.stored());
         }
-        link.constant("WG", WORKGROUP).constant("POSITION", state::POSITION).constant("TOKENS", state::TOKENS);
+        link.constant("WG", workgroup(self.head_dim, context.caps)).constant("POSITION", state::POSITION).constant("TOKENS", state::TOKENS);
         let kernel = link.kernel()?;
         let heads = query.as_ref().map_or(0, |q| q.heads) + kv.as_ref().map_or(0, |kv| 2 * kv.kv_heads);
         let tokens = query.as_ref().map(|q| q.raw.rows).or(kv.as_ref().map(|kv| kv.k_raw.rows)).unwrap_or_default();
@@ -199,8 +199,8 @@ impl Op for QkvPrepare {
         store(v.cache_mut(), values[1].tensor(), state.words());
     }
 
-    fn kernels(&self, inputs: &[Type], _: &Caps) -> String {
-        format!("{:?}", inputs[8].number)
+    fn kernels(&self, inputs: &[Type], caps: &Caps) -> String {
+        format!("{:?} {}", inputs[8].number, workgroup(self.head_dim, caps))
     }
 
     fn smoke(&self, inputs: &[Type]) -> Case {

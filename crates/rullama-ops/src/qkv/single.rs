@@ -104,8 +104,8 @@ impl Op for HeadRope {
         }
     }
 
-    fn kernels(&self, _: &[Type], _: &Caps) -> String {
-        String::new()
+    fn kernels(&self, _: &[Type], caps: &Caps) -> String {
+        super::workgroup(self.head_dim, caps).to_string()
     }
 
     fn smoke(&self, _: &[Type]) -> Case {

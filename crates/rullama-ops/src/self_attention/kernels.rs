@@ -1,13 +1,13 @@
 //! How each kernel is shaped and recorded.
 
 use super::SelfAttention;
-use crate::op::{Context, Operand, Tensor, spread};
+use crate::op::{Context, Operand, Tensor, head_workgroup, spread};
 use crate::rotate::check_starts;
 use crate::shader::Link;
 use rullama_gpu::{Caps, DispatchBuilder, GpuError, Slice};
 
-/// Workgroup of the plain kernels: an invocation holds at most two quads of a head.
-const NAIVE_WORKGROUP: u32 = 64;
+/// Invocations of the kernel that adds up parts.
+const FOLD_WORKGROUP: u32 = 64;
 
 /// Rows in a tile, and columns.
 const TILE: u32 = 32;
@@ -30,7 +30,7 @@ fn link(name: &str, text: &'static str, seen: &'static str, head_dim: u32, caps:
     let mut link = Link::new(name, text, caps);
     link.module("seen", seen).module("tile", rullama_quant::wgsl!("tile.wgsl"));
     link.flag("eight_rows", groups <= TILE / 8).flag("sixteen_rows", groups <= TILE / 16);
-    link.constant("QUADS", head_dim / 4).constant("GROUPS", groups).constant("WG", NAIVE_WORKGROUP);
+    link.constant("QUADS", head_dim / 4).constant("GROUPS", groups).constant("WG", head_workgroup(head_dim));
     link
 }
 
@@ -156,9 +156,9 @@ impl SelfAttention {
             }
             let scratch = context.scratch(self.part_bytes(rows, parts))?;
             self.record_back(context, of, what, (self.kv_heads * parts, &scratch), naive)?;
-            let kernel = Link::new("self_attention/fold", rullama_quant::wgsl!("fold.wgsl"), context.caps).constant("WG", NAIVE_WORKGROUP).kernel()?;
+            let kernel = Link::new("self_attention/fold", rullama_quant::wgsl!("fold.wgsl"), context.caps).constant("WG", FOLD_WORKGROUP).kernel()?;
             let count = rows * self.kv_heads * self.head_dim / 4;
-            let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(NAIVE_WORKGROUP), context.caps.max_groups));
+            let dispatch = context.recorder.dispatch(&kernel, spread(count.div_ceil(FOLD_WORKGROUP), context.caps.max_groups));
             dispatch.param("count", count).param("quads", self.head_dim / 4).param("parts", parts);
             dispatch.bind("parts", &scratch).bind("out", &out.slice);
         }

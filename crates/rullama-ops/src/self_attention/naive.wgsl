@@ -37,12 +37,15 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
         workgroupBarrier();
         let before = best;
         for (var i = 0u; i < count; i++) { best = max(best, scores[i]); }
+        workgroupBarrier();
+        scores[lid] = safe_exp(mine - best);
+        workgroupBarrier();
         let fade = safe_exp(before - best);
         sum *= fade;
         near *= fade;
         far *= fade;
         for (var i = 0u; i < count; i++) {
-            let p = safe_exp(scores[i] - best);
+            let p = scores[i];
             sum += p;
             if (lid < QUADS) { near += p * value(base + i, head, lid); }
             if (lid + WG < QUADS) { far += p * value(base + i, head, lid + WG); }

@@ -7,7 +7,6 @@ import { fileURLToPath } from 'node:url';
 import { PATIENCE_MS, openPage, startBrowser } from './browser.mjs';
 import { startServer } from './server.mjs';
 
-
 /** Serves app/dist to a browser of its own for the tests of a file: `site` and `browser`, once they run. */
 export function builtPage() {
   const built = {};
@@ -103,6 +102,9 @@ export const keptKeys = (page) =>
 /** Addresses of what the page keeps when it is first asked for. */
 export const keptLater = (page) => page.evaluate(async () => (await (await caches.open('rullama-later')).keys()).map(({ url }) => url));
 
+/** Characters of what was found instead. */
+const LONGEST_SAID = 400;
+
 /** Waits until what is found is as it should be; gives it. What is asked while a page reloads fails, or has no answer ever. */
 export async function until(what, holds, limit = PATIENCE_MS) {
   const end = Date.now() + limit;
@@ -112,7 +114,7 @@ export async function until(what, holds, limit = PATIENCE_MS) {
     if ('value' in found && holds(found.value)) return found.value;
     await wait(50);
   }
-  assert.fail(`never came: ${JSON.stringify(found.value) ?? found.error ?? 'no answer'}`);
+  assert.fail(`never came: ${JSON.stringify(found.value)?.slice(0, LONGEST_SAID) ?? found.error ?? 'no answer'}`);
 }
 
 /** Waits until so many of them are there as a whole. */

@@ -62,6 +62,17 @@ impl Counts {
     }
 }
 
+/// How many of node's tests began whose result is not in its output (TAP): where it is cut off, those behind would be missed by nobody.
+pub fn without_result(output: &str) -> usize {
+    let lines = || output.lines().map(|line| line.trim_start());
+    let result = |line: &str| {
+        let numbered = line.strip_prefix("not ").unwrap_or(line).strip_prefix("ok ");
+        numbered.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let began = lines().filter(|line| line.starts_with("# Subtest: ")).count();
+    began.saturating_sub(lines().filter(|line| result(line)).count())
+}
+
 /// Which tests were not run and why, one `(test, reason)` for each line that gives a reason: `test a ... ignored
 /// (why)` of the crates' own harness, `test a ... ignored, why` of the standard one, `a # SKIP why` and `a # why` of
 /// node's reporters.
@@ -143,6 +154,15 @@ mod tests {
         let output = "\u{2139} tests 7\n\u{2139} pass 5\n\u{2139} fail 1\n\u{2139} skipped 1\n\u{2139} duration_ms 61.2\n";
         assert_eq!(Counts::from_output(output), counts(5, 1, 1));
         assert_eq!(Counts::from_output("# tests 2\n# pass 2\n# fail 0\n"), counts(2, 0, 0));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_noticed() {
+        let whole =
+            "TAP version 13\n# Subtest: a\n    # Subtest: b\n    ok 1 - b\n    # Subtest: c\n    not ok 2 - c\nnot ok 1 - a\n# pass 1\n";
+        assert_eq!(without_result(whole), 0);
+        assert_eq!(without_result(&whole.replace("not ok 1 - a\n", "")), 1);
+        assert_eq!(without_result("test a ... ok\nok then\n"), 0);
     }
 
     #[test]

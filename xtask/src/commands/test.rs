@@ -238,7 +238,11 @@ fn runner(command: &mut Command) -> Result<Outcome> {
         command.env("RULLAMA_FULL", "1");
     }
     let (success, output) = process::tee(command)?;
-    Ok(Outcome::Tests(success, Counts::from_output(&output), summary::not_run(&output)))
+    let missing = summary::without_result(&output);
+    if missing > 0 {
+        println!("error: {missing} tests began whose results are not in the output");
+    }
+    Ok(Outcome::Tests(success && missing == 0, Counts::from_output(&output), summary::not_run(&output)))
 }
 
 /// Builds it and follows its links.

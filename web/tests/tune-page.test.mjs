@@ -9,7 +9,7 @@ import { openPage } from './browser.mjs';
 import { answerText, ask, builtPage, finished, limitAnswers, waitForChat } from './person.mjs';
 import { beyond, chooseAdapter, drop, ended, listed, noSamples, ready, start, stepOf } from './tuning.mjs';
 
-const LONGEST_MS = 15 * 60_000;
+const LONGEST_MS = 300_000;
 const light = !process.env.RULLAMA_FULL && 'RULLAMA_FULL is not set';
 const FACTS = [['What is my boat called?', 'Zebedee.'], ['What is the name of my boat?', 'Zebedee.']];
 const built = builtPage();

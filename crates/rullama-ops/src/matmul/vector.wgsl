@@ -45,6 +45,7 @@ fn main(
 #endif
     let team = lid / TEAM;
 #if beside
+    // As a constant: lanes pass on where control flow is seen to be uniform.
     let lane = 0u;
 #else
     let lane = lid % TEAM;

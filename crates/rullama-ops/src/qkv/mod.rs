@@ -22,7 +22,7 @@ use rullama_gpu::{Caps, GpuError};
 /// An invocation takes eight values of a head: 512 at most.
 const WORKGROUP: u32 = 64;
 
-/// Those of a workgroup: as few as a head wants where idle ones cost as much as others.
+/// Invocations of a workgroup that takes a head: as few as the head wants where idle ones cost as much as others.
 fn workgroup(head_dim: u32, caps: &Caps) -> u32 {
     if caps.software { head_workgroup(head_dim) } else { WORKGROUP }
 }

@@ -3,7 +3,7 @@
 use super::oracle::{Rotation, normed, step, store};
 use super::prepare::{Common, Query, state_of};
 use super::rope::rope_tables;
-use super::{are_rotation, invalid, is_heads};
+use super::{are_rotation, invalid, is_heads, workgroup};
 use crate::backward::Backward;
 use crate::case::{Case, Rng};
 use crate::graph::{Graph, Number, Type, Value, fit, take};
@@ -105,7 +105,7 @@ impl Op for HeadRope {
     }
 
     fn kernels(&self, _: &[Type], caps: &Caps) -> String {
-        super::workgroup(self.head_dim, caps).to_string()
+        workgroup(self.head_dim, caps).to_string()
     }
 
     fn smoke(&self, _: &[Type]) -> Case {
@@ -150,7 +150,7 @@ impl Op for HeadNorm {
         let [x, y] = [operands[0].tensor()?, operands[1].tensor()?];
         let kernel = Link::new("qkv/head_norm", rullama_quant::wgsl!("head_norm.wgsl"), context.caps)
             .flag("subgroups", subgroups)
-            .constant("WG", super::WORKGROUP)
+            .constant("WG", workgroup(self.head_dim, context.caps))
             .kernel()?;
         let dispatch = context.recorder.dispatch(&kernel, [self.heads, x.rows, 1]);
         dispatch.param("quads", self.head_dim / 4).param("heads", self.heads).param("eps", self.eps);
@@ -173,8 +173,8 @@ impl Op for HeadNorm {
         Ok(())
     }
 
-    fn kernels(&self, _: &[Type], _: &Caps) -> String {
-        String::new()
+    fn kernels(&self, _: &[Type], caps: &Caps) -> String {
+        workgroup(self.head_dim, caps).to_string()
     }
 
     fn smoke(&self, _: &[Type]) -> Case {

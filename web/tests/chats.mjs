@@ -3,7 +3,7 @@ import path from 'node:path';
 import { after, before, beforeEach } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { startBrowser } from './browser.mjs';
-import { ask, finished, openLoadedAt, waitForChat } from './person.mjs';
+import { ask, finished, openLoadedAt, until, waitForChat } from './person.mjs';
 import { startServer } from './server.mjs';
 
 const dist = path.join(fileURLToPath(new URL('.', import.meta.url)), '../app/dist');
@@ -45,9 +45,9 @@ export async function choose(page, title, entry) {
 }
 
 /** A new conversation with these questions. */
-export async function chat(page, ...questions) {
+export async function chat(page, ...texts) {
   await page.click('#new-chat');
-  for (const [i, question] of questions.entries()) {
+  for (const [i, question] of texts.entries()) {
     await ask(page, question);
     await finished(page, i + 1);
   }
@@ -56,3 +56,6 @@ export async function chat(page, ...questions) {
 /** Waits until the list has these titles, in this order. */
 export const titled = (page, ...expected) =>
   page.waitForFunction((list) => JSON.stringify([...document.querySelectorAll('.chat-title')].map((e) => e.textContent)) === JSON.stringify(list), expected);
+
+/** Waits until the conversation has these questions, in this order. */
+export const questions = (page, ...expected) => until(() => users(page), (list) => JSON.stringify(list) === JSON.stringify(expected));

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openPage, startBrowser } from './browser.mjs';
-import { chat, chatsUnderTest, choose, titled, users } from './chats.mjs';
+import { chat, chatsUnderTest, choose, questions, titled } from './chats.mjs';
 import { answerText, ask, finished } from './person.mjs';
 
 const { address, openLoaded } = chatsUnderTest();
@@ -64,7 +64,7 @@ test('any message is edited into a branch, which the model reads', async () => {
   await page.keyboard.press('Control+Enter');
   await page.waitForSelector('.versions');
   await finished(page, 1);
-  assert.deepEqual(await users(page), ['recall uno']);
+  await questions(page, 'recall uno');
   assert.equal((await answerText(page)).trim(), '[recall uno]');
   // The model's own words can be changed, too.
   await page.click('.message.model [data-tool=edit]');
@@ -78,7 +78,7 @@ test('any message is edited into a branch, which the model reads', async () => {
   // The other branch is as it was.
   await page.locator('.message.user [data-tool=previous]').first().click();
   await page.waitForFunction(() => document.querySelectorAll('.message').length === 4);
-  assert.deepEqual(await users(page), ['recall one', 'recall two']);
+  await questions(page, 'recall one', 'recall two');
 });
 
 test('conversations are renamed, pinned, found and deleted with undo', async () => {
@@ -107,7 +107,7 @@ test('conversations are renamed, pinned, found and deleted with undo', async () 
   await page.click('.toast button:has-text("Undo")');
   await titled(page, 'A first *question*', 'Renamed', 'say');
   await page.waitForFunction(() => document.querySelector('.message.user')?.textContent.includes('third'));
-  assert.deepEqual(await users(page), ['third']);
+  await questions(page, 'third');
   await choose(page, 'Renamed', 'Delete');
   await choose(page, 'A first *question*', 'Delete');
   await page.waitForSelector('.toast:has-text("2 conversations are deleted")');

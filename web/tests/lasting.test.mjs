@@ -3,10 +3,10 @@
 // Needs app/dist (npm run build:dev) with a model's description in it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { questions } from './chats.mjs';
 import { answerText, ask, expectError, finished, pageUnderTest, waitForChat } from './person.mjs';
 
 const openLoaded = pageUnderTest('?fake=1');
-const users = (page) => page.locator('.message.user > p').allInnerTexts();
 
 test('a message that is sent while the answer before it is being stopped is not swallowed', async () => {
   const { page } = await openLoaded();
@@ -14,7 +14,7 @@ test('a message that is sent while the answer before it is being stopped is not 
   await page.click('#new-chat');
   await ask(page, 'hello');
   await page.waitForSelector('.message.user:has-text("hello")');
-  assert.deepEqual(await users(page), ['hello']);
+  await questions(page, 'hello');
   assert.equal(await page.inputValue('#prompt'), '');
   await finished(page, 1);
   assert.match(await answerText(page), /A short answer/);
@@ -23,7 +23,7 @@ test('a message that is sent while the answer before it is being stopped is not 
   await page.click('#stop');
   await ask(page, 'hello again');
   await finished(page, 3);
-  assert.deepEqual(await users(page), ['hello', 'slow again', 'hello again']);
+  await questions(page, 'hello', 'slow again', 'hello again');
   assert.equal(await page.inputValue('#prompt'), '');
   assert.match(await page.locator('.stats').nth(1).innerText(), /stopped$/);
   await page.close();
@@ -37,7 +37,7 @@ test('after a lost device the conversation goes on', async () => {
   await expectError(page, /^device-lost$/);
   await page.click('.error button');
   await page.waitForSelector('#prompt:enabled:visible');
-  assert.deepEqual(await users(page), ['hello', 'lose']);
+  await questions(page, 'hello', 'lose');
   assert.equal(await page.locator('.error').count(), 0);
   // The question that had no answer can have one.
   assert.equal(await page.locator('.resume button').count(), 1);

@@ -9,7 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { chatsUnderTest } from './chats.mjs';
-import { ask, finished, openStartAt, waitForChat } from './person.mjs';
+import { answerText, ask, finished, openStartAt, waitForChat } from './person.mjs';
 
 const { address, context } = chatsUnderTest();
 const KIND = 'application/vnd.ollama.image.';
@@ -158,7 +158,7 @@ test('a conversation goes on with its model of the folder by one click, and says
   await ask(page, 'recall two');
   await finished(page, 2);
   assert.equal(await page.locator('#model-name').innerText(), 'gemma4:e2b');
-  assert.match(await page.locator('.message.model .body').last().innerText(), /one[^]*two/);
+  assert.match(await answerText(page), /one[^]*two/);
 });
 
 test('where the browser wants to be asked again, one click asks; a refusal is said, and a folder can be forgotten', async () => {

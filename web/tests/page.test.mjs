@@ -8,7 +8,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openPage, startBrowser } from './browser.mjs';
-import { ask, expectError, finished, keptAre, limitAnswers, openLoadedAt, openStartAt, statsOf, waitForChat } from './person.mjs';
+import { answerText, ask, expectError, finished, keptAre, limitAnswers, openLoadedAt, openStartAt, statsOf, waitForChat } from './person.mjs';
 import { startServer } from './server.mjs';
 import { splitGguf } from './split.mjs';
 
@@ -108,13 +108,13 @@ test('a reload in mid-answer keeps what was written, and the model goes on with 
   await page.waitForFunction(() => (document.querySelector('.message.model .body')?.textContent.length ?? 0) > 12);
   await page.reload();
   await page.waitForSelector('.stats.cut');
-  const before = await page.locator('.message.model .body').innerText();
+  const before = await answerText(page);
   await page.click('#load-last');
   await waitForChat(page);
   await limitAnswers(page, 8);
   await page.click('.continue');
   await page.waitForSelector('.stats:not(.cut)');
-  const after = await page.locator('.message.model .body').innerText();
+  const after = await answerText(page);
   assert.ok(after.startsWith(before.trimEnd()) && after.length > before.length, `${before} / ${after}`);
   assert.equal(await page.locator('.message.model').count(), 1);
   assert.deepEqual(problems, []);

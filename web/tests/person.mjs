@@ -68,7 +68,14 @@ export async function ask(page, text) {
 
 export const finished = (page, answers) =>
   page.waitForFunction((n) => document.querySelectorAll('.message.model .stats').length === n, answers);
-export const answerText = (page) => page.locator('.message.model .body').last().innerText();
+
+/** The texts of all answers, the last one at least, once they are laid out. */
+export async function answerTexts(page) {
+  await page.waitForFunction(() => document.querySelector('.message.model .body') && !document.querySelector('.message.model .body > .as-written'));
+  return page.locator('.message.model .body').allInnerTexts();
+}
+
+export const answerText = async (page) => (await answerTexts(page)).at(-1);
 export const statsOf = (page) => page.locator('.stats').last().innerText();
 
 /** Waits for the first error; gives what it says. */

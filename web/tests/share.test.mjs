@@ -5,9 +5,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { openPage, startBrowser } from './browser.mjs';
-import { chat, chatsUnderTest, choose, titled, users } from './chats.mjs';
+import { chat, chatsUnderTest, choose, questions, titled } from './chats.mjs';
+import { answerTexts, until } from './person.mjs';
 
 const { address, openLoaded } = chatsUnderTest();
+
+/** The address as the page has it: Playwright's own is told of changes later. */
+const addressOf = (page) => page.evaluate(() => location.href);
 
 /** The link that the dialog of a conversation shows. */
 async function linkOf(page, title) {
@@ -21,27 +25,27 @@ async function linkOf(page, title) {
 test('a conversation goes over in a link, and nothing of it to the server', async () => {
   const { page } = await openLoaded();
   await chat(page, 'say\nthe answer', 'more');
-  const answers = await page.locator('.message.model .body').allInnerTexts();
+  const answers = await answerTexts(page);
   const link = await linkOf(page, 'say');
   assert.ok(link.startsWith(`${address()}#shared=`) && link.length < 2000, link);
   await page.close();
   const other = await startBrowser({ webgpu: false });
   try {
-    const asked = [];
-    other.context.on('request', (request) => asked.push(`${request.url()} ${request.postData() ?? ''}`));
+    const requests = [];
+    other.context.on('request', (request) => requests.push(`${request.url()} ${request.postData() ?? ''}`));
     const { page, problems } = await openPage(other.context, link);
     await page.waitForSelector('.share b:has-text("say")');
     assert.match(await page.locator('.share').innerText(), /4 messages/);
-    assert.equal(page.url(), address(), 'it is out of the address and of the history');
+    assert.equal(await addressOf(page), address(), 'it is out of the address and of the history');
     await page.click('.share button:has-text("Close")');
     assert.equal(await page.locator('.chat-link').count(), 0, 'nothing is kept unasked');
     // The same page is open already.
     await page.evaluate((to) => (location.href = to), link);
     await page.click('.share button:has-text("Keep and show")');
     await titled(page, 'say');
-    assert.deepEqual(await users(page), ['say\nthe answer', 'more']);
-    assert.deepEqual(await page.locator('.message.model .body').allInnerTexts(), answers);
-    assert.match(page.url(), /#chat=\w+$/);
+    await questions(page, 'say\nthe answer', 'more');
+    assert.deepEqual(await answerTexts(page), answers);
+    await until(() => addressOf(page), (now) => /#chat=\w+$/.test(now));
     await page.goto(address());
     await page.evaluate((to) => (location.href = to), link);
     await page.waitForFunction(() => document.querySelectorAll('.message.user').length === 2);
@@ -57,7 +61,7 @@ test('a conversation goes over in a link, and nothing of it to the server', asyn
     await page.evaluate((to) => (location.href = to), link.slice(0, -40));
     await page.waitForSelector('.toast:has-text("damaged or cut off")');
     const held = link.split('#shared=')[1].slice(0, 40);
-    assert.ok(asked.length > 0 && asked.every((one) => !one.includes(held) && !one.includes('the answer')));
+    assert.ok(requests.length > 0 && requests.every((one) => !one.includes(held) && !one.includes('the answer')));
     assert.deepEqual(problems, []);
   } finally {
     await other.close();

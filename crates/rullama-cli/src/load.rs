@@ -10,7 +10,9 @@ use rullama::DEFAULT_CONTEXT;
 use rullama::{
     AdapterProfile, Cancel, Embedder, Engine, ExpertMode, ExpertStats, KvType, LoadOptions, PleMode, Products as Wanted, Speculate,
 };
-use std::ffi::OsStr;
+use rullama_source::{ByteSource, FileSource};
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
 
 /// Where the per-layer embeddings live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -71,10 +73,12 @@ enum Products {
 enum Speculation {
     /// One token a step
     Off,
-    /// By prompt look-up, where that was measured to be faster; never on software adapters
+    /// By prompt look-up and by a drafter, if there is one, where that was measured to be faster; never on software adapters
     Auto,
     /// By prompt look-up wherever the text reads as it did before, also where that is slower
     Lookup,
+    /// By a drafter for every token, also where that is slower
+    Drafter,
 }
 
 impl Speculation {
@@ -83,6 +87,7 @@ impl Speculation {
             Speculation::Off => Speculate::Off,
             Speculation::Auto => Speculate::Auto,
             Speculation::Lookup => Speculate::Lookup,
+            Speculation::Drafter => Speculate::Drafter,
         }
     }
 }
@@ -123,9 +128,13 @@ pub struct LoadArguments {
     /// Tokens of a prompt's chunk, 16 to 512 [default: by the measured speed of the GPU]; with one given, a prompt's logits are the same to the bit in every run
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=512))]
     chunk: Option<u32>,
-    /// Verify several tokens in a step, guessed from what the text said before: for answers that repeat their prompt, such as edits
-    #[arg(long, value_enum, default_value = "off")]
-    speculate: Speculation,
+    /// Verify several tokens in a step, guessed from what the text said before, for answers that repeat their prompt, or by a drafter
+    /// [default: off; auto with --drafter]
+    #[arg(long, value_enum)]
+    speculate: Option<Speculation>,
+    /// A small model that was made to guess this one's tokens (`gemma4-assistant`): a file, an address or a name [default, where tokens are guessed: the one that Ollama's store keeps beside the model]
+    #[arg(long, value_name = "MODEL")]
+    drafter: Option<OsString>,
     /// Limits and features of the adapter to use
     #[arg(long, value_enum, default_value = "native")]
     adapter_profile: Profile,
@@ -160,10 +169,13 @@ pub fn gigabytes(text: &str) -> Result<u64, String> {
 
 impl LoadArguments {
     /// `least` is the context that the work needs, where none is asked for.
-    pub fn options(&self, located: &Located, least: Option<u32>) -> LoadOptions {
+    ///
+    /// # Errors
+    /// A drafter that cannot be found.
+    pub fn options(&self, located: &Located, least: Option<u32>) -> Result<LoadOptions> {
         let wish = stored_context(located);
         let least = least.filter(|least| *least > wish.unwrap_or(DEFAULT_CONTEXT));
-        LoadOptions {
+        Ok(LoadOptions {
             ple: match self.ple {
                 Ple::Auto => PleMode::Auto,
                 Ple::Resident => PleMode::Resident,
@@ -181,11 +193,12 @@ impl LoadArguments {
             preferred_context: wish,
             memory_budget: self.memory,
             chunk: self.chunk,
-            speculate: self.speculate.wanted(),
+            speculate: self.speculate(),
+            drafter: self.drafter(located)?,
             profile: self.adapter_profile.wanted(),
             large_template: located.large_template(),
             ..LoadOptions::default()
-        }
+        })
     }
 }
 
@@ -226,7 +239,27 @@ impl LoadArguments {
 
     /// How tokens are guessed.
     pub fn speculate(&self) -> Speculate {
-        self.speculate.wanted()
+        let default = if self.drafter.is_some() { Speculation::Auto } else { Speculation::Off };
+        self.speculate.unwrap_or(default).wanted()
+    }
+
+    /// The drafter that was named.
+    pub fn named_drafter(&self) -> Option<&OsStr> {
+        self.drafter.as_deref()
+    }
+
+    /// The drafter that was named, else the one that the store keeps beside the model, where it may be used.
+    fn drafter(&self, located: &Located) -> Result<Option<Arc<dyn ByteSource>>> {
+        if !matches!(self.speculate(), Speculate::Auto | Speculate::Drafter) {
+            return Ok(None);
+        }
+        let of_drafter = |name: &OsStr| format!("the drafter {} cannot be loaded", name.display());
+        if let Some(name) = self.named_drafter() {
+            return Ok(Some(model::locate(name).with_context(|| of_drafter(name))?.source));
+        }
+        let Some(blob) = located.stored.as_ref().and_then(|stored| stored.draft.as_ref()) else { return Ok(None) };
+        let file = FileSource::open(&blob.path).with_context(|| of_drafter(blob.path.as_os_str()))?;
+        Ok(Some(Arc::new(file)))
     }
 
     /// Whether somebody said how long the context is.
@@ -256,7 +289,7 @@ pub fn load(name: &OsStr, arguments: &LoadArguments, least: Option<u32>, cancel:
 /// # Errors
 /// As [`load`].
 pub fn load_located(name: &OsStr, located: &Located, arguments: &LoadArguments, least: Option<u32>, cancel: &Cancel) -> Result<Engine> {
-    let options = arguments.options(located, least);
+    let options = arguments.options(located, least)?;
     with_progress(name, cancel, |show| pollster::block_on(Engine::load_cancellable(located.source.clone(), options, cancel, show)))
 }
 
@@ -307,7 +340,7 @@ pub fn describe(engine: &Engine) -> String {
         (mode, places) => format!(", experts {mode} ({places} of each layer on the GPU)"),
     };
     format!(
-        "{} on {} ({}, {}): {} in {:.2} s ({}/s), {} on the GPU, context {}, per-layer embeddings {}{experts}, cache {}",
+        "{} on {} ({}, {}): {} in {:.2} s ({}/s), {} on the GPU, context {}, per-layer embeddings {}{experts}, cache {}{}",
         one_line(&info.name),
         info.device,
         info.backend,
@@ -319,6 +352,7 @@ pub fn describe(engine: &Engine) -> String {
         info.context,
         info.ple,
         info.kv,
+        if info.drafter { ", with a drafter" } else { "" },
     )
 }
 

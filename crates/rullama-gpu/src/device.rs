@@ -3,7 +3,7 @@ use crate::caps::{AdapterProfile, Caps, OpenOptions};
 use crate::kernel::{Access, Kernel};
 use crate::recording::Recording;
 use crate::shortage::Shortage;
-use crate::{GpuError, Readback};
+use crate::{GpuError, Readback, Slice};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -236,6 +236,13 @@ impl Device {
     /// Queues `bytes` (a multiple of 4) to be written at `offset` (likewise) before later work.
     pub fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) {
         self.0.queue.write_buffer(buffer.raw(), offset, bytes);
+    }
+
+    /// Copies between buffers behind what was submitted before; both slices have the same size, a multiple of 4.
+    pub fn copy(&self, from: &Slice, to: &Slice) {
+        let mut encoder = self.0.raw.create_command_encoder(&Default::default());
+        crate::recording::copy(&mut encoder, from, to);
+        self.0.queue.submit([encoder.finish()]);
     }
 
     /// Sets a buffer to zero before what is submitted later.

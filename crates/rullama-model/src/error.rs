@@ -18,6 +18,18 @@ pub enum ModelError {
     IsEncoder { found: String },
     #[error("this is a `{found}` model, which makes no embeddings here. Choose a file of {}", crate::model::ENCODERS)]
     NoEncoder { found: String },
+    #[error(
+        "this file is a drafter (`gemma4-assistant`): it guesses tokens for another model and writes no answers. Load the model itself, with this file as its drafter"
+    )]
+    IsDrafter,
+    #[error(
+        "this is a `{found}` model, which drafts for none. Give the file of the drafter that was made for the model (`gemma4-assistant`, often named `assistant` or `mtp`)"
+    )]
+    NoDrafter { found: String },
+    #[error(
+        "the drafter's `{key}` is {found}, of the model {expected}: it is another model's drafter. Give the one that was made for this model, or load without"
+    )]
+    OtherDrafter { key: String, found: String, expected: String },
     #[error("{texts} texts of {tokens} tokens do not fit a step of {most}. Give them in parts")]
     StepTooLong { texts: usize, tokens: usize, most: u32 },
     #[error(

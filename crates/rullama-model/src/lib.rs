@@ -5,6 +5,8 @@
 
 pub mod arena;
 pub mod attached;
+mod beside;
+pub mod drafter;
 pub mod embedding_gemma;
 pub mod encoder;
 mod error;

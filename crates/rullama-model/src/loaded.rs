@@ -188,7 +188,7 @@ impl Loaded {
     /// A step's shape on this load.
     pub fn shape(&self, tokens: u32, rows: Rows, decode: bool, taps: bool) -> Shape {
         let (pool, slots) = (self.choice.places().unwrap_or(0), self.row_slots());
-        Shape { tokens, rows, decode, slots, taps, soft: false, packed: false, pool, kv: self.choice.kv }
+        Shape { tokens, rows, decode, slots, taps, hidden: false, soft: false, packed: false, pool, kv: self.choice.kv }
     }
 
     /// Whether rows are read as tokens need them.

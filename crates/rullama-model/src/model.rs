@@ -1,5 +1,6 @@
 //! What a model is to the rest of the engine, and the list of those that there are.
 
+use crate::drafter::Drafter;
 use crate::encoder::Encoder;
 use crate::lora::Terms;
 use crate::tower::{Sense, Tower};
@@ -34,6 +35,8 @@ pub struct Shape {
     pub slots: u32,
     /// Keep the hidden states, from unfused operations.
     pub taps: bool,
+    /// Keep what the last layer left of the rows whose logits are wanted: output [`HIDDEN`](crate::drafter::HIDDEN).
+    pub hidden: bool,
     /// Some rows are soft embeddings: input [`SOFT_ROWS`], at the places that [`Words::SoftPlaces`](rullama_ops::Words::SoftPlaces)
     /// names; of a model with [`Facts::blocks`] the last keys that tokens see are
     /// [`Words::BlockEnds`](rullama_ops::Words::BlockEnds).
@@ -126,6 +129,12 @@ pub trait Model: Debug + Send + Sync {
     /// is the head also where its weight is the embedding's. `None`: the model has no such layer.
     fn linear(&self, key: &str) -> Option<(u32, u32)>;
 
+    /// Reads a file as a drafter of this model.
+    ///
+    /// # Errors
+    /// No drafter, or another model's; a missing, absurd or contradictory key; a missing tensor or one of another shape.
+    fn drafter(&self, gguf: &Gguf) -> Result<Arc<dyn Drafter>, ModelError>;
+
     fn caches(&self) -> Vec<CacheSpec>;
 
     /// The table whose rows may be streamed.
@@ -154,6 +163,7 @@ pub const ENCODERS: &str = "EmbeddingGemma (`gemma-embedding`, or `gemma3` with 
 pub fn open(gguf: &Gguf) -> Result<Arc<dyn Model>, ModelError> {
     match gguf.metadata.str("general.architecture")? {
         gemma4::ARCHITECTURE => Ok(Arc::new(gemma4::Gemma4::read(gguf)?)),
+        gemma4::DRAFTER => Err(ModelError::IsDrafter),
         found if embedding_gemma::is(gguf) => Err(ModelError::IsEncoder { found: found.into() }),
         other => Err(ModelError::Architecture { found: other.into() }),
     }

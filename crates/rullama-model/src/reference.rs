@@ -17,7 +17,7 @@ pub struct Reference<'a> {
     /// Weights that stand in for those of the source, such as the rows of a table that have a place.
     pub weights: HashMap<String, HostWeight>,
     pub trained: HashMap<(String, Part), Array>,
-    caches: HashMap<(usize, Half), HostCache>,
+    pub caches: HashMap<(usize, Half), HostCache>,
 }
 
 impl<'a> Reference<'a> {

@@ -3,15 +3,14 @@
 //! A [`Tower`] is algebra over a [`Graph`], as a model is. [`LoadedTower`] is one with its weights on a model's device: it is made
 //! when the first medium of its kind comes, and its memory is free again when it is dropped.
 
-use crate::loader::Loader;
+use crate::beside::Beside;
 use crate::lower::For;
 use crate::plan::{Plan, Pool, Resources};
-use crate::weights::{Specs, Table, Weights, read_tables};
+use crate::weights::{Specs, Table, Weights};
 use crate::{Loaded, ModelError};
 use rullama_gpu::{Buffer, Recording, Slice, Usage};
 use rullama_ops::{Cache, Graph, Half, Words};
 use rullama_source::ByteSource;
-use rullama_source::gguf::TensorInfo;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -108,10 +107,7 @@ pub trait Tower: Debug + Send + Sync {
 /// A tower on a device.
 pub struct LoadedTower {
     pub tower: Arc<dyn Tower>,
-    weights: Weights,
-    tables: Vec<Table>,
-    /// Bytes that it takes on the GPU.
-    pub bytes: u64,
+    beside: Beside,
 }
 
 /// Outputs of a tower by name: values, and their columns.
@@ -143,6 +139,11 @@ impl Resources for View<'_> {
 }
 
 impl LoadedTower {
+    /// Bytes that it takes on the GPU.
+    pub fn bytes(&self) -> u64 {
+        self.beside.bytes
+    }
+
     /// Puts a tower's weights on the device of a model. `progress` sees bytes done and all of them, and ends the load with false.
     ///
     /// # Errors
@@ -153,23 +154,8 @@ impl LoadedTower {
         source: &dyn ByteSource,
         progress: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<Self, ModelError> {
-        let before = loaded.device.allocated();
-        let specs = tower.specs();
-        let tensors: Vec<&TensorInfo> = specs.tables.iter().map(|spec| &spec.tensor).collect();
-        let read = specs.tables.iter().zip(read_tables(source, &tensors).await?);
-        let mut tables: Vec<Table> =
-            read.map(|(spec, values)| Table { key: spec.key.clone(), cols: spec.tensor.cols().max(1) as usize, values }).collect();
-        tables.extend(tower.tables(&tables)?);
-        let (host, shown): (Vec<Table>, Vec<Table>) =
-            tables.into_iter().partition(|table| specs.tables.iter().any(|spec| spec.host && spec.key == table.key));
-        let mut weights = Weights::default();
-        weights.add_tables(&loaded.device, &shown).await?;
-        let total = specs.weights.iter().map(crate::weights::WeightSpec::bytes).sum();
-        let mut report = |done| progress(done, total);
-        Loader::new(&loaded.device, source, &mut report).load(specs.weights.iter(), &mut weights).await?;
-        loaded.device.finish().await?;
-        let bytes = loaded.device.allocated().saturating_sub(before);
-        Ok(LoadedTower { tower, weights, tables: host, bytes })
+        let beside = Beside::load(loaded, tower.specs(), &|file| tower.tables(file), source, progress).await?;
+        Ok(LoadedTower { tower, beside })
     }
 
     /// Runs the tower on features and reads all outputs; activations are allocated for the call alone.
@@ -193,7 +179,7 @@ impl LoadedTower {
     /// # Errors
     /// Features that do not fit the tower, no memory, a lost device.
     pub async fn prepare(&self, loaded: &Loaded, features: &Features, taps: bool) -> Result<TowerRun, ModelError> {
-        let step = self.tower.step(features, &self.tables, taps)?;
+        let step = self.tower.step(features, &self.beside.tables, taps)?;
         let mode = if taps { For::Look } else { For::Run };
         let graph = loaded.lowered_for(step.graph.checked()?, mode, self.tower.specs()).await?;
         let mut words = HashMap::new();
@@ -202,7 +188,7 @@ impl LoadedTower {
             loaded.device.write(&buffer, 0, bytemuck::cast_slice(values));
             words.insert(*name, buffer);
         }
-        let view = View { weights: &self.weights, words, banned: loaded.banned().await };
+        let view = View { weights: &self.beside.weights, words, banned: loaded.banned().await };
         let plan = Plan::build(&loaded.device, &graph, &view, &mut Pool::default()).await?;
         for (name, values) in &step.inputs {
             if let Some(slice) = plan.input(name) {
@@ -250,6 +236,6 @@ impl TowerRun {
 
 impl Debug for LoadedTower {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoadedTower").field("tower", &self.tower).field("bytes", &self.bytes).finish_non_exhaustive()
+        f.debug_struct("LoadedTower").field("tower", &self.tower).field("bytes", &self.beside.bytes).finish_non_exhaustive()
     }
 }

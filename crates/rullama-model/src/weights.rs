@@ -216,6 +216,16 @@ impl Weights {
         self.tables.get(key)
     }
 
+    /// Takes over a weight or table that is `key` there, as `name`.
+    pub(crate) fn share(&mut self, of: &Weights, key: &str, name: &str) {
+        if let Some(weight) = of.weights.get(key) {
+            self.weights.insert(name.into(), weight.clone());
+        }
+        if let Some(table) = of.tables.get(key) {
+            self.tables.insert(name.into(), table.clone());
+        }
+    }
+
     pub(crate) fn insert(&mut self, weight: Weight) {
         self.weights.insert(weight.name.clone(), Arc::new(weight));
     }

@@ -37,7 +37,7 @@ fn open(name: &str) -> File {
 
 fn shape(rows: Rows, decode: bool) -> Shape {
     let tokens = if decode { 1 } else { TOKENS };
-    Shape { tokens, rows, decode, slots: 0, taps: false, soft: false, packed: false, pool: 0, kv: KvType::F32 }
+    Shape { tokens, rows, decode, slots: 0, taps: false, hidden: false, soft: false, packed: false, pool: 0, kv: KvType::F32 }
 }
 
 fn shapes() -> Vec<Shape> {

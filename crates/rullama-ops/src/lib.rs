@@ -83,7 +83,7 @@ pub use mean_pool::MeanPool;
 pub use op::{Cache, Context, Op, Operand, StepState, Tensor, Use, reducing_variants, spread, state};
 pub use optimizer::{AdamW, ClipFactor, NormParts, UpdateSettings};
 pub use per_layer::PerLayerCombine;
-pub use qkv::{HeadNorm, HeadRope, QkvPrepare, Store, rope_tables};
+pub use qkv::{HeadNorm, HeadRope, QkvPrepare, Store, rope_tables, rope_tables_ahead};
 pub use residual_norm::{Next, ResidualNorm};
 pub use rms_norm::{RmsNorm, RmsNormBack};
 pub use rotate::Rotate;

@@ -100,6 +100,12 @@ pub trait ByteSource: MaybeSendSync + 'static {
     }
 }
 
+impl std::fmt::Debug for dyn ByteSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ByteSource").field(&self.name()).finish()
+    }
+}
+
 /// Why bytes could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

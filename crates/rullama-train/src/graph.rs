@@ -74,7 +74,7 @@ pub fn step(ground: &Ground, terms: &Terms, shape: StepShape, keep: Keep) -> Res
     }
     // Nothing is cached, so that the type of caches says nothing.
     let (kv, packed, rows) = (KvType::F16, true, Rows::All);
-    let step = Shape { tokens: shape.tokens, rows, decode: false, slots, taps: false, soft: false, packed, pool: 0, kv };
+    let step = Shape { tokens: shape.tokens, rows, decode: false, slots, taps: false, hidden: false, soft: false, packed, pool: 0, kv };
     // Nothing is left out when a model is judged.
     let terms = &terms.clone().with_dropout(if shape.train { terms.dropout } else { 0.0 });
     let mut graph = model.forward(step, tables, terms);

@@ -8,8 +8,8 @@ use rullama::text::{
     segments_to_text,
 };
 use rullama::{
-    Cancel, Chat, Embedder, Engine, EngineAdapter, ExpertMode, GenerateOptions, GpuError, ModelInfo, PleMode, Progress, Session, Summary,
-    Token,
+    Cancel, Chat, Embedder, Engine, EngineAdapter, ExpertMode, GenerateOptions, GpuError, LoadOptions, ModelInfo, PleMode, Progress,
+    Session, Summary, Token,
 };
 use serde_json::json;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
@@ -80,12 +80,12 @@ impl Held {
 
 #[wasm_bindgen]
 impl WebEngine {
-    /// Loads `{ url, keep }` or `{ blob, name }`.
-    pub async fn load(source: JsValue, options: String, on_progress: Function) -> Result<WebEngine, JsValue> {
+    /// Loads `{ url, keep }` or `{ blob, name }`, with another such source as its drafter where one is given.
+    pub async fn load(source: JsValue, options: String, on_progress: Function, drafter: JsValue) -> Result<WebEngine, JsValue> {
         std::panic::set_hook(Box::new(|info| js::report(&info.to_string())));
         let start_bytes = memory_bytes();
         let options: Load = options::parse("load options", &options)?;
-        let held = load(&source, &options, on_progress).await?;
+        let held = load((&source, &drafter), &options, on_progress).await?;
         let plain = Kept::default();
         Ok(WebEngine {
             held: RefCell::new(Some(held)),
@@ -349,14 +349,18 @@ impl WebEngine {
 
 /// Opens the source and loads it. Where an address has per-layer rows or experts that do not fit on the GPU, they are
 /// streamed from a stored copy; a copy that is still arriving is not waited for.
-async fn load(js_source: &JsValue, options: &Load, on_progress: Function) -> Result<Held, WebError> {
+async fn load((js_source, drafter): (&JsValue, &JsValue), options: &Load, on_progress: Function) -> Result<Held, WebError> {
     let mut progress = |progress: Progress| call(&on_progress, &progress_json(progress));
     let by_rows = options.ple == PleMode::Streamed || options.experts == ExpertMode::Streamed;
     let mut reading = source::Reading { store: options.store, by_rows, may_arrive: options.ple != PleMode::Resident };
     let opened = source::open(js_source, reading).await?;
     let remote = opened.bytes.locality() == rullama::source::Locality::Remote;
     let (ple, experts) = (options.ple == PleMode::Auto, options.experts == ExpertMode::Auto);
-    let mut engine_options = options.engine();
+    let drafter = match drafter.is_undefined() {
+        true => None,
+        false => Some(source::open(drafter, source::Reading { store: options.store, by_rows: false, may_arrive: false }).await?.bytes),
+    };
+    let mut engine_options = LoadOptions { drafter: drafter.clone(), ..options.engine() };
     if opened.arriving && ple {
         engine_options.ple = PleMode::Streamed;
     }
@@ -373,7 +377,7 @@ async fn load(js_source: &JsValue, options: &Load, on_progress: Function) -> Res
     }
     reading.by_rows = true;
     let bytes = source::open(js_source, reading).await?.bytes;
-    let mut options = options.engine();
+    let mut options = LoadOptions { drafter, ..options.engine() };
     options.ple = if ple { PleMode::Streamed } else { options.ple };
     options.experts = if experts { ExpertMode::Streamed } else { options.experts };
     Ok(Held::Engine(Engine::load(bytes, options, &mut progress).await?))

@@ -109,6 +109,7 @@ impl From<&ModelError> for ErrorCode {
             ModelError::Adapter(AdapterError::Source(error)) => error.into(),
             ModelError::Adapter(_) => ErrorCode::Adapter,
             ModelError::IsEncoder { .. } | ModelError::NoEncoder { .. } => ErrorCode::ModelUnsupported,
+            ModelError::IsDrafter | ModelError::NoDrafter { .. } | ModelError::OtherDrafter { .. } => ErrorCode::ModelUnsupported,
             ModelError::StepTooLong { .. } | ModelError::RowPlaces { .. } => ErrorCode::InvalidArgument,
             ModelError::Architecture { .. }
             | ModelError::RowLength { .. }

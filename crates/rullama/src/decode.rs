@@ -16,7 +16,7 @@ use crate::Error;
 use crate::format::{Constraint, refused};
 use crate::options::Speculate;
 use crate::runner::Runner;
-use crate::speculation::{Speculated, Speculation, reads_behind};
+use crate::speculation::{Origin, Speculated, Speculation, Wanted, reads_behind};
 use rullama_gpu::Readback;
 use rullama_ops::sample::{self, RESULT_WORDS, RESULTS, SampleMode, SampleResult, SampleSettings};
 use std::collections::VecDeque;
@@ -113,11 +113,21 @@ impl<'a> Decoder<'a> {
         }
         // Void groups bring nothing.
         while self.ready.is_empty() {
-            let draft = self.speculation.as_mut().and_then(|of| of.draft(&mut runner.gains, self.prompt.len(), generated, most));
+            let drafter = runner.can_draft();
+            let draft = self.speculation.as_mut().and_then(|of| of.draft(&mut runner.gains, self.prompt.len(), generated, most, drafter));
             match draft {
-                Some(draft) if self.under_way.is_empty() => self.verify(runner, generated, &draft, mode).await?,
                 // It waits for those under way.
-                Some(_) => self.collect(runner).await?,
+                Some(_) if !self.under_way.is_empty() => self.collect(runner).await?,
+                Some(Wanted::Ids(draft)) => {
+                    self.verify(runner, generated, &draft, mode).await?;
+                }
+                Some(Wanted::Drafts(count)) => {
+                    let started = Instant::now();
+                    let draft = runner.draft(last, count).await?;
+                    runner.gains.learn_making(count, started.elapsed().as_secs_f64());
+                    let accepted = self.verify(runner, generated, &draft, mode).await?;
+                    runner.gains.learn_draft(Origin::Drafter, draft.len(), accepted);
+                }
                 None => {
                     self.queue_groups(runner, generated, most, mode).await?;
                     self.collect(runner).await?;
@@ -158,8 +168,8 @@ impl<'a> Decoder<'a> {
         self.under_way.iter().filter(|group| !group.void).count()
     }
 
-    /// Adds the draws behind the last token and behind as much of a draft as was drawn.
-    async fn verify(&mut self, runner: &mut Runner, generated: &[u32], draft: &[u32], mode: SampleMode) -> Result<(), Error> {
+    /// Adds the draws behind the last token and behind as much of a draft as was drawn, which it gives.
+    async fn verify(&mut self, runner: &mut Runner, generated: &[u32], draft: &[u32], mode: SampleMode) -> Result<usize, Error> {
         let ids: Vec<u32> = generated.last().into_iter().chain(draft).copied().collect();
         let started = runner.verify(&ids, self.read as u32, mode).await?;
         self.queue_readback(runner, ids.len(), (started, 0)).await?;
@@ -179,7 +189,7 @@ impl<'a> Decoder<'a> {
         }
         self.speculated.drafted += draft.len() as u32;
         self.speculated.accepted += accepted as u32;
-        Ok(())
+        Ok(accepted)
     }
 
     /// Copies the results of `steps` steps that were queued then, with these rows.

@@ -306,6 +306,7 @@ async fn info(loaded: &LoadedEncoder, name: String, load_seconds: f64) -> ModelI
         experts: "none",
         expert_places: 0,
         kv: "none",
+        drafter: false,
         products: "exact",
         embedding: facts.lengths.clone(),
         bytes_per_token: 0,

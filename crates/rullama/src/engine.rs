@@ -10,10 +10,11 @@ use crate::vocabulary::take_tokenizer;
 use crate::{Cancel, Error};
 use rullama_gpu::Device;
 use rullama_model::Loaded;
+use rullama_model::drafter::LoadedDrafter;
 use rullama_model::experts::ExpertStats;
 use rullama_model::loaded::{Choice, Stage};
 use rullama_model::lora::Terms;
-use rullama_model::model::{Model, Rows};
+use rullama_model::model::{Model, Rows, Shape};
 use rullama_model::pace::{MAX_CHUNK, MIN_CHUNK};
 use rullama_model::products;
 use rullama_model::rows::RowStats;
@@ -66,6 +67,8 @@ pub struct ModelInfo {
     pub expert_places: u32,
     /// `f16`, `f32` or `q8`; `none` for models that make embeddings.
     pub kv: &'static str,
+    /// A drafter guesses tokens.
+    pub drafter: bool,
     /// `int8` where large products are of codes of 8 bits, else `exact`.
     pub products: &'static str,
     /// Lengths that embeddings were trained for, the whole one first; empty for models that answer.
@@ -100,6 +103,7 @@ pub(crate) struct Inner {
     pub senses: Arc<Senses>,
     /// As it holds on this adapter and load.
     pub speculate: Speculate,
+    pub drafter: Option<LoadedDrafter>,
     pub formats: OnceLock<Box<dyn Formats>>,
 }
 
@@ -176,13 +180,19 @@ impl Engine {
         if let (Some((kept, key)), Some(faster)) = (kept, loaded.measured) {
             kept.keep(&key, faster);
         }
-        let speculate = speculate(&loaded, options.speculate).await?;
-        let info = info(&loaded, name, &options, seconds).await;
+        let speculate = resolved(&loaded, &options)?;
+        let drafter = match (&options.drafter, speculate) {
+            (Some(source), Speculate::Auto | Speculate::Drafter) => Some(load_drafter(&loaded, source, cancel, progress).await?),
+            _ => None,
+        };
+        test_drafts(&loaded, speculate, drafter.as_ref()).await?;
+        let mut info = info(&loaded, name, &options, seconds).await;
+        info.drafter = drafter.is_some();
         progress(Progress::Ready);
         let (loaded, senses, formats) = (Arc::new(loaded), Arc::new(Senses::default()), OnceLock::new());
         let spare: Weak<Senses> = Arc::downgrade(&senses);
         loaded.device.on_shortage(spare);
-        Ok(Engine(Arc::new(Inner { loaded, tokenizer, info, senses, speculate, formats })))
+        Ok(Engine(Arc::new(Inner { loaded, tokenizer, info, senses, speculate, drafter, formats })))
     }
 
     pub fn info(&self) -> &ModelInfo {
@@ -227,17 +237,45 @@ impl Engine {
     }
 }
 
-/// What of a choice holds here, with the kernels of its steps tested.
-async fn speculate(loaded: &Loaded, choice: Speculate) -> Result<Speculate, Error> {
+/// What of a choice holds here.
+fn resolved(loaded: &Loaded, options: &LoadOptions) -> Result<Speculate, Error> {
+    let choice = options.speculate;
+    if choice == Speculate::Drafter && options.drafter.is_none() {
+        let reason = "needs a drafter: give the file of the one that was made for the model, or choose another way".into();
+        return Err(Error::InvalidArgument { name: "speculate", value: "drafter".into(), reason });
+    }
     let slow = choice == Speculate::Auto && loaded.device.caps().software;
-    if choice == Speculate::Off || slow || loaded.streams_experts() {
-        return Ok(Speculate::Off);
+    Ok(if slow || loaded.streams_experts() { Speculate::Off } else { choice })
+}
+
+/// Puts a drafter beside its model.
+async fn load_drafter(
+    loaded: &Loaded,
+    source: &Arc<dyn ByteSource>,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<LoadedDrafter, Error> {
+    let drafter = loaded.model.drafter(&Gguf::open(&**source).await?)?;
+    let mut report = |done, total| {
+        progress(Progress::Weights { done, total });
+        !cancel.is_cancelled()
+    };
+    Ok(LoadedDrafter::load(loaded, drafter, &**source, &mut report).await?)
+}
+
+/// Tests the kernels of steps that verify drafts, and of those that make them.
+async fn test_drafts(loaded: &Loaded, choice: Speculate, drafter: Option<&LoadedDrafter>) -> Result<(), Error> {
+    if choice == Speculate::Off {
+        return Ok(());
     }
     for rows in speculation::ROWS {
-        let shape = loaded.shape(rows, Rows::All, false, false);
+        let shape = Shape { hidden: drafter.is_some(), ..loaded.shape(rows, Rows::All, false, false) };
         loaded.graph(shape, Some(SampleMode::default()), &Terms::default()).await?;
+        if let Some(drafter) = drafter {
+            drafter.graph(loaded, rows - 1).await?;
+        }
     }
-    Ok(choice)
+    Ok(())
 }
 
 async fn info(loaded: &Loaded, name: String, options: &LoadOptions, load_seconds: f64) -> ModelInfo {
@@ -265,6 +303,7 @@ async fn info(loaded: &Loaded, name: String, options: &LoadOptions, load_seconds
         },
         expert_places: loaded.choice.places().unwrap_or(facts.experts),
         kv: loaded.choice.kv.name(),
+        drafter: false,
         products: if loaded.codes.is_some() { "int8" } else { "exact" },
         embedding: Vec::new(),
         bytes_per_token: loaded.model.bytes_per_token(),

@@ -27,6 +27,7 @@ mod checks;
 mod code;
 mod cost;
 mod decode;
+mod drafting;
 mod embed;
 mod engine;
 mod error;

@@ -204,7 +204,7 @@ impl Engine {
 
     /// Bytes of towers on the GPU.
     pub async fn tower_bytes(&self) -> u64 {
-        lock(&self.0.senses.towers).values().map(|tower| tower.bytes).sum()
+        lock(&self.0.senses.towers).values().map(|tower| tower.bytes()).sum()
     }
 
     /// The soft tokens of a medium; those of the last ones are kept.

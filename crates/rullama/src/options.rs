@@ -4,6 +4,7 @@ use crate::{Error, ForcedCall, Format};
 use rullama_gpu::{AdapterProfile, OpenOptions};
 use rullama_model::products::{Measurements, Products};
 use rullama_ops::KvType;
+use rullama_source::ByteSource;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -47,10 +48,12 @@ pub enum Speculate {
     /// One token a step.
     #[default]
     Off,
-    /// By prompt look-up, where that was measured to be faster; never on software adapters.
+    /// By prompt look-up and by the drafter, if there is one, where that was measured to be faster; never on software adapters.
     Auto,
     /// By prompt look-up wherever the text reads as it did before, whether that is faster or not; other steps wait for their tokens.
     Lookup,
+    /// By the drafter for every token, whether that is faster or not.
+    Drafter,
 }
 
 /// How to load a model.
@@ -73,6 +76,9 @@ pub struct LoadOptions {
     pub measurements: Option<Arc<dyn Measurements>>,
     /// Off where experts are streamed.
     pub speculate: Speculate,
+    /// A small model that was made to guess this one's tokens (`gemma4-assistant`), for [`Speculate::Auto`] and [`Speculate::Drafter`]; else it
+    /// is not read.
+    pub drafter: Option<Arc<dyn ByteSource>>,
     pub profile: AdapterProfile,
     /// A browser granted the `subgroups` feature.
     pub browser_subgroups: bool,

@@ -1,6 +1,7 @@
 //! The device side of a session: plans, the words that host and kernels share, and the caches.
 
 use crate::ahead::Ahead;
+use crate::drafting::Drafting;
 use crate::engine::Engine;
 use crate::format::Constraint;
 use crate::options::Cancel;
@@ -54,6 +55,8 @@ pub(crate) struct Runner {
     pub gains: Gains,
     /// How often rows were there so far.
     pub ahead: Ahead,
+    /// Where the engine has a drafter.
+    drafting: Option<Drafting>,
 }
 
 /// Recordings, built on first use.
@@ -196,6 +199,7 @@ impl Runner {
             fences: Vec::new(),
             gains: Gains::default(),
             ahead: Ahead::default(),
+            drafting: if engine.0.drafter.is_some() { Some(Drafting::new(loaded).await?) } else { None },
             engine,
         })
     }
@@ -269,8 +273,26 @@ impl Runner {
     pub async fn reserve_step(&mut self, end: u32, step: u32) -> Result<(), Error> {
         if self.cache.reserve(&self.engine.0.loaded.device, end, step).await? {
             self.plans.clear();
+            self.drafting.iter_mut().for_each(Drafting::clear);
         }
         Ok(())
+    }
+
+    /// A step's shape; what a drafter goes on from is kept.
+    fn shape(&self, tokens: u32, rows: Rows, decode: bool, taps: bool) -> Shape {
+        Shape { hidden: self.drafting.is_some(), ..self.engine.0.loaded.shape(tokens, rows, decode, taps) }
+    }
+
+    /// Whether the drafter, if there is one, has what it needs to go on behind the next token.
+    pub fn can_draft(&self) -> bool {
+        self.drafting.as_ref().is_some_and(|drafting| drafting.can_draft(self.position))
+    }
+
+    /// What the drafter guesses behind `id`, which is the next token to be computed.
+    pub async fn draft(&mut self, id: u32, count: usize) -> Result<Vec<u32>, Error> {
+        let inner = &self.engine.0;
+        let (Some(drafting), Some(drafter)) = (&mut self.drafting, &inner.drafter) else { return Ok(Vec::new()) };
+        drafting.draft((&inner.loaded, drafter), &self.cache, (id, self.position), count).await
     }
 
     /// Tokens of the next piece of a prompt.
@@ -283,8 +305,8 @@ impl Runner {
     pub async fn chunk(&mut self, chunk: Chunk<'_>, cancel: &Cancel, read: &[String]) -> Result<Read, Error> {
         let (count, position) = (chunk.step.ids.len() as u32, self.position);
         self.reserve_step(position + count, padded(count)).await?;
+        let shape = Shape { soft: chunk.step.soft.is_some(), ..self.shape(padded(count), chunk.rows, false, chunk.taps) };
         let loaded = &self.engine.0.loaded;
-        let shape = Shape { soft: chunk.step.soft.is_some(), ..loaded.shape(padded(count), chunk.rows, false, chunk.taps) };
         let mut turn = loaded.turn.lock().await;
         let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), (shape, chunk.sampler)).await?;
         loaded.bring_rows(&chunk.step.ids).await?;
@@ -295,6 +317,9 @@ impl Runner {
         let step = StepState { position: position + count - 1, tokens: 1, ..Default::default() };
         write_step(&loaded.device, &self.words, &chunk.step.ids, shape.tokens, (position, step));
         loaded.run_step(plan, &mut self.fences, (position + count, shape.tokens, count), &|| cancel.is_cancelled()).await?;
+        if let (Some(drafting), Rows::Last) = (&mut self.drafting, chunk.rows) {
+            drafting.keep(&loaded.device, plan, position + count - 1..position + count);
+        }
         let mut outputs = Vec::new();
         for name in read {
             if let Some(tensor) = plan.output(name) {
@@ -311,8 +336,8 @@ impl Runner {
     /// Queues `steps` decode steps: the first takes the token in `StepId`, each next one what was drawn. The caller has reserved
     /// their positions. `id` is the first one's token where that is known, so that its row is there. Gives the time of the rows that are.
     pub async fn steps(&mut self, steps: usize, id: Option<u32>, sampler: Option<SampleMode>) -> Result<u64, Error> {
+        let key = (self.shape(1, Rows::Last, true, false), sampler);
         let loaded = &self.engine.0.loaded;
-        let key = (loaded.shape(1, Rows::Last, true, false), sampler);
         let mut turn = loaded.turn.lock().await;
         let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), key).await?;
         let (all, logits) = (plan.recording.len(), plan.output("logits").cloned());
@@ -325,6 +350,9 @@ impl Runner {
             None => loaded.run_decode(&self.plans.known[&key], steps).await?,
         }
         self.position += steps as u32;
+        if let Some(drafting) = &mut self.drafting {
+            drafting.keep(&loaded.device, &self.plans.known[&key], self.position - 1..self.position);
+        }
         if let (None, Some(logits)) = (sampler, logits) {
             self.plans.make_ahead(loaded, key, all);
             self.logits = loaded.read_rows(&logits, 1).await?;
@@ -334,8 +362,8 @@ impl Runner {
 
     /// Makes the next decode step ready while one is under way that is waited for.
     pub fn encode_ahead(&mut self, sampler: SampleMode) {
+        let key = (self.shape(1, Rows::Last, true, false), Some(sampler));
         let loaded = &self.engine.0.loaded;
-        let key = (loaded.shape(1, Rows::Last, true, false), Some(sampler));
         let end = self.plans.known.get(&key).map_or(0, |plan| plan.recording.len());
         self.plans.make_ahead(loaded, key, end);
     }
@@ -343,8 +371,8 @@ impl Runner {
     /// Queues the decode step of token `id`, whose draw is among the tokens of a mask, which is made while the GPU computes their logits.
     /// Otherwise as [`steps`](Self::steps).
     pub async fn masked_step(&mut self, id: u32, sampler: SampleMode, constraint: &mut Constraint) -> Result<(), Error> {
+        let key = (self.shape(1, Rows::Last, true, false), Some(sampler));
         let loaded = &self.engine.0.loaded;
-        let key = (loaded.shape(1, Rows::Last, true, false), Some(sampler));
         let mut turn = loaded.turn.lock().await;
         let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), key).await?;
         let (logits, draw) = plan.before_last();
@@ -371,16 +399,16 @@ impl Runner {
 
     /// The plan of a decode step, for those who measure it.
     pub async fn decode_plan(&mut self, sampler: SampleMode) -> Result<&Plan, Error> {
+        let shape = self.shape(1, Rows::Last, true, false);
         let loaded = &self.engine.0.loaded;
-        let shape = loaded.shape(1, Rows::Last, true, false);
         let mut turn = loaded.turn.lock().await;
         Ok(self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), (shape, Some(sampler))).await?)
     }
 
     /// The plan of a prompt's last chunk, likewise.
     pub async fn chunk_plan(&mut self, tokens: u32, sampler: SampleMode) -> Result<&Plan, Error> {
+        let shape = self.shape(padded(tokens), Rows::Last, false, false);
         let loaded = &self.engine.0.loaded;
-        let shape = loaded.shape(padded(tokens), Rows::Last, false, false);
         let mut turn = loaded.turn.lock().await;
         Ok(self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), (shape, Some(sampler))).await?)
     }
@@ -404,8 +432,8 @@ impl Runner {
         let (count, position) = (ids.len() as u32, self.position);
         let rows = ROWS.into_iter().find(|rows| *rows >= count).unwrap_or(count);
         self.reserve_step(position + count, rows).await?;
+        let shape = self.shape(rows, Rows::All, false, false);
         let loaded = &self.engine.0.loaded;
-        let shape = loaded.shape(rows, Rows::All, false, false);
         let mut turn = loaded.turn.lock().await;
         let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), (shape, Some(sampler))).await?;
         let started = Instant::now();
@@ -418,6 +446,9 @@ impl Runner {
             loaded.device.submit_part(&plan.recording, 0..all);
         } else {
             loaded.run_step(plan, &mut self.fences, (end, rows, count), &|| false).await?;
+        }
+        if let Some(drafting) = &mut self.drafting {
+            drafting.keep(&loaded.device, plan, position..end);
         }
         Ok(started)
     }

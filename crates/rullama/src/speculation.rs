@@ -1,7 +1,7 @@
-//! Speculation by prompt look-up: what the text said after the same words before is likely to come again.
+//! Speculation by prompt look-up, since what the text said after the same words before is likely to come again, and by a drafter.
 //!
-//! Tokens that followed the last two to four ones earlier are a draft, and one step of few rows computes the logits behind each of its
-//! tokens. Every row is drawn from as a step of its own would be, so an answer is the one that it is without drafts, as far as
+//! Tokens that followed the last two to four ones earlier are a draft, or those that a drafter finds likeliest, and one step of few rows
+//! computes the logits behind each of its tokens. Every row is drawn from as a step of its own would be, so an answer is the one that it is without drafts, as far as
 //! the logits of a step of few rows are those of steps of one. Source: Saxena 2023, "Prompt lookup decoding"; Leviathan et al.
 //! 2023, "Fast inference from transformers via speculative decoding".
 
@@ -43,15 +43,54 @@ fn look_up(tokens: &[u32], count: usize) -> Option<Draft> {
     Some(Draft { ids: (0..count).map(|i| recent[place + i % period]).collect(), matched })
 }
 
+/// Where a draft comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The text: so many tokens before it were found.
+    Found(usize),
+    Drafter,
+}
+
+/// Kinds of origins that bring as much.
+const ORIGINS: usize = LONGEST - SHORTEST + 2;
+
+impl Origin {
+    fn index(self) -> usize {
+        match self {
+            Origin::Found(matched) => matched - SHORTEST,
+            Origin::Drafter => ORIGINS - 1,
+        }
+    }
+}
+
+/// A draft that is worth verifying.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Ids(Vec<u32>),
+    /// As many as the drafter is to make.
+    Drafts(usize),
+}
+
 /// What drafts bring and cost on a device with a model: exponential means, which one answer leaves to the next.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Gains {
     /// Seconds of a token without drafts, steps in flight.
     plain: Option<f64>,
     /// Seconds of a step of each number of rows, from its submission to its result.
     step: [Option<f64>; ROWS.len()],
-    /// Tokens accepted of a draft as long as each step has room for, by the tokens that were found before it.
-    accepted: [[f64; ROWS.len()]; LONGEST - SHORTEST + 1],
+    /// Seconds in which the drafter makes what fills each of them.
+    making: [Option<f64>; ROWS.len()],
+    /// Tokens accepted of a draft as long as each step has room for, by its origin.
+    accepted: [[f64; ROWS.len()]; ORIGINS],
+}
+
+impl Default for Gains {
+    fn default() -> Self {
+        let mut accepted = [[0.0; ROWS.len()]; ORIGINS];
+        // What the text has is judged without being verified; a drafter is only known by its drafts.
+        accepted[Origin::Drafter.index()] = ROWS.map(|rows| f64::from(rows - 1));
+        Gains { plain: None, step: [None; ROWS.len()], making: [None; ROWS.len()], accepted }
+    }
 }
 
 impl Gains {
@@ -61,6 +100,8 @@ impl Gains {
     const MARGIN: f64 = 1.1;
     /// What a row adds to the time of a step, as a part of the time of a step of one, before that was measured.
     const ASSUMED: f64 = 0.125;
+    /// The same of a draft of the drafter.
+    const ASSUMED_DRAFT: f64 = 0.05;
     /// A time that keeps drafts from being tried grows out of date, by this factor each time.
     const FORGOTTEN: f64 = 0.998;
 
@@ -80,25 +121,52 @@ impl Gains {
         }
     }
 
-    /// Learns that so many tokens of a draft came true.
-    fn learn_draft(&mut self, matched: usize, accepted: usize) {
-        for (mean, rows) in self.accepted[matched - SHORTEST].iter_mut().zip(ROWS) {
-            *mean += Self::NEW * (accepted.min(rows as usize - 1) as f64 - *mean);
+    /// Learns from `drafts` that the drafter made.
+    pub fn learn_making(&mut self, drafts: usize, seconds: f64) {
+        if let Some(index) = ROWS.iter().position(|rows| *rows as usize > drafts) {
+            Self::mean(&mut self.making[index], seconds);
         }
     }
 
-    /// Rows of the step that gives most tokens a second behind so many found ones; `None` where going on without drafts gives more.
-    fn rows(&mut self, matched: usize) -> Option<u32> {
-        let plain = self.plain?;
-        let accepted = self.accepted[matched - SHORTEST];
-        let assumed = |index: usize| plain * (1.0 + Self::ASSUMED * f64::from(ROWS[index]));
-        let speed = |index: usize| (1.0 + accepted[index]) / self.step[index].unwrap_or(assumed(index));
-        let best = (0..ROWS.len()).max_by(|a, b| speed(*a).total_cmp(&speed(*b)))?;
-        if speed(best) > Self::MARGIN / plain {
-            return Some(ROWS[best]);
+    /// Learns that so many of a draft's `drafted` tokens came true.
+    pub fn learn_draft(&mut self, origin: Origin, drafted: usize, accepted: usize) {
+        for (mean, rows) in self.accepted[origin.index()].iter_mut().zip(ROWS) {
+            let room = rows as usize - 1;
+            // How many more of a longer one would have, nobody knows.
+            if accepted < drafted || room <= drafted {
+                *mean += Self::NEW * (accepted.min(room) as f64 - *mean);
+            }
         }
-        self.step.iter_mut().flatten().for_each(|seconds| *seconds = (*seconds * Self::FORGOTTEN).max(plain));
+    }
+
+    /// The origin and the rows of the step that give most tokens a second; `None` where going on without drafts gives more.
+    fn best(&mut self, origins: &[Origin]) -> Option<(Origin, u32)> {
+        let plain = self.plain?;
+        let tokens = |index: usize| f64::from(ROWS[index]);
+        let speed = |(origin, index): (Origin, usize)| {
+            let step = self.step[index].unwrap_or(plain * (1.0 + Self::ASSUMED * tokens(index)));
+            let making = match origin {
+                Origin::Found(_) => 0.0,
+                Origin::Drafter => self.making[index].unwrap_or(plain * Self::ASSUMED_DRAFT * tokens(index)),
+            };
+            (1.0 + self.accepted[origin.index()][index]) / (step + making)
+        };
+        let all = origins.iter().flat_map(|origin| (0..ROWS.len()).map(|index| (*origin, index)));
+        let best = all.max_by(|a, b| speed(*a).total_cmp(&speed(*b)))?;
+        if speed(best) > Self::MARGIN / plain {
+            return Some((best.0, ROWS[best.1]));
+        }
+        self.forget(plain);
         None
+    }
+
+    /// What keeps drafts from being tried grows out of date.
+    fn forget(&mut self, plain: f64) {
+        self.step.iter_mut().flatten().for_each(|seconds| *seconds = (*seconds * Self::FORGOTTEN).max(plain));
+        self.making.iter_mut().flatten().for_each(|seconds| *seconds *= Self::FORGOTTEN);
+        for (mean, rows) in self.accepted[Origin::Drafter.index()].iter_mut().zip(ROWS) {
+            *mean += (1.0 - Self::FORGOTTEN) * (f64::from(rows - 1) - *mean);
+        }
     }
 }
 
@@ -124,8 +192,7 @@ struct Pending {
 
 /// Makes the drafts of one answer.
 pub(crate) struct Speculation {
-    /// Verify whatever is found, whether it pays or not.
-    always: bool,
+    choice: Speculate,
     /// Prompt and answer so far.
     tokens: Vec<u32>,
     pending: Option<Pending>,
@@ -137,25 +204,38 @@ impl Speculation {
     pub fn of(choice: Speculate, settings: &SampleSettings, prompt: &[u32]) -> Option<Speculation> {
         let whole = reads_behind(settings, ROWS[ROWS.len() - 1] as usize);
         let on = choice != Speculate::Off && settings.mode().is_some() && settings.masked == 0 && !whole;
-        on.then(|| Speculation { always: choice == Speculate::Lookup, tokens: prompt.to_vec(), pending: None })
+        on.then(|| Speculation { choice, tokens: prompt.to_vec(), pending: None })
     }
 
     /// Whether every token is waited for, so that none is missed that a draft could follow.
     pub fn always(&self) -> bool {
-        self.always
+        self.choice != Speculate::Auto
     }
 
-    /// The draft to verify now that `answer` stands behind the prompt of `prompt` tokens; `most` more tokens are wanted.
-    pub fn draft(&mut self, gains: &mut Gains, prompt: usize, answer: &[u32], most: usize) -> Option<Vec<u32>> {
+    /// The draft to verify now that `answer` stands behind the prompt of `prompt` tokens; `most` more tokens are wanted. `drafter`: there is
+    /// one, and it could make some.
+    pub fn draft(&mut self, gains: &mut Gains, prompt: usize, answer: &[u32], most: usize, drafter: bool) -> Option<Wanted> {
         self.tokens.extend(&answer[self.tokens.len() - prompt..]);
         self.judge(gains);
-        let draft = look_up(&self.tokens, DRAFT)?;
-        let rows = if self.always { Some(ROWS[ROWS.len() - 1]) } else { gains.rows(draft.matched) };
+        let found = if self.choice == Speculate::Drafter { None } else { look_up(&self.tokens, DRAFT) };
+        let of_text = found.as_ref().map(|draft| Origin::Found(draft.matched));
+        let of_drafter = drafter.then_some(Origin::Drafter);
+        let best = match self.choice {
+            Speculate::Off => None,
+            Speculate::Lookup => of_text.map(|origin| (origin, ROWS[ROWS.len() - 1])),
+            Speculate::Drafter => of_drafter.map(|origin| (origin, ROWS[0])),
+            Speculate::Auto => gains.best(&[of_text, of_drafter].into_iter().flatten().collect::<Vec<_>>()),
+        };
         // The step gives a token more than it accepts.
-        let len = rows.map_or(0, |rows| rows as usize - 1).min(most.saturating_sub(1));
-        let ids = draft.ids[..len].to_vec();
-        self.pending.get_or_insert(Pending { draft, at: self.tokens.len() });
-        (!ids.is_empty()).then_some(ids)
+        let len = best.map_or(0, |(_, rows)| rows as usize - 1).min(most.saturating_sub(1));
+        let wanted = best.map(|(origin, _)| match (origin, &found) {
+            (Origin::Found(_), Some(draft)) => Wanted::Ids(draft.ids[..len].to_vec()),
+            _ => Wanted::Drafts(len),
+        });
+        if let Some(draft) = found {
+            self.pending.get_or_insert(Pending { draft, at: self.tokens.len() });
+        }
+        wanted.filter(|_| len > 0)
     }
 
     /// Learns from a draft once its tokens have come, or others.
@@ -164,7 +244,7 @@ impl Speculation {
         let came = &self.tokens[*at..];
         let accepted = draft.ids.iter().zip(came).take_while(|(drafted, came)| drafted == came).count();
         if accepted == draft.ids.len() || accepted < came.len() {
-            gains.learn_draft(draft.matched, accepted);
+            gains.learn_draft(Origin::Found(draft.matched), draft.ids.len(), accepted);
             self.pending = None;
         }
     }
@@ -233,8 +313,8 @@ mod tests {
         let (mut gains, mut counts) = (Gains::default(), [0; 2]);
         for round in 0..300 {
             gains.learn_plain(plain);
-            gains.learn_draft(3, accepted);
-            if let Some(rows) = gains.rows(3) {
+            gains.learn_draft(Origin::Found(3), DRAFT, accepted);
+            if let Some((_, rows)) = gains.best(&[Origin::Found(3)]) {
                 let index = usize::from(rows == ROWS[1]);
                 gains.learn_step(rows, steps[index]);
                 counts[index] += usize::from(round >= 200);
@@ -254,17 +334,51 @@ mod tests {
             let tried = settled(accepted, 1.0, steps);
             assert!(tried[0] + tried[1] <= 2, "{accepted}: {tried:?}");
         }
-        assert_eq!(Gains::default().rows(2), None, "nothing was measured");
+        assert_eq!(Gains::default().best(&[Origin::Found(2), Origin::Drafter]), None, "nothing was measured");
+    }
+
+    /// A drafter of whose drafts `accepted` come true is taken where it pays, and looked at again now and then where it does not.
+    #[test]
+    fn a_drafter_is_taken_where_that_is_faster() {
+        let tried = |accepted: usize, making: f64| {
+            let (mut gains, mut count, mut largest) = (Gains::default(), 0, 0);
+            for round in 0..600 {
+                gains.learn_plain(1.0);
+                if let Some((origin, rows)) = gains.best(&[Origin::Drafter]) {
+                    gains.learn_making(rows as usize - 1, making * f64::from(rows - 1));
+                    gains.learn_step(rows, 1.3);
+                    gains.learn_draft(origin, rows as usize - 1, accepted.min(rows as usize - 1));
+                    count += usize::from(round >= 300);
+                    largest = if round >= 300 { largest.max(rows) } else { largest };
+                }
+            }
+            (count, largest)
+        };
+        assert_eq!(tried(2, 0.05), (300, 4));
+        assert_eq!(tried(7, 0.05), (300, 8));
+        let (count, _) = tried(0, 0.05);
+        assert!((1..=12).contains(&count), "{count} of 300");
+        let (count, _) = tried(1, 0.5);
+        assert!((0..=12).contains(&count), "{count} of 300");
+    }
+
+    #[test]
+    fn a_short_draft_says_nothing_of_a_longer_one_unless_it_failed() {
+        let mut gains = Gains::default();
+        gains.learn_draft(Origin::Drafter, 3, 3);
+        assert_eq!(gains.accepted[Origin::Drafter.index()], [3.0, 7.0]);
+        gains.learn_draft(Origin::Drafter, 3, 1);
+        assert_eq!(gains.accepted[Origin::Drafter.index()], [2.5, 5.5]);
     }
 
     #[test]
     fn a_time_that_is_out_of_date_is_measured_again() {
         let mut gains = Gains { plain: Some(1.0), step: [Some(50.0); 2], ..Gains::default() };
         let rows = (0..2000).find_map(|_| {
-            gains.learn_draft(4, DRAFT);
-            gains.rows(4)
+            gains.learn_draft(Origin::Found(4), DRAFT, DRAFT);
+            gains.best(&[Origin::Found(4)])
         });
-        assert_eq!(rows, Some(8));
+        assert_eq!(rows, Some((Origin::Found(4), 8)));
     }
 
     #[test]
@@ -274,7 +388,7 @@ mod tests {
         let mut speculation = Speculation::of(Speculate::Auto, &settings, &prompt).unwrap();
         let mut gains = Gains { plain: Some(1.0), ..Gains::default() };
         for id in [3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4] {
-            assert_eq!(speculation.draft(&mut gains, prompt.len(), &answer, 100), None);
+            assert_eq!(speculation.draft(&mut gains, prompt.len(), &answer, 100, false), None);
             answer.push(id);
         }
         assert!(gains.accepted[0] > [0.0; 2] && gains.accepted[1] == [0.0; 2], "{gains:?}");
@@ -284,8 +398,14 @@ mod tests {
     fn no_draft_is_longer_than_what_is_wanted() {
         let settings = SampleSettings::default();
         let mut speculation = Speculation::of(Speculate::Lookup, &settings, &[5; 9]).unwrap();
-        let mut draft = |most| speculation.draft(&mut Gains::default(), 9, &[], most).map(|ids| ids.len());
-        assert_eq!([0, 1, 2, 5, 8, 100].map(&mut draft), [None, None, Some(1), Some(4), Some(7), Some(7)]);
+        let found = Wanted::Ids;
+        let mut draft = |most| speculation.draft(&mut Gains::default(), 9, &[], most, true);
+        assert_eq!([0, 1].map(&mut draft), [None, None]);
+        assert_eq!([2, 5, 8, 100].map(|most| draft(most)), [1, 4, 7, 7].map(|len| Some(found(vec![5; len]))));
+        let mut drafter = Speculation::of(Speculate::Drafter, &settings, &[5; 9]).unwrap();
+        let mut draft = |most, can| drafter.draft(&mut Gains::default(), 9, &[], most, can);
+        assert_eq!([0, 1, 2, 100].map(|most| draft(most, true)), [None, None, Some(Wanted::Drafts(1)), Some(Wanted::Drafts(3))]);
+        assert_eq!(draft(100, false), None, "it has no state to go on from");
     }
 
     #[test]

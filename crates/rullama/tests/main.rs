@@ -3,6 +3,7 @@
 mod calls;
 mod counts;
 mod demo_model;
+mod drafter;
 mod embed;
 mod expert_streaming;
 mod experts;
@@ -25,6 +26,7 @@ rullama_testing::files! {
     calls,
     counts,
     demo_model,
+    drafter,
     embed,
     expert_streaming,
     experts,

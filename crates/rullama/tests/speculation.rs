@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 const TINY: &str = "goldens/models/dense-ple-Q4_K_M.gguf";
 const EXPERTS: &str = "goldens/models/moe-small-fused-Q4_0.gguf";
-const DEMO: &str = "web/app/public/model/rullama-demo.gguf";
+pub const DEMO: &str = "web/app/public/model/rullama-demo.gguf";
 
 fn engine(file: &str, options: LoadOptions) -> Engine {
     let source = Arc::new(FileSource::open(workspace().join(file)).unwrap());
@@ -48,7 +48,7 @@ fn few(sampling: Sampling, max_tokens: u32) -> GenerateOptions {
     GenerateOptions { sampling: Sampling { logit_bias, ..sampling }, max_tokens: Some(max_tokens), ignore_eos: true, ..Default::default() }
 }
 
-fn drawn(seed: u64) -> Sampling {
+pub fn drawn(seed: u64) -> Sampling {
     Sampling { seed: Some(seed), ..Sampling::default() }
 }
 
@@ -56,7 +56,7 @@ fn try_generate(session: &mut Session, prompt: &[u32], options: &GenerateOptions
     pollster::block_on(session.generate(prompt, options, &Cancel::new(), &mut |_| ()))
 }
 
-fn generate(session: &mut Session, prompt: &[u32], options: &GenerateOptions) -> Summary {
+pub fn generate(session: &mut Session, prompt: &[u32], options: &GenerateOptions) -> Summary {
     try_generate(session, prompt, options).unwrap()
 }
 
@@ -66,7 +66,7 @@ fn answer(summary: &Summary) -> (&[u32], &str, Finish) {
 }
 
 /// That both answer alike; gives the tokens drafted and accepted.
-fn alike([plain, drafting]: &mut [Session; 2], prompt: &[u32], options: &GenerateOptions, what: &str) -> [u32; 2] {
+pub fn alike([plain, drafting]: &mut [Session; 2], prompt: &[u32], options: &GenerateOptions, what: &str) -> [u32; 2] {
     let (want, got) = (generate(plain, prompt, options), generate(drafting, prompt, options));
     assert_eq!(answer(&got), answer(&want), "{what}");
     assert_eq!((want.drafted_tokens, want.accepted_tokens), (0, 0), "{what}");

@@ -93,6 +93,7 @@ fn what_the_engine_says() {
         experts: "none",
         expert_places: 1,
         kv: "f16",
+        drafter: true,
         products: "exact",
         embedding: vec![1],
         bytes_per_token: 1,
@@ -119,7 +120,8 @@ fn words() {
     let finishes: BTreeSet<String> = finishes.map(|finish| name(serde_json::to_value(finish).unwrap())).into();
     let modes = [PleMode::Auto, PleMode::Resident, PleMode::Streamed].map(|mode| name(serde_json::to_value(mode).unwrap()));
     let experts = [ExpertMode::Auto, ExpertMode::Resident, ExpertMode::Streamed].map(|mode| name(serde_json::to_value(mode).unwrap()));
-    let speculate = [Speculate::Off, Speculate::Auto, Speculate::Lookup].map(|mode| name(serde_json::to_value(mode).unwrap()));
+    let speculate =
+        [Speculate::Off, Speculate::Auto, Speculate::Lookup, Speculate::Drafter].map(|mode| name(serde_json::to_value(mode).unwrap()));
     let kinds = [("Finish", finishes), ("PleMode", modes.into()), ("ExpertMode", experts.into()), ("Speculate", speculate.into())];
     for (kind, ours) in kinds {
         let declared = quoted(between(&types, &format!("export type {kind} = "), ";"));

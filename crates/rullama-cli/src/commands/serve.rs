@@ -81,6 +81,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Some(folder) => Some(check(folder)?),
         None => find(),
     };
+    if arguments.load.named_drafter().is_some() {
+        let reason = "--drafter is for one model, and this serves several. Leave it out: with --speculate auto, drafters of Ollama's store are found beside their models";
+        return Err(crate::error::usage(reason));
+    }
     let mut access = access(arguments)?;
     let shown = access.token.clone().filter(|_| arguments.token.is_none() && !arguments.lan);
     let roots = environment::ollama_roots();

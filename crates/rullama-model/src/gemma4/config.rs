@@ -1,5 +1,7 @@
 //! Hyperparameters, from GGUF metadata.
 
+use super::ARCHITECTURE;
+use super::keys::{self, Keys};
 use crate::ModelError;
 use rullama_ops::MOST_EXPERTS;
 use rullama_source::gguf::{Gguf, MetadataError};
@@ -61,42 +63,7 @@ pub struct Config {
 }
 
 fn bad(key: &str, value: impl ToString, reason: &str) -> ModelError {
-    ModelError::Config { key: format!("gemma4.{key}"), value: value.to_string(), reason: reason.into() }
-}
-
-/// Reads `gemma4.*` keys.
-struct Keys<'a>(&'a Gguf);
-
-impl Keys<'_> {
-    fn u32(&self, key: &str) -> Result<u32, ModelError> {
-        Ok(self.0.metadata.u32(&format!("gemma4.{key}"))?)
-    }
-
-    fn u32_or(&self, key: &str, default: u32) -> Result<u32, ModelError> {
-        Ok(MetadataError::optional(self.0.metadata.u32(&format!("gemma4.{key}")))?.unwrap_or(default))
-    }
-
-    fn f32_or(&self, key: &str, default: f32) -> Result<f32, ModelError> {
-        Ok(MetadataError::optional(self.0.metadata.f32(&format!("gemma4.{key}")))?.unwrap_or(default))
-    }
-
-    fn size(&self, key: &str, max: u32) -> Result<u32, ModelError> {
-        let value = self.u32(key)?;
-        if value == 0 || value > max { Err(bad(key, value, &format!("is outside 1..={max}"))) } else { Ok(value) }
-    }
-
-    /// One value a layer, from a scalar or an array of the right length.
-    fn per_layer(&self, key: &str, layers: usize, max: u32) -> Result<Vec<u32>, ModelError> {
-        let values = self.0.metadata.u32_array(&format!("gemma4.{key}"))?;
-        let values = if values.len() == 1 { vec![values[0]; layers] } else { values };
-        if values.len() != layers {
-            return Err(bad(key, format!("an array of {}", values.len()), &format!("should have {layers} elements, one a layer")));
-        }
-        match values.iter().find(|v| **v == 0 || **v > max) {
-            Some(value) => Err(bad(key, value, &format!("is outside 1..={max}"))),
-            None => Ok(values),
-        }
-    }
+    keys::bad(ARCHITECTURE, key, value, reason)
 }
 
 impl Config {
@@ -106,7 +73,7 @@ impl Config {
     /// Another architecture; a missing, absurd or contradictory key.
     pub fn read(gguf: &Gguf) -> Result<Self, ModelError> {
         let architecture = gguf.metadata.str("general.architecture")?;
-        if architecture != "gemma4" {
+        if architecture != ARCHITECTURE {
             return Err(ModelError::Architecture { found: architecture.into() });
         }
         match MetadataError::optional(gguf.metadata.str("general.type"))? {
@@ -114,7 +81,7 @@ impl Config {
             Some(part @ ("mmproj" | "vocab" | "imatrix")) => return Err(ModelError::Architecture { found: format!("gemma4 {part}") }),
             _ => {}
         }
-        let keys = Keys(gguf);
+        let keys = Keys { gguf, of: ARCHITECTURE };
         let count = keys.size("block_count", 1024)? as usize;
         let embed = gguf.tensors.get("token_embd.weight").ok_or_else(|| ModelError::MissingTensor { name: "token_embd.weight".into() })?;
         let vocab = u32::try_from(embed.rows()).ok().filter(|v| (1..=1 << 24).contains(v));
@@ -125,12 +92,12 @@ impl Config {
             dim: keys.size("embedding_length", 1 << 16)?,
             vocab: vocab.ok_or_else(|| bad("token_embd", embed.rows(), "is no vocabulary size"))?,
             heads: keys.size("attention.head_count", 1024)?,
-            eps: keys.f32_or("attention.layer_norm_rms_epsilon", 1e-6)?,
+            eps: keys.positive_or("attention.layer_norm_rms_epsilon", 1e-6)?,
             softcap: keys.f32_or("final_logit_softcapping", 0.0)?,
             per_layer: keys.u32_or("embedding_length_per_layer_input", 0)?,
             window: keys.size("attention.sliding_window", 1 << 20)?,
-            rope_base: f64::from(keys.f32_or("rope.freq_base", 1e6)?),
-            rope_base_sliding: f64::from(keys.f32_or("rope.freq_base_swa", keys.f32_or("rope.local.freq_base", 1e4)?)?),
+            rope_base: f64::from(keys.positive_or("rope.freq_base", 1e6)?),
+            rope_base_sliding: f64::from(keys.positive_or("rope.freq_base_swa", keys.f32_or("rope.local.freq_base", 1e4)?)?),
             context: keys.size("context_length", 1 << 24)?,
             suppress: MetadataError::optional(gguf.metadata.u32_array("tokenizer.ggml.suppress_tokens"))?.unwrap_or_default(),
         };
@@ -144,15 +111,6 @@ impl Config {
         }
         if !self.per_layer.is_multiple_of(32) || self.per_layer > 1 << 14 {
             return Err(bad("embedding_length_per_layer_input", self.per_layer, "is not a sane multiple of 32"));
-        }
-        for (key, value) in [
-            ("rope.freq_base", self.rope_base),
-            ("rope.freq_base_swa", self.rope_base_sliding),
-            ("attention.layer_norm_rms_epsilon", f64::from(self.eps)),
-        ] {
-            if !value.is_finite() || value <= 0.0 {
-                return Err(bad(key, value, "is not a positive number"));
-            }
         }
         if !self.softcap.is_finite() || self.softcap < 0.0 {
             return Err(bad("final_logit_softcapping", self.softcap, "is not a number of at least 0"));
@@ -178,17 +136,7 @@ impl Config {
 }
 
 fn layers(keys: &Keys, count: usize) -> Result<Vec<Layer>, ModelError> {
-    let pattern = match MetadataError::optional(keys.0.metadata.bool_array("gemma4.attention.sliding_window_pattern"))? {
-        Some(pattern) if pattern.len() == count => pattern,
-        Some(pattern) => {
-            return Err(bad(
-                "attention.sliding_window_pattern",
-                format!("an array of {}", pattern.len()),
-                &format!("should have {count} elements"),
-            ));
-        }
-        None => (0..count).map(|i| i % 6 != 5).collect(),
-    };
+    let spans = keys.spans(count)?;
     let shared = keys.u32_or("attention.shared_kv_layers", 0)? as usize;
     if shared >= count {
         return Err(bad("attention.shared_kv_layers", shared, "leaves no layer with keys of its own"));
@@ -205,20 +153,20 @@ fn layers(keys: &Keys, count: usize) -> Result<Vec<Layer>, ModelError> {
     let head_dim_sliding = keys.u32_or("attention.key_length_swa", head_dim)?;
     let mut all = Vec::with_capacity(count);
     for i in 0..count {
-        let span = if pattern[i] { Span::Sliding } else { Span::Global };
+        let span = spans[i];
         if span == Span::Global && global_kv > 0 {
             kv_heads[i] = global_kv;
         }
-        let donor = if i < own { Some(i) } else { (0..own).rev().find(|j| pattern[*j] == pattern[i]) };
+        let donor = if i < own { Some(i) } else { (0..own).rev().find(|j| spans[*j] == span) };
         let donor =
             donor.ok_or_else(|| bad("attention.shared_kv_layers", shared, &format!("leaves layer {i} without a donor of its kind")))?;
         let head_dim = if span == Span::Sliding { head_dim_sliding } else { head_dim };
         // A joined tensor holds values when its rows are more than queries' and keys'.
-        let joined = keys.0.tensors.get(&format!("blk.{i}.attn_qkv.weight")).map(|tensor| tensor.rows());
+        let joined = keys.gguf.tensors.get(&format!("blk.{i}.attn_qkv.weight")).map(|tensor| tensor.rows());
         let without_values = u64::from(heads + kv_heads[donor]) * u64::from(head_dim);
-        let has_values = keys.0.tensors.contains(&format!("blk.{i}.attn_v.weight")) || joined.is_some_and(|rows| rows > without_values);
+        let has_values = keys.gguf.tensors.contains(&format!("blk.{i}.attn_v.weight")) || joined.is_some_and(|rows| rows > without_values);
         let values_are_keys = i < own && !has_values;
-        let experts = has_experts(keys.0, i);
+        let experts = has_experts(keys.gguf, i);
         all.push(Layer { span, kv_heads: kv_heads[donor], head_dim, ffn: ffn[i], donor, values_are_keys, experts });
     }
     Ok(all)

@@ -1,8 +1,10 @@
 //! Gemma 4: configuration, the weights it needs, and the text decoder.
 
 mod config;
+mod drafter;
 mod experts;
 mod hearing;
+mod keys;
 mod rope;
 mod text;
 mod towers;
@@ -11,8 +13,10 @@ mod vision;
 mod weights;
 
 pub use config::{Config, Experts, Layer, Span};
+pub use drafter::ARCHITECTURE as DRAFTER;
 
 use crate::ModelError;
+use crate::drafter::Drafter;
 use crate::lora::{EMBEDDING, HEAD, Terms};
 use crate::model::{CacheSpec, Facts, Head, Model, Shape, Streamed};
 use crate::tower::{Sense, Tower};
@@ -125,6 +129,10 @@ impl Model for Gemma4 {
         // Experts' matrices are no one linear layer.
         (!matches!(placed.spec.stack, Stack::Experts { .. }))
             .then_some((part.tensor.cols() as u32, (part.rows.end - part.rows.start) as u32))
+    }
+
+    fn drafter(&self, gguf: &Gguf) -> Result<Arc<dyn Drafter>, ModelError> {
+        Ok(Arc::new(drafter::Drafter::read(gguf, self)?))
     }
 
     fn caches(&self) -> Vec<CacheSpec> {

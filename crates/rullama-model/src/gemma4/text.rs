@@ -5,6 +5,9 @@
 use super::Gemma4;
 use super::PER_LAYER_TABLE;
 use super::config::{Config, Experts, Layer, Span};
+use super::rope;
+use super::weights::scale_of;
+use crate::drafter::HIDDEN;
 use crate::lora::{HEAD, Terms};
 use crate::model::{EXPERT_PLACES, Rows, SOFT_ROWS, Shape};
 use crate::weights::Table;
@@ -60,6 +63,9 @@ pub fn forward(model: &Gemma4, shape: Shape, tables: &[Table], terms: &Terms) ->
         b.tap(&format!("layer_{i}"), h);
     }
     b.g.at("the head");
+    if shape.hidden && shape.rows != Rows::None {
+        b.g.output(HIDDEN, h);
+    }
     let x = b.g.rms_norm(h, "output_norm", config.eps);
     if shape.packed {
         b.g.output("final_norm", x);
@@ -106,9 +112,8 @@ impl Builder<'_> {
     }
 
     fn rope(&mut self, span: Span, head_dim: u32) -> [Value; 2] {
-        let name = if span == Span::Sliding { "sliding" } else { "global" };
-        let positions = self.tables.iter().find(|t| t.key == format!("rope.{name}.high")).map_or(1, Table::rows);
-        [self.g.table(&format!("rope.{name}.low"), 256, head_dim), self.g.table(&format!("rope.{name}.high"), positions, head_dim)]
+        let high = self.tables.iter().find(|table| table.key == rope::high(span));
+        rope::rope(&mut self.g, span, head_dim, high.map_or(1, Table::rows))
     }
 
     /// `h + RMS(Wo attention(q, K, V))`.
@@ -188,7 +193,7 @@ impl Builder<'_> {
             let sparse = self.experts(i, experts, h);
             f = self.residual(dense, sparse, &key("post_ffw_norm_2"), 1.0);
         }
-        let scale = if c.per_layer == 0 { self.scale(i) } else { 1.0 };
+        let scale = if c.per_layer == 0 { scale_of(self.tables, i) } else { 1.0 };
         self.residual(h, f, &key("post_ffw_norm"), scale)
     }
 
@@ -259,19 +264,13 @@ impl Builder<'_> {
         let u = self.product(h, &format!("blk.{i}.inp_gate"), c.per_layer);
         let u = self.g.gelu_mul(u, e);
         let u = self.product(u, &format!("blk.{i}.proj"), c.dim);
-        self.residual(h, u, &format!("blk.{i}.post_norm"), self.scale(i))
+        self.residual(h, u, &format!("blk.{i}.post_norm"), scale_of(self.tables, i))
     }
 
     /// `(h + RMS(a) norm) scale`.
     fn residual(&mut self, h: Value, a: Value, norm: &str, scale: f32) -> Value {
         let a = self.g.rms_norm(a, norm, self.model.config.eps);
         self.g.add_scale(a, h, scale)
-    }
-
-    /// The layer's output scale, 1 where the file has none.
-    fn scale(&self, i: usize) -> f32 {
-        let key = super::weights::output_scale(i);
-        self.tables.iter().find(|t| t.key == key).and_then(|t| t.values.first()).copied().unwrap_or(1.0)
     }
 
     fn per_layer_inputs(&mut self, h: Value, ids: Value) -> PerLayer {

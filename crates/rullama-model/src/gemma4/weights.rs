@@ -3,7 +3,7 @@
 use super::config::{Config, Span};
 use super::{experts, unused};
 use crate::ModelError;
-use crate::weights::{Part, Specs, Stack, TableSpec, WeightSpec};
+use crate::weights::{Part, Specs, Stack, Table, TableSpec, WeightSpec};
 use rullama_source::gguf::{Gguf, TensorInfo};
 
 /// Key of the factors of global layers' rotation frequencies.
@@ -12,6 +12,12 @@ pub const ROPE_FACTORS: &str = "rope_freqs";
 /// Key of a layer's output scale.
 pub fn output_scale(layer: usize) -> String {
     format!("blk.{layer}.layer_output_scale")
+}
+
+/// A layer's output scale, 1 where the file has none.
+pub(super) fn scale_of(tables: &[Table], layer: usize) -> f32 {
+    let key = output_scale(layer);
+    tables.iter().find(|table| table.key == key).and_then(|table| table.values.first()).copied().unwrap_or(1.0)
 }
 
 /// The file, checked against the configuration.
@@ -70,19 +76,25 @@ pub fn specs(gguf: &Gguf, config: &Config) -> Result<Specs, ModelError> {
         per_layer(&mut file, config)?;
     }
     let global = config.layers.iter().find(|layer| layer.span == Span::Global);
-    if let (true, Some(layer)) = (gguf.tensors.contains("rope_freqs.weight"), global) {
-        let tensor = file.tensor("rope_freqs.weight", &[u64::from(layer.head_dim / 2)])?;
-        file.specs.tables.push(TableSpec { key: ROPE_FACTORS.into(), tensor, host: true });
-    }
+    rope_factors(&mut file, global.map(|layer| layer.head_dim))?;
     for i in 0..config.layers.len() {
         attention(&mut file, config, i)?;
-        feed_forward(&mut file, config, i)?;
+        feed_forward(&mut file, config.dim, config.layers[i].ffn, i)?;
         if let (true, Some(of)) = (config.layers[i].experts, config.experts) {
             experts::specs(&mut file, config.dim, of, i)?;
         }
     }
     file.specs.unneeded = unused::check(gguf, config, &file.specs)?;
     Ok(file.specs)
+}
+
+/// Factors of the frequencies of global heads, where there are both.
+pub(super) fn rope_factors(file: &mut File, head_dim: Option<u32>) -> Result<(), ModelError> {
+    if let (true, Some(head_dim)) = (file.gguf.tensors.contains("rope_freqs.weight"), head_dim) {
+        let tensor = file.tensor("rope_freqs.weight", &[u64::from(head_dim / 2)])?;
+        file.specs.tables.push(TableSpec { key: ROPE_FACTORS.into(), tensor, host: true });
+    }
+    Ok(())
 }
 
 fn per_layer(file: &mut File, config: &Config) -> Result<(), ModelError> {
@@ -113,10 +125,7 @@ fn attention(file: &mut File, config: &Config, i: usize) -> Result<(), ModelErro
     let layer = &config.layers[i];
     let (dim, hd) = (config.dim, layer.head_dim);
     let b = format!("blk.{i}");
-    file.vector(&[format!("{b}.attn_norm")], dim)?;
-    file.vector(&[format!("{b}.attn_q_norm")], hd)?;
-    file.vector(&[format!("{b}.post_attention_norm"), format!("{b}.attn_post_norm")], dim)?;
-    file.matrix(&format!("{b}.attn_output"), config.heads * hd, dim)?;
+    around_attention(file, dim, config.heads, hd, i)?;
     let (q_rows, kv_rows) = (u64::from(config.heads * hd), u64::from(layer.kv_heads * hd));
     let own = layer.donor == i;
     let mut sizes = vec![("attn_q", q_rows)];
@@ -131,6 +140,15 @@ fn attention(file: &mut File, config: &Config, i: usize) -> Result<(), ModelErro
         file.weight(&group.0, Stack::Concat, group.1);
     }
     Ok(())
+}
+
+/// What stands around a layer's attention: norms, and the projection of its heads.
+pub(super) fn around_attention(file: &mut File, dim: u32, heads: u32, head_dim: u32, i: usize) -> Result<(), ModelError> {
+    let b = format!("blk.{i}");
+    file.vector(&[format!("{b}.attn_norm")], dim)?;
+    file.vector(&[format!("{b}.attn_q_norm")], head_dim)?;
+    file.vector(&[format!("{b}.post_attention_norm"), format!("{b}.attn_post_norm")], dim)?;
+    file.matrix(&format!("{b}.attn_output"), heads * head_dim, dim)
 }
 
 type Group = (String, Vec<Part>);
@@ -171,8 +189,8 @@ fn projection_key(layer: usize, n: usize) -> String {
     format!("blk.{layer}.attn_projection.{n}")
 }
 
-fn feed_forward(file: &mut File, config: &Config, i: usize) -> Result<(), ModelError> {
-    let (dim, ffn) = (config.dim, config.layers[i].ffn);
+/// The gated feed-forward block of a layer, its norms, and the layer's scale.
+pub(super) fn feed_forward(file: &mut File, dim: u32, ffn: u32, i: usize) -> Result<(), ModelError> {
     let b = format!("blk.{i}");
     file.vector(&[format!("{b}.ffn_norm"), format!("{b}.ffn_pre_norm")], dim)?;
     file.vector(&[format!("{b}.post_ffw_norm"), format!("{b}.ffn_post_norm")], dim)?;

@@ -7,7 +7,7 @@ mod rope;
 mod single;
 
 pub use prepare::QkvPrepare;
-pub use rope::{ROPE_LOW, rope_tables};
+pub use rope::{ROPE_LOW, rope_tables, rope_tables_ahead};
 pub use single::{HeadNorm, HeadRope, Store};
 
 pub(crate) use oracle::step;

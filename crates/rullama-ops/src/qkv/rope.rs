@@ -10,16 +10,21 @@ pub const ROPE_LOW: u32 = 256;
 ///
 /// Returns `(low: [256, 2n], high: [ceil(positions / 256), 2n])`, made in f64.
 pub fn rope_tables(frequencies: &[f64], positions: u32) -> (Vec<f32>, Vec<f32>) {
-    let table = |rows: u32, step: u32| {
+    rope_tables_ahead(frequencies, positions, 0)
+}
+
+/// The same of `(position + ahead) * frequency`, for what stands so far ahead of the position that it is given.
+pub fn rope_tables_ahead(frequencies: &[f64], positions: u32, ahead: u32) -> (Vec<f32>, Vec<f32>) {
+    let table = |rows: u32, step: u32, first: u32| {
         let mut out = Vec::with_capacity(rows as usize * 2 * frequencies.len());
         for row in 0..rows {
-            let position = f64::from(row) * f64::from(step);
+            let position = f64::from(first) + f64::from(row) * f64::from(step);
             out.extend(frequencies.iter().map(|f| (position * f).cos() as f32));
             out.extend(frequencies.iter().map(|f| (position * f).sin() as f32));
         }
         out
     };
-    (table(ROPE_LOW, 1), table(positions.div_ceil(ROPE_LOW).max(1), ROPE_LOW))
+    (table(ROPE_LOW, 1, ahead), table(positions.div_ceil(ROPE_LOW).max(1), ROPE_LOW, 0))
 }
 
 #[cfg(test)]
@@ -41,6 +46,15 @@ mod tests {
                 assert!((f64::from(sin_low * cos_high + cos_low * sin_high) - sin).abs() < 3e-7, "{position} {i}");
             }
         }
+    }
+
+    #[test]
+    fn what_stands_ahead_has_the_angle_of_a_later_position() {
+        let frequencies = [1.0, 0.0333762469];
+        let (plain, ahead) = (rope_tables(&frequencies, 600), rope_tables_ahead(&frequencies, 600, 1));
+        assert_eq!(ahead.1, plain.1);
+        assert_eq!(ahead.0[..255 * 4], plain.0[4..]);
+        assert_eq!(ahead.0[255 * 4], 256f64.cos() as f32);
     }
 
     #[test]

@@ -133,7 +133,7 @@ export interface ShellSource {
 }
 
 export interface EngineModule {
-  load(source: ShellSource, options: string, onProgress: (json: string) => void): Promise<Engine>;
+  load(source: ShellSource, options: string, onProgress: (json: string) => void, drafter?: ShellSource): Promise<Engine>;
 }
 
 /** Options of the wasm shell's `load`. */

@@ -105,10 +105,11 @@ export * as internal from './api/shared.ts';
  * @internal
  */
 export async function loadWith(parts: Parts, source: Source, options: LoadOptions): Promise<Engine> {
-  const { onProgress, signal, embedded, worker: script, wasm, projector, early = false, ...engineOptions } = options;
+  const { onProgress, signal, embedded, worker: script, wasm, projector, drafter, early = false, ...engineOptions } = options;
   if (signal?.aborted) throw new RullamaError('cancelled', 'The load was stopped before it began.');
   checkLoad(engineOptions);
   const ref = await resolve(source, embedded);
+  const guesses = drafter === undefined ? undefined : await resolve(drafter);
   const engine = engineAddress(parts, wasm);
   const { client, worker } = connect(parts, script);
   // Loading has no safe point to stop at from outside: the worker is ended, and the GPU memory goes with it.
@@ -120,7 +121,8 @@ export async function loadWith(parts: Parts, source: Source, options: LoadOption
     signal?.addEventListener('abort', stop);
     if (engineOptions.store === 'always' && 'url' in ref) await askPersistence();
     if (signal?.aborted) stop();
-    const params = { source: ref, options: engineOptions as EngineOptions, early, wasm: engine, grammar: grammarAddress(parts, wasm) };
+    const addresses = { wasm: engine, grammar: grammarAddress(parts, wasm) };
+    const params = { source: ref, drafter: guesses, options: engineOptions as EngineOptions, early, ...addresses };
     const info = await client.call('load', params, onProgress && { onEvent: onProgress });
     const progress = early ? await client.call('arriving', null) : null;
     const loaded = new Engine(client, info, () => worker.terminate(), resolve, progress ? following(client, progress) : undefined);

@@ -40,6 +40,8 @@ export interface NodeOptions extends EngineOptions {
   wasm?: URL;
   /** The file with the towers of a model that has none of its own (llama.cpp's mmproj). */
   projector?: string | URL | Blob;
+  /** A small model that was made to guess this one's tokens (`gemma4-assistant`). */
+  drafter?: string | URL | Blob;
   /** Loads the engine that also trains. */
   training?: boolean;
   /** The module to use in place of npm's `webgpu`. */
@@ -53,12 +55,13 @@ interface DawnModule {
 
 /** Loads a model from an address (`file:` is read in place), a `Blob`, or a list of them that are the parts of one. */
 export async function loadInNode(source: string | URL | Blob | Blob[], options: NodeOptions = {}): Promise<Engine> {
-  const { onProgress, dawn = [], wasm = new URL('./wasm/', import.meta.url), webgpu, training = false, projector, ...engineOptions } = options;
+  const { onProgress, dawn = [], wasm = new URL('./wasm/', import.meta.url), webgpu, training = false, projector, drafter, ...engineOptions } = options;
   checkLoad(engineOptions);
   const name = training ? 'rullama_train' : 'rullama_web';
   const pool = new ReaderPool(startReader(new URL(`${name}.js`, wasm)), availableParallelism());
   const resolve = (source: Source) => resolved(source, (at, bytes) => pool.of(at, bytes, engineOptions.readers));
   const ref = await resolve(source);
+  const guesses = drafter === undefined ? undefined : await resolve(drafter);
   installWebGpu(webgpu ?? (await importDawn()), dawn);
   const { client: clientEnd, worker } = localPair();
   const engine = async () => {
@@ -68,9 +71,9 @@ export async function loadInNode(source: string | URL | Blob | Blob[], options: 
   const grammar = async () => (await instantiate(wasm, 'rullama_grammar'))['WebGrammars'] as Awaited<ReturnType<LoadCompiler>>;
   serve(worker, shellOpener(engine), grammar, pool);
   const client = new Client(clientEnd);
-  const params = { source: ref, options: engineOptions };
+  const params = { source: ref, drafter: guesses, options: engineOptions };
   const info = await client.call('load', params, onProgress && { onEvent: onProgress }).catch((thrown: unknown) => {
-    if ('file' in ref) ref.file.close();
+    for (const read of [ref, guesses]) if (read && 'file' in read) read.file.close();
     throw thrown;
   });
   const loaded = new Engine(client, info, () => undefined, resolve);

@@ -37,7 +37,14 @@ export type SourceRef = { url: string } | FileRef | { parts: FileRef[] } | OpenF
 export type OpenFile = { file: KeptSource; name: string };
 
 /** `early` begins before all of the file has arrived. `wasm` is the engine's absolute address, `grammar` that of what compiles schemas; in Node, which finds them by itself, there are none. */
-export type LoadRequest = { source: SourceRef; options: EngineOptions; early?: boolean; wasm?: string; grammar?: string };
+export type LoadRequest = {
+  source: SourceRef;
+  drafter?: SourceRef | undefined;
+  options: EngineOptions;
+  early?: boolean;
+  wasm?: string;
+  grammar?: string;
+};
 
 /** A file that both ends may read. */
 export type FileRef = { blob: Blob; name: string };

@@ -9,11 +9,12 @@ import type { OpenEngine } from './serve.ts';
 
 /** An `OpenEngine` over the wasm module that `instantiate` gives, from the request's address `wasm`. */
 export function shellOpener(instantiate: (wasm: string | undefined) => Promise<EngineModule>): OpenEngine {
-  return async ({ source, options, wasm }, onProgress, onLost, { keep, readersOf }) => {
+  return async ({ source, drafter, options, wasm }, onProgress, onLost, { keep, readersOf }) => {
     const grant = await watchDevices(navigator.gpu, { plain: options.adapter === 'webgpu-defaults', onLost });
     const module = await instantiate(wasm);
-    const shellOptions: ShellOptions = { ...options, ...grant };
-    return module.load(shellSource(source, keep, readersOf), JSON.stringify(shellOptions), (json) => onProgress(JSON.parse(json)));
+    const shellOptions: ShellOptions = { ...(drafter && { speculate: 'auto' }), ...options, ...grant };
+    const guesses = drafter && shellSource(drafter, keep, readersOf);
+    return module.load(shellSource(source, keep, readersOf), JSON.stringify(shellOptions), (json) => onProgress(JSON.parse(json)), guesses);
   };
 }
 

@@ -26,11 +26,11 @@ export type PleMode = 'auto' | 'resident' | 'streamed';
 export type ExpertMode = 'auto' | 'resident' | 'streamed';
 
 /**
- * Whether the next tokens are guessed from what the text said before and verified several in a step: not at all
- * (`off`), where that was measured to be faster (`auto`; never on software adapters), or wherever the text repeats
- * itself (`lookup`). Answers stay what they are, ties within rounding apart.
+ * Whether the next tokens are guessed, from what the text said before or by a drafter, and verified several in a step: not at all
+ * (`off`), where that was measured to be faster (`auto`; never on software adapters), wherever the text repeats
+ * itself (`lookup`), or by the drafter for every token (`drafter`). Answers stay what they are, ties within rounding apart.
  */
-export type Speculate = 'off' | 'auto' | 'lookup';
+export type Speculate = 'off' | 'auto' | 'lookup' | 'drafter';
 
 /** How the engine is configured; all of it optional. */
 export interface EngineOptions {
@@ -45,7 +45,7 @@ export interface EngineOptions {
    * round them. `auto`, the default, takes `int8` for large weights where that is measured to be faster on this adapter.
    */
   products?: 'auto' | 'exact' | 'int8';
-  /** Speculation; `off` by default. */
+  /** Speculation; `off` by default, `auto` with a drafter. */
   speculate?: Speculate;
   /** Longest context in tokens; the model's own by default. */
   context?: number;
@@ -94,6 +94,8 @@ export interface LoadOptions extends EngineOptions {
   wasm?: string | URL;
   /** The file with the towers of a model that has none of its own (llama.cpp's mmproj). It is read when the first medium comes. */
   projector?: Source;
+  /** A small model that was made to guess this one's tokens (`gemma4-assistant`). */
+  drafter?: Source;
 }
 
 /** What was loaded and where it runs. */
@@ -120,6 +122,8 @@ export interface ModelInfo {
   expertPlaces: number;
   /** `none` for models that make embeddings. */
   kv: 'f16' | 'f32' | 'q8' | 'none';
+  /** A drafter guesses tokens. */
+  drafter: boolean;
   /** `int8` where large products are of codes of 8 bits, else `exact`. */
   products: 'exact' | 'int8';
   /** Lengths that embeddings were trained for, the whole one first; empty for models that answer. */

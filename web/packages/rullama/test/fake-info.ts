@@ -19,6 +19,7 @@ export function fakeInfo(name: string, kv: 'f16' | 'f32' | 'q8', context: number
     experts: 'none',
     expertPlaces: 0,
     kv,
+    drafter: false,
     products: 'exact',
     embedding: name.includes('notes') ? [2] : [],
     bytesPerToken: 4_000_000,

@@ -84,7 +84,7 @@ impl Models {
         };
         let mut took = Duration::ZERO;
         if !self.known(wanted, suffices) {
-            let options = self.settings.load.options(&wanted.located, None);
+            let options = self.settings.load.options(&wanted.located, None).map_err(|error| Failure::of_model(&wanted.name, &error))?;
             let preferred_context = context.or(options.preferred_context);
             let options = LoadOptions { preferred_context, ..options };
             let load = async || Engine::load_cancellable(wanted.located.source.clone(), options.clone(), cancel, &mut |_| ()).await;
@@ -110,7 +110,10 @@ impl Models {
         let mut took = Duration::ZERO;
         if !self.known(wanted, |_| true) {
             // The server's context is that of conversations.
-            let options = LoadOptions { context: None, ..self.settings.load.options(&wanted.located, None) };
+            let options = LoadOptions {
+                context: None,
+                ..self.settings.load.options(&wanted.located, None).map_err(|error| Failure::of_model(&wanted.name, &error))?
+            };
             let load = async || Embedder::load(wanted.located.source.clone(), options.clone(), cancel, &mut |_| ()).await;
             let (embedder, time) = self.load(wanted, load).await?;
             took = time;

@@ -1,0 +1,125 @@
+//! The device side of a drafter in a session: its recordings and words, and the hidden states that it goes on from.
+
+use crate::speculation::ROWS;
+use crate::{Error, words};
+use rullama_gpu::{Buffer, Device, Readback, Slice, Usage};
+use rullama_model::Loaded;
+use rullama_model::drafter::{HIDDEN, LoadedDrafter};
+use rullama_model::kv_cache::KvCache;
+use rullama_model::plan::{Plan, Resources};
+use rullama_model::weights::Weights;
+use rullama_model::words::WordBuffers;
+use rullama_ops::sample::{RESULT_WORDS, SampleResult, SampleSettings};
+use rullama_ops::{Cache, Half, StepState, Words};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// Most rows of hidden states that are kept: those of the longest step that verifies a draft.
+const KEPT: u32 = ROWS[ROWS.len() - 1];
+
+/// What drafts of a session need beside its caches.
+pub(crate) struct Drafting {
+    words: WordBuffers,
+    /// `[KEPT, dim]`
+    hidden: Buffer,
+    /// Positions of the tokens whose states are there.
+    kept: Range<u32>,
+    /// By the number of drafts.
+    plans: HashMap<u32, Plan>,
+    results: Readback,
+}
+
+/// What a drafter's plans are built from.
+struct View<'a> {
+    weights: &'a Weights,
+    cache: &'a KvCache,
+    words: &'a WordBuffers,
+    banned: &'a [(String, &'static str)],
+}
+
+impl Resources for View<'_> {
+    fn weights(&self) -> &Weights {
+        self.weights
+    }
+
+    fn cache(&self, layer: usize, half: Half) -> Option<Cache> {
+        self.cache.operand(layer, half)
+    }
+
+    fn words(&self, words: Words) -> Option<Slice> {
+        self.words.slice(words)
+    }
+
+    fn banned(&self) -> &[(String, &'static str)] {
+        self.banned
+    }
+}
+
+impl Drafting {
+    pub async fn new(loaded: &Loaded) -> Result<Self, Error> {
+        let (device, facts) = (&loaded.device, loaded.model.facts());
+        let words = WordBuffers::new(device, &words::sizes(1, 0, facts.vocab)).await?;
+        words.write(device, Words::Settings, bytemuck::bytes_of(&SampleSettings { greedy: 1, ..Default::default() }));
+        let hidden = device.buffer(HIDDEN, u64::from(KEPT * facts.dim) * 4, Usage::Storage).await?;
+        let results = Readback::new(device, u64::from(KEPT) * (RESULT_WORDS * 4) as u64).await?;
+        Ok(Drafting { words, hidden, kept: 0..0, plans: HashMap::new(), results })
+    }
+
+    /// Keeps the states that a step of these positions leaves, before another step runs in their place.
+    pub fn keep(&mut self, device: &Device, plan: &Plan, positions: Range<u32>) {
+        self.kept = 0..0;
+        let Some(states) = plan.output(HIDDEN).filter(|_| positions.len() <= KEPT as usize) else { return };
+        let size = positions.len() as u64 * u64::from(states.cols) * 4;
+        let from = Slice { size, ..states.slice.clone() };
+        device.copy(&from, &self.hidden.slice(0, size));
+        self.kept = positions;
+    }
+
+    /// Whether the state is there that a draft behind the token at `position` goes on from.
+    pub fn can_draft(&self, position: u32) -> bool {
+        position > 0 && self.kept.contains(&(position - 1))
+    }
+
+    /// Recordings that name buffers which are no more.
+    pub fn clear(&mut self) {
+        self.plans.clear();
+    }
+
+    /// The likeliest tokens behind `id`, which stands at `position`; fewer where a logit was not finite.
+    pub async fn draft(
+        &mut self,
+        (loaded, drafter): (&Loaded, &LoadedDrafter),
+        cache: &KvCache,
+        (id, position): (u32, u32),
+        count: usize,
+    ) -> Result<Vec<u32>, Error> {
+        if !self.can_draft(position) {
+            return Ok(Vec::new());
+        }
+        let device = &loaded.device;
+        let drafts = ROWS.into_iter().map(|rows| rows - 1).find(|drafts| *drafts as usize >= count).unwrap_or(KEPT - 1);
+        let mut turn = loaded.turn.lock().await;
+        if !self.plans.contains_key(&drafts) {
+            let banned = loaded.banned().await;
+            let view = View { weights: drafter.weights(), cache, words: &self.words, banned: &banned };
+            let plan = drafter.plan(loaded, drafts, &view, &mut turn).await?;
+            self.plans.insert(drafts, plan);
+        }
+        let plan = &self.plans[&drafts];
+        if let Some(input) = plan.input(HIDDEN) {
+            let row = u64::from(position - 1 - self.kept.start) * input.size;
+            device.copy(&self.hidden.slice(row, input.size), input);
+        }
+        let [step, keys] = [position, position - 1].map(|position| StepState { position, tokens: 1, ..Default::default() });
+        self.words.write(device, Words::StepId, &id.to_le_bytes());
+        self.words.write(device, Words::StepState, bytemuck::bytes_of(&step));
+        self.words.write(device, Words::ChunkState, bytemuck::bytes_of(&keys));
+        device.submit_part(&plan.recording, 0..plan.recording.len());
+        let bytes = u64::from(KEPT) * (RESULT_WORDS * 4) as u64;
+        self.results.start(device, Some((self.words.buffer(Words::Results), 0, bytes)));
+        drop(turn);
+        let drawn: Vec<u32> = bytemuck::pod_collect_to_vec(&self.results.wait(device).await?);
+        let drawn = drawn.chunks(RESULT_WORDS).take(count).map(|record| SampleResult::from_record(record, 0));
+        Ok(drawn.take_while(|drawn| !drawn.not_finite).map(|drawn| drawn.id).collect())
+    }
+}

@@ -34,7 +34,7 @@ let page;
 before(async () => {
   if (skip) return;
   folder = mkdtempSync(path.join(os.tmpdir(), 'rullama-native-'));
-  const mounts = { '/package/': path.join(here, '../packages/rullama/dist'), '/model/': models, '/mixture/': mixtures };
+  const mounts = { '/demo-model/': path.join(here, '../../tools/demo-model'), '/package/': path.join(here, '../packages/rullama/dist'), '/model/': models, '/mixture/': mixtures };
   site = await startServer({ ...mounts, '/': path.join(here, 'pages') });
   browser = await startBrowser();
   ({ page } = await openPage(browser.context, `${site.url}/blank.html`));
@@ -135,6 +135,25 @@ for (const adapter of ['native', 'webgpu-defaults']) {
     assert.deepEqual(here.slice(0, count), greedy.slice(0, count));
   });
 }
+
+/** In the page: what an answer is, and how many of its tokens were guessed. */
+const counted = async ([ids, maxTokens]) => {
+  const summary = await globalThis.engine.generateIds(ids, { temperature: 0, maxTokens });
+  return { ids: summary.ids, drafted: summary.draftedTokens, accepted: summary.acceptedTokens };
+};
+
+test('a drafter guesses in the browser, and answers stay what they are', { skip }, async () => {
+  const [{ ids, prompt_tokens: count }] = JSON.parse(readFileSync(path.join(here, '../../tools/demo-model/drafter-fixtures.json'), 'utf8'));
+  const url = `${site.url}/model/${file}`;
+  await page.evaluate(open, { url, kv: 'f32' });
+  const alone = await page.evaluate(counted, [ids.slice(0, count), GREEDY]);
+  await page.evaluate(open, { url, kv: 'f32', speculate: 'drafter', drafter: `${site.url}/demo-model/drafter.gguf` });
+  assert.equal(await page.evaluate(() => globalThis.engine.info.drafter), true);
+  const drafting = await page.evaluate(counted, [ids.slice(0, count), GREEDY]);
+  assert.deepEqual([alone.drafted, drafting.ids], [0, alone.ids]);
+  assert.ok(drafting.accepted > 0 && drafting.accepted <= drafting.drafted, JSON.stringify(drafting));
+  assert.match(await page.evaluate(refused, [url, { drafter: url, speculate: 'drafter' }]), /drafts for none/);
+});
 
 /** In the page: why the engine refuses the model. */
 async function refused([url, options]) {

@@ -92,8 +92,8 @@ fn ignore_eos_runs_until_the_context_is_full() {
     assert!(summary["finish"] == "length" && summary["ids"].as_array().unwrap().len() >= 14, "{summary}");
 }
 
-/// A store with this layer added to the manifest of the golden one; its blob holds `json`.
-fn store_with(folder: &Path, kind: &str, json: &str) {
+/// A store with this layer added to the manifest of the golden one; its blob holds `content`.
+fn store_with(folder: &Path, kind: &str, content: impl AsRef<[u8]>) {
     let from = golden("ollama_store");
     let manifest = "manifests/registry.ollama.ai/library/gemma4-tiny/latest";
     for part in [Path::new("blobs"), Path::new(manifest).parent().unwrap()] {
@@ -104,8 +104,8 @@ fn store_with(folder: &Path, kind: &str, json: &str) {
     }
     let mut layers: Value = serde_json::from_slice(&std::fs::read(from.join(manifest)).unwrap()).unwrap();
     let digest = "ab".repeat(32);
-    std::fs::write(folder.join(format!("blobs/sha256-{digest}")), json).unwrap();
-    let layer = serde_json::json!({"mediaType": format!("application/vnd.ollama.image.{kind}"), "digest": format!("sha256:{digest}"), "size": json.len()});
+    std::fs::write(folder.join(format!("blobs/sha256-{digest}")), content.as_ref()).unwrap();
+    let layer = serde_json::json!({"mediaType": format!("application/vnd.ollama.image.{kind}"), "digest": format!("sha256:{digest}"), "size": content.as_ref().len()});
     let list = layers["layers"].as_array_mut().unwrap();
     list.retain(|other| other["mediaType"] != layer["mediaType"]);
     list.push(layer);
@@ -270,6 +270,36 @@ fn bench_tells_what_guessing_brings() {
     assert_eq!((&record["speculation"]["speculate"], &record["pipelines_compiled_during_decode"]), (&"lookup".into(), &0.into()));
 }
 
+fn a_drafter_is_found_and_told() {
+    need_adapter();
+    let [demo, drafter] = ["web/app/public/model/rullama-demo.gguf", "tools/demo-model/drafter.gguf"].map(|file| workspace().join(file));
+    let line = ["run", path(&demo), "say exactly: aisha wash jump", "--temperature", "0", "--max-tokens", "12", "--json"];
+    let last = |text: String| serde_json::from_str::<Value>(text.lines().last().unwrap()).unwrap();
+    let alone = last(ok(&mut rullama(&line)));
+    let drafting = last(ok(rullama(&line).args(["--drafter", path(&drafter), "--speculate", "drafter"])));
+    assert_eq!((&alone["drafted_tokens"], &drafting["ids"]), (&0.into(), &alone["ids"]));
+    assert!(drafting["accepted_tokens"].as_u64() > Some(0), "{drafting}");
+    for (named, words) in [
+        (&["--drafter", path(&demo)][..], "drafts for none"),
+        (&["--drafter", "/nowhere/drafter.gguf"], "/nowhere/drafter.gguf"),
+        (&[], "needs a drafter"),
+    ] {
+        let refused = fails(1, rullama(&line).args(["--speculate", "drafter"]).args(named));
+        assert!(refused.contains(words), "{refused}");
+    }
+    assert!(fails(2, &mut rullama(&["serve", "--port", "0", "--drafter", path(&drafter)])).contains("for one model"));
+    // The store keeps one beside a model, here another's.
+    let folder = tempfile::tempdir().unwrap();
+    store_with(folder.path(), "draft", std::fs::read(&drafter).unwrap());
+    let stored = |arguments: &[&str]| {
+        let mut command = rullama(&["run", "gemma4-tiny", "--ids", "2,105", "--max-tokens", "2"]);
+        command.env("OLLAMA_MODELS", folder.path()).args(arguments);
+        command
+    };
+    ok(&mut stored(&[]));
+    assert!(fails(1, &mut stored(&["--speculate", "drafter"])).contains("another model's drafter"));
+}
+
 #[cfg(unix)]
 fn an_interrupt_stops_the_answer() {
     use std::io::{BufRead, BufReader};
@@ -299,5 +329,6 @@ rullama_testing::tests! {
     bench_measures_media,
     made_towers_are_accepted,
     bench_tells_what_guessing_brings,
+    a_drafter_is_found_and_told,
     #[cfg(unix)] an_interrupt_stops_the_answer,
 }

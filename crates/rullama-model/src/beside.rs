@@ -6,6 +6,9 @@ use crate::{Loaded, ModelError};
 use rullama_source::ByteSource;
 use rullama_source::gguf::TensorInfo;
 
+/// Makes tables of those of the file.
+type Computed<'a> = dyn Fn(&[Table]) -> Result<Vec<Table>, ModelError> + 'a;
+
 /// What was loaded.
 pub(crate) struct Beside {
     pub weights: Weights,
@@ -24,7 +27,7 @@ impl Beside {
     pub async fn load(
         loaded: &Loaded,
         specs: &Specs,
-        computed: &dyn Fn(&[Table]) -> Result<Vec<Table>, ModelError>,
+        computed: &Computed<'_>,
         source: &dyn ByteSource,
         progress: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<Self, ModelError> {

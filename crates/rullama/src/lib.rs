@@ -41,6 +41,7 @@ mod locate;
 mod media;
 mod options;
 mod pieces;
+mod plans;
 mod profile;
 mod progress;
 mod prompt;

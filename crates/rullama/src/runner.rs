@@ -5,22 +5,19 @@ use crate::drafting::Drafting;
 use crate::engine::Engine;
 use crate::format::Constraint;
 use crate::options::Cancel;
+use crate::plans::Plans;
 use crate::prompt::{PromptStep, SoftRows};
 use crate::speculation::{Gains, ROWS};
 use crate::{Error, words};
-use rullama_gpu::{Buffer, Device, Encoded, Readback, Slice};
+use rullama_gpu::{Buffer, Device, Readback};
 use rullama_model::attached::Attached;
 use rullama_model::kv_cache::{CacheShape, KvCache};
 use rullama_model::model::{Facts, Rows, SOFT_ROWS, Shape};
 use rullama_model::pace::{MAX_BLOCK, MAX_CHUNK};
-use rullama_model::plan::{Plan, Pool, Resources};
-use rullama_model::weights::Weights;
+use rullama_model::plan::Plan;
 use rullama_model::words::WordBuffers;
-use rullama_model::{Loaded, ModelError};
 use rullama_ops::sample::{SampleMode, SampleSettings};
-use rullama_ops::{Cache, Half, KvType, Part, StepState, Tensor, Words};
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use rullama_ops::{KvType, StepState, Words};
 use web_time::Instant;
 
 /// Rewinding that a ring serves without computing anew, queued steps included.
@@ -35,9 +32,6 @@ pub fn cache_shape(kv: KvType, context: u32) -> CacheShape {
 pub(crate) fn longest_step(facts: &Facts) -> u32 {
     if facts.blocks { MAX_BLOCK } else { MAX_CHUNK }
 }
-
-/// A recording's identity: the step's shape and what follows the logits.
-type PlanKey = (Shape, Option<SampleMode>);
 
 /// Plans, caches and shared words of one sequence.
 pub(crate) struct Runner {
@@ -57,83 +51,6 @@ pub(crate) struct Runner {
     pub ahead: Ahead,
     /// Where the engine has a drafter.
     drafting: Option<Drafting>,
-}
-
-/// Recordings, built on first use.
-#[derive(Default)]
-struct Plans {
-    known: HashMap<PlanKey, Plan>,
-    /// The commands of one of them up to some end, made ready while the step before runs.
-    ahead: Option<(PlanKey, usize, Encoded)>,
-}
-
-/// What [`Resources`] a plan is built from.
-struct View<'a> {
-    loaded: &'a Loaded,
-    cache: &'a KvCache,
-    words: &'a WordBuffers,
-    attached: &'a Attached,
-    banned: &'a [(String, &'static str)],
-}
-
-impl Resources for View<'_> {
-    fn weights(&self) -> &Weights {
-        &self.loaded.weights
-    }
-
-    fn cache(&self, layer: usize, half: Half) -> Option<Cache> {
-        self.cache.operand(layer, half)
-    }
-
-    fn words(&self, words: Words) -> Option<Slice> {
-        if words == Words::RowPlaces { self.loaded.row_places() } else { self.words.slice(words) }
-    }
-
-    fn trained(&self, name: &str, _: Part) -> Option<Tensor> {
-        self.attached.tensor(name)
-    }
-
-    fn banned(&self) -> &[(String, &'static str)] {
-        self.banned
-    }
-}
-
-impl Plans {
-    /// What was made ready of this recording up to `end`.
-    fn take_ahead(&mut self, key: PlanKey, end: usize) -> Option<Encoded> {
-        self.ahead.take_if(|ahead| (ahead.0, ahead.1) == (key, end)).map(|ahead| ahead.2)
-    }
-
-    /// Makes a recording that is there ready up to `end`.
-    fn make_ahead(&mut self, loaded: &Loaded, key: PlanKey, end: usize) {
-        // With experts a step is cut into many.
-        if let (false, Some(plan)) = (loaded.streams_experts(), self.known.get(&key)) {
-            self.ahead = Some((key, end, loaded.device.encode(&plan.recording, 0..end)));
-        }
-    }
-
-    fn clear(&mut self) {
-        *self = Plans::default();
-    }
-
-    async fn get(
-        &mut self,
-        loaded: &Loaded,
-        pool: &mut Pool,
-        from: (&KvCache, &WordBuffers, &Attached),
-        key: PlanKey,
-    ) -> Result<&Plan, ModelError> {
-        Ok(match self.known.entry(key) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => {
-                let (cache, words, attached) = from;
-                let graph = loaded.graph(key.0, key.1, &attached.terms).await?;
-                let banned = loaded.banned().await;
-                let view = View { loaded, cache, words, attached, banned: &banned };
-                place.insert(Plan::build(&loaded.device, &graph, &view, pool).await?)
-            }
-        })
-    }
 }
 
 /// Tokens that a step of `n` is padded to, so that few shapes are built.

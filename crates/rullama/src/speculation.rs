@@ -104,6 +104,8 @@ impl Gains {
     const ASSUMED_DRAFT: f64 = 0.05;
     /// A time that keeps drafts from being tried grows out of date, by this factor each time.
     const FORGOTTEN: f64 = 0.998;
+    /// How far a drafter that is not asked is taken to be right again, each time.
+    const HOPE: f64 = 0.0007;
 
     fn mean(of: &mut Option<f64>, new: f64) {
         *of = Some(of.map_or(new, |old| old + Self::NEW * (new - old)));
@@ -143,11 +145,15 @@ impl Gains {
     fn best(&mut self, origins: &[Origin]) -> Option<(Origin, u32)> {
         let plain = self.plain?;
         let tokens = |index: usize| f64::from(ROWS[index]);
+        // What was not measured takes no longer than the same of more rows.
+        let seconds = |of: &[Option<f64>], index: usize, assumed: f64| {
+            of[index].unwrap_or_else(|| of[index..].iter().flatten().copied().fold(assumed, f64::min))
+        };
         let speed = |(origin, index): (Origin, usize)| {
-            let step = self.step[index].unwrap_or(plain * (1.0 + Self::ASSUMED * tokens(index)));
+            let step = seconds(&self.step, index, plain * (1.0 + Self::ASSUMED * tokens(index)));
             let making = match origin {
                 Origin::Found(_) => 0.0,
-                Origin::Drafter => self.making[index].unwrap_or(plain * Self::ASSUMED_DRAFT * tokens(index)),
+                Origin::Drafter => seconds(&self.making, index, plain * Self::ASSUMED_DRAFT * tokens(index)),
             };
             (1.0 + self.accepted[origin.index()][index]) / (step + making)
         };
@@ -165,7 +171,7 @@ impl Gains {
         self.step.iter_mut().flatten().for_each(|seconds| *seconds = (*seconds * Self::FORGOTTEN).max(plain));
         self.making.iter_mut().flatten().for_each(|seconds| *seconds *= Self::FORGOTTEN);
         for (mean, rows) in self.accepted[Origin::Drafter.index()].iter_mut().zip(ROWS) {
-            *mean += (1.0 - Self::FORGOTTEN) * (f64::from(rows - 1) - *mean);
+            *mean += Self::HOPE * (f64::from(rows - 1) - *mean);
         }
     }
 }

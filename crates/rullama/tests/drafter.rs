@@ -2,7 +2,9 @@
 
 use crate::speculation::{DEMO, alike, drawn, generate};
 use rullama::source::FileSource;
-use rullama::{Cancel, Engine, Error, Finish, GenerateOptions, KvType, LoadOptions, PleMode, Products, Sampling, Session, Speculate, Token};
+use rullama::{
+    Cancel, Engine, Error, Finish, GenerateOptions, KvType, LoadOptions, PleMode, Products, Sampling, Session, Speculate, Token,
+};
 use rullama_testing::{found, workspace};
 use std::sync::Arc;
 
@@ -110,8 +112,18 @@ fn drafts_are_right_as_often_as_when_the_drafter_was_made() {
     assert!(10 * accepted > 4 * drafted, "{accepted} of {drafted}");
 }
 
+fn nothing_is_compiled_for_a_drafter_behind_the_load() {
+    let mut drafting = session(LoadOptions { speculate: Speculate::Drafter, as_gpu: true, ..Default::default() });
+    let device = drafting.engine().device().clone();
+    let tested = device.pipelines();
+    let summary = generate(&mut drafting, &questions()[0], &answer(drawn(1), 9));
+    assert!(summary.drafted_tokens > 0, "{summary:?}");
+    assert_eq!(device.pipelines(), tested, "kernels that no case of the self-test ran");
+}
+
 fn what_cannot_be_a_drafter_here_is_told() {
-    let refused = |file: &str, drafter: &str| match load(file, drafter, LoadOptions { speculate: Speculate::Drafter, ..Default::default() }) {
+    let refused = |file: &str, drafter: &str| match load(file, drafter, LoadOptions { speculate: Speculate::Drafter, ..Default::default() })
+    {
         Err(error) if error.code() == "no-webgpu" => None,
         Err(error) => Some((error.code(), error.to_string())),
         Ok(_) => panic!("{drafter} drafts for {file}"),
@@ -134,5 +146,6 @@ rullama_testing::tests! {
     answers_are_those_without_a_drafter,
     answers_end_where_they_do_without_a_drafter,
     drafts_are_right_as_often_as_when_the_drafter_was_made,
+    nothing_is_compiled_for_a_drafter_behind_the_load,
     what_cannot_be_a_drafter_here_is_told,
 }

@@ -13,10 +13,7 @@ export type { SaveOptions } from './saved-chat.ts';
  */
 export type Source = 'embedded' | (string & {}) | URL | Blob | Blob[];
 
-/**
- * Where the per-layer embedding table lives: on the GPU (`resident`), in the file with its rows read as they are
- * needed (`streamed`), or whichever fits (`auto`).
- */
+/** Where the per-layer embedding table lives: on the GPU (`resident`), in the file, of which rows are read (`streamed`), or whichever fits (`auto`). */
 export type PleMode = 'auto' | 'resident' | 'streamed';
 
 /**
@@ -26,9 +23,8 @@ export type PleMode = 'auto' | 'resident' | 'streamed';
 export type ExpertMode = 'auto' | 'resident' | 'streamed';
 
 /**
- * Whether the next tokens are guessed, from what the text said before or by a drafter, and verified several in a step: not at all
- * (`off`), where that was measured to be faster (`auto`; never on software adapters), wherever the text repeats
- * itself (`lookup`), or by the drafter for every token (`drafter`). Answers stay what they are, ties within rounding apart.
+ * Whether tokens are guessed and verified several in a step: not at all (`off`), where that was measured to be faster (`auto`; never on
+ * software adapters), wherever the text repeats itself (`lookup`), by a drafter (`drafter`). Answers stay the same, ties within rounding apart.
  */
 export type Speculate = 'off' | 'auto' | 'lookup' | 'drafter';
 

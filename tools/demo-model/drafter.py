@@ -390,7 +390,7 @@ def batch_of(fresh, kept, rng):
 
 
 def train(o, target, save, quick):
-    """Trains for o.seconds, calls save(weights) at every best state; the weights at the end, and what the log says of it."""
+    """Trains for o.seconds, calls save(weights) at every best state; the weights of the last of these, and what the log says of it."""
     # Spawned: a fork would inherit torch's threads.
     queue = mp.get_context("spawn").Queue(4)
     producer = mp.get_context("spawn").Process(target=produce, args=(o.target, CONFIG["seed"] * 1000 + 77, queue), daemon=True)
@@ -400,11 +400,11 @@ def train(o, target, save, quick):
     muon = Muon([v for k, v in w.items() if v.dim() == 2 and k != "token_embd.weight"])
     adam = torch.optim.AdamW([{"params": [w["token_embd.weight"]], "rate": T["lr_embed"]}, {"params": vectors, "rate": T["lr_norm"]}], betas=(0.9, 0.98), eps=1e-10, weight_decay=0.0)
     rng, kept, fresh, todo = random.Random(1), collections.deque(maxlen=T["keep"]), [], []
-    log, recent, best, step, learned, looked = [], [], -1.0, 0, 0, 0
+    log, recent, best, saved, step, learned, looked = [], [], -1.0, {}, 0, 0, 0
     zero, checked, used = time.time(), 0.0, 0.0
 
     def check():
-        nonlocal best
+        nonlocal best, saved
         some = acceptance(w, target, quick)["all"]
         loss, first = np.mean(recent, 0)
         log.append({"step": step, "s": round(time.time() - zero), "loss": round(float(loss), 4), "loss_first": round(float(first), 4), "places": learned, "conversations": looked,
@@ -413,7 +413,8 @@ def train(o, target, save, quick):
         recent.clear()
         if some[f"accepted_{max(MEASURE)}"] > best:
             best = some[f"accepted_{max(MEASURE)}"]
-            save(w)
+            saved = {k: v.detach().clone() for k, v in w.items()}
+            save(saved)
 
     while used < o.seconds or not step:
         while not queue.empty() or not kept:
@@ -446,7 +447,7 @@ def train(o, target, save, quick):
     producer.terminate()
     if recent:
         check()
-    return w, {"seconds": round(used), "threads": o.threads, "steps": step, "places": learned, "conversations": looked, "log": log}
+    return saved, {"seconds": round(used), "best": best, "threads": o.threads, "steps": step, "places": learned, "conversations": looked, "log": log}
 
 
 def main():

@@ -4,13 +4,15 @@
     make_fullsize.py OUT.gguf [--size e2b|e4b|12b|26b|31b] [--ple bf16|q8_0|q4_k] [--layers N] [--all TYPE]
                      [--towers] [--tower-type f16|bf16|f32|q8_0] [--tower-blocks N]
     make_fullsize.py OUT.gguf --mmproj [--size SIZE] [--width N] ...
+    make_fullsize.py OUT.gguf --drafter [--size SIZE]
 
 Shapes, metadata and the mix of types (that of Q4_K_M) are the true model's; weights are random valid blocks of about the true
 scale, so that the text which it makes is noise while every byte is read as it would be. `--towers` puts those that see and hear
-into the file, as Ollama's are; `--mmproj` writes them alone, as llama.cpp does. Needs numpy; writes up to 20 GB at disk speed.
+into the file, as Ollama's are; `--mmproj` writes them alone, as llama.cpp does, `--drafter` a drafter for the model. Needs numpy; writes up to 20 GB at disk speed.
 """
 import argparse
 
+import drafter
 import towers
 from gguf_file import TYPES, key, write
 
@@ -112,6 +114,7 @@ def main():
     a.add_argument('--all', choices=TYPES, help='one type for every matrix')
     a.add_argument('--towers', action='store_true', help='also those that see and hear, inside of the file')
     a.add_argument('--mmproj', action='store_true', help='the towers alone')
+    a.add_argument('--drafter', action='store_true', help='a drafter for the model, alone')
     a.add_argument('--tower-type', default='f16', choices=['f32', 'f16', 'bf16', 'q8_0'])
     a.add_argument('--tower-blocks', type=int, help='fewer blocks')
     a.add_argument('--width', type=int, help="with --mmproj: the text model's width")
@@ -119,9 +122,12 @@ def main():
     c = dict(SIZES[o.size])
     L = o.layers or c['L']
     c['shared'] = c['shared'] * L // c['L']
-    general = [key('general.architecture', 'str', 'clip' if o.mmproj else 'gemma4'), key('general.name', 'str', f'gemma4 {o.size} random weights'),
+    general = [key('general.architecture', 'str', 'clip' if o.mmproj else 'gemma4-assistant' if o.drafter else 'gemma4'), key('general.name', 'str', f'gemma4 {o.size} random weights'),
                key('general.file_type', 'u32', 15), key('general.quantization_version', 'u32', 2), key('general.alignment', 'u32', 32)]
-    keys, tensors = ([], []) if o.mmproj else (text_keys(c, L), text_tensors(c, L, o.ple, o.all))
+    if o.drafter:
+        keys, tensors = drafter.make(c, VOCABULARY)
+    else:
+        keys, tensors = ([], []) if o.mmproj else (text_keys(c, L), text_tensors(c, L, o.ple, o.all))
     if o.towers or o.mmproj:
         more = towers.make(o.size, o.width or c['d'], o.tower_type, o.mmproj, o.tower_blocks)
         keys, tensors = keys + more[0], tensors + more[1]

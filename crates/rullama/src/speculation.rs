@@ -407,7 +407,7 @@ mod tests {
         let found = Wanted::Ids;
         let mut draft = |most| speculation.draft(&mut Gains::default(), 9, &[], most, true);
         assert_eq!([0, 1].map(&mut draft), [None, None]);
-        assert_eq!([2, 5, 8, 100].map(|most| draft(most)), [1, 4, 7, 7].map(|len| Some(found(vec![5; len]))));
+        assert_eq!([2, 5, 8, 100].map(&mut draft), [1, 4, 7, 7].map(|len| Some(found(vec![5; len]))));
         let mut drafter = Speculation::of(Speculate::Drafter, &settings, &[5; 9]).unwrap();
         let mut draft = |most, can| drafter.draft(&mut Gains::default(), 9, &[], most, can);
         assert_eq!([0, 1, 2, 100].map(|most| draft(most, true)), [None, None, Some(Wanted::Drafts(1)), Some(Wanted::Drafts(3))]);

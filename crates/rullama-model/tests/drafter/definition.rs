@@ -12,6 +12,7 @@ use rullama_ops::{Half, KvType, StepState, Words};
 use rullama_source::gguf::write::GgufWriter;
 use rullama_source::gguf::{Array, Gguf, Metadata, Value};
 use rullama_source::{FileSource, MemorySource};
+use rullama_testing::workspace;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -32,8 +33,8 @@ pub struct Target {
     pub tables: Vec<Table>,
 }
 
-pub fn open(name: &str) -> Target {
-    let source = FileSource::open(format!("{}/../../goldens/models/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+pub fn open(file: &str) -> Target {
+    let source = FileSource::open(workspace().join(file)).unwrap();
     let gguf = pollster::block_on(Gguf::open(&source)).unwrap();
     let model = model::open(&gguf).unwrap();
     let tables = pollster::block_on(rullama_model::loaded::tables(&*model, &source, CONTEXT)).unwrap();

@@ -20,7 +20,8 @@ use rullama_ops::sample::RESULT_WORDS;
 use rullama_ops::{Cache, Half, KvType, Words};
 use rullama_source::gguf::write::GgufWriter;
 use rullama_source::gguf::{Array, GgmlType, Gguf, Value};
-use rullama_source::{ByteSource, MemorySource};
+use rullama_source::{ByteSource, FileSource, MemorySource};
+use rullama_testing::workspace;
 use std::sync::Arc;
 
 /// Ids of the first drafts in the sampler's results.
@@ -36,7 +37,7 @@ fn same(want: &[(u32, f64)], got: &[u32], what: &str) -> usize {
     sure
 }
 
-const MODELS: [(&str, bool); 2] = [("dense-Q4_0.gguf", false), ("dense-ple-Q4_K_M.gguf", true)];
+const MODELS: [(&str, bool); 2] = [("goldens/models/dense-Q4_0.gguf", false), ("goldens/models/dense-ple-Q4_K_M.gguf", true)];
 const IDS: [u32; 5] = [3, 700, 1111, 1500, 42];
 
 fn drafts_on_oracles_are_those_of_the_definition() {
@@ -178,9 +179,27 @@ fn drafts_on_the_gpu_are_those_of_the_definition() {
     }
 }
 
+/// The demo model's drafter behind answers of the held-out set, as transformers runs it (`tools/demo-model/drafter.py`).
+fn drafts_are_those_of_transformers() {
+    let (device, folder) = (device(), workspace().join("tools/demo-model"));
+    let target = open("web/app/public/model/rullama-demo.gguf");
+    let file = FileSource::open(folder.join("drafter.gguf")).unwrap();
+    let fixtures: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("drafter-fixtures.json")).unwrap()).unwrap();
+    for fixture in fixtures.as_array().unwrap() {
+        let numbers = |value: &serde_json::Value| -> Vec<u32> { serde_json::from_value(value.clone()).unwrap() };
+        let (ids, drafts) = (numbers(&fixture["ids"]), numbers(&fixture["drafts"]));
+        let margin = |best: &serde_json::Value| best[0].as_f64().unwrap() - best[1].as_f64().unwrap();
+        let want: Vec<(u32, f64)> = drafts.into_iter().zip(fixture["top2_logits"].as_array().unwrap().iter().map(margin)).collect();
+        let (prompt, last) = ids.split_at(ids.len() - 1);
+        let (_, got) = on_gpu(&device, &target, &file, prompt, last);
+        assert_eq!(same(&want, &got[0], &fixture["id"].to_string()), DRAFTS as usize);
+    }
+}
+
 /// What is wrong with a file is said by name.
 fn other_files_are_told() {
-    let target = open("dense-ple-Q4_K_M.gguf");
+    let target = open("goldens/models/dense-ple-Q4_K_M.gguf");
     let file = File::of(&target, false);
     assert!(file.read(&target).is_ok());
     let refused = |file: &File, words: &[&str]| {
@@ -232,7 +251,7 @@ fn other_files_are_told() {
 
 /// Rows of the projection have two halves, which blocks must not reach across.
 fn a_projection_whose_halves_share_blocks_is_told() {
-    let target = open("dense-ple-Q4_K_M.gguf");
+    let target = open("goldens/models/dense-ple-Q4_K_M.gguf");
     let wide = u64::from(target.model.facts().dim);
     let gguf = pollster::block_on(Gguf::open(&File::of(&target, false).source())).unwrap();
     let mut writer = GgufWriter::new(gguf.metadata.clone()).unwrap();
@@ -262,6 +281,7 @@ fn a_projection_whose_halves_share_blocks_is_told() {
 rullama_testing::tests! {
     drafts_on_oracles_are_those_of_the_definition,
     drafts_on_the_gpu_are_those_of_the_definition,
+    drafts_are_those_of_transformers,
     other_files_are_told,
     a_projection_whose_halves_share_blocks_is_told,
 }

@@ -73,7 +73,7 @@ enum Products {
 enum Speculation {
     /// One token a step
     Off,
-    /// By prompt look-up and by a drafter, if there is one, where that was measured to be faster; never on software adapters
+    /// By prompt look-up and by a drafter, if there is one, where that was measured to be faster
     Auto,
     /// By prompt look-up wherever the text reads as it did before, also where that is slower
     Lookup,

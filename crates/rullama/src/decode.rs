@@ -27,6 +27,8 @@ struct Group {
     readback: Readback,
     steps: usize,
     queued: Instant,
+    /// Of [`Decoder::away`] then.
+    away: f64,
     /// The time of the rows that were there then.
     rows: u64,
     /// What its steps computed is not wanted.
@@ -50,14 +52,17 @@ pub(crate) struct Decoder<'a> {
     /// Results read so far: the sampler's counter.
     read: usize,
     groups: Groups,
-    /// When the group before was there.
-    collected: Instant,
+    /// When the group before was there, and what `away` was.
+    collected: (Instant, f64),
+    /// Seconds that whoever takes the tokens took with them, and since when the last is theirs.
+    away: f64,
+    given: Instant,
 }
 
 impl<'a> Decoder<'a> {
     pub fn new(settings: SampleSettings, bias: Vec<(u32, f32)>, prompt: &'a [u32], constraint: Option<Constraint>) -> Self {
         let (under_way, ready, spare, groups, speculated) = Default::default();
-        let (speculation, collected) = (None, Instant::now());
+        let (speculation, given) = (None, Instant::now());
         let forgets = !reads_behind(&settings, 2 * Groups::MOST);
         Decoder {
             settings,
@@ -72,7 +77,9 @@ impl<'a> Decoder<'a> {
             spare,
             read: 0,
             groups,
-            collected,
+            collected: (given, 0.0),
+            away: 0.0,
+            given,
         }
     }
 
@@ -89,11 +96,19 @@ impl<'a> Decoder<'a> {
         }
         self.queue_readback(runner, 1, (Instant::now(), 0)).await?;
         self.collect(runner).await?;
+        self.given = Instant::now();
         self.ready.pop_front().filter(|drawn| !drawn.none_allowed).ok_or_else(nothing_allowed)
     }
 
     /// The token after `generated`; at most `most` more are wanted.
     pub async fn next(&mut self, runner: &mut Runner, generated: &[u32], most: usize) -> Result<SampleResult, Error> {
+        self.away += self.given.elapsed().as_secs_f64();
+        let next = self.behind(runner, generated, most).await;
+        self.given = Instant::now();
+        next
+    }
+
+    async fn behind(&mut self, runner: &mut Runner, generated: &[u32], most: usize) -> Result<SampleResult, Error> {
         let last = generated.last().copied().unwrap_or_default();
         let Some(mode) = self.settings.mode() else {
             runner.reserve(runner.position() + 1).await?;
@@ -174,7 +189,7 @@ impl<'a> Decoder<'a> {
         let started = runner.verify(&ids, self.read as u32, mode).await?;
         self.queue_readback(runner, ids.len(), (started, 0)).await?;
         let Some(words) = self.wait(runner).await? else { return Err(nothing_allowed()) };
-        runner.gains.learn_step(ids.len() as u32, (self.collected - started).as_secs_f64());
+        runner.gains.learn_step(ids.len() as u32, (self.collected.0 - started).as_secs_f64());
         let mut accepted = 0;
         loop {
             let drawn = self.take(&words);
@@ -200,15 +215,15 @@ impl<'a> Decoder<'a> {
             None => Readback::new(runner.device(), bytes).await?,
         };
         readback.start(runner.device(), Some((runner.results(), 0, bytes)));
-        self.under_way.push_back(Group { readback, steps, queued, rows, void: false });
+        self.under_way.push_back(Group { readback, steps, queued, away: self.away, rows, void: false });
         Ok(())
     }
 
     /// Waits for the oldest group, and takes its draws as far as they hold.
     async fn collect(&mut self, runner: &mut Runner) -> Result<(), Error> {
-        let Some(Group { steps, queued, rows, void, .. }) = self.under_way.front() else { return Ok(()) };
+        let Some(Group { steps, queued, away, rows, void, .. }) = self.under_way.front() else { return Ok(()) };
         let (steps, rows, void) = (*steps, *rows, *void);
-        let (asked, started) = (Instant::now(), (*queued).max(self.collected));
+        let (started, away) = ((*queued).max(self.collected.0), self.away - away.max(self.collected.1));
         let Some(words) = self.wait(runner).await?.filter(|_| !void) else { return Ok(()) };
         for left in (0..steps).rev() {
             let drawn = self.take(&words);
@@ -225,9 +240,9 @@ impl<'a> Decoder<'a> {
             }
         }
         if self.read > 1 {
-            let seconds = |since: Instant| (self.collected - since).as_secs_f64();
-            if self.groups.learn(steps, seconds(started), seconds(asked)) {
-                runner.gains.learn_plain(seconds(started) / steps as f64);
+            let seconds = (self.collected.0 - started).as_secs_f64();
+            if self.groups.learn(steps, seconds, seconds - away) {
+                runner.gains.learn_plain(seconds / steps as f64);
             }
         }
         Ok(())
@@ -237,7 +252,7 @@ impl<'a> Decoder<'a> {
     async fn wait(&mut self, runner: &Runner) -> Result<Option<Vec<u32>>, Error> {
         let Some(group) = self.under_way.pop_front() else { return Ok(None) };
         let words = bytemuck::pod_collect_to_vec(&group.readback.wait(runner.device()).await?);
-        self.collected = Instant::now();
+        self.collected = (Instant::now(), self.away);
         self.spare.push(group.readback);
         Ok(Some(words))
     }
@@ -290,11 +305,10 @@ impl Groups {
     const SECONDS: f64 = 0.02;
     /// Most steps of a group; two are under way.
     const MOST: usize = 8;
-    /// Part of a group's time that the host must have waited for it: else it was done before, and its time is not known.
+    /// Part of a group's time that must have gone by in here, in submissions or waits: else it was done before, and its time is not known.
     const WAITED: f64 = 0.1;
 
-    /// Learns from a group that took `seconds` since the one before it was there, of which the host `waited` some; whether those are
-    /// the GPU's.
+    /// Learns from a group that took `seconds` since the one before it was there, of which `waited` went by in here; whether they are its own.
     fn learn(&mut self, steps: usize, seconds: f64, waited: f64) -> bool {
         let fitting = (Self::SECONDS * steps as f64 / seconds.max(1e-6)).round() as usize;
         let known = waited >= Self::WAITED * seconds;

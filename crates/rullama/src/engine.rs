@@ -244,8 +244,7 @@ fn resolved(loaded: &Loaded, options: &LoadOptions) -> Result<Speculate, Error> 
         let reason = "needs a drafter: give the file of the one that was made for the model, or choose another way".into();
         return Err(Error::InvalidArgument { name: "speculate", value: "drafter".into(), reason });
     }
-    let slow = choice == Speculate::Auto && loaded.device.caps().software;
-    Ok(if slow || loaded.streams_experts() { Speculate::Off } else { choice })
+    Ok(if loaded.streams_experts() { Speculate::Off } else { choice })
 }
 
 /// Puts a drafter beside its model.

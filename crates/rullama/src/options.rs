@@ -48,7 +48,7 @@ pub enum Speculate {
     /// One token a step.
     #[default]
     Off,
-    /// By prompt look-up and by the drafter, if there is one, where that was measured to be faster; never on software adapters.
+    /// By prompt look-up and by the drafter, if there is one, where that was measured to be faster.
     Auto,
     /// By prompt look-up wherever the text reads as it did before, whether that is faster or not; other steps wait for their tokens.
     Lookup,

@@ -10,7 +10,7 @@
 //! let question = Question::parse(
 //!     r#"{"id": "sum 1", "ability": "sums", "messages": [{"role": "user", "content": "1+1"}], "expected": {"content": "2"}}"#,
 //! )?;
-//! let answer = Answer { reply: Reply { content: "2\n".into(), ..Reply::default() }, ids: vec![7, 106] };
+//! let answer = Answer { reply: Reply { content: "2\n".into(), ..Reply::default() }, ids: vec![7, 106], ..Answer::default() };
 //! let mut scores = Scores::default();
 //! scores.add(&question, &answer);
 //! assert_eq!(scores.all().right_percent(), Some(100.0));
@@ -81,6 +81,11 @@ pub struct Answer {
     pub reply: Reply,
     /// Generated ids, the end token included.
     pub ids: Vec<u32>,
+    /// Seconds from the first of them to the last.
+    pub decode_s: f64,
+    /// Tokens that were guessed, and those of them that were right: see [`Speculate`](crate::Speculate).
+    pub drafted: u32,
+    pub accepted: u32,
 }
 
 impl Question {
@@ -119,7 +124,13 @@ impl Question {
         let summary = chat.answer(&options, cancel, &mut |event| reply.add(event)).await?;
         match summary.finish {
             Finish::Cancelled => Err(Error::Cancelled),
-            _ => Ok(Answer { reply, ids: summary.ids }),
+            _ => Ok(Answer {
+                reply,
+                ids: summary.ids,
+                decode_s: summary.timings.decode_s,
+                drafted: summary.drafted_tokens,
+                accepted: summary.accepted_tokens,
+            }),
         }
     }
 
@@ -339,7 +350,7 @@ mod tests {
         // No one of them is the one to generate, so ids are not compared; with one in a list they are.
         assert_eq!((several.agrees(&[5, 106]), several.agrees(&[6])), (None, None));
         let mut scores = Scores::default();
-        assert!(scores.add(&several, &Answer { reply: reply(json!({"content": "Heads."})), ids: vec![6] }));
+        assert!(scores.add(&several, &Answer { reply: reply(json!({"content": "Heads."})), ids: vec![6], ..Answer::default() }));
         assert_eq!(scores.all(), Score { questions: 1, right: 1, referenced: 1, reference_right: 1, ..Score::default() });
         assert_eq!((scores.all().reference_percent(), scores.all().agreement_percent()), (Some(100.0), None));
         assert_eq!(question(json!([{"content": "4"}])).agrees(&[6]), Some(false));
@@ -374,8 +385,11 @@ mod tests {
     #[test]
     fn counts() {
         let asked = question(json!({"content": "23"}));
-        let answer =
-            |content: &str, ids: &[u32]| Answer { reply: Reply { content: content.into(), ..Reply::default() }, ids: ids.to_vec() };
+        let answer = |content: &str, ids: &[u32]| Answer {
+            reply: Reply { content: content.into(), ..Reply::default() },
+            ids: ids.to_vec(),
+            ..Answer::default()
+        };
         let mut scores = Scores::default();
         assert_eq!(scores.all().right_percent(), None);
         assert!(scores.add(&asked, &answer("23", &[5, 106])));

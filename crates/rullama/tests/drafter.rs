@@ -71,6 +71,11 @@ fn answers_are_those_without_a_drafter() {
         all = [all[0] + sums[0], all[1] + sums[1]];
     }
     assert!(all[1] < all[0], "rejected ones are wanted: {all:?}");
+    // By measured times: whatever those are, the answers are the same.
+    let mut sessions = [Speculate::Off, Speculate::Auto].map(|speculate| session(LoadOptions { speculate, ..Default::default() }));
+    for question in questions() {
+        alike(&mut sessions, &question, &answer(drawn(1), 40), "by measured times");
+    }
 }
 
 /// Answers end, are cut and are cancelled at every place; what is cached behind them goes on as without a drafter.

@@ -246,7 +246,7 @@ fn what_is_drawn_has_the_same_distribution() {
     assert!(chi < 26.1, "chi-square {chi} at 8 degrees of freedom: p < 0.001; {counts:?}");
 }
 
-fn drafts_are_off_where_they_cannot_be_right_or_would_lose() {
+fn drafts_are_off_where_they_cannot_be_right() {
     let mut sessions = tiny();
     for (name, sampling) in [
         ("the host draws", Sampling { top_k: 0, ..drawn(1) }),
@@ -254,11 +254,6 @@ fn drafts_are_off_where_they_cannot_be_right_or_would_lose() {
     ] {
         assert_eq!(alike(&mut sessions, &prompt(40), &few(sampling, 12), name), [0, 0], "{name}");
     }
-    // A CPU adapter computes every row by itself.
-    let mut auto = session(TINY, LoadOptions { speculate: Speculate::Auto, ..Default::default() });
-    let software = auto.engine().device().caps().software;
-    let summary = generate(&mut auto, &prompt(40), &few(Sampling::greedy(), 12));
-    assert!(!software || summary.drafted_tokens == 0, "{summary:?}");
 }
 
 fn nothing_is_compiled_for_drafts_behind_the_load() {
@@ -279,6 +274,6 @@ rullama_testing::tests! {
     a_cancelled_answer_and_a_full_context_leave_what_was_given,
     caches_behind_drafts_go_on_as_others_do,
     what_is_drawn_has_the_same_distribution,
-    drafts_are_off_where_they_cannot_be_right_or_would_lose,
+    drafts_are_off_where_they_cannot_be_right,
     nothing_is_compiled_for_drafts_behind_the_load,
 }

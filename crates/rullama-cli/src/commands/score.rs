@@ -166,13 +166,62 @@ struct Asked {
     /// Questions about what the model cannot perceive.
     left_out: usize,
     seconds: f64,
+    decoded: Decoded,
+}
+
+/// Tokens behind the first of each answer, their time, and what guessing brought.
+#[derive(Default)]
+struct Decoded {
+    tokens: usize,
+    seconds: f64,
+    drafted: u32,
+    accepted: u32,
+}
+
+impl Decoded {
+    fn add(&mut self, answer: &Answer) {
+        self.tokens += answer.ids.len().saturating_sub(1);
+        self.seconds += answer.decode_s;
+        self.drafted += answer.drafted;
+        self.accepted += answer.accepted;
+    }
+
+    fn speed(&self) -> f64 {
+        self.tokens as f64 / self.seconds.max(1e-9)
+    }
+
+    fn text(&self) -> String {
+        let guessed = match self.drafted {
+            0 => String::new(),
+            drafted => format!("; {} of {drafted} guessed ones were right", self.accepted),
+        };
+        format!("\n{:.1} tokens a second{guessed}\n", self.speed())
+    }
+
+    fn record(&self) -> Value {
+        let round = |value: f64| (value * 1e3).round() / 1e3;
+        json!({
+            "tokens": self.tokens,
+            "seconds": round(self.seconds),
+            "tok_s": round(self.speed()),
+            "drafted": self.drafted,
+            "accepted": self.accepted,
+        })
+    }
 }
 
 /// Asks on one session: caches are reused as far as one prompt begins like the last.
 async fn ask(engine: &Engine, mut chat: Chat, questions: Vec<Question>, cancel: &Cancel) -> Result<Asked> {
     let on_interrupt = cancel.clone();
     interrupt::on_first(move || on_interrupt.cancel());
-    let mut asked = Asked { scores: Scores::default(), wrong: Vec::new(), differing: Vec::new(), left_out: 0, seconds: 0.0 };
+    let mut asked = Asked {
+        scores: Scores::default(),
+        wrong: Vec::new(),
+        differing: Vec::new(),
+        left_out: 0,
+        seconds: 0.0,
+        decoded: Decoded::default(),
+    };
     let mut line = Progress::new();
     let (started, total) = (Instant::now(), questions.len());
     for (done, question) in questions.into_iter().enumerate() {
@@ -181,6 +230,7 @@ async fn ask(engine: &Engine, mut chat: Chat, questions: Vec<Question>, cancel: 
             Err(rullama::Error::Cancelled) => return Err(Interrupted.into()),
             other => other.with_context(|| format!("question \"{}\" cannot be answered", question.id))?,
         };
+        asked.decoded.add(&answer);
         let right = asked.scores.add(&question, &answer);
         if question.agrees(&answer.ids) == Some(false) {
             asked.differing.push((question.clone(), answer.clone()));
@@ -223,6 +273,7 @@ fn summary(arguments: &Arguments, engine: &Engine, asked: &Asked) -> String {
     row("all", &asked.scores.all());
     let mut text = format!("{} on {} ({}), cache {}, {:.0} s\n\n", one_line(&info.name), info.device, info.backend, info.kv, asked.seconds);
     text.push_str(&table.render());
+    text.push_str(&asked.decoded.text());
     for (question, answer) in asked.wrong.iter().take(LISTED) {
         text.push_str(&format!(
             "\nwrong: {}\n  wanted {}\n  got    {}\n",
@@ -282,6 +333,9 @@ fn record(arguments: &Arguments, engine: &Engine, asked: &Asked) -> Value {
         "set": arguments.set_name(),
         "left_out": asked.left_out,
         "seconds": (asked.seconds * 10.0).round() / 10.0,
+        "speculate": arguments.load.speculate(),
+        "drafter": info.drafter,
+        "decode": asked.decoded.record(),
         "all": score(&asked.scores.all()),
         "abilities": abilities,
         "wrong": wrong.collect::<Vec<_>>(),

@@ -23,8 +23,8 @@ export type PleMode = 'auto' | 'resident' | 'streamed';
 export type ExpertMode = 'auto' | 'resident' | 'streamed';
 
 /**
- * Whether tokens are guessed and verified several in a step: not at all (`off`), where that was measured to be faster (`auto`; never on
- * software adapters), wherever the text repeats itself (`lookup`), by a drafter (`drafter`). Answers stay the same, ties within rounding apart.
+ * Whether tokens are guessed and verified several in a step: not at all (`off`), where that was measured to be faster (`auto`),
+ * wherever the text repeats itself (`lookup`), by a drafter (`drafter`). Answers stay the same, ties within rounding apart.
  */
 export type Speculate = 'off' | 'auto' | 'lookup' | 'drafter';
 

@@ -238,10 +238,10 @@ impl Device {
         self.0.queue.write_buffer(buffer.raw(), offset, bytes);
     }
 
-    /// Copies between buffers behind what was submitted before; both slices have the same size, a multiple of 4.
-    pub fn copy(&self, from: &Slice, to: &Slice) {
+    /// Copies between buffers behind what was submitted before; both slices of a pair have the same size, a multiple of 4.
+    pub fn copy(&self, pairs: impl IntoIterator<Item = (Slice, Slice)>) {
         let mut encoder = self.0.raw.create_command_encoder(&Default::default());
-        crate::recording::copy(&mut encoder, from, to);
+        pairs.into_iter().for_each(|(from, to)| crate::recording::copy(&mut encoder, &from, &to));
         self.0.queue.submit([encoder.finish()]);
     }
 

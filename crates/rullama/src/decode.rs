@@ -134,15 +134,12 @@ impl<'a> Decoder<'a> {
                 // It waits for those under way.
                 Some(_) if !self.under_way.is_empty() => self.collect(runner).await?,
                 Some(Wanted::Ids(draft)) => {
-                    self.verify(runner, generated, &draft, mode).await?;
+                    let ids = [&[last], &draft[..]].concat();
+                    let started = self.verify(runner, &ids, false, mode).await?;
+                    self.accept_draws(runner, &draft).await?;
+                    runner.gains.learn_step(ids.len() as u32, (self.collected.0 - started).as_secs_f64());
                 }
-                Some(Wanted::Drafts(count)) => {
-                    let started = Instant::now();
-                    let draft = runner.draft(last, count).await?;
-                    runner.gains.learn_making(count, started.elapsed().as_secs_f64());
-                    let accepted = self.verify(runner, generated, &draft, mode).await?;
-                    runner.gains.learn_draft(Origin::Drafter, draft.len(), accepted);
-                }
+                Some(Wanted::Drafts(count)) => self.guess(runner, last, count, mode).await?,
                 None => {
                     self.queue_groups(runner, generated, most, mode).await?;
                     self.collect(runner).await?;
@@ -183,13 +180,33 @@ impl<'a> Decoder<'a> {
         self.under_way.iter().filter(|group| !group.void).count()
     }
 
-    /// Adds the draws behind the last token and behind as much of a draft as was drawn, which it gives.
-    async fn verify(&mut self, runner: &mut Runner, generated: &[u32], draft: &[u32], mode: SampleMode) -> Result<usize, Error> {
-        let ids: Vec<u32> = generated.last().into_iter().chain(draft).copied().collect();
-        let started = runner.verify(&ids, self.read as u32, mode).await?;
+    /// Has the drafter make a draft, and verifies it: queued behind it, unless the host has to bring rows of its tokens.
+    async fn guess(&mut self, runner: &mut Runner, last: u32, count: usize, mode: SampleMode) -> Result<(), Error> {
+        let started = Instant::now();
+        runner.queue_drafts(last, count).await?;
+        let known = if runner.streams_rows() { Some(runner.drafted().await?) } else { None };
+        let ids = [&[last], known.as_deref().unwrap_or(&vec![0; count])].concat();
+        self.verify(runner, &ids, known.is_none(), mode).await?;
+        let draft = match known {
+            Some(draft) => draft,
+            None => runner.drafted().await?,
+        };
+        let accepted = self.accept_draws(runner, &draft).await?;
+        runner.gains.learn_round(count, (self.collected.0 - started).as_secs_f64());
+        runner.gains.learn_draft(Origin::Drafter, draft.len(), accepted);
+        Ok(())
+    }
+
+    /// Queues the draws behind the last token and behind each of a draft; gives when they began.
+    async fn verify(&mut self, runner: &mut Runner, ids: &[u32], queued: bool, mode: SampleMode) -> Result<Instant, Error> {
+        let started = runner.verify(ids, self.read as u32, mode, queued).await?;
         self.queue_readback(runner, ids.len(), (started, 0)).await?;
+        Ok(started)
+    }
+
+    /// Adds the draws behind the last token and behind as much of a draft as was drawn, which it gives.
+    async fn accept_draws(&mut self, runner: &mut Runner, draft: &[u32]) -> Result<usize, Error> {
         let Some(words) = self.wait(runner).await? else { return Err(nothing_allowed()) };
-        runner.gains.learn_step(ids.len() as u32, (self.collected.0 - started).as_secs_f64());
         let mut accepted = 0;
         loop {
             let drawn = self.take(&words);

@@ -26,8 +26,13 @@ pub(crate) struct Drafting {
     kept: Range<u32>,
     /// By the number of drafts.
     plans: HashMap<u32, Plan>,
-    results: Readback,
+    /// The copy of the drafts' results that is under way, and how many are wanted.
+    under_way: Option<(Readback, usize)>,
+    spare: Option<Readback>,
 }
+
+/// Bytes of the results of the most drafts.
+const RESULT_BYTES: u64 = KEPT as u64 * (RESULT_WORDS * 4) as u64;
 
 /// What a drafter's plans are built from.
 struct View<'a> {
@@ -61,8 +66,7 @@ impl Drafting {
         let words = WordBuffers::new(device, &words::sizes(1, 0, facts.vocab)).await?;
         words.write(device, Words::Settings, bytemuck::bytes_of(&SampleSettings { greedy: 1, ..Default::default() }));
         let hidden = device.buffer(HIDDEN, u64::from(KEPT * facts.dim) * 4, Usage::Storage).await?;
-        let results = Readback::new(device, u64::from(KEPT) * (RESULT_WORDS * 4) as u64).await?;
-        Ok(Drafting { words, hidden, kept: 0..0, plans: HashMap::new(), results })
+        Ok(Drafting { words, hidden, kept: 0..0, plans: HashMap::new(), under_way: None, spare: None })
     }
 
     /// Keeps the states that a step of these positions leaves, before another step runs in their place.
@@ -71,7 +75,7 @@ impl Drafting {
         let Some(states) = plan.output(HIDDEN).filter(|_| positions.len() <= KEPT as usize) else { return };
         let size = positions.len() as u64 * u64::from(states.cols) * 4;
         let from = Slice { size, ..states.slice.clone() };
-        device.copy(&from, &self.hidden.slice(0, size));
+        device.copy([(from, self.hidden.slice(0, size))]);
         self.kept = positions;
     }
 
@@ -85,17 +89,14 @@ impl Drafting {
         self.plans.clear();
     }
 
-    /// The likeliest tokens behind `id`, which stands at `position`; fewer where a logit was not finite.
-    pub async fn draft(
+    /// Queues the drafts of the likeliest tokens behind `id`, which stands at `position`.
+    pub async fn queue(
         &mut self,
         (loaded, drafter): (&Loaded, &LoadedDrafter),
         cache: &KvCache,
         (id, position): (u32, u32),
         count: usize,
-    ) -> Result<Vec<u32>, Error> {
-        if !self.can_draft(position) {
-            return Ok(Vec::new());
-        }
+    ) -> Result<(), Error> {
         let device = &loaded.device;
         let drafts = ROWS.into_iter().map(|rows| rows - 1).find(|drafts| *drafts as usize >= count).unwrap_or(KEPT - 1);
         let mut turn = loaded.turn.lock().await;
@@ -107,18 +108,36 @@ impl Drafting {
         }
         let plan = &self.plans[&drafts];
         if let Some(input) = plan.input(HIDDEN) {
-            let row = u64::from(position - 1 - self.kept.start) * input.size;
-            device.copy(&self.hidden.slice(row, input.size), input);
+            let row = u64::from((position - 1).saturating_sub(self.kept.start)) * input.size;
+            device.copy([(self.hidden.slice(row, input.size), input.clone())]);
         }
         let [step, keys] = [position, position - 1].map(|position| StepState { position, tokens: 1, ..Default::default() });
         self.words.write(device, Words::StepId, &id.to_le_bytes());
         self.words.write(device, Words::StepState, bytemuck::bytes_of(&step));
         self.words.write(device, Words::ChunkState, bytemuck::bytes_of(&keys));
         device.submit_part(&plan.recording, 0..plan.recording.len());
-        let bytes = u64::from(KEPT) * (RESULT_WORDS * 4) as u64;
-        self.results.start(device, Some((self.words.buffer(Words::Results), 0, bytes)));
-        drop(turn);
-        let drawn: Vec<u32> = bytemuck::pod_collect_to_vec(&self.results.wait(device).await?);
+        let readback = match self.spare.take() {
+            Some(readback) => readback,
+            None => Readback::new(device, RESULT_BYTES).await?,
+        };
+        readback.start(device, Some((self.words.buffer(Words::Results), 0, RESULT_BYTES)));
+        self.under_way = Some((readback, count));
+        Ok(())
+    }
+
+    /// Puts the ids of queued drafts behind the first of `ids`, where the step that verifies them reads them.
+    pub fn fill(&self, device: &Device, ids: &Buffer) {
+        let count = self.under_way.as_ref().map_or(0, |(_, count)| *count);
+        let results = self.words.buffer(Words::Results);
+        let pair = |i: u64| (results.slice(i * (RESULT_WORDS * 4) as u64, 4), ids.slice(4 + 4 * i, 4));
+        device.copy((0..count as u64).map(pair));
+    }
+
+    /// The drafts that were queued; fewer where a logit was not finite.
+    pub async fn drawn(&mut self, device: &Device) -> Result<Vec<u32>, Error> {
+        let Some((readback, count)) = self.under_way.take() else { return Ok(Vec::new()) };
+        let drawn: Vec<u32> = bytemuck::pod_collect_to_vec(&readback.wait(device).await?);
+        self.spare = Some(readback);
         let drawn = drawn.chunks(RESULT_WORDS).take(count).map(|record| SampleResult::from_record(record, 0));
         Ok(drawn.take_while(|drawn| !drawn.not_finite).map(|drawn| drawn.id).collect())
     }

@@ -205,11 +205,17 @@ impl Runner {
         self.drafting.as_ref().is_some_and(|drafting| drafting.can_draft(self.position))
     }
 
-    /// What the drafter guesses behind `id`, which is the next token to be computed.
-    pub async fn draft(&mut self, id: u32, count: usize) -> Result<Vec<u32>, Error> {
+    /// Queues what the drafter guesses behind `id`, which is the next token to be computed.
+    pub async fn queue_drafts(&mut self, id: u32, count: usize) -> Result<(), Error> {
         let inner = &self.engine.0;
-        let (Some(drafting), Some(drafter)) = (&mut self.drafting, &inner.drafter) else { return Ok(Vec::new()) };
-        drafting.draft((&inner.loaded, drafter), &self.cache, (id, self.position), count).await
+        let (Some(drafting), Some(drafter)) = (&mut self.drafting, &inner.drafter) else { return Ok(()) };
+        drafting.queue((&inner.loaded, drafter), &self.cache, (id, self.position), count).await
+    }
+
+    /// The drafts that were queued.
+    pub async fn drafted(&mut self) -> Result<Vec<u32>, Error> {
+        let Some(drafting) = &mut self.drafting else { return Ok(Vec::new()) };
+        drafting.drawn(&self.engine.0.loaded.device).await
     }
 
     /// Tokens of the next piece of a prompt.
@@ -345,7 +351,8 @@ impl Runner {
 
     /// Runs the last token and a draft behind it from the present position on, and draws from the logits of each as the `sampled`-th draw
     /// and those after it. Neither position nor step move on: how many of the draws hold is for the caller to find. Gives when it began.
-    pub async fn verify(&mut self, ids: &[u32], sampled: u32, sampler: SampleMode) -> Result<Instant, Error> {
+    /// `queued`: the draft is what the drafter was asked for, of which the host knows no id yet.
+    pub async fn verify(&mut self, ids: &[u32], sampled: u32, sampler: SampleMode, queued: bool) -> Result<Instant, Error> {
         let (count, position) = (ids.len() as u32, self.position);
         let rows = ROWS.into_iter().find(|rows| *rows >= count).unwrap_or(count);
         self.reserve_step(position + count, rows).await?;
@@ -358,6 +365,9 @@ impl Runner {
         self.cache.note_written(position + count);
         let step = StepState { position, tokens: 1, sampled, ..Default::default() };
         write_step(&loaded.device, &self.words, ids, rows, (position, step));
+        if let (true, Some(drafting)) = (queued, &self.drafting) {
+            drafting.fill(&loaded.device, self.words.buffer(Words::ChunkIds));
+        }
         let (end, all) = (position + count, plan.recording.len());
         if plan.part((0, all), end, loaded.pace.submission()).0.end == all {
             loaded.device.submit_part(&plan.recording, 0..all);

@@ -78,8 +78,8 @@ pub(crate) struct Gains {
     plain: Option<f64>,
     /// Seconds of a step of each number of rows, from its submission to its result.
     step: [Option<f64>; ROWS.len()],
-    /// Seconds in which the drafter makes what fills each of them.
-    making: [Option<f64>; ROWS.len()],
+    /// The same with a draft that the drafter makes first.
+    round: [Option<f64>; ROWS.len()],
     /// Tokens accepted of a draft as long as each step has room for, by its origin.
     accepted: [[f64; ROWS.len()]; ORIGINS],
 }
@@ -89,7 +89,7 @@ impl Default for Gains {
         let mut accepted = [[0.0; ROWS.len()]; ORIGINS];
         // What the text has is judged without being verified; a drafter is only known by its drafts.
         accepted[Origin::Drafter.index()] = ROWS.map(|rows| f64::from(rows - 1));
-        Gains { plain: None, step: [None; ROWS.len()], making: [None; ROWS.len()], accepted }
+        Gains { plain: None, step: [None; ROWS.len()], round: [None; ROWS.len()], accepted }
     }
 }
 
@@ -100,12 +100,12 @@ impl Gains {
     const MARGIN: f64 = 1.1;
     /// What a row adds to the time of a step, as a part of the time of a step of one, before that was measured.
     const ASSUMED: f64 = 0.125;
-    /// The same of a draft of the drafter.
+    /// The same of the drafter's part of it.
     const ASSUMED_DRAFT: f64 = 0.05;
     /// A time that keeps drafts from being tried grows out of date, by this factor each time.
     const FORGOTTEN: f64 = 0.998;
     /// How far a drafter that is not asked is taken to be right again, each time.
-    const HOPE: f64 = 0.0007;
+    const HOPE: f64 = 0.0004;
 
     fn mean(of: &mut Option<f64>, new: f64) {
         *of = Some(of.map_or(new, |old| old + Self::NEW * (new - old)));
@@ -123,10 +123,10 @@ impl Gains {
         }
     }
 
-    /// Learns from `drafts` that the drafter made.
-    pub fn learn_making(&mut self, drafts: usize, seconds: f64) {
+    /// Learns from `drafts` that the drafter made and a step verified.
+    pub fn learn_round(&mut self, drafts: usize, seconds: f64) {
         if let Some(index) = ROWS.iter().position(|rows| *rows as usize > drafts) {
-            Self::mean(&mut self.making[index], seconds);
+            Self::mean(&mut self.round[index], seconds);
         }
     }
 
@@ -144,18 +144,11 @@ impl Gains {
     /// The origin and the rows of the step that give most tokens a second; `None` where going on without drafts gives more.
     fn best(&mut self, origins: &[Origin]) -> Option<(Origin, u32)> {
         let plain = self.plain?;
-        let tokens = |index: usize| f64::from(ROWS[index]);
-        // What was not measured takes no longer than the same of more rows.
-        let seconds = |of: &[Option<f64>], index: usize, assumed: f64| {
-            of[index].unwrap_or_else(|| of[index..].iter().flatten().copied().fold(assumed, f64::min))
-        };
+        let found = Self::times(plain, self.step, Self::ASSUMED);
+        let drafted = Self::times(plain, self.round, Self::ASSUMED + Self::ASSUMED_DRAFT);
         let speed = |(origin, index): (Origin, usize)| {
-            let step = seconds(&self.step, index, plain * (1.0 + Self::ASSUMED * tokens(index)));
-            let making = match origin {
-                Origin::Found(_) => 0.0,
-                Origin::Drafter => seconds(&self.making, index, plain * Self::ASSUMED_DRAFT * tokens(index)),
-            };
-            (1.0 + self.accepted[origin.index()][index]) / (step + making)
+            let seconds = if origin == Origin::Drafter { drafted[index] } else { found[index] };
+            (1.0 + self.accepted[origin.index()][index]) / seconds
         };
         let all = origins.iter().flat_map(|origin| (0..ROWS.len()).map(|index| (*origin, index)));
         let best = all.max_by(|a, b| speed(*a).total_cmp(&speed(*b)))?;
@@ -166,10 +159,18 @@ impl Gains {
         None
     }
 
+    /// Seconds of the steps of each number of rows, of which each is assumed to add a part to those of a step of one: what was not measured is
+    /// to what was as assumed.
+    fn times(plain: f64, measured: [Option<f64>; ROWS.len()], part: f64) -> [f64; ROWS.len()] {
+        let assumed = ROWS.map(|rows| plain * (1.0 + part * f64::from(rows)));
+        let known = measured.iter().zip(assumed).find_map(|(measured, assumed)| measured.map(|measured| measured / assumed));
+        std::array::from_fn(|index| measured[index].unwrap_or(assumed[index] * known.unwrap_or(1.0)))
+    }
+
     /// What keeps drafts from being tried grows out of date.
     fn forget(&mut self, plain: f64) {
-        self.step.iter_mut().flatten().for_each(|seconds| *seconds = (*seconds * Self::FORGOTTEN).max(plain));
-        self.making.iter_mut().flatten().for_each(|seconds| *seconds *= Self::FORGOTTEN);
+        let measured = self.step.iter_mut().chain(&mut self.round).flatten();
+        measured.for_each(|seconds| *seconds = (*seconds * Self::FORGOTTEN).max(plain));
         for (mean, rows) in self.accepted[Origin::Drafter.index()].iter_mut().zip(ROWS) {
             *mean += Self::HOPE * (f64::from(rows - 1) - *mean);
         }
@@ -351,8 +352,7 @@ mod tests {
             for round in 0..600 {
                 gains.learn_plain(1.0);
                 if let Some((origin, rows)) = gains.best(&[Origin::Drafter]) {
-                    gains.learn_making(rows as usize - 1, making * f64::from(rows - 1));
-                    gains.learn_step(rows, 1.3);
+                    gains.learn_round(rows as usize - 1, 1.3 + making * f64::from(rows - 1));
                     gains.learn_draft(origin, rows as usize - 1, accepted.min(rows as usize - 1));
                     count += usize::from(round >= 300);
                     largest = if round >= 300 { largest.max(rows) } else { largest };

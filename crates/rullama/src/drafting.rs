@@ -1,16 +1,16 @@
 //! The device side of a drafter in a session: its recordings and words, and the hidden states that it goes on from.
 
+use crate::plans::View;
 use crate::speculation::ROWS;
 use crate::{Error, words};
 use rullama_gpu::{Buffer, Device, Readback, Slice, Usage};
 use rullama_model::Loaded;
 use rullama_model::drafter::{HIDDEN, LoadedDrafter};
 use rullama_model::kv_cache::KvCache;
-use rullama_model::plan::{Plan, Resources};
-use rullama_model::weights::Weights;
+use rullama_model::plan::Plan;
 use rullama_model::words::WordBuffers;
 use rullama_ops::sample::{RESULT_WORDS, SampleResult, SampleSettings};
-use rullama_ops::{Cache, Half, StepState, Words};
+use rullama_ops::{StepState, Words};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -34,30 +34,9 @@ pub(crate) struct Drafting {
 /// Bytes of the results of the most drafts.
 const RESULT_BYTES: u64 = KEPT as u64 * (RESULT_WORDS * 4) as u64;
 
-/// What a drafter's plans are built from.
-struct View<'a> {
-    weights: &'a Weights,
-    cache: &'a KvCache,
-    words: &'a WordBuffers,
-    banned: &'a [(String, &'static str)],
-}
-
-impl Resources for View<'_> {
-    fn weights(&self) -> &Weights {
-        self.weights
-    }
-
-    fn cache(&self, layer: usize, half: Half) -> Option<Cache> {
-        self.cache.operand(layer, half)
-    }
-
-    fn words(&self, words: Words) -> Option<Slice> {
-        self.words.slice(words)
-    }
-
-    fn banned(&self) -> &[(String, &'static str)] {
-        self.banned
-    }
+/// Which of the states kept of these positions is that of the token before `position`.
+fn state_before(kept: &Range<u32>, position: u32) -> Option<u32> {
+    position.checked_sub(1).filter(|before| kept.contains(before)).map(|before| before - kept.start)
 }
 
 impl Drafting {
@@ -81,7 +60,7 @@ impl Drafting {
 
     /// Whether the state is there that a draft behind the token at `position` goes on from.
     pub fn can_draft(&self, position: u32) -> bool {
-        position > 0 && self.kept.contains(&(position - 1))
+        state_before(&self.kept, position).is_some()
     }
 
     /// Recordings that name buffers which are no more.
@@ -97,19 +76,20 @@ impl Drafting {
         (id, position): (u32, u32),
         count: usize,
     ) -> Result<(), Error> {
+        let Some(row) = state_before(&self.kept, position) else { return Ok(()) };
         let device = &loaded.device;
         let drafts = ROWS.into_iter().map(|rows| rows - 1).find(|drafts| *drafts as usize >= count).unwrap_or(KEPT - 1);
         let mut turn = loaded.turn.lock().await;
         if !self.plans.contains_key(&drafts) {
             let banned = loaded.banned().await;
-            let view = View { weights: drafter.weights(), cache, words: &self.words, banned: &banned };
+            let (weights, words) = (drafter.weights(), &self.words);
+            let view = View { weights, cache, words, row_places: None, attached: None, banned: &banned };
             let plan = drafter.plan(loaded, drafts, &view, &mut turn).await?;
             self.plans.insert(drafts, plan);
         }
         let plan = &self.plans[&drafts];
         if let Some(input) = plan.input(HIDDEN) {
-            let row = u64::from((position - 1).saturating_sub(self.kept.start)) * input.size;
-            device.copy([(self.hidden.slice(row, input.size), input.clone())]);
+            device.copy([(self.hidden.slice(u64::from(row) * input.size, input.size), input.clone())]);
         }
         let [step, keys] = [position, position - 1].map(|position| StepState { position, tokens: 1, ..Default::default() });
         self.words.write(device, Words::StepId, &id.to_le_bytes());
@@ -140,5 +120,19 @@ impl Drafting {
         self.spare = Some(readback);
         let drawn = drawn.chunks(RESULT_WORDS).take(count).map(|record| SampleResult::from_record(record, 0));
         Ok(drawn.take_while(|drawn| !drawn.not_finite).map(|drawn| drawn.id).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::state_before;
+
+    /// Of a step of four tokens from position 10 on: the more of a draft hold, the later the state.
+    #[test]
+    fn the_state_is_that_of_the_last_token_that_holds() {
+        let state = |position| state_before(&(10..14), position);
+        assert_eq!([11, 12, 13, 14].map(state), [Some(0), Some(1), Some(2), Some(3)]);
+        assert_eq!([0, 10, 15].map(state), [None; 3]);
+        assert_eq!(state_before(&(0..0), 0), None);
     }
 }

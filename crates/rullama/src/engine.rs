@@ -10,7 +10,7 @@ use crate::vocabulary::take_tokenizer;
 use crate::{Cancel, Error};
 use rullama_gpu::Device;
 use rullama_model::Loaded;
-use rullama_model::drafter::LoadedDrafter;
+use rullama_model::drafter::{Drafter, LoadedDrafter};
 use rullama_model::experts::ExpertStats;
 use rullama_model::loaded::{Choice, Stage};
 use rullama_model::lora::Terms;
@@ -154,6 +154,7 @@ impl Engine {
         let mut gguf = Gguf::open(&*source).await?;
         let model = rullama_model::model::open(&gguf)?;
         let tokenizer = take_tokenizer(&mut gguf.metadata, model.facts().vocab)?;
+        let drafter = open_drafter(&*model, &options).await?;
         let device = match device {
             Some(device) => device,
             None => Device::open(&options.adapter()).await?,
@@ -180,14 +181,13 @@ impl Engine {
         if let (Some((kept, key)), Some(faster)) = (kept, loaded.measured) {
             kept.keep(&key, faster);
         }
-        let speculate = resolved(&loaded, &options)?;
-        let drafter = match (&options.drafter, speculate) {
-            (Some(source), Speculate::Auto | Speculate::Drafter) => Some(load_drafter(&loaded, source, cancel, progress).await?),
-            _ => None,
+        let speculate = if loaded.streams_experts() { Speculate::Off } else { options.speculate };
+        let drafter = match drafter.filter(|_| speculate != Speculate::Off) {
+            Some((drafter, source)) => Some(load_drafter(&loaded, drafter, &*source, cancel, progress).await?),
+            None => None,
         };
         test_drafts(&loaded, speculate, drafter.as_ref()).await?;
-        let mut info = info(&loaded, name, &options, seconds).await;
-        info.drafter = drafter.is_some();
+        let info = ModelInfo { drafter: drafter.is_some(), ..info(&loaded, name, &options, seconds).await };
         progress(Progress::Ready);
         let (loaded, senses, formats) = (Arc::new(loaded), Arc::new(Senses::default()), OnceLock::new());
         let spare: Weak<Senses> = Arc::downgrade(&senses);
@@ -237,29 +237,31 @@ impl Engine {
     }
 }
 
-/// What of a choice holds here.
-fn resolved(loaded: &Loaded, options: &LoadOptions) -> Result<Speculate, Error> {
-    let choice = options.speculate;
-    if choice == Speculate::Drafter && options.drafter.is_none() {
-        let reason = "needs a drafter: give the file of the one that was made for the model, or choose another way".into();
-        return Err(Error::InvalidArgument { name: "speculate", value: "drafter".into(), reason });
+/// The drafter that may be used, if it is this model's: told before the model is loaded.
+async fn open_drafter(model: &dyn Model, options: &LoadOptions) -> Result<Option<(Arc<dyn Drafter>, Arc<dyn ByteSource>)>, Error> {
+    match (options.speculate, &options.drafter) {
+        (Speculate::Drafter, None) => {
+            let reason = "needs a drafter: give the file of the one that was made for the model, or choose another way".into();
+            Err(Error::InvalidArgument { name: "speculate", value: "drafter".into(), reason })
+        }
+        (Speculate::Auto | Speculate::Drafter, Some(source)) => Ok(Some((model.drafter(&Gguf::open(&**source).await?)?, source.clone()))),
+        _ => Ok(None),
     }
-    Ok(if loaded.streams_experts() { Speculate::Off } else { choice })
 }
 
 /// Puts a drafter beside its model.
 async fn load_drafter(
     loaded: &Loaded,
-    source: &Arc<dyn ByteSource>,
+    drafter: Arc<dyn Drafter>,
+    source: &dyn ByteSource,
     cancel: &Cancel,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<LoadedDrafter, Error> {
-    let drafter = loaded.model.drafter(&Gguf::open(&**source).await?)?;
     let mut report = |done, total| {
         progress(Progress::Weights { done, total });
         !cancel.is_cancelled()
     };
-    Ok(LoadedDrafter::load(loaded, drafter, &**source, &mut report).await?)
+    Ok(LoadedDrafter::load(loaded, drafter, source, &mut report).await?)
 }
 
 /// Tests the kernels of steps that verify drafts, and of those that make them.

@@ -24,18 +24,20 @@ pub(crate) struct Plans {
     ahead: Option<(PlanKey, usize, Encoded)>,
 }
 
-/// What [`Resources`] a plan is built from.
-struct View<'a> {
-    loaded: &'a Loaded,
-    cache: &'a KvCache,
-    words: &'a WordBuffers,
-    attached: &'a Attached,
-    banned: &'a [(String, &'static str)],
+/// What [`Resources`] of a session a plan is built from.
+pub(crate) struct View<'a> {
+    pub weights: &'a Weights,
+    pub cache: &'a KvCache,
+    pub words: &'a WordBuffers,
+    /// Of a table whose rows are streamed.
+    pub row_places: Option<Slice>,
+    pub attached: Option<&'a Attached>,
+    pub banned: &'a [(String, &'static str)],
 }
 
 impl Resources for View<'_> {
     fn weights(&self) -> &Weights {
-        &self.loaded.weights
+        self.weights
     }
 
     fn cache(&self, layer: usize, half: Half) -> Option<Cache> {
@@ -43,11 +45,11 @@ impl Resources for View<'_> {
     }
 
     fn words(&self, words: Words) -> Option<Slice> {
-        if words == Words::RowPlaces { self.loaded.row_places() } else { self.words.slice(words) }
+        if words == Words::RowPlaces { self.row_places.clone() } else { self.words.slice(words) }
     }
 
     fn trained(&self, name: &str, _: Part) -> Option<Tensor> {
-        self.attached.tensor(name)
+        self.attached?.tensor(name)
     }
 
     fn banned(&self) -> &[(String, &'static str)] {
@@ -86,7 +88,8 @@ impl Plans {
                 let (cache, words, attached) = from;
                 let graph = loaded.graph(key.0, key.1, &attached.terms).await?;
                 let banned = loaded.banned().await;
-                let view = View { loaded, cache, words, attached, banned: &banned };
+                let (weights, row_places) = (&loaded.weights, loaded.row_places());
+                let view = View { weights, cache, words, row_places, attached: Some(attached), banned: &banned };
                 place.insert(Plan::build(&loaded.device, &graph, &view, pool).await?)
             }
         })

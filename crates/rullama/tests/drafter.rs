@@ -114,7 +114,8 @@ fn drafts_are_right_as_often_as_when_the_drafter_was_made() {
         accepted += summary.accepted_tokens;
     }
     println!("{accepted} of {drafted} drafts are right");
-    assert!(10 * accepted > 4 * drafted, "{accepted} of {drafted}");
+    // On the whole set 93 of 100 are (`tools/demo-model/drafter-log.json`).
+    assert!(10 * accepted > 8 * drafted, "{accepted} of {drafted}");
 }
 
 fn nothing_is_compiled_for_a_drafter_behind_the_load() {

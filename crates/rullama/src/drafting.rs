@@ -3,7 +3,7 @@
 use crate::plans::View;
 use crate::speculation::ROWS;
 use crate::{Error, words};
-use rullama_gpu::{Buffer, Device, Readback, Slice, Usage};
+use rullama_gpu::{Buffer, Device, Encoded, Readback, Slice, Usage};
 use rullama_model::Loaded;
 use rullama_model::drafter::{HIDDEN, LoadedDrafter};
 use rullama_model::kv_cache::KvCache;
@@ -26,6 +26,9 @@ pub(crate) struct Drafting {
     kept: Range<u32>,
     /// By the number of drafts.
     plans: HashMap<u32, Plan>,
+    /// The number of drafts of the last round, and the commands of the next of as many, made ready while the last is verified.
+    last: Option<u32>,
+    ahead: Option<(u32, Encoded)>,
     /// The copy of the drafts' results that is under way, and how many are wanted.
     under_way: Option<(Readback, usize)>,
     spare: Option<Readback>,
@@ -45,7 +48,7 @@ impl Drafting {
         let words = WordBuffers::new(device, &words::sizes(1, 0, facts.vocab)).await?;
         words.write(device, Words::Settings, bytemuck::bytes_of(&SampleSettings { greedy: 1, ..Default::default() }));
         let hidden = device.buffer(HIDDEN, u64::from(KEPT * facts.dim) * 4, Usage::Storage).await?;
-        Ok(Drafting { words, hidden, kept: 0..0, plans: HashMap::new(), under_way: None, spare: None })
+        Ok(Drafting { words, hidden, kept: 0..0, plans: HashMap::new(), last: None, ahead: None, under_way: None, spare: None })
     }
 
     /// Keeps the states that a step of these positions leaves, before another step runs in their place.
@@ -66,6 +69,13 @@ impl Drafting {
     /// Recordings that name buffers which are no more.
     pub fn clear(&mut self) {
         self.plans.clear();
+        (self.last, self.ahead) = (None, None);
+    }
+
+    /// Makes the next drafts ready, where there were some, while what is under way is waited for.
+    pub fn encode_ahead(&mut self, device: &Device) {
+        let Some((drafts, plan)) = self.last.take().and_then(|drafts| Some((drafts, self.plans.get(&drafts)?))) else { return };
+        self.ahead = Some((drafts, device.encode(&plan.recording, 0..plan.recording.len())));
     }
 
     /// Queues the drafts of the likeliest tokens behind `id`, which stands at `position`.
@@ -95,7 +105,11 @@ impl Drafting {
         self.words.write(device, Words::StepId, &id.to_le_bytes());
         self.words.write(device, Words::StepState, bytemuck::bytes_of(&step));
         self.words.write(device, Words::ChunkState, bytemuck::bytes_of(&keys));
-        device.submit_part(&plan.recording, 0..plan.recording.len());
+        match self.ahead.take_if(|ahead| ahead.0 == drafts) {
+            Some((_, encoded)) => device.submit_encoded(encoded),
+            None => device.submit(&plan.recording),
+        };
+        self.last = Some(drafts);
         let readback = match self.spare.take() {
             Some(readback) => readback,
             None => Readback::new(device, RESULT_BYTES).await?,

@@ -356,10 +356,10 @@ impl Runner {
         let (count, position) = (ids.len() as u32, self.position);
         let rows = ROWS.into_iter().find(|rows| *rows >= count).unwrap_or(count);
         self.reserve_step(position + count, rows).await?;
-        let shape = self.shape(rows, Rows::All, false, false);
+        let key = (self.shape(rows, Rows::All, false, false), Some(sampler));
         let loaded = &self.engine.0.loaded;
         let mut turn = loaded.turn.lock().await;
-        let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), (shape, Some(sampler))).await?;
+        let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), key).await?;
         let started = Instant::now();
         loaded.bring_rows(ids).await?;
         self.cache.note_written(position + count);
@@ -369,13 +369,22 @@ impl Runner {
             drafting.fill(&loaded.device, self.words.buffer(Words::ChunkIds));
         }
         let (end, all) = (position + count, plan.recording.len());
-        if plan.part((0, all), end, loaded.pace.submission()).0.end == all {
-            loaded.device.submit_part(&plan.recording, 0..all);
-        } else {
-            loaded.run_step(plan, &mut self.fences, (end, rows, count), &|| false).await?;
+        let whole = plan.part((0, all), end, loaded.pace.submission()).0.end == all;
+        match self.plans.take_ahead(key, all).filter(|_| whole) {
+            Some(encoded) => {
+                loaded.device.submit_encoded(encoded);
+            }
+            None if whole => {
+                loaded.device.submit_part(&self.plans.known[&key].recording, 0..all);
+            }
+            None => loaded.run_step(&self.plans.known[&key], &mut self.fences, (end, rows, count), &|| false).await?,
         }
         if let Some(drafting) = &mut self.drafting {
-            drafting.keep(&loaded.device, plan, position..end);
+            drafting.keep(&loaded.device, &self.plans.known[&key], position..end);
+            drafting.encode_ahead(&loaded.device);
+        }
+        if whole {
+            self.plans.make_ahead(loaded, key, all);
         }
         Ok(started)
     }

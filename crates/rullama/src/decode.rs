@@ -201,6 +201,7 @@ impl<'a> Decoder<'a> {
     async fn verify(&mut self, runner: &mut Runner, ids: &[u32], queued: bool, mode: SampleMode) -> Result<Instant, Error> {
         let started = runner.verify(ids, self.read as u32, mode, queued).await?;
         self.queue_readback(runner, ids.len(), (started, 0)).await?;
+        runner.encode_round_ahead(ids.len() as u32, mode);
         Ok(started)
     }
 

@@ -26,8 +26,7 @@ pub(crate) struct Drafting {
     kept: Range<u32>,
     /// By the number of drafts.
     plans: HashMap<u32, Plan>,
-    /// The number of drafts of the last round, and the commands of the next of as many, made ready while the last is verified.
-    last: Option<u32>,
+    /// The commands of the next drafts and their number, made ready while others are verified.
     ahead: Option<(u32, Encoded)>,
     /// The copy of the drafts' results that is under way, and how many are wanted.
     under_way: Option<(Readback, usize)>,
@@ -48,7 +47,7 @@ impl Drafting {
         let words = WordBuffers::new(device, &words::sizes(1, 0, facts.vocab)).await?;
         words.write(device, Words::Settings, bytemuck::bytes_of(&SampleSettings { greedy: 1, ..Default::default() }));
         let hidden = device.buffer(HIDDEN, u64::from(KEPT * facts.dim) * 4, Usage::Storage).await?;
-        Ok(Drafting { words, hidden, kept: 0..0, plans: HashMap::new(), last: None, ahead: None, under_way: None, spare: None })
+        Ok(Drafting { words, hidden, kept: 0..0, plans: HashMap::new(), ahead: None, under_way: None, spare: None })
     }
 
     /// Keeps the states that a step of these positions leaves, before another step runs in their place.
@@ -69,13 +68,15 @@ impl Drafting {
     /// Recordings that name buffers which are no more.
     pub fn clear(&mut self) {
         self.plans.clear();
-        (self.last, self.ahead) = (None, None);
+        self.ahead = None;
     }
 
-    /// Makes the next drafts ready, where there were some, while what is under way is waited for.
-    pub fn encode_ahead(&mut self, device: &Device) {
-        let Some((drafts, plan)) = self.last.take().and_then(|drafts| Some((drafts, self.plans.get(&drafts)?))) else { return };
-        self.ahead = Some((drafts, device.encode(&plan.recording, 0..plan.recording.len())));
+    /// Makes the next drafts ready, where there were as many before and they are not yet.
+    pub fn encode_ahead(&mut self, device: &Device, drafts: u32) {
+        let ready = self.ahead.as_ref().is_some_and(|ahead| ahead.0 == drafts);
+        if let (false, Some(plan)) = (ready, self.plans.get(&drafts)) {
+            self.ahead = Some((drafts, device.encode(&plan.recording, 0..plan.recording.len())));
+        }
     }
 
     /// Queues the drafts of the likeliest tokens behind `id`, which stands at `position`.
@@ -109,7 +110,6 @@ impl Drafting {
             Some((_, encoded)) => device.submit_encoded(encoded),
             None => device.submit(&plan.recording),
         };
-        self.last = Some(drafts);
         let readback = match self.spare.take() {
             Some(readback) => readback,
             None => Readback::new(device, RESULT_BYTES).await?,

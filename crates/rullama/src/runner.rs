@@ -5,11 +5,12 @@ use crate::drafting::Drafting;
 use crate::engine::Engine;
 use crate::format::Constraint;
 use crate::options::Cancel;
-use crate::plans::Plans;
+use crate::plans::{PlanKey, Plans};
 use crate::prompt::{PromptStep, SoftRows};
 use crate::speculation::{Gains, ROWS};
 use crate::{Error, words};
 use rullama_gpu::{Buffer, Device, Readback};
+use rullama_model::Loaded;
 use rullama_model::attached::Attached;
 use rullama_model::kv_cache::{CacheShape, KvCache};
 use rullama_model::model::{Facts, Rows, SOFT_ROWS, Shape};
@@ -61,6 +62,12 @@ fn padded(n: u32) -> u32 {
         9..=64 => n.next_multiple_of(16),
         _ => n.next_multiple_of(64),
     }
+}
+
+/// Whether a step whose last key is at `end - 1` is little enough to be submitted as a whole.
+fn is_whole(plan: &Plan, end: u32, loaded: &Loaded) -> bool {
+    let all = plan.recording.len();
+    plan.part((0, all), end, loaded.pace.submission()).0.end == all
 }
 
 /// A piece of a prompt to run.
@@ -354,9 +361,8 @@ impl Runner {
     /// `queued`: the draft is what the drafter was asked for, of which the host knows no id yet.
     pub async fn verify(&mut self, ids: &[u32], sampled: u32, sampler: SampleMode, queued: bool) -> Result<Instant, Error> {
         let (count, position) = (ids.len() as u32, self.position);
-        let rows = ROWS.into_iter().find(|rows| *rows >= count).unwrap_or(count);
+        let (rows, key) = self.verifying(count, sampler);
         self.reserve_step(position + count, rows).await?;
-        let key = (self.shape(rows, Rows::All, false, false), Some(sampler));
         let loaded = &self.engine.0.loaded;
         let mut turn = loaded.turn.lock().await;
         let plan = self.plans.get(loaded, &mut turn, (&self.cache, &self.words, &self.attached), key).await?;
@@ -369,24 +375,39 @@ impl Runner {
             drafting.fill(&loaded.device, self.words.buffer(Words::ChunkIds));
         }
         let (end, all) = (position + count, plan.recording.len());
-        let whole = plan.part((0, all), end, loaded.pace.submission()).0.end == all;
+        let whole = is_whole(plan, end, loaded);
         match self.plans.take_ahead(key, all).filter(|_| whole) {
             Some(encoded) => {
                 loaded.device.submit_encoded(encoded);
             }
             None if whole => {
-                loaded.device.submit_part(&self.plans.known[&key].recording, 0..all);
+                loaded.device.submit(&self.plans.known[&key].recording);
             }
             None => loaded.run_step(&self.plans.known[&key], &mut self.fences, (end, rows, count), &|| false).await?,
         }
         if let Some(drafting) = &mut self.drafting {
             drafting.keep(&loaded.device, &self.plans.known[&key], position..end);
-            drafting.encode_ahead(&loaded.device);
-        }
-        if whole {
-            self.plans.make_ahead(loaded, key, all);
         }
         Ok(started)
+    }
+
+    /// Rows of the step that verifies drafts behind a token, `count` with it, and its plan.
+    fn verifying(&self, count: u32, sampler: SampleMode) -> (u32, PlanKey) {
+        let rows = ROWS.into_iter().find(|rows| *rows >= count).unwrap_or(count);
+        (rows, (self.shape(rows, Rows::All, false, false), Some(sampler)))
+    }
+
+    /// Makes the next drafts and the step that verifies them ready while such of `count` tokens are under way and waited for.
+    pub fn encode_round_ahead(&mut self, count: u32, sampler: SampleMode) {
+        let (rows, key) = self.verifying(count, sampler);
+        let loaded = &self.engine.0.loaded;
+        if let Some(drafting) = &mut self.drafting {
+            drafting.encode_ahead(&loaded.device, rows - 1);
+        }
+        let plan = self.plans.known.get(&key).filter(|plan| is_whole(plan, self.position + count, loaded));
+        if let Some(end) = plan.map(|plan| plan.recording.len()) {
+            self.plans.make_ahead(loaded, key, end);
+        }
     }
 
     /// The next token, chosen by the host, and how many were drawn before the one behind it.

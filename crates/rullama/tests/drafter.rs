@@ -104,6 +104,18 @@ fn answers_end_where_they_do_without_a_drafter() {
     }
 }
 
+/// Caches of global layers grow for a long prompt, when commands of the drafter that name the old ones are ready.
+fn caches_grow_between_drafts() {
+    let (mut sessions, questions) = (both(&LoadOptions::default()), questions());
+    let last = &questions[0];
+    let long: Vec<u32> = questions.concat().into_iter().cycle().take(1030 - last.len()).chain(last.clone()).collect();
+    for prompt in [last, &long] {
+        let options = GenerateOptions { ignore_eos: true, ..answer(Sampling::greedy(), 12) };
+        let [drafted, _] = alike(&mut sessions, prompt, &options, &format!("behind {} tokens", prompt.len()));
+        assert!(drafted > 0);
+    }
+}
+
 /// Where drafts follow one another the drafter goes on from states of the verifying steps: a wrong one would hardly ever be right.
 fn drafts_are_right_as_often_as_when_the_drafter_was_made() {
     let mut drafting = session(LoadOptions { speculate: Speculate::Drafter, ..Default::default() });
@@ -151,6 +163,7 @@ fn what_cannot_be_a_drafter_here_is_told() {
 rullama_testing::tests! {
     answers_are_those_without_a_drafter,
     answers_end_where_they_do_without_a_drafter,
+    caches_grow_between_drafts,
     drafts_are_right_as_often_as_when_the_drafter_was_made,
     nothing_is_compiled_for_a_drafter_behind_the_load,
     what_cannot_be_a_drafter_here_is_told,

@@ -226,6 +226,12 @@ fn caches_behind_drafts_go_on_as_others_do() {
     assert_eq!(want.ids, generate(&mut sessions[0], &next, &few(drawn(7), 12)).ids);
 }
 
+/// Caches of global layers grow in the middle of an answer, when commands that name the old ones are ready.
+fn caches_grow_between_drafts() {
+    let [drafted, _] = alike(&mut tiny(), &prompt(1010), &few(drawn(5), 40), "beyond 1,024 tokens");
+    assert!(drafted > 0);
+}
+
 /// Two samples of seeds of their own: which of few tokens follows which. Chi-square of 8 degrees of freedom.
 fn what_is_drawn_has_the_same_distribution() {
     let mut sessions = tiny();
@@ -273,6 +279,7 @@ rullama_testing::tests! {
     answers_end_where_they_do_without_drafts,
     a_cancelled_answer_and_a_full_context_leave_what_was_given,
     caches_behind_drafts_go_on_as_others_do,
+    caches_grow_between_drafts,
     what_is_drawn_has_the_same_distribution,
     drafts_are_off_where_they_cannot_be_right,
     nothing_is_compiled_for_drafts_behind_the_load,

@@ -34,6 +34,7 @@ pub struct Caps {
     pub max_buffer: u64,
     /// Bytes of workgroup memory.
     pub workgroup_memory: u32,
+    /// Of a workgroup, at most: a power of two, since kernels halve what they add up.
     pub invocations: u32,
     pub storage_buffers: u32,
     pub max_groups: u32,
@@ -57,13 +58,28 @@ impl Caps {
             max_binding: limits.max_storage_buffer_binding_size & !3,
             max_buffer: limits.max_buffer_size,
             workgroup_memory: limits.max_compute_workgroup_storage_size,
-            invocations: limits.max_compute_invocations_per_workgroup,
+            invocations: 1 << limits.max_compute_invocations_per_workgroup.max(1).ilog2(),
             storage_buffers: limits.max_storage_buffers_per_shader_stage,
             max_groups: limits.max_compute_workgroups_per_dimension,
             offset_alignment: u64::from(limits.min_storage_buffer_offset_alignment.max(limits.min_uniform_buffer_offset_alignment)),
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
             software: (info.device_type == wgpu::DeviceType::Cpu || info.name.contains("SwiftShader")) && !options.as_gpu,
             browser,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workgroups_are_of_powers_of_two() {
+        let info = wgpu::AdapterInfo::new(wgpu::DeviceType::IntegratedGpu, wgpu::Backend::Vulkan);
+        for (limit, most) in [(128, 128), (256, 256), (384, 256), (1023, 512), (1024, 1024), (1536, 1024)] {
+            let limits = wgpu::Limits { max_compute_invocations_per_workgroup: limit, ..Default::default() };
+            let caps = Caps::new(&info, &limits, wgpu::Features::empty(), &OpenOptions::default());
+            assert_eq!(caps.invocations, most);
         }
     }
 }

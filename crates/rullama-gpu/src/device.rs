@@ -361,7 +361,14 @@ impl Device {
 
     fn module(&self, kernel: &Kernel) -> wgpu::ShaderModule {
         let source = wgpu::ShaderSource::Wgsl(kernel.source().into());
-        self.0.raw.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(kernel.label()), source })
+        let descriptor = wgpu::ShaderModuleDescriptor { label: Some(kernel.label()), source };
+        // Counting every loop's rounds, lest one be endless, would cost a twentieth of a decode step.
+        let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
+        // SAFETY: all other checks are there, and the loops of kernels end, as `Kernel` demands.
+        #[allow(unsafe_code, reason = "kernels are a part of the program, and what they compute is tested")]
+        unsafe {
+            self.0.raw.create_shader_module_trusted(descriptor, checks)
+        }
     }
 
     /// Pipelines compiled so far.

@@ -48,6 +48,9 @@ impl From<f32> for Param {
 /// Linked WGSL text with its interface, read from the text itself: the fields of
 /// `struct Params` (each `u32` or `f32`; bound as `params` at binding 0) and the storage
 /// bindings from 1 on. The host names them, so the two sides cannot drift apart.
+///
+/// The text is a part of the program, never a stranger's, and its loops end whatever buffers and parameters hold: natively
+/// nothing else stops them.
 #[derive(Debug, Clone)]
 pub struct Kernel(Arc<Inner>);
 

@@ -97,6 +97,11 @@ impl Drafter {
     fn weights(&self, gguf: &Gguf) -> Result<Specs, ModelError> {
         let mut file = File { gguf, specs: Specs::default() };
         let (dim, wide) = (self.dim, self.target.0);
+        let embedding = "token_embd.weight";
+        if let Some(tokens) = gguf.tensors.get(embedding).map(TensorInfo::rows).filter(|rows| *rows != u64::from(self.vocab)) {
+            let [found, expected] = [format!("for {tokens} tokens"), format!("for {}", self.vocab)];
+            return Err(ModelError::OtherDrafter { key: embedding.into(), found, expected });
+        }
         file.matrix("token_embd", dim, self.vocab)?;
         if gguf.tensors.contains("output.weight") {
             file.matrix("output", dim, self.vocab)?;

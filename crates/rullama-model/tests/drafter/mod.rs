@@ -236,7 +236,7 @@ fn other_files_are_told() {
         let all: u64 = dims.iter().product();
         other.tensors[tensor].1 = vec![1, all];
         if dims != [1] {
-            refused(&other, &[&name]);
+            refused(&other, &[&name, "has shape"]);
         }
     }
     let mut fewer = file.clone();

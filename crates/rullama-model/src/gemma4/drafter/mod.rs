@@ -59,6 +59,18 @@ fn other(key: &str, found: impl ToString, expected: impl ToString) -> ModelError
     ModelError::OtherDrafter { key, found: found.to_string(), expected: expected.to_string() }
 }
 
+/// An embedding of the drafter's own width has the target's tokens; one of another shape is damaged, which is told where it is listed.
+fn check_vocabulary(gguf: &Gguf, dim: u32, vocab: u32) -> Result<(), ModelError> {
+    let key = "token_embd.weight";
+    match gguf.tensors.get(key) {
+        Some(embedding) if embedding.cols() == u64::from(dim) && embedding.rows() != u64::from(vocab) => {
+            let [found, expected] = [format!("for {} tokens", embedding.rows()), format!("for {vocab}")];
+            Err(ModelError::OtherDrafter { key: key.into(), found, expected })
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Drafter {
     /// Reads and checks keys and tensors.
     ///
@@ -78,6 +90,7 @@ impl Drafter {
         if out != of.dim {
             return Err(other("embedding_length_out", out, of.dim));
         }
+        check_vocabulary(gguf, dim, of.vocab)?;
         let window = keys.u32_or("attention.sliding_window", of.window)?;
         if window == 0 || window > of.window {
             return Err(other("attention.sliding_window", window, of.window));
@@ -97,11 +110,6 @@ impl Drafter {
     fn weights(&self, gguf: &Gguf) -> Result<Specs, ModelError> {
         let mut file = File { gguf, specs: Specs::default() };
         let (dim, wide) = (self.dim, self.target.0);
-        let embedding = "token_embd.weight";
-        if let Some(tokens) = gguf.tensors.get(embedding).map(TensorInfo::rows).filter(|rows| *rows != u64::from(self.vocab)) {
-            let [found, expected] = [format!("for {tokens} tokens"), format!("for {}", self.vocab)];
-            return Err(ModelError::OtherDrafter { key: embedding.into(), found, expected });
-        }
         file.matrix("token_embd", dim, self.vocab)?;
         if gguf.tensors.contains("output.weight") {
             file.matrix("output", dim, self.vocab)?;

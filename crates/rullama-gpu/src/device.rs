@@ -362,7 +362,7 @@ impl Device {
     fn module(&self, kernel: &Kernel) -> wgpu::ShaderModule {
         let source = wgpu::ShaderSource::Wgsl(kernel.source().into());
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(kernel.label()), source };
-        // Counting every loop's rounds, lest one be endless, would cost a twentieth of a decode step.
+        // naga would count every loop's rounds, lest one be endless: short kernels feel that.
         let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
         // SAFETY: all other checks are there, and the loops of kernels end, as `Kernel` demands.
         #[allow(unsafe_code, reason = "kernels are a part of the program, and what they compute is tested")]

@@ -183,7 +183,7 @@ impl Vector {
         if !dims.codes || caps.software {
             return self;
         }
-        let team = self.team.min(1 << (caps.invocations / 16).ilog2());
+        let team = self.team.min(caps.invocations / 16);
         let workgroup = self.workgroup.max(16 * team);
         let rows = 2 * (team * 32 / workgroup).max(1);
         // Of each token the parts' sums and the values go through workgroup memory, and what makes codes of quads.

@@ -3,6 +3,8 @@
 //! Directives stand alone on a line:
 //! - `#import NAME` inserts a shared module, or a module that the caller binds (a weight
 //!   format's decoder); each is inserted once.
+//! - `#import NAME as SUFFIX` does so with `_SUFFIX` behind the names that it declares, and those that have
+//!   been declared with it: kernels that read several weights have a decoder for each.
 //! - `#if FLAG`, `#if !FLAG`, `#else`, `#endif` keep or drop lines.
 //! - `#param NAME: TYPE` adds a field to the parameters, where `#params` stands.
 //! - `#repeat NAME COUNT`, `#end` write a loop out ([`unroll`]); COUNT is a number or one of the constants.
@@ -25,6 +27,9 @@ const SHARED: &[(&str, &str)] = &[
     ("philox", rullama_quant::wgsl!("shared/philox.wgsl")),
     ("team", rullama_quant::wgsl!("shared/team.wgsl")),
     ("group_codes", rullama_quant::wgsl!("shared/group_codes.wgsl")),
+    ("code_groups", rullama_quant::wgsl!("shared/code_groups.wgsl")),
+    ("codes_dot", rullama_quant::wgsl!("shared/codes_dot.wgsl")),
+    ("codes_dot_halves", rullama_quant::wgsl!("shared/codes_dot_halves.wgsl")),
     ("codes_store", rullama_quant::wgsl!("shared/codes_store.wgsl")),
     ("tile_sums", rullama_quant::wgsl!("shared/tile_sums.wgsl")),
 ];
@@ -175,6 +180,7 @@ impl Link {
                 }
                 _ if keep.contains(&false) => {}
                 ["#import", name] => self.import(name, out, expansion)?,
+                ["#import", name, "as", suffix] => self.import_as(name, suffix, out, expansion)?,
                 ["#param", name, kind] => expansion.params.push_str(&format!("{name} {kind},\n")),
                 ["#params"] => out.push_str(PARAMS),
                 ["#repeat", ..] | ["#end"] => {
@@ -195,11 +201,48 @@ impl Link {
         if !expansion.imported.insert(name.to_string()) {
             return Ok(());
         }
+        self.expand(self.text_of(name)?, out, expansion)
+    }
+
+    fn import_as(&self, name: &str, suffix: &str, out: &mut String, expansion: &mut Expansion) -> Result<(), String> {
+        if !expansion.imported.insert(format!("{name} as {suffix}")) {
+            return Ok(());
+        }
+        let mut text = String::new();
+        self.expand(self.text_of(name)?, &mut text, expansion)?;
+        let ending = format!("_{suffix}");
+        let known = out.lines().filter_map(declared).filter_map(|name| name.strip_suffix(&ending)).map(str::to_string);
+        let names: BTreeSet<String> = known.chain(text.lines().filter_map(declared).map(str::to_string)).collect();
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        let mut rest = text.as_str();
+        while let Some(start) = rest.find(is_name) {
+            let (before, from) = rest.split_at(start);
+            let (word, after) = from.split_at(from.find(|c| !is_name(c)).unwrap_or(from.len()));
+            out.push_str(before);
+            out.push_str(word);
+            if names.contains(word) {
+                out.push('_');
+                out.push_str(suffix);
+            }
+            rest = after;
+        }
+        out.push_str(rest);
+        Ok(())
+    }
+
+    fn text_of(&self, name: &str) -> Result<&'static str, String> {
         let modules = self.modules.iter().map(|(name, text)| (*name, text.0));
         let found = modules.chain(SHARED.iter().copied()).find(|module| module.0 == name);
-        let (_, text) = found.ok_or_else(|| format!("no module `{name}` to import"))?;
-        self.expand(text, out, expansion)
+        found.map(|module| module.1).ok_or_else(|| format!("no module `{name}` to import"))
     }
+}
+
+/// The name that a line declares for its whole module.
+fn declared(line: &str) -> Option<&str> {
+    let (kind, rest) = line.split_once(' ')?;
+    let rest = if kind == "@group(0)" { rest.split_once("> ")?.1 } else { rest };
+    let name = &rest[..rest.find(|c: char| !c.is_alphanumeric() && c != '_')?];
+    matches!(kind, "fn" | "const" | "struct" | "@group(0)").then_some(name)
 }
 
 fn number_bindings(text: &str) -> String {
@@ -237,6 +280,20 @@ mod tests {
         let text = "#import m\n#import n\n#if a\nA\n#if !b\nAB\n#endif\n#else\nE\n#endif\nend";
         assert_eq!(link(text, &["a"]).source().unwrap(), "M\nN\nA\nAB\nend\n");
         assert_eq!(link(text, &["b"]).source().unwrap(), "M\nN\nE\nend\n");
+    }
+
+    #[test]
+    fn names_of_a_module_get_its_suffix() {
+        let mut link = link(
+            "fn read_a() {}\n@group(0) @binding(_) var<storage, read> held_a: X;\n#import p as a\n#import p as a\n#import p as b\nend",
+            &[],
+        );
+        link.modules
+            .push(("p", Text("const N = 2u;\nfn sum(x: Own) -> u32 {\n    let held = N;\n    return read(held) + sums + other.N2;\n}")));
+        let as_a = "const N_a = 2u;\nfn sum_a(x: Own) -> u32 {\n    let held_a = N_a;\n    return read_a(held_a) + sums + other.N2;\n}\n";
+        let as_b = "const N_b = 2u;\nfn sum_b(x: Own) -> u32 {\n    let held = N_b;\n    return read(held) + sums + other.N2;\n}\n";
+        let first = "fn read_a() {}\n@group(0) @binding(1) var<storage, read> held_a: X;\n";
+        assert_eq!(link.source().unwrap(), format!("{first}{as_a}{as_b}end\n"));
     }
 
     #[test]

@@ -3,19 +3,7 @@
 @group(0) @binding(_) var<storage, read> x_codes: array<vec4<u32>>;
 @group(0) @binding(_) var<storage, read> x_scales: array<vec2<u32>>;
 
-// Of a weight: see rullama_quant::codes_wgsl.
-struct Codes {
-    lo: vec4<u32>,
-    hi: vec4<u32>,
-    s: vec4<f32>,
-}
-
-struct Given {
-    lo: vec4<u32>,
-    hi: vec4<u32>,
-    d: f32,
-    sums: vec2<f32>,
-}
+#import code_groups
 
 // The first group of a token.
 fn x_row(token: u32) -> u32 {

@@ -3,7 +3,7 @@
 use crate::graph::Type;
 use crate::host::{Array, Host, HostCache, HostWeight};
 use crate::op::{Cache, Context, Op, Operand, Tensor, Use};
-use crate::tolerance::{of_sums, rms};
+use crate::tolerance::{compare_each, compare_values, of_sums};
 use crate::weight::{Chunk, Weight};
 use crate::{codes, halves};
 use rullama_gpu::{Buffer, Caps, Device, GpuError, Kernel, Recorder, Slice, Usage};
@@ -265,7 +265,11 @@ impl Case {
     }
 
     fn compare_operand(&self, operand: usize, want: &Host, got: &Host) -> Result<(), String> {
-        self.compare_within(want, got, self.allowed(operand))
+        match (want, got) {
+            // Only the status means something.
+            (Host::Words(want), Host::Words(got)) if self.op.uses()[operand] == Use::Exchange && want[0] == got[0] => Ok(()),
+            _ => self.compare_within(want, got, self.allowed(operand)),
+        }
     }
 
     /// Compares the last operand.
@@ -291,25 +295,6 @@ impl Case {
             _ => Err("a read-only operand changed".into()),
         }
     }
-}
-
-/// `|got - want| <= tolerance * rms(want) + relative * |want|`.
-fn compare_values(want: &[f32], got: &[f32], tolerance: f32, relative: f32) -> Result<(), String> {
-    let scale = rms(want.iter().map(|value| f64::from(*value))) as f32;
-    compare_each(want, got, |i| tolerance * scale + relative * want[i].abs())
-}
-
-/// `|got - want| <= bound`; infinities and NaN match exactly.
-fn compare_each(want: &[f32], got: &[f32], bound: impl Fn(usize) -> f32) -> Result<(), String> {
-    for (i, (&w, &g)) in want.iter().zip(got).enumerate() {
-        let equal = w == g || (w.is_nan() && g.is_nan());
-        // A NaN is never within bounds.
-        let close = (w - g).abs() <= bound(i);
-        if !equal && !close {
-            return Err(format!("value {i}: want {w}, got {g}, bound {:e}", bound(i)));
-        }
-    }
-    Ok(())
 }
 
 /// Words kept before and after a tensor's data: a stray write shows.

@@ -43,6 +43,8 @@ pub enum Words {
     Results,
     /// Which ids the sampler may draw, a bit each.
     Mask,
+    /// What workgroups of one dispatch pass on to each other; see [`Use::Exchange`].
+    Exchange,
     /// For each token of a packed row the index of its example's first token; larger than the token's own index where it pads.
     Starts,
     /// For each token of packed texts the index behind its text's last token.
@@ -329,7 +331,7 @@ impl Graph {
             if used != Use::Write {
                 self.check_version(&*op, value);
             }
-            if used == Use::Update {
+            if matches!(used, Use::Update | Use::Exchange) {
                 after.push(self.update(&*op, value));
             }
             operands.push(value);

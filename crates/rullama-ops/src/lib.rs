@@ -41,6 +41,7 @@ operations!(
     experts,
     halves,
     layer_norm,
+    layer_tail,
     local_attention,
     loss,
     matmul,
@@ -76,6 +77,7 @@ pub use halves::{Halve, Widen};
 pub use host::{Array, Host, HostCache, HostWeight};
 pub use kv::KvType;
 pub use layer_norm::LayerNorm;
+pub use layer_tail::{LayerTail, Then};
 pub use local_attention::LocalAttention;
 pub use loss::{LossGrad, LossStats};
 pub use matmul::{Epilogue, Matmul, MatmulT, Prologue};

@@ -24,6 +24,8 @@ pub enum Use {
     Write,
     /// A cache or words, partly written over.
     Update,
+    /// Words that workgroups pass values on by; what stands there between dispatches means nothing, but for the first, a status.
+    Exchange,
 }
 
 /// An f32 matrix on the GPU: `rows` of `cols` values, `stride` apart, from `offset` values

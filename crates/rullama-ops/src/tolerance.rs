@@ -66,6 +66,25 @@ pub fn rms(values: impl Iterator<Item = f64>) -> f64 {
     (sum / count.max(1) as f64).sqrt()
 }
 
+/// `|got - want| <= tolerance * rms(want) + relative * |want|`.
+pub fn compare_values(want: &[f32], got: &[f32], tolerance: f32, relative: f32) -> Result<(), String> {
+    let scale = rms(want.iter().map(|value| f64::from(*value))) as f32;
+    compare_each(want, got, |i| tolerance * scale + relative * want[i].abs())
+}
+
+/// `|got - want| <= bound`; infinities and NaN match exactly.
+pub fn compare_each(want: &[f32], got: &[f32], bound: impl Fn(usize) -> f32) -> Result<(), String> {
+    for (i, (&w, &g)) in want.iter().zip(got).enumerate() {
+        let equal = w == g || (w.is_nan() && g.is_nan());
+        // A NaN is never within bounds.
+        let close = (w - g).abs() <= bound(i);
+        if !equal && !close {
+            return Err(format!("value {i}: want {w}, got {g}, bound {:e}", bound(i)));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

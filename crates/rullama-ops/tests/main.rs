@@ -3,6 +3,7 @@
 mod backward;
 mod forward;
 mod gradients;
+mod layer_tail;
 mod sample;
 mod smoke;
 mod training;
@@ -11,6 +12,7 @@ rullama_testing::files! {
     backward,
     forward,
     gradients,
+    layer_tail,
     sample,
     smoke,
     training,

@@ -1,8 +1,8 @@
 //! Caches of cases as words on the device, and how near to the oracle's they must come.
 
-use super::compare_values;
 use crate::host::HostCache;
 use crate::kv::{KvType, q8};
+use crate::tolerance::compare_values;
 use half::f16;
 
 /// The words of a cache that holds this data.

@@ -73,6 +73,16 @@ pub(crate) fn rounded(values: Host) -> Host {
     codes
 }
 
+/// Values in codes of groups of another length.
+pub(crate) fn rounded_by(values: Host, group: usize) -> Host {
+    let Host::Tensor(mut array) = values else { return values };
+    for values in array.data.chunks_mut(group) {
+        let (d, codes) = encode(values);
+        values.iter_mut().zip(codes).for_each(|(value, code)| *value = (f64::from(code) * d) as f32);
+    }
+    Host::Codes(array)
+}
+
 /// Scale and codes of a group.
 fn encode(group: &[f32]) -> (f64, Vec<i8>) {
     if group.iter().any(|x| !x.is_finite()) {

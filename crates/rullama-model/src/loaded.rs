@@ -15,10 +15,11 @@ use crate::weights::{Specs, Table, WeightSpec, Weights, read_tables};
 use async_lock::Mutex;
 use rullama_gpu::{Device, GpuError};
 use rullama_ops::graph::Node;
-use rullama_ops::{Graph, KvType, Op, SampleMode, Type};
+use rullama_ops::{Graph, KvType, LayerTail, Op, SampleMode, Type};
 use rullama_source::ByteSource;
 use rullama_source::gguf::TensorInfo;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Whether the table that may be streamed goes to the GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +93,8 @@ pub struct Loaded {
     /// Whose turn it is: one step runs at a time, and has all activations to itself.
     pub turn: Mutex<Pool>,
     test: Mutex<SelfTest>,
+    /// Workgroups of a decode step that stay; none stays where it is 0.
+    resident: AtomicU32,
 }
 
 impl Loaded {
@@ -115,7 +118,7 @@ impl Loaded {
         let (loaded_bytes, weights, rows) = (put.bytes, put.weights, put.rows);
         let experts = choice.places().map(|places| Mutex::new(ExpertPools::new(places, model.facts().experts)));
         let (codes, measured) = choice.products.resolve(&device, &*model, &weights, choice.kv, choice.faster).await?;
-        let (longest, turn, test) = Default::default();
+        let (longest, turn, test, resident) = Default::default();
         let mut loaded = Loaded {
             device,
             model,
@@ -133,6 +136,7 @@ impl Loaded {
             longest,
             turn,
             test,
+            resident,
         };
         if !progress(Stage::SelfTest) {
             return Err(ModelError::Cancelled);
@@ -211,7 +215,8 @@ impl Loaded {
                 graph.sample(logits, mode);
             }
         }
-        self.lowered(graph.checked()?, mode(self.codes, shape.taps)).await
+        let resident = self.resident().filter(|_| shape.decode);
+        self.lowered(graph.checked()?, mode(self.codes, resident, shape.taps)).await
     }
 
     /// What runs for a graph of this model, with all its kernels tested.
@@ -230,6 +235,25 @@ impl Loaded {
         let graph = lower(graph, mode, specs);
         self.test.lock().await.test(&self.device, &graph).await?;
         Ok(graph)
+    }
+
+    /// Workgroups of a decode step that stay and wait for each other, where any do ([`LayerTail`]).
+    pub fn resident(&self) -> Option<u32> {
+        Some(self.resident.load(Ordering::Relaxed)).filter(|workgroups| *workgroups > 0)
+    }
+
+    /// Has decode steps that are built from now on keep so many.
+    pub fn set_resident(&self, workgroups: Option<u32>) {
+        self.resident.store(workgroups.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Tests the kernels of a decode step; whether there are such as wait.
+    ///
+    /// # Errors
+    /// An operation that no kernel computes rightly.
+    pub async fn tests_resident(&self) -> Result<bool, ModelError> {
+        let graph = self.graph(self.shape(1, Rows::Last, true, false), Some(SampleMode::default()), &Terms::default()).await?;
+        Ok(graph.nodes.iter().any(|node| node.is::<LayerTail>().is_some()))
     }
 
     /// Variants that failed their test on this device.

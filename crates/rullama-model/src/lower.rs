@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 mod codes;
+mod layer_tail;
 
 /// What a graph is lowered for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub enum For {
     Look,
     /// One of these, with products in codes of 8 bits where a weight of at least so many values is stored in codes.
     Codes { least: u64, look: bool },
+    /// A step of one token in codes, of which what lies behind a layer's attention is one dispatch of so many workgroups, where that can be.
+    Resident { least: u64, workgroups: u32 },
 }
 
 /// One rule.
@@ -41,6 +44,8 @@ enum When {
     Run,
     /// Rounds what products are given.
     Codes,
+    /// Workgroups of one dispatch wait for each other.
+    Resident,
 }
 
 impl When {
@@ -48,13 +53,14 @@ impl When {
         match self {
             When::Needed => true,
             When::Run => !matches!(mode, For::Look | For::Codes { look: true, .. }),
-            When::Codes => matches!(mode, For::Codes { .. }),
+            When::Codes => matches!(mode, For::Codes { .. } | For::Resident { .. }),
+            When::Resident => matches!(mode, For::Resident { .. }),
         }
     }
 }
 
 /// In the order of their use.
-const REWRITES: [Rewrite; 12] = [
+const REWRITES: [Rewrite; 13] = [
     Rewrite { name: "gated product of interleaved rows", when: When::Needed, apply: gated },
     Rewrite { name: "products of one input with stacked rows", when: When::Needed, apply: stacked },
     Rewrite { name: "parts of stacks as views of their rows", when: When::Needed, apply: parts },
@@ -67,6 +73,7 @@ const REWRITES: [Rewrite; 12] = [
     Rewrite { name: "products in codes of 8 bits", when: When::Codes, apply: codes::products },
     Rewrite { name: "codes from what makes the values", when: When::Codes, apply: codes::given },
     Rewrite { name: "a norm before a product of few tokens", when: When::Run, apply: norm_before },
+    Rewrite { name: "all behind a layer's attention", when: When::Resident, apply: layer_tail::tails },
 ];
 
 /// Names of the rewrites that `For` applies.
@@ -76,19 +83,23 @@ pub fn names(mode: For) -> impl Iterator<Item = &'static str> {
 
 /// The graph as it is run; weights are named by their specifications' keys.
 pub fn lower(graph: Graph, mode: For, specs: &Specs) -> Graph {
-    let least = if let For::Codes { least, .. } = mode { least } else { 0 };
-    lower_with(graph, specs, least, |rewrite| rewrite.when.is_for(mode))
+    let (least, resident) = match mode {
+        For::Codes { least, .. } => (least, None),
+        For::Resident { least, workgroups } => (least, Some(workgroups)),
+        For::Run | For::Look => (0, None),
+    };
+    lower_with(graph, specs, (least, resident), |rewrite| rewrite.when.is_for(mode))
 }
 
 /// As [`lower`], with the needed rewrites and one other: what tests compare.
 pub fn lower_one(graph: Graph, name: &str, specs: &Specs) -> Graph {
-    lower_with(graph, specs, 0, |rewrite| rewrite.when == When::Needed || rewrite.name == name)
+    lower_with(graph, specs, (0, None), |rewrite| rewrite.when == When::Needed || rewrite.name == name)
 }
 
-fn lower_with(graph: Graph, specs: &Specs, least: u64, wanted: impl Fn(&Rewrite) -> bool) -> Graph {
+fn lower_with(graph: Graph, specs: &Specs, codes: (u64, Option<u32>), wanted: impl Fn(&Rewrite) -> bool) -> Graph {
     // What nobody needs goes last: a fused operation may write a cache and make a value that is not read.
     prune(REWRITES.iter().filter(|r| wanted(r)).fold(graph, |graph, rewrite| {
-        let mut pass = Pass::new(graph, specs, least);
+        let mut pass = Pass::new(graph, specs, codes);
         (rewrite.apply)(&mut pass);
         pass.finish()
     }))
@@ -115,6 +126,8 @@ struct Pass<'a> {
     specs: &'a Specs,
     /// Values of the smallest weight that is multiplied in codes.
     least: u64,
+    /// Workgroups that stay, where they may.
+    resident: Option<u32>,
     maker: HashMap<Value, usize>,
     readers: HashMap<Value, Vec<usize>>,
     /// Values that are seen from elsewhere: outputs, and what views stand on.
@@ -127,7 +140,7 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(graph: Graph, specs: &'a Specs, least: u64) -> Self {
+    fn new(graph: Graph, specs: &'a Specs, (least, resident): (u64, Option<u32>)) -> Self {
         let (mut maker, mut readers) = (HashMap::new(), HashMap::<Value, Vec<usize>>::new());
         let mut seen: HashSet<Value> = graph.outputs.iter().map(|(_, value)| *value).collect();
         for (at, node) in graph.nodes.iter().enumerate() {
@@ -141,7 +154,7 @@ impl<'a> Pass<'a> {
         }
         let count = graph.nodes.len();
         let nodes = || vec![None; count];
-        Pass { graph, specs, least, maker, readers, seen, gone: vec![false; count], placed: nodes(), before: nodes() }
+        Pass { graph, specs, least, resident, maker, readers, seen, gone: vec![false; count], placed: nodes(), before: nodes() }
     }
 
     fn node(&self, at: usize) -> &Node {

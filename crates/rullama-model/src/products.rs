@@ -98,12 +98,13 @@ impl Products {
     }
 }
 
-/// What a graph is lowered for, which somebody looks into or not.
-pub fn mode(codes: Option<InCodes>, look: bool) -> For {
-    match codes {
-        Some(InCodes { least }) => For::Codes { least, look },
-        None if look => For::Look,
-        None => For::Run,
+/// What a graph is lowered for, which somebody looks into or not; with `resident` workgroups where it is a step of one token.
+pub fn mode(codes: Option<InCodes>, resident: Option<u32>, look: bool) -> For {
+    match (codes, resident) {
+        (Some(InCodes { least }), Some(workgroups)) if !look => For::Resident { least, workgroups },
+        (Some(InCodes { least }), _) => For::Codes { least, look },
+        (None, _) if look => For::Look,
+        (None, _) => For::Run,
     }
 }
 

@@ -46,6 +46,7 @@ impl<'a> Reference<'a> {
             for (value, used) in node.operands.iter().zip(node.op.uses()) {
                 host.push(match used {
                     Use::Write => Host::zeros(&graph.of(*value)),
+                    Use::Exchange => Host::Words(Vec::new()),
                     Use::Read | Use::Update => self.fetch(graph, &values, *value).await?,
                 });
             }

@@ -8,7 +8,7 @@ use rullama_model::reference::Reference;
 use rullama_model::tower::{Features, Sense, Wants};
 use rullama_model::weights::{Specs, Table, TableSpec, read_table};
 use rullama_ops::case::Rng;
-use rullama_ops::{Array, Graph, Kind, KvType, Number, SampleMode, StepState, Value, Words};
+use rullama_ops::{Array, Graph, Kind, KvType, LayerTail, Number, SampleMode, StepState, Then, Value, Words};
 use rullama_source::FileSource;
 use rullama_source::gguf::Gguf;
 use std::collections::{HashMap, HashSet};
@@ -93,6 +93,20 @@ impl File {
         }
         Vec::new()
     }
+
+    /// Logits behind some tokens of a graph for one at a time, one row after another, on oracles.
+    fn decoded(&self, graph: &Graph) -> Vec<f32> {
+        let specs = self.model.specs();
+        let mut reference = Reference::new(&self.source, specs, &self.tables, &self.model.caches(), KvType::F32, 64);
+        let mut all = Vec::new();
+        for (position, id) in [2, 700, 811, 922, 1033].into_iter().enumerate() {
+            let state = StepState { position: position as u32, tokens: 1, ..Default::default() };
+            reference.words.insert(Words::StepId, vec![id]);
+            reference.words.insert(Words::StepState, bytemuck::cast_slice(&[state]).to_vec());
+            all.extend(&pollster::block_on(reference.run(graph)).unwrap()["logits"].data);
+        }
+        all
+    }
 }
 
 /// Largest difference as a share of the deviation of `want`.
@@ -141,6 +155,22 @@ fn products_in_codes_round_what_they_are_given_once() {
         let off = difference(&file.logits(&plain), &file.logits(&all));
         assert!((1e-3..0.5).contains(&off), "{name}: {off}");
     }
+}
+
+/// Small products are exact in it and the feed-forward's values are rounded by 16, so it is as near to the algebra as separate products in codes.
+fn a_layers_tail_is_one_operation_of_a_decode_step() {
+    let file = open("dense-ple-Q4_K_M.gguf");
+    let plain = file.forward(shape(Rows::Last, true));
+    let lowered = |mode| lower::lower(plain.clone(), mode, file.model.specs());
+    let (apart, whole) = (lowered(For::Codes { least: 0, look: false }), lowered(For::Resident { least: 0, workgroups: 1 }));
+    let tails: Vec<_> = whole.nodes.iter().filter_map(|node| node.is::<LayerTail>()).collect();
+    assert_eq!(tails.len(), file.model.facts().layers);
+    // Behind the last layer stands the output's table, and two layers begin with two products: their values' weight has a format of its own.
+    assert_eq!(tails.iter().filter(|tail| tail.then == Then::Codes).count(), 3);
+    assert_eq!(lowered(For::Resident { least: 0, workgroups: 64 }).nodes.len(), apart.nodes.len(), "512 values are too few for 64");
+    let [want, apart, whole] = [&lowered(For::Look), &apart, &whole].map(|graph| file.decoded(graph));
+    let (apart, whole) = (difference(&want, &apart), difference(&want, &whole));
+    assert!(whole > 1e-4 && whole < 1.5 * apart, "{whole} and {apart}");
 }
 
 /// A tower with clipped linears, and its step for some features: outputs by name.
@@ -321,6 +351,7 @@ fn packed_examples_are_as_if_alone() {
 rullama_testing::tests! {
     each_rewrite_computes_what_the_graph_without_it_does,
     products_in_codes_round_what_they_are_given_once,
+    a_layers_tail_is_one_operation_of_a_decode_step,
     bounds_of_a_towers_products_are_part_of_them,
     lowered_graphs_have_the_nodes_that_the_design_counts,
     without_wanted_rows_a_step_ends_with_the_last_cache_that_is_written,

@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use rullama::DEFAULT_CONTEXT;
 use rullama::{
-    AdapterProfile, Cancel, Embedder, Engine, ExpertMode, ExpertStats, KvType, LoadOptions, PleMode, Products as Wanted, Speculate,
+    AdapterProfile, Cancel, Embedder, Engine, ExpertMode, ExpertStats, KvType, LoadOptions, Persistent, PleMode, Products as Wanted,
+    Speculate,
 };
 use rullama_source::{ByteSource, FileSource};
 use std::ffi::{OsStr, OsString};
@@ -68,6 +69,17 @@ enum Products {
     Int8,
 }
 
+/// Whether a decode step's workgroups stay on the GPU from product to product and wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Stay {
+    /// Where that was right and faster on this adapter
+    Auto,
+    /// Where it is right, also where it is slower
+    On,
+    /// Every product is a dispatch
+    Off,
+}
+
 /// Whether several tokens are verified in a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Speculation {
@@ -119,6 +131,9 @@ pub struct LoadArguments {
     /// The same as --products exact
     #[arg(long, conflicts_with = "products")]
     exact: bool,
+    /// Keep a decode step's workgroups on the GPU from product to product, where a model has per-layer embeddings and its products are int8
+    #[arg(long, value_enum, default_value = "auto")]
+    persistent: Stay,
     /// Most tokens of a conversation [default: the model's, up to 32768]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     ctx: Option<u32>,
@@ -188,6 +203,11 @@ impl LoadArguments {
             },
             kv: self.kv.wanted(),
             products: self.products().unwrap_or_default(),
+            persistent: match self.persistent {
+                Stay::Auto => Persistent::Auto,
+                Stay::On => Persistent::On,
+                Stay::Off => Persistent::Off,
+            },
             measurements: measured::kept(),
             context: self.ctx.or(least),
             preferred_context: wish,

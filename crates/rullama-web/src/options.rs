@@ -2,8 +2,8 @@
 
 use rullama::text::chat::{FunctionCall, Message, Tool};
 use rullama::{
-    AdapterProfile, ChatOptions, EmbedOptions, EmbedPrompt, ExpertMode, Format, GenerateOptions, KvType, LoadOptions, PleMode, Products,
-    Sampling, Speculate,
+    AdapterProfile, ChatOptions, EmbedOptions, EmbedPrompt, ExpertMode, Format, GenerateOptions, KvType, LoadOptions, Persistent, PleMode,
+    Products, Sampling, Speculate,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -40,6 +40,7 @@ pub struct Load {
     pub experts: ExpertMode,
     pub kv: Kv,
     pub products: Products,
+    pub persistent: Option<Persistent>,
     pub speculate: Speculate,
     pub context: Option<u32>,
     pub memory_budget: Option<u64>,
@@ -62,6 +63,8 @@ impl Load {
                 Kv::Q8 => KvType::Q8,
             },
             products: self.products,
+            // Not seen on a browser's adapter yet; Chromium binds fewer buffers than it needs.
+            persistent: self.persistent.unwrap_or(Persistent::Off),
             speculate: self.speculate,
             context: self.context,
             memory_budget: self.memory_budget,

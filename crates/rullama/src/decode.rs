@@ -10,7 +10,7 @@
 //! from that step on is void: its results are not looked at, and the same positions are computed again behind it, with the row. What void
 //! steps leave is written over before it is read, as what rejected drafts leave is: keys and values of positions that are not reached yet,
 //! results and tokens of the history by their index, and the step's state, which the host sets anew. How far steps are queued ahead
-//! follows from how often rows are there ([`Ahead`](crate::ahead::Ahead)).
+//! follows from how often rows are there ([`Ahead`](crate::ahead::Ahead)). A step whose workgroups did not all come is void in the same way.
 
 use crate::Error;
 use crate::format::{Constraint, refused};
@@ -49,8 +49,9 @@ pub(crate) struct Decoder<'a> {
     under_way: VecDeque<Group>,
     ready: VecDeque<SampleResult>,
     spare: Vec<Readback>,
-    /// Results read so far: the sampler's counter.
+    /// Results read so far, the sampler's counter, and the id of the last.
     read: usize,
+    last: u32,
     groups: Groups,
     /// When the group before was there, and what `away` was.
     collected: (Instant, f64),
@@ -76,6 +77,7 @@ impl<'a> Decoder<'a> {
             ready,
             spare,
             read: 0,
+            last: 0,
             groups,
             collected: (given, 0.0),
             away: 0.0,
@@ -111,12 +113,20 @@ impl<'a> Decoder<'a> {
     async fn behind(&mut self, runner: &mut Runner, generated: &[u32], most: usize) -> Result<SampleResult, Error> {
         let last = generated.last().copied().unwrap_or_default();
         let Some(mode) = self.settings.mode() else {
-            runner.reserve(runner.position() + 1).await?;
-            runner.set_step(last, 0);
-            runner.steps(1, Some(last), None).await?;
-            return self.on_host(runner, generated);
+            let position = runner.position();
+            runner.reserve(position + 1).await?;
+            loop {
+                runner.set_step(last, 0);
+                runner.steps(1, Some(last), None).await?;
+                let finite = runner.logits().first().is_some_and(|logit| !logit.is_nan());
+                if finite || !runner.gave_up().await? {
+                    return self.on_host(runner, generated);
+                }
+                runner.set_position(position);
+            }
         };
-        if let Some(constraint) = &mut self.constraint {
+        // A void step brings nothing.
+        while let Some(constraint) = &mut self.constraint {
             // The mask is that of the tokens so far, so nothing is queued behind.
             let queued = Instant::now();
             runner.reserve(runner.position() + 1).await?;
@@ -124,7 +134,9 @@ impl<'a> Decoder<'a> {
             self.queue_readback(runner, 1, (queued, 0)).await?;
             self.collect(runner).await?;
             made?;
-            return self.ready.pop_front().filter(|drawn| !drawn.none_allowed).ok_or_else(nothing_allowed);
+            if let Some(drawn) = self.ready.pop_front() {
+                return if drawn.none_allowed { Err(nothing_allowed()) } else { Ok(drawn) };
+            }
         }
         // Void groups bring nothing.
         while self.ready.is_empty() {
@@ -151,7 +163,7 @@ impl<'a> Decoder<'a> {
 
     /// Queues as much as is to be under way: where each step waits for its token, one group of one, else two groups.
     async fn queue_groups(&mut self, runner: &mut Runner, generated: &[u32], most: usize, mode: SampleMode) -> Result<(), Error> {
-        let waits = (runner.streams_rows() && !self.forgets) || self.speculation.as_ref().is_some_and(Speculation::always);
+        let waits = (runner.may_void() && !self.forgets) || self.speculation.as_ref().is_some_and(Speculation::always);
         let (groups, steps) = match runner.steps_ahead().filter(|_| !waits) {
             None => (1, 1),
             Some(ahead) => (2, self.groups.steps.min(ahead)),
@@ -244,16 +256,20 @@ impl<'a> Decoder<'a> {
         let (started, away) = ((*queued).max(self.collected.0), self.away - away.max(self.collected.1));
         let Some(words) = self.wait(runner).await?.filter(|_| !void) else { return Ok(()) };
         for left in (0..steps).rev() {
+            let last = self.last;
             let drawn = self.take(&words);
+            if drawn.not_finite && runner.gave_up().await? {
+                (self.last, self.read) = (last, self.read - 1);
+                self.void(runner);
+                break;
+            }
             let id = drawn.id;
             self.ready.push_back(drawn);
             // The rows of the step that got it, if one is queued.
             let of_next = if left > 0 { Some(rows) } else { self.under_way.front().map(|next| next.rows) };
             let behind: usize = self.under_way.iter().map(|group| group.steps).sum();
             if !runner.holds(id, of_next, left + behind).await {
-                self.under_way.iter_mut().for_each(|group| group.void = true);
-                runner.set_position((self.prompt.len() + self.read) as u32 - 1);
-                runner.set_step(id, self.read as u32);
+                self.void(runner);
                 break;
             }
         }
@@ -264,6 +280,13 @@ impl<'a> Decoder<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Goes on behind the last token: what is under way is not wanted.
+    fn void(&mut self, runner: &mut Runner) {
+        self.under_way.iter_mut().for_each(|group| group.void = true);
+        runner.set_position((self.prompt.len() + self.read) as u32 - 1);
+        runner.set_step(self.last, self.read as u32);
     }
 
     /// Waits for the oldest group and gives its copy of the results.
@@ -279,7 +302,9 @@ impl<'a> Decoder<'a> {
     fn take(&mut self, words: &[u32]) -> SampleResult {
         let record = &words[self.read % RESULTS * RESULT_WORDS..][..RESULT_WORDS];
         self.read += 1;
-        SampleResult::from_record(record, self.settings.logprobs)
+        let drawn = SampleResult::from_record(record, self.settings.logprobs);
+        self.last = drawn.id;
+        drawn
     }
 
     /// Waits for what is still under way; its tokens are not wanted.

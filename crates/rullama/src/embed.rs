@@ -308,6 +308,7 @@ async fn info(loaded: &LoadedEncoder, name: String, load_seconds: f64) -> ModelI
         kv: "none",
         drafter: false,
         products: "exact",
+        persistent: false,
         embedding: facts.lengths.clone(),
         bytes_per_token: 0,
         device: device.name().into(),

@@ -4,6 +4,7 @@ use crate::format::Formats;
 use crate::media::Senses;
 use crate::options::{LoadOptions, Speculate};
 use crate::residency;
+use crate::resident::{self, Remembered};
 use crate::session::Session;
 use crate::speculation;
 use crate::vocabulary::take_tokenizer;
@@ -71,6 +72,8 @@ pub struct ModelInfo {
     pub drafter: bool,
     /// `int8` where large products are of codes of 8 bits, else `exact`.
     pub products: &'static str,
+    /// Workgroups of decode steps stay on the GPU and wait for each other, until they once do not all come.
+    pub persistent: bool,
     /// Lengths that embeddings were trained for, the whole one first; empty for models that answer.
     pub embedding: Vec<u32>,
     /// Bytes of weights read for one decoded token.
@@ -105,6 +108,8 @@ pub(crate) struct Inner {
     pub speculate: Speculate,
     pub drafter: Option<LoadedDrafter>,
     pub formats: OnceLock<Box<dyn Formats>>,
+    /// What is known of the adapter's workgroups.
+    pub remembered: Remembered,
 }
 
 /// A model on a GPU; clones share it. Sessions are made from it.
@@ -163,8 +168,8 @@ impl Engine {
         let experts = residency::experts(&device, &*model, &options, &*source, residency)?;
         let (context, chunk) = (context(&*model, &options, &device)?, chunk(&options)?);
         let rows = residency::rows(&device, &*model, &options);
-        let kept = options.measurements.as_deref().map(|kept| (kept, products::key(&device, &*model)));
-        let faster = kept.as_ref().and_then(|(kept, key)| kept.recall(key));
+        let remembered = Remembered { kept: options.measurements.clone(), key: products::key(&device, &*model) };
+        let faster = remembered.kept.as_ref().and_then(|kept| kept.recall(&remembered.key));
         let choice = Choice { kv: options.kv, context, residency, rows, experts, chunk, products: options.wanted_products(), faster };
         let name = MetadataError::optional(gguf.metadata.str("general.name"))?.unwrap_or("unnamed").to_string();
         // Seconds of putting weights on the GPU end where the self-test begins.
@@ -178,8 +183,8 @@ impl Engine {
             !cancel.is_cancelled()
         };
         let loaded = Loaded::load(device, model, source, choice, &mut report).await?;
-        if let (Some((kept, key)), Some(faster)) = (kept, loaded.measured) {
-            kept.keep(&key, faster);
+        if let (Some(kept), Some(faster)) = (&remembered.kept, loaded.measured) {
+            kept.keep(&remembered.key, faster);
         }
         let speculate = if loaded.streams_experts() { Speculate::Off } else { options.speculate };
         let drafter = match drafter.filter(|_| speculate != Speculate::Off) {
@@ -188,11 +193,17 @@ impl Engine {
         };
         test_drafts(&loaded, speculate, drafter.as_ref()).await?;
         let info = ModelInfo { drafter: drafter.is_some(), ..info(&loaded, name, &options, seconds).await };
-        progress(Progress::Ready);
         let (loaded, senses, formats) = (Arc::new(loaded), Arc::new(Senses::default()), OnceLock::new());
         let spare: Weak<Senses> = Arc::downgrade(&senses);
         loaded.device.on_shortage(spare);
-        Ok(Engine(Arc::new(Inner { loaded, tokenizer, info, senses, speculate, drafter, formats })))
+        let mut engine = Engine(Arc::new(Inner { loaded, tokenizer, info, senses, speculate, drafter, formats, remembered }));
+        let chosen = resident::choose(&engine, options.persistent, cancel).await?;
+        if let Some(inner) = Arc::get_mut(&mut engine.0) {
+            inner.info.persistent = chosen.on;
+            inner.info.disabled_kernels.extend(chosen.failed.iter().map(|workgroups| format!("layer_tail/{workgroups}")));
+        }
+        progress(Progress::Ready);
+        Ok(engine)
     }
 
     pub fn info(&self) -> &ModelInfo {
@@ -306,6 +317,7 @@ async fn info(loaded: &Loaded, name: String, options: &LoadOptions, load_seconds
         kv: loaded.choice.kv.name(),
         drafter: false,
         products: if loaded.codes.is_some() { "int8" } else { "exact" },
+        persistent: false,
         embedding: Vec::new(),
         bytes_per_token: loaded.model.bytes_per_token(),
         device: device.name().into(),

@@ -47,6 +47,7 @@ mod progress;
 mod prompt;
 pub mod queue;
 mod residency;
+mod resident;
 mod runner;
 mod saved;
 pub mod score;
@@ -72,7 +73,9 @@ pub use format::{Follow, Format, Formats};
 pub use format_tokens::FormatTokens;
 pub use gallery::{Gallery, sense_of};
 pub use media::{Medium, Perceived, SoftTokens};
-pub use options::{Cancel, ExpertMode, GenerateOptions, LoadOptions, PENALTIES, PleMode, REPEAT_PENALTIES, Sampling, Speculate};
+pub use options::{
+    Cancel, ExpertMode, GenerateOptions, LoadOptions, PENALTIES, Persistent, PleMode, REPEAT_PENALTIES, Sampling, Speculate,
+};
 pub use pieces::{Logprobs, Piece, Pieces, Reason, TokenText};
 pub use profile::{MediumProfile, StepProfile};
 pub use progress::{OnPrefill, Prefill};

@@ -56,6 +56,20 @@ pub enum Speculate {
     Drafter,
 }
 
+/// Whether a decode step's workgroups stay on the GPU from product to product and wait for each other, where a model has
+/// per-layer embeddings and products are [`Int8`](Products::Int8): fewer, longer dispatches. No API promises that workgroups run at once; waits are
+/// bounded, and a step that gives up is computed again without, as are all that follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Persistent {
+    /// Where that was right and faster on this adapter; never on CPU adapters.
+    #[default]
+    Auto,
+    /// Where it is right.
+    On,
+    Off,
+}
+
 /// How to load a model.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
@@ -72,6 +86,7 @@ pub struct LoadOptions {
     /// length adds in another order: with one given, a prompt's logits are the same to the bit in every run on a device.
     pub chunk: Option<u32>,
     pub products: Products,
+    pub persistent: Persistent,
     /// Where measurements of adapters are kept; none measures at each load, which takes milliseconds.
     pub measurements: Option<Arc<dyn Measurements>>,
     /// Off where experts are streamed.

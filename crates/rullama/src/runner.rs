@@ -38,8 +38,8 @@ pub(crate) fn longest_step(facts: &Facts) -> u32 {
 pub(crate) struct Runner {
     pub engine: Engine,
     pub cache: KvCache,
-    plans: Plans,
-    words: WordBuffers,
+    pub plans: Plans,
+    pub words: WordBuffers,
     attached: Attached,
     /// Where the next token to be computed stands: every step goes on from here.
     position: u32,

@@ -1,8 +1,8 @@
 //! What a token costs in counts that are the same on every adapter: dispatches, bytes of weights, waits for the GPU, pipelines.
 //! They fail when they grow; where a change makes them smaller, the number here is lowered with it.
 
-use rullama::{AdapterProfile, Cancel, Engine, GenerateOptions, LoadOptions, PleMode, Products, Sampling, Session};
-use rullama_testing::{found, workspace};
+use rullama::{AdapterProfile, Cancel, Engine, GenerateOptions, LoadOptions, Persistent, PleMode, Products, Sampling, Session};
+use rullama_testing::{found, skip, workspace};
 use std::sync::Arc;
 
 /// Of one decoded token with greedy sampling under WebGPU's guaranteed limits, with the kernels that a GPU gets.
@@ -81,4 +81,19 @@ fn a_token_in_codes_costs_what_it_did() {
     assert_eq!(found, expected);
 }
 
-rullama_testing::tests! { a_token_in_codes_costs_what_it_did, a_token_of_each_family_costs_what_it_did, a_token_of_streamed_rows_costs_as_much }
+/// What lies behind a layer's attention, and the product that opens the next, is one dispatch where workgroups may stay.
+fn a_token_whose_workgroups_stay_costs_what_it_did() {
+    let file = workspace().join("goldens/models/dense-ple-Q4_K_M.gguf");
+    let options = LoadOptions { ple: PleMode::Resident, products: Products::Int8, persistent: Persistent::On, ..Default::default() };
+    let source = Arc::new(rullama::source::FileSource::open(file).unwrap());
+    let engine = found(pollster::block_on(Engine::load(source, options, &mut |_| ())), |error| error.code() == "no-webgpu");
+    if !engine.info().persistent && engine.info().disabled_kernels.is_empty() {
+        skip(format_args!("{} lacks what it takes", engine.info().device));
+    }
+    let mut session = pollster::block_on(engine.session()).unwrap();
+    decode(&mut session);
+    assert!(engine.info().persistent);
+    assert_eq!(pollster::block_on(session.profile_decode()).unwrap().dispatches, 44);
+}
+
+rullama_testing::tests! { a_token_in_codes_costs_what_it_did, a_token_whose_workgroups_stay_costs_what_it_did, a_token_of_each_family_costs_what_it_did, a_token_of_streamed_rows_costs_as_much }

@@ -95,6 +95,7 @@ fn what_the_engine_says() {
         kv: "f16",
         drafter: true,
         products: "exact",
+        persistent: false,
         embedding: vec![1],
         bytes_per_token: 1,
         device: "a".into(),

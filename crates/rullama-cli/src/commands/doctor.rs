@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub struct Arguments {
     /// A model whose kernels to test
     model: Option<OsString>,
-    /// Only forget which products were measured to be faster on the adapters here: the next load measures again
+    /// Only forget what was measured to be faster on the adapters here (products, workgroups that stay): the next load measures again
     #[arg(long, conflicts_with = "model")]
     forget: bool,
 }

@@ -45,6 +45,7 @@ const LOAD: Record<keyof EngineOptions, Rule> = {
   experts: oneOf('auto', 'resident', 'streamed'),
   kv: oneOf('f16', 'f32', 'q8'),
   products: oneOf('auto', 'exact', 'int8'),
+  persistent: oneOf('auto', 'on', 'off'),
   speculate: oneOf('off', 'auto', 'lookup', 'drafter'),
   context: whole(1),
   memoryBudget: whole(0, Number.MAX_SAFE_INTEGER),

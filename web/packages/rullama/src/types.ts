@@ -41,7 +41,9 @@ export interface EngineOptions {
    * round them. `auto`, the default, takes `int8` for large weights where that is measured to be faster on this adapter.
    */
   products?: 'auto' | 'exact' | 'int8';
-  /** Speculation; `off` by default, `auto` with a drafter. */
+  /** Whether workgroups of decode steps stay on the GPU, as the program's `--persistent`; `off` by default: browsers bind too few buffers for it. */
+  persistent?: 'auto' | 'on' | 'off';
+  /** `off` by default, `auto` with a drafter. */
   speculate?: Speculate;
   /** Longest context in tokens; the model's own by default. */
   context?: number;
@@ -122,6 +124,8 @@ export interface ModelInfo {
   drafter: boolean;
   /** `int8` where large products are of codes of 8 bits, else `exact`. */
   products: 'exact' | 'int8';
+  /** Workgroups of decode steps stay on the GPU and wait for each other, until they once do not all come. */
+  persistent: boolean;
   /** Lengths that embeddings were trained for, the whole one first; empty for models that answer. */
   embedding: number[];
   /** Bytes of weights read for one decoded token. */
@@ -389,10 +393,7 @@ export interface TuneStep {
   evalLoss?: number;
 }
 
-/**
- * Why training ended: all steps were taken, the evaluation got no better, the loss rose far above what it was (the best state is
- * kept), or `cancel`.
- */
+/** Why training ended: all steps taken, the evaluation no better, the loss far above what it was (the best state is kept), or `cancel`. */
 export type TuneEnd = 'done' | 'no-better' | 'diverged' | 'cancelled';
 
 /** Lines of the examples, first to last, that did not become whole ones, and why. */

@@ -21,6 +21,7 @@ export function fakeInfo(name: string, kv: 'f16' | 'f32' | 'q8', context: number
     kv,
     drafter: false,
     products: 'exact',
+    persistent: false,
     embedding: name.includes('notes') ? [2] : [],
     bytesPerToken: 4_000_000,
     device: 'fake adapter',

@@ -255,6 +255,7 @@ fn record(arguments: &Arguments, engine: &Engine, measured: &Measured) -> Value 
         "experts": info.experts,
         "kv": info.kv,
         "products": info.products,
+        "persistent": info.persistent,
         "context": arguments.context,
         "prefill": arguments.prefill,
         "decode": arguments.decode,

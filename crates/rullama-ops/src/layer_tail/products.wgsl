@@ -50,20 +50,22 @@ fn send_f(v: ptr<function, array<f32, HOLDS>>, wg: u32, warp: u32, lane: u32) {
     // A norm's scale commutes with the product: codes need not wait for it.
     stage_all(*v, by_up, warp, lane);
     let up_scale = norm_scale(*v, warp, lane, 1u);
-#repeat u UX
-    var x{u} = given(min(xg{u}, DG - 1u));
-    x{u}.d = select(0.0, x{u}.d * up_scale, xg{u} < DG);
-#end
-    // All loads before the first branch, so that many are under way.
 #repeat j PAIRS
     var up{j} = 0.0;
+#end
+    // A group at a time with all rows: what all are multiplied with would fill the registers.
 #repeat u UX
     {
-        var w = first_up{u};
-        if ({j}u > 0u) { w = codes_group_up(planes, (2u * pair_of(wg, warp + {j}u * WARPS) + side) * DG + min(xg{u}, DG - 1u)); }
-        up{j} += codes_dot_up(w, x{u});
-    }
+        var x = given(min(xg{u}, DG - 1u));
+        x.d = select(0.0, x.d * up_scale, xg{u} < DG);
+#repeat j PAIRS
+        {
+            var w = first_up{u};
+            if ({j}u > 0u) { w = codes_group_up(planes, (2u * pair_of(wg, warp + {j}u * WARPS) + side) * DG + min(xg{u}, DG - 1u)); }
+            up{j} += codes_dot_up(w, x);
+        }
 #end
+    }
 #end
 #repeat r GATED
     var gated{r} = vec2<f32>();
@@ -100,18 +102,20 @@ fn send_d(wg: u32, warp: u32, lane: u32) {
     workgroupBarrier();
     take_halves_f(lid, lane);
     workgroupBarrier();
-#repeat u UF
-    let y{u} = given_halves(min(fg{u}, F / 32u - 1u), fg{u} < F / 32u);
-#end
 #repeat j JD
     var down{j} = 0.0;
+#end
 #repeat u UF
     {
-        var w = first_down{u};
-        if ({j}u > 0u) { w = codes_group_down(planes, min(wg + W * (slot + {j}u * (WARPS / SPLIT)), D - 1u) * (F / 32u) + min(fg{u}, F / 32u - 1u)); }
-        down{j} += codes_dot_halves_down(w, y{u});
-    }
+        let y = given_halves(min(fg{u}, F / 32u - 1u), fg{u} < F / 32u);
+#repeat j JD
+        {
+            var w = first_down{u};
+            if ({j}u > 0u) { w = codes_group_down(planes, min(wg + W * (slot + {j}u * (WARPS / SPLIT)), D - 1u) * (F / 32u) + min(fg{u}, F / 32u - 1u)); }
+            down{j} += codes_dot_halves_down(w, y);
+        }
 #end
+    }
 #end
 #repeat j JD
     down{j} = subgroupAdd(down{j});
@@ -263,15 +267,19 @@ fn finish(v: ptr<function, array<f32, HOLDS>>, wg: u32, warp: u32, lane: u32) {
 #endif
     }
 #if next
-#repeat u UX
-    var n{u} = given(min(xg{u}, DG - 1u));
-    n{u}.d = select(0.0, n{u}.d * next_scale, xg{u} < DG);
-#end
 #repeat j JN
     var next{j} = 0.0;
-#repeat u UX
-    next{j} += codes_dot_next(next{j}_{u}, n{u});
 #end
+#repeat u UX
+    {
+        var n = given(min(xg{u}, DG - 1u));
+        n.d = select(0.0, n.d * next_scale, xg{u} < DG);
+#repeat j JN
+        next{j} += codes_dot_next(next{j}_{u}, n);
+#end
+    }
+#end
+#repeat j JN
     next{j} = inner_sum(next{j});
 #end
 #repeat j JN

@@ -67,6 +67,9 @@ impl Runner {
 enum Verdict {
     Serves,
     Slower,
+    /// They did not all come.
+    GaveUp,
+    /// They computed something else.
     Wrong,
     /// The model has no layer that so many share out.
     Absent,
@@ -115,14 +118,16 @@ pub(crate) async fn choose(engine: &Engine, wanted: Persistent, cancel: &Cancel)
                 chosen.on = true;
                 break;
             }
-            // Fewer are slower still.
-            Ok(Verdict::Slower) => {
-                choices[at..].iter().for_each(|fewer| engine.0.remembered.keep(*fewer, false));
-                break;
-            }
-            Ok(Verdict::Wrong) => {
+            // Fewer may all come.
+            Ok(Verdict::GaveUp) => {
                 engine.0.remembered.keep(workgroups, false);
                 chosen.failed.push(workgroups);
+            }
+            // Fewer are slower still, and no more right.
+            Ok(verdict @ (Verdict::Slower | Verdict::Wrong)) => {
+                choices[at..].iter().for_each(|fewer| engine.0.remembered.keep(*fewer, false));
+                chosen.failed.extend((verdict == Verdict::Wrong).then_some(workgroups));
+                break;
             }
             // Fewer may share out a smaller model.
             Ok(Verdict::Absent) => {}
@@ -139,7 +144,8 @@ async fn tested(engine: &Engine, workgroups: u32, wanted: Persistent, known: boo
     match staying(loaded, workgroups, loaded.tests_resident()).await {
         Ok(false) => return Ok(Verdict::Absent),
         Err(error @ ModelError::Gpu(_)) => return Err(error.into()),
-        Err(_) => return Ok(Verdict::Wrong),
+        // By its kernels' small cases: of those that did not come, too.
+        Err(_) => return Ok(Verdict::GaveUp),
         Ok(true) if known => return Ok(Verdict::Serves),
         Ok(true) => {}
     }
@@ -148,8 +154,10 @@ async fn tested(engine: &Engine, workgroups: u32, wanted: Persistent, known: boo
     let want = logits_along(&mut runner, &COMPARED).await?;
     runner.plans.clear();
     let got = staying(loaded, workgroups, logits_along(&mut runner, &COMPARED)).await?;
-    if runner.gave_up().await? || !alike(&want, &got) {
-        return Ok(Verdict::Wrong);
+    match (runner.gave_up().await?, alike(&want, &got)) {
+        (true, _) => return Ok(Verdict::GaveUp),
+        (false, false) => return Ok(Verdict::Wrong),
+        (false, true) => {}
     }
     if wanted == Persistent::On {
         return Ok(Verdict::Serves);
@@ -166,7 +174,7 @@ async fn tested(engine: &Engine, workgroups: u32, wanted: Persistent, known: boo
         stays.learn(staying(loaded, workgroups, timed(&mut runner)).await?);
     }
     let verdict = match runner.gave_up().await? {
-        true => Verdict::Wrong,
+        true => Verdict::GaveUp,
         false if stays.seconds() > PAYS * usual.seconds() => Verdict::Slower,
         false => Verdict::Serves,
     };

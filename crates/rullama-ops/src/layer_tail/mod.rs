@@ -25,11 +25,15 @@ use sizes::Sizes;
 /// Words that workgroups exchange; the first is not 0 once a wait was given up, or a word was not clear.
 pub const WORDS: usize = 1 << 16;
 /// Numbers of workgroups to try, best first.
-const ON_GPU: &[u32] = &[128, 64, 32];
+const ON_GPU: &[u32] = &[128, 64];
 /// It runs one after another.
 const ON_CPU: &[u32] = &[1];
 /// Buffers that the kernel binds.
 const BUFFERS: u32 = 18;
+
+/// Values between that may be rounded to the code beside the oracle's, since they come of sums in another order: each moves later sums, of so
+/// many random addends as the vector has values, by a 127th of one. What a missed value moves is far more: a whole addend.
+const FLIPPED: f32 = 16.0;
 
 /// What follows the layer's last norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,6 +246,8 @@ impl LayerTail {
         operands.push(Host::Words(vec![0; sizes::words(d as u32, f as u32, p as u32) as usize]));
         let made = if self.then == Then::Product { Type::f32(1, r as u32) } else { Type::codes(1, d as u32) };
         operands.extend([Host::zeros(&Type::f32(1, d as u32)), Host::zeros(&made)]);
-        Case::new(format!("{d} of {a}, {f}, {p}, then {:?}", self.then), self.clone(), operands, f)
+        let case = Case::new(format!("{d} of {a}, {f}, {p}, then {:?}", self.then), self.clone(), operands, f);
+        let tolerance = case.tolerance + FLIPPED / (127.0 * (d.min(f) as f32).sqrt());
+        case.tolerance(tolerance)
     }
 }

@@ -20,6 +20,9 @@ const RUNS = {
   'choices for a CPU': { ...what, adapter: 'webgpu-defaults', beyondDefaults: true },
 };
 
+/** Operations whose kernels bind more buffers than browsers give: they run natively alone. */
+const NATIVE = ['layer_tail'];
+
 const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
 const results = new Map();
 
@@ -83,6 +86,6 @@ function checkOp(t, cases) {
   t.diagnostic(`${cases.length} cases, ${runs} runs, ${accepted} only accepted${repeated}, ${sum(cases.map((c) => c.seconds)).toFixed(1)} s`);
   const failures = cases.flatMap((c) => c.failures);
   assert.equal(failures.length, 0, `${failures.length} failed:\n${failures.join('\n')}`);
-  const idle = cases.filter((c) => c.variants.length + c.accepted.length + c.same === 0);
+  const idle = cases.filter((c) => !NATIVE.includes(c.op) && c.variants.length + c.accepted.length + c.same === 0);
   assert.deepEqual(idle, [], 'cases without a variant');
 }

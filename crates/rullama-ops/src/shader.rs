@@ -29,7 +29,6 @@ const SHARED: &[(&str, &str)] = &[
     ("group_codes", rullama_quant::wgsl!("shared/group_codes.wgsl")),
     ("code_groups", rullama_quant::wgsl!("shared/code_groups.wgsl")),
     ("codes_dot", rullama_quant::wgsl!("shared/codes_dot.wgsl")),
-    ("codes_dot_halves", rullama_quant::wgsl!("shared/codes_dot_halves.wgsl")),
     ("codes_store", rullama_quant::wgsl!("shared/codes_store.wgsl")),
     ("tile_sums", rullama_quant::wgsl!("shared/tile_sums.wgsl")),
 ];

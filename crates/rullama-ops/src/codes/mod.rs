@@ -66,21 +66,22 @@ pub(crate) fn bind_made(dispatch: &mut DispatchBuilder, y: &Tensor, codes: bool)
 
 /// The oracle's codes of values.
 pub(crate) fn rounded(values: Host) -> Host {
-    let codes = Host::zeros(&Type::codes(values.of().rows, values.of().cols));
-    let mut operands = [values, codes];
-    Quantise.oracle(&mut operands);
-    let [_, codes] = operands;
-    codes
+    rounded_by(values, GROUP)
 }
 
-/// Values in codes of groups of another length.
+/// The same by groups of another length.
 pub(crate) fn rounded_by(values: Host, group: usize) -> Host {
-    let Host::Tensor(mut array) = values else { return values };
-    for values in array.data.chunks_mut(group) {
-        let (d, codes) = encode(values);
-        values.iter_mut().zip(codes).for_each(|(value, code)| *value = (f64::from(code) * d) as f32);
-    }
-    Host::Codes(array)
+    let array = values.tensor();
+    Host::Codes(Array { rows: array.rows, cols: array.cols, data: round(&array.data, group) })
+}
+
+/// What values become as codes of groups of so many.
+fn round(values: &[f32], group: usize) -> Vec<f32> {
+    let rounded = values.chunks(group).flat_map(|group| {
+        let (d, codes) = encode(group);
+        codes.into_iter().map(move |code| (f64::from(code) * d) as f32)
+    });
+    rounded.collect()
 }
 
 /// Scale and codes of a group.
@@ -100,7 +101,8 @@ fn encode(group: &[f32]) -> (f64, Vec<i8>) {
 pub(crate) fn words(array: &Array) -> Vec<u32> {
     let [codes, scales] = planes(array.rows as u32, array.cols as u32).map(|bytes| bytes as usize / 4);
     let groups: Vec<_> = array.data.chunks(GROUP).map(encode).collect();
-    let mut words: Vec<u32> = groups.iter().flat_map(|(_, codes)| codes.chunks(4)).map(|c| u32::from_le_bytes([0, 1, 2, 3].map(|i| c[i] as u8))).collect();
+    let mut words: Vec<u32> =
+        groups.iter().flat_map(|(_, codes)| codes.chunks(4)).map(|c| u32::from_le_bytes([0, 1, 2, 3].map(|i| c[i] as u8))).collect();
     words.resize(codes, 0);
     for (d, codes) in &groups {
         let [low, high] = [&codes[..16], &codes[16..]].map(|half| f16::from_f32(half.iter().map(|c| f32::from(*c)).sum()).to_bits());
@@ -177,11 +179,7 @@ impl Op for Quantise {
 
     fn oracle(&self, operands: &mut [Host]) {
         let [x, y] = operands else { panic!("quantise takes 2 operands") };
-        let rounded = x.tensor().data.chunks(GROUP).flat_map(|group| {
-            let (d, codes) = encode(group);
-            codes.into_iter().map(move |code| (f64::from(code) * d) as f32)
-        });
-        y.codes_mut().data = rounded.collect();
+        y.codes_mut().data = round(&x.tensor().data, GROUP);
     }
 
     fn kernels(&self, _: &[Type], _: &Caps) -> String {

@@ -48,7 +48,8 @@ impl LayerTail {
             }
             op.oracle(&mut given);
             for (place, host) in places.into_iter().zip(given) {
-                let host = if place == f { codes::rounded_by(host, 16) } else { host };
+                // Once, when it is made.
+                let host = if place == f && all.len() == f { codes::rounded_by(host, 16) } else { host };
                 match all.get_mut(place) {
                     Some(known) => *known = host,
                     None => all.push(host),

@@ -87,8 +87,8 @@ fn a_token_whose_workgroups_stay_costs_what_it_did() {
     let options = LoadOptions { ple: PleMode::Resident, products: Products::Int8, persistent: Persistent::On, ..Default::default() };
     let source = Arc::new(rullama::source::FileSource::open(file).unwrap());
     let engine = found(pollster::block_on(Engine::load(source, options, &mut |_| ())), |error| error.code() == "no-webgpu");
-    if !engine.info().persistent && engine.info().disabled_kernels.is_empty() {
-        skip(format_args!("{} lacks what it takes", engine.info().device));
+    if !engine.device().caps().software {
+        skip(format_args!("{} is a GPU, whose workgroups are too many for so small a model", engine.info().device));
     }
     let mut session = pollster::block_on(engine.session()).unwrap();
     decode(&mut session);

@@ -63,7 +63,7 @@ impl Load {
                 Kv::Q8 => KvType::Q8,
             },
             products: self.products,
-            // Not seen on a browser's adapter yet; Chromium binds fewer buffers than it needs.
+            // Chromium binds fewer buffers than it needs.
             persistent: self.persistent.unwrap_or(Persistent::Off),
             speculate: self.speculate,
             context: self.context,
